@@ -1,0 +1,3 @@
+//! A chaos proxy that knows what a call is.
+
+pub mod protocol;

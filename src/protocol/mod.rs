@@ -1,0 +1,68 @@
+//! How messages are found in a stream of bytes.
+//!
+//! A framer is a pure state machine: it is shown the bytes that have not been passed on yet and answers with the next
+//! [`Step`]. It does no I/O, knows no clock, holds no bytes and never allocates in proportion to what a peer sends.
+//! [`Requests`] reads what the client sends, [`Replies`] what the backend sends; what a reply looks like often depends on
+//! its request, so each call carries an [`Expect`] from one to the other.
+
+pub mod http;
+pub mod memcache;
+pub mod redis;
+pub mod tcp;
+
+/// The largest head (command and key, request line and headers) that is waited for, in bytes. Beyond it a connection
+/// turns opaque.
+pub const MAX_HEAD: usize = 64 * 1024;
+
+/// What the next bytes of a direction are.
+///
+/// Each `len` counts from the start of the bytes that were shown, is never 0 and never more than were shown; the caller
+/// passes on that many and shows the rest again. `left` is how many bytes of the same message are still to come after
+/// these: `Some(0)` ends the message, `None` says that the protocol does not tell yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The bytes end inside a head: show these again with more behind them. Nothing was consumed.
+    More,
+    /// Requests only: what the next bytes mean depends on a reply that is still open. Show them again when it has ended.
+    Wait,
+    /// The next `len` bytes belong to no call: a blank line between requests, a push, an interim response, a greeting.
+    Pass(usize),
+    /// Requests only: a call begins. Its head is the first `head` bytes; `len` may take in body as well.
+    Call {
+        /// Bytes of the request that are here, head included.
+        len: usize,
+        /// Bytes of its head: what a handler may look at.
+        head: usize,
+        /// Bytes still to come.
+        left: Option<u64>,
+        /// What the reply will look like.
+        expect: Expect,
+    },
+    /// More of the message under way; in replies also its beginning.
+    Part {
+        /// Bytes of the message that are here.
+        len: usize,
+        /// Bytes still to come.
+        left: Option<u64>,
+    },
+    /// Replies only: the call that was expected gets no reply (a quiet command that had nothing to say). Nothing was
+    /// consumed; ask again with the next call.
+    Unanswered,
+    /// From these bytes on messages cannot be told apart, and why.
+    Opaque(&'static str),
+}
+
+/// What a call's reply looks like, as far as its request decides it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// None at all: `noreply`.
+    Nothing,
+    /// One reply, delimited by itself.
+    Reply,
+    /// What `redis` needs to know.
+    Redis(redis::Expect),
+    /// What `memcache` needs to know.
+    Memcache(memcache::Expect),
+    /// What `http` needs to know.
+    Http(http::Expect),
+}
