@@ -1,0 +1,27 @@
+//! What can end a connection.
+
+use std::io;
+
+/// Why a handler's work on a connection ended before it was done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The client reset its connection, or closed both its directions.
+    #[error("the client left")]
+    ClientLeft,
+    /// The daemon stops, or the handler was replaced, and what was held back cannot be taken up again.
+    #[error("the call was let go")]
+    LetGo,
+    /// Reading from or writing to the client failed.
+    #[error("client: {0}")]
+    Client(#[source] io::Error),
+    /// Reading from or writing to the backend failed.
+    #[error("backend: {0}")]
+    Backend(#[source] io::Error),
+    /// A handler failed by itself. Its connection is reset.
+    #[error("handler: {0}")]
+    Handler(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// The result of a handler's work.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
