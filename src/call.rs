@@ -1,14 +1,18 @@
 //! A call in a handler's hands, and what the handler decides.
 
-use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
+use rand::Rng;
+use rand::rngs::ChaCha8Rng;
+use tokio::net::TcpStream;
 
-/// A client that has connected and of which nothing has been read.
-pub struct Accept<'a>(PhantomData<&'a ()>);
-
-/// One request and the reply that belongs to it.
-pub struct Call<'a>(PhantomData<&'a ()>);
+use crate::departure::left;
+use crate::error::{Error, Result};
+use crate::protocol::Protocol;
+use crate::seed::Streams;
+use crate::stop::Stop;
 
 /// What a handler decides about a call.
 #[derive(Debug)]
@@ -18,6 +22,9 @@ pub enum Verdict {
     Pass,
     /// The rest of its message is read and dropped, and this reaches the client in the reply's place.
     Answer(Answer),
+    /// The reply goes on with these bytes in its middle. (In the middle of its first 64 KiB, where the protocol does not
+    /// tell how long it will be.) Only [`after`](crate::handler::Handler::after) has a reply; elsewhere it is an error.
+    Inject(Bytes),
     /// The client's connection ends in order, after the replies of earlier calls: the client reads an end of file.
     Close,
     /// The client's connection is reset, after the replies of earlier calls: the client reads `ECONNRESET`.
@@ -26,4 +33,236 @@ pub enum Verdict {
 
 /// What reaches the client in place of a reply.
 #[derive(Debug, Clone)]
-pub struct Answer(Bytes);
+pub struct Answer {
+    content: Content,
+    pub(crate) close: bool,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    Bytes(Bytes),
+    Random(usize),
+}
+
+impl Answer {
+    /// These bytes.
+    pub fn new(bytes: impl Into<Bytes>) -> Self {
+        Self { content: Content::Bytes(bytes.into()), close: false }
+    }
+
+    /// `len` random bytes from the call's own stream. They are drawn when their turn comes and take no memory until then.
+    #[must_use]
+    pub fn random(len: usize) -> Self {
+        Self { content: Content::Random(len), close: false }
+    }
+
+    /// And then the client's connection is closed, in order.
+    #[must_use]
+    pub fn then_close(self) -> Self {
+        Self { close: true, ..self }
+    }
+
+    /// Bytes of memory that it takes until its turn.
+    pub(crate) fn weight(&self) -> usize {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::Random(_) => 0,
+        }
+    }
+
+    pub(crate) fn into_bytes(self, about: &mut About) -> Bytes {
+        match self.content {
+            Content::Bytes(bytes) => bytes,
+            Content::Random(len) => random(about.random(), len),
+        }
+    }
+}
+
+/// `len` bytes drawn from `stream`.
+pub(crate) fn random(stream: &mut impl Rng, len: usize) -> Bytes {
+    let mut bytes = vec![0; len];
+    stream.fill_bytes(&mut bytes);
+    bytes.into()
+}
+
+/// What stays with a call from its request to its reply.
+#[derive(Debug)]
+pub(crate) struct About {
+    pub(crate) protocol: Protocol,
+    pub(crate) streams: Streams,
+    pub(crate) number: u64,
+    pub(crate) head: Bytes,
+    random: Option<Box<ChaCha8Rng>>,
+}
+
+impl About {
+    pub(crate) fn new(protocol: Protocol, streams: Streams, number: u64, head: Bytes) -> Self {
+        Self { protocol, streams, number, head, random: None }
+    }
+
+    fn random(&mut self) -> &mut ChaCha8Rng {
+        self.random.get_or_insert_with(|| Box::new(self.streams.call(self.number)))
+    }
+}
+
+/// The message that a call is at: its request before the backend is called, its reply after.
+pub(crate) trait Message: Send {
+    fn client(&self) -> &TcpStream;
+
+    /// Reads the rest of the message and drops it.
+    fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
+
+    /// Reads and drops whatever comes from the client until it has sent its last byte.
+    fn swallow(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// One request and the reply that belongs to it.
+///
+/// Whatever a handler waits for, it waits for through its call: [`sleep`](Self::sleep), [`wait`](Self::wait),
+/// [`drain`](Self::drain), [`hold`](Self::hold). These end when the client leaves, and when the daemon stops.
+pub struct Call<'a> {
+    about: &'a mut About,
+    message: &'a mut dyn Message,
+    stop: &'a Stop,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(about: &'a mut About, message: &'a mut dyn Message, stop: &'a Stop) -> Self {
+        Self { about, message, stop }
+    }
+
+    /// Which call of its connection this is, from 1.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.about.number
+    }
+
+    /// Which connection of its proxy this is, from 1, in the order in which they were accepted.
+    #[must_use]
+    pub fn connection(&self) -> u64 {
+        self.about.streams.connection()
+    }
+
+    /// How the proxy finds messages.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        self.about.protocol
+    }
+
+    /// The bytes of the request's head: with `redis` up to the key, with `memcache` the command's line, with `http` up to
+    /// the blank line, with `tcp` what was read at once. At most 64 KiB, but for `tcp`.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        &self.about.head
+    }
+
+    /// The command; with `http` the method; with `tcp` nothing.
+    #[must_use]
+    pub fn command(&self) -> &[u8] {
+        self.about.protocol.words(&self.about.head).0
+    }
+
+    /// The key; with `http` the path; where there is none, nothing.
+    #[must_use]
+    pub fn key(&self) -> &[u8] {
+        self.about.protocol.words(&self.about.head).1
+    }
+
+    /// The call's own random stream: the same for the same seed, proxy, connection and call.
+    pub fn random(&mut self) -> &mut impl Rng {
+        self.about.random()
+    }
+
+    /// Waits for at least `duration`; less when the daemon stops.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClientLeft`].
+    pub async fn sleep(&mut self, duration: Duration) -> Result<()> {
+        tokio::select! {
+            () = tokio::time::sleep(duration) => Ok(()),
+            () = left(self.message.client()) => Err(Error::ClientLeft),
+            () = self.stop.stopped() => Ok(()),
+        }
+    }
+
+    /// Waits for something else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClientLeft`]; [`Error::LetGo`] when the daemon stops.
+    pub async fn wait<T>(&mut self, something: impl Future<Output = T>) -> Result<T> {
+        tokio::select! {
+            done = something => Ok(done),
+            () = left(self.message.client()) => Err(Error::ClientLeft),
+            () = self.stop.stopped() => Err(Error::LetGo),
+        }
+    }
+
+    /// Reads the rest of the message and drops it: of the request in `before`, of the reply in `after`. With `http` a
+    /// client that expects it is told to continue. With `tcp`, where a message has no end, what is there by now.
+    ///
+    /// After it only [`Verdict::Answer`], [`Verdict::Close`] and [`Verdict::Reset`] make sense.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClientLeft`]; [`Error::LetGo`] when the daemon stops.
+    pub async fn drain(&mut self) -> Result<()> {
+        tokio::select! {
+            done = self.message.drain() => done,
+            () = self.stop.stopped() => Err(Error::LetGo),
+        }
+    }
+
+    /// Reads whatever the client sends and drops it, until the client leaves or the daemon stops. It ends with the error
+    /// to return.
+    pub async fn hold(&mut self) -> Error {
+        let departure = async {
+            self.message.swallow().await;
+            left(self.message.client()).await;
+        };
+        tokio::select! {
+            () = departure => Error::ClientLeft,
+            () = self.stop.stopped() => Error::LetGo,
+        }
+    }
+}
+
+/// A client that has connected and of which nothing has been read: the beginning of a connection's first call.
+pub struct Accept<'a>(pub(crate) Call<'a>);
+
+impl Accept<'_> {
+    /// Which connection of its proxy this is, from 1, in the order in which they were accepted.
+    #[must_use]
+    pub fn connection(&self) -> u64 {
+        self.0.connection()
+    }
+
+    /// The first call's own random stream: what `accept` draws, `before` and `after` do not draw again.
+    pub fn random(&mut self) -> &mut impl Rng {
+        self.0.random()
+    }
+
+    /// [`Call::sleep`], before the backend is dialled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClientLeft`].
+    pub async fn sleep(&mut self, duration: Duration) -> Result<()> {
+        self.0.sleep(duration).await
+    }
+
+    /// [`Call::wait`], before the backend is dialled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ClientLeft`]; [`Error::LetGo`] when the daemon stops.
+    pub async fn wait<T>(&mut self, something: impl Future<Output = T>) -> Result<T> {
+        self.0.wait(something).await
+    }
+
+    /// [`Call::hold`], before the backend is dialled.
+    pub async fn hold(&mut self) -> Error {
+        self.0.hold().await
+    }
+}

@@ -18,6 +18,9 @@ pub enum Error {
     /// Reading from or writing to the backend failed.
     #[error("backend: {0}")]
     Backend(#[source] io::Error),
+    /// A handler wanted to put bytes into a reply before there was one. Its connection is reset.
+    #[error("handler: only `after` has a reply to inject into")]
+    NoReplyYet,
     /// A handler failed by itself. Its connection is reset.
     #[error("handler: {0}")]
     Handler(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -4,6 +4,7 @@
 //! command line, the environment and the file alike; see [`Registry`] for how. The five that come with the program are in
 //! the modules below, one file each, and a user's own is written in the same way.
 
+pub mod dummy;
 mod registry;
 
 use std::future::Future;

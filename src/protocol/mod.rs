@@ -66,3 +66,106 @@ pub enum Expect {
     /// What `http` needs to know.
     Http(http::Expect),
 }
+
+/// How messages are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Tcp,
+    Redis,
+    Memcache,
+    Http,
+}
+
+/// Finds messages in what a client sends.
+#[derive(Debug)]
+pub enum Requests {
+    /// `tcp`.
+    Tcp(tcp::Requests),
+    /// `redis`.
+    Redis(redis::Requests),
+    /// `memcache`.
+    Memcache(memcache::Requests),
+    /// `http`.
+    Http(http::Requests),
+}
+
+/// Finds messages in what a backend sends.
+#[derive(Debug)]
+pub enum Replies {
+    /// `tcp`.
+    Tcp(tcp::Replies),
+    /// `redis`.
+    Redis(redis::Replies),
+    /// `memcache`.
+    Memcache(memcache::Replies),
+    /// `http`.
+    Http(http::Replies),
+}
+
+impl Protocol {
+    /// A framer for the requests of a new connection.
+    #[must_use]
+    pub fn requests(self) -> Requests {
+        match self {
+            Self::Tcp => Requests::Tcp(tcp::Requests),
+            Self::Redis => Requests::Redis(redis::Requests::default()),
+            Self::Memcache => Requests::Memcache(memcache::Requests::default()),
+            Self::Http => Requests::Http(http::Requests::default()),
+        }
+    }
+
+    /// A framer for the replies of a new connection to the backend.
+    #[must_use]
+    pub fn replies(self) -> Replies {
+        match self {
+            Self::Tcp => Replies::Tcp(tcp::Replies),
+            Self::Redis => Replies::Redis(redis::Replies::default()),
+            Self::Memcache => Replies::Memcache(memcache::Replies::default()),
+            Self::Http => Replies::Http(http::Replies::default()),
+        }
+    }
+
+    /// The command and the key (method and path) in a request's head; nothing where there is none.
+    #[must_use]
+    pub fn words(self, head: &[u8]) -> (&[u8], &[u8]) {
+        match self {
+            Self::Tcp => (&[], &[]),
+            Self::Redis => redis::words(head),
+            Self::Memcache => memcache::words(head),
+            Self::Http => http::words(head),
+        }
+    }
+}
+
+impl Requests {
+    /// What the next bytes are; `bytes` is not empty, and `open` says whether a call still waits for its reply.
+    pub fn step(&mut self, bytes: &[u8], open: bool) -> Step {
+        match self {
+            Self::Tcp(framer) => framer.step(bytes, open),
+            Self::Redis(framer) => framer.step(bytes, open),
+            Self::Memcache(framer) => framer.step(bytes, open),
+            Self::Http(framer) => framer.step(bytes, open),
+        }
+    }
+}
+
+impl Replies {
+    /// What the next bytes are; `bytes` is not empty, and `expect` is that of the oldest open call, if any is open.
+    pub fn step(&mut self, bytes: &[u8], expect: Option<Expect>) -> Step {
+        match self {
+            Self::Tcp(framer) => framer.step(bytes, expect),
+            Self::Redis(framer) => framer.step(bytes, expect),
+            Self::Memcache(framer) => framer.step(bytes, expect),
+            Self::Http(framer) => framer.step(bytes, expect),
+        }
+    }
+}
+
+impl Protocol {
+    /// The interim response that a client awaits before it sends the rest of the request whose beginning is `head`.
+    #[must_use]
+    pub fn awaits(self, head: &[u8]) -> Option<&'static [u8]> {
+        let _ = head;
+        None
+    }
+}

@@ -1,0 +1,127 @@
+//! The read buffer that a worker thread lends to whichever connection has data, and what a peer would not take.
+//!
+//! Connections own no buffer: bytes are read into the thread's, written at once, and only what was not taken is copied
+//! aside. An idle connection so costs no buffer at all, and a busy one reads a lot at once into memory that is warm.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// The largest read, in bytes: what a direction may have to hold when the peer takes none of it.
+pub(crate) const MAX_READ: usize = 256 * 1024;
+
+/// The first read of a direction, in bytes, where no size was set.
+const FIRST_READ: u32 = 2048;
+
+thread_local! {
+    static LENT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// How much one direction reads at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ReadSize {
+    bytes: u32,
+    fixed: bool,
+}
+
+impl ReadSize {
+    /// `buffer` bytes always, or a size that grows while data keeps filling it.
+    pub(crate) fn new(buffer: Option<usize>) -> Self {
+        match buffer {
+            Some(bytes) => Self { bytes: u32::try_from(bytes.min(MAX_READ)).unwrap_or(FIRST_READ), fixed: true },
+            None => Self { bytes: FIRST_READ, fixed: false },
+        }
+    }
+
+    fn filled(&mut self) {
+        if !self.fixed {
+            self.bytes = (self.bytes * 4).min(MAX_READ as u32);
+        }
+    }
+
+    /// The peer took less than was read: smaller reads keep less waiting.
+    pub(crate) fn refused(&mut self) {
+        if !self.fixed {
+            self.bytes = (self.bytes / 2).max(FIRST_READ);
+        }
+    }
+}
+
+/// Reads once into the thread's buffer and shows `with` what came; an empty slice is the end of the stream.
+pub(crate) fn poll_read<R: AsyncRead + Unpin, T>(
+    cx: &mut Context<'_>,
+    from: &mut R,
+    size: &mut ReadSize,
+    with: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
+) -> Poll<io::Result<T>> {
+    LENT.with_borrow_mut(|lent| {
+        if lent.is_empty() {
+            lent.resize(MAX_READ, 0);
+        }
+        let mut buffer = ReadBuf::new(&mut lent[..size.bytes as usize]);
+        ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
+        if buffer.remaining() == 0 {
+            size.filled();
+        }
+        Poll::Ready(Ok(with(cx, buffer.filled())))
+    })
+}
+
+/// Bytes on their way to one peer that it has not taken yet.
+#[derive(Debug, Default)]
+pub(crate) struct Outgoing {
+    waiting: BytesMut,
+}
+
+impl Outgoing {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Adds to what waits.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.waiting.extend_from_slice(bytes);
+    }
+
+    /// Writes `bytes` behind what waits; what the peer does not take now waits as well.
+    ///
+    /// # Errors
+    ///
+    /// Those of the write.
+    pub(crate) fn send<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W, bytes: &[u8]) -> io::Result<()> {
+        let mut bytes = bytes;
+        if self.waiting.is_empty() {
+            while !bytes.is_empty() {
+                match Pin::new(&mut *to).poll_write(cx, bytes) {
+                    Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                    Poll::Ready(Ok(taken)) => bytes = &bytes[taken..],
+                    Poll::Ready(Err(error)) => return Err(error),
+                    Poll::Pending => break,
+                }
+            }
+        }
+        self.push(bytes);
+        Ok(())
+    }
+
+    /// Ready when nothing waits any more.
+    ///
+    /// # Errors
+    ///
+    /// Those of the write.
+    pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<io::Result<()>> {
+        while !self.waiting.is_empty() {
+            match ready!(Pin::new(&mut *to).poll_write(cx, &self.waiting))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                taken => self.waiting.advance(taken),
+            }
+        }
+        // What was needed once need not be kept.
+        self.waiting = BytesMut::new();
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,197 @@
+//! One client's life: its first turn, the dial, the calls, the end.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tracing::{debug, warn};
+
+use crate::buffer::{ReadSize, poll_read};
+use crate::call::{About, Accept, Call, Message, Verdict};
+use crate::departure::left;
+use crate::error::{Error, Result};
+use crate::handler::Scope;
+use crate::plan::Drawn;
+use crate::protocol::Protocol;
+use crate::proxy::Proxy;
+use crate::pump::{End, Framing, Link, copy, framed};
+use crate::seed::{Draws, Streams};
+
+/// How long a client whose connection was closed in order may take to notice. A socket that is let go with unread bytes
+/// resets, so what still comes is read meanwhile.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Serves a client from its first byte to its last.
+pub(crate) async fn serve(mut client: TcpStream, number: u64, proxy: Arc<Proxy>) {
+    proxy.counts.connections.add(1);
+    // It fails only for a client that is gone already, which is noticed below.
+    let _ = client.set_nodelay(true);
+    let streams = Streams::new(proxy.seed, &proxy.name, number);
+    let mut draws = None;
+    let first = proxy.plan.draw(streams, &mut draws, 1).clone();
+    let end = match Box::pin(accept(&proxy, streams, &first, &mut client)).await {
+        Ok(counted) => {
+            let link = Link::new(&proxy, streams);
+            if proxy.copies() {
+                copied(&link, &first, &mut client).await
+            } else {
+                Box::pin(called(&link, Framing::new(proxy.protocol, draws, first, counted), &mut client)).await
+            }
+        }
+        Err(end) => end,
+    };
+    finish(end, client, &proxy, number).await;
+}
+
+/// The first call's turn, before any byte is read and any backend is dialled. Whether the call was counted.
+async fn accept(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut TcpStream) -> Result<bool, End> {
+    if first.scope == Scope::Nothing {
+        return Ok(false);
+    }
+    let mut about = About::new(proxy.protocol, streams, 1, Bytes::new());
+    let mut counted = false;
+    let verdict = {
+        let mut fresh = Fresh(client);
+        let mut accept = Accept(Call::new(&mut about, &mut fresh, &proxy.stop));
+        let mut turn = first.handler.accept(&mut accept);
+        poll_fn(|cx| {
+            let polled = turn.as_mut().poll(cx);
+            // A handler that lets the client in at once has not taken the call yet: it will when the request is here.
+            if !counted && !matches!(polled, Poll::Ready(Ok(Verdict::Pass))) {
+                first.count(1);
+                counted = true;
+            }
+            polled
+        })
+        .await?
+    };
+    match verdict {
+        Verdict::Pass => Ok(counted),
+        Verdict::Answer(answer) => {
+            client.write_all(&answer.into_bytes(&mut about)).await.map_err(End::ClientReset)?;
+            Err(End::Close)
+        }
+        Verdict::Close => Err(End::Close),
+        Verdict::Reset => Err(End::Reset),
+        Verdict::Inject(_) => Err(End::Failed(Error::NoReplyYet)),
+    }
+}
+
+/// A connection of which no handler wants to see calls.
+async fn copied(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream) -> End {
+    match Box::pin(dial(link.proxy, client)).await {
+        Ok(mut backend) => {
+            let end = copy(link, drawn, client, &mut backend).await;
+            link.proxy.backend.leave(backend, &end);
+            end
+        }
+        Err(end) => end,
+    }
+}
+
+/// A connection of calls. Its client may outlive the backend's connection.
+async fn called(link: &Link<'_>, mut framing: Framing, client: &mut TcpStream) -> End {
+    loop {
+        let mut backend = match Box::pin(dial(link.proxy, client)).await {
+            Ok(backend) => backend,
+            Err(end) => return end,
+        };
+        let end = framed(link, &mut framing, client, &mut backend).await;
+        link.proxy.backend.leave(backend, &end);
+        if !matches!(end, End::BackendLeft) {
+            return end;
+        }
+        tokio::select! {
+            next = next_call(client) => match next {
+                Ok(true) => {}
+                Ok(false) => return End::Done,
+                Err(error) => return End::ClientReset(error),
+            },
+            () = link.proxy.stop.stopped() => return End::Stopped,
+        }
+    }
+}
+
+/// Waits for the first byte of the next call; whether there is one.
+async fn next_call(client: &TcpStream) -> io::Result<bool> {
+    Ok(client.peek(&mut [0]).await? > 0)
+}
+
+/// Dials the backend, for as long as the client is there.
+async fn dial(proxy: &Proxy, client: &TcpStream) -> Result<TcpStream, End> {
+    let failed = tokio::select! {
+        dialled = proxy.backend.connect() => match dialled {
+            Ok(backend) => return Ok(backend),
+            Err(error) => error,
+        },
+        () = left(client) => return Err(End::ClientLeft),
+        () = proxy.stop.stopped() => return Err(End::LetGo),
+    };
+    proxy.counts.backend_failures.add(1);
+    Err(End::Unreachable(failed))
+}
+
+/// Ends the client's connection in the way that the traffic ended.
+async fn finish(end: End, client: TcpStream, proxy: &Proxy, number: u64) {
+    match end {
+        End::Unreachable(ref error) => warn!(connection = number, "cannot reach the backend {}: {error}", proxy.backend.address()),
+        End::Failed(ref error) => warn!(connection = number, "{error}"),
+        ref end => debug!(connection = number, ?end, "the connection ended"),
+    }
+    match end {
+        End::Done | End::Spare | End::BackendLeft | End::Stopped | End::ClientLeft | End::ClientReset(_) => {}
+        End::Close => close_in_order(client, proxy).await,
+        End::Reset | End::BackendReset(_) | End::Unreachable(_) | End::LetGo | End::Failed(_) => reset(&client),
+    }
+}
+
+/// Closes so that the client reads an end of file.
+async fn close_in_order(mut client: TcpStream, proxy: &Proxy) {
+    if client.shutdown().await.is_err() {
+        return;
+    }
+    let mut fresh = Fresh(&mut client);
+    tokio::select! {
+        () = fresh.swallow() => {}
+        () = tokio::time::sleep(LINGER) => {}
+        () = proxy.stop.stopped() => {}
+    }
+}
+
+/// Closes so that the peer reads a reset.
+pub(crate) fn reset(peer: &TcpStream) {
+    // It fails only for a peer that is gone already.
+    let _ = peer.set_zero_linger();
+}
+
+/// A client without a backend: what it sends has nowhere to go.
+struct Fresh<'a>(&'a mut TcpStream);
+
+impl Message for Fresh<'_> {
+    fn client(&self) -> &TcpStream {
+        self.0
+    }
+
+    fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        // Nothing has been read, so there is no rest of it.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn swallow(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let mut size = ReadSize::new(None);
+        Box::pin(poll_fn(move |cx| {
+            loop {
+                match ready!(poll_read(cx, self.0, &mut size, |_, bytes| bytes.len())) {
+                    Ok(0) | Err(_) => return Poll::Ready(()),
+                    Ok(_) => {}
+                }
+            }
+        }))
+    }
+}

@@ -1,0 +1,200 @@
+//! Whether a client has left.
+//!
+//! A reset tells at once. An end of file does not: a client that closed its socket and one that has only sent its last
+//! byte and waits for the reply look the same on the wire. Where both ends are on this machine, the kernel's socket table
+//! tells them apart; elsewhere, keep-alive probes are answered by a reset when the client's system has forgotten the
+//! socket (on Linux 60 seconds after it was closed).
+
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// How often a client that sent an end of file is probed.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// Resolves when the client has left: its connection was reset, or it closed both directions. A half-close is not enough.
+pub(crate) async fn left(client: &TcpStream) {
+    ended(client).await;
+    // If it cannot be set, the client is gone already, and the next line returns at once.
+    let _ = SockRef::from(client).set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE).with_interval(PROBE));
+    tokio::select! {
+        () = reset(client) => {}
+        () = closed(client) => {}
+    }
+}
+
+/// Resolves when the connection was reset. Unread bytes do not hide it.
+pub(crate) async fn reset(peer: &TcpStream) {
+    // The only error is a runtime that shuts down.
+    let _ = peer.ready(Interest::ERROR).await;
+}
+
+/// Resolves when the peer has sent its last byte, or reset. Unread bytes do not hide it.
+#[cfg(target_os = "linux")]
+async fn ended(peer: &TcpStream) {
+    // Of a TCP socket that nobody sends urgent data to, this reports EPOLLRDHUP alone.
+    let _ = peer.ready(Interest::PRIORITY).await;
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn ended(peer: &TcpStream) {
+    reset(peer).await;
+}
+
+/// Resolves when the client's socket is on this machine and belongs to no process any more.
+#[cfg(target_os = "linux")]
+async fn closed(client: &TcpStream) {
+    let (Ok(here), Ok(there)) = (client.local_addr(), client.peer_addr()) else { return };
+    table::orphaned(there, here).await;
+}
+
+#[cfg(not(target_os = "linux"))]
+async fn closed(_: &TcpStream) {
+    std::future::pending().await
+}
+
+#[cfg(target_os = "linux")]
+mod table {
+    //! The kernel's table of sockets, read for all who wait at once.
+
+    use std::collections::HashSet;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::time::{Duration, Instant};
+    use std::{fs, thread};
+
+    use tokio::sync::oneshot;
+
+    /// The first look at the table comes this long after the end of file, each later one after twice the time.
+    const FIRST_LOOK: Duration = Duration::from_millis(5);
+    const MAX_LOOK: Duration = Duration::from_secs(1);
+
+    /// Local and remote address of a socket.
+    type Pair = (SocketAddr, SocketAddr);
+
+    /// Who waits. A thread looks at the table as long as somebody does.
+    struct Waiting {
+        looking: bool,
+        pause: Duration,
+        asked: Vec<(Pair, oneshot::Sender<()>)>,
+    }
+
+    static WAITING: Mutex<Waiting> = Mutex::new(Waiting { looking: false, pause: FIRST_LOOK, asked: Vec::new() });
+
+    fn waiting() -> MutexGuard<'static, Waiting> {
+        WAITING.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Resolves when the socket from `local` to `remote` is in this machine's table and belongs to no process.
+    pub(super) async fn orphaned(local: SocketAddr, remote: SocketAddr) {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut waiting = waiting();
+            waiting.asked.push(((plain(local), plain(remote)), tell));
+            waiting.pause = FIRST_LOOK;
+            if !waiting.looking {
+                waiting.looking = thread::Builder::new().name("departures".into()).spawn(look).is_ok();
+            }
+        }
+        if told.await.is_err() {
+            // The table cannot be read: a keep-alive probe has to tell.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Looks at the table until nobody waits.
+    fn look() {
+        let mut cost = Duration::ZERO;
+        loop {
+            let pause = {
+                let mut waiting = waiting();
+                let pause = waiting.pause;
+                waiting.pause = (pause * 2).min(MAX_LOOK);
+                pause
+            };
+            // A large table is read less often, so that looking never takes more than a few per cent of a core.
+            thread::sleep(pause.max(cost * 20));
+            let begun = Instant::now();
+            let orphans = orphans();
+            cost = begun.elapsed();
+            let mut waiting = waiting();
+            match orphans {
+                Some(orphans) => {
+                    waiting.asked.retain(|(_, tell)| !tell.is_closed());
+                    for (_, tell) in waiting.asked.extract_if(.., |(pair, _)| orphans.contains(pair)) {
+                        let _ = tell.send(());
+                    }
+                }
+                None => waiting.asked.clear(),
+            }
+            if waiting.asked.is_empty() {
+                waiting.looking = false;
+                return;
+            }
+        }
+    }
+    /// The sockets that belong to no process, if the table can be read.
+    fn orphans() -> Option<HashSet<Pair>> {
+        let four = fs::read_to_string("/proc/net/tcp").ok()?;
+        // A machine without IPv6 has no second table.
+        let six = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
+        Some(four.lines().chain(six.lines()).filter_map(orphan).collect())
+    }
+
+    /// `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …`: an orphan's inode is 0.
+    fn orphan(line: &str) -> Option<Pair> {
+        let mut fields = line.split_ascii_whitespace();
+        let (local, remote) = (fields.nth(1)?, fields.next()?);
+        (fields.nth(6)? == "0").then_some((address(local)?, address(remote)?))
+    }
+
+    /// An address as the table writes it: 32-bit words in the machine's byte order, in hexadecimal, then the port.
+    fn address(text: &str) -> Option<SocketAddr> {
+        let (host, port) = text.split_once(':')?;
+        let port = u16::from_str_radix(port, 16).ok()?;
+        let mut words = [0; 4];
+        let count = host.len() / 8;
+        for (at, word) in words.iter_mut().enumerate().take(count) {
+            *word = u32::from_str_radix(host.get(at * 8..at * 8 + 8)?, 16).ok()?;
+        }
+        let bytes = words.map(u32::to_ne_bytes);
+        let ip = match count {
+            1 => IpAddr::V4(Ipv4Addr::from(bytes[0])),
+            4 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes.concat()).ok()?)),
+            _ => return None,
+        };
+        Some(plain(SocketAddr::new(ip, port)))
+    }
+
+    /// The same address in one form: IPv4 as such also where a socket is of both families, and without a scope.
+    fn plain(address: SocketAddr) -> SocketAddr {
+        SocketAddr::new(address.ip().to_canonical(), address.port())
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        #[cfg(target_endian = "little")]
+        fn reads_a_line_of_each_family() {
+            let line = "   1: 0100007F:1F90 0200007F:C350 05 00000000:00000000 00:00000000 00000000     0        0 0 1 0 20 4 30 10 -1";
+            assert_eq!(
+                orphan(line),
+                Some(("127.0.0.1:8080".parse().unwrap(), "127.0.0.2:50000".parse().unwrap()))
+            );
+            let owned = line.replace(" 0 1 0", " 4711 1 0");
+            assert_eq!(orphan(&owned), None);
+            assert_eq!(
+                address("00000000000000000000000001000000:0050"),
+                Some("[::1]:80".parse().unwrap())
+            );
+            assert_eq!(
+                address("0000000000000000FFFF00000100007F:0050"),
+                Some("127.0.0.1:80".parse().unwrap())
+            );
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! `dummy`: nothing.
+
+use super::{Handler, Scope};
+
+/// Passes everything on unaltered, both ways.
+#[derive(Debug)]
+pub struct Dummy;
+
+impl Handler for Dummy {
+    fn scope(&self) -> Scope {
+        Scope::Nothing
+    }
+}

@@ -1,0 +1,101 @@
+//! Bytes as they come, in both directions.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll, ready};
+
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+
+use super::ends::{Broken, Ends};
+use super::{End, Link, READS_A_TURN, drive};
+use crate::buffer::{Outgoing, ReadSize, poll_read};
+use crate::departure::reset;
+use crate::plan::Drawn;
+
+/// Passes on what comes from either side. `tcp` needs no more where no handler wants to see calls; that they are counted
+/// costs a comparison.
+pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream, backend: &mut TcpStream) -> End {
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_backend, mut to_backend) = backend.split();
+    let ends = Ends::default();
+    let requests = async {
+        let mut way = OneWay::new(&mut from_client, &mut to_backend, link.proxy.buffer);
+        let how = way.run(|bytes| drawn.count(u64::from(link.client_spoke(bytes)))).await;
+        ends.requests(how, &mut from_client, &mut to_backend).await
+    };
+    let replies = async {
+        let mut way = OneWay::new(&mut from_backend, &mut to_client, link.proxy.buffer);
+        let how = way.run(|bytes| link.backend_spoke(bytes)).await;
+        ends.replies(how, &mut from_backend, &mut to_client).await
+    };
+    drive(requests, replies, link.stopped(|| false), || false).await
+}
+
+/// One direction of bytes that pass untouched.
+pub(super) struct OneWay<'w, 's> {
+    pub(super) from: &'w mut ReadHalf<'s>,
+    pub(super) to: &'w mut WriteHalf<'s>,
+    pub(super) out: Outgoing,
+    pub(super) size: ReadSize,
+}
+
+impl<'w, 's> OneWay<'w, 's> {
+    fn new(from: &'w mut ReadHalf<'s>, to: &'w mut WriteHalf<'s>, buffer: Option<usize>) -> Self {
+        Self { from, to, out: Outgoing::default(), size: ReadSize::new(buffer) }
+    }
+
+    /// Passes on all that comes, and tells `seen` how much each read brought.
+    pub(super) async fn run(&mut self, mut seen: impl FnMut(usize)) -> Result<(), Broken> {
+        loop {
+            flush(&mut self.out, self.to, self.from.as_ref()).await?;
+            if poll_fn(|cx| self.poll_pass(cx, &mut seen)).await? == Passed::End {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Passes on what is there, until there is no more or the other side takes no more.
+    fn poll_pass(&mut self, cx: &mut Context<'_>, seen: &mut impl FnMut(usize)) -> Poll<Result<Passed, Broken>> {
+        for _ in 0..READS_A_TURN {
+            let (to, out) = (&mut *self.to, &mut self.out);
+            let passed = ready!(poll_read(cx, self.from, &mut self.size, |cx, bytes| {
+                if bytes.is_empty() {
+                    return Ok(Passed::End);
+                }
+                seen(bytes.len());
+                out.send(cx, to, bytes).map_err(Broken::To)?;
+                Ok(if out.is_empty() { Passed::All } else { Passed::Some })
+            }))
+            .map_err(Broken::From)??;
+            match passed {
+                Passed::All => {}
+                Passed::Some => {
+                    self.size.refused();
+                    return Poll::Ready(Ok(passed));
+                }
+                Passed::End => return Poll::Ready(Ok(passed)),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+/// What became of a read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passed {
+    All,
+    Some,
+    End,
+}
+
+/// Waits until the other side has taken what it would not take at once. `from`, which is not read meanwhile, may reset.
+pub(super) async fn flush(out: &mut Outgoing, to: &mut WriteHalf<'_>, from: &TcpStream) -> Result<(), Broken> {
+    if out.is_empty() {
+        return Ok(());
+    }
+    tokio::select! {
+        flushed = poll_fn(|cx| out.poll_flush(cx, to)) => flushed.map_err(Broken::To),
+        () = reset(from) => Err(Broken::From(std::io::ErrorKind::ConnectionReset.into())),
+    }
+}

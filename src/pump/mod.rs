@@ -1,0 +1,172 @@
+//! How bytes get from one side to the other: as they come, or call by call.
+
+mod copy;
+mod ends;
+mod exchange;
+mod framed;
+mod to_backend;
+mod to_client;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+pub(crate) use copy::copy;
+pub(crate) use framed::{Framing, framed};
+
+use tracing::debug;
+
+use crate::counts::Count;
+use crate::error::Error;
+use crate::proxy::Proxy;
+use crate::seed::Streams;
+
+/// Reads of one direction before the other gets its turn.
+const READS_A_TURN: usize = 8;
+
+/// When the daemon stops, a connection that waits for no reply and has moved no byte for this long is done.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// When the daemon stops, what is under way has this long to finish.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How a connection's traffic ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// Both sides have sent their last byte, and it was passed on.
+    Done,
+    /// A handler closes the client's connection in order.
+    Close,
+    /// A handler resets the client's connection.
+    Reset,
+    /// The client left while a handler had a call of it in hand.
+    ClientLeft,
+    /// The client reset its connection, or writing to it failed.
+    ClientReset(io::Error),
+    /// The backend reset its connection, or writing to it failed.
+    BackendReset(io::Error),
+    /// The backend cannot be reached.
+    Unreachable(io::Error),
+    /// The backend closed between two calls, and the client stays.
+    BackendLeft,
+    /// The client left between two calls, and the backend can serve another.
+    Spare,
+    /// The daemon stops, and nothing was under way.
+    Stopped,
+    /// The daemon stops, and what a handler had swallowed is lost.
+    LetGo,
+    /// A handler failed.
+    Failed(Error),
+}
+
+impl From<ends::Broken> for End {
+    /// Of replies: the backend is read, the client written to.
+    fn from(broken: ends::Broken) -> Self {
+        match broken {
+            ends::Broken::From(error) => Self::BackendReset(error),
+            ends::Broken::To(error) => Self::ClientReset(error),
+        }
+    }
+}
+
+impl From<Error> for End {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::ClientLeft => Self::ClientLeft,
+            Error::LetGo => Self::LetGo,
+            Error::Client(error) => Self::ClientReset(error),
+            Error::Backend(error) => Self::BackendReset(error),
+            Error::Handler(_) | Error::NoReplyYet => Self::Failed(error),
+        }
+    }
+}
+
+/// One connection, as its two pumps share it.
+#[derive(Debug)]
+pub(crate) struct Link<'a> {
+    pub(crate) proxy: &'a Proxy,
+    pub(crate) streams: Streams,
+    /// Bytes read from either side.
+    moved: AtomicU64,
+    /// The client has spoken, and the backend has not spoken since.
+    awaiting: AtomicBool,
+    opaque: AtomicBool,
+}
+
+impl<'a> Link<'a> {
+    pub(crate) fn new(proxy: &'a Proxy, streams: Streams) -> Self {
+        let (awaiting, opaque) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { proxy, streams, moved: AtomicU64::new(0), awaiting, opaque }
+    }
+
+    /// Messages can no longer be told apart: counted once, and said why.
+    fn turns_opaque(&self, why: &str) {
+        if !self.opaque.swap(true, Ordering::Relaxed) {
+            self.proxy.counts.opaque.add(1);
+            debug!(why, "opaque from here on");
+        }
+    }
+
+    /// The client spoke; whether it did so for the first time since the backend did.
+    fn client_spoke(&self, bytes: usize) -> bool {
+        self.moved(&self.proxy.counts.to_backend, bytes);
+        !self.awaiting.load(Ordering::Relaxed) && !self.awaiting.swap(true, Ordering::Relaxed)
+    }
+
+    fn backend_spoke(&self, bytes: usize) {
+        self.moved(&self.proxy.counts.to_client, bytes);
+        self.awaiting.store(false, Ordering::Relaxed);
+    }
+
+    fn moved(&self, total: &Count, bytes: usize) {
+        total.add(bytes as u64);
+        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Resolves when the daemon stops and, as far as one can tell from outside, nothing is under way any more; where `busy`
+    /// knows better, it has the last word. After the grace period it resolves in any case.
+    async fn stopped(&self, busy: impl Fn() -> bool) -> End {
+        self.proxy.stop.stopped().await;
+        let done = async {
+            loop {
+                let before = self.moved.load(Ordering::Relaxed);
+                tokio::time::sleep(QUIET).await;
+                if before == self.moved.load(Ordering::Relaxed) && !self.awaiting.load(Ordering::Relaxed) && !busy() {
+                    return;
+                }
+            }
+        };
+        // Whether it was done or cut off, it ends here.
+        let _ = tokio::time::timeout(GRACE, done).await;
+        End::Stopped
+    }
+}
+
+/// Runs both directions of a connection in one task until one of them says how it ends. `again` says whether the requests
+/// have queued something that the replies have to look at.
+async fn drive(
+    requests: impl Future<Output = End>,
+    replies: impl Future<Output = End>,
+    stopped: impl Future<Output = End>,
+    again: impl Fn() -> bool,
+) -> End {
+    let (mut requests, mut replies, mut stopped) = (pin!(requests), pin!(replies), pin!(stopped));
+    poll_fn(|cx| {
+        loop {
+            // Replies first: that the backend has closed is to be known before another call goes to it.
+            if let Poll::Ready(end) = replies.as_mut().poll(cx) {
+                return Poll::Ready(end);
+            }
+            if let Poll::Ready(end) = requests.as_mut().poll(cx) {
+                return Poll::Ready(end);
+            }
+            if !again() {
+                return stopped.as_mut().poll(cx);
+            }
+        }
+    })
+    .await
+}

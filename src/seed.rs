@@ -1,0 +1,107 @@
+//! Random streams that a seed reproduces.
+//!
+//! Every choice draws from a ChaCha8 stream of its own, keyed by seed, proxy, connection and call, so that neither timing
+//! nor how the kernel cut the reads can change it.
+
+use rand::rngs::ChaCha8Rng;
+use rand::{Rng, SeedableRng};
+
+/// The streams of one connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Streams {
+    seed: u64,
+    proxy: u64,
+    connection: u64,
+}
+
+impl Streams {
+    pub(crate) fn new(seed: u64, proxy: &str, connection: u64) -> Self {
+        Self { seed, proxy: fnv1a(proxy.as_bytes()), connection }
+    }
+
+    pub(crate) fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    /// What a handler draws from for call number `call` (from 1).
+    pub(crate) fn call(&self, call: u64) -> ChaCha8Rng {
+        let mut key = [0; 32];
+        for (part, value) in key.chunks_exact_mut(8).zip([self.seed, self.proxy, self.connection, call]) {
+            part.copy_from_slice(&value.to_le_bytes());
+        }
+        ChaCha8Rng::from_seed(key)
+    }
+
+    /// What decides which handler a call gets.
+    pub(crate) fn draws(self) -> Draws {
+        Draws { stream: Box::new(self.call(0)), next: 1 }
+    }
+}
+
+/// One number for each call of a connection: call `n` has the `n`th, whatever was asked before.
+#[derive(Debug)]
+pub(crate) struct Draws {
+    // Boxed: a connection whose plan leaves nothing to chance carries only the pointer.
+    stream: Box<ChaCha8Rng>,
+    next: u64,
+}
+
+impl Draws {
+    /// A number of 0 ≤ n < 100 for call number `call`.
+    pub(crate) fn percent(&mut self, call: u64) -> f64 {
+        if self.next != call {
+            self.stream.set_word_pos(u128::from(call - 1) * 2);
+        }
+        self.next = call + 1;
+        // 53 bits are what a double holds exactly.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let unit = (self.stream.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+        unit * 100.0
+    }
+}
+
+/// FNV-1a, 64 bits: names are few, and their hash has to be the same for ever.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draw_depends_on_its_call_alone() {
+        let streams = Streams::new(42, "default", 7);
+        let in_order: Vec<f64> = {
+            let mut draws = streams.draws();
+            (1..=100).map(|call| draws.percent(call)).collect()
+        };
+        let mut draws = streams.draws();
+        for call in [50, 3, 100, 1, 2] {
+            assert_eq!(draws.percent(call).to_bits(), in_order[call as usize - 1].to_bits(), "call {call}");
+        }
+    }
+
+    #[test]
+    fn streams_differ_by_seed_proxy_connection_and_call() {
+        let first = |streams: Streams, call| streams.call(call).next_u64();
+        let here = Streams::new(42, "default", 7);
+        let all = [
+            first(here, 1),
+            first(here, 2),
+            first(Streams::new(43, "default", 7), 1),
+            first(Streams::new(42, "cache", 7), 1),
+            first(Streams::new(42, "default", 8), 1),
+        ];
+        let distinct: std::collections::HashSet<u64> = all.into_iter().collect();
+        assert_eq!(distinct.len(), all.len());
+    }
+
+    /// A seed in somebody's bug report has to mean the same next year.
+    #[test]
+    fn the_streams_never_change() {
+        let streams = Streams::new(42, "default", 1);
+        assert_eq!(streams.call(1).next_u64(), 0);
+        assert_eq!(streams.draws().percent(1).to_bits(), 0);
+    }
+}

@@ -1,0 +1,73 @@
+//! Backends that do as a test wants.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// A backend on a free port. Its threads end with the test's process.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    address: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Backend {
+    /// Gives each connection to `serve`, in a thread of its own.
+    pub(crate) fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (count, serve) = (connections.clone(), Arc::new(serve));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (stream, serve) = (stream.unwrap(), serve.clone());
+                count.fetch_add(1, Ordering::SeqCst);
+                stream.set_nodelay(true).unwrap();
+                thread::Builder::new().stack_size(256 * 1024).spawn(move || serve(stream)).unwrap();
+            }
+        });
+        Self { address, connections }
+    }
+
+    /// Sends back what comes.
+    pub(crate) fn echo() -> Self {
+        Self::new(|mut stream| {
+            let mut buffer = vec![0; 64 * 1024];
+            while let Ok(len @ 1..) = stream.read(&mut buffer) {
+                if stream.write_all(&buffer[..len]).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Answers each line with `+`, the line, and its end.
+    pub(crate) fn lines() -> Self {
+        Self::new(|stream| {
+            use std::io::{BufRead, BufReader};
+            let mut to = stream.try_clone().unwrap();
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                if to.write_all(format!("+{line}\r\n").as_bytes()).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Where nobody listens.
+    pub(crate) fn nobody() -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        Self { address, connections: Arc::default() }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// How many connections it has taken.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}

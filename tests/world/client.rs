@@ -1,0 +1,97 @@
+//! A client: one connection, with a patience that ends.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+
+use socket2::SockRef;
+
+use super::PATIENCE;
+
+/// How a connection ended, as its client reads it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// In order: an end of file.
+    Closed,
+    /// `ECONNRESET`.
+    Reset,
+}
+
+#[derive(Debug)]
+pub(crate) struct Client(TcpStream);
+
+impl Client {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self(stream)
+    }
+
+    pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) -> &mut Self {
+        self.0.write_all(bytes.as_ref()).unwrap();
+        self
+    }
+
+    /// Reads exactly as many bytes as `expected` has.
+    #[track_caller]
+    pub(crate) fn expect(&mut self, expected: impl AsRef<[u8]>) -> &mut Self {
+        let expected = expected.as_ref();
+        let got = self.read(expected.len());
+        assert!(got == expected, "got {:?}, not {:?}", got.escape_ascii(), expected.escape_ascii());
+        self
+    }
+
+    #[track_caller]
+    pub(crate) fn read(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Reads to the end, and how it ended.
+    #[track_caller]
+    pub(crate) fn read_to_end(&mut self) -> (Vec<u8>, Ending) {
+        let mut bytes = Vec::new();
+        match self.0.read_to_end(&mut bytes) {
+            Ok(_) => (bytes, Ending::Closed),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => (bytes, Ending::Reset),
+            Err(error) => panic!("{error}, after {:?}", bytes.escape_ascii()),
+        }
+    }
+
+    /// How the connection ends, with nothing before.
+    #[track_caller]
+    pub(crate) fn ending(&mut self) -> Ending {
+        let (bytes, ending) = self.read_to_end();
+        assert!(bytes.is_empty(), "got {:?}", bytes.escape_ascii());
+        ending
+    }
+
+    /// Whether nothing can be read at this moment.
+    pub(crate) fn is_silent(&mut self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let peeked = self.0.peek(&mut [0]);
+        self.0.set_nonblocking(false).unwrap();
+        peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Sends the last byte, and goes on reading.
+    pub(crate) fn half_close(&mut self) -> &mut Self {
+        self.0.shutdown(Shutdown::Write).unwrap();
+        self
+    }
+
+    /// Leaves with a reset.
+    pub(crate) fn reset(self) {
+        SockRef::from(&self.0).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    }
+
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.0
+    }
+}

@@ -1,0 +1,36 @@
+//! A small world to test in: a backend, the real program in front of it, and clients.
+#![allow(dead_code, reason = "each test takes what it needs")]
+
+pub(crate) mod backend;
+pub(crate) mod client;
+pub(crate) mod program;
+
+pub(crate) use backend::Backend;
+pub(crate) use client::Client;
+pub(crate) use program::Program;
+
+use std::time::{Duration, Instant};
+
+/// How long anything in a test may take before the test fails. Only a failing test ever waits this long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until `so` is true, by asking again and again; panics with `what` when it never is.
+pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !so() {
+        assert!(begun.elapsed() < PATIENCE, "never happened: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// `len` bytes that look random and are the same for the same `seed`.
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::from_fn(|| Some(next())).flatten().take(len).collect()
+}
