@@ -3,11 +3,13 @@
 //! Where two readers of the same bytes could disagree about a message's end (a bad length, an unknown transfer coding),
 //! the connection turns opaque: what the backend makes of them is what counts, and nobody here can know it.
 
+mod answer;
 mod body;
 mod head;
 mod replies;
 mod requests;
 
+pub use answer::{Answer, CONTINUE, FAILURES, answer, expects_continue};
 pub use replies::Replies;
 pub use requests::Requests;
 
