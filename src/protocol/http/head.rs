@@ -1,0 +1,182 @@
+//! Where a head ends, and what its header fields say about the body behind it.
+
+use std::mem::MaybeUninit;
+
+use httparse::{Header, ParserConfig, Request, Response, Status};
+
+use crate::protocol::MAX_HEAD;
+
+/// The most header fields a head may have.
+const MAX_FIELDS: usize = 128;
+
+/// A head's length and what was read from it; `None` while its end is not here; or why it is none.
+pub(super) type Parsed<T> = Result<Option<(usize, T)>, &'static str>;
+
+/// Parses the head of a request and shows it to `read`.
+pub(super) fn request<T>(bytes: &[u8], read: impl FnOnce(&Request) -> Result<T, &'static str>) -> Parsed<T> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut request = Request::new(&mut []);
+    let status = request.parse_with_uninit_headers(bytes, &mut fields).map_err(reason)?;
+    finish(status, || read(&request))
+}
+
+/// Parses the head of a response and shows it to `read`.
+pub(super) fn response<T>(bytes: &[u8], read: impl FnOnce(&Response) -> Result<T, &'static str>) -> Parsed<T> {
+    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+    let mut response = Response::new(&mut []);
+    let config = ParserConfig::default();
+    let status = config.parse_response_with_uninit_headers(&mut response, bytes, &mut fields).map_err(reason)?;
+    finish(status, || read(&response))
+}
+
+fn finish<T>(status: Status<usize>, read: impl FnOnce() -> Result<T, &'static str>) -> Parsed<T> {
+    match status {
+        Status::Complete(len) => Ok(Some((len, read()?))),
+        Status::Partial => Ok(None),
+    }
+}
+
+fn reason(error: httparse::Error) -> &'static str {
+    match error {
+        httparse::Error::TooManyHeaders => "too many header fields",
+        httparse::Error::HeaderName | httparse::Error::HeaderValue => "a malformed header field",
+        _ => "not http/1.0 or http/1.1",
+    }
+}
+
+/// Waits for a head's end without reading its bytes again and again, however small the pieces they come in.
+#[derive(Debug, Default)]
+pub(super) struct Search {
+    /// How many bytes of the head under way hold no end.
+    searched: usize,
+}
+
+impl Search {
+    /// The head at the start of `bytes`, which `parse` reads. A head that is not here yet must be shown again from its
+    /// first byte.
+    ///
+    /// Whether a head is refused depends on its bytes alone and not on how they were cut: an unfinished one is judged up
+    /// to its last line end. That takes a parse for each new line, of which there are few before there are too many.
+    pub(super) fn find<T>(&mut self, bytes: &[u8], parse: impl Fn(&[u8]) -> Parsed<T>) -> Parsed<T> {
+        let window = &bytes[..bytes.len().min(MAX_HEAD)];
+        // Nearly every head comes in one piece.
+        if self.searched == 0
+            && let Ok(Some(found)) = parse(window)
+        {
+            return Ok(Some(found));
+        }
+        let searched = std::mem::take(&mut self.searched).min(window.len());
+        let mut line_end = None;
+        for at in memchr::memchr_iter(b'\n', &window[searched..]) {
+            let before = &window[..searched + at];
+            let end = before.len() + 1;
+            if before.ends_with(b"\n") || before.ends_with(b"\n\r") {
+                return parse(&window[..end]);
+            }
+            line_end = Some(end);
+        }
+        if let Some(end) = line_end {
+            parse(&window[..end])?;
+        }
+        // What is no text may never have a line end to be judged at.
+        if window[searched..].iter().any(|byte| *byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')) {
+            return Err("control characters in a head");
+        }
+        if bytes.len() > MAX_HEAD {
+            return Err("a head that is too long");
+        }
+        self.searched = window.len();
+        Ok(None)
+    }
+}
+
+/// The last transfer coding, which decides how the body ends (RFC 9112, section 6.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Coding {
+    /// There is no Transfer-Encoding.
+    None,
+    /// The body says itself where it ends.
+    Chunked,
+    /// A registered coding that leaves the end to the connection's.
+    Compressed,
+    /// None that the RFC knows.
+    Unknown,
+}
+
+/// What the header fields say about the body and about what comes after it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fields {
+    /// Content-Length, in bytes.
+    pub(super) length: Option<u64>,
+    /// The last transfer coding; it overrides a length (RFC 9112, section 6.3).
+    pub(super) coding: Coding,
+    /// Another protocol is asked for (RFC 9110, section 7.8).
+    pub(super) upgrade: bool,
+}
+
+impl Fields {
+    /// Reads the header fields of an HTTP/1.`version` message, or says why nobody can tell what they mean.
+    pub(super) fn read(version: Option<u8>, headers: &[Header]) -> Result<Self, &'static str> {
+        let mut fields = Self { length: None, coding: Coding::None, upgrade: false };
+        for Header { name, value } in headers {
+            if name.eq_ignore_ascii_case("content-length") {
+                fields.add_lengths(value)?;
+            } else if name.eq_ignore_ascii_case("transfer-encoding") {
+                fields.add_codings(value)?;
+            } else if name.eq_ignore_ascii_case("upgrade") {
+                fields.upgrade = true;
+            }
+        }
+        if fields.coding != Coding::None && version != Some(1) {
+            return Err("transfer-encoding in http/1.0"); // RFC 9112, section 6.1: faulty framing
+        }
+        Ok(fields)
+    }
+
+    /// A length may be repeated, also within one field, as long as it stays the same (RFC 9110, section 8.6).
+    fn add_lengths(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        for digits in value.split(|byte| *byte == b',') {
+            let length = decimal(digits.trim_ascii()).ok_or("a bad content-length")?;
+            if self.length.is_some_and(|before| before != length) {
+                return Err("content-lengths that differ");
+            }
+            self.length = Some(length);
+        }
+        Ok(())
+    }
+
+    fn add_codings(&mut self, value: &[u8]) -> Result<(), &'static str> {
+        if self.coding == Coding::None {
+            self.coding = Coding::Unknown; // the field is here, even if it names nothing
+        }
+        for token in tokens(value) {
+            if self.coding == Coding::Chunked {
+                return Err("a transfer coding after chunked");
+            }
+            let is = |names: &[&str]| names.iter().any(|name| token.eq_ignore_ascii_case(name.as_bytes()));
+            self.coding = if is(&["chunked"]) {
+                Coding::Chunked
+            } else if is(&["gzip", "x-gzip", "deflate", "compress", "x-compress"]) {
+                Coding::Compressed
+            } else {
+                Coding::Unknown
+            };
+        }
+        Ok(())
+    }
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
+/// The elements of a comma-separated list; empty ones are skipped (RFC 9110, section 5.6.1).
+pub(super) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}

@@ -1,0 +1,72 @@
+//! `http`: HTTP/1.0 and 1.1 (RFC 9110, RFC 9112). A call is one request and its final response.
+//!
+//! Where two readers of the same bytes could disagree about a message's end (a bad length, an unknown transfer coding),
+//! the connection turns opaque: what the backend makes of them is what counts, and nobody here can know it.
+
+mod answer;
+mod body;
+mod head;
+mod replies;
+mod requests;
+
+pub use answer::{Answer, CONTINUE, FAILURES, answer, expects_continue};
+pub use replies::Replies;
+pub use requests::Requests;
+
+/// What a request says about its reply: whether that has a body, and whether it ends HTTP on this connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expect {
+    /// The reply to HEAD: never a body, whatever its headers say (RFC 9112, section 6.3).
+    Head,
+    /// The reply to CONNECT: if it agrees, what follows it is a tunnel.
+    Connect,
+    /// Any other reply: delimited by its own status and headers.
+    Other,
+}
+
+/// The method and the path in a request's head: the path alone, without the query and without the scheme and host that
+/// a client may name before it (RFC 9112, section 3.2).
+#[must_use]
+pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
+    let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();
+    let mut words = line.split(|byte| *byte == b' ');
+    let method = words.next().unwrap_or_default();
+    (method, path(words.next().unwrap_or_default()))
+}
+
+fn path(target: &[u8]) -> &[u8] {
+    let target = target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+    if target.starts_with(b"/") {
+        return target;
+    }
+    let Some(scheme) = memchr::memmem::find(target, b"://") else {
+        return target; // `*`, and the `host:port` of CONNECT
+    };
+    let authority = &target[scheme + 3..];
+    match memchr::memchr(b'/', authority) {
+        Some(slash) => &authority[slash..],
+        None => b"/",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn the_words_are_the_method_and_the_path() {
+        for (head, method, path) in [
+            ("GET / HTTP/1.1\r\n\r\n", "GET", "/"),
+            ("POST /a/b?c=/d HTTP/1.0\nHost: x\n\n", "POST", "/a/b"),
+            ("GET /?to=http://x/y HTTP/1.1\r\n\r\n", "GET", "/"),
+            ("GET http://host:80/a/b?c HTTP/1.1\r\n\r\n", "GET", "/a/b"),
+            ("GET http://host?c HTTP/1.1\r\n\r\n", "GET", "/"),
+            ("OPTIONS * HTTP/1.1\r\n\r\n", "OPTIONS", "*"),
+            ("CONNECT host:443 HTTP/1.1\r\n\r\n", "CONNECT", "host:443"),
+            ("GET", "GET", ""),
+            ("", "", ""),
+        ] {
+            assert_eq!(words(head.as_bytes()), (method.as_bytes(), path.as_bytes()), "{head:?}");
+        }
+    }
+}
