@@ -49,7 +49,8 @@ impl Backend {
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for (tried, address) in addresses.iter().enumerate() {
             // An address that does not answer leaves time for those after it.
-            let share = deadline.saturating_duration_since(Instant::now()) / u32::try_from(addresses.len() - tried).unwrap_or(1);
+            let share = deadline.saturating_duration_since(Instant::now())
+                / u32::try_from(addresses.len() - tried).unwrap_or(1);
             match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = error,

@@ -92,7 +92,12 @@ impl Outgoing {
     /// # Errors
     ///
     /// Those of the write.
-    pub(crate) fn send<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+        bytes: &[u8],
+    ) -> io::Result<()> {
         let mut bytes = bytes;
         if self.waiting.is_empty() {
             while !bytes.is_empty() {
@@ -113,7 +118,11 @@ impl Outgoing {
     /// # Errors
     ///
     /// Those of the write.
-    pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(&mut self, cx: &mut Context<'_>, to: &mut W) -> Poll<io::Result<()>> {
+    pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &mut W,
+    ) -> Poll<io::Result<()>> {
         while !self.waiting.is_empty() {
             match ready!(Pin::new(&mut *to).poll_write(cx, &self.waiting))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),

@@ -18,10 +18,9 @@ use crate::departure::left;
 use crate::error::{Error, Result};
 use crate::handler::Scope;
 use crate::plan::Drawn;
-use crate::protocol::Protocol;
 use crate::proxy::Proxy;
 use crate::pump::{End, Framing, Link, copy, framed};
-use crate::seed::{Draws, Streams};
+use crate::seed::Streams;
 
 /// How long a client whose connection was closed in order may take to notice. A socket that is let go with unread bytes
 /// resets, so what still comes is read meanwhile.
@@ -140,7 +139,9 @@ async fn dial(proxy: &Proxy, client: &TcpStream) -> Result<TcpStream, End> {
 /// Ends the client's connection in the way that the traffic ended.
 async fn finish(end: End, client: TcpStream, proxy: &Proxy, number: u64) {
     match end {
-        End::Unreachable(ref error) => warn!(connection = number, "cannot reach the backend {}: {error}", proxy.backend.address()),
+        End::Unreachable(ref error) => {
+            warn!(connection = number, "cannot reach the backend {}: {error}", proxy.backend.address())
+        }
         End::Failed(ref error) => warn!(connection = number, "{error}"),
         ref end => debug!(connection = number, ?end, "the connection ended"),
     }

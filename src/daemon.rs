@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
-use tracing::info;
 
 use crate::config::ProxyConfig;
+use crate::counts::Summary;
 use crate::proxy::{Proxy, listen};
 use crate::stop::Stopper;
 
@@ -42,7 +42,7 @@ impl Daemon {
 
     /// Serves until `stop` resolves. Then it listens no more, lets sleeping calls go on at once and resets hanging ones;
     /// the rest may finish within a grace period of 5 seconds.
-    pub async fn serve(self, stop: impl Future<Output = ()>) {
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Summary {
         let (alive, mut all_ended) = mpsc::channel(1);
         for listener in self.listeners {
             tokio::spawn(self.proxy.clone().accept(listener, alive.clone()));
@@ -52,5 +52,6 @@ impl Daemon {
         self.stopper.stop();
         // Resolves when the last connection has dropped its sender.
         let _ = all_ended.recv().await;
+        self.proxy.summary()
     }
 }

@@ -181,20 +181,11 @@ mod table {
         #[cfg(target_endian = "little")]
         fn reads_a_line_of_each_family() {
             let line = "   1: 0100007F:1F90 0200007F:C350 05 00000000:00000000 00:00000000 00000000     0        0 0 1 0 20 4 30 10 -1";
-            assert_eq!(
-                orphan(line),
-                Some(("127.0.0.1:8080".parse().unwrap(), "127.0.0.2:50000".parse().unwrap()))
-            );
+            assert_eq!(orphan(line), Some(("127.0.0.1:8080".parse().unwrap(), "127.0.0.2:50000".parse().unwrap())));
             let owned = line.replace(" 0 1 0", " 4711 1 0");
             assert_eq!(orphan(&owned), None);
-            assert_eq!(
-                address("00000000000000000000000001000000:0050"),
-                Some("[::1]:80".parse().unwrap())
-            );
-            assert_eq!(
-                address("0000000000000000FFFF00000100007F:0050"),
-                Some("127.0.0.1:80".parse().unwrap())
-            );
+            assert_eq!(address("00000000000000000000000001000000:0050"), Some("[::1]:80".parse().unwrap()));
+            assert_eq!(address("0000000000000000FFFF00000100007F:0050"), Some("127.0.0.1:80".parse().unwrap()));
         }
     }
 }

@@ -3,16 +3,24 @@
 mod backend;
 mod buffer;
 pub mod call;
+mod cli;
 pub mod config;
 mod connection;
-mod counts;
+pub mod counts;
 pub mod daemon;
 mod departure;
 pub mod error;
 pub mod handler;
+mod logging;
+pub mod mix;
 mod plan;
+mod program;
 pub mod protocol;
 mod proxy;
 mod pump;
+pub mod seconds;
 mod seed;
+mod settings;
 mod stop;
+
+pub use program::main;

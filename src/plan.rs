@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::handler::{DynHandler, Scope};
+use crate::mix::{Mix, Share};
 use crate::seed::{Draws, Streams};
 
 /// All that decides the fate of calls on one proxy.
@@ -55,20 +56,13 @@ impl Drawn {
 }
 
 impl Plan {
-    /// Handlers with their percentages; `rest` gets the calls that are left over.
-    pub(crate) fn new(mix: impl IntoIterator<Item = (f64, Drawn)>, rest: Drawn) -> Self {
-        let mut slots = Vec::new();
+    pub(crate) fn new(mix: &Mix) -> Self {
         let mut below = 0.0;
-        for (percent, drawn) in mix {
-            below += percent;
-            slots.push(Slot { below, drawn });
-        }
-        // Percentages such as 3 times 33.333 add up to a little less than they mean.
-        if below < 100.0 - 1e-9 {
-            slots.push(Slot { below: f64::INFINITY, drawn: rest });
-        } else if let Some(last) = slots.last_mut() {
-            last.below = f64::INFINITY;
-        }
+        let slot = |share: &Share| {
+            below += share.percent();
+            Slot { below, drawn: Drawn::new(share.name(), share.handler().clone()) }
+        };
+        let slots: Vec<Slot> = mix.shares().iter().map(slot).collect();
         let scope = slots.iter().map(|slot| slot.drawn.scope).max().unwrap_or(Scope::Nothing);
         Self { slots, scope }
     }
@@ -78,7 +72,7 @@ impl Plan {
         self.scope
     }
 
-    /// The handlers, in order, `rest` last.
+    /// The handlers, in the order in which they are drawn.
     pub(crate) fn handlers(&self) -> impl Iterator<Item = &Drawn> {
         self.slots.iter().map(|slot| &slot.drawn)
     }
@@ -89,46 +83,39 @@ impl Plan {
             return &only.drawn;
         }
         let percent = draws.get_or_insert_with(|| streams.draws()).percent(call);
-        let slot = self.slots.iter().find(|slot| percent < slot.below);
-        &slot.or(self.slots.last()).expect("a plan has at least one handler").drawn
+        // The last one takes what rounding leaves over.
+        let last = self.slots.len() - 1;
+        let slot = self.slots.iter().position(|slot| percent < slot.below).unwrap_or(last);
+        &self.slots[slot].drawn
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::handler::Handler;
-
-    struct Named;
-    impl Handler for Named {}
-
-    fn drawn(name: &str) -> Drawn {
-        Drawn::new(name, Arc::new(Named))
-    }
-
-    fn shares(mix: &[(f64, &str)]) -> Vec<(String, usize)> {
-        let plan = Plan::new(mix.iter().map(|(percent, name)| (*percent, drawn(name))), drawn("rest"));
+    fn shares(mix: &str) -> Vec<(String, usize)> {
+        let plan = Plan::new(&mix.parse().unwrap());
         let streams = Streams::new(42, "default", 1);
         let mut draws = None;
-        let names: Vec<Arc<str>> = (1..=100_000).map(|call| plan.draw(streams, &mut draws, call).name.clone()).collect();
-        plan.handlers().map(|slot| (slot.name.to_string(), names.iter().filter(|name| **name == slot.name).count())).collect()
+        let names: Vec<_> = (1..=100_000).map(|call| plan.draw(streams, &mut draws, call).name.clone()).collect();
+        let share = |name: &Arc<str>| (name.to_string(), names.iter().filter(|drawn| *drawn == name).count());
+        plan.handlers().map(|drawn| share(&drawn.name)).collect()
     }
 
     #[test]
-    fn each_handler_gets_its_share_and_the_rest_is_left() {
-        let shares = shares(&[(20.0, "delay"), (0.5, "error")]);
-        let within = |count: usize, percent: f64| (count as f64 / 1000.0 - percent).abs() < 0.5;
-        assert!(within(shares[0].1, 20.0) && within(shares[1].1, 0.5) && within(shares[2].1, 79.5), "{shares:?}");
+    fn each_handler_gets_its_share_and_dummy_the_rest() {
+        let shares = shares("20:delay,0.5:error");
+        let about = |(name, count): &(String, usize), expected: &str, calls: usize| {
+            assert!(name == expected && count.abs_diff(calls) < 500, "{shares:?}");
+        };
+        about(&shares[0], "delay", 20_000);
+        about(&shares[1], "error", 500);
+        about(&shares[2], "dummy", 79_500);
     }
 
     #[test]
-    fn nothing_is_left_of_a_hundred() {
-        assert_eq!(shares(&[(100.0, "delay")]), [("delay".to_owned(), 100_000)]);
-        assert_eq!(shares(&[(33.3, "a"), (33.3, "b"), (33.4, "c")]).len(), 3);
-    }
-
-    #[test]
-    fn nothing_at_all_is_all_left() {
-        assert_eq!(shares(&[]), [("rest".to_owned(), 100_000)]);
+    fn one_handler_takes_all() {
+        assert_eq!(shares("delay"), [("delay".to_owned(), 100_000)]);
+        assert_eq!(shares("33.3:delay,33.3:error,33.4:hang").len(), 3);
     }
 }

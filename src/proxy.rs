@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::backend::Backend;
 use crate::config::{Address, ProxyConfig};
 use crate::connection::serve;
-use crate::counts::Counts;
+use crate::counts::{Counts, Summary};
 use crate::handler::Scope;
 use crate::plan::Plan;
 use crate::protocol::Protocol;
@@ -45,12 +45,13 @@ pub(crate) struct Proxy {
 
 impl Proxy {
     pub(crate) fn new(config: &ProxyConfig, seed: u64, stop: Stop) -> Self {
-        let backend = Backend::new(config.backend.clone(), config.connect_timeout, config.pool_size, config.pool_timeout);
+        let backend =
+            Backend::new(config.backend.clone(), config.connect_timeout, config.pool_size, config.pool_timeout);
         Self {
             name: config.name.clone(),
             seed,
             protocol: config.protocol,
-            plan: config.mix.plan(),
+            plan: Plan::new(&config.mix),
             buffer: config.buffer,
             keep_alive: config.keep_alive,
             reuse_socket: config.reuse_socket,
@@ -63,10 +64,20 @@ impl Proxy {
 
     /// Whether bytes need only be copied: no handler wants to see calls, and nothing else depends on where they end.
     pub(crate) fn copies(&self) -> bool {
-        self.protocol == Protocol::Tcp
-            && self.plan.scope() == Scope::Nothing
-            && !self.keep_alive
-            && !self.reuse_socket
+        self.protocol == Protocol::Tcp && self.plan.scope() == Scope::Nothing && !self.keep_alive && !self.reuse_socket
+    }
+
+    /// What it has done so far.
+    pub(crate) fn summary(&self) -> Summary {
+        let Counts { connections, to_backend, to_client, opaque, backend_failures } = &self.counts;
+        Summary {
+            calls: self.plan.handlers().map(|drawn| (drawn.name.to_string(), drawn.calls())).collect(),
+            connections: connections.get(),
+            to_backend: to_backend.get(),
+            to_client: to_client.get(),
+            opaque: opaque.get(),
+            backend_failures: backend_failures.get(),
+        }
     }
 
     /// Accepts clients until the daemon stops. It waits for nothing else; each connection holds `alive` while it lasts.
@@ -128,7 +139,9 @@ pub(crate) async fn listen(address: &Address) -> io::Result<Vec<TcpListener>> {
                 listeners.push(listener);
             }
             // A name may have an address of a family that this machine does not have.
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable || is_unsupported(&error) => unavailable = Some(error),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable || is_unsupported(&error) => {
+                unavailable = Some(error)
+            }
             Err(error) => return Err(error),
         }
     }

@@ -1,10 +1,14 @@
-//! `dummy`: nothing.
+//! `dummy`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Handler, Scope};
 
-/// Passes everything on unaltered, both ways.
-#[derive(Debug)]
-pub struct Dummy;
+/// Nothing: every byte passes unaltered, both ways.
+#[derive(Debug, Default, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dummy {}
 
 impl Handler for Dummy {
     fn scope(&self) -> Scope {

@@ -77,8 +77,7 @@ impl<'a, 's> ToBackend<'a, 's> {
         from: ReadHalf<'s>,
         to: WriteHalf<'s>,
     ) -> Self {
-        let calls =
-            Calls { link, exchange, framing, to, out: Outgoing::default(), look: true, due: 0, left: Some(0) };
+        let calls = Calls { link, exchange, framing, to, out: Outgoing::default(), look: true, due: 0, left: Some(0) };
         Self { ends, from, size: ReadSize::new(link.proxy.buffer), calls }
     }
 
@@ -268,12 +267,16 @@ impl<'a, 's> ToBackend<'a, 's> {
         if protocol == Protocol::Tcp {
             self.calls.framing.held.clear();
             // The request has no end that could be waited for: what is there by now is taken for it.
-            poll_fn(|cx| Poll::Ready(self.poll_drop(cx))).await.map(|_| ());
+            poll_fn(|cx| {
+                let _ = self.poll_drop(cx);
+                Poll::Ready(())
+            })
+            .await;
             self.calls.left = Some(0);
             return Ok(());
         }
         if self.calls.left != Some(0)
-            && let Some(interim) = protocol.awaits(&self.calls.framing.held[..due])
+            && let Some(interim) = protocol.awaited(&self.calls.framing.held[..due])
         {
             let Link { proxy, streams, .. } = *self.calls.link;
             let about = About::new(proxy.protocol, streams, self.calls.framing.calls, Bytes::new());

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
@@ -15,8 +15,7 @@ use super::ends::{Broken, Ends};
 use super::exchange::{Exchange, Fate, lock};
 use super::{End, Link, READS_A_TURN};
 use crate::buffer::{Outgoing, ReadSize, poll_read};
-use crate::call::{Answer, Call, Message, Verdict};
-use crate::departure::left;
+use crate::call::{Call, Message, Verdict};
 use crate::error::{Error, Result};
 use crate::protocol::{MAX_HEAD, Protocol, Replies, Step};
 

@@ -11,6 +11,7 @@ use std::thread;
 pub(crate) struct Backend {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
 }
 
 impl Backend {
@@ -18,17 +19,21 @@ impl Backend {
     pub(crate) fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let connections = Arc::new(AtomicUsize::new(0));
-        let (count, serve) = (connections.clone(), Arc::new(serve));
+        let (connections, ended) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
+        let (count, count_ended, serve) = (connections.clone(), ended.clone(), Arc::new(serve));
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stream, serve) = (stream.unwrap(), serve.clone());
+                let (stream, serve, ended) = (stream.unwrap(), serve.clone(), count_ended.clone());
                 count.fetch_add(1, Ordering::SeqCst);
                 stream.set_nodelay(true).unwrap();
-                thread::Builder::new().stack_size(256 * 1024).spawn(move || serve(stream)).unwrap();
+                let serve = move || {
+                    serve(stream);
+                    ended.fetch_add(1, Ordering::SeqCst);
+                };
+                thread::Builder::new().stack_size(256 * 1024).spawn(serve).unwrap();
             }
         });
-        Self { address, connections }
+        Self { address, connections, ended }
     }
 
     /// Sends back what comes.
@@ -59,11 +64,16 @@ impl Backend {
     /// Where nobody listens.
     pub(crate) fn nobody() -> Self {
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self { address, connections: Arc::default() }
+        Self { address, connections: Arc::default(), ended: Arc::default() }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// How many connections it is done with.
+    pub(crate) fn ended(&self) -> usize {
+        self.ended.load(Ordering::SeqCst)
     }
 
     /// How many connections it has taken.

@@ -1,0 +1,41 @@
+//! `delay`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Handler;
+use crate::call::{Call, Verdict};
+use crate::error::Result;
+use crate::seconds::Seconds;
+
+/// Waits, and then lets the call go on.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delay {
+    /// How long a call waits: seconds, or with a unit, `250ms`
+    pub sleep: Seconds,
+    /// Wait before the request reaches the backend; false: before its reply reaches the client
+    pub before: bool,
+}
+
+impl Default for Delay {
+    fn default() -> Self {
+        Self { sleep: Seconds::from_secs(1), before: true }
+    }
+}
+
+impl Handler for Delay {
+    async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        if self.before {
+            call.sleep(self.sleep.duration()).await?;
+        }
+        Ok(Verdict::Pass)
+    }
+
+    async fn after(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        if !self.before {
+            call.sleep(self.sleep.duration()).await?;
+        }
+        Ok(Verdict::Pass)
+    }
+}

@@ -1,0 +1,99 @@
+//! The program: arguments, logging, run, one error line, exit code.
+
+use std::io;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+use crate::config::{Config, Exit};
+use crate::daemon::Daemon;
+use crate::handler::Registry;
+use crate::logging;
+
+/// The exit code for a wrong command line or file.
+const WRONG_USE: u8 = 2;
+
+/// Runs the program with the handlers of `registry`: a program with handlers of its own needs no more than this.
+///
+/// Exit codes: 0 when it was asked to stop, 1 when it failed while running, 2 for a wrong command line or file.
+#[must_use]
+pub fn main(registry: &Registry) -> ExitCode {
+    let config = match Config::from_args(std::env::args_os(), |name| std::env::var(name).ok(), registry) {
+        Ok(config) => config,
+        Err(exit) => return leave(&exit),
+    };
+    logging::start(config.log);
+    match run(&config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("vaurien: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what was asked for, or what is wrong.
+#[expect(clippy::print_stdout, reason = "help is what was asked for")]
+fn leave(exit: &Exit) -> ExitCode {
+    match exit {
+        Exit::Help(text) => {
+            print!("{text}");
+            ExitCode::SUCCESS
+        }
+        Exit::Mistakes(mistakes) => {
+            mistakes.iter().for_each(|mistake| eprintln!("vaurien: {mistake}"));
+            ExitCode::from(WRONG_USE)
+        }
+    }
+}
+
+fn run(config: &Config) -> anyhow::Result<()> {
+    // Where the limit cannot be raised, running out of descriptors is met when it happens.
+    let _ = rlimit::increase_nofile_limit(u64::MAX);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let proxy = &config.proxy;
+    let daemon =
+        Daemon::bind(proxy, config.seed).await.with_context(|| format!("cannot listen on {}", proxy.listen))?;
+    let stop = stop_signal()?;
+    info!(
+        "ready: {} -> {}, protocol {}, handler {}, seed {}",
+        list(daemon.addresses()),
+        proxy.backend,
+        proxy.protocol,
+        proxy.mix,
+        config.seed
+    );
+    let counts = daemon.serve(stop).await;
+    counts.lines().iter().for_each(|line| info!("{line}"));
+    Ok(())
+}
+
+fn list(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
+/// Resolves with the first SIGINT or SIGTERM; the second ends the program at once.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let mut next = async move || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    Ok(async move {
+        next().await;
+        info!("stopping; a second signal ends at once");
+        tokio::spawn(async move {
+            next().await;
+            std::process::exit(1);
+        });
+    })
+}

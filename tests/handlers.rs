@@ -1,0 +1,253 @@
+//! Each handler does what it says to the calls that it was asked for, with each of its options.
+
+mod world;
+
+use std::time::{Duration, Instant};
+
+use world::client::Ending;
+use world::{Backend, Client, Program, eventually};
+
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
+
+/// The status line, the headers and the body of a response.
+fn response(client: &mut Client) -> (String, String, String) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(client.read(1));
+    }
+    let head = String::from_utf8(head).unwrap();
+    let (status, headers) = head.split_once("\r\n").unwrap();
+    let length = headers.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap().parse().unwrap();
+    let body = String::from_utf8(client.read(length)).unwrap();
+    (status.to_owned(), headers.to_owned(), body)
+}
+
+#[test]
+fn dummy_passes_everything() {
+    let vaurien = Program::start(&Backend::echo(), "--handler dummy");
+    vaurien.connect().send("one").expect("one").send("two").expect("two");
+    let counts = vaurien.stop();
+    assert_eq!((counts.calls("dummy"), counts.of("connections")), (2, 1));
+    assert_eq!((counts.of("bytes to the backend"), counts.of("bytes to clients")), (6, 6));
+}
+
+#[test]
+fn delay_waits_before_the_backend_is_called() {
+    let backend = Backend::echo();
+    let vaurien = Program::start(&backend, "--handler delay --handler-delay-sleep 0.3");
+    let mut client = vaurien.connect();
+    let begun = Instant::now();
+    client.send("late");
+    client.expect("late");
+    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+    assert_eq!(vaurien.stop().calls("delay"), 1);
+}
+
+#[test]
+fn delay_after_waits_before_the_reply_reaches_the_client() {
+    for protocol in ["tcp", "redis"] {
+        let (tell, called) = std::sync::mpsc::channel();
+        let backend = Backend::new(move |stream| {
+            let mut stream = Client::from(stream);
+            stream.read(6);
+            tell.send(Instant::now()).unwrap();
+            stream.send("+PONG\r\n");
+            stream.ending();
+        });
+        let options = format!("--protocol {protocol} --handler delay --handler-delay-sleep 300ms --handler-delay-before false");
+        let vaurien = Program::start(&backend, &options);
+        let begun = Instant::now();
+        vaurien.connect().send("PING\r\n").expect("+PONG\r\n");
+        let called = called.recv().unwrap();
+        assert!(called - begun < Duration::from_millis(300), "{protocol}: the backend was called late");
+        assert!(begun.elapsed() >= Duration::from_millis(300), "{protocol}: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_pipeline_of_five_delays_takes_five_times_as_long_and_stays_in_order() {
+    for when in ["true", "false"] {
+        let options = format!("--protocol redis --handler delay --handler-delay-sleep 0.2 --handler-delay-before {when}");
+        let vaurien = Program::start(&Backend::lines(), &options);
+        let begun = Instant::now();
+        vaurien.connect().send("a\r\nb\r\nc\r\nd\r\ne\r\n").expect("+a\r\n+b\r\n+c\r\n+d\r\n+e\r\n");
+        assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert_eq!(vaurien.stop().calls("delay"), 5);
+    }
+}
+
+#[test]
+fn a_delayed_call_does_not_hold_the_one_before_it() {
+    // The first call is dummy's and the second delay's with this seed.
+    let vaurien = Program::start(&Backend::lines(), "--protocol redis --handler 50:delay --handler-delay-sleep 1h --seed 1");
+    let mut client = vaurien.connect();
+    client.send("a\r\nb\r\nc\r\n").expect("+a\r\n");
+    assert!(client.is_silent());
+}
+
+#[test]
+fn error_answers_a_thousand_random_bytes() {
+    let backend = Backend::lines();
+    for protocol in ["tcp", "redis", "memcache"] {
+        let vaurien = Program::start(&backend, &format!("--protocol {protocol} --handler error"));
+        let mut client = vaurien.connect();
+        let first = client.send("version\r\n").read(1000);
+        let second = client.send("version\r\n").read(1000);
+        assert_ne!(first, second);
+        assert!(client.is_silent());
+        let zeros = first.iter().filter(|byte| **byte == 0).count();
+        assert!(zeros < 100, "{zeros} of a thousand random bytes are 0");
+        assert_eq!(vaurien.stop().calls("error"), 2);
+    }
+}
+
+#[test]
+fn error_in_http_is_a_well_formed_failure() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
+    let mut client = vaurien.connect();
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..64 {
+        let (status, headers, body) = response(client.send(REQUEST));
+        let code = status.strip_prefix("HTTP/1.1 ").unwrap()[..3].to_owned();
+        assert!(headers.contains("Date: ") && headers.contains("Content-Type: text/html"), "{headers}");
+        assert!(headers.contains("Connection: keep-alive"), "{headers}");
+        assert!(body.contains(&code), "{body}");
+        seen.insert(code);
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["500", "501", "502", "503"]);
+}
+
+#[test]
+fn error_in_http_closes_where_the_request_asks_for_it() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
+    for request in ["GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
+        let mut client = vaurien.connect();
+        let (_, headers, _) = response(client.send(request));
+        assert!(headers.contains("Connection: close"), "{headers}");
+        assert_eq!(client.ending(), Ending::Closed);
+    }
+}
+
+#[test]
+fn error_in_http_gives_head_no_body() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
+    let request = "HEAD / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
+    let (bytes, ending) = vaurien.connect().send(request).read_to_end();
+    assert!(bytes.starts_with(b"HTTP/1.1 50") && bytes.ends_with(b"\r\n\r\n"), "{:?}", bytes.escape_ascii());
+    assert_eq!(ending, Ending::Closed);
+}
+
+#[test]
+fn error_in_http_reads_the_request_to_its_end_first() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
+    let mut client = vaurien.connect();
+    client.send("POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\n").send(vec![b'x'; 999_999]);
+    assert!(client.is_silent());
+    response(client.send("x"));
+    client.send("POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+    response(&mut client);
+    response(client.send(REQUEST));
+    assert_eq!(vaurien.stop().calls("error"), 3);
+}
+
+#[test]
+fn error_in_http_tells_a_client_that_waits_for_it_to_go_on() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
+    let mut client = vaurien.connect();
+    client.send("POST / HTTP/1.1\r\nHost: here\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+    client.expect("HTTP/1.1 100 Continue\r\n\r\n");
+    response(client.send("body"));
+    response(client.send(REQUEST));
+    assert_eq!(vaurien.stop().calls("error"), 2);
+}
+
+#[test]
+fn error_injects_a_hundred_bytes_into_the_middle_of_the_reply() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol redis --handler error --handler-error-inject");
+    let mut client = vaurien.connect();
+    for _ in 0..3 {
+        let reply = client.send("abcdefgh\r\n").read(11 + 100);
+        assert_eq!((&reply[..5], &reply[105..]), (&b"+abcd"[..], &b"efgh\r\n"[..]));
+    }
+    assert!(client.is_silent());
+    assert_eq!(vaurien.stop().calls("error"), 3);
+}
+
+#[test]
+fn error_finds_the_middle_of_a_reply_that_is_never_held() {
+    const LEN: usize = 3_000_000;
+    let value = world::noise(1, LEN);
+    let reply = [format!("${LEN}\r\n").as_bytes(), &value, b"\r\n"].concat();
+    let sent = reply.clone();
+    let backend = Backend::new(move |stream| {
+        let mut stream = Client::from(stream);
+        stream.read(6);
+        stream.send(&sent);
+        stream.ending();
+    });
+    let vaurien = Program::start(&backend, "--protocol redis --handler error --handler-error-inject true");
+    let got = vaurien.connect().send("GET a\n").read(reply.len() + 100);
+    let half = reply.len() / 2;
+    assert!(got[..half] == reply[..half] && got[half + 100..] == reply[half..]);
+}
+
+#[test]
+fn error_warms_up_over_the_whole_proxy() {
+    for inject in ["false", "true"] {
+        let options = format!("--protocol redis --handler error --handler-error-warmup 3 --handler-error-inject {inject}");
+        let vaurien = Program::start(&Backend::lines(), &options);
+        vaurien.connect().send("a\r\nb\r\n").expect("+a\r\n+b\r\n");
+        let mut client = vaurien.connect();
+        client.send("c\r\n").expect("+c\r\n");
+        let junk = client.send("d\r\n").read(100);
+        assert!(!junk.starts_with(b"+d\r\n"));
+    }
+}
+
+#[test]
+fn blackout_closes_in_order_and_dials_nobody() {
+    let backend = Backend::echo();
+    let vaurien = Program::start(&backend, "--handler blackout");
+    for _ in 0..20 {
+        assert_eq!(vaurien.connect().ending(), Ending::Closed);
+        // What the client has sent meanwhile must not turn the end of file into a reset.
+        assert_eq!(vaurien.connect().send(vec![b'x'; 1000]).ending(), Ending::Closed);
+    }
+    assert_eq!(backend.connections(), 0);
+    assert_eq!(vaurien.stop().calls("blackout"), 40);
+}
+
+#[test]
+fn hang_reads_everything_answers_nothing_and_dials_nobody() {
+    let backend = Backend::echo();
+    let vaurien = Program::start(&backend, "--handler hang");
+    let mut client = vaurien.connect();
+    // More than all buffers between could hold: it is read.
+    client.send(vec![b'x'; 64 << 20]);
+    assert!(client.is_silent());
+    assert_eq!(backend.connections(), 0);
+    drop(client);
+    assert_eq!(vaurien.stop().calls("hang"), 1);
+}
+
+#[test]
+fn hang_holds_a_client_whose_backend_leaves() {
+    // Call 1 is dummy's and call 2 is hang's with this seed; the backend closes after its first reply.
+    let backend = Backend::new(|stream| {
+        let mut stream = Client::from(stream);
+        stream.read(3);
+        stream.send("+a\r\n");
+    });
+    let vaurien = Program::start(&backend, "--protocol redis --handler 50:hang --seed 1");
+    let mut client = vaurien.connect();
+    client.send("a\r\nb\r\n").expect("+a\r\n");
+    eventually("the backend's connection is closed", || backend.ended() == 1);
+    assert!(client.is_silent());
+}
+
+#[test]
+fn a_later_blackout_lets_earlier_replies_arrive() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol redis --handler 50:blackout --seed 1");
+    let (bytes, ending) = vaurien.connect().send("a\r\nb\r\nc\r\n").read_to_end();
+    assert_eq!((bytes.as_slice(), ending), (&b"+a\r\n"[..], Ending::Closed));
+}
