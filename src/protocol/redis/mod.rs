@@ -16,8 +16,11 @@
 mod command;
 mod inline;
 mod number;
+mod replies;
 mod requests;
+mod value;
 
+pub use replies::Replies;
 pub use requests::{Requests, words};
 
 /// What a subscription's reply looks like in RESP3: the pushes that confirm it, or one error. Every other command expects
@@ -80,16 +83,4 @@ fn skip(left: &mut u64, here: usize) -> usize {
     let taken = usize::try_from(*left).map_or(here, |left| left.min(here));
     *left -= taken as u64;
     taken
-}
-
-/// What the backend sends.
-#[derive(Debug, Default)]
-pub struct Replies;
-
-impl Replies {
-    /// The next step; `expect` is that of the oldest open call, if any is open.
-    pub fn step(&mut self, bytes: &[u8], expect: Option<super::Expect>) -> super::Step {
-        let _ = (bytes, expect);
-        super::Step::Opaque("not written yet")
-    }
 }
