@@ -1,0 +1,130 @@
+//! What a command does to the pairing of commands and replies.
+
+use super::{Expect, Subscription};
+use crate::protocol::Expect as AnyExpect;
+
+/// The most words of a command that decide what becomes of its reply: `CLIENT REPLY OFF`.
+pub(super) const MAX_WORDS: usize = 3;
+
+/// The longest word that matters to it.
+pub(super) const LONGEST_NAME: usize = b"punsubscribe".len();
+
+/// What earlier commands decided about the replies of later ones.
+#[derive(Debug, Default)]
+pub(super) struct Pairing {
+    /// HELLO switched to RESP3. One that is refused counts as well: the replies notice it.
+    resp3: bool,
+}
+
+impl Pairing {
+    /// What the reply to a command of `count` words will be, or why replies cannot be paired from here on. `words` are the
+    /// first of them, empty where there are none or where they are long.
+    pub(super) fn expect(&mut self, words: [&[u8]; MAX_WORDS], count: u32) -> Result<AnyExpect, &'static str> {
+        let [command, first, second] = words;
+        let mut lower = [0; LONGEST_NAME];
+        let Some(name) = lower.get_mut(..command.len()) else { return Ok(AnyExpect::Reply) };
+        name.copy_from_slice(command);
+        name.make_ascii_lowercase();
+
+        let first_is = |names: &[&str]| names.iter().any(|name| first.eq_ignore_ascii_case(name.as_bytes()));
+        let second_is = |names: &[&str]| names.iter().any(|name| second.eq_ignore_ascii_case(name.as_bytes()));
+        match &*name {
+            b"monitor" => return Err("MONITOR"),
+            b"sync" | b"psync" => return Err("replication"),
+            // These are never answered.
+            b"replconf" if first_is(&["ack", "getack"]) => return Err("replication"),
+            b"client" if first_is(&["reply"]) && second_is(&["off", "skip"]) => return Err("CLIENT REPLY"),
+            b"hello" if first == b"3" => self.resp3 = true,
+            b"hello" if first == b"2" => self.resp3 = false,
+            b"reset" => self.resp3 = false,
+            name => {
+                if let Some(subscription) = Subscription::named(name) {
+                    return self.expect_confirmations(subscription, count.saturating_sub(1));
+                }
+            }
+        }
+        Ok(AnyExpect::Reply)
+    }
+
+    fn expect_confirmations(&self, subscription: Subscription, channels: u32) -> Result<AnyExpect, &'static str> {
+        if !self.resp3 {
+            return Err("a subscription in RESP2");
+        }
+        if channels == 0 && !subscription.ends() {
+            return Ok(AnyExpect::Reply); // an error
+        }
+        Ok(AnyExpect::Redis(Expect { subscription, confirmations: channels }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the replies to `lines` look like; `None` where one turns the connection opaque.
+    fn expect(lines: &[&str]) -> Option<AnyExpect> {
+        let mut pairing = Pairing::default();
+        let mut last = None;
+        for line in lines {
+            let mut words = [b"".as_slice(); MAX_WORDS];
+            let mut count = 0;
+            for word in line.split(' ') {
+                if let Some(place) = words.get_mut(count as usize) {
+                    *place = word.as_bytes();
+                }
+                count += 1;
+            }
+            last = pairing.expect(words, count).ok();
+        }
+        last
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be opaque")]
+    fn confirmations(subscription: Subscription, confirmations: u32) -> Option<AnyExpect> {
+        Some(AnyExpect::Redis(Expect { subscription, confirmations }))
+    }
+
+    #[test]
+    fn one_command_one_reply() {
+        for line in
+            ["GET a", "MULTI", "monitors", "CLIENT REPLY ON", "CLIENT LIST", "replconf listening-port 1", "HELLO 3"]
+        {
+            assert_eq!(expect(&[line]), Some(AnyExpect::Reply), "{line}");
+        }
+    }
+
+    #[test]
+    fn replies_that_cannot_be_paired() {
+        for line in [
+            "MONITOR",
+            "Sync",
+            "PSYNC ? -1",
+            "CLIENT REPLY OFF",
+            "client reply skip",
+            "REPLCONF ACK 1",
+            "replconf getack *",
+            "SUBSCRIBE a",
+            "psubscribe a",
+            "SSUBSCRIBE a",
+            "UNSUBSCRIBE",
+            "PUNSUBSCRIBE a",
+            "SUNSUBSCRIBE a",
+        ] {
+            assert_eq!(expect(&[line]), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn subscriptions_in_resp3_are_confirmed_by_pushes() {
+        assert_eq!(expect(&["HELLO 3", "SUBSCRIBE a b c"]), confirmations(Subscription::Subscribe, 3));
+        assert_eq!(expect(&["hello 3 AUTH a b", "PUNSUBSCRIBE a"]), confirmations(Subscription::Punsubscribe, 1));
+        assert_eq!(expect(&["HELLO 3", "unsubscribe"]), confirmations(Subscription::Unsubscribe, 0));
+        assert_eq!(expect(&["HELLO 3", "HELLO", "SUBSCRIBE"]), Some(AnyExpect::Reply), "an error");
+    }
+
+    #[test]
+    fn back_to_resp2() {
+        assert_eq!(expect(&["HELLO 3", "HELLO 2", "SUBSCRIBE a"]), None);
+        assert_eq!(expect(&["HELLO 3", "RESET", "SUBSCRIBE a"]), None);
+    }
+}

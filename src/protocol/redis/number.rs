@@ -1,0 +1,136 @@
+//! The number in a header: `3\r\n` behind `$` or `*`.
+
+/// A header's number, read digit by digit: it may be cut anywhere and no byte of it has to be kept.
+///
+/// It is as strict as Redis is: no plus sign, no zeros in front, nothing beyond 64 bits.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Number {
+    value: i64,
+    negative: bool,
+    seen: Seen,
+}
+
+/// What was read of it.
+#[derive(Debug, Clone, Copy, Default)]
+enum Seen {
+    #[default]
+    Nothing,
+    Minus,
+    Zero,
+    Digits,
+    QuestionMark,
+    Return(Size),
+}
+
+/// What a header says of what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Size {
+    /// A count, or a negative number.
+    Known(i64),
+    /// `?`: it is streamed and its end is marked.
+    Streamed,
+}
+
+impl Number {
+    /// Reads on from `bytes[*at..]`, up to and with the line end; `None` if the bytes end before it. On an error `at` is
+    /// left at the byte that is to blame.
+    #[inline]
+    pub(super) fn read(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<Size>, &'static str> {
+        if let (Seen::Nothing, Some((value, len))) = (self.seen, whole(&bytes[*at..])) {
+            *at += len;
+            return Ok(Some(Size::Known(value)));
+        }
+        self.read_slowly(bytes, at)
+    }
+
+    /// As [`Self::read`], digit by digit.
+    fn read_slowly(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<Size>, &'static str> {
+        while let Some(&byte) = bytes.get(*at) {
+            match (self.seen, byte) {
+                (Seen::Nothing | Seen::Minus, b'1'..=b'9') | (Seen::Digits, b'0'..=b'9') => {
+                    let digit = i64::from(byte - b'0');
+                    let value = self.value.checked_mul(10).and_then(|value| value.checked_add(digit));
+                    self.value = value.ok_or("a size beyond 64 bits")?;
+                    self.seen = Seen::Digits;
+                }
+                (Seen::Digits | Seen::Zero, b'\r') => {
+                    self.seen = Seen::Return(Size::Known(if self.negative { -self.value } else { self.value }));
+                }
+                (Seen::Return(size), b'\n') => {
+                    *at += 1;
+                    *self = Self::default();
+                    return Ok(Some(size));
+                }
+                (Seen::Nothing, b'0') => self.seen = Seen::Zero,
+                (Seen::Nothing, b'-') => (self.seen, self.negative) = (Seen::Minus, true),
+                (Seen::Nothing, b'?') => self.seen = Seen::QuestionMark,
+                (Seen::QuestionMark, b'\r') => self.seen = Seen::Return(Size::Streamed),
+                _ => return Err("a size that is no number"),
+            }
+            *at += 1;
+        }
+        Ok(None)
+    }
+}
+
+/// The number in a header that is here as a whole, as most are, and the header's length. Where there is any doubt, `None`.
+#[inline]
+fn whole(bytes: &[u8]) -> Option<(i64, usize)> {
+    /// So many digits fit in 64 bits whatever they are.
+    const MAX_DIGITS: usize = 18;
+
+    let mut value = 0;
+    for (at, byte) in bytes.iter().enumerate().take(MAX_DIGITS + 1) {
+        match byte {
+            b'0'..=b'9' if at < MAX_DIGITS => value = value * 10 + i64::from(byte - b'0'),
+            b'\r' if at > 0 && bytes.get(at + 1) == Some(&b'\n') && (bytes[0] != b'0' || at == 1) => {
+                return Some((value, at + 2));
+            }
+            _ => return None,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(bytes: &[u8]) -> Result<Option<Size>, &'static str> {
+        let (mut number, mut whole) = (Number::default(), Number::default());
+        let mut last = Ok(None);
+        for byte in bytes {
+            last = number.read(&[*byte], &mut 0);
+            if last != Ok(None) {
+                break;
+            }
+        }
+        assert_eq!(last, whole.read(bytes, &mut 0), "cut and whole are the same");
+        last
+    }
+
+    #[test]
+    fn numbers() {
+        assert_eq!(read(b"0\r\n"), Ok(Some(Size::Known(0))));
+        assert_eq!(read(b"1024\r\n"), Ok(Some(Size::Known(1024))));
+        assert_eq!(read(b"-1\r\n"), Ok(Some(Size::Known(-1))));
+        assert_eq!(read(b"?\r\n"), Ok(Some(Size::Streamed)));
+        assert_eq!(read(b"9223372036854775807\r\n"), Ok(Some(Size::Known(i64::MAX))));
+        assert_eq!(read(b"12\r"), Ok(None));
+    }
+
+    #[test]
+    fn what_is_no_number() {
+        for bytes in ["\r\n", "-\r\n", "+1\r\n", "01\r\n", "-0\r\n", "1 \r\n", "1\n", "1\r\r", "??", "-?", "1?", "x"] {
+            assert_eq!(read(bytes.as_bytes()), Err("a size that is no number"), "{bytes:?}");
+        }
+        assert_eq!(read(b"9223372036854775808\r\n"), Err("a size beyond 64 bits"));
+    }
+
+    #[test]
+    fn an_error_points_at_its_byte() {
+        let mut at = 1;
+        assert!(Number::default().read(b"$12x", &mut at).is_err());
+        assert_eq!(at, 3);
+    }
+}

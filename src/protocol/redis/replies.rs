@@ -1,0 +1,223 @@
+//! Replies, and the pushes between them.
+
+use memchr::memchr;
+
+use super::value::Value;
+use super::{Expect, Subscription};
+use crate::protocol::{Expect as AnyExpect, Step};
+
+/// The longest `>3\r\n` of a push that may be a confirmation, in bytes.
+const MAX_PUSH_HEADER: usize = 8;
+
+/// What the backend sends.
+#[derive(Debug, Default)]
+pub struct Replies {
+    value: Value,
+    /// The value is no part of a call's reply.
+    is_push: bool,
+    /// The confirmations that the reply under way still lacks, once it has begun.
+    due: Option<Expect>,
+    /// The last reply was the first confirmation of an unknown number; the others may still come.
+    stray: Option<Subscription>,
+    failure: Option<&'static str>,
+}
+
+impl Replies {
+    /// The next step; `expect` is that of the oldest open call, if any is open.
+    pub fn step(&mut self, bytes: &[u8], expect: Option<AnyExpect>) -> Step {
+        let mut len = 0;
+        // A reply is one value, or several confirmations.
+        while self.failure.is_none() && len < bytes.len() {
+            if self.value.has_ended() {
+                match self.begin(&bytes[len..], expect) {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(reason) => {
+                        self.failure = Some(reason);
+                        break;
+                    }
+                }
+            }
+            self.failure = self.value.read(bytes, &mut len).err();
+            if !self.value.has_ended() || self.due.is_none() {
+                break;
+            }
+        }
+        match self.failure {
+            Some(reason) if len == 0 => Step::Opaque(reason),
+            _ if len == 0 => Step::More,
+            _ if self.is_push => Step::Pass(len),
+            Some(_) => Step::Part { len, left: None },
+            None => Step::Part { len, left: if self.due.is_none() { self.value.left() } else { None } },
+        }
+    }
+
+    /// Decides what the value that begins `bytes` belongs to; `false` if more of it must be seen for that.
+    fn begin(&mut self, bytes: &[u8], expect: Option<AnyExpect>) -> Result<bool, &'static str> {
+        let awaited = match (self.due, expect) {
+            (Some(due), _) | (None, Some(AnyExpect::Redis(due))) => Some(due),
+            _ => None,
+        };
+        match (bytes[0], awaited) {
+            (b'>', awaited) => {
+                let confirms = awaited.map_or(Some(false), |awaited| confirms(bytes, awaited.subscription));
+                let Some(confirms) = confirms else { return Ok(false) };
+                // Between two confirmations any push counts as part of the reply: a message is not interrupted.
+                self.is_push = !confirms && self.due.is_none();
+                if let (Some(awaited), true) = (awaited, confirms) {
+                    self.confirmed(awaited)?;
+                }
+                self.value.begin_push();
+            }
+            (b'-' | b'!', Some(_)) if self.due.is_none() => self.reply(),
+            (_, Some(_)) => return Err("a subscription that no push confirms"),
+            (_, None) if expect.is_none() => return Err("a reply that no command asked for"),
+            (_, None) => self.reply(),
+        }
+        Ok(true)
+    }
+
+    /// A reply of one value begins.
+    fn reply(&mut self) {
+        (self.is_push, self.stray) = (false, None);
+        self.value.begin();
+    }
+
+    /// One more of the confirmations that are `awaited` is here.
+    fn confirmed(&mut self, awaited: Expect) -> Result<(), &'static str> {
+        if self.stray == Some(awaited.subscription) {
+            return Err("a confirmation that may be of an earlier command");
+        }
+        self.stray = (awaited.confirmations == 0).then_some(awaited.subscription);
+        let confirmations = awaited.confirmations.saturating_sub(1);
+        self.due = (confirmations > 0).then_some(Expect { confirmations, ..awaited });
+        Ok(())
+    }
+}
+
+/// Whether `push` confirms `subscription`; `None` if too little of it is here to say.
+fn confirms(push: &[u8], subscription: Subscription) -> Option<bool> {
+    let Some(header) = memchr(b'\n', &push[..push.len().min(MAX_PUSH_HEADER)]) else {
+        return (push.len() >= MAX_PUSH_HEADER).then_some(false);
+    };
+    let (kind, wanted) = (&push[header + 1..], subscription.confirmation());
+    if kind.len() < wanted.len() && wanted.starts_with(kind) { None } else { Some(kind.starts_with(wanted)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REPLY: Option<AnyExpect> = Some(AnyExpect::Reply);
+
+    #[expect(clippy::unnecessary_wraps, reason = "it stands where no call may be open")]
+    fn confirmations(subscription: Subscription, confirmations: u32) -> Option<AnyExpect> {
+        Some(AnyExpect::Redis(Expect { subscription, confirmations }))
+    }
+
+    fn first(bytes: &str, expect: Option<AnyExpect>) -> Step {
+        Replies::default().step(bytes.as_bytes(), expect)
+    }
+
+    fn whole(len: usize) -> Step {
+        Step::Part { len, left: Some(0) }
+    }
+
+    #[test]
+    fn a_small_reply_is_one_step() {
+        for reply in ["+OK\r\n", "$3\r\nabc\r\n", "*2\r\n:1\r\n$1\r\na\r\n", "%1\r\n+a\r\n_\r\n", "$-1\r\n"] {
+            assert_eq!(first(&format!("{reply}+OK\r\n"), REPLY), whole(reply.len()), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_known_from_the_last_size() {
+        assert_eq!(first("$1000\r\nab", REPLY), Step::Part { len: 9, left: Some(1000) });
+        assert_eq!(first("*2\r\n$1\r\na\r\n$1000\r\n", REPLY), Step::Part { len: 18, left: Some(1002) });
+        assert_eq!(first("*2\r\n$1000\r\n", REPLY), Step::Part { len: 11, left: None });
+        assert_eq!(
+            first("$9223372036854775807\r\n", REPLY),
+            Step::Part { len: 22, left: Some(9_223_372_036_854_775_809) }
+        );
+        assert_eq!(first("$10", REPLY), Step::Part { len: 3, left: None });
+        assert_eq!(first("*?\r\n$10\r\n", REPLY), Step::Part { len: 9, left: None });
+    }
+
+    #[test]
+    fn pushes_belong_to_no_call() {
+        let push = ">3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nx\r\n";
+        assert_eq!(first(&format!("{push}:1\r\n"), REPLY), Step::Pass(push.len()));
+        assert_eq!(first(push, None), Step::Pass(push.len()));
+        assert_eq!(first(push, confirmations(Subscription::Subscribe, 1)), Step::Pass(push.len()));
+
+        let mut replies = Replies::default();
+        assert_eq!(replies.step(b">1\r\n$1000000\r\nab", None), Step::Pass(16));
+        assert_eq!(replies.step(&vec![b'x'; 2_000_000], REPLY), Step::Pass(1_000_000));
+    }
+
+    #[test]
+    fn what_cannot_be_paired_is_opaque() {
+        assert_eq!(first("+OK\r\n", None), Step::Opaque("a reply that no command asked for"));
+        assert_eq!(first("HTTP/1.1", REPLY), Step::Opaque("a type that RESP does not have"));
+        // A push inside a reply, as Redis before 7.0.5 sent invalidations inside the reply of EXEC.
+        let mut replies = Replies::default();
+        assert_eq!(replies.step(b"*2\r\n>1\r\n", REPLY), Step::Part { len: 4, left: None });
+        assert_eq!(replies.step(b">1\r\n", REPLY), Step::Opaque("a push inside a reply"));
+        assert_eq!(replies.step(b"+OK\r\n", REPLY), Step::Opaque("a push inside a reply"));
+    }
+
+    #[test]
+    fn confirmations_are_the_reply_of_a_subscription() {
+        // As Redis 7.0 answers SUBSCRIBE a b a.
+        let pushes = b">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n\
+                       >3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:2\r\n";
+        let expect = confirmations(Subscription::Subscribe, 3);
+        assert_eq!(Replies::default().step(pushes, expect), whole(pushes.len()));
+        let one = pushes.len() / 3;
+        assert_eq!(Replies::default().step(&pushes[..2 * one], expect), Step::Part { len: 2 * one, left: None });
+        for held in 1..18 {
+            assert_eq!(Replies::default().step(&pushes[..held], expect), Step::More, "{held}");
+        }
+        assert_eq!(Replies::default().step(&pushes[..18], expect), Step::More);
+        assert_eq!(Replies::default().step(&pushes[..19], expect), Step::Part { len: 19, left: None });
+    }
+
+    #[test]
+    fn a_subscription_may_be_refused() {
+        let expect = confirmations(Subscription::Subscribe, 3);
+        assert_eq!(first("-NOPERM no\r\n+OK\r\n", expect), whole(12));
+        assert_eq!(first("!2\r\nno\r\n", expect), whole(8));
+    }
+
+    #[test]
+    fn a_subscription_without_pushes_is_opaque() {
+        let expect = confirmations(Subscription::Subscribe, 1);
+        // HELLO 3 was refused; MULTI queues it.
+        for reply in ["*3\r\n$9\r\nsubscribe\r\n", "+QUEUED\r\n"] {
+            assert_eq!(first(reply, expect), Step::Opaque("a subscription that no push confirms"));
+        }
+        let mut replies = Replies::default();
+        let expect = confirmations(Subscription::Subscribe, 2);
+        assert_eq!(replies.step(b">1\r\n$9\r\nsubscribe\r\n-ERR\r\n", expect), Step::Part { len: 19, left: None });
+        assert_eq!(replies.step(b"-ERR\r\n", expect), Step::Opaque("a subscription that no push confirms"));
+    }
+
+    #[test]
+    fn confirmations_of_unknown_number() {
+        // As Redis 7.0 answers UNSUBSCRIBE after SUBSCRIBE a b, and then another one.
+        let pushes = b">3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:1\r\n>3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n";
+        let (one, expect) = (pushes.len() / 2, confirmations(Subscription::Unsubscribe, 0));
+        let mut replies = Replies::default();
+        assert_eq!(replies.step(pushes, expect), whole(one));
+        assert_eq!(replies.step(&pushes[one..], REPLY), Step::Pass(one));
+        assert_eq!(replies.step(b"+PONG\r\n", REPLY), whole(7));
+        assert_eq!(replies.step(b">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n", expect), whole(29));
+        // No reply of another kind came between: whose confirmation is it?
+        assert_eq!(replies.step(pushes, expect), Step::Opaque("a confirmation that may be of an earlier command"));
+    }
+
+    #[test]
+    fn an_expectation_is_small() {
+        assert!(size_of::<Expect>() <= 8 && size_of::<AnyExpect>() <= 8);
+    }
+}

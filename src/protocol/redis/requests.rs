@@ -1,0 +1,327 @@
+//! Commands: `*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n`, or the line `GET key`.
+
+use memchr::memchr2;
+
+use super::command::{LONGEST_NAME, MAX_WORDS, Pairing};
+use super::number::{Number, Size};
+use super::{inline, skip};
+use crate::protocol::{MAX_HEAD, Step};
+
+/// The longest word, in bytes, that a head takes in. From the first longer one on, a command is body.
+const MAX_WORD: usize = 4 * 1024;
+
+const _: () = assert!(MAX_WORDS * (MAX_WORD + 16) < MAX_HEAD, "a head of whole words fits");
+
+/// The most words in a command; Redis refuses more.
+const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
+
+/// What the client sends.
+#[derive(Debug, Default)]
+pub struct Requests {
+    pairing: Pairing,
+    body: Body,
+    failure: Option<&'static str>,
+}
+
+impl Requests {
+    /// The next step. A command begins whether or not calls are open.
+    pub fn step(&mut self, bytes: &[u8], _open: bool) -> Step {
+        if self.left() != Some(0) {
+            return match self.read_body(bytes) {
+                0 => self.failure.map_or(Step::More, Step::Opaque),
+                len => Step::Part { len, left: self.left() },
+            };
+        }
+        match bytes {
+            [] => Ok(Step::More),
+            [b'*', ..] => self.array(bytes),
+            _ => self.line(bytes),
+        }
+        .unwrap_or_else(Step::Opaque)
+    }
+
+    /// A command that is an array of bulk strings.
+    fn array(&mut self, bytes: &[u8]) -> Result<Step, &'static str> {
+        let mut head = 1;
+        let count = match Number::default().read(bytes, &mut head)? {
+            None => return Ok(Step::More),
+            // Redis takes an empty array for no command and says nothing.
+            Some(Size::Known(..=0)) => return Ok(Step::Pass(head)),
+            Some(Size::Known(count)) => u32::try_from(count).ok().filter(|count| *count <= MAX_COUNT),
+            Some(Size::Streamed) => None,
+        };
+        let count = count.ok_or("a command with an impossible number of words")?;
+
+        let mut words: [&[u8]; MAX_WORDS] = [&[]; MAX_WORDS];
+        let mut unread = count;
+        for at in 0..words.len() {
+            // The command and its first argument tell all, but for CLIENT.
+            if unread == 0 || at == 2 && !words[0].eq_ignore_ascii_case(b"client") {
+                break;
+            }
+            match word(bytes, head)? {
+                Word::Cut => return Ok(Step::More),
+                Word::Long => break,
+                Word::Whole { word, end } => (words[at], head) = (word, end),
+            }
+            unread -= 1;
+        }
+
+        let expect = self.pairing.expect(words, count)?;
+        self.body.unread = unread;
+        let len = head + self.read_body(&bytes[head..]);
+        Ok(Step::Call { len, head, left: self.left(), expect })
+    }
+
+    /// An inline command: a line of words.
+    fn line(&mut self, bytes: &[u8]) -> Result<Step, &'static str> {
+        let limit = bytes.len().min(MAX_HEAD);
+        let len = match memchr2(b'\n', 0, &bytes[..limit]) {
+            Some(end) if bytes[end] == b'\n' => end + 1,
+            // Redis looks for a line's end no further than to the first of these.
+            Some(_) => return Err("a zero byte in an inline command"),
+            None if limit < MAX_HEAD => return Ok(Step::More),
+            None => return Err("an inline command too long"),
+        };
+
+        // What of each word is needed to know it: one byte more than those that matter have.
+        let mut words = [([0; LONGEST_NAME + 1], 0); MAX_WORDS];
+        let mut count: u32 = 0;
+        for word in inline::split(without_line_end(&bytes[..len])) {
+            let word = word?;
+            if let Some((text, text_len)) = words.get_mut(count as usize) {
+                for (place, byte) in text.iter_mut().zip(inline::unquoted(word)) {
+                    *place = byte;
+                    *text_len += 1;
+                }
+            }
+            count += 1;
+        }
+        if count == 0 {
+            return Ok(Step::Pass(len)); // Redis says nothing to a blank line.
+        }
+        let expect = self.pairing.expect(words.each_ref().map(|(text, len)| &text[..*len]), count)?;
+        Ok(Step::Call { len, head: len, left: Some(0), expect })
+    }
+
+    /// How many of `bytes` are body. A failure in them is kept for the step that is shown what is behind it.
+    fn read_body(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        if self.failure.is_none() {
+            self.failure = self.body.read(bytes, &mut at).err();
+        }
+        at
+    }
+
+    /// Bytes of the command under way that are still to come.
+    fn left(&self) -> Option<u64> {
+        if self.failure.is_some() { None } else { self.body.left() }
+    }
+}
+
+/// The words of a command that are still to come.
+#[derive(Debug, Default)]
+struct Body {
+    /// Words whose size was not read to its end.
+    unread: u32,
+    /// `$` was read before the size that is under way.
+    dollar: bool,
+    size: Number,
+    /// Bytes to come of the word under way, with its line end.
+    skip: u64,
+}
+
+impl Body {
+    /// Reads on from `bytes[*at..]`, no further than to the end of the command. On an error `at` is left at the byte that
+    /// is to blame.
+    fn read(&mut self, bytes: &[u8], at: &mut usize) -> Result<(), &'static str> {
+        loop {
+            *at += skip(&mut self.skip, bytes.len() - *at);
+            if self.unread == 0 || *at == bytes.len() {
+                return Ok(());
+            }
+            if !self.dollar {
+                dollar(bytes[*at])?;
+                self.dollar = true;
+                *at += 1;
+            }
+            let Some(size) = self.size.read(bytes, at)? else { return Ok(()) };
+            self.dollar = false;
+            self.unread -= 1;
+            self.skip = word_size(size)?.saturating_add(2);
+        }
+    }
+
+    /// Bytes to come, as soon as that is known: in the last word.
+    fn left(&self) -> Option<u64> {
+        (self.unread == 0).then_some(self.skip)
+    }
+}
+
+/// One word of a head.
+enum Word<'a> {
+    /// The bytes end before it does.
+    Cut,
+    /// It is longer than a head takes in.
+    Long,
+    /// Here it is, and where its line ends.
+    Whole { word: &'a [u8], end: usize },
+}
+
+/// The bulk string at `bytes[at..]`.
+fn word(bytes: &[u8], mut at: usize) -> Result<Word<'_>, &'static str> {
+    let Some(first) = bytes.get(at) else { return Ok(Word::Cut) };
+    dollar(*first)?;
+    at += 1;
+    let Some(size) = Number::default().read(bytes, &mut at)? else { return Ok(Word::Cut) };
+    let Some(size) = usize::try_from(word_size(size)?).ok().filter(|size| *size <= MAX_WORD) else {
+        return Ok(Word::Long);
+    };
+    let end = at + size + 2;
+    Ok(if end <= bytes.len() { Word::Whole { word: &bytes[at..at + size], end } } else { Word::Cut })
+}
+
+fn dollar(byte: u8) -> Result<(), &'static str> {
+    if byte == b'$' { Ok(()) } else { Err("a command's word that is no bulk string") }
+}
+
+/// How long a word is. Redis has a limit of its own, but it is a setting.
+fn word_size(size: Size) -> Result<u64, &'static str> {
+    match size {
+        Size::Known(size) => u64::try_from(size).map_err(|_| "a word of negative size"),
+        Size::Streamed => Err("a word of unknown size"),
+    }
+}
+
+/// The command and its first argument, mostly a key, in a request's head; empty where the head does not hold them. The
+/// words of an inline command come as they were typed, quotes included.
+#[must_use]
+pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
+    if !head.starts_with(b"*") {
+        let mut words = inline::split(without_line_end(head)).map_while(Result::ok);
+        return (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    }
+    let mut at = 1;
+    let Ok(Some(_)) = Number::default().read(head, &mut at) else { return (&[], &[]) };
+    let Ok(Word::Whole { word: command, end }) = word(head, at) else { return (&[], &[]) };
+    let Ok(Word::Whole { word: key, .. }) = word(head, end) else { return (command, &[]) };
+    (command, key)
+}
+
+fn without_line_end(line: &[u8]) -> &[u8] {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Expect;
+
+    /// The first step of `bytes`.
+    fn first(bytes: &[u8]) -> Step {
+        Requests::default().step(bytes, false)
+    }
+
+    fn call(len: usize, head: usize, left: Option<u64>) -> Step {
+        Step::Call { len, head, left, expect: Expect::Reply }
+    }
+
+    fn opaque(bytes: &[u8]) -> bool {
+        matches!(first(bytes), Step::Opaque(_))
+    }
+
+    #[test]
+    fn a_small_command_is_one_step() {
+        assert_eq!(first(b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"), call(22, 22, Some(0)));
+        assert_eq!(first(b"*3\r\n$3\r\nSET\r\n$3\r\nkey\r\n$1\r\nv\r\n*1\r\n$4"), call(29, 22, Some(0)));
+        assert_eq!(first(b"*1\r\n$4\r\nPING\r\n"), call(14, 14, Some(0)));
+        assert_eq!(first(b"PING\r\nPING\r\n"), call(6, 6, Some(0)));
+        assert_eq!(first(b"PING\n"), call(5, 5, Some(0)));
+    }
+
+    #[test]
+    fn a_head_is_waited_for() {
+        let get = b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n";
+        for end in 0..get.len() {
+            assert_eq!(first(&get[..end]), Step::More);
+        }
+        assert_eq!(first(b"PING\r"), Step::More);
+    }
+
+    #[test]
+    fn a_body_streams_and_says_what_is_left() {
+        let mut requests = Requests::default();
+        let set = b"*4\r\n$3\r\nSET\r\n$1\r\nk\r\n$2";
+        assert_eq!(requests.step(set, false), call(22, 20, None));
+        assert_eq!(requests.step(b"0", false), Step::Part { len: 1, left: None });
+        assert_eq!(requests.step(b"\r\n01234567890123456789\r\n$1000000", false), Step::Part { len: 32, left: None });
+        assert_eq!(requests.step(b"\r\n*1\r\n", false), Step::Part { len: 6, left: Some(999_998) });
+        assert_eq!(requests.step(&vec![b'*'; 2_000_000], false), Step::Part { len: 999_998, left: Some(0) });
+        assert_eq!(requests.step(b"PING\r\n", false), call(6, 6, Some(0)));
+    }
+
+    #[test]
+    fn a_huge_word_is_body() {
+        assert_eq!(first(b"*2\r\n$4\r\nECHO\r\n$1073741824\r\nab"), call(29, 14, Some(1_073_741_824)));
+        assert_eq!(
+            first(b"*2\r\n$4\r\nECHO\r\n$9223372036854775807\r\n"),
+            call(36, 14, Some(9_223_372_036_854_775_809))
+        );
+        assert_eq!(first(b"*1\r\n$1073741824\r\nab"), call(19, 4, Some(1_073_741_824)));
+        // The longest that the head takes in, and one more.
+        assert_eq!(first(b"*2\r\n$4\r\nECHO\r\n$4096\r\n"), Step::More);
+        assert_eq!(first(b"*2\r\n$4\r\nECHO\r\n$4097\r\n"), call(21, 14, Some(4099)));
+    }
+
+    #[test]
+    fn what_redis_does_not_answer_is_no_call() {
+        for blank in ["\r\n", "\n", " \t \r\n", "*0\r\n", "*-1\r\n", "*-7\r\n"] {
+            assert_eq!(first(blank.as_bytes()), Step::Pass(blank.len()), "{blank:?}");
+        }
+    }
+
+    #[test]
+    fn what_redis_refuses_is_opaque() {
+        for bytes in
+            ["*abc", "*2147483648\r\n", "*9223372036854775808", "*?\r\n", "*1\r\n+", "*1\r\n$-5\r\n", "*1\r\n$x", "*01"]
+        {
+            assert!(opaque(bytes.as_bytes()), "{bytes:?}");
+        }
+        assert!(opaque(b"GET \"a\r\n"));
+        assert!(opaque(b"GE\0T"));
+    }
+
+    #[test]
+    fn a_broken_body_keeps_what_came_before() {
+        for (body, at) in [("$-5\r\nPING\r\n", 5), ("+PING\r\n", 0), ("$1x\r\n", 2), ("$?\r\n", 4)] {
+            let mut requests = Requests::default();
+            let bytes = format!("*3\r\n$1\r\na\r\n$1\r\nb\r\n{body}");
+            assert_eq!(requests.step(bytes.as_bytes(), false), call(18 + at, 18, None), "{body}");
+            assert!(matches!(requests.step(b"PING\r\n", false), Step::Opaque(_)), "{body}");
+            assert!(matches!(requests.step(b"PING\r\n", false), Step::Opaque(_)), "{body}");
+        }
+    }
+
+    #[test]
+    fn the_longest_inline_command() {
+        let mut line = vec![b'a'; MAX_HEAD - 1];
+        assert_eq!(first(&line), Step::More);
+        line.push(b'\n');
+        assert_eq!(first(&line), call(MAX_HEAD, MAX_HEAD, Some(0)));
+        line.insert(0, b'a');
+        assert!(opaque(&line));
+        assert!(opaque(&line[..MAX_HEAD]));
+    }
+
+    #[test]
+    fn words_of_heads() {
+        let pair = |command: &'static str, key: &'static str| (command.as_bytes(), key.as_bytes());
+        assert_eq!(words(b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n"), pair("GET", "key"));
+        assert_eq!(words(b"*2\r\n$4\r\nECHO\r\n"), pair("ECHO", ""));
+        assert_eq!(words(b"*2\r\n"), pair("", ""));
+        assert_eq!(words(b"get \"a b\" c\r\n"), pair("get", "\"a b\""));
+        assert_eq!(words(b"PING\r\n"), pair("PING", ""));
+        assert_eq!(words(b""), pair("", ""));
+    }
+}

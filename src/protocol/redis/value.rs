@@ -1,0 +1,281 @@
+//! One RESP value, of any type, and where it ends.
+
+use memchr::memchr;
+
+use super::number::{Number, Size};
+use super::skip;
+
+/// The deepest nesting of streamed aggregates, whose number of elements is not announced. Others need no memory, however
+/// deep: only the number of elements still to come is counted.
+const MAX_STREAMED: usize = 32;
+
+/// A value under way. Nothing of it is held, it may be cut anywhere. The contents of lines are not judged.
+#[derive(Debug, Default)]
+pub(super) struct Value {
+    next: Next,
+    /// Announced elements that have not begun, all levels up to the innermost streamed aggregate together.
+    announced: u64,
+    /// For each streamed aggregate that is open, what was announced around it.
+    around: Vec<u64>,
+    size: Number,
+}
+
+/// What the next byte is.
+#[derive(Debug, Clone, Copy, Default)]
+enum Next {
+    /// No part of this value: it has ended.
+    #[default]
+    Nothing,
+    /// The `>` of a push.
+    Push,
+    /// A type.
+    Type,
+    /// Part of the size that belongs to this type.
+    Size(u8),
+    /// Part of a line; the last byte was `\r`, or was not.
+    Line(bool),
+    /// The first of this many bytes, with their line end.
+    Bulk(u64),
+    /// The `;` before a chunk of a streamed string.
+    Semicolon,
+    /// The first of this many bytes of a chunk, with their line end.
+    Chunk(u64),
+}
+
+impl Value {
+    /// A value begins; its type comes next.
+    pub(super) fn begin(&mut self) {
+        (self.next, self.announced) = (Next::Type, 1);
+    }
+
+    /// A push begins; its `>` comes next. Pushes stand alone: inside another value a `>` is an error.
+    pub(super) fn begin_push(&mut self) {
+        (self.next, self.announced) = (Next::Push, 0);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        matches!(self.next, Next::Nothing)
+    }
+
+    /// Bytes to come, as soon as that is known: in a bulk string that nothing follows.
+    pub(super) fn left(&self) -> Option<u64> {
+        match self.next {
+            Next::Nothing => Some(0),
+            Next::Bulk(left) if self.is_complete() => Some(left),
+            _ => None,
+        }
+    }
+
+    /// Reads on from `bytes[*at..]`, no further than to the value's end. On an error `at` is where they stop making
+    /// sense, however they were cut.
+    pub(super) fn read(&mut self, bytes: &[u8], at: &mut usize) -> Result<(), &'static str> {
+        while *at < bytes.len() {
+            match self.next {
+                Next::Nothing => break,
+                Next::Push => {
+                    self.next = Next::Size(b'>');
+                    *at += 1;
+                }
+                Next::Type => {
+                    self.next = self.element(bytes[*at])?;
+                    *at += 1;
+                }
+                Next::Size(kind) => {
+                    let Some(size) = self.size.read(bytes, at)? else { break };
+                    self.next = self.sized(kind, size)?;
+                }
+                Next::Line(after_return) => {
+                    self.next = if let Some(len) = line_end(&bytes[*at..], after_return) {
+                        *at += len;
+                        self.after_element()
+                    } else {
+                        *at = bytes.len();
+                        Next::Line(bytes.ends_with(b"\r"))
+                    };
+                }
+                Next::Bulk(mut left) => {
+                    *at += skip(&mut left, bytes.len() - *at);
+                    self.next = if left > 0 { Next::Bulk(left) } else { self.after_element() };
+                }
+                Next::Semicolon if bytes[*at] == b';' => {
+                    self.next = Next::Size(b';');
+                    *at += 1;
+                }
+                Next::Semicolon => return Err("a streamed string without its next chunk"),
+                Next::Chunk(mut left) => {
+                    *at += skip(&mut left, bytes.len() - *at);
+                    self.next = if left > 0 { Next::Chunk(left) } else { Next::Semicolon };
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An element of type `kind` begins: what comes next.
+    fn element(&mut self, kind: u8) -> Result<Next, &'static str> {
+        let next = match kind {
+            b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => Next::Line(false),
+            b'$' | b'!' | b'=' | b'*' | b'%' | b'~' | b'|' => Next::Size(kind),
+            // The end of a streamed aggregate.
+            b'.' if self.announced == 0 => {
+                self.announced = self.around.pop().ok_or("an end of nothing")?;
+                return Ok(Next::Line(false));
+            }
+            b'>' => return Err("a push inside a reply"),
+            _ => return Err("a type that RESP does not have"),
+        };
+        if kind == b'|' {
+            // An attribute is no element of its own: the one that it describes is still to come.
+            self.announced = self.announced.max(1);
+        } else {
+            self.announced = self.announced.saturating_sub(1); // 0 in a streamed aggregate, which announces none
+        }
+        Ok(next)
+    }
+
+    /// The size that belongs to `kind` is known: what comes next.
+    fn sized(&mut self, kind: u8, size: Size) -> Result<Next, &'static str> {
+        let size = match (kind, size) {
+            (b'$', Size::Streamed) => return Ok(Next::Semicolon),
+            (b'*' | b'%' | b'~' | b'>' | b'|', Size::Streamed) => {
+                if self.around.len() == MAX_STREAMED {
+                    return Err("streamed aggregates nested too deep");
+                }
+                self.around.push(self.announced);
+                self.announced = 0;
+                return Ok(Next::Type);
+            }
+            (b'$' | b'*', Size::Known(-1)) => return Ok(self.after_element()), // RESP2's null
+            (_, Size::Known(size)) => u64::try_from(size).map_err(|_| "a negative size")?,
+            (_, Size::Streamed) => return Err("a type that cannot be streamed"),
+        };
+        let elements = match kind {
+            b'$' | b'!' | b'=' => return Ok(Next::Bulk(size.saturating_add(2))),
+            b';' if size > 0 => return Ok(Next::Chunk(size.saturating_add(2))),
+            b';' => 0,
+            b'%' | b'|' => size.saturating_mul(2),
+            _ => size,
+        };
+        self.announced = self.announced.checked_add(elements).ok_or("more elements than can be counted")?;
+        Ok(self.after_element())
+    }
+
+    fn after_element(&self) -> Next {
+        if self.is_complete() { Next::Nothing } else { Next::Type }
+    }
+
+    /// Nothing is to begin any more.
+    fn is_complete(&self) -> bool {
+        self.announced == 0 && self.around.is_empty()
+    }
+}
+
+/// The length of the line that `bytes` begin with or continue, with its `\r\n`.
+fn line_end(bytes: &[u8], after_return: bool) -> Option<usize> {
+    let mut start = 0;
+    while let Some(len) = memchr(b'\n', &bytes[start..]) {
+        let end = start + len;
+        if end.checked_sub(1).map_or(after_return, |before| bytes[before] == b'\r') {
+            return Some(end + 1);
+        }
+        start = end + 1;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The value that begins `bytes`, read with one byte after the other: where it ends.
+    fn end(bytes: &[u8]) -> Result<Option<usize>, &'static str> {
+        let mut value = Value::default();
+        value.begin();
+        for (at, byte) in bytes.iter().enumerate() {
+            value.read(&[*byte], &mut 0)?;
+            if value.has_ended() {
+                return Ok(Some(at + 1));
+            }
+        }
+        Ok(None)
+    }
+
+    #[test]
+    fn values_of_every_type() {
+        for bytes in [
+            "+OK\r\n",
+            "-ERR no\r\n",
+            ":1\r\n",
+            "$5\r\nhello\r\n",
+            "$0\r\n\r\n",
+            "$-1\r\n",
+            "*0\r\n",
+            "*-1\r\n",
+            "*2\r\n:1\r\n*1\r\n$1\r\nx\r\n",
+            "_\r\n",
+            "#t\r\n",
+            ",3.141\r\n",
+            "(1234567999999999999999999999999999999\r\n",
+            "!5\r\nERR a\r\n",
+            "=5\r\ntxt:a\r\n",
+            "%1\r\n+a\r\n:1\r\n",
+            "~2\r\n:0\r\n:1\r\n",
+            "|1\r\n+a\r\n:1\r\n$1\r\nx\r\n",
+            "*2\r\n|1\r\n+a\r\n|0\r\n:1\r\n:2\r\n:3\r\n",
+            "$?\r\n;4\r\nHell\r\n;1\r\no\r\n;0\r\n",
+            "$?\r\n;0\r\n",
+            "*?\r\n:1\r\n*2\r\n:1\r\n%?\r\n+a\r\n~?\r\n.\r\n.\r\n|1\r\n:1\r\n:2\r\n:3\r\n.\r\n",
+            "*1\r\n*?\r\n.\r\n",
+            "|?\r\n+a\r\n:1\r\n.\r\n:2\r\n",
+            "+a\nb\r\r\n",
+        ] {
+            let more = format!("{bytes}+OK\r\n");
+            assert_eq!(end(more.as_bytes()), Ok(Some(bytes.len())), "{bytes:?}");
+            let (mut value, mut at) = (Value::default(), 0);
+            value.begin();
+            assert_eq!((value.read(more.as_bytes(), &mut at), at), (Ok(()), bytes.len()), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_value() {
+        for bytes in [
+            "x",
+            "$-2\r\n",
+            "*-2\r\n",
+            "%-1\r\n",
+            "!-1\r\n",
+            "!?\r\n",
+            "$a",
+            "$?\r\n:",
+            "$?\r\n;-1\r\n",
+            "$?\r\n;?\r\n",
+            ".\r\n",
+            "*1\r\n.\r\n",
+            "*?\r\n*1\r\n.",
+            "*?\r\n|0\r\n.",
+            "*1\r\n>1\r\n",
+            ">1\r\n",
+            ";1\r\n",
+        ] {
+            assert!(end(bytes.as_bytes()).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn counts_beyond_counting() {
+        let huge = "*9223372036854775807\r\n";
+        assert_eq!(end(huge.repeat(2).as_bytes()), Ok(None));
+        assert!(end(huge.repeat(3).as_bytes()).is_err());
+        assert_eq!(end(b"%9223372036854775807\r\n"), Ok(None));
+        assert!(end(b"%9223372036854775807\r\n%9223372036854775807\r\n").is_err());
+    }
+
+    #[test]
+    fn nesting() {
+        let deep = "*1\r\n".repeat(10_000) + ":1\r\n";
+        assert_eq!(end(deep.as_bytes()), Ok(Some(deep.len())), "counted ones need no memory");
+        assert_eq!(end("*?\r\n".repeat(MAX_STREAMED).as_bytes()), Ok(None));
+        assert!(end("*?\r\n".repeat(MAX_STREAMED + 1).as_bytes()).is_err());
+    }
+}
