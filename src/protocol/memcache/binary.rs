@@ -97,7 +97,7 @@ pub(super) fn request(bytes: &[u8]) -> Result<Request, Step> {
     }
     let expect = match header.opcode {
         QUITQ => AnyExpect::Nothing,
-        0x09 | 0x0d | 0x11..=0x16 | 0x18..=0x1a | 0x1e | 0x24 => What::QuietPacket(header.opcode).quiet(header.opaque),
+        0x09 | 0x0d | 0x11..=0x16 | 0x18..=0x1a | 0x1e | 0x24 => What::QuietPacket(header.opcode).marked(header.opaque),
         opcode => What::Packet(opcode).expected(),
     };
     Ok(Request { head, body: u64::from(header.body) - named as u64, expect })
@@ -202,7 +202,7 @@ mod tests {
             let expect = request(&ask(opcode, 7, b"")).unwrap_or_else(|step| panic!("{step:?}")).expect;
             let quiet = match expect {
                 AnyExpect::Nothing => opcode == QUITQ,
-                expect => expect == What::QuietPacket(opcode).quiet(7),
+                expect => expect == What::QuietPacket(opcode).marked(7),
             };
             assert_eq!(quiet, name.ends_with('q'), "{name}");
         }

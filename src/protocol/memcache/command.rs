@@ -24,7 +24,7 @@ fn read(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
     let command = words.next().unwrap_or_default();
     let expect = match command {
         b"get" | b"gets" | b"gat" | b"gats" | b"bget" => What::Values.expected(),
-        [b'm', _] => return Ok(meta::request(content)),
+        [b'm', _] => return meta::request(content),
         b"set" | b"add" | b"replace" | b"append" | b"prepend" => return Ok(storage(content, 5)),
         b"cas" => return Ok(storage(content, 6)),
         b"incr" | b"decr" | b"touch" => Words::read(content).unless_noreply(3..=4),

@@ -1,6 +1,6 @@
 //! Meta commands (protocol.txt, "Meta Commands"): what a request asks for, and which replies can be its own.
 
-use super::super::Expect as AnyExpect;
+use super::super::{Expect as AnyExpect, Step};
 use super::{What, command, line};
 
 /// As many words a meta command has at least when memcached refuses it for their number, data block unread.
@@ -90,55 +90,61 @@ impl Codes {
 }
 
 /// The bytes of the data block, its line end included, and what the reply to `m?` looks like.
-pub(super) fn request(content: &[u8]) -> (u64, AnyExpect) {
+pub(super) fn request(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
     let mut words = line::words(content);
     let command = match words.next() {
         Some(b"mg") => Command::Get,
         Some(b"ms") => Command::Set,
         Some(b"md") => Command::Delete,
         Some(b"ma") => Command::Arithmetic,
-        Some(b"mn") => return (0, What::Meta(Command::NoOp).expected()),
-        Some(b"me") => return (0, What::Meta(Command::Debug).expected()),
-        _ => return (0, What::Line.expected()),
+        Some(b"mn") => return Ok((0, What::Meta(Command::NoOp).expected())),
+        Some(b"me") => return Ok((0, What::Meta(Command::Debug).expected())),
+        _ => return Ok((0, What::Line.expected())),
     };
-    let loud = What::Meta(command).expected();
-    let Some(key) = words.next().filter(|key| key.len() <= command::MAX_KEY) else { return (0, loud) };
+    let refused = Ok((0, What::Meta(command).expected()));
+    let Some(key) = words.next().filter(|key| key.len() <= command::MAX_KEY) else { return refused };
     let mut body = 0;
     if command == Command::Set {
         match words.next().and_then(command::data) {
             Some(data) if line::words(content).count() < TOO_MANY_WORDS => body = data,
-            _ => return (0, loud),
+            _ => return refused,
         }
     }
-    let flags = line::words(content).skip(if command == Command::Set { 3 } else { 2 });
-    if words.any(|flag| flag[0] == b'q') {
-        (body, What::QuietMeta(command).quiet(mark(flags, Some(key))))
-    } else {
-        (body, loud)
+    let flags = || line::words(content).skip(if command == Command::Set { 3 } else { 2 });
+    let has = |letter| flags().any(|flag| flag[0] == letter);
+    let quiet = words.any(|flag| flag[0] == b'q');
+    if quiet && has(b'b') && has(b'k') && !has(b'O') && !is_canonical(key) {
+        return Err(Step::Opaque("a quiet command whose key may come back spelt otherwise"));
     }
+    let what = if quiet { What::QuietMeta(command) } else { What::Meta(command) };
+    Ok((body, what.marked(mark(flags(), Some(key)))))
 }
 
-/// What a request and its reply have in common, by the request's flags or the reply's: the opaque, or else the key, as a
-/// number; 0 for neither. Errors repeat nothing.
+/// Whether a key in base64 is spelt as memcached, which decodes it, will spell it in the reply.
+fn is_canonical(key: &[u8]) -> bool {
+    let (digits, spare_bits_are_0) = match key {
+        [digits @ .., b'=', b'='] => (digits, digits.last().is_some_and(|last| b"AQgw".contains(last))),
+        [digits @ .., b'='] => (digits, digits.last().is_some_and(|last| b"AEIMQUYcgkosw048".contains(last))),
+        digits => (digits, true),
+    };
+    let is_digit = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+    key.len().is_multiple_of(4) && spare_bits_are_0 && digits.iter().all(is_digit)
+}
+
+/// What a request and its reply have in common, by the request's flags or the reply's: the opaque, or else the key, which
+/// a request only says that it wants back. 0 for neither; errors repeat nothing.
 ///
-/// A request says only that it wants its `key` back. One in base64 may come back spelt otherwise, so that it counts only
-/// that there is one.
+/// It is a hash, small enough to be a part of every expectation: two opaques share theirs once in four thousand million.
 pub(super) fn mark<'a>(flags: impl Iterator<Item = &'a [u8]>, key: Option<&'a [u8]>) -> u32 {
-    let mut base64 = false;
-    let mut name = None;
+    let mut mark = 0;
     for flag in flags {
         match flag {
             [b'O', opaque @ ..] => return hash(b'O', opaque),
-            [b'k', returned @ ..] => name = Some(key.unwrap_or(returned)),
-            [b'b', ..] => base64 = true,
+            [b'k', returned @ ..] => mark = hash(b'k', key.unwrap_or(returned)),
             _ => {}
         }
     }
-    match name {
-        Some(_) if base64 => hash(b'b', &[]),
-        Some(name) => hash(b'k', name),
-        None => 0,
-    }
+    mark
 }
 
 /// FNV-1a, never 0.
@@ -154,8 +160,7 @@ mod tests {
     #[test]
     fn quiet_is_a_flag_of_four_commands() {
         let quiet = |line: &str| {
-            let (body, expect) = request(line.as_bytes());
-            let AnyExpect::Memcache(expect) = expect else { panic!("{line}: {expect:?}") };
+            let Ok((body, AnyExpect::Memcache(expect))) = request(line.as_bytes()) else { panic!("{line}") };
             (body, matches!(expect.what, What::QuietMeta(_)), expect.mark != 0)
         };
         for (line, is) in [
@@ -164,12 +169,12 @@ mod tests {
             ("mg k qx", (0, true, false)),
             ("mg q", (0, false, false)),
             ("mg k k q", (0, true, true)),
-            ("mg k k", (0, false, false)),
+            ("mg k k", (0, false, true)),
             ("ms k 5", (7, false, false)),
             ("ms k 5 q O1", (7, true, true)),
             ("ms q 5", (7, false, false)),
             ("md k Oq q", (0, true, true)),
-            ("ma k Oq", (0, false, false)),
+            ("ma k Oq", (0, false, true)),
             ("me k q", (0, false, false)),
             ("mn q", (0, false, false)),
             ("mx k q", (0, false, false)),
@@ -179,7 +184,7 @@ mod tests {
             ("ms k q", (0, false, false)),
             ("ms k -1 q", (0, false, false)),
             ("ms k S5 q", (0, false, false)),
-            ("ms k 5 a b c d e f g h i j k l m n o p", (7, false, false)),
+            ("ms k 5 a b c d e f g h i j k l m n o p", (7, false, true)),
             ("ms k 5 a b c d e f g h i j k l m n o p q", (0, false, false)),
         ] {
             assert_eq!(quiet(line), is, "{line}");
@@ -198,9 +203,29 @@ mod tests {
         assert_eq!(asked("mg a q k v"), given("s5 ka"));
         assert_ne!(asked("mg a q k v"), given("kb"));
         assert_ne!(asked("mg a q k v"), given("Oa"));
-        assert_eq!(asked("mg YQ== q b k"), given("kYQ b"));
+        assert_eq!(asked("mg YQ== q b k"), given("kYQ== b"));
         assert_eq!(asked("mg a q v"), given("s5 t-1 W"));
         assert_eq!(asked("mg a q v"), 0);
+    }
+
+    #[test]
+    fn a_quiet_key_must_come_back_as_it_went() {
+        for (line, told) in [
+            ("mg YWI= b k q", true),
+            ("mg YQ== b k q", true),
+            ("mg YWJj b k q", true),
+            ("mg YWJ= b k q", false),
+            ("mg YR== b k q", false),
+            ("mg YQ b k q", false),
+            ("mg Y!Q= b k q", false),
+            ("mg == b k q", false),
+            ("mg YR== b k q O1", true),
+            ("mg YR== b q", true),
+            ("mg YR== b k", true),
+            ("mg YR== k q", true),
+        ] {
+            assert_eq!(request(line.as_bytes()).is_ok(), told, "{line}");
+        }
     }
 
     #[test]

@@ -16,8 +16,8 @@ use super::{Expect as AnyExpect, Step};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expect {
     what: What,
-    /// Quiet calls only: what their reply repeats of the request, 0 if nothing. Others leave it 0, so that like calls
-    /// have equal expectations.
+    /// What the reply repeats of the request, 0 if nothing. It is 0 as well wherever pairing does not need it, so that like
+    /// calls have equal expectations.
     mark: u32,
 }
 
@@ -42,13 +42,11 @@ enum What {
 }
 
 impl What {
-    /// The expectation of a call whose reply cannot be missing.
     const fn expected(self) -> AnyExpect {
-        AnyExpect::Memcache(Expect { what: self, mark: 0 })
+        self.marked(0)
     }
 
-    /// The expectation of a call whose reply, if any, repeats `mark`.
-    const fn quiet(self, mark: u32) -> AnyExpect {
+    const fn marked(self, mark: u32) -> AnyExpect {
         AnyExpect::Memcache(Expect { what: self, mark })
     }
 }
@@ -80,9 +78,8 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// The next step; `open`, whether a call still waits for its reply, makes no difference here.
-    pub fn step(&mut self, bytes: &[u8], open: bool) -> Step {
-        let _ = open;
+    /// The next step. That a call still waits for its reply makes no difference.
+    pub fn step(&mut self, bytes: &[u8], _open: bool) -> Step {
         let Some(&first) = bytes.first() else { return Step::More };
         if self.left > 0 {
             let len = take(&mut self.left, bytes.len());

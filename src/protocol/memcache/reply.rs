@@ -9,14 +9,17 @@ const LISTED: [&[u8]; 5] = [b"STAT ", b"ITEM ", b"PREFIX ", b"key=", b"mg "];
 
 /// Which replies belong to which calls when quiet commands may have none.
 ///
-/// A reply that repeats the opaque or the key of its request is told for certain. Any other that a quiet command could
-/// have got is taken for the oldest such command's. That cannot shift later replies within a run of quiet commands, nor
-/// at an end of the run that could not have got that reply itself, such as `mn`. At any other end it can, so there the
-/// connection turns opaque.
+/// A reply that a quiet command could have got, by its code and by what it repeats of the request, is taken for the
+/// oldest such command's. Within a run of quiet commands that cannot shift later replies, whoever's it was. The command
+/// that ends the run is answered for certain: where that reply could have been its own, as it never can be with `mn`, the
+/// rest cannot be paired and the connection turns opaque.
 #[derive(Debug, Default)]
 pub(super) struct Pairing {
-    /// What was taken for a quiet command's reply without proof since the run of quiet commands began.
+    /// The codes of replies in this run of quiet commands that repeated nothing.
     guessed: Codes,
+    /// The code of the last one that repeated something, and what that was.
+    marked: Codes,
+    mark: u32,
 }
 
 impl Pairing {
@@ -32,17 +35,23 @@ impl Pairing {
         match expect.what {
             What::Values => {
                 let (body, last) = value(line)?;
-                self.settle(Codes(meta::OTHER.0 | meta::ERROR.0))?;
+                self.settle(Codes(meta::OTHER.0 | meta::ERROR.0), 0)?;
                 piece(body, last)
             }
             What::QuietMeta(command) => {
                 let code = Codes::of(line);
                 let flags = line.split(|&byte| byte == b' ').skip(1);
-                if !code.meets(command.quiet_codes()) || code != meta::ERROR && meta::mark(flags, None) != expect.mark {
+                if !code.meets(command.quiet_codes()) || (code != meta::ERROR && meta::mark(flags, None) != expect.mark)
+                {
                     return Err(Step::Unanswered);
                 }
                 let body = data(line, code)?;
-                self.guessed = if code == meta::ERROR || expect.mark == 0 { self.guessed.with(code) } else { Codes(0) };
+                *self = if code == meta::ERROR || expect.mark == 0 {
+                    Self { guessed: self.guessed.with(code), ..*self }
+                } else {
+                    // What came before it belongs to the commands before its own.
+                    Self { guessed: Codes(0), marked: code, mark: expect.mark }
+                };
                 piece(body, true)
             }
             What::Meta(command) => {
@@ -52,7 +61,7 @@ impl Pairing {
                     return Err(Step::Opaque("a reply that is not its meta command's"));
                 }
                 let body = data(line, code)?;
-                self.settle(command.codes())?;
+                self.settle(command.codes(), expect.mark)?;
                 piece(body, true)
             }
             what => {
@@ -60,7 +69,7 @@ impl Pairing {
                 if !Codes::of(line).meets(possible) {
                     return Err(Step::Opaque("a meta command's reply to another command"));
                 }
-                self.settle(possible)?;
+                self.settle(possible, 0)?;
                 let more = if what == What::List {
                     LISTED.iter().any(|start| line.starts_with(start))
                 } else {
@@ -72,12 +81,13 @@ impl Pairing {
         }
     }
 
-    /// A command that cannot be quiet, and whose reply could be any of `possible`, has got its reply.
-    fn settle(&mut self, possible: Codes) -> Result<(), Step> {
-        if self.guessed.meets(possible) {
+    /// A command that cannot be quiet has got its reply, which could be any of `possible` and repeats `mark`.
+    fn settle(&mut self, possible: Codes, mark: u32) -> Result<(), Step> {
+        let is_marked = mark != 0 && mark == self.mark && self.marked.meets(possible);
+        if is_marked || self.guessed.meets(possible) {
             return Err(Step::Opaque("an earlier reply may have been this command's or a quiet one's"));
         }
-        self.guessed = Codes(0);
+        *self = Self::default();
         Ok(())
     }
 }
@@ -209,7 +219,17 @@ mod tests {
         assert_eq!(steps(&[quiet, "ms b 1 ME\r\nb\r\n"], "NS\r\nNS\r\n"), [whole(4), Step::Opaque(OPAQUE)]);
         assert_eq!(steps(&[quiet, "get a\r\n"], "SERVER_ERROR\r\nEND\r\n"), [whole(14), Step::Opaque(OPAQUE)]);
         assert_eq!(steps(&[quiet, "mn\r\n"], "SERVER_ERROR\r\nMN\r\n"), [whole(14), whole(4)]);
-        // A certain reply settles what was guessed before it.
+        // It may have been the last command's, which asked for the same key.
+        let again = ["mg a v k q\r\n", "ms a 1 q\r\na\r\n", "mg a v k\r\n", "mg b v k\r\n"];
+        assert_eq!(
+            steps(&again, "VA 0 ka\r\n\r\nVA 0 kb\r\n\r\n"),
+            [whole(11), Step::Unanswered, Step::Opaque(OPAQUE)]
+        );
+        assert_eq!(
+            steps(&["mg a v k q\r\n", "mg b v k\r\n"], "VA 0 ka\r\n\r\nVA 0 kb\r\n\r\n"),
+            [whole(11), whole(11)]
+        );
+        // A marked reply settles what was guessed before it.
         assert_eq!(
             steps(&[quiet, "ms b 1 q ME k\r\nb\r\n", "ms c 1\r\nc\r\n"], "NS\r\nNS kb\r\nNS\r\n"),
             [whole(4), whole(7), whole(4)]
