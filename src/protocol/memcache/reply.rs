@@ -1,0 +1,259 @@
+//! Text replies: lines, some with a data block.
+
+use super::super::Step;
+use super::meta::{self, Codes};
+use super::{Expect, Piece, What, line};
+
+/// How the lines of listings begin: `stats`, `stats cachedump`, `stats detail dump`, `lru_crawler metadump` and `mgdump`.
+const LISTED: [&[u8]; 5] = [b"STAT ", b"ITEM ", b"PREFIX ", b"key=", b"mg "];
+
+/// Which replies belong to which calls when quiet commands may have none.
+///
+/// A reply that a quiet command could have got, by its code and by what it repeats of the request, is taken for the
+/// oldest such command's. Within a run of quiet commands that cannot shift later replies, whoever's it was. The command
+/// that ends the run is answered for certain: where that reply could have been its own, as it never can be with `mn`, the
+/// rest cannot be paired and the connection turns opaque.
+#[derive(Debug, Default)]
+pub(super) struct Pairing {
+    /// The codes of replies in this run of quiet commands that repeated nothing.
+    guessed: Codes,
+    /// The code of the last one that repeated something, and what that was.
+    marked: Codes,
+    mark: u32,
+}
+
+impl Pairing {
+    /// The next line and its data block.
+    pub(super) fn piece(&mut self, bytes: &[u8], expect: Expect) -> Result<Piece, Step> {
+        let head = line::length(bytes)?;
+        let line = &bytes[..head];
+        let line = line.strip_suffix(b"\r\n").unwrap_or(&line[..head - 1]);
+        let piece = |body: u64, last: bool| match body.checked_add(head as u64) {
+            Some(len) => Ok(Piece { len, last }),
+            None => Err(Step::Opaque("a data block of impossible length")),
+        };
+        match expect.what {
+            What::Values => {
+                let (body, last) = value(line)?;
+                self.settle(Codes(meta::OTHER.0 | meta::ERROR.0), 0)?;
+                piece(body, last)
+            }
+            What::QuietMeta(command) => {
+                let code = Codes::of(line);
+                let flags = line.split(|&byte| byte == b' ').skip(1);
+                if !code.meets(command.quiet_codes()) || (code != meta::ERROR && meta::mark(flags, None) != expect.mark)
+                {
+                    return Err(Step::Unanswered);
+                }
+                let body = data(line, code)?;
+                *self = if code == meta::ERROR || expect.mark == 0 {
+                    Self { guessed: self.guessed.with(code), ..*self }
+                } else {
+                    // What came before it belongs to the commands before its own.
+                    Self { guessed: Codes(0), marked: code, mark: expect.mark }
+                };
+                piece(body, true)
+            }
+            What::Meta(command) => {
+                let code = Codes::of(line);
+                // A server that knows no meta commands answers `mn` with an error.
+                if !code.meets(command.codes().with(meta::ERROR)) {
+                    return Err(Step::Opaque("a reply that is not its meta command's"));
+                }
+                let body = data(line, code)?;
+                self.settle(command.codes(), expect.mark)?;
+                piece(body, true)
+            }
+            what => {
+                let possible = Codes(meta::OTHER.0 | meta::ERROR.0 | if what == What::List { meta::EN.0 } else { 0 });
+                if !Codes::of(line).meets(possible) {
+                    return Err(Step::Opaque("a meta command's reply to another command"));
+                }
+                self.settle(possible, 0)?;
+                let more = if what == What::List {
+                    LISTED.iter().any(|start| line.starts_with(start))
+                } else {
+                    // `stats sizes_enable` says on a second line what went wrong.
+                    line == b"STAT sizes_status error"
+                };
+                piece(0, !more)
+            }
+        }
+    }
+
+    /// A command that cannot be quiet has got its reply, which could be any of `possible` and repeats `mark`.
+    fn settle(&mut self, possible: Codes, mark: u32) -> Result<(), Step> {
+        let is_marked = mark != 0 && mark == self.mark && self.marked.meets(possible);
+        if is_marked || self.guessed.meets(possible) {
+            return Err(Step::Opaque("an earlier reply may have been this command's or a quiet one's"));
+        }
+        *self = Self::default();
+        Ok(())
+    }
+}
+
+/// The bytes of the data block behind a line of a `get`'s reply, and whether the line is the last:
+/// `VALUE <key> <flags> <bytes> [<cas unique>]`, `END` or an error (protocol.txt, "Retrieval command").
+fn value(line: &[u8]) -> Result<(u64, bool), Step> {
+    if let Some(item) = line.strip_prefix(b"VALUE ") {
+        return size(item.splitn(4, |&byte| byte == b' ').nth(2)).map(|body| (body, false));
+    }
+    if line == b"END" || Codes::of(line) == meta::ERROR {
+        return Ok((0, true));
+    }
+    Err(Step::Opaque("neither VALUE nor END in the reply to a get"))
+}
+
+/// The bytes of the data block behind a meta command's reply line: `VA <size> <flags>*` has one.
+fn data(line: &[u8], code: Codes) -> Result<u64, Step> {
+    if code == meta::VA { size(line.splitn(3, |&byte| byte == b' ').nth(1)) } else { Ok(0) }
+}
+
+/// The bytes of a data block, its line end included.
+fn size(word: Option<&[u8]>) -> Result<u64, Step> {
+    word.and_then(line::unsigned)
+        .and_then(|size| size.checked_add(2))
+        .ok_or(Step::Opaque("a reply that does not say how long its data block is"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::{Expect as AnyExpect, MAX_HEAD};
+    use super::super::Replies;
+    use super::super::tests::{expect, pair, whole};
+    use super::*;
+
+    const OPAQUE: &str = "opaque";
+
+    /// The steps, with only the fact of opacity.
+    fn steps(requests: &[&str], replies: &str) -> Vec<Step> {
+        let requests: Vec<_> = requests.iter().map(|request| request.as_bytes()).collect();
+        let mut steps = pair(&requests, replies.as_bytes());
+        for step in &mut steps {
+            if let Step::Opaque(why) = step {
+                *why = OPAQUE;
+            }
+        }
+        steps
+    }
+
+    #[test]
+    fn a_small_reply_is_one_part() {
+        for (request, reply) in [
+            ("get a b\r\n", "VALUE a 0 5\r\nEND\r\n\r\nVALUE b 1 0 77\r\n\r\nEND\r\n"),
+            ("get a\r\n", "END\r\n"),
+            ("get\r\n", "ERROR\r\n"),
+            ("stats\r\n", "STAT pid 1\r\nSTAT uptime 2\r\nEND\r\n"),
+            ("stats reset\r\n", "RESET\r\n"),
+            ("stats detail dump\r\n", "PREFIX a get 1 hit 0 set 0 del 0\r\nEND\r\n"),
+            ("stats sizes_enable\r\n", "STAT sizes_status enabled\r\n"),
+            ("stats sizes_enable\r\n", "STAT sizes_status error\r\nSTAT sizes_error cas_support_disabled\r\n"),
+            ("lru_crawler metadump all\r\n", "key=a exp=-1 la=1 cas=1 fetch=no cls=1 size=63\r\nEND\r\n"),
+            ("lru_crawler mgdump all\r\n", "mg a\r\nEN\r\n"),
+            ("lru_crawler metadump 1\r\n", "BUSY currently processing crawler request\r\n"),
+            ("incr a 1\r\n", "6\r\n"),
+            ("mg a v\r\n", "VA 2 s2\r\nHD\r\n"),
+            ("mg a\r\n", "EN\r\n"),
+            ("ms a 2\r\nab\r\n", "HD\r\n"),
+            ("me a\r\n", "ME a exp=-1\r\n"),
+            ("mn\r\n", "ERROR\r\n"),
+        ] {
+            assert_eq!(steps(&[request], reply), [whole(reply.len())], "{request}");
+        }
+    }
+
+    #[test]
+    fn a_data_block_streams() {
+        let mut framer = Replies::default();
+        let get = Some(expect(b"get a\r\n"));
+        assert_eq!(framer.step(b"VALUE a 0 5", get), Step::More);
+        assert_eq!(framer.step(b"VALUE a 0 5\r\nhe", get), Step::Part { len: 15, left: None });
+        assert_eq!(framer.step(b"llo\r\nEN", get), Step::Part { len: 5, left: None });
+        assert_eq!(framer.step(b"END\r\n", get), whole(5));
+        let get = Some(expect(b"mg a v\r\n"));
+        assert_eq!(framer.step(b"VA 5\r\nhe", get), Step::Part { len: 8, left: Some(5) });
+        assert_eq!(framer.step(b"llo\r\nEN", get), whole(5));
+    }
+
+    #[test]
+    fn nonsense_is_opaque() {
+        for (request, reply) in [
+            ("get a\r\n", "STORED\r\n"),
+            ("get a\r\n", "VALUE a 0 -1\r\n"),
+            ("get a\r\n", "VALUE a 0\r\n"),
+            ("get a\r\n", "VALUE a 0 18446744073709551615\r\n"),
+            ("mg a v\r\n", "VA\r\n"),
+            ("mg a v\r\n", "VA 18446744073709551613\r\n"),
+            ("mg a v\r\n", "NF\r\n"),
+            ("set a 0 0 1\r\na\r\n", "HD\r\n"),
+        ] {
+            assert_eq!(steps(&[request], reply), [Step::Opaque(OPAQUE)], "{reply}");
+        }
+        let long = vec![b'a'; MAX_HEAD];
+        assert!(matches!(Replies::default().step(&long, Some(What::Line.expected())), Step::Opaque(_)));
+    }
+
+    #[test]
+    fn a_marked_reply_finds_its_quiet_call() {
+        let requests = ["mg a v q O1\r\n", "mg b v q O2\r\n", "mg c k q\r\n", "mg d v\r\n", "get e\r\n"];
+        assert_eq!(
+            steps(&requests, "VA 1 O2\r\nb\r\nHD kc\r\nVA 1\r\nd\r\nEND\r\n"),
+            [Step::Unanswered, whole(12), whole(7), whole(9), whole(5)]
+        );
+        assert_eq!(
+            steps(&requests, "EN\r\nEND\r\n"),
+            [Step::Unanswered, Step::Unanswered, Step::Unanswered, whole(4), whole(5)]
+        );
+    }
+
+    #[test]
+    fn a_guess_lasts_until_the_run_ends() {
+        let quiet = "ms a 1 q ME\r\na\r\n";
+        assert_eq!(
+            steps(&[quiet, quiet, quiet, "mn\r\n", "ms b 1\r\nb\r\n"], "NS\r\nNS\r\nMN\r\nHD\r\n"),
+            [whole(4), whole(4), Step::Unanswered, whole(4), whole(4)]
+        );
+        // The first reply cannot have been the get's.
+        assert_eq!(steps(&[quiet, "get a\r\n"], "NS\r\nEND\r\n"), [whole(4), whole(5)]);
+        // It may have been the last command's.
+        assert_eq!(steps(&[quiet, "ms b 1 ME\r\nb\r\n"], "NS\r\nNS\r\n"), [whole(4), Step::Opaque(OPAQUE)]);
+        assert_eq!(steps(&[quiet, "get a\r\n"], "SERVER_ERROR\r\nEND\r\n"), [whole(14), Step::Opaque(OPAQUE)]);
+        assert_eq!(steps(&[quiet, "mn\r\n"], "SERVER_ERROR\r\nMN\r\n"), [whole(14), whole(4)]);
+        // It may have been the last command's, which asked for the same key.
+        let again = ["mg a v k q\r\n", "ms a 1 q\r\na\r\n", "mg a v k\r\n", "mg b v k\r\n"];
+        assert_eq!(
+            steps(&again, "VA 0 ka\r\n\r\nVA 0 kb\r\n\r\n"),
+            [whole(11), Step::Unanswered, Step::Opaque(OPAQUE)]
+        );
+        assert_eq!(
+            steps(&["mg a v k q\r\n", "mg b v k\r\n"], "VA 0 ka\r\n\r\nVA 0 kb\r\n\r\n"),
+            [whole(11), whole(11)]
+        );
+        // A marked reply settles what was guessed before it.
+        assert_eq!(
+            steps(&[quiet, "ms b 1 q ME k\r\nb\r\n", "ms c 1\r\nc\r\n"], "NS\r\nNS kb\r\nNS\r\n"),
+            [whole(4), whole(7), whole(4)]
+        );
+    }
+
+    #[test]
+    fn quiet_leaves_out_what_the_flag_says() {
+        for (request, answered) in [
+            ("mg a q\r\n", &["HD\r\n", "VA 1\r\na\r\n"][..]),
+            ("ms a 1 q\r\na\r\n", &["NS\r\n", "EX\r\n", "NF\r\n", "CLIENT_ERROR bad data chunk\r\n"]),
+            ("md a q\r\n", &["EX\r\n", "NF\r\n"]),
+            ("ma a q\r\n", &["HD\r\n", "VA 1\r\n1\r\n", "NF\r\n", "NS\r\n", "EX\r\n"]),
+        ] {
+            for reply in ["HD\r\n", "EN\r\n", "NS\r\n", "EX\r\n", "NF\r\n", "MN\r\n", "END\r\n"] {
+                let quiet = Replies::default().step(reply.as_bytes(), Some(expect(request.as_bytes())));
+                let own = answered.contains(&reply);
+                assert_eq!(quiet, if own { whole(reply.len()) } else { Step::Unanswered }, "{request} {reply}");
+            }
+            for reply in answered {
+                assert_eq!(steps(&[request], reply), [whole(reply.len())], "{request} {reply}");
+            }
+        }
+        assert_eq!(steps(&["quit\r\n"], "END\r\n"), [Step::Unanswered, Step::Opaque(OPAQUE)]);
+        assert_eq!(expect(b"quit\r\n"), AnyExpect::Nothing);
+    }
+}
