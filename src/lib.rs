@@ -4,3 +4,4 @@ pub mod call;
 pub mod error;
 pub mod handler;
 pub mod protocol;
+pub mod seconds;

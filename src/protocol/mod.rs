@@ -10,6 +10,64 @@ pub mod memcache;
 pub mod redis;
 pub mod tcp;
 
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How messages are found in a connection's bytes.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// No messages, only turns: any protocol on TCP.
+    #[default]
+    Tcp,
+    /// RESP2 and RESP3.
+    Redis,
+    /// memcached's text, meta and binary commands. `memache`, a spelling of old, is read as well.
+    #[serde(alias = "memache")]
+    Memcache,
+    /// HTTP/1.0 and 1.1.
+    Http,
+}
+
+impl Protocol {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Tcp, Self::Redis, Self::Memcache, Self::Http];
+
+    /// The name by which it is asked for.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Redis => "redis",
+            Self::Memcache => "memcache",
+            Self::Http => "http",
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// No protocol has this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not one of tcp, redis, memcache, http")]
+pub struct UnknownProtocol(String);
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    fn from_str(name: &str) -> Result<Self, UnknownProtocol> {
+        let spelled = if name == "memache" { "memcache" } else { name };
+        Self::ALL.into_iter().find(|known| known.name() == spelled).ok_or_else(|| UnknownProtocol(name.to_owned()))
+    }
+}
+
 /// The largest head (command and key, request line and headers) that is waited for, in bytes. Beyond it a connection
 /// turns opaque.
 pub const MAX_HEAD: usize = 64 * 1024;

@@ -1,0 +1,209 @@
+//! Times as people write them in settings.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A length of time in a handler's settings: a number of seconds (`1`, `0.25`) or a text with a unit (`"250ms"`, `"1m 30s"`).
+///
+/// What is read from flags, variables and files is at most [`Seconds::MAX`].
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seconds(Duration);
+
+/// A text or number that is no length of time, and what would be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotSeconds {
+    /// Less than nothing.
+    #[error("`{0}` is negative, a time is 0 or more")]
+    Negative(String),
+    /// More than [`Seconds::MAX`].
+    #[error("`{0}` is too long, a time is at most a year (31536000 seconds)")]
+    TooLong(String),
+    /// No number, or an unknown unit.
+    #[error("`{0}` is no time, write seconds (`0.25`) or a unit (`250ms`)")]
+    Unreadable(String),
+}
+
+impl Seconds {
+    /// The longest time that can be asked for: a year.
+    pub const MAX: Self = Self(Duration::from_secs(365 * 24 * 60 * 60));
+
+    /// This many whole seconds.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(Duration::from_secs(seconds))
+    }
+
+    /// This many thousandths of a second.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
+    /// The same time as the standard library has it.
+    #[must_use]
+    pub const fn duration(self) -> Duration {
+        self.0
+    }
+
+    /// `text` is how the number was written, for the message.
+    fn from_number(seconds: f64, text: &str) -> Result<Self, NotSeconds> {
+        if seconds.is_nan() {
+            return Err(NotSeconds::Unreadable(text.to_owned()));
+        }
+        if seconds < 0.0 {
+            return Err(NotSeconds::Negative(text.to_owned()));
+        }
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .and_then(|duration| Self(duration).within_max())
+            .ok_or_else(|| NotSeconds::TooLong(text.to_owned()))
+    }
+
+    fn within_max(self) -> Option<Self> {
+        (self <= Self::MAX).then_some(self)
+    }
+}
+
+impl FromStr for Seconds {
+    type Err = NotSeconds;
+
+    fn from_str(text: &str) -> Result<Self, NotSeconds> {
+        let text = text.trim();
+        if let Ok(number) = text.parse() {
+            return Self::from_number(number, text);
+        }
+        let unsigned = text.strip_prefix('-');
+        match humantime::parse_duration(unsigned.unwrap_or(text)) {
+            Ok(_) if unsigned.is_some() => Err(NotSeconds::Negative(text.to_owned())),
+            Ok(duration) => Self(duration).within_max().ok_or_else(|| NotSeconds::TooLong(text.to_owned())),
+            Err(humantime::DurationError::NumberOverflow) => Err(NotSeconds::TooLong(text.to_owned())),
+            Err(_) => Err(NotSeconds::Unreadable(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl From<Duration> for Seconds {
+    fn from(duration: Duration) -> Self {
+        Self(duration)
+    }
+}
+
+impl From<Seconds> for Duration {
+    fn from(seconds: Seconds) -> Self {
+        seconds.0
+    }
+}
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // A whole number where it is one: `1` reads better than `1.0` as the default in the help.
+        if self.0.subsec_nanos() == 0 {
+            serializer.serialize_u64(self.0.as_secs())
+        } else {
+            serializer.serialize_f64(self.0.as_secs_f64())
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(NumberOrText)
+    }
+}
+
+struct NumberOrText;
+
+impl Visitor<'_> for NumberOrText {
+    type Value = Seconds;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number of seconds or a text with a unit")
+    }
+
+    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Seconds, E> {
+        Seconds::from_number(seconds, &seconds.to_string()).map_err(E::custom)
+    }
+
+    // Through the text: whole numbers beyond 2^53 are no exact floats, and the message shows them as they were written.
+    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Seconds, E> {
+        self.visit_str(&seconds.to_string())
+    }
+
+    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Seconds, E> {
+        self.visit_str(&seconds.to_string())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Seconds, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+impl JsonSchema for Seconds {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Seconds".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["number", "string"], "minimum": 0, "x-unit": "seconds" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_units_are_times() {
+        for (text, millis) in
+            [("0", 0), ("1", 1000), ("0.25", 250), (" 2 ", 2000), ("1e-3", 1), ("250ms", 250), ("1m 30s", 90_000)]
+        {
+            assert_eq!(text.parse(), Ok(Seconds::from_millis(millis)), "{text}");
+        }
+        assert_eq!("31536000".parse(), Ok(Seconds::MAX));
+    }
+
+    #[test]
+    fn what_is_no_time_says_what_would_be() {
+        for (text, message) in [
+            ("-1", "`-1` is negative, a time is 0 or more"),
+            ("-0.5", "`-0.5` is negative, a time is 0 or more"),
+            ("-250ms", "`-250ms` is negative, a time is 0 or more"),
+            ("31536001", "`31536001` is too long, a time is at most a year (31536000 seconds)"),
+            ("2years", "`2years` is too long, a time is at most a year (31536000 seconds)"),
+            ("1e999", "`1e999` is too long, a time is at most a year (31536000 seconds)"),
+            ("inf", "`inf` is too long, a time is at most a year (31536000 seconds)"),
+            ("nan", "`nan` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
+            ("soon", "`soon` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
+            ("1 fortnight", "`1 fortnight` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
+            ("", "`` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
+        ] {
+            assert_eq!(text.parse::<Seconds>().unwrap_err().to_string(), message);
+        }
+    }
+
+    #[test]
+    fn a_time_is_written_as_it_is_read() {
+        for text in ["1", "0.25", "31536000", "0.000000001"] {
+            let time: Seconds = serde_json::from_str(text).unwrap();
+            let written = serde_json::to_string(&time).unwrap();
+            assert_eq!(serde_json::from_str::<Seconds>(&written).unwrap(), time);
+        }
+        assert_eq!(serde_json::to_string(&Seconds::from_secs(1)).unwrap(), "1");
+        assert_eq!(serde_json::to_string(&Seconds::from_millis(250)).unwrap(), "0.25");
+    }
+}
