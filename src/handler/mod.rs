@@ -4,6 +4,11 @@
 //! command line, the environment and the file alike; see [`Registry`] for how. The five that come with the program are in
 //! the modules below, one file each, and a user's own is written in the same way.
 
+mod blackout;
+mod delay;
+mod dummy;
+mod error;
+mod hang;
 mod registry;
 
 use std::future::Future;
@@ -12,6 +17,12 @@ use std::pin::Pin;
 use crate::call::{Accept, Call, Verdict};
 use crate::error::Result;
 
+pub use blackout::Blackout;
+pub use delay::Delay;
+pub use dummy::Dummy;
+pub use error::Error;
+pub use hang::Hang;
+pub(crate) use registry::Entry;
 pub use registry::{Configured, Registry};
 
 /// What a handler needs to see of a connection. The engine picks the cheapest way to move bytes that can show it.

@@ -1,0 +1,234 @@
+//! Every option there is, by scope: what belongs to the program, to a proxy, and to a handler.
+
+use std::ops::RangeInclusive;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use super::address::Address;
+use super::log::{Format, Level};
+use super::mistake::nearest;
+use crate::handler::Registry;
+use crate::protocol::Protocol;
+use crate::seconds::Seconds;
+use crate::settings::{self, Field};
+
+/// What an option belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Scope {
+    /// The whole program, however many proxies it runs.
+    Program,
+    /// One proxy.
+    Proxy,
+    /// The handler of this name, in one proxy.
+    Handler(String),
+}
+
+/// The program's own options.
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct ProgramOptions {
+    /// Same seed, same calls: same choices [default: random]
+    pub(crate) seed: Option<u64>,
+    /// error, warn, info, debug or trace
+    #[schemars(extend("x-unit" = "level"))]
+    pub(crate) log_level: Level,
+    /// text or json
+    #[schemars(extend("x-unit" = "format"))]
+    pub(crate) log_format: Format,
+}
+
+/// A proxy's options.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct ProxyOptions {
+    /// Listen here; port 0 takes a free port
+    pub(crate) proxy: Address,
+    /// Where calls go; required
+    #[serde(deserialize_with = "backend")]
+    #[schemars(with = "Address")]
+    pub(crate) backend: Option<Address>,
+    /// A handler, or a mix: 20:delay,5:error
+    #[schemars(extend("x-unit" = "mix"))]
+    pub(crate) handler: String,
+    #[serde(flatten)]
+    pub(crate) connection: ConnectionOptions,
+    /// Free backend connections that are kept at most
+    #[serde(deserialize_with = "pool_size")]
+    #[schemars(extend("x-unit" = "connections"))]
+    pub(crate) pool_size: usize,
+    /// How long a free one is kept
+    pub(crate) pool_timeout: Seconds,
+    /// How long the backend has to accept one
+    #[serde(deserialize_with = "connect_timeout")]
+    pub(crate) connect_timeout: Seconds,
+}
+
+impl Default for ProxyOptions {
+    fn default() -> Self {
+        Self {
+            proxy: Address::new("localhost", 8000),
+            backend: None,
+            handler: "dummy".to_owned(),
+            connection: ConnectionOptions::default(),
+            pool_size: 100,
+            pool_timeout: Seconds::from_secs(30),
+            connect_timeout: Seconds::from_secs(10),
+        }
+    }
+}
+
+/// Options of a proxy's connections. Most handlers take them too, for a proxy that has the handler in its mix.
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct ConnectionOptions {
+    /// How calls are found: tcp, redis, memcache, http
+    #[schemars(extend("x-unit" = "protocol"))]
+    pub(crate) protocol: Protocol,
+    /// Size of one read [default: 2048, growing with traffic]
+    #[serde(deserialize_with = "buffer")]
+    #[schemars(extend("x-unit" = "bytes"))]
+    pub(crate) buffer: Option<usize>,
+    /// The client stays when the backend closes
+    pub(crate) keep_alive: bool,
+    /// The next client gets a free backend connection
+    pub(crate) reuse_socket: bool,
+}
+
+/// Sizes of one read that can be asked for, in bytes.
+const BUFFER: RangeInclusive<usize> = 1..=16 * 1024 * 1024;
+
+/// Kept backend connections that can be asked for: as many as there are ports.
+const POOL_SIZE: RangeInclusive<usize> = 1..=65536;
+
+fn buffer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let size = Option::deserialize(deserializer)?;
+    size.map(|size| within(size, &BUFFER, "a read takes", "bytes")).transpose()
+}
+
+fn pool_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    within(usize::deserialize(deserializer)?, &POOL_SIZE, "a pool keeps", "connections")
+}
+
+fn within<E: de::Error>(number: usize, range: &RangeInclusive<usize>, what: &str, unit: &str) -> Result<usize, E> {
+    if range.contains(&number) {
+        return Ok(number);
+    }
+    let size = if number < *range.start() { "small" } else { "large" };
+    Err(E::custom(format_args!("`{number}` is too {size}, {what} {} to {} {unit}", range.start(), range.end())))
+}
+
+fn backend<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
+    match Option::<Address>::deserialize(deserializer)? {
+        Some(address) if address.port == 0 => {
+            Err(de::Error::custom(format_args!("`{address}` has the port 0, a backend's port is 1 to 65535")))
+        }
+        address => Ok(address),
+    }
+}
+
+fn connect_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Seconds, D::Error> {
+    match Seconds::deserialize(deserializer)? {
+        none if none == Seconds::default() => Err(de::Error::custom("`0` leaves no time to connect, give more than 0")),
+        time => Ok(time),
+    }
+}
+
+/// One option, with what it belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting<'a> {
+    pub(crate) scope: Scope,
+    pub(crate) field: &'a Field,
+    /// Whether a handler has it from the connection.
+    pub(crate) inherited: bool,
+}
+
+impl Setting<'_> {
+    pub(crate) fn is(&self, scope: &Scope, name: &str) -> bool {
+        self.scope == *scope && self.field.name == name
+    }
+
+    /// `handler-delay-sleep`.
+    pub(crate) fn flag(&self) -> String {
+        let name = match &self.scope {
+            Scope::Handler(handler) => format!("handler-{handler}-{}", self.field.name),
+            Scope::Program | Scope::Proxy => self.field.name.clone(),
+        };
+        name.replace('_', "-")
+    }
+
+    /// `VAURIEN_HANDLER_DELAY_SLEEP`.
+    pub(crate) fn variable(&self) -> String {
+        format!("VAURIEN_{}", self.flag().replace('-', "_").to_uppercase())
+    }
+}
+
+/// Every option there is.
+pub(crate) struct Options<'a> {
+    program: Vec<Field>,
+    proxy: Vec<Field>,
+    pub(crate) connection: Vec<Field>,
+    pub(crate) registry: &'a Registry,
+}
+
+impl<'a> Options<'a> {
+    pub(crate) fn new(registry: &'a Registry) -> Self {
+        Self {
+            program: settings::fields::<ProgramOptions>(),
+            proxy: settings::fields::<ProxyOptions>(),
+            connection: settings::fields::<ConnectionOptions>(),
+            registry,
+        }
+    }
+
+    /// All of them, in the order of their declaration.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Setting<'_>> {
+        let handlers = self.registry.names().map(|name| Scope::Handler(name.to_owned()));
+        [Scope::Proxy, Scope::Program].into_iter().chain(handlers).flat_map(|scope| self.of(&scope))
+    }
+
+    /// Those of one scope.
+    pub(crate) fn of(&self, scope: &Scope) -> Vec<Setting<'_>> {
+        let (own, connection) = match scope {
+            Scope::Program => (self.program.as_slice(), &[][..]),
+            Scope::Proxy => (self.proxy.as_slice(), &[][..]),
+            Scope::Handler(name) => match self.registry.get(name) {
+                Some(entry) if entry.takes_connection_options => (entry.fields(), self.connection.as_slice()),
+                Some(entry) => (entry.fields(), &[][..]),
+                None => (&[][..], &[][..]),
+            },
+        };
+        // A handler's own setting hides the connection's of the same name.
+        let inherited = connection.iter().filter(|field| own.iter().all(|other| other.name != field.name));
+        let setting = |inherited| move |field| Setting { scope: scope.clone(), field, inherited };
+        own.iter().map(setting(false)).chain(inherited.map(setting(true))).collect()
+    }
+
+    /// The option of this name in one of `scopes`, or what to say about a name that none has.
+    pub(crate) fn find(&self, scopes: &[Scope], name: &str) -> Result<Setting<'_>, UnknownKey> {
+        let known: Vec<Setting<'_>> = scopes.iter().flat_map(|scope| self.of(scope)).collect();
+        known.iter().find(|setting| setting.field.name == name).cloned().ok_or_else(|| UnknownKey {
+            name: name.to_owned(),
+            known: known.iter().map(|setting| setting.field.name.clone()).collect(),
+        })
+    }
+}
+
+/// A key that no option has.
+#[derive(Debug)]
+pub(crate) struct UnknownKey {
+    name: String,
+    known: Vec<String>,
+}
+
+impl UnknownKey {
+    /// `within` is where the key was, behind a space, or empty.
+    pub(crate) fn message(&self, within: &str) -> String {
+        let hint = match nearest(&self.name, self.known.iter().map(String::as_str)) {
+            Some(near) => format!(", did you mean `{near}`?"),
+            None if self.known.is_empty() => " (none is known there)".to_owned(),
+            None => format!(" (known: {})", self.known.join(", ")),
+        };
+        format!("unknown key `{}`{within}{hint}", self.name)
+    }
+}

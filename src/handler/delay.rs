@@ -1,0 +1,27 @@
+//! `delay`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Handler;
+use crate::seconds::Seconds;
+
+/// Waits, and then lets the call go on.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delay {
+    /// How long a call waits
+    pub sleep: Seconds,
+    /// Wait before the backend, not the reply
+    ///
+    /// True: before the request reaches the backend. False: after that, and before its reply reaches the client.
+    pub before: bool,
+}
+
+impl Default for Delay {
+    fn default() -> Self {
+        Self { sleep: Seconds::from_secs(1), before: true }
+    }
+}
+
+impl Handler for Delay {}
