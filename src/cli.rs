@@ -31,10 +31,8 @@ const HEADINGS: [(&str, &[&str]); 4] = [
 
 const HANDLERS: &str = "Handlers";
 
-/// Behind the names of the handlers that take the connection's options.
-const EXAMPLES: &str = " in its mix also
-takes --protocol, --buffer, --keep-alive and --reuse-socket from there: --handler-delay-buffer 64.
-
+/// What the help ends with.
+const NOTES: &str = "\
 A BOOL is true or false; its flag alone means true. SECONDS may have decimals, or a unit: 250ms.
 A variable is as good as its flag: VAURIEN_BACKEND for --backend, VAURIEN_HANDLER_DELAY_SLEEP for
 --handler-delay-sleep. Flags win over variables, variables over the file.
@@ -122,14 +120,17 @@ fn help(field: &Field) -> String {
 }
 
 fn after_help(registry: &Registry) -> String {
-    let mut text = "What handlers do:\n".to_owned();
     let width = registry.names().map(str::len).max().unwrap_or_default();
-    for entry in registry.entries() {
-        text += &format!("  {:width$}  {}\n", entry.name(), entry.help());
-    }
+    let handlers = registry.entries().iter().map(|entry| format!("  {:width$}  {}\n", entry.name(), entry.help()));
+    let handlers: String = handlers.collect();
     let takers = registry.entries().iter().filter(|entry| entry.takes_connection_options).map(Entry::name);
-    let takers: Vec<_> = takers.collect();
-    text + "The rest of a mix is dummy. --behavior is --handler. A proxy with " + &takers.join(", ") + EXAMPLES
+    let takers = takers.collect::<Vec<_>>().join(", ");
+    format!(
+        "What handlers do:\n{handlers}The rest of a mix is dummy. --behavior is another name of --handler.\n\n\
+         --protocol, --buffer, --keep-alive and --reuse-socket can also be set for {takers}, as in \
+         --handler-delay-protocol redis: that wins where the handler is in the mix.\n\n\
+         {NOTES}"
+    )
 }
 
 /// What is wrong with the command line, in one line; or the text that it asked for.

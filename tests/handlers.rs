@@ -54,7 +54,8 @@ fn delay_after_waits_before_the_reply_reaches_the_client() {
             stream.send("+PONG\r\n");
             stream.ending();
         });
-        let options = format!("--protocol {protocol} --handler delay --handler-delay-sleep 300ms --handler-delay-before false");
+        let options =
+            format!("--protocol {protocol} --handler delay --handler-delay-sleep 300ms --handler-delay-before false");
         let vaurien = Program::start(&backend, &options);
         let begun = Instant::now();
         vaurien.connect().send("PING\r\n").expect("+PONG\r\n");
@@ -67,7 +68,8 @@ fn delay_after_waits_before_the_reply_reaches_the_client() {
 #[test]
 fn a_pipeline_of_five_delays_takes_five_times_as_long_and_stays_in_order() {
     for when in ["true", "false"] {
-        let options = format!("--protocol redis --handler delay --handler-delay-sleep 0.2 --handler-delay-before {when}");
+        let options =
+            format!("--protocol redis --handler delay --handler-delay-sleep 0.2 --handler-delay-before {when}");
         let vaurien = Program::start(&Backend::lines(), &options);
         let begun = Instant::now();
         vaurien.connect().send("a\r\nb\r\nc\r\nd\r\ne\r\n").expect("+a\r\n+b\r\n+c\r\n+d\r\n+e\r\n");
@@ -79,7 +81,8 @@ fn a_pipeline_of_five_delays_takes_five_times_as_long_and_stays_in_order() {
 #[test]
 fn a_delayed_call_does_not_hold_the_one_before_it() {
     // The first call is dummy's and the second delay's with this seed.
-    let vaurien = Program::start(&Backend::lines(), "--protocol redis --handler 50:delay --handler-delay-sleep 1h --seed 1");
+    let vaurien =
+        Program::start(&Backend::lines(), "--protocol redis --handler 50:delay --handler-delay-sleep 1h --seed 1");
     let mut client = vaurien.connect();
     client.send("a\r\nb\r\nc\r\n").expect("+a\r\n");
     assert!(client.is_silent());
@@ -194,7 +197,8 @@ fn error_finds_the_middle_of_a_reply_that_is_never_held() {
 #[test]
 fn error_warms_up_over_the_whole_proxy() {
     for inject in ["false", "true"] {
-        let options = format!("--protocol redis --handler error --handler-error-warmup 3 --handler-error-inject {inject}");
+        let options =
+            format!("--protocol redis --handler error --handler-error-warmup 3 --handler-error-inject {inject}");
         let vaurien = Program::start(&Backend::lines(), &options);
         vaurien.connect().send("a\r\nb\r\n").expect("+a\r\n+b\r\n");
         let mut client = vaurien.connect();

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use super::file;
-use super::mistake::Mistakes;
 use super::options::{Options, Scope};
 use super::values::Asked;
 use crate::handler::Registry;
@@ -12,10 +11,8 @@ use crate::settings::Given;
 const EXAMPLE: &str = include_str!("../../vaurien.toml.example");
 
 fn parse<'a>(text: &str, options: &'a Options<'_>) -> Vec<Asked<'a>> {
-    let mut mistakes = Mistakes::default();
-    let asked = file::parse(Path::new("example"), text, options, &mut mistakes);
-    assert_eq!(mistakes, Mistakes::default());
-    asked.unwrap()
+    let keys = file::parse(Path::new("vaurien.toml.example"), text, options).unwrap();
+    keys.into_iter().map(|key| key.unwrap_or_else(|mistake| panic!("{mistake}"))).collect()
 }
 
 /// The text with its optional keys: `# seed = 42`.

@@ -15,56 +15,47 @@ use crate::settings::Given;
 /// Where the settings of handlers are.
 const HANDLERS: &str = "handlers";
 
-/// What the file at `path`, which `place` named, asks for; what is wrong with it goes to `mistakes`. `None` when it cannot
-/// be read, so that nothing is known of what it asks for.
-pub(crate) fn read<'a>(
-    place: &str,
-    path: &Path,
-    options: &'a Options<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<Vec<Asked<'a>>> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => parse(path, &text, options, mistakes),
-        Err(error) => {
-            let why = error.to_string();
-            let why = why.split(" (os error").next().unwrap_or_default();
-            mistakes.push(Mistake::new(place, format_args!("cannot read `{}`: {why}", path.display())));
-            None
-        }
-    }
+/// What a file asks for in the order of its lines, each key by itself right or wrong.
+pub(crate) type Keys<'a> = Vec<Result<Asked<'a>, Mistake>>;
+
+/// Reads the file at `path`, which `place` named. When it is no TOML, nothing is known of what it asks for.
+pub(crate) fn read<'a>(place: &str, path: &Path, options: &'a Options<'_>) -> Result<Keys<'a>, Mistakes> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let why = error.to_string();
+        let why = why.split(" (os error").next().unwrap_or_default();
+        Mistake::new(place, format_args!("cannot read `{}`: {why}", path.display()))
+    })?;
+    parse(path, &text, options)
 }
 
 /// As [`read`], for the text of a file.
-pub(crate) fn parse<'a>(
-    path: &Path,
-    text: &str,
-    options: &'a Options<'_>,
-    mistakes: &mut Mistakes,
-) -> Option<Vec<Asked<'a>>> {
-    let mut file = File { name: path.display().to_string(), text, options, mistakes, asked: Vec::new() };
-    let (table, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let message = error.message().lines().collect::<Vec<_>>().join(", ");
-        file.wrong(error.span().map_or(0, |span| span.start), message);
-    }
-    if !errors.is_empty() {
-        return None;
-    }
+pub(crate) fn parse<'a>(path: &Path, text: &str, options: &'a Options<'_>) -> Result<Keys<'a>, Mistakes> {
+    let mut file = File { name: path.display().to_string(), text, options, keys: Vec::new() };
+    let (table, mut errors) = DeTable::parse_recoverable(text);
+    errors.sort_by_key(|error| error.span().map(|span| span.start));
+    let unreadable = errors.iter().map(|error| {
+        let span = error.span().unwrap_or_default();
+        let line = file.line(span.start);
+        match error.message() {
+            "duplicate key" => Mistake::new(line, format_args!("duplicate key `{}`, give it once", &text[span])),
+            message => Mistake::new(line, message.lines().collect::<Vec<_>>().join(", ")),
+        }
+    });
+    unreadable.collect::<Mistakes>().none_or(())?;
     file.top(table.get_ref());
-    Some(file.asked)
+    Ok(file.keys)
 }
 
 type Entry<'t, 'i> = (&'t Spanned<std::borrow::Cow<'i, str>>, &'t Spanned<DeValue<'i>>);
 
-struct File<'t, 'a, 'm> {
+struct File<'t, 'a> {
     name: String,
     text: &'t str,
     options: &'a Options<'a>,
-    mistakes: &'m mut Mistakes,
-    asked: Vec<Asked<'a>>,
+    keys: Keys<'a>,
 }
 
-impl File<'_, '_, '_> {
+impl File<'_, '_> {
     fn top(&mut self, table: &DeTable<'_>) {
         for (key, value) in table {
             let at = key.span().start;
@@ -113,7 +104,7 @@ impl File<'_, '_, '_> {
         match self.options.find(scopes, key.get_ref()) {
             Ok(setting) => {
                 let place = Place::new(self.line(at), format!("{within}{}", key.get_ref()));
-                self.asked.push(Asked { setting, given: Given::Value(json(value.get_ref())), place });
+                self.keys.push(Ok(Asked { setting, given: Given::Value(json(value.get_ref())), place }));
             }
             Err(unknown) => {
                 let of =
@@ -125,13 +116,13 @@ impl File<'_, '_, '_> {
 
     fn wrong(&mut self, at: usize, what: String) {
         let line = self.line(at);
-        self.mistakes.push(Mistake::new(line, what));
+        self.keys.push(Err(Mistake::new(line, what)));
     }
 
     /// `vaurien.toml:4` for the byte `at`.
     fn line(&self, at: usize) -> String {
         let before = &self.text.as_bytes()[..at.min(self.text.len())];
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = 1 + memchr::memchr_iter(b'\n', before).count();
         format!("{}:{line}", self.name)
     }
 }

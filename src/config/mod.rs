@@ -137,33 +137,41 @@ impl Config {
         let options = Options::new(registry);
         let line = cli::parse(args, &options)?;
         let mut mistakes = Mistakes::default();
+        let mut asked = Vec::new();
+        let mut backend_known = line.demo;
 
         // The weakest first.
-        let mut asked = if line.demo { demo(&options) } else { Vec::new() };
-        let mut backend_known = line.demo;
+        if line.demo {
+            asked.extend(demo(&options).map(Ok));
+        }
         let from_flag = line.config.map(|path| ("--config", path));
         let from_env = || env("VAURIEN_CONFIG").map(|path| ("VAURIEN_CONFIG", PathBuf::from(path)));
         if let Some((place, path)) = from_flag.or_else(from_env) {
-            match file::read(place, &path, &options, &mut mistakes) {
-                Some(settings) => asked.extend(settings),
-                // The backend may well be in there: not to be reported as missing.
-                None => backend_known = true,
+            match file::read(place, &path, &options) {
+                Ok(keys) => asked.extend(keys),
+                Err(unreadable) => {
+                    mistakes.extend(unreadable);
+                    // The backend may well be in there: not to be reported as missing.
+                    backend_known = true;
+                }
             }
         }
         asked.extend(options.all().filter_map(|setting| {
             let variable = setting.variable();
             let given = Given::Text(env(&variable)?);
-            Some(Asked { setting, given, place: Place::new(variable, "") })
+            Some(Ok(Asked { setting, given, place: Place::new(variable, "") }))
         }));
-        asked.extend(line.asked);
+        asked.extend(line.asked.into_iter().map(Ok));
 
-        if !backend_known && !asked.iter().any(|asked| asked.setting.is(&Scope::Proxy, "backend")) {
+        backend_known |= asked.iter().flatten().any(|asked| asked.setting.is(&Scope::Proxy, "backend"));
+        let values = Values::check(&options, asked, &mut mistakes);
+        if !backend_known {
             mistakes.push(Mistake::new(
                 "",
                 "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file",
             ));
         }
-        Ok(Self::from_values(Values::check(&options, asked, &mut mistakes), line.demo, mistakes)?)
+        Ok(Self::from_values(values, line.demo, mistakes)?)
     }
 
     fn from_values(mut values: Values<'_>, demo: bool, mut mistakes: Mistakes) -> Result<Self, Mistakes> {
@@ -234,15 +242,12 @@ impl ProxyConfig {
     }
 }
 
-fn demo<'a>(options: &'a Options<'_>) -> Vec<Asked<'a>> {
-    let settings = options.of(&Scope::Proxy).into_iter();
-    settings
-        .filter_map(|setting| {
-            let (_, value) = DEMO.iter().find(|(name, _)| *name == setting.field.name)?;
-            let given = Given::Text((*value).to_owned());
-            Some(Asked { setting, given, place: Place::new("--demo", "") })
-        })
-        .collect()
+fn demo<'a>(options: &'a Options<'_>) -> impl Iterator<Item = Asked<'a>> {
+    options.of(&Scope::Proxy).into_iter().filter_map(|setting| {
+        let (_, value) = DEMO.iter().find(|(name, _)| *name == setting.field.name)?;
+        let given = Given::Text((*value).to_owned());
+        Some(Asked { setting, given, place: Place::new("--demo", "") })
+    })
 }
 
 fn random_seed() -> Result<u64, Mistakes> {

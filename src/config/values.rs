@@ -47,13 +47,22 @@ pub(crate) struct Values<'a> {
 }
 
 impl<'a> Values<'a> {
-    /// Checks all that was asked for, also what a later one overrides: who asks later is stronger.
-    pub(crate) fn check(options: &'a Options<'a>, asked: Vec<Asked<'_>>, mistakes: &mut Mistakes) -> Self {
+    /// Checks all that was asked for, also what a later one overrides: who asks later is stronger. What could not even be
+    /// asked for keeps its place among the mistakes.
+    pub(crate) fn check(
+        options: &'a Options<'a>,
+        asked: impl IntoIterator<Item = Result<Asked<'a>, Mistake>>,
+        mistakes: &mut Mistakes,
+    ) -> Self {
         let mut values = Self { options, scopes: BTreeMap::new(), shares: Vec::new() };
-        for Asked { setting, given, place } in asked {
-            match setting.field.check(&given) {
-                Ok(value) => values.take(setting, value, place, mistakes),
-                Err(what) => mistakes.push(Mistake::new(place, what)),
+        for asked in asked {
+            let checked = asked.and_then(|Asked { setting, given, place }| match setting.field.check(&given) {
+                Ok(value) => Ok((setting, value, place)),
+                Err(what) => Err(Mistake::new(place, what)),
+            });
+            match checked {
+                Ok((setting, value, place)) => values.take(setting, value, place, mistakes),
+                Err(mistake) => mistakes.push(mistake),
             }
         }
         values

@@ -12,9 +12,11 @@ use crate::seconds::Seconds;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Delay {
-    /// How long a call waits: seconds, or with a unit, `250ms`
+    /// How long a call waits
     pub sleep: Seconds,
-    /// Wait before the request reaches the backend; false: before its reply reaches the client
+    /// Wait before the backend, not the reply
+    ///
+    /// True: before the request reaches the backend. False: after that, and before its reply reaches the client.
     pub before: bool,
 }
 

@@ -18,13 +18,17 @@ const JUNK: usize = 1000;
 /// Bytes of junk within a reply.
 const INJECTED: usize = 100;
 
-/// Answers with junk, or with a 500, 501, 502 or 503 in `http`; the backend is not called.
+/// Answers with junk, or in http with a 500, 501, 502 or 503; the backend is not called.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Error {
-    /// Call the backend, and put junk into the middle of its reply (no effect with `http`)
+    /// Put junk into the backend's own reply
+    ///
+    /// 100 random bytes in the middle of it; no effect with `http`.
     pub inject: bool,
-    /// This many calls pass unharmed first, counted over the whole proxy
+    /// This many calls pass unharmed first
+    ///
+    /// Counted over the whole proxy, of the calls that reach the handler.
     #[schemars(extend("x-unit" = "calls"))]
     pub warmup: u64,
     /// Calls that passed unharmed so far.

@@ -35,7 +35,8 @@ use crate::settings::{self, Field};
 /// ```
 ///
 /// What a field cannot be is refused by its own `Deserialize`, whose message is shown; fields with `#[serde(skip)]` are
-/// no settings. `x-unit` names the unit in the help.
+/// no settings. `x-unit` names the unit in the help. Each field is checked with the others at their defaults, so what it
+/// can be must not depend on theirs.
 pub trait Configured: Handler + Default + Serialize + DeserializeOwned + JsonSchema {}
 
 impl<H: Handler + Default + Serialize + DeserializeOwned + JsonSchema> Configured for H {}
@@ -46,6 +47,10 @@ pub struct Registry {
     entries: Vec<Entry>,
 }
 
+/// Makes a handler from its settings.
+type Build = fn(Map<String, Value>) -> Result<Arc<dyn DynHandler>, String>;
+
+/// One handler.
 #[derive(Debug)]
 pub(crate) struct Entry {
     name: String,
@@ -53,7 +58,7 @@ pub(crate) struct Entry {
     fields: Vec<Field>,
     /// Whether the connection's options can be set for this handler: not where it ends the connection anyway.
     pub(crate) takes_connection_options: bool,
-    build: fn(Map<String, Value>) -> Result<Arc<dyn DynHandler>, String>,
+    build: Build,
 }
 
 impl Default for Registry {

@@ -1,0 +1,129 @@
+//! What is wrong in a file, each with its exact line.
+
+use crate::{KNOWN, MISSING, Start};
+
+#[test]
+fn all_mistakes_of_a_file_are_shown_together() {
+    let file = "\
+bakend = 'localhost:6379'
+proxy = 'localhost'
+protocol = 'htp'
+handler = '20:delya'
+keep-alive = true
+xyzzy = 1
+buffer = '12'
+pool_size = -1
+seed = 'abc'
+
+[handlers.delay]
+sleep = -1
+before = 'yes'
+slep = 1
+
+[handlers.delya]
+sleep = 1
+
+[handlers.hang]
+protocol = 'tcp'
+";
+    let known = "proxy, backend, handler, protocol, buffer, keep_alive, reuse_socket, pool_size, pool_timeout, \
+                 connect_timeout, seed, log_level, log_format";
+    assert_eq!(
+        Start::args("--log-level loud").and_file(file).and_env("VAURIEN_POOL_SIZE", "0").lines(),
+        [
+            "vaurien.toml:1: unknown key `bakend`, did you mean `backend`?".to_owned(),
+            "vaurien.toml:2: proxy: `localhost` has no port, write `localhost:PORT`".to_owned(),
+            "vaurien.toml:3: protocol: `htp` is not one of tcp, redis, memcache, http, did you mean `http`?".to_owned(),
+            format!("vaurien.toml:4: unknown handler `delya` {KNOWN}, did you mean `delay`?"),
+            "vaurien.toml:5: unknown key `keep-alive`, did you mean `keep_alive`?".to_owned(),
+            format!("vaurien.toml:6: unknown key `xyzzy` (known: {known})"),
+            "vaurien.toml:7: buffer: `12` is not a whole number of bytes, 0 or more".to_owned(),
+            "vaurien.toml:8: pool_size: `-1` is not a whole number of connections, 0 or more".to_owned(),
+            "vaurien.toml:9: seed: `abc` is not a whole number, 0 or more".to_owned(),
+            "vaurien.toml:12: handlers.delay.sleep: `-1` is negative, a time is 0 or more".to_owned(),
+            "vaurien.toml:13: handlers.delay.before: `yes` is not true or false".to_owned(),
+            "vaurien.toml:14: unknown key `slep` in `[handlers.delay]`, did you mean `sleep`?".to_owned(),
+            format!("vaurien.toml:16: unknown handler `delya` {KNOWN}, did you mean `delay`?"),
+            "vaurien.toml:20: unknown key `protocol` in `[handlers.hang]` (none is known there)".to_owned(),
+            "VAURIEN_POOL_SIZE: `0` is too small, a pool keeps 1 to 65536 connections".to_owned(),
+            "--log-level: `loud` is not one of error, warn, info, debug, trace".to_owned(),
+            MISSING.to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn a_value_of_the_wrong_type_says_which_is_right() {
+    for (text, message) in [
+        ("backend = 6379", "backend: `6379` is not text, put it in quotes"),
+        ("handler = 20", "handler: `20` is not text, put it in quotes"),
+        ("keep_alive = 'true'", "keep_alive: `true` is not true or false"),
+        ("buffer = nan", "buffer: `nan` is not a whole number of bytes, 0 or more"),
+        ("seed = 99999999999999999999", "seed: `99999999999999999999` is not a whole number, 0 or more"),
+        ("pool_timeout = true", "pool_timeout: `true` is not a number of seconds"),
+        ("pool_timeout = inf", "pool_timeout: `inf` is too long, a time is at most a year (31536000 seconds)"),
+        (
+            "pool_timeout = 2020-01-01",
+            "pool_timeout: `2020-01-01` is no time, write seconds (`0.25`) or a unit (`250ms`)",
+        ),
+        ("protocol = ['http']", "protocol: `[\"http\"]` is not one of tcp, redis, memcache, http"),
+        ("handlers = 5", "`handlers` is `5`, write a table for each handler, `[handlers.delay]`"),
+        ("handlers.delay = 5", "`handlers.delay` is `5`, write a table, `[handlers.delay]`"),
+        ("handler.delay.sleep = 5", "`handler` is a name or a mix, settings are in `[handlers.delay]`"),
+        ("delay.sleep = 5", "unknown key `delay`, did you mean `handlers.delay`?"),
+    ] {
+        assert_eq!(Start::with("").and_file(text).lines(), [format!("vaurien.toml:1: {message}")], "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_toml_says_where() {
+    for (text, lines) in [
+        ("handlers = [\n", vec!["vaurien.toml:1: unclosed array, expected `]`"]),
+        ("backend = 'a:1'\nhandler = 'delay\n", vec!["vaurien.toml:2: invalid literal string, expected `'`"]),
+        ("backend = 'a:1'\nbackend = 'b:1'\n", vec!["vaurien.toml:2: duplicate key `backend`, give it once"]),
+        (
+            "[a\nb = 1\n\n[c]]\n",
+            vec![
+                "vaurien.toml:1: unclosed table, expected `]`",
+                "vaurien.toml:4: unexpected key or value, expected newline, `#`",
+            ],
+        ),
+        (
+            "a = 1\na = 2\n[c]]\n",
+            vec![
+                "vaurien.toml:2: duplicate key `a`, give it once",
+                "vaurien.toml:3: unexpected key or value, expected newline, `#`",
+            ],
+        ),
+    ] {
+        assert_eq!(Start::file(text).lines(), lines, "{text}");
+    }
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let shown = folder.path().display().to_string();
+    let absent = format!("{shown}/absent.toml");
+    assert_eq!(
+        Start::args(&format!("--config {absent}")).lines(),
+        [format!("--config: cannot read `{absent}`: No such file or directory")]
+    );
+    let start = Start::with("--buffer 0").and_env("VAURIEN_CONFIG", &shown);
+    assert_eq!(
+        start.lines(),
+        [
+            format!("VAURIEN_CONFIG: cannot read `{shown}`: Is a directory"),
+            "--buffer: `0` is too small, a read takes 1 to 16777216 bytes".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn what_another_overrides_is_checked_as_well() {
+    let start = Start::with("--handler delay --handler-error-warmup 1").and_file("handler = 'delya'\npool_size = 0");
+    assert_eq!(start.lines().len(), 2);
+    let unused = Start::with("--handler dummy --handler-delay-sleep -1");
+    assert_eq!(unused.lines(), ["--handler-delay-sleep: `-1` is negative, a time is 0 or more"]);
+}

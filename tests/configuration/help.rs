@@ -1,0 +1,56 @@
+//! The help is grouped, short, and right.
+
+use crate::Start;
+
+#[test]
+fn the_help_is_grouped_and_fits() {
+    let help = Start::args("--help").help();
+    assert_eq!(help, Start::args("-h").help());
+    let headings = ["\nProxy:\n", "\nHandlers:\n", "\nConnection:\n", "\nLogging:\n", "\nExamples:\n"];
+    let places: Vec<_> = headings.iter().map(|heading| help.find(heading).expect(heading)).collect();
+    assert!(places.is_sorted(), "{help}");
+    for line in help.lines() {
+        assert!(line.chars().count() <= 100, "{line}");
+    }
+    assert_eq!(help[places[4]..].matches("    vaurien --").count(), 3);
+    for flag in [
+        "--proxy <HOST:PORT>",
+        "--backend <HOST:PORT>",
+        "--protocol <PROTOCOL>",
+        "--seed <NUMBER>",
+        "--handler <MIX>",
+        "--handler-delay-sleep <SECONDS>",
+        "--handler-delay-before [<BOOL>]",
+        "--handler-error-inject [<BOOL>]",
+        "--handler-error-warmup <CALLS>",
+        "--buffer <BYTES>",
+        "--keep-alive [<BOOL>]",
+        "--reuse-socket [<BOOL>]",
+        "--pool-size <CONNECTIONS>",
+        "--pool-timeout <SECONDS>",
+        "--connect-timeout <SECONDS>",
+        "--log-level <LEVEL>",
+        "--log-format <FORMAT>",
+    ] {
+        let line = help.lines().find(|line| line.contains(flag)).expect(flag);
+        assert!(line.contains("[default: ") || line.ends_with("required"), "{line}");
+    }
+}
+
+#[test]
+fn the_examples_of_the_help_are_right() {
+    let help = Start::args("--help").help();
+    let examples = help.lines().filter_map(|line| line.trim().strip_prefix("vaurien --"));
+    let runnable: Vec<_> = examples.filter(|line| !line.starts_with("config")).collect();
+    assert_eq!(runnable.len(), 2);
+    for line in runnable {
+        Start::args(&format!("--{line}")).config();
+    }
+}
+
+#[test]
+fn the_version_is_the_packages() {
+    for flag in ["--version", "-V"] {
+        assert_eq!(Start::args(flag).help(), format!("vaurien {}\n", env!("CARGO_PKG_VERSION")));
+    }
+}

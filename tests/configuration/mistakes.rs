@@ -1,0 +1,155 @@
+//! What is wrong with flags, variables and how they go together, each with its exact line.
+
+use std::ffi::OsString;
+
+use crate::{KNOWN, MISSING, Start};
+
+#[test]
+fn wrong_flags_are_one_line_each() {
+    let cases = [
+        ("--buffer 0", "--buffer: `0` is too small, a read takes 1 to 16777216 bytes"),
+        ("--buffer 16777217", "--buffer: `16777217` is too large, a read takes 1 to 16777216 bytes"),
+        ("--buffer -1", "--buffer: `-1` is not a whole number of bytes, 0 or more"),
+        ("--buffer 1.5", "--buffer: `1.5` is not a whole number of bytes, 0 or more"),
+        ("--buffer 2k", "--buffer: `2k` is not a whole number of bytes, 0 or more"),
+        ("--pool-size 0", "--pool-size: `0` is too small, a pool keeps 1 to 65536 connections"),
+        ("--pool-size 65537", "--pool-size: `65537` is too large, a pool keeps 1 to 65536 connections"),
+        ("--pool-timeout -1", "--pool-timeout: `-1` is negative, a time is 0 or more"),
+        ("--connect-timeout 0", "--connect-timeout: `0` leaves no time to connect, give more than 0"),
+        ("--connect-timeout x", "--connect-timeout: `x` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
+        ("--seed 1e3", "--seed: `1e3` is not a whole number, 0 or more"),
+        ("--keep-alive yes", "--keep-alive: `yes` is not true or false"),
+        ("--reuse-socket 1", "--reuse-socket: `1` is not true or false"),
+        ("--protocol htp", "--protocol: `htp` is not one of tcp, redis, memcache, http, did you mean `http`?"),
+        ("--protocol smtps", "--protocol: `smtps` is not one of tcp, redis, memcache, http"),
+        ("--log-level inf", "--log-level: `inf` is not one of error, warn, info, debug, trace, did you mean `info`?"),
+        ("--log-format xml", "--log-format: `xml` is not one of text, json"),
+        ("--proxy localhost", "--proxy: `localhost` has no port, write `localhost:PORT`"),
+        ("--proxy ::1:80", "--proxy: `::1:80` is an IPv6 address without brackets, write `[::1]:80`"),
+        ("--proxy a:99999", "--proxy: `a:99999` has the port `99999`, a port is a number up to 65535"),
+        ("--handler-delay-sleep -1", "--handler-delay-sleep: `-1` is negative, a time is 0 or more"),
+        (
+            "--handler-delay-sleep 1e9",
+            "--handler-delay-sleep: `1e9` is too long, a time is at most a year (31536000 seconds)",
+        ),
+        ("--handler-delay-before 0", "--handler-delay-before: `0` is not true or false"),
+        ("--handler-error-warmup x", "--handler-error-warmup: `x` is not a whole number of calls, 0 or more"),
+    ];
+    for (line, message) in cases {
+        assert_eq!(Start::with(line).lines(), [message], "{line}");
+    }
+}
+
+#[test]
+fn a_backend_is_an_address_that_can_be_dialled() {
+    assert_eq!(Start::default().lines(), [MISSING]);
+    for (backend, message) in [
+        ("localhost:0", "`localhost:0` has the port 0, a backend's port is 1 to 65535"),
+        ("localhost", "`localhost` has no port, write `localhost:PORT`"),
+        ("redis://localhost:6379", "`redis://localhost:6379` is a URL, an address is `host:port` alone"),
+    ] {
+        assert_eq!(Start::args(&format!("--backend {backend}")).lines(), [format!("--backend: {message}")]);
+    }
+}
+
+#[test]
+fn wrong_mixes_are_one_line_each_mistake() {
+    let delya = format!("unknown handler `delya` {KNOWN}, did you mean `delay`?");
+    let cases = [
+        ("delya", vec![delya.as_str()]),
+        ("20:delya", vec![&delya]),
+        ("120:delay", vec!["the percentages add up to 120, at most 100 is possible"]),
+        ("60:delay,50.5:error", vec!["the percentages add up to 110.5, at most 100 is possible"]),
+        ("-5:error", vec!["`-5` is negative, a percentage is 0 to 100"]),
+        ("NaN:error", vec!["`NaN` is no percentage, write `20:delay`"]),
+        ("inf:error", vec!["`inf` is no percentage, write `20:delay`"]),
+        ("lots:error", vec!["`lots` is no percentage, write `20:delay`"]),
+        ("5:error,5:error", vec!["`error` is there twice, give each handler one percentage"]),
+        ("5:error,,5:delay", vec!["`5:error,,5:delay` has an empty entry, write `delay` or `20:delay,5:error`"]),
+        ("5:error,", vec!["`5:error,` has an empty entry, write `delay` or `20:delay,5:error`"]),
+        ("", vec!["`` has an empty entry, write `delay` or `20:delay,5:error`"]),
+        ("5:", vec!["`5:` names no handler, write `20:delay`"]),
+        ("5", vec!["`5` names no handler, write `20:delay`"]),
+        (":error", vec!["`:error` has no percentage, write `20:error`"]),
+        ("5:delay,error", vec!["`error` has no percentage, write `20:error`"]),
+        ("delay:20", vec!["`delay:20` is the wrong way round, write `20:delay`"]),
+        (
+            "-1:delya,200:error",
+            vec![
+                "`-1` is negative, a percentage is 0 to 100",
+                &delya,
+                "the percentages add up to 200, at most 100 is possible",
+            ],
+        ),
+    ];
+    for (mix, messages) in cases {
+        let lines: Vec<_> = messages.iter().map(|message| format!("--handler: {message}")).collect();
+        assert_eq!(Start::with(&format!("--handler={mix}")).lines(), lines, "{mix}");
+        // The same in the file, where the line is enough of a place.
+        let lines: Vec<_> = messages.iter().map(|message| format!("vaurien.toml:2: {message}")).collect();
+        assert_eq!(Start::file(&format!("backend = 'a:1'\nhandler = '{mix}'")).lines(), lines, "{mix}");
+    }
+}
+
+#[test]
+fn a_command_line_that_cannot_be_read_is_one_line() {
+    for (line, message) in [
+        ("--bakend a:1", "unknown option `--bakend`, did you mean `--backend`?"),
+        ("--bakend=a:1", "unknown option `--bakend`, did you mean `--backend`?"),
+        ("--handler-delay-slep 1", "unknown option `--handler-delay-slep`, did you mean `--handler-delay-sleep`?"),
+        ("--handler-hang-protocol tcp", "unknown option `--handler-hang-protocol`, see --help"),
+        ("--frobnicate", "unknown option `--frobnicate`, see --help"),
+        ("-x", "unknown option `-x`, see --help"),
+        ("-", "unknown option `-`, see --help"),
+        ("--handler -5:error", "unknown option `-5`, a value that begins with `-` goes behind `=`: `--option=-5`"),
+        ("localhost:6379", "`localhost:6379` belongs to no option, see --help"),
+        ("--backend", "`--backend` needs a value, see --help"),
+        ("--backend --proxy a:1", "`--backend` needs a value, see --help"),
+        ("--proxy a:1 --proxy b:1", "`--proxy` is there twice, give it once"),
+        ("--handler delay --behavior error", "`--handler` is there twice, give it once"),
+        ("--demo=yes", "`--demo` takes no value"),
+    ] {
+        assert_eq!(Start::args(line).lines(), [message], "{line}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_command_line_that_is_no_text_is_one_line() {
+    use std::os::unix::ffi::OsStringExt as _;
+    let start = Start { args: vec!["--backend".into(), OsString::from_vec(vec![0xff])], ..Start::default() };
+    assert_eq!(start.lines(), ["the command line is not UTF-8"]);
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let start = Start::with("").and_env("VAURIEN_BUFFER", "0").and_env("VAURIEN_HANDLER_DELAY_SLEEP", "-1");
+    assert_eq!(
+        start.lines(),
+        [
+            "VAURIEN_BUFFER: `0` is too small, a read takes 1 to 16777216 bytes",
+            "VAURIEN_HANDLER_DELAY_SLEEP: `-1` is negative, a time is 0 or more",
+        ]
+    );
+    let start = Start::with("").and_env("VAURIEN_HANDLER", "delya");
+    assert_eq!(start.lines(), [format!("VAURIEN_HANDLER: unknown handler `delya` {KNOWN}, did you mean `delay`?")]);
+}
+
+#[test]
+fn handlers_that_disagree_are_named() {
+    let line = "--handler 20:delay,5:error --handler-delay-buffer 10 --handler-error-buffer 20";
+    assert_eq!(
+        Start::with(line).lines(),
+        ["--handler-error-buffer: `error` has buffer `20`, `delay` has `10` (--handler-delay-buffer); \
+          handlers of one mix share it"]
+    );
+    let file = "backend = 'a:1'\nhandler = '20:delay,5:error'\n[handlers.delay]\nprotocol = 'http'\nkeep_alive = true\n\
+                [handlers.error]\nkeep_alive = false\n[handlers.dummy]\nprotocol = 'redis'\n";
+    assert_eq!(
+        Start::file(file).lines().iter().map(|line| line.split(" (").next().unwrap()).collect::<Vec<_>>(),
+        [
+            "vaurien.toml:9: handlers.dummy.protocol: `dummy` has protocol `redis`, `delay` has `http`",
+            "vaurien.toml:7: handlers.error.keep_alive: `error` has keep_alive `false`, `delay` has `true`",
+        ]
+    );
+}
