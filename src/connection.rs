@@ -101,7 +101,10 @@ async fn called(link: &Link<'_>, mut framing: Framing, client: &mut TcpStream) -
             Ok(backend) => backend,
             Err(end) => return end,
         };
-        let end = framed(link, &mut framing, client, &mut backend).await;
+        let mut end = framed(link, &mut framing, client, &mut backend).await;
+        if let (End::ClientLeft, Ok(Some(error))) = (&end, client.take_error()) {
+            end = End::ClientReset(error);
+        }
         link.proxy.backend.leave(backend, &end);
         if !matches!(end, End::BackendLeft) {
             return end;
@@ -143,6 +146,8 @@ async fn finish(end: End, client: TcpStream, proxy: &Proxy, number: u64) {
             warn!(connection = number, "cannot reach the backend {}: {error}", proxy.backend.address())
         }
         End::Failed(ref error) => warn!(connection = number, "{error}"),
+        End::ClientReset(ref error) => debug!(connection = number, "the client reset: {error}"),
+        End::BackendReset(ref error) => debug!(connection = number, "the backend reset: {error}"),
         ref end => debug!(connection = number, ?end, "the connection ended"),
     }
     match end {

@@ -22,10 +22,6 @@ impl Stopper {
 }
 
 impl Stop {
-    pub(crate) fn is_stopped(&self) -> bool {
-        *self.0.borrow()
-    }
-
     /// Resolves when the word was given, or can no longer be.
     pub(crate) async fn stopped(&self) {
         let _ = self.0.clone().wait_for(|stopped| *stopped).await;

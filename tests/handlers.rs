@@ -82,7 +82,7 @@ fn a_pipeline_of_five_delays_takes_five_times_as_long_and_stays_in_order() {
 fn a_delayed_call_does_not_hold_the_one_before_it() {
     // The first call is dummy's and the second delay's with this seed.
     let vaurien =
-        Program::start(&Backend::lines(), "--protocol redis --handler 50:delay --handler-delay-sleep 1h --seed 1");
+        Program::start(&Backend::lines(), "--protocol redis --handler 50:delay --handler-delay-sleep 1h --seed 8");
     let mut client = vaurien.connect();
     client.send("a\r\nb\r\nc\r\n").expect("+a\r\n");
     assert!(client.is_silent());
@@ -242,7 +242,7 @@ fn hang_holds_a_client_whose_backend_leaves() {
         stream.read(3);
         stream.send("+a\r\n");
     });
-    let vaurien = Program::start(&backend, "--protocol redis --handler 50:hang --seed 1");
+    let vaurien = Program::start(&backend, "--protocol redis --handler 50:hang --seed 8");
     let mut client = vaurien.connect();
     client.send("a\r\nb\r\n").expect("+a\r\n");
     eventually("the backend's connection is closed", || backend.ended() == 1);
@@ -251,7 +251,7 @@ fn hang_holds_a_client_whose_backend_leaves() {
 
 #[test]
 fn a_later_blackout_lets_earlier_replies_arrive() {
-    let vaurien = Program::start(&Backend::lines(), "--protocol redis --handler 50:blackout --seed 1");
+    let vaurien = Program::start(&Backend::lines(), "--protocol redis --handler 50:blackout --seed 8");
     let (bytes, ending) = vaurien.connect().send("a\r\nb\r\nc\r\n").read_to_end();
     assert_eq!((bytes.as_slice(), ending), (&b"+a\r\n"[..], Ending::Closed));
 }

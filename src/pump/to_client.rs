@@ -112,25 +112,24 @@ impl<'a, 's> ToClient<'a, 's> {
 
     /// Passes on what no handler wants to see, until something else has to be done.
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Next, Broken>> {
-        if let Some(next) = self.replies.turn() {
-            return Poll::Ready(Ok(next));
-        }
         if let Some(next) = self.replies.pass_held(cx)? {
             return Poll::Ready(Ok(next));
         }
-        if self.ended.is_some() {
-            return self.poll_ended();
-        }
         for _ in 0..READS_A_TURN {
+            if let Some(next) = self.replies.turn() {
+                return Poll::Ready(Ok(next));
+            }
+            if self.ended.is_some() {
+                return self.poll_ended();
+            }
             let Self { from, size, replies, .. } = self;
             match ready!(poll_read(cx, from, size, |cx, bytes| replies.pass(cx, bytes))) {
                 Err(error) => self.ended = Some(Err(error)),
                 Ok(Ok(Some(Next::Ended))) => self.ended = Some(Ok(())),
                 Ok(Ok(Some(next))) => return Poll::Ready(Ok(next)),
-                Ok(Ok(None)) => continue,
+                Ok(Ok(None)) => {}
                 Ok(Err(broken)) => return Poll::Ready(Err(broken)),
             }
-            return self.poll_ended();
         }
         cx.waker().wake_by_ref();
         Poll::Pending

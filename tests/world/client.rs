@@ -81,6 +81,23 @@ impl Client {
         peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
+    /// Sends `begin` and then whatever until nobody takes any more.
+    pub(crate) fn fill(&mut self, begin: &[u8]) {
+        self.0.set_nonblocking(true).unwrap();
+        self.0.write_all(begin).unwrap();
+        let mut refusals = 0;
+        // What was refused once may be taken a moment later.
+        while refusals < 1000 {
+            match self.0.write(&[b'x'; 64 * 1024]) {
+                Ok(_) => refusals = 0,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => refusals += 1,
+                Err(error) => panic!("{error}"),
+            }
+            std::thread::yield_now();
+        }
+        self.0.set_nonblocking(false).unwrap();
+    }
+
     /// Sends the last byte, and goes on reading.
     pub(crate) fn half_close(&mut self) -> &mut Self {
         self.0.shutdown(Shutdown::Write).unwrap();
