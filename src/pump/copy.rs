@@ -1,6 +1,7 @@
 //! Bytes as they come, in both directions.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
@@ -18,17 +19,30 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
     let (mut from_client, mut to_client) = client.split();
     let (mut from_backend, mut to_backend) = backend.split();
     let ends = Ends::default();
+    // The client has spoken, and the backend has not spoken since.
+    let turn = AtomicBool::new(false);
     let requests = async {
         let mut way = OneWay::new(&mut from_client, &mut to_backend, link.proxy.buffer);
-        let how = way.run(|bytes| drawn.count(u64::from(link.client_spoke(bytes)))).await;
+        let how = way.run(|bytes| {
+            link.client_spoke(bytes);
+            if !turn.load(Ordering::Relaxed) {
+                turn.store(true, Ordering::Relaxed);
+                drawn.count(1);
+            }
+        });
+        let how = how.await;
         ends.requests(how, &mut from_client, &mut to_backend).await
     };
     let replies = async {
         let mut way = OneWay::new(&mut from_backend, &mut to_client, link.proxy.buffer);
-        let how = way.run(|bytes| link.backend_spoke(bytes)).await;
+        let how = way.run(|bytes| {
+            link.backend_spoke(bytes);
+            turn.store(false, Ordering::Relaxed);
+        });
+        let how = how.await;
         ends.replies(how, &mut from_backend, &mut to_client).await
     };
-    drive(requests, replies, link.stopped(|| false), || false).await
+    drive(requests, replies, link.stopped(|| turn.load(Ordering::Relaxed)), || false).await
 }
 
 /// One direction of bytes that pass untouched.

@@ -91,15 +91,12 @@ pub(crate) struct Link<'a> {
     pub(crate) streams: Streams,
     /// Bytes read from either side.
     moved: AtomicU64,
-    /// The client has spoken, and the backend has not spoken since.
-    awaiting: AtomicBool,
     opaque: AtomicBool,
 }
 
 impl<'a> Link<'a> {
     pub(crate) fn new(proxy: &'a Proxy, streams: Streams) -> Self {
-        let (awaiting, opaque) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { proxy, streams, moved: AtomicU64::new(0), awaiting, opaque }
+        Self { proxy, streams, moved: AtomicU64::new(0), opaque: AtomicBool::new(false) }
     }
 
     /// Messages can no longer be told apart: counted once, and said why.
@@ -110,15 +107,12 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// The client spoke; whether it did so for the first time since the backend did.
-    fn client_spoke(&self, bytes: usize) -> bool {
+    fn client_spoke(&self, bytes: usize) {
         self.moved(&self.proxy.counts.to_backend, bytes);
-        !self.awaiting.load(Ordering::Relaxed) && !self.awaiting.swap(true, Ordering::Relaxed)
     }
 
     fn backend_spoke(&self, bytes: usize) {
         self.moved(&self.proxy.counts.to_client, bytes);
-        self.awaiting.store(false, Ordering::Relaxed);
     }
 
     fn moved(&self, total: &Count, bytes: usize) {
@@ -126,15 +120,15 @@ impl<'a> Link<'a> {
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Resolves when the daemon stops and, as far as one can tell from outside, nothing is under way any more; where `busy`
-    /// knows better, it has the last word. After the grace period it resolves in any case.
+    /// Resolves when the daemon stops and nothing is under way any more: it is not `busy`, and has moved no byte for a
+    /// while. After the grace period it resolves in any case.
     async fn stopped(&self, busy: impl Fn() -> bool) -> End {
         self.proxy.stop.stopped().await;
         let done = async {
             loop {
                 let before = self.moved.load(Ordering::Relaxed);
                 tokio::time::sleep(QUIET).await;
-                if before == self.moved.load(Ordering::Relaxed) && !self.awaiting.load(Ordering::Relaxed) && !busy() {
+                if before == self.moved.load(Ordering::Relaxed) && !busy() {
                     return;
                 }
             }

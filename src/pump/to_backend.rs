@@ -113,6 +113,7 @@ impl<'a, 's> ToBackend<'a, 's> {
                 Ok(Next::Opaque) => return Ok(self.opaque().await),
                 Ok(Next::End) => {
                     let incomplete = std::mem::take(&mut self.calls.framing.held);
+                    lock(self.calls.exchange).within_request |= !incomplete.is_empty();
                     self.calls.out.push(&incomplete);
                     return Ok(self.flush().await);
                 }
@@ -143,9 +144,9 @@ impl<'a, 's> ToBackend<'a, 's> {
     /// Waits until a reply has changed something.
     async fn wait(&mut self) -> Result<(), End> {
         let exchange = self.calls.exchange;
-        let mut before = true;
+        lock(exchange).wait();
         tokio::select! {
-            () = until(exchange, |_| !std::mem::take(&mut before)) => Ok(()),
+            () = until(exchange, |exchange| !exchange.is_waiting()) => Ok(()),
             () = reset(self.from.as_ref()) => Err(End::ClientReset(std::io::ErrorKind::ConnectionReset.into())),
         }
     }
@@ -202,11 +203,7 @@ impl<'a, 's> ToBackend<'a, 's> {
         let mut out = std::mem::take(&mut calls.out);
         out.push(&std::mem::take(&mut calls.framing.held));
         let link = calls.link;
-        OneWay { from, to: &mut calls.to, out, size: *size }
-            .run(|bytes| {
-                link.client_spoke(bytes);
-            })
-            .await
+        OneWay { from, to: &mut calls.to, out, size: *size }.run(|bytes| link.client_spoke(bytes)).await
     }
 
     /// Whether the client has left between two calls, with a backend that another client may use. Waits for the replies
@@ -301,10 +298,10 @@ impl<'a, 's> ToBackend<'a, 's> {
 }
 
 /// Waits until a change of the exchange makes `so` true.
-async fn until(exchange: &Mutex<Exchange>, mut so: impl FnMut(&Exchange) -> bool) {
+async fn until(exchange: &Mutex<Exchange>, so: impl Fn(&Exchange) -> bool) {
     poll_fn(|_| {
         let mut exchange = lock(exchange);
-        if !exchange.is_waiting() && so(&exchange) {
+        if so(&exchange) {
             return Poll::Ready(());
         }
         exchange.wait();
