@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use super::ends::{Broken, Ends};
+use super::lane::flush;
 use super::{End, Link, READS_A_TURN, drive};
 use crate::buffer::{Outgoing, ReadSize, poll_read};
-use crate::departure::reset;
 use crate::plan::Drawn;
 
 /// Passes on what comes from either side. `tcp` needs no more where no handler wants to see calls; that they are counted
@@ -101,15 +101,4 @@ enum Passed {
     All,
     Some,
     End,
-}
-
-/// Waits until the other side has taken what it would not take at once. `from`, which is not read meanwhile, may reset.
-pub(super) async fn flush(out: &mut Outgoing, to: &mut WriteHalf<'_>, from: &TcpStream) -> Result<(), Broken> {
-    if out.is_empty() {
-        return Ok(());
-    }
-    tokio::select! {
-        flushed = poll_fn(|cx| out.poll_flush(cx, to)) => flushed.map_err(Broken::To),
-        () = reset(from) => Err(Broken::From(std::io::ErrorKind::ConnectionReset.into())),
-    }
 }

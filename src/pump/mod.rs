@@ -4,6 +4,9 @@ mod copy;
 mod ends;
 mod exchange;
 mod framed;
+mod lane;
+mod replies;
+mod requests;
 mod to_backend;
 mod to_client;
 
