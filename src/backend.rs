@@ -64,7 +64,7 @@ impl Backend {
     pub(crate) fn leave(&self, stream: TcpStream, end: &End) {
         match end {
             End::Spare => self.pool.put(stream),
-            End::ClientReset(_) | End::Reset => reset(&stream),
+            End::ClientReset(_) | End::Reset | End::CutOff => reset(&stream),
             _ => {}
         }
     }

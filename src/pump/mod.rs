@@ -58,6 +58,8 @@ pub(crate) enum End {
     Stopped,
     /// The daemon stops, and what a handler had swallowed is lost.
     LetGo,
+    /// The daemon stops, and what was under way did not finish in time. For neither side this is an orderly end.
+    CutOff,
     /// A handler failed.
     Failed(Error),
 }
@@ -139,9 +141,10 @@ impl<'a> Link<'a> {
                 }
             }
         };
-        // Whether it was done or cut off, it ends here.
-        let _ = tokio::time::timeout(GRACE, done).await;
-        End::Stopped
+        match tokio::time::timeout(GRACE, done).await {
+            Ok(()) => End::Stopped,
+            Err(_) => End::CutOff,
+        }
     }
 }
 
