@@ -11,6 +11,7 @@ pub mod daemon;
 mod departure;
 pub mod error;
 pub mod handler;
+mod listen;
 mod logging;
 pub mod mix;
 mod plan;
