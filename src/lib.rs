@@ -19,6 +19,7 @@ mod program;
 pub mod protocol;
 mod proxy;
 mod pump;
+mod room;
 pub mod seconds;
 mod seed;
 mod settings;

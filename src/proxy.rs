@@ -1,7 +1,7 @@
 //! One listener: it accepts clients and hands each to a task of its own.
 
+use std::fmt;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use crate::counts::{Counts, Summary};
 use crate::handler::Scope;
 use crate::plan::Plan;
 use crate::protocol::Protocol;
+use crate::room::{Place, Room};
 use crate::stop::Stop;
 
 /// The pause after a failed accept, such as one without a free descriptor.
@@ -35,6 +36,7 @@ pub(crate) struct Proxy {
     pub(crate) backend: Backend,
     pub(crate) counts: Counts,
     pub(crate) stop: Stop,
+    room: Room,
     accepted: AtomicU64,
 }
 
@@ -53,6 +55,7 @@ impl Proxy {
             backend,
             counts: Counts::default(),
             stop,
+            room: Room::left(),
             accepted: AtomicU64::new(0),
         }
     }
@@ -75,39 +78,54 @@ impl Proxy {
         }
     }
 
-    /// Accepts clients until the daemon stops. It waits for nothing else; each connection holds `alive` while it lasts.
+    /// Accepts clients until the daemon stops. It waits for nothing else but room for them; each connection holds `alive`
+    /// while it lasts.
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener, alive: mpsc::Sender<()>) {
-        let mut refused = false;
-        let mut stopped = pin!(self.stop.stopped());
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = &mut stopped => return,
-            };
-            match accepted {
-                Ok((client, _)) => {
-                    if std::mem::take(&mut refused) {
-                        info!("accepting again");
-                    }
-                    self.clone().begin(client, alive.clone());
-                }
-                Err(error) if is_the_clients(&error) => {}
-                Err(error) => {
-                    if !std::mem::replace(&mut refused, true) {
-                        warn!("cannot accept, trying again until it works: {error}");
-                    }
-                    tokio::time::sleep(BACK_OFF).await;
-                }
-            }
+        tokio::select! {
+            () = self.clone().let_in(&listener, &alive) => {}
+            () = self.stop.stopped() => {}
         }
     }
 
-    fn begin(self: Arc<Self>, client: TcpStream, alive: mpsc::Sender<()>) {
+    async fn let_in(self: Arc<Self>, listener: &TcpListener, alive: &mpsc::Sender<()>) {
+        let mut refused = false;
+        loop {
+            let client = match listener.accept().await {
+                Ok((client, _)) => client,
+                Err(error) if is_the_clients(&error) => continue,
+                Err(error) => {
+                    refuse(&mut refused, error);
+                    tokio::time::sleep(BACK_OFF).await;
+                    continue;
+                }
+            };
+            let place = if let Some(place) = self.room.take() {
+                if std::mem::take(&mut refused) {
+                    info!("accepting again");
+                }
+                place
+            } else {
+                let room = self.room.connections();
+                refuse(&mut refused, format_args!("there are descriptors for {room} connections and no more"));
+                self.room.wait().await
+            };
+            self.clone().begin(client, place, alive.clone());
+        }
+    }
+
+    fn begin(self: Arc<Self>, client: TcpStream, place: Place, alive: mpsc::Sender<()>) {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
         tokio::spawn(async move {
             serve(client, number, self).await;
-            drop(alive);
+            drop((place, alive));
         });
+    }
+}
+
+/// Says why clients have to wait, unless it has been said.
+fn refuse(said: &mut bool, why: impl fmt::Display) {
+    if !std::mem::replace(said, true) {
+        warn!("cannot accept, trying again until it works: {why}");
     }
 }
 
