@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -79,37 +79,54 @@ impl Backend {
 struct Pool {
     size: usize,
     timeout: Duration,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
     /// Each with the time at which it is given up, the oldest first.
-    idle: Mutex<VecDeque<(Instant, TcpStream)>>,
+    streams: VecDeque<(Instant, TcpStream)>,
+    /// A task gives them up in their time. One does for all: one for each would outlive the connection's next use.
+    swept: bool,
 }
 
 impl Pool {
-    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, TcpStream)>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(self: &Arc<Self>, stream: TcpStream) {
-        let until = Instant::now() + self.timeout;
-        {
-            let mut idle = self.idle();
-            if idle.len() >= self.size {
-                return;
+        let mut idle = self.idle();
+        if idle.streams.len() < self.size {
+            idle.streams.push_back((Instant::now() + self.timeout, stream));
+            if !std::mem::replace(&mut idle.swept, true) {
+                tokio::spawn(sweep(Arc::downgrade(self)));
             }
-            idle.push_back((until, stream));
         }
-        let pool = Arc::downgrade(self);
-        tokio::spawn(async move {
-            tokio::time::sleep_until(until).await;
-            if let Some(pool) = pool.upgrade() {
-                pool.idle().retain(|(until, _)| *until > Instant::now());
-            }
-        });
     }
 
     /// The connection that was put back last, as the most likely to be of use still.
     fn take(&self) -> Option<TcpStream> {
         let mut idle = self.idle();
-        std::iter::from_fn(|| idle.pop_back()).map(|(_, stream)| stream).find(is_silent)
+        std::iter::from_fn(|| idle.streams.pop_back()).map(|(_, stream)| stream).find(is_silent)
+    }
+
+    /// Gives up the connections whose time has come, and answers when the next one's does.
+    fn give_up(&self) -> Option<Instant> {
+        let mut idle = self.idle();
+        let now = Instant::now();
+        let expired = idle.streams.iter().take_while(|(until, _)| *until <= now).count();
+        idle.streams.drain(..expired);
+        let next = idle.streams.front().map(|(until, _)| *until);
+        idle.swept = next.is_some();
+        next
+    }
+}
+
+/// Gives connections up in their time, for as long as there are any.
+async fn sweep(pool: Weak<Pool>) {
+    while let Some(next) = pool.upgrade().and_then(|pool| pool.give_up()) {
+        tokio::time::sleep_until(next).await;
     }
 }
 
