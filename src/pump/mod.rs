@@ -30,9 +30,6 @@ const READS_A_TURN: usize = 8;
 /// When the daemon stops, a connection that waits for no reply and has moved no byte for this long is done.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// When the daemon stops, what is under way has this long to finish.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// How a connection's traffic ends.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -141,9 +138,9 @@ impl<'a> Link<'a> {
                 }
             }
         };
-        match tokio::time::timeout(GRACE, done).await {
-            Ok(()) => End::Stopped,
-            Err(_) => End::CutOff,
+        tokio::select! {
+            () = done => End::Stopped,
+            () = self.proxy.stop.grace_is_over() => End::CutOff,
         }
     }
 }

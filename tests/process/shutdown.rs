@@ -1,13 +1,15 @@
 //! Asked to stop, the program listens no more, ends what it had brought about, lets the rest finish, and says what it did.
 
 use std::io::Read;
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
+use socket2::{Domain, Socket, Type};
+
 use crate::world::client::Ending;
-use crate::world::{Backend, Client, Program, eventually};
+use crate::world::{Backend, Client, PATIENCE, Program, eventually};
 
 /// What is under way has this long to finish.
 const GRACE: Duration = Duration::from_secs(5);
@@ -69,8 +71,7 @@ fn it_stops_listening_at_once_and_a_call_under_way_finishes() {
         eventually("a connection is refused", || TcpStream::connect(vaurien.address()).is_err());
         tell.send(reply).unwrap();
         assert_eq!(client.expect(reply).ending(), Ending::Closed, "{protocol}");
-        let counts = vaurien.stopped();
-        assert_eq!((counts.calls("dummy"), counts.of("connections")), (1, 1), "{protocol}");
+        assert_eq!(vaurien.stopped().calls("dummy"), 1, "{protocol}");
     }
 }
 
@@ -180,4 +181,27 @@ fn each_handler_of_the_mix_has_its_line() {
         assert_eq!(counts.calls(handler), 0);
     }
     assert_eq!(counts.lines.len(), 1 + 1 + 5 + 1, "{counts:#?}");
+}
+
+#[test]
+fn a_call_whose_backend_is_still_being_dialled_finishes() {
+    // A backend whose queue is full does not answer the first SYN.
+    let busy = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    busy.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    busy.listen(0).unwrap();
+    busy.set_read_timeout(Some(PATIENCE)).unwrap();
+    let address = busy.local_addr().unwrap().as_socket().unwrap();
+    let _queued = TcpStream::connect(address).unwrap();
+    let mut vaurien = Program::start_at(&address.to_string(), "");
+    let before = vaurien.descriptors();
+    let mut client = vaurien.connect();
+    client.send("call");
+    eventually("the backend is dialled", || vaurien.descriptors() == before + 2);
+    ask_to_stop(&mut vaurien);
+    busy.accept().unwrap();
+    // The second SYN comes a second after the first.
+    let mut backend = Client::from(TcpStream::from(busy.accept().unwrap().0));
+    backend.expect("call").send("reply");
+    assert_eq!(client.expect("reply").ending(), Ending::Closed);
+    assert_eq!(vaurien.stopped().of("backend failures"), 0);
 }
