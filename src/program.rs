@@ -60,7 +60,10 @@ fn run(config: &Config) -> anyhow::Result<()> {
     // Where the limit cannot be raised, running out of descriptors is met when it happens.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(serve(config))
+    let served = runtime.block_on(serve(config));
+    // Resolving a name cannot be broken off. It is not waited for.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
