@@ -52,6 +52,7 @@ impl Backend {
             let share = deadline.saturating_duration_since(Instant::now())
                 / u32::try_from(addresses.len() - tried).unwrap_or(1);
             match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) if is_its_own_peer(&stream) => last = io::ErrorKind::ConnectionRefused.into(),
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
@@ -135,4 +136,29 @@ fn is_silent(stream: &TcpStream) -> bool {
     // Asked of the socket itself: what the runtime knows of it may be a moment old.
     let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
     peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Whether the connection leads back to itself. That comes of dialling a port of this machine where nobody listens, when
+/// the dialling socket happens to be given that very port: it then reads what it writes.
+fn is_its_own_peer(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(here), Ok(there)) if here == there)
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_to_itself_is_none_to_the_backend() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.connect(&socket.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        assert!(is_its_own_peer(&TcpStream::from_std(socket.into()).unwrap()));
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        assert!(!is_its_own_peer(&TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()));
+    }
 }
