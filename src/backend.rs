@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -52,6 +52,7 @@ impl Backend {
             let share = deadline.saturating_duration_since(Instant::now())
                 / u32::try_from(addresses.len() - tried).unwrap_or(1);
             match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) if is_its_own_peer(&stream) => last = io::ErrorKind::ConnectionRefused.into(),
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
@@ -64,7 +65,7 @@ impl Backend {
     pub(crate) fn leave(&self, stream: TcpStream, end: &End) {
         match end {
             End::Spare => self.pool.put(stream),
-            End::ClientReset(_) | End::Reset => reset(&stream),
+            End::ClientReset(_) | End::Reset | End::CutOff => reset(&stream),
             _ => {}
         }
     }
@@ -79,37 +80,54 @@ impl Backend {
 struct Pool {
     size: usize,
     timeout: Duration,
+    idle: Mutex<Idle>,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
     /// Each with the time at which it is given up, the oldest first.
-    idle: Mutex<VecDeque<(Instant, TcpStream)>>,
+    streams: VecDeque<(Instant, TcpStream)>,
+    /// A task gives them up in their time. One does for all: one for each would outlive the connection's next use.
+    swept: bool,
 }
 
 impl Pool {
-    fn idle(&self) -> MutexGuard<'_, VecDeque<(Instant, TcpStream)>> {
+    fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn put(self: &Arc<Self>, stream: TcpStream) {
-        let until = Instant::now() + self.timeout;
-        {
-            let mut idle = self.idle();
-            if idle.len() >= self.size {
-                return;
+        let mut idle = self.idle();
+        if idle.streams.len() < self.size {
+            idle.streams.push_back((Instant::now() + self.timeout, stream));
+            if !std::mem::replace(&mut idle.swept, true) {
+                tokio::spawn(sweep(Arc::downgrade(self)));
             }
-            idle.push_back((until, stream));
         }
-        let pool = Arc::downgrade(self);
-        tokio::spawn(async move {
-            tokio::time::sleep_until(until).await;
-            if let Some(pool) = pool.upgrade() {
-                pool.idle().retain(|(until, _)| *until > Instant::now());
-            }
-        });
     }
 
     /// The connection that was put back last, as the most likely to be of use still.
     fn take(&self) -> Option<TcpStream> {
         let mut idle = self.idle();
-        std::iter::from_fn(|| idle.pop_back()).map(|(_, stream)| stream).find(is_silent)
+        std::iter::from_fn(|| idle.streams.pop_back()).map(|(_, stream)| stream).find(is_silent)
+    }
+
+    /// Gives up the connections whose time has come, and answers when the next one's does.
+    fn give_up(&self) -> Option<Instant> {
+        let mut idle = self.idle();
+        let now = Instant::now();
+        let expired = idle.streams.iter().take_while(|(until, _)| *until <= now).count();
+        idle.streams.drain(..expired);
+        let next = idle.streams.front().map(|(until, _)| *until);
+        idle.swept = next.is_some();
+        next
+    }
+}
+
+/// Gives connections up in their time, for as long as there are any.
+async fn sweep(pool: Weak<Pool>) {
+    while let Some(next) = pool.upgrade().and_then(|pool| pool.give_up()) {
+        tokio::time::sleep_until(next).await;
     }
 }
 
@@ -118,4 +136,29 @@ fn is_silent(stream: &TcpStream) -> bool {
     // Asked of the socket itself: what the runtime knows of it may be a moment old.
     let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
     peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+}
+
+/// Whether the connection leads back to itself. That comes of dialling a port of this machine where nobody listens, when
+/// the dialling socket happens to be given that very port: it then reads what it writes.
+fn is_its_own_peer(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(here), Ok(there)) if here == there)
+}
+
+#[cfg(test)]
+mod tests {
+    use socket2::{Domain, Socket, Type};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_to_itself_is_none_to_the_backend() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        socket.connect(&socket.local_addr().unwrap()).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        assert!(is_its_own_peer(&TcpStream::from_std(socket.into()).unwrap()));
+
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        assert!(!is_its_own_peer(&TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()));
+    }
 }

@@ -34,7 +34,11 @@ pub(crate) async fn serve(mut client: TcpStream, number: u64, proxy: Arc<Proxy>)
     let streams = Streams::new(proxy.seed, &proxy.name, number);
     let mut draws = None;
     let first = proxy.plan.draw(streams, &mut draws, 1).clone();
-    let end = match Box::pin(accept(&proxy, streams, &first, &mut client)).await {
+    let accepted = tokio::select! {
+        accepted = Box::pin(accept(&proxy, streams, &first, &mut client)) => accepted,
+        () = proxy.stop.grace_is_over() => Err(End::CutOff),
+    };
+    let end = match accepted {
         Ok(counted) => {
             let link = Link::new(&proxy, streams);
             if proxy.copies() {
@@ -133,7 +137,7 @@ async fn dial(proxy: &Proxy, client: &TcpStream) -> Result<TcpStream, End> {
             Err(error) => error,
         },
         () = left(client) => return Err(End::ClientLeft),
-        () = proxy.stop.stopped() => return Err(End::LetGo),
+        () = proxy.stop.grace_is_over() => return Err(End::CutOff),
     };
     proxy.counts.backend_failures.add(1);
     Err(End::Unreachable(failed))
@@ -153,7 +157,12 @@ async fn finish(end: End, client: TcpStream, proxy: &Proxy, number: u64) {
     match end {
         End::Done | End::Spare | End::BackendLeft | End::Stopped | End::ClientLeft | End::ClientReset(_) => {}
         End::Close => close_in_order(client, proxy).await,
-        End::Reset | End::BackendReset(_) | End::Unreachable(_) | End::LetGo | End::Failed(_) => reset(&client),
+        End::Reset
+        | End::BackendReset(_)
+        | End::Unreachable(_)
+        | End::LetGo
+        | End::CutOff
+        | End::Failed(_) => reset(&client),
     }
 }
 

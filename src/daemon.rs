@@ -9,7 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::config::ProxyConfig;
 use crate::counts::Summary;
-use crate::proxy::{Proxy, listen};
+use crate::listen::listen;
+use crate::proxy::Proxy;
 use crate::stop::Stopper;
 
 /// A proxy that listens, and serves once it is told to.

@@ -60,6 +60,7 @@ mod table {
     //! The kernel's table of sockets, read for all who wait at once.
 
     use std::collections::HashSet;
+    use std::io::{self, ErrorKind};
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
     use std::sync::{Mutex, MutexGuard, PoisonError};
     use std::time::{Duration, Instant};
@@ -121,13 +122,15 @@ mod table {
             cost = begun.elapsed();
             let mut waiting = waiting();
             match orphans {
-                Some(orphans) => {
+                Ok(orphans) => {
                     waiting.asked.retain(|(_, tell)| !tell.is_closed());
                     for (_, tell) in waiting.asked.extract_if(.., |(pair, _)| orphans.contains(pair)) {
                         let _ = tell.send(());
                     }
                 }
-                None => waiting.asked.clear(),
+                // Without a descriptor to open it with. Those who leave are what there is to hope for, so it is tried again.
+                Err(error) if is_passing(&error) => {}
+                Err(_) => waiting.asked.clear(),
             }
             if waiting.asked.is_empty() {
                 waiting.looking = false;
@@ -135,12 +138,26 @@ mod table {
             }
         }
     }
-    /// The sockets that belong to no process, if the table can be read.
-    fn orphans() -> Option<HashSet<Pair>> {
-        let four = fs::read_to_string("/proc/net/tcp").ok()?;
-        // A machine without IPv6 has no second table.
-        let six = fs::read_to_string("/proc/net/tcp6").unwrap_or_default();
-        Some(four.lines().chain(six.lines()).filter_map(orphan).collect())
+
+    /// The sockets that belong to no process.
+    ///
+    /// # Errors
+    ///
+    /// The table cannot be read.
+    fn orphans() -> io::Result<HashSet<Pair>> {
+        let four = fs::read_to_string("/proc/net/tcp")?;
+        let six = match fs::read_to_string("/proc/net/tcp6") {
+            Err(error) if is_passing(&error) => return Err(error),
+            // A machine without IPv6 has no second table.
+            six => six.unwrap_or_default(),
+        };
+        Ok(four.lines().chain(six.lines()).filter_map(orphan).collect())
+    }
+
+    /// Whether the error says nothing about the table, but that there is no descriptor or memory to read it with.
+    fn is_passing(error: &io::Error) -> bool {
+        let lasting = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
+        !lasting.contains(&error.kind())
     }
 
     /// `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …`: an orphan's inode is 0.

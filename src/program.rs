@@ -1,6 +1,7 @@
 //! The program: arguments, logging, run, one error line, exit code.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
@@ -29,32 +30,40 @@ pub fn main(registry: &Registry) -> ExitCode {
     match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("vaurien: {error:#}");
+            complain(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }
 }
 
 /// Says what was asked for, or what is wrong.
-#[expect(clippy::print_stdout, reason = "help is what was asked for")]
 fn leave(exit: &Exit) -> ExitCode {
     match exit {
         Exit::Help(text) => {
-            print!("{text}");
+            // A reader that has seen enough, such as `head`, is no failure.
+            let _ = io::stdout().write_all(text.as_bytes());
             ExitCode::SUCCESS
         }
         Exit::Mistakes(mistakes) => {
-            mistakes.iter().for_each(|mistake| eprintln!("vaurien: {mistake}"));
+            mistakes.iter().for_each(|mistake| complain(format_args!("{mistake}")));
             ExitCode::from(WRONG_USE)
         }
     }
+}
+
+/// Says what is wrong; if nobody reads it, the exit code still tells.
+fn complain(what: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "vaurien: {what}");
 }
 
 fn run(config: &Config) -> anyhow::Result<()> {
     // Where the limit cannot be raised, running out of descriptors is met when it happens.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
-    runtime.block_on(serve(config))
+    let served = runtime.block_on(serve(config));
+    // Resolving a name cannot be broken off. It is not waited for.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {

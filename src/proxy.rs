@@ -1,28 +1,24 @@
 //! One listener: it accepts clients and hands each to a task of its own.
 
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol as Transport, Socket, Type};
-use tokio::net::{TcpListener, TcpStream, lookup_host};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use crate::backend::Backend;
-use crate::config::{Address, ProxyConfig};
+use crate::config::ProxyConfig;
 use crate::connection::serve;
 use crate::counts::{Counts, Summary};
 use crate::handler::Scope;
 use crate::plan::Plan;
 use crate::protocol::Protocol;
+use crate::room::{Place, Room};
 use crate::stop::Stop;
-
-/// Connections that the system may keep waiting for `accept`; it takes less where it allows less.
-const BACKLOG: i32 = 4096;
 
 /// The pause after a failed accept, such as one without a free descriptor.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -40,6 +36,7 @@ pub(crate) struct Proxy {
     pub(crate) backend: Backend,
     pub(crate) counts: Counts,
     pub(crate) stop: Stop,
+    room: Room,
     accepted: AtomicU64,
 }
 
@@ -58,6 +55,7 @@ impl Proxy {
             backend,
             counts: Counts::default(),
             stop,
+            room: Room::left(),
             accepted: AtomicU64::new(0),
         }
     }
@@ -80,39 +78,54 @@ impl Proxy {
         }
     }
 
-    /// Accepts clients until the daemon stops. It waits for nothing else; each connection holds `alive` while it lasts.
+    /// Accepts clients until the daemon stops. It waits for nothing else but room for them; each connection holds `alive`
+    /// while it lasts.
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener, alive: mpsc::Sender<()>) {
-        let mut refused = false;
-        let mut stopped = pin!(self.stop.stopped());
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                () = &mut stopped => return,
-            };
-            match accepted {
-                Ok((client, _)) => {
-                    if std::mem::take(&mut refused) {
-                        info!("accepting again");
-                    }
-                    self.clone().begin(client, alive.clone());
-                }
-                Err(error) if is_the_clients(&error) => {}
-                Err(error) => {
-                    if !std::mem::replace(&mut refused, true) {
-                        warn!("cannot accept, trying again until it works: {error}");
-                    }
-                    tokio::time::sleep(BACK_OFF).await;
-                }
-            }
+        tokio::select! {
+            () = self.clone().let_in(&listener, &alive) => {}
+            () = self.stop.stopped() => {}
         }
     }
 
-    fn begin(self: Arc<Self>, client: TcpStream, alive: mpsc::Sender<()>) {
+    async fn let_in(self: Arc<Self>, listener: &TcpListener, alive: &mpsc::Sender<()>) {
+        let mut refused = false;
+        loop {
+            let client = match listener.accept().await {
+                Ok((client, _)) => client,
+                Err(error) if is_the_clients(&error) => continue,
+                Err(error) => {
+                    refuse(&mut refused, error);
+                    tokio::time::sleep(BACK_OFF).await;
+                    continue;
+                }
+            };
+            let place = if let Some(place) = self.room.take() {
+                if std::mem::take(&mut refused) {
+                    info!("accepting again");
+                }
+                place
+            } else {
+                let room = self.room.connections();
+                refuse(&mut refused, format_args!("there are descriptors for {room} connections and no more"));
+                self.room.wait().await
+            };
+            self.clone().begin(client, place, alive.clone());
+        }
+    }
+
+    fn begin(self: Arc<Self>, client: TcpStream, place: Place, alive: mpsc::Sender<()>) {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
         tokio::spawn(async move {
             serve(client, number, self).await;
-            drop(alive);
+            drop((place, alive));
         });
+    }
+}
+
+/// Says why clients have to wait, unless it has been said.
+fn refuse(said: &mut bool, why: impl fmt::Display) {
+    if !std::mem::replace(said, true) {
+        warn!("cannot accept, trying again until it works: {why}");
     }
 }
 
@@ -120,52 +133,4 @@ impl Proxy {
 fn is_the_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
-}
-
-/// Listens on every address that `address` resolves to. Port 0 is a free port, the same on all of them.
-///
-/// # Errors
-///
-/// The first address that cannot be listened on.
-pub(crate) async fn listen(address: &Address) -> io::Result<Vec<TcpListener>> {
-    let mut listeners: Vec<TcpListener> = Vec::new();
-    let mut port = address.port;
-    let mut unavailable = None;
-    for resolved in lookup_host((address.host.as_str(), address.port)).await? {
-        match bind(SocketAddr::new(resolved.ip(), port)) {
-            Ok(listener) => {
-                let bound = listener.local_addr()?;
-                port = bound.port();
-                listeners.push(listener);
-            }
-            // A name may have an address of a family that this machine does not have.
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable || is_unsupported(&error) => {
-                unavailable = Some(error)
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    match unavailable {
-        Some(error) if listeners.is_empty() => Err(error),
-        _ => Ok(listeners),
-    }
-}
-
-/// `EAFNOSUPPORT`: the family is not there at all.
-fn is_unsupported(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(97)
-}
-
-fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Transport::TCP))?;
-    if address.is_ipv6() {
-        // IPv4 has a listener of its own.
-        socket.set_only_v6(true)?;
-    }
-    // A daemon that is started again takes its port over from connections that are still being closed.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
 }

@@ -33,9 +33,6 @@ const READS_A_TURN: usize = 8;
 /// When the daemon stops, a connection that waits for no reply and has moved no byte for this long is done.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// When the daemon stops, what is under way has this long to finish.
-const GRACE: Duration = Duration::from_secs(5);
-
 /// How a connection's traffic ends.
 #[derive(Debug)]
 pub(crate) enum End {
@@ -61,6 +58,8 @@ pub(crate) enum End {
     Stopped,
     /// The daemon stops, and what a handler had swallowed is lost.
     LetGo,
+    /// The daemon stops, and what was under way did not finish in time. For neither side this is an orderly end.
+    CutOff,
     /// A handler failed.
     Failed(Error),
 }
@@ -136,9 +135,10 @@ impl<'a> Link<'a> {
                 }
             }
         };
-        // Whether it was done or cut off, it ends here.
-        let _ = tokio::time::timeout(GRACE, done).await;
-        End::Stopped
+        tokio::select! {
+            () = done => End::Stopped,
+            () = self.proxy.stop.grace_is_over() => End::CutOff,
+        }
     }
 }
 

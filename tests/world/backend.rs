@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use socket2::{Domain, Socket, Type};
+
 /// A backend on a free port. Its threads end with the test's process.
 #[derive(Debug)]
 pub(crate) struct Backend {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     ended: Arc<AtomicUsize>,
+    /// A port without a listener.
+    taken: Option<Socket>,
 }
 
 impl Backend {
@@ -33,7 +37,7 @@ impl Backend {
                 thread::Builder::new().stack_size(256 * 1024).spawn(serve).unwrap();
             }
         });
-        Self { address, connections, ended }
+        Self { address, connections, ended, taken: None }
     }
 
     /// Sends back what comes.
@@ -61,10 +65,12 @@ impl Backend {
         })
     }
 
-    /// Where nobody listens.
+    /// Where nobody listens, nor ever will: the port is taken.
     pub(crate) fn nobody() -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self { address, connections: Arc::default(), ended: Arc::default() }
+        let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        taken.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        let address = taken.local_addr().unwrap().as_socket().unwrap();
+        Self { address, connections: Arc::default(), ended: Arc::default(), taken: Some(taken) }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {

@@ -44,7 +44,7 @@ impl Client {
     pub(crate) fn expect(&mut self, expected: impl AsRef<[u8]>) -> &mut Self {
         let expected = expected.as_ref();
         let got = self.read(expected.len());
-        assert!(got == expected, "got {:?}, not {:?}", got.escape_ascii(), expected.escape_ascii());
+        assert!(got == expected, "got \"{}\", not \"{}\"", got.escape_ascii(), expected.escape_ascii());
         self
     }
 
@@ -62,7 +62,7 @@ impl Client {
         match self.0.read_to_end(&mut bytes) {
             Ok(_) => (bytes, Ending::Closed),
             Err(error) if error.kind() == ErrorKind::ConnectionReset => (bytes, Ending::Reset),
-            Err(error) => panic!("{error}, after {:?}", bytes.escape_ascii()),
+            Err(error) => panic!("{error}, after \"{}\"", bytes.escape_ascii()),
         }
     }
 
@@ -70,7 +70,7 @@ impl Client {
     #[track_caller]
     pub(crate) fn ending(&mut self) -> Ending {
         let (bytes, ending) = self.read_to_end();
-        assert!(bytes.is_empty(), "got {:?}", bytes.escape_ascii());
+        assert!(bytes.is_empty(), "got \"{}\"", bytes.escape_ascii());
         ending
     }
 

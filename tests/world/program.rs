@@ -1,19 +1,24 @@
 //! The program as its user runs it: arguments in, lines on standard error and an exit code out.
 
-use std::io::{BufRead, BufReader};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
-use super::{Backend, Client, PATIENCE};
+use super::{Backend, Client, PATIENCE, eventually};
 
 /// A running `vaurien`, ended when it is dropped.
 pub(crate) struct Program {
     child: Child,
+    /// Reads its lines until nobody wants them any more.
+    reader: Option<JoinHandle<()>>,
     lines: Receiver<String>,
     seen: Vec<String>,
-    address: SocketAddr,
+    addresses: Vec<SocketAddr>,
+    seed: String,
 }
 
 impl Program {
@@ -29,18 +34,60 @@ impl Program {
         Self::spawn(&mut command)
     }
 
+    /// The program with these arguments, and no variables of its own but those that a test gives it.
+    pub(crate) fn command(arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vaurien"));
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VAURIEN_")) {
+            command.env_remove(name);
+        }
+        command.args(arguments.split_ascii_whitespace());
+        command
+    }
+
+    /// Starts it in front of `backend` with room for so many descriptors and no more.
+    pub(crate) fn start_with_descriptors(limit: usize, backend: &Backend, arguments: &str) -> Self {
+        let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_vaurien"), "--proxy", "127.0.0.1:0"]);
+        command.args(["--backend", &backend.address().to_string()]).args(arguments.split_ascii_whitespace());
+        Self::spawn(&mut command)
+    }
+
+    /// Starts `command`, whose lines say when it is ready.
     /// Starts `command`, whose lines say when it is ready.
     pub(crate) fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let (tell, lines) = channel();
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
-        let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut program = Self { child, lines, seen: Vec::new(), address };
+        Self::spawn_with_stdout(command, Stdio::null())
+    }
+
+    /// The same, with what it says on standard output going to `stdout`.
+    pub(crate) fn spawn_with_stdout(command: &mut Command, stdout: Stdio) -> Self {
+        let mut program = Self::launch(command.stdout(stdout));
         let ready = program.line("ready: ");
         let (_, rest) = ready.split_once("ready: ").unwrap();
-        program.address = rest.split([' ', ',']).next().unwrap().parse().unwrap();
+        let (addresses, rest) = rest.split_once(" -> ").unwrap();
+        program.addresses = addresses.split(" and ").map(|address| address.parse().unwrap()).collect();
+        let (_, seed) = rest.split_once(", seed ").unwrap();
+        program.seed = seed.chars().take_while(char::is_ascii_digit).collect();
         program
+    }
+
+    /// Runs `command` until it ends by itself.
+    pub(crate) fn run(command: &mut Command) -> Ended {
+        let mut program = Self::launch(command.stdout(Stdio::piped()));
+        let code = program.wait();
+        let mut stdout = String::new();
+        program.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+        Ended { code, stdout, lines: program.lines.iter().collect() }
+    }
+
+    fn launch(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (tell, lines) = channel();
+        let reader = thread::spawn(move || {
+            let _ = stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line));
+        });
+        Self { child, reader: Some(reader), lines, seen: Vec::new(), addresses: Vec::new(), seed: String::new() }
     }
 
     /// The next line that contains `text`.
@@ -58,13 +105,29 @@ impl Program {
         }
     }
 
+    /// Wants no more of its lines: once it has said one more, its standard error is a broken pipe, and the thread ends.
+    pub(crate) fn stop_listening(&mut self) -> JoinHandle<()> {
+        self.lines = channel().1;
+        self.reader.take().unwrap()
+    }
+
     /// The lines that were read so far.
     pub(crate) fn seen(&self) -> &[String] {
         &self.seen
     }
 
+    /// Where it listens, or the first such place.
     pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The seed that it says it has.
+    pub(crate) fn seed(&self) -> &str {
+        &self.seed
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -72,12 +135,19 @@ impl Program {
     }
 
     pub(crate) fn connect(&self) -> Client {
-        Client::connect(self.address)
+        Client::connect(self.address())
     }
 
     /// How many descriptors it has open.
     pub(crate) fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
+    }
+
+    /// The lowest number that none of its descriptors has: with this as its limit it can open no other.
+    pub(crate) fn next_descriptor(&self) -> u64 {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
+        let open: BTreeSet<u64> = open.map(|fd| fd.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
+        (0..).find(|number| !open.contains(number)).unwrap()
     }
 
     /// The most memory that it has had at once, in KiB.
@@ -88,6 +158,16 @@ impl Program {
     /// The memory that it has, in KiB.
     pub(crate) fn memory(&self) -> u64 {
         self.status("VmRSS:")
+    }
+
+    /// The processor time that it has used.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        // The name, in parentheses, may contain anything; behind it the 12th and 13th are user and system time.
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let ticks = fields.split_ascii_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap());
+        // Of these ticks Linux counts a hundred a second on every machine.
+        Duration::from_millis(ticks.sum::<u64>() * 10)
     }
 
     fn status(&self, key: &str) -> u64 {
@@ -103,17 +183,27 @@ impl Program {
     }
 
     /// Asks it to stop, and answers what it said last: its counts.
-    pub(crate) fn stop(mut self) -> Counts {
+    pub(crate) fn stop(self) -> Counts {
         self.signal("TERM");
-        let status = self.child.wait().unwrap();
+        self.stopped()
+    }
+
+    /// What it said, to its last line, once it has stopped as it was asked to.
+    pub(crate) fn stopped(mut self) -> Counts {
+        let code = self.wait();
         let lines: Vec<String> = self.seen.drain(..).chain(self.lines.iter()).collect();
-        assert_eq!(status.code(), Some(0), "{lines:#?}");
+        assert_eq!(code, Some(0), "{lines:#?}");
         Counts { lines }
     }
 
     /// Waits for it to end by itself.
     pub(crate) fn wait(&mut self) -> Option<i32> {
-        self.child.wait().unwrap().code()
+        let mut status = None;
+        eventually("the program ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap().code()
     }
 }
 
@@ -122,6 +212,15 @@ impl Drop for Program {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A program that ended by itself.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    /// What it said on standard error.
+    pub(crate) lines: Vec<String>,
 }
 
 /// What the program counted.

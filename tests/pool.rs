@@ -1,0 +1,38 @@
+//! Backend connections that are kept for the next client cost no more than themselves.
+
+mod world;
+
+use world::{Backend, Program, eventually};
+
+#[test]
+fn keeping_connections_for_long_does_not_add_up() {
+    let backend = Backend::lines();
+    let vaurien = Program::start(&backend, "--protocol redis --reuse-socket --pool-timeout 1h");
+    let serve = |clients: usize| {
+        for _ in 0..clients {
+            let mut client = vaurien.connect();
+            client.send("a\r\n").expect("+a\r\n");
+            client.reset();
+        }
+    };
+    serve(1000);
+    let before = vaurien.memory();
+    serve(6000);
+    let grown = vaurien.memory().saturating_sub(before);
+    assert!(grown < 1024, "{grown} KiB for 6000 clients");
+    assert!(backend.connections() <= 100, "{} connections to the backend", backend.connections());
+}
+
+#[test]
+fn each_kept_connection_is_given_up_in_its_time() {
+    let backend = Backend::lines();
+    let vaurien = Program::start(&backend, "--protocol redis --reuse-socket --pool-timeout 50ms");
+    for round in 1..=3 {
+        let mut clients: Vec<_> = (0..round).map(|_| vaurien.connect()).collect();
+        for client in &mut clients {
+            client.send("a\r\n").expect("+a\r\n");
+        }
+        drop(clients);
+        eventually("the connections are closed", || backend.ended() == backend.connections());
+    }
+}

@@ -1,0 +1,11 @@
+//! The life of the process: how it refuses to start, what it says when it is ready, how it stops, and how it gets by without
+//! descriptors.
+
+mod descriptors;
+mod output;
+mod ready;
+mod seed;
+mod shutdown;
+#[path = "../world/mod.rs"]
+mod world;
+mod wrong_use;

@@ -1,0 +1,49 @@
+//! The same seed and the same calls make the same choices, in another process and on another day.
+
+use crate::world::{Backend, Program};
+
+const CONNECTIONS: usize = 5;
+const CALLS: usize = 20;
+
+/// What a hundred calls over five connections got: the junk, where it was not the backend's reply.
+fn trouble(vaurien: &Program) -> Vec<Option<Vec<u8>>> {
+    let mut seen = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut client = vaurien.connect();
+        for call in 0..CALLS {
+            let reply = format!("+{call}\r\n");
+            let mut got = client.send(format!("{call}\r\n")).read(reply.len());
+            let harmed = got != reply.as_bytes();
+            if harmed {
+                got.extend(client.read(1000 - reply.len()));
+            }
+            seen.push(harmed.then_some(got));
+        }
+    }
+    seen
+}
+
+fn start(backend: &Backend, seed: &str) -> Program {
+    Program::start(backend, &format!("--protocol redis --handler 30:error {seed}"))
+}
+
+#[test]
+fn the_same_seed_makes_the_same_choices() {
+    let backend = Backend::lines();
+    let first = trouble(&start(&backend, "--seed 42"));
+    assert_eq!(trouble(&start(&backend, "--seed 42")), first);
+    assert_ne!(trouble(&start(&backend, "--seed 43")), first);
+    let harmed = first.iter().flatten().count();
+    assert!((15..45).contains(&harmed), "{harmed} of 100 calls were to have trouble of 30 per cent");
+}
+
+#[test]
+fn the_seed_in_the_ready_line_reproduces_the_run() {
+    let backend = Backend::lines();
+    let (vaurien, other) = (start(&backend, ""), start(&backend, ""));
+    assert_ne!(vaurien.seed(), other.seed());
+    let first = trouble(&vaurien);
+    assert_ne!(trouble(&other), first);
+    let again = start(&backend, &format!("--seed {}", vaurien.seed()));
+    assert_eq!(trouble(&again), first);
+}

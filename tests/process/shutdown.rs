@@ -1,0 +1,207 @@
+//! Asked to stop, the program listens no more, ends what it had brought about, lets the rest finish, and says what it did.
+
+use std::io::Read;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
+
+use crate::world::client::Ending;
+use crate::world::{Backend, Client, PATIENCE, Program, eventually};
+
+/// What is under way has this long to finish.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Asks `vaurien` to stop, and waits until it says that it does.
+fn ask_to_stop(vaurien: &mut Program) {
+    vaurien.signal("TERM");
+    vaurien.line("stopping");
+}
+
+/// A backend that tells when it was called, and replies to `ask` when it is told what.
+fn slow_backend(ask: &'static str) -> (Backend, Receiver<()>, Sender<&'static str>) {
+    let ((tell_called, called), (tell, told)) = (channel(), channel::<&str>());
+    let told = Mutex::new(told);
+    let backend = Backend::new(move |stream| {
+        let mut stream = Client::from(stream);
+        if stream.stream().read_exact(&mut vec![0; ask.len()]).is_err() {
+            return; // an idle client
+        }
+        tell_called.send(()).unwrap();
+        // A test that never tells has ended.
+        if let Ok(reply) = told.lock().unwrap().recv() {
+            stream.send(reply).ending();
+        }
+    });
+    (backend, called, tell)
+}
+
+#[test]
+fn either_signal_ends_an_idle_program_in_order() {
+    for name in ["INT", "TERM"] {
+        let backend = Backend::echo();
+        let mut vaurien = Program::start(&backend, "");
+        let mut idle = vaurien.connect();
+        idle.send("call").expect("call");
+        let begun = Instant::now();
+        vaurien.signal(name);
+        assert_eq!(idle.ending(), Ending::Closed, "{name}");
+        assert_eq!(vaurien.wait(), Some(0), "{name}");
+        assert!(begun.elapsed() < GRACE, "{name}: {:?}", begun.elapsed());
+        eventually("the backend's connection is closed", || backend.ended() == 1);
+    }
+}
+
+#[test]
+fn it_stops_listening_at_once_and_a_call_under_way_finishes() {
+    for (protocol, ask, reply) in [
+        ("tcp", "call", "reply"),
+        ("redis", "GET a\r\n", "$1\r\na\r\n"),
+        ("memcache", "get a\r\n", "END\r\n"),
+        ("http", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"),
+    ] {
+        let (backend, called, tell) = slow_backend(ask);
+        let mut vaurien = Program::start(&backend, &format!("--protocol {protocol}"));
+        let mut client = vaurien.connect();
+        client.send(ask);
+        called.recv().unwrap();
+        ask_to_stop(&mut vaurien);
+        eventually("a connection is refused", || TcpStream::connect(vaurien.address()).is_err());
+        tell.send(reply).unwrap();
+        assert_eq!(client.expect(reply).ending(), Ending::Closed, "{protocol}");
+        assert_eq!(vaurien.stopped().calls("dummy"), 1, "{protocol}");
+    }
+}
+
+#[test]
+fn sleeping_calls_go_on_at_once_and_get_their_replies() {
+    for options in ["--protocol tcp", "--protocol redis", "--protocol redis --handler-delay-before false"] {
+        let backend = Backend::lines();
+        let mut vaurien = Program::start(&backend, &format!("{options} --handler delay --handler-delay-sleep 1h"));
+        let mut clients: Vec<Client> = (0..3).map(|_| vaurien.connect()).collect();
+        for client in &mut clients {
+            client.send("a\r\n");
+        }
+        eventually("all are connected", || backend.connections() == 3);
+        ask_to_stop(&mut vaurien);
+        for client in &mut clients {
+            assert_eq!(client.expect("+a\r\n").ending(), Ending::Closed, "{options}");
+        }
+        assert_eq!(vaurien.stopped().calls("delay"), 3, "{options}");
+    }
+}
+
+#[test]
+fn hanging_calls_are_reset() {
+    // In the second case the first call is dummy's and the second hang's with this seed.
+    for (options, before) in [("--handler hang", ""), ("--protocol redis --handler 50:hang --seed 8", "a\r\n")] {
+        let mut vaurien = Program::start(&Backend::lines(), options);
+        let mut client = vaurien.connect();
+        if !before.is_empty() {
+            client.send(before).expect(format!("+{before}"));
+        }
+        client.send("b\r\n");
+        let begun = Instant::now();
+        ask_to_stop(&mut vaurien);
+        assert_eq!(client.ending(), Ending::Reset, "{options}");
+        assert_eq!(vaurien.stopped().calls("hang"), 1, "{options}");
+        assert!(begun.elapsed() < GRACE, "{options}: {:?}", begun.elapsed());
+    }
+}
+
+#[test]
+fn a_call_that_never_finishes_is_cut_off_after_the_grace_period() {
+    let (backend, called, _tell) = slow_backend("call");
+    let mut vaurien = Program::start(&backend, "");
+    let (mut never, mut idle) = (vaurien.connect(), vaurien.connect());
+    never.send("call");
+    called.recv().unwrap();
+    let begun = Instant::now();
+    ask_to_stop(&mut vaurien);
+    assert_eq!(idle.ending(), Ending::Closed);
+    assert!(begun.elapsed() < GRACE, "an idle client waited {:?} for another", begun.elapsed());
+    // An end of file would look like the end of a reply.
+    assert_eq!(never.ending(), Ending::Reset);
+    assert!(begun.elapsed() >= GRACE, "{:?}", begun.elapsed());
+    vaurien.stopped();
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (first, second) in [("TERM", "INT"), ("INT", "INT")] {
+        let (backend, called, _tell) = slow_backend("call");
+        let mut vaurien = Program::start(&backend, "");
+        let mut client = vaurien.connect();
+        client.send("call");
+        called.recv().unwrap();
+        let begun = Instant::now();
+        vaurien.signal(first);
+        vaurien.line("stopping");
+        vaurien.signal(second);
+        assert_eq!(vaurien.wait(), Some(1));
+        assert!(begun.elapsed() < GRACE, "{:?}", begun.elapsed());
+        client.read_to_end();
+    }
+}
+
+#[test]
+fn its_last_words_are_true_numbers() {
+    let backend = Backend::lines();
+    let vaurien = Program::start(&backend, "--protocol redis --handler 30:delay --handler-delay-sleep 1ms --seed 3");
+    for _ in 0..4 {
+        let mut client = vaurien.connect();
+        for _ in 0..25 {
+            client.send("GET a\r\n").expect("+GET a\r\n");
+        }
+    }
+    // This is no command; from there on all is one stream, whose bytes count as well.
+    vaurien.connect().send("*x\r\n").expect("+*x\r\n");
+    let counts = vaurien.stop();
+    assert_eq!(counts.calls("delay") + counts.calls("dummy"), 100, "{counts:#?}");
+    assert!((15..45).contains(&counts.calls("delay")), "{counts:#?}");
+    let (to_backend, to_clients) = (counts.of("bytes to the backend"), counts.of("bytes to clients"));
+    assert_eq!((counts.of("connections"), to_backend, to_clients), (5, 100 * 7 + 4, 100 * 8 + 5));
+    assert_eq!((counts.of("opaque"), counts.of("backend failures")), (1, 0));
+
+    let vaurien = Program::start(&Backend::nobody(), "");
+    for _ in 0..3 {
+        assert_eq!(vaurien.connect().ending(), Ending::Reset);
+    }
+    let counts = vaurien.stop();
+    assert_eq!((counts.of("connections"), counts.of("backend failures"), counts.calls("dummy")), (3, 3, 0));
+}
+
+#[test]
+fn each_handler_of_the_mix_has_its_line() {
+    let vaurien = Program::start(&Backend::lines(), "--handler 1:delay,2:error,3:blackout,4:hang");
+    let counts = vaurien.stop();
+    for handler in ["delay", "error", "blackout", "hang", "dummy"] {
+        assert_eq!(counts.calls(handler), 0);
+    }
+    assert_eq!(counts.lines.len(), 1 + 1 + 5 + 1, "{counts:#?}");
+}
+
+#[test]
+fn a_call_whose_backend_is_still_being_dialled_finishes() {
+    // A backend whose queue is full does not answer the first SYN.
+    let busy = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    busy.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    busy.listen(0).unwrap();
+    busy.set_read_timeout(Some(PATIENCE)).unwrap();
+    let address = busy.local_addr().unwrap().as_socket().unwrap();
+    let _queued = TcpStream::connect(address).unwrap();
+    let mut vaurien = Program::start_at(&address.to_string(), "");
+    let before = vaurien.descriptors();
+    let mut client = vaurien.connect();
+    client.send("call");
+    eventually("the backend is dialled", || vaurien.descriptors() == before + 2);
+    ask_to_stop(&mut vaurien);
+    busy.accept().unwrap();
+    // The second SYN comes a second after the first.
+    let mut backend = Client::from(TcpStream::from(busy.accept().unwrap().0));
+    backend.expect("call").send("reply");
+    assert_eq!(client.expect("reply").ending(), Ending::Closed);
+    assert_eq!(vaurien.stopped().of("backend failures"), 0);
+}

@@ -1,0 +1,86 @@
+//! A program that cannot start says why on one line of standard error, and leaves with the code that tells whose fault it is.
+
+use std::net::TcpListener;
+
+use crate::world::{Backend, Program};
+
+/// Whether the program with `arguments` ends with `code`, having said these lines and nothing else.
+#[track_caller]
+fn assert_ends(arguments: &str, code: i32, lines: &[&str]) {
+    let ended = Program::run(&mut Program::command(arguments));
+    let expected: Vec<String> = lines.iter().map(|line| format!("vaurien: {line}")).collect();
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.lines), (Some(code), "", expected), "{arguments}");
+}
+
+#[test]
+fn a_wrong_command_line_is_one_line_and_code_2() {
+    for (arguments, line) in [
+        ("", "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file"),
+        ("--backend localhost", "--backend: `localhost` has no port, write `localhost:PORT`"),
+        ("--backend a:1 --proxy a:x", "--proxy: `a:x` has the port `x`, a port is a number up to 65535"),
+        ("--bakend a:1", "unknown option `--bakend`, did you mean `--backend`?"),
+        (
+            "--backend a:1 --handler delya",
+            "--handler: unknown handler `delya` (known: blackout, delay, dummy, error, hang), did you mean `delay`?",
+        ),
+        (
+            "--backend a:1 --protocol htp",
+            "--protocol: `htp` is not one of tcp, redis, memcache, http, did you mean `http`?",
+        ),
+        ("--backend a:1 --buffer lots", "--buffer: `lots` is not a whole number of bytes, 0 or more"),
+        ("--backend a:1 --handler-delay-sleep -1", "--handler-delay-sleep: `-1` is negative, a time is 0 or more"),
+        (
+            "--backend a:1 --handler 60:delay,60:error",
+            "--handler: the percentages add up to 120, at most 100 is possible",
+        ),
+        (
+            "--backend a:1 --config /nowhere/vaurien.toml",
+            "--config: cannot read `/nowhere/vaurien.toml`: No such file or directory",
+        ),
+        (
+            "--backend a:1 --handler 1:delay,1:error --handler-delay-protocol http --handler-error-protocol redis",
+            "--handler-error-protocol: `error` has protocol `redis`, `delay` has `http` (--handler-delay-protocol); \
+             handlers of one mix share it",
+        ),
+    ] {
+        assert_ends(arguments, 2, &[line]);
+    }
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_shown_with_their_lines() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vaurien.toml").display().to_string();
+    std::fs::write(&path, "bakend = 'a:1'\nhandler = '20:delay'\n\n[handlers.delay]\nsleep = -1\nbefor = true\n").unwrap();
+    let lines = [
+        &format!("{path}:1: unknown key `bakend`, did you mean `backend`?"),
+        &format!("{path}:5: handlers.delay.sleep: `-1` is negative, a time is 0 or more"),
+        &format!("{path}:6: unknown key `befor` in `[handlers.delay]`, did you mean `before`?"),
+        "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file",
+    ];
+    assert_ends(&format!("--config {path}"), 2, &lines);
+}
+
+#[test]
+fn a_taken_port_is_one_line_and_code_1() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap();
+    let line = format!("cannot listen on {taken}: Address already in use (os error 98)");
+    assert_ends(&format!("--backend a:1 --proxy {taken}"), 1, &[&line]);
+
+    // Another program of the same kind has no better claim.
+    let vaurien = Program::start(&Backend::echo(), "");
+    let line = format!("cannot listen on {}: Address already in use (os error 98)", vaurien.address());
+    assert_ends(&format!("--backend a:1 --proxy {}", vaurien.address()), 1, &[&line]);
+    vaurien.connect().send("unharmed").expect("unharmed");
+}
+
+#[test]
+fn a_place_that_cannot_be_listened_on_is_one_line_and_code_1() {
+    // 192.0.2.0/24 is nobody's (RFC 5737), `.invalid` never resolves (RFC 6761).
+    for (proxy, why) in [("192.0.2.1:0", "Cannot assign requested address"), ("nobody.invalid:0", "failed to lookup")] {
+        let ended = Program::run(&mut Program::command(&format!("--backend a:1 --proxy {proxy}")));
+        assert_eq!((ended.code, ended.stdout.as_str(), ended.lines.len()), (Some(1), "", 1), "{:#?}", ended.lines);
+        assert!(ended.lines[0].starts_with(&format!("vaurien: cannot listen on {proxy}: {why}")), "{:#?}", ended.lines);
+    }
+}
