@@ -5,6 +5,8 @@
 //! real programs and fails without them, so plain `cargo test` leaves all of them out; `tests/run.sh` installs what is
 //! missing and runs them.
 
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 #[path = "../world/mod.rs"]
 mod world;
 

@@ -1,7 +1,5 @@
 //! Redis, spoken to byte by byte.
 
-use std::net::SocketAddr;
-
 use super::server::Server;
 use super::tool::{output, program};
 use super::world::{Client, Program, eventually};
@@ -143,8 +141,12 @@ pub(crate) fn redis(options: &str) -> Server {
 /// A command as clients send it: an array of bulk strings.
 fn command(line: &str) -> String {
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    let bulk = |word: &&str| format!("${}\r\n{word}\r\n", word.len());
-    format!("*{}\r\n{}", words.len(), words.iter().map(bulk).collect::<String>())
+    array(&words)
+}
+
+fn array(words: &[impl AsRef<str>]) -> String {
+    let bulk = |word: &str| format!("${}\r\n{word}\r\n", word.len());
+    format!("*{}\r\n{}", words.len(), words.iter().map(|word| bulk(word.as_ref())).collect::<String>())
 }
 
 /// What Redis answers up to the end of a script, but for the number that it gives to each client.
@@ -174,7 +176,7 @@ fn every_command_is_answered_as_without_the_proxy_and_is_one_call() {
     let redis = redis("");
     let lines: Vec<&str> = RESP2.lines().chain(RESP3.lines()).chain([LAST]).collect();
     let arrays: String = lines.iter().map(|line| command(line)).collect();
-    let inline: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let inline = lines.join("\r\n") + "\r\n";
     for script in [arrays, inline] {
         let direct = answer_to(redis.connect().send(&script));
         for options in
@@ -264,8 +266,8 @@ fn a_replica_follows_its_master_through_the_proxy() {
     assert_eq!(vaurien.stop().of("opaque"), 1);
 }
 
-/// Sends 64 commands at once, and which of them were answered with junk: a thousand bytes that are not the reply.
-fn pipeline(client: &mut Client, pipeline: usize, pushed: &mut Vec<String>) -> usize {
+/// Sends 64 commands at once, and answers how many got junk, a thousand bytes, for a reply; the others are `pushed`.
+fn pipeline(client: &mut Client, pipeline: usize, pushed: &mut Vec<String>) -> u64 {
     let values: Vec<String> = (0..64).map(|command| format!("{pipeline}-{command}")).collect();
     client.send(values.iter().map(|value| command(&format!("RPUSH calls {value}"))).collect::<String>());
     let mut junk = 0;
@@ -292,14 +294,13 @@ fn junk_takes_the_places_of_the_calls_that_were_drawn_for_it_and_of_no_others() 
         let vaurien = Program::start_at(&redis.address().to_string(), &options);
         let mut client = vaurien.connect();
         let mut pushed = Vec::new();
-        let junk: Vec<usize> = (0..4).map(|number| pipeline(&mut client, number, &mut pushed)).collect();
+        let junk: Vec<u64> = (0..4).map(|number| pipeline(&mut client, number, &mut pushed)).collect();
         assert!(junk.iter().all(|junk| (10..55).contains(junk)), "{junk:?}");
         let counts = vaurien.stop();
-        let drawn = (counts.calls("error") as usize, counts.calls("dummy") as usize);
-        assert_eq!((junk.iter().sum::<usize>(), pushed.len()), drawn, "seed {seed}");
+        assert_eq!(junk.iter().sum::<u64>(), counts.calls("error"), "seed {seed}");
+        assert_eq!(pushed.len() as u64, counts.calls("dummy"), "seed {seed}");
         assert_eq!(counts.of("opaque"), 0);
         // The backend was called for exactly those that were answered by it.
-        let all = pushed.iter().map(|value| format!("${}\r\n{value}\r\n", value.len())).collect::<String>();
-        redis.connect().send("LRANGE calls 0 -1\r\n").expect(format!("*{}\r\n{all}", pushed.len()));
+        redis.connect().send("LRANGE calls 0 -1\r\n").expect(array(&pushed));
     }
 }

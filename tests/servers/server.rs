@@ -38,16 +38,17 @@ impl Server {
         let output = File::create(&log).unwrap();
         let mut command = command(address, folder.path());
         command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()));
+        let name = command.get_program().display().to_string();
+        let child = command.spawn().unwrap_or_else(|error| panic!("{name}, which tests/run.sh installs: {error}"));
         let mut server = Self { child, address, folder };
         let begun = Instant::now();
         while identity(address, who) != Some(server.child.id()) {
             if let Some(status) = server.child.try_wait().unwrap() {
                 let log = fs::read_to_string(log).unwrap();
-                assert!(log.contains("Address already in use"), "{:?}: {status}: {log}", command.get_program());
+                assert!(log.contains("Address already in use"), "{name}: {status}: {log}");
                 return None;
             }
-            assert!(begun.elapsed() < PATIENCE, "no answer: {}", fs::read_to_string(log).unwrap());
+            assert!(begun.elapsed() < PATIENCE, "{name} does not answer: {}", fs::read_to_string(log).unwrap());
             std::thread::yield_now();
         }
         Some(server)
