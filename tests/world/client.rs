@@ -55,6 +55,19 @@ impl Client {
         bytes
     }
 
+    /// Reads up to `end`, and with it.
+    #[track_caller]
+    pub(crate) fn read_until(&mut self, end: impl AsRef<[u8]>) -> Vec<u8> {
+        let end = end.as_ref();
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(end) {
+            // No more than what is missing at the least, so that what follows the end is left alone.
+            let shared = (0..end.len()).rev().find(|len| bytes.ends_with(&end[..*len])).unwrap_or(0);
+            bytes.extend(self.read(end.len() - shared));
+        }
+        bytes
+    }
+
     /// Reads to the end, and how it ended.
     #[track_caller]
     pub(crate) fn read_to_end(&mut self) -> (Vec<u8>, Ending) {
