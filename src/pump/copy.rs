@@ -1,6 +1,7 @@
 //! Bytes as they come, in both directions.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
@@ -21,7 +22,7 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
     let ends = Ends::default();
     // The client has spoken, and the backend has not spoken since.
     let turn = AtomicBool::new(false);
-    let requests = async {
+    let requests = pin!(async {
         let mut way = OneWay::new(&mut from_client, &mut to_backend, link.proxy.buffer);
         let how = way.run(|bytes| {
             link.client_spoke(bytes);
@@ -32,8 +33,8 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
         });
         let how = how.await;
         ends.requests(how, &mut from_client, &mut to_backend).await
-    };
-    let replies = async {
+    });
+    let replies = pin!(async {
         let mut way = OneWay::new(&mut from_backend, &mut to_client, link.proxy.buffer);
         let how = way.run(|bytes| {
             link.backend_spoke(bytes);
@@ -41,8 +42,9 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
         });
         let how = how.await;
         ends.replies(how, &mut from_backend, &mut to_client).await
-    };
-    drive(requests, replies, link.stopped(|| turn.load(Ordering::Relaxed)), || false).await
+    });
+    let stopped = pin!(link.stopped(|| turn.load(Ordering::Relaxed)));
+    drive(requests, replies, stopped, &link.proxy.stop, || false).await
 }
 
 /// One direction of bytes that pass untouched.

@@ -1,5 +1,6 @@
 //! Call by call: requests are found, handed to their handlers and answered in order.
 
+use std::pin::pin;
 use std::sync::Mutex;
 
 use bytes::BytesMut;
@@ -55,11 +56,14 @@ pub(crate) async fn framed(
     let (ends, exchange) = (Ends::default(), Mutex::new(Exchange::default()));
     let Framing { calls, held } = framing;
     let requests = Requests { link, exchange: &exchange, calls, lane: Lane::new(to_backend, held) };
-    let requests = ToBackend::new(requests, &ends, from_client).run();
+    let mut requests = ToBackend::new(requests, &ends, from_client);
+    let requests = pin!(requests.run());
     let (framer, mut held) = (link.proxy.protocol.replies(), BytesMut::new());
     let replies = Replies { link, exchange: &exchange, framer, lane: Lane::new(to_client, &mut held) };
-    let replies = ToClient::new(replies, &ends, from_backend).run();
+    let mut replies = ToClient::new(replies, &ends, from_backend);
+    let replies = pin!(replies.run());
     let busy = || !lock(&exchange).is_idle();
     let again = || lock(&exchange).take_queued();
-    drive(requests, replies, link.stopped(busy), again).await
+    let stopped = pin!(link.stopped(busy));
+    drive(requests, replies, stopped, &link.proxy.stop, again).await
 }

@@ -12,7 +12,7 @@ mod to_client;
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
@@ -26,6 +26,7 @@ use crate::counts::Count;
 use crate::error::Error;
 use crate::proxy::Proxy;
 use crate::seed::Streams;
+use crate::stop::Stop;
 
 /// Reads of one direction before the other gets its turn.
 const READS_A_TURN: usize = 8;
@@ -126,6 +127,10 @@ impl<'a> Link<'a> {
     /// while. After the grace period it resolves in any case.
     async fn stopped(&self, busy: impl Fn() -> bool) -> End {
         self.proxy.stop.stopped().await;
+        Box::pin(self.wind_down(busy)).await
+    }
+
+    async fn wind_down(&self, busy: impl Fn() -> bool) -> End {
         let done = async {
             loop {
                 let before = self.moved.load(Ordering::Relaxed);
@@ -145,12 +150,13 @@ impl<'a> Link<'a> {
 /// Runs both directions of a connection in one task until one of them says how it ends. `again` says whether the requests
 /// have queued something that the replies have to look at.
 async fn drive(
-    requests: impl Future<Output = End>,
-    replies: impl Future<Output = End>,
-    stopped: impl Future<Output = End>,
+    mut requests: Pin<&mut impl Future<Output = End>>,
+    mut replies: Pin<&mut impl Future<Output = End>>,
+    mut stopped: Pin<&mut impl Future<Output = End>>,
+    stop: &Stop,
     again: impl Fn() -> bool,
 ) -> End {
-    let (mut requests, mut replies, mut stopped) = (pin!(requests), pin!(replies), pin!(stopped));
+    let mut listening = false;
     poll_fn(|cx| {
         loop {
             // Replies first: that the backend has closed is to be known before another call goes to it.
@@ -160,9 +166,14 @@ async fn drive(
             if let Poll::Ready(end) = requests.as_mut().poll(cx) {
                 return Poll::Ready(end);
             }
-            if !again() {
-                return stopped.as_mut().poll(cx);
+            if again() {
+                continue;
             }
+            // Once it has been told whom to wake, it need not be asked again until the word is there.
+            if std::mem::replace(&mut listening, true) && !stop.is_given() {
+                return Poll::Pending;
+            }
+            return stopped.as_mut().poll(cx);
         }
     })
     .await

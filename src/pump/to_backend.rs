@@ -35,7 +35,7 @@ impl<'a, 's> ToBackend<'a, 's> {
     }
 
     /// Runs until the requests, or the connection, end.
-    pub(super) async fn run(mut self) -> End {
+    pub(super) async fn run(&mut self) -> End {
         let how = match self.pump().await {
             Ok(how) => how,
             Err(end) => return end,

@@ -35,7 +35,7 @@ impl<'a, 's> ToClient<'a, 's> {
     }
 
     /// Runs until the replies, or the connection, end.
-    pub(super) async fn run(mut self) -> End {
+    pub(super) async fn run(&mut self) -> End {
         match self.pump().await {
             Ok(how) => self.ends.replies(how, &mut self.source.from, &mut self.replies.lane.to).await,
             Err(end) => end,
