@@ -1,5 +1,6 @@
 //! A call in a handler's hands, and what the handler decides.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -143,6 +144,12 @@ impl<'a> Call<'a> {
         self.about.streams.connection()
     }
 
+    /// The client's address; nothing where the client is gone already.
+    #[must_use]
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.message.client().peer_addr().ok()
+    }
+
     /// How the proxy finds messages.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -238,7 +245,14 @@ impl Accept<'_> {
         self.0.connection()
     }
 
-    /// The first call's own random stream: what `accept` draws, `before` and `after` do not draw again.
+    /// The client's address; nothing where the client is gone already.
+    #[must_use]
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.0.client()
+    }
+
+    /// A random stream for this turn: the same for the same seed, proxy and connection. What it draws, the first call's
+    /// own stream does not draw again.
     pub fn random(&mut self) -> &mut impl Rng {
         self.0.random()
     }

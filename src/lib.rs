@@ -8,6 +8,7 @@ pub mod config;
 mod connection;
 pub mod counts;
 pub mod daemon;
+mod demo;
 mod departure;
 pub mod error;
 pub mod handler;
