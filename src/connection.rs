@@ -26,6 +26,9 @@ use crate::seed::Streams;
 /// resets, so what still comes is read meanwhile.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// What `accept` draws from, so that the call's own stream is still untouched in `before`: a number that no call has.
+const ACCEPT: u64 = u64::MAX;
+
 /// Serves a client from its first byte to its last.
 pub(crate) async fn serve(mut client: TcpStream, number: u64, proxy: Arc<Proxy>) {
     proxy.counts.connections.add(1);
@@ -54,7 +57,7 @@ async fn accept(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut Tcp
     if first.scope == Scope::Nothing {
         return Ok(false);
     }
-    let mut about = About::new(proxy.protocol, streams, 1, Bytes::new());
+    let mut about = About::new(proxy.protocol, streams, ACCEPT, Bytes::new());
     let mut counted = false;
     let verdict = {
         let mut fresh = Fresh(client);

@@ -17,7 +17,7 @@ use super::lane::{Frame, Source};
 use super::requests::{Begun, Requests, Stop};
 use super::{End, Link, READS_A_TURN};
 use crate::call::{About, Answer, Call, Message, Verdict};
-use crate::departure::{left, reset};
+use crate::departure::{self, left, reset};
 use crate::error::{Error, Result};
 use crate::protocol::{Expect, Protocol, Step};
 
@@ -146,8 +146,8 @@ impl<'a, 's> ToBackend<'a, 's> {
         }
         if ends {
             // Nothing that follows is of any use: the replies of earlier calls are awaited, and that is the end.
-            reset(self.source.stream()).await;
-            return Err(was_reset());
+            Box::pin(departure::left(self.source.stream())).await;
+            return Err(End::ClientLeft);
         }
         self.requests.lane.look = true;
         if answers && proxy.protocol == Protocol::Tcp {
