@@ -157,12 +157,9 @@ async fn finish(end: End, client: TcpStream, proxy: &Proxy, number: u64) {
     match end {
         End::Done | End::Spare | End::BackendLeft | End::Stopped | End::ClientLeft | End::ClientReset(_) => {}
         End::Close => close_in_order(client, proxy).await,
-        End::Reset
-        | End::BackendReset(_)
-        | End::Unreachable(_)
-        | End::LetGo
-        | End::CutOff
-        | End::Failed(_) => reset(&client),
+        End::Reset | End::BackendReset(_) | End::Unreachable(_) | End::LetGo | End::CutOff | End::Failed(_) => {
+            reset(&client);
+        }
     }
 }
 

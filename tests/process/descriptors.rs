@@ -39,7 +39,11 @@ fn clients_that_do_not_fit_wait_until_others_leave() {
         vaurien.connect().send("last").expect("last");
         vaurien.line("accepting again");
         let counts = vaurien.stop();
-        assert_eq!((said(&counts.lines, "cannot accept"), said(&counts.lines, "accepting again")), (1, 1), "{counts:#?}");
+        assert_eq!(
+            (said(&counts.lines, "cannot accept"), said(&counts.lines, "accepting again")),
+            (1, 1),
+            "{counts:#?}"
+        );
         assert_eq!((counts.of("connections"), counts.of("backend failures")), (CLIENTS as u64 + 1, 0));
         assert_eq!(counts.calls("dummy"), CLIENTS as u64 + 2);
     }

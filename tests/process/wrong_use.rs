@@ -51,7 +51,8 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
 fn all_mistakes_of_a_file_are_shown_with_their_lines() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vaurien.toml").display().to_string();
-    std::fs::write(&path, "bakend = 'a:1'\nhandler = '20:delay'\n\n[handlers.delay]\nsleep = -1\nbefor = true\n").unwrap();
+    std::fs::write(&path, "bakend = 'a:1'\nhandler = '20:delay'\n\n[handlers.delay]\nsleep = -1\nbefor = true\n")
+        .unwrap();
     let lines = [
         &format!("{path}:1: unknown key `bakend`, did you mean `backend`?"),
         &format!("{path}:5: handlers.delay.sleep: `-1` is negative, a time is 0 or more"),
