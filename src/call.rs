@@ -1,5 +1,6 @@
 //! A call in a handler's hands, and what the handler decides.
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -14,13 +15,14 @@ use crate::protocol::Protocol;
 use crate::seed::Streams;
 use crate::stop::Stop;
 
-/// What a handler decides about a call.
+/// What a handler decides about a call. Where it is an error, the connection is reset.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Verdict {
     /// It goes on unaltered.
     Pass,
-    /// The rest of its message is read and dropped, and this reaches the client in the reply's place.
+    /// The rest of its message is read and dropped, and this reaches the client in the reply's place, after the replies of
+    /// earlier calls. A call that has no reply is not answered.
     Answer(Answer),
     /// The reply goes on with these bytes in its middle. (In the middle of its first 64 KiB, where the protocol does not
     /// tell how long it will be.) Only [`after`](crate::handler::Handler::after) has a reply; elsewhere it is an error.
@@ -31,7 +33,8 @@ pub enum Verdict {
     Reset,
 }
 
-/// What reaches the client in place of a reply.
+/// What reaches the client in place of a reply: bytes as they are. Whether the client understands them is the handler's to
+/// know.
 #[derive(Debug, Clone)]
 pub struct Answer {
     content: Content,
@@ -143,6 +146,12 @@ impl<'a> Call<'a> {
         self.about.streams.connection()
     }
 
+    /// The client's address; nothing where the client is gone already.
+    #[must_use]
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.message.client().peer_addr().ok()
+    }
+
     /// How the proxy finds messages.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -173,7 +182,7 @@ impl<'a> Call<'a> {
         self.about.random()
     }
 
-    /// Waits for at least `duration`; less when the daemon stops.
+    /// Waits for at least `duration`; when the daemon stops, no longer.
     ///
     /// # Errors
     ///
@@ -186,7 +195,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Waits for something else.
+    /// Waits for something else, such as a word from the test that has started the proxy.
     ///
     /// # Errors
     ///
@@ -238,7 +247,14 @@ impl Accept<'_> {
         self.0.connection()
     }
 
-    /// The first call's own random stream: what `accept` draws, `before` and `after` do not draw again.
+    /// The client's address; nothing where the client is gone already.
+    #[must_use]
+    pub fn client(&self) -> Option<SocketAddr> {
+        self.0.client()
+    }
+
+    /// A random stream for this turn: the same for the same seed, proxy and connection. What it draws, the first call's
+    /// own stream does not draw again.
     pub fn random(&mut self) -> &mut impl Rng {
         self.0.random()
     }

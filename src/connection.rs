@@ -26,6 +26,9 @@ use crate::seed::Streams;
 /// resets, so what still comes is read meanwhile.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// What `accept` draws from, so that the call's own stream is still untouched in `before`: a number that no call has.
+const ACCEPT: u64 = u64::MAX;
+
 /// Serves a client from its first byte to its last.
 pub(crate) async fn serve(mut client: TcpStream, number: u64, proxy: Arc<Proxy>) {
     proxy.counts.connections.add(1);
@@ -34,11 +37,8 @@ pub(crate) async fn serve(mut client: TcpStream, number: u64, proxy: Arc<Proxy>)
     let streams = Streams::new(proxy.seed, &proxy.name, number);
     let mut draws = None;
     let first = proxy.plan.draw(streams, &mut draws, 1).clone();
-    let accepted = tokio::select! {
-        accepted = Box::pin(accept(&proxy, streams, &first, &mut client)) => accepted,
-        () = proxy.stop.grace_is_over() => Err(End::CutOff),
-    };
-    let end = match accepted {
+    // Phases that only few connections are in are boxed: all others would be larger by them.
+    let end = match Box::pin(accept(&proxy, streams, &first, &mut client)).await {
         Ok(counted) => {
             let link = Link::new(&proxy, streams);
             if proxy.copies() {
@@ -57,13 +57,13 @@ async fn accept(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut Tcp
     if first.scope == Scope::Nothing {
         return Ok(false);
     }
-    let mut about = About::new(proxy.protocol, streams, 1, Bytes::new());
+    let mut about = About::new(proxy.protocol, streams, ACCEPT, Bytes::new());
     let mut counted = false;
     let verdict = {
         let mut fresh = Fresh(client);
         let mut accept = Accept(Call::new(&mut about, &mut fresh, &proxy.stop));
         let mut turn = first.handler.accept(&mut accept);
-        poll_fn(|cx| {
+        let verdict = poll_fn(|cx| {
             let polled = turn.as_mut().poll(cx);
             // A handler that lets the client in at once has not taken the call yet: it will when the request is here.
             if !counted && !matches!(polled, Poll::Ready(Ok(Verdict::Pass))) {
@@ -71,8 +71,12 @@ async fn accept(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut Tcp
                 counted = true;
             }
             polled
-        })
-        .await?
+        });
+        tokio::select! {
+            verdict = verdict => verdict?,
+            // A handler may wait for something that knows nothing of the daemon's end.
+            () = proxy.stop.grace_is_over() => return Err(End::CutOff),
+        }
     };
     match verdict {
         Verdict::Pass => Ok(counted),
@@ -132,6 +136,8 @@ async fn next_call(client: &TcpStream) -> io::Result<bool> {
 /// Dials the backend, for as long as the client is there.
 async fn dial(proxy: &Proxy, client: &TcpStream) -> Result<TcpStream, End> {
     let failed = tokio::select! {
+        // A backend that has been reached is to learn how its client left.
+        biased;
         dialled = proxy.backend.connect() => match dialled {
             Ok(backend) => return Ok(backend),
             Err(error) => error,
@@ -156,7 +162,7 @@ async fn finish(end: End, client: TcpStream, proxy: &Proxy, number: u64) {
     }
     match end {
         End::Done | End::Spare | End::BackendLeft | End::Stopped | End::ClientLeft | End::ClientReset(_) => {}
-        End::Close => close_in_order(client, proxy).await,
+        End::Close => Box::pin(close_in_order(client, proxy)).await,
         End::Reset | End::BackendReset(_) | End::Unreachable(_) | End::LetGo | End::CutOff | End::Failed(_) => {
             reset(&client);
         }

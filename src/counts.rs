@@ -45,6 +45,12 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// How many calls the handler of this name took.
+    #[must_use]
+    pub fn calls_of(&self, handler: &str) -> u64 {
+        self.calls.iter().find(|(name, _)| name == handler).map_or(0, |(_, calls)| *calls)
+    }
+
     /// One line for each handler, and one for the connections.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {

@@ -1,28 +1,91 @@
-//! A chaos proxy that knows what a call is.
+//! A chaos TCP proxy that knows what a call is.
+//!
+//! `vaurien` stands between a client and a backend, passes their traffic on, and makes trouble on purpose: late replies,
+//! broken replies, dead connections. The program, its handlers and all its options are described in the README. The
+//! library beneath it is there for two things.
+//!
+//! # A proxy inside a test
+//!
+//! [`ProxyConfig`] says what a proxy does, [`Daemon::bind`] listens, and [`Daemon::serve`] serves for as long as the future
+//! that it is given takes. So that future can be the test itself:
+//!
+//! ```
+//! use vaurien::handler::Delay;
+//! use vaurien::{Daemon, Mix, Protocol, ProxyConfig, Seconds};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let slow = Delay { sleep: Seconds::from_millis(250), before: true };
+//! let config = ProxyConfig::new("127.0.0.1:0", "localhost:6379")?
+//!     .protocol(Protocol::Redis)
+//!     .handler(Mix::default().with(20.0, "delay", slow)?);
+//!
+//! // The same seed and the same calls make the same choices.
+//! let daemon = Daemon::bind(&config, 42).await?;
+//! let address = daemon.addresses()[0];
+//! let summary = daemon
+//!     .serve(async {
+//!         // Calls go to `address`: one in five is late.
+//! #       let _ = address;
+//!     })
+//!     .await;
+//! assert_eq!(summary.calls_of("delay"), 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! `examples/embedded.rs` is a whole test of this kind.
+//!
+//! # A handler of your own
+//!
+//! [`handler`] grows one from the handler that does nothing, and [`Handler`] says what it may rely on. [`main`] is the whole
+//! program with the handlers of a [`Registry`]; `examples/custom_handler.rs` is such a program.
 
-mod backend;
-mod buffer;
-pub mod call;
-mod cli;
-pub mod config;
-mod connection;
-pub mod counts;
-pub mod daemon;
-mod departure;
-pub mod error;
-pub mod handler;
-mod listen;
-mod logging;
-pub mod mix;
-mod plan;
-mod program;
-pub mod protocol;
-mod proxy;
-mod pump;
-mod room;
-pub mod seconds;
-mod seed;
-mod settings;
-mod stop;
+// What happens to a call.
+pub mod call; // a call in a handler's hands, and what the handler decides
+pub mod error; // what can end a connection
+pub mod handler; // the trait, the registry, one file a handler
+pub mod mix; // handlers with percentages
+mod plan; // the mix at work: draws and counts
+mod seed; // random streams split by proxy, connection and call
 
+// From the arguments to the bytes: program, daemon, proxy, connection, pump, of which each starts the next.
+mod connection; // one client's life: dial, choose the pump, close
+pub mod daemon; // listens, serves, stops
+mod demo; // a server in front of which, and a client by which, the program is shown at work
+mod program; // arguments, logging, run, one error line, exit code
+mod proxy; // one listener and what its connections share
+mod pump; // how bytes get from one side to the other
+
+// What these are made of.
+mod backend; // dialled, kept, reused
+mod buffer; // the read buffer that a thread lends to whichever connection has data
+pub mod counts; // what a proxy has done
+mod departure; // whether a client has left
+mod listen; // where a proxy listens
+pub mod protocol; // how messages are found, one module a protocol
+mod room; // how many connections there are descriptors for
+mod stop; // the word to stop
+
+// What was asked for.
+mod cli; // flags and help
+pub mod config; // flags, variables and file, checked together
+mod logging; // logs on standard error
+pub mod seconds; // times as people write them
+mod settings; // settings read off a struct
+
+pub use call::{Accept, Answer, Call, Verdict};
+pub use config::{Config, ProxyConfig};
+pub use counts::Summary;
+pub use daemon::Daemon;
+pub use error::{Error, Result};
+pub use handler::{Handler, Registry};
+pub use mix::Mix;
 pub use program::main;
+pub use protocol::Protocol;
+pub use seconds::Seconds;
+
+/// The README's code is right.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -9,8 +9,9 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
-use crate::config::{Config, Exit};
+use crate::config::{Config, Exit, ProxyConfig};
 use crate::daemon::Daemon;
+use crate::demo::Demo;
 use crate::handler::Registry;
 use crate::logging;
 
@@ -67,9 +68,13 @@ fn run(config: &Config) -> anyhow::Result<()> {
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
-    let proxy = &config.proxy;
-    let daemon =
-        Daemon::bind(proxy, config.seed).await.with_context(|| format!("cannot listen on {}", proxy.listen))?;
+    let (proxy, demo) = if config.demo {
+        let (proxy, demo) = Demo::start(&config.proxy).await.context("cannot start the demo's server")?;
+        (proxy, Some(demo))
+    } else {
+        (config.proxy.clone(), None)
+    };
+    let daemon = bind(config, &proxy).await.with_context(|| format!("cannot listen on {}", proxy.listen))?;
     let stop = stop_signal()?;
     info!(
         "ready: {} -> {}, protocol {}, handler {}, seed {}",
@@ -79,9 +84,24 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         proxy.mix,
         config.seed
     );
-    let counts = daemon.serve(stop).await;
+    let counts = match (demo, daemon.addresses().first().copied()) {
+        (Some(demo), Some(address)) => daemon.serve(demo.until(stop, address)).await,
+        _ => daemon.serve(stop).await,
+    };
     counts.lines().iter().for_each(|line| info!("{line}"));
     Ok(())
+}
+
+/// Listens. For a demo that nobody gave an address, any port will do where the usual one is taken.
+async fn bind(config: &Config, proxy: &ProxyConfig) -> io::Result<Daemon> {
+    match Daemon::bind(proxy, config.seed).await {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && config.demo && config.listens_anywhere => {
+            let mut proxy = proxy.clone();
+            proxy.listen.port = 0;
+            Daemon::bind(&proxy, config.seed).await
+        }
+        bound => bound,
+    }
 }
 
 fn list(addresses: &[SocketAddr]) -> String {

@@ -90,7 +90,16 @@ impl Proxy {
     async fn let_in(self: Arc<Self>, listener: &TcpListener, alive: &mpsc::Sender<()>) {
         let mut refused = false;
         loop {
-            let client = match listener.accept().await {
+            let accepted = tokio::select! {
+                biased;
+                accepted = listener.accept() => accepted,
+                () = std::future::ready(()), if refused => {
+                    info!("accepting again: nobody waits");
+                    refused = false;
+                    continue;
+                }
+            };
+            let client = match accepted {
                 Ok((client, _)) => client,
                 Err(error) if is_the_clients(&error) => continue,
                 Err(error) => {
@@ -100,9 +109,6 @@ impl Proxy {
                 }
             };
             let place = if let Some(place) = self.room.take() {
-                if std::mem::take(&mut refused) {
-                    info!("accepting again");
-                }
                 place
             } else {
                 let room = self.room.connections();

@@ -38,6 +38,12 @@ impl Drop for Stopper {
 }
 
 impl Stop {
+    /// Whether the word was given.
+    pub(crate) fn is_given(&self) -> bool {
+        // A receiver that never marks a value as seen: all that was ever sent is a change.
+        self.0.has_changed().unwrap_or(true)
+    }
+
     /// Resolves when the word was given.
     pub(crate) async fn stopped(&self) {
         let _ = self.0.clone().wait_for(Option::is_some).await;

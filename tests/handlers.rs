@@ -255,3 +255,14 @@ fn a_later_blackout_lets_earlier_replies_arrive() {
     let (bytes, ending) = vaurien.connect().send("a\r\nb\r\nc\r\n").read_to_end();
     assert_eq!((bytes.as_slice(), ending), (&b"+a\r\n"[..], Ending::Closed));
 }
+
+#[test]
+fn a_client_that_leaves_does_not_wait_for_its_later_blackout() {
+    // The first call is dummy's, and never answered; the second is blackout's with this seed.
+    let backend = Backend::new(|stream| drop(Client::from(stream).read_to_end()));
+    let vaurien = Program::start(&backend, "--protocol redis --handler 50:blackout --seed 8");
+    let open = vaurien.descriptors();
+    vaurien.connect().send("a\r\nb\r\n");
+    eventually("the backend is left", || backend.ended() == 1);
+    eventually("the connection is let go", || vaurien.descriptors() == open);
+}

@@ -32,8 +32,14 @@ pub use address::{Address, BadAddress};
 pub use log::{Format, Level, Log};
 pub use mistake::{Mistake, Mistakes};
 
-/// What `--demo` asks for where nothing else does.
-const DEMO: [(&str, &str); 2] = [("protocol", "http"), ("handler", "20:delay,20:error,10:blackout,5:hang")];
+/// What `--demo` asks for where nothing else does. With this seed the first five connections to the proxy meet one handler
+/// each: dummy, delay, error, blackout, hang.
+const DEMO: [(&str, &str); 4] = [
+    ("protocol", "http"),
+    ("handler", "20:delay,20:error,10:blackout,5:hang"),
+    ("handler-delay-sleep", "0.25"),
+    ("seed", "2508"),
+];
 
 /// All that a program runs with.
 #[derive(Debug, Clone)]
@@ -46,8 +52,10 @@ pub struct Config {
     /// What is logged, and how.
     pub log: Log,
     /// Whether to show the program at work in front of a built-in backend, which takes the place of `proxy.backend`. The
-    /// protocol is then `http` and the mix one of all handlers unless given.
+    /// protocol is then `http`, the mix one of all handlers and the seed fixed, unless given.
     pub demo: bool,
+    /// Whether nobody asked for `proxy.listen`.
+    pub(crate) listens_anywhere: bool,
 }
 
 /// What one proxy runs with.
@@ -163,7 +171,9 @@ impl Config {
         }));
         asked.extend(line.asked.into_iter().map(Ok));
 
-        backend_known |= asked.iter().flatten().any(|asked| asked.setting.is(&Scope::Proxy, "backend"));
+        let is_asked = |name| asked.iter().flatten().any(|asked| asked.setting.is(&Scope::Proxy, name));
+        backend_known |= is_asked("backend");
+        let listens_anywhere = !is_asked("proxy");
         let values = Values::check(&options, asked, &mut mistakes);
         if !backend_known {
             mistakes.push(Mistake::new(
@@ -171,10 +181,11 @@ impl Config {
                 "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file",
             ));
         }
-        Ok(Self::from_values(values, line.demo, mistakes)?)
+        let config = Self::from_values(values, mistakes)?;
+        Ok(Self { demo: line.demo, listens_anywhere, ..config })
     }
 
-    fn from_values(mut values: Values<'_>, demo: bool, mut mistakes: Mistakes) -> Result<Self, Mistakes> {
+    fn from_values(mut values: Values<'_>, mut mistakes: Mistakes) -> Result<Self, Mistakes> {
         let mix = values.mix().unwrap_or_else(|wrong| {
             mistakes.extend(wrong);
             Mix::default()
@@ -187,7 +198,8 @@ impl Config {
             proxy: ProxyConfig::from_options(options, mix),
             seed: seed.map_or_else(random_seed, Ok)?,
             log: Log { level: log_level, format: log_format },
-            demo,
+            demo: false,
+            listens_anywhere: false,
         })
     }
 }
@@ -243,8 +255,8 @@ impl ProxyConfig {
 }
 
 fn demo<'a>(options: &'a Options<'_>) -> impl Iterator<Item = Asked<'a>> {
-    options.of(&Scope::Proxy).into_iter().filter_map(|setting| {
-        let (_, value) = DEMO.iter().find(|(name, _)| *name == setting.field.name)?;
+    options.all().filter_map(|setting| {
+        let (_, value) = DEMO.iter().find(|(flag, _)| *flag == setting.flag())?;
         let given = Given::Text((*value).to_owned());
         Some(Asked { setting, given, place: Place::new("--demo", "") })
     })

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::address::Address;
 use super::log::{Format, Level};
 use super::mistake::nearest;
+use crate::buffer::MAX_READ;
 use crate::handler::Registry;
 use crate::protocol::Protocol;
 use crate::seconds::Seconds;
@@ -96,7 +97,7 @@ pub(crate) struct ConnectionOptions {
 }
 
 /// Sizes of one read that can be asked for, in bytes.
-const BUFFER: RangeInclusive<usize> = 1..=16 * 1024 * 1024;
+const BUFFER: RangeInclusive<usize> = 1..=MAX_READ;
 
 /// Kept backend connections that can be asked for: as many as there are ports.
 const POOL_SIZE: RangeInclusive<usize> = 1..=65536;

@@ -150,6 +150,14 @@ impl Mix {
         }
     }
 
+    /// The same mix with each handler replaced by what `other` makes of its name and itself.
+    pub(crate) fn map(mut self, other: impl Fn(&str, Arc<dyn DynHandler>) -> Arc<dyn DynHandler>) -> Self {
+        for share in &mut self.shares {
+            share.handler = other(&share.name, share.handler.clone());
+        }
+        self
+    }
+
     fn rest(handler: Arc<dyn DynHandler>) -> Self {
         Self { shares: vec![Share { percent: 100.0, name: REST.to_owned(), handler }] }
     }

@@ -1,15 +1,17 @@
 //! Bytes as they come, in both directions.
 
 use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use super::ends::{Broken, Ends};
+use super::lane::flush;
 use super::{End, Link, READS_A_TURN, drive};
 use crate::buffer::{Outgoing, ReadSize, poll_read};
-use crate::departure::reset;
 use crate::plan::Drawn;
 
 /// Passes on what comes from either side. `tcp` needs no more where no handler wants to see calls; that they are counted
@@ -18,17 +20,31 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
     let (mut from_client, mut to_client) = client.split();
     let (mut from_backend, mut to_backend) = backend.split();
     let ends = Ends::default();
-    let requests = async {
+    // The client has spoken, and the backend has not spoken since.
+    let turn = AtomicBool::new(false);
+    let requests = pin!(async {
         let mut way = OneWay::new(&mut from_client, &mut to_backend, link.proxy.buffer);
-        let how = way.run(|bytes| drawn.count(u64::from(link.client_spoke(bytes)))).await;
+        let how = way.run(|bytes| {
+            link.client_spoke(bytes);
+            if !turn.load(Ordering::Relaxed) {
+                turn.store(true, Ordering::Relaxed);
+                drawn.count(1);
+            }
+        });
+        let how = how.await;
         ends.requests(how, &mut from_client, &mut to_backend).await
-    };
-    let replies = async {
+    });
+    let replies = pin!(async {
         let mut way = OneWay::new(&mut from_backend, &mut to_client, link.proxy.buffer);
-        let how = way.run(|bytes| link.backend_spoke(bytes)).await;
+        let how = way.run(|bytes| {
+            link.backend_spoke(bytes);
+            turn.store(false, Ordering::Relaxed);
+        });
+        let how = how.await;
         ends.replies(how, &mut from_backend, &mut to_client).await
-    };
-    drive(requests, replies, link.stopped(|| false), || false).await
+    });
+    let stopped = pin!(link.stopped(|| turn.load(Ordering::Relaxed)));
+    drive(requests, replies, stopped, &link.proxy.stop, || false).await
 }
 
 /// One direction of bytes that pass untouched.
@@ -87,15 +103,4 @@ enum Passed {
     All,
     Some,
     End,
-}
-
-/// Waits until the other side has taken what it would not take at once. `from`, which is not read meanwhile, may reset.
-pub(super) async fn flush(out: &mut Outgoing, to: &mut WriteHalf<'_>, from: &TcpStream) -> Result<(), Broken> {
-    if out.is_empty() {
-        return Ok(());
-    }
-    tokio::select! {
-        flushed = poll_fn(|cx| out.poll_flush(cx, to)) => flushed.map_err(Broken::To),
-        () = reset(from) => Err(Broken::From(std::io::ErrorKind::ConnectionReset.into())),
-    }
 }

@@ -47,7 +47,8 @@ impl Ends {
                 if self.replies.load(Ordering::Relaxed) {
                     return End::Done;
                 }
-                reset(client.as_ref()).await;
+                // Boxed, as it is the end of few connections and would make all of them larger.
+                Box::pin(reset(client.as_ref())).await;
                 End::ClientReset(io::ErrorKind::ConnectionReset.into())
             }
             Err(Broken::From(error)) => End::ClientReset(error),
@@ -78,7 +79,7 @@ impl Ends {
                 if self.have_requests() {
                     return End::Done;
                 }
-                reset(backend.as_ref()).await;
+                Box::pin(reset(backend.as_ref())).await;
                 End::BackendReset(io::ErrorKind::ConnectionReset.into())
             }
             Err(Broken::From(error)) => End::BackendReset(error),

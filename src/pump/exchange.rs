@@ -76,10 +76,6 @@ impl Fate {
 }
 
 impl Exchange {
-    pub(crate) fn new(opaque: bool) -> Self {
-        Self { opaque, ..Self::default() }
-    }
-
     /// No further call should be opened for now.
     pub(crate) fn is_full(&self) -> bool {
         self.weight >= MAX_WEIGHT

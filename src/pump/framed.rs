@@ -1,5 +1,6 @@
 //! Call by call: requests are found, handed to their handlers and answered in order.
 
+use std::pin::pin;
 use std::sync::Mutex;
 
 use bytes::BytesMut;
@@ -7,32 +8,39 @@ use tokio::net::TcpStream;
 
 use super::ends::Ends;
 use super::exchange::{Exchange, lock};
+use super::lane::Lane;
+use super::replies::Replies;
+use super::requests::Requests;
 use super::to_backend::ToBackend;
 use super::to_client::ToClient;
 use super::{End, Link, drive};
 use crate::plan::Drawn;
-use crate::protocol::{Protocol, Requests};
+use crate::protocol::{self, Protocol};
 use crate::seed::Draws;
 
 /// What a connection knows of its client's requests. It outlives the backend's connection.
 #[derive(Debug)]
 pub(crate) struct Framing {
-    pub(super) requests: Requests,
-    /// Read, and not passed on yet: an incomplete head, or what stands behind a call that a handler has in hand.
-    pub(super) held: BytesMut,
-    /// Calls so far.
-    pub(super) calls: u64,
+    calls: Calls,
+    /// What was read of them and not passed on yet.
+    held: BytesMut,
+}
+
+/// A client's calls.
+#[derive(Debug)]
+pub(super) struct Calls {
+    pub(super) framer: protocol::Requests,
+    /// The number of the last one.
+    pub(super) number: u64,
     pub(super) draws: Option<Draws>,
     /// What the first call was drawn for when the client connected, and whether it was counted then.
     pub(super) first: Option<(Drawn, bool)>,
-    /// Messages can no longer be told apart.
-    pub(super) opaque: bool,
 }
 
 impl Framing {
     pub(crate) fn new(protocol: Protocol, draws: Option<Draws>, first: Drawn, counted: bool) -> Self {
-        let (requests, held) = (protocol.requests(), BytesMut::new());
-        Self { requests, held, calls: 0, draws, first: Some((first, counted)), opaque: false }
+        let calls = Calls { framer: protocol.requests(), number: 0, draws, first: Some((first, counted)) };
+        Self { calls, held: BytesMut::new() }
     }
 }
 
@@ -45,11 +53,17 @@ pub(crate) async fn framed(
 ) -> End {
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
-    let ends = Ends::default();
-    let exchange = Mutex::new(Exchange::new(framing.opaque));
-    let requests = ToBackend::new(link, &exchange, &ends, framing, from_client, to_backend).run();
-    let replies = ToClient::new(link, &exchange, &ends, from_backend, to_client).run();
+    let (ends, exchange) = (Ends::default(), Mutex::new(Exchange::default()));
+    let Framing { calls, held } = framing;
+    let requests = Requests { link, exchange: &exchange, calls, lane: Lane::new(to_backend, held) };
+    let mut requests = ToBackend::new(requests, &ends, from_client);
+    let requests = pin!(requests.run());
+    let (framer, mut held) = (link.proxy.protocol.replies(), BytesMut::new());
+    let replies = Replies { link, exchange: &exchange, framer, lane: Lane::new(to_client, &mut held) };
+    let mut replies = ToClient::new(replies, &ends, from_backend);
+    let replies = pin!(replies.run());
     let busy = || !lock(&exchange).is_idle();
     let again = || lock(&exchange).take_queued();
-    drive(requests, replies, link.stopped(busy), again).await
+    let stopped = pin!(link.stopped(busy));
+    drive(requests, replies, stopped, &link.proxy.stop, again).await
 }

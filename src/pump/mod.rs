@@ -4,12 +4,15 @@ mod copy;
 mod ends;
 mod exchange;
 mod framed;
+mod lane;
+mod replies;
+mod requests;
 mod to_backend;
 mod to_client;
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::Duration;
@@ -23,6 +26,7 @@ use crate::counts::Count;
 use crate::error::Error;
 use crate::proxy::Proxy;
 use crate::seed::Streams;
+use crate::stop::Stop;
 
 /// Reads of one direction before the other gets its turn.
 const READS_A_TURN: usize = 8;
@@ -90,15 +94,12 @@ pub(crate) struct Link<'a> {
     pub(crate) streams: Streams,
     /// Bytes read from either side.
     moved: AtomicU64,
-    /// The client has spoken, and the backend has not spoken since.
-    awaiting: AtomicBool,
     opaque: AtomicBool,
 }
 
 impl<'a> Link<'a> {
     pub(crate) fn new(proxy: &'a Proxy, streams: Streams) -> Self {
-        let (awaiting, opaque) = (AtomicBool::new(false), AtomicBool::new(false));
-        Self { proxy, streams, moved: AtomicU64::new(0), awaiting, opaque }
+        Self { proxy, streams, moved: AtomicU64::new(0), opaque: AtomicBool::new(false) }
     }
 
     /// Messages can no longer be told apart: counted once, and said why.
@@ -109,15 +110,12 @@ impl<'a> Link<'a> {
         }
     }
 
-    /// The client spoke; whether it did so for the first time since the backend did.
-    fn client_spoke(&self, bytes: usize) -> bool {
+    fn client_spoke(&self, bytes: usize) {
         self.moved(&self.proxy.counts.to_backend, bytes);
-        !self.awaiting.load(Ordering::Relaxed) && !self.awaiting.swap(true, Ordering::Relaxed)
     }
 
     fn backend_spoke(&self, bytes: usize) {
         self.moved(&self.proxy.counts.to_client, bytes);
-        self.awaiting.store(false, Ordering::Relaxed);
     }
 
     fn moved(&self, total: &Count, bytes: usize) {
@@ -125,15 +123,19 @@ impl<'a> Link<'a> {
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// Resolves when the daemon stops and, as far as one can tell from outside, nothing is under way any more; where `busy`
-    /// knows better, it has the last word. After the grace period it resolves in any case.
+    /// Resolves when the daemon stops and nothing is under way any more: it is not `busy`, and has moved no byte for a
+    /// while. After the grace period it resolves in any case.
     async fn stopped(&self, busy: impl Fn() -> bool) -> End {
         self.proxy.stop.stopped().await;
+        Box::pin(self.wind_down(busy)).await
+    }
+
+    async fn wind_down(&self, busy: impl Fn() -> bool) -> End {
         let done = async {
             loop {
                 let before = self.moved.load(Ordering::Relaxed);
                 tokio::time::sleep(QUIET).await;
-                if before == self.moved.load(Ordering::Relaxed) && !self.awaiting.load(Ordering::Relaxed) && !busy() {
+                if before == self.moved.load(Ordering::Relaxed) && !busy() {
                     return;
                 }
             }
@@ -148,12 +150,13 @@ impl<'a> Link<'a> {
 /// Runs both directions of a connection in one task until one of them says how it ends. `again` says whether the requests
 /// have queued something that the replies have to look at.
 async fn drive(
-    requests: impl Future<Output = End>,
-    replies: impl Future<Output = End>,
-    stopped: impl Future<Output = End>,
+    mut requests: Pin<&mut impl Future<Output = End>>,
+    mut replies: Pin<&mut impl Future<Output = End>>,
+    mut stopped: Pin<&mut impl Future<Output = End>>,
+    stop: &Stop,
     again: impl Fn() -> bool,
 ) -> End {
-    let (mut requests, mut replies, mut stopped) = (pin!(requests), pin!(replies), pin!(stopped));
+    let mut listening = false;
     poll_fn(|cx| {
         loop {
             // Replies first: that the backend has closed is to be known before another call goes to it.
@@ -163,9 +166,14 @@ async fn drive(
             if let Poll::Ready(end) = requests.as_mut().poll(cx) {
                 return Poll::Ready(end);
             }
-            if !again() {
-                return stopped.as_mut().poll(cx);
+            if again() {
+                continue;
             }
+            // Once it has been told whom to wake, it need not be asked again until the word is there.
+            if std::mem::replace(&mut listening, true) && !stop.is_given() {
+                return Poll::Pending;
+            }
+            return stopped.as_mut().poll(cx);
         }
     })
     .await

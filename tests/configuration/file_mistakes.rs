@@ -115,7 +115,7 @@ fn a_file_that_cannot_be_read_says_why() {
         start.lines(),
         [
             format!("VAURIEN_CONFIG: cannot read `{shown}`: Is a directory"),
-            "--buffer: `0` is too small, a read takes 1 to 16777216 bytes".to_owned(),
+            "--buffer: `0` is too small, a read takes 1 to 262144 bytes".to_owned(),
         ]
     );
 }

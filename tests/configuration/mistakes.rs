@@ -7,8 +7,8 @@ use crate::{KNOWN, MISSING, Start};
 #[test]
 fn wrong_flags_are_one_line_each() {
     let cases = [
-        ("--buffer 0", "--buffer: `0` is too small, a read takes 1 to 16777216 bytes"),
-        ("--buffer 16777217", "--buffer: `16777217` is too large, a read takes 1 to 16777216 bytes"),
+        ("--buffer 0", "--buffer: `0` is too small, a read takes 1 to 262144 bytes"),
+        ("--buffer 262145", "--buffer: `262145` is too large, a read takes 1 to 262144 bytes"),
         ("--buffer -1", "--buffer: `-1` is not a whole number of bytes, 0 or more"),
         ("--buffer 1.5", "--buffer: `1.5` is not a whole number of bytes, 0 or more"),
         ("--buffer 2k", "--buffer: `2k` is not a whole number of bytes, 0 or more"),
@@ -127,7 +127,7 @@ fn a_wrong_variable_is_named() {
     assert_eq!(
         start.lines(),
         [
-            "VAURIEN_BUFFER: `0` is too small, a read takes 1 to 16777216 bytes",
+            "VAURIEN_BUFFER: `0` is too small, a read takes 1 to 262144 bytes",
             "VAURIEN_HANDLER_DELAY_SLEEP: `-1` is negative, a time is 0 or more",
         ]
     );

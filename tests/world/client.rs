@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use socket2::SockRef;
 
@@ -54,6 +55,19 @@ impl Client {
         bytes
     }
 
+    /// Reads up to `end`, and with it.
+    #[track_caller]
+    pub(crate) fn read_until(&mut self, end: impl AsRef<[u8]>) -> Vec<u8> {
+        let end = end.as_ref();
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(end) {
+            // No more than what is missing at the least, so that what follows the end is left alone.
+            let shared = (0..end.len()).rev().find(|len| bytes.ends_with(&end[..*len])).unwrap_or(0);
+            bytes.extend(self.read(end.len() - shared));
+        }
+        bytes
+    }
+
     /// Reads to the end, and how it ended.
     #[track_caller]
     pub(crate) fn read_to_end(&mut self) -> (Vec<u8>, Ending) {
@@ -95,15 +109,15 @@ impl Client {
         })
     }
 
-    /// Sends `begin` and then whatever until nobody takes any more.
-    pub(crate) fn fill(&mut self, begin: &[u8]) {
+    /// Sends `begin`, and then `block` again and again until nobody takes any more.
+    pub(crate) fn fill(&mut self, begin: &[u8], block: &[u8]) {
         self.0.set_nonblocking(true).unwrap();
         self.0.write_all(begin).unwrap();
-        let mut refusals = 0;
+        let (mut refusals, mut at) = (0, 0);
         // What was refused once may be taken a moment later.
         while refusals < 1000 {
-            match self.0.write(&[b'x'; 64 * 1024]) {
-                Ok(_) => refusals = 0,
+            match self.0.write(&block[at..]) {
+                Ok(taken) => (refusals, at) = (0, (at + taken) % block.len()),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => refusals += 1,
                 Err(error) => panic!("{error}"),
             }
@@ -118,9 +132,25 @@ impl Client {
         self
     }
 
+    /// Sends, if the other side still takes it.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.0.write_all(bytes).is_ok()
+    }
+
+    /// Reads something, if it comes within `patience`.
+    pub(crate) fn try_read(&mut self, patience: Duration) -> bool {
+        self.0.set_read_timeout(Some(patience)).unwrap();
+        self.0.read(&mut [0; 4096]).is_ok_and(|len| len > 0)
+    }
+
+    /// Sends the last byte, if the other side still takes it.
+    pub(crate) fn try_half_close(&mut self) -> bool {
+        self.0.shutdown(Shutdown::Write).is_ok()
+    }
+
     /// Leaves with a reset.
     pub(crate) fn reset(self) {
-        SockRef::from(&self.0).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        SockRef::from(&self.0).set_linger(Some(Duration::ZERO)).unwrap();
     }
 
     pub(crate) fn local_address(&self) -> SocketAddr {

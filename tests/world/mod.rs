@@ -1,5 +1,5 @@
 //! A small world to test in: a backend, the real program in front of it, and clients.
-#![allow(dead_code, reason = "each test takes what it needs")]
+#![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
 
 pub(crate) mod backend;
 pub(crate) mod client;

@@ -34,6 +34,7 @@ pub fn answer(head: &[u8], status: u16, now: SystemTime) -> Answer {
         head::request(head, |request| Ok((persists(request.version, request.headers), request.method == Some("HEAD"))));
     let (persists, headers_only) = read.ok().flatten().map_or((false, false), |(_, read)| read);
     let phrase = match status {
+        200 => "OK",
         500 => "Internal Server Error",
         501 => "Not Implemented",
         502 => "Bad Gateway",

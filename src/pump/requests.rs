@@ -1,0 +1,109 @@
+//! Calls in what the client sends, each drawn for its handler.
+
+use std::sync::Mutex;
+use std::task::Context;
+
+use super::Link;
+use super::exchange::{Exchange, Fate, lock};
+use super::framed::Calls;
+use super::lane::{Frame, Lane};
+use crate::handler::Scope;
+use crate::plan::Drawn;
+use crate::protocol::{Expect, Protocol, Step};
+
+/// Finds calls and passes on those that no handler wants to see.
+pub(super) struct Requests<'a, 's> {
+    pub(super) link: &'a Link<'a>,
+    pub(super) exchange: &'a Mutex<Exchange>,
+    pub(super) calls: &'a mut Calls,
+    pub(super) lane: Lane<'a, 's>,
+}
+
+/// A call begins that a handler wants to see.
+pub(super) struct Begun {
+    pub(super) drawn: Drawn,
+    pub(super) head: usize,
+    pub(super) len: usize,
+    pub(super) left: Option<u64>,
+    pub(super) expect: Expect,
+}
+
+/// Why passing on came to a stop.
+pub(super) enum Stop {
+    /// The backend takes no more for now.
+    Blocked,
+    /// Only a reply can tell what comes next, or too many calls are open.
+    Wait,
+    /// A handler's turn.
+    Call(Begun),
+    /// Messages can no longer be told apart.
+    Opaque,
+    /// The client has sent its last byte.
+    End,
+}
+
+impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
+    type Stop = Stop;
+
+    const BLOCKED: Stop = Stop::Blocked;
+
+    fn lane(&mut self) -> &mut Lane<'a, 's> {
+        &mut self.lane
+    }
+
+    fn frame(&mut self, _: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
+        self.lane.look = false;
+        let mut exchange = lock(self.exchange);
+        // What a handler let pass comes first.
+        let mut at = std::mem::take(&mut self.lane.due);
+        loop {
+            // A turn has no end that could be waited for.
+            exchange.within_request = self.lane.left != Some(0) && self.link.proxy.protocol != Protocol::Tcp;
+            if at == bytes.len() {
+                return (at, None);
+            }
+            let step =
+                if exchange.is_full() { Step::Wait } else { self.calls.framer.step(&bytes[at..], exchange.is_open()) };
+            match step {
+                Step::More => return (at, None),
+                Step::Wait => {
+                    self.lane.look = true;
+                    return (at, Some(Stop::Wait));
+                }
+                Step::Pass(len) => at += len,
+                Step::Part { len, left } => {
+                    at += len;
+                    self.lane.left = left;
+                }
+                Step::Call { len, head, left, expect } => {
+                    if let Some(drawn) = self.calls.draw(self.link) {
+                        return (at, Some(Stop::Call(Begun { drawn, head, len, left, expect })));
+                    }
+                    exchange.pass(expect);
+                    at += len;
+                    self.lane.left = left;
+                }
+                Step::Opaque(why) => {
+                    self.link.turns_opaque(why);
+                    exchange.push(Expect::Nothing, Fate::Opaque);
+                    return (at, Some(Stop::Opaque));
+                }
+                Step::Unanswered => unreachable!("a request framer knows of no replies"),
+            }
+        }
+    }
+}
+
+impl Calls {
+    /// Counts the next call, and answers its handler if that wants to see it.
+    fn draw(&mut self, link: &Link<'_>) -> Option<Drawn> {
+        self.number += 1;
+        if let Some((drawn, was_counted)) = self.first.take() {
+            drawn.count(u64::from(!was_counted));
+            return (drawn.scope == Scope::Calls).then_some(drawn);
+        }
+        let drawn = link.proxy.plan.draw(link.streams, &mut self.draws, self.number);
+        drawn.count(1);
+        (drawn.scope == Scope::Calls).then(|| drawn.clone())
+    }
+}

@@ -1,0 +1,107 @@
+//! The demo shows each handler at work by itself, and goes on serving.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use world::{Client, Program};
+
+/// The program with these arguments; what it says on standard output is among its other lines.
+fn vaurien(arguments: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "exec \"$0\" \"$@\" >&2", env!("CARGO_BIN_EXE_vaurien")]);
+    command.args(arguments.split_ascii_whitespace());
+    command
+}
+
+/// The handler and what the client saw, of call `number`.
+fn call(demo: &mut Program, number: u32) -> (String, String) {
+    let line = demo.line(&format!(" GET /{number} "));
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    assert_eq!(words[..3], [&number.to_string(), "GET", &format!("/{number}")]);
+    (words[3].to_owned(), words[4..].join(" "))
+}
+
+/// The head of the reply, whose body is as long as it says.
+fn reply(client: &mut Client) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.extend(client.read(1));
+    }
+    let head = String::from_utf8(head).unwrap();
+    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")).unwrap().parse().unwrap();
+    client.read(length);
+    head
+}
+
+#[test]
+fn it_shows_every_handler_and_goes_on_serving() {
+    let mut demo = Program::spawn(&mut vaurien("--demo --proxy 127.0.0.1:0"));
+    let shown: Vec<(String, String)> = (1..=12).map(|number| call(&mut demo, number)).collect();
+    let first: Vec<&str> = shown.iter().map(|(handler, _)| handler.as_str()).take(5).collect();
+    assert_eq!(first, ["dummy", "delay", "error", "blackout", "hang"]);
+    let saw: Vec<&str> = shown.iter().map(|(_, saw)| saw.as_str()).take(5).collect();
+    assert!(saw[0].starts_with("200 OK after "), "{saw:?}");
+    assert!(saw[2].starts_with("50"), "{saw:?}");
+    assert_eq!(saw[3..], ["connection closed", "no answer in 500 ms, gave up"]);
+
+    let invitation = demo.line("curl -i http://");
+    assert!(invitation.contains(&format!(" http://{}/ ", demo.address())), "{invitation}");
+    let (bytes, _) = demo.connect().send("GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n").read_to_end();
+    assert!(bytes.is_empty() || bytes.starts_with(b"HTTP/1.1 "), "{:?}", bytes.escape_ascii());
+    let counts = demo.stop();
+    assert_eq!(counts.of("connections"), 13);
+    for handler in ["dummy", "delay", "error", "blackout", "hang"] {
+        let seen = shown.iter().filter(|(name, _)| name == handler).count() as u64;
+        let counted = counts.calls(handler);
+        assert!(counted == seen || counted == seen + 1, "{handler}: {seen} shown, {counted} counted");
+    }
+}
+
+#[test]
+fn it_shows_the_handler_that_was_asked_for() {
+    let demo = "--demo --proxy 127.0.0.1:0 --handler delay --handler-delay-sleep 0.01 --handler-delay-before false";
+    let mut demo = Program::spawn(&mut vaurien(demo));
+    for number in 1..=12 {
+        let (handler, saw) = call(&mut demo, number);
+        assert!(handler == "delay" && saw.starts_with("200 OK after "), "{handler}: {saw}");
+    }
+    demo.line("Ctrl-C");
+    assert_eq!(demo.stop().calls("delay"), 12);
+}
+
+#[test]
+fn its_server_takes_any_request() {
+    let demo = Program::spawn(&mut vaurien("--demo --proxy 127.0.0.1:0 --handler dummy"));
+    let mut client = demo.connect();
+    client.send("POST / HTTP/1.1\r\nHost: here\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.expect("HTTP/1.1 100 Continue\r\n\r\n").send("5\r\nhello\r\n").send("0\r\n\r\n");
+    assert!(reply(&mut client).starts_with("HTTP/1.1 200 OK\r\n"));
+    client.send("PUT /a HTTP/1.1\r\nHost: here\r\nContent-Length: 3\r\n\r\nabcGET /b HTTP/1.1\r\nHost: here\r\n\r\n");
+    for _ in 0..2 {
+        assert!(reply(&mut client).starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    let (head, _) = client.send("HEAD / HTTP/1.0\r\n\r\n").read_to_end();
+    assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n") && head.ends_with(b"\r\n\r\n"), "{:?}", head.escape_ascii());
+}
+
+#[test]
+fn it_takes_a_free_port_where_the_usual_one_is_taken() {
+    // Taken by this test, or by somebody else: it makes no difference.
+    let _taken = TcpListener::bind("localhost:8000");
+    let demo = Program::spawn(&mut vaurien("--demo --handler dummy"));
+    assert_ne!(demo.address().port(), 8000);
+    assert!(reply(demo.connect().send("GET / HTTP/1.1\r\nHost: here\r\n\r\n")).starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[test]
+fn it_takes_no_other_port_than_the_one_asked_for() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let output = vaurien(&format!("--demo --proxy {address}")).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with(&format!("vaurien: cannot listen on {address}: ")) && said.lines().count() == 1, "{said}");
+}

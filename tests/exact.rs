@@ -1,0 +1,142 @@
+//! Trouble happens to the calls it was asked for and to no others; it can be counted and reproduced.
+
+mod world;
+
+use std::collections::BTreeSet;
+
+use world::client::Ending;
+use world::{Backend, Program, noise};
+
+/// Sends `count` numbered calls at once, and which of them got junk in place of their reply. All others have to arrive, in
+/// order, and the connection has to be usable after.
+fn junked(vaurien: &Program, count: usize) -> BTreeSet<usize> {
+    let mut client = vaurien.connect();
+    let pipeline: String = (0..count).map(|number| format!("call {number:04}\r\n")).collect();
+    client.send(pipeline);
+    let mut junked = BTreeSet::new();
+    for number in 0..count {
+        let reply = format!("+call {number:04}\r\n");
+        // A thousand random bytes begin like this once in 2^96 times.
+        let begin = client.read(reply.len());
+        if begin != reply.as_bytes() {
+            client.read(1000 - reply.len());
+            junked.insert(number);
+        }
+    }
+    junked
+}
+
+#[test]
+fn a_pipeline_has_as_many_injected_replies_as_calls_drawn_for_it_in_their_places() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol redis --handler 50:error");
+    let junked: usize = (0..20).map(|_| junked(&vaurien, 64).len()).sum();
+    let counts = vaurien.stop();
+    assert_eq!(counts.calls("error"), junked as u64);
+    assert_eq!(counts.calls("dummy"), 20 * 64 - junked as u64);
+    // 640 on average, with a deviation of 18.
+    assert!((500..780).contains(&junked), "{junked}");
+}
+
+#[test]
+fn the_same_seed_and_the_same_calls_give_the_same_trouble() {
+    let places = |seed: u64, buffer: &str| {
+        let options = format!("--protocol redis --handler 30:error --seed {seed} {buffer}");
+        let vaurien = Program::start(&Backend::lines(), &options);
+        let mut client = vaurien.connect();
+        let junk = client.send("call\r\n").read(7);
+        let (first, second) = (junked(&vaurien, 100), junked(&vaurien, 100));
+        (first, second, junk)
+    };
+    let once = places(42, "");
+    assert_eq!(once, places(42, ""));
+    assert_eq!(once, places(42, "--buffer 3"), "how the reads are cut must not matter");
+    assert_ne!(once, places(43, ""));
+    assert_ne!(once.0, once.1, "connections have streams of their own");
+}
+
+#[test]
+fn the_seed_decides_the_junk_too() {
+    let junk = |seed: u64| {
+        let vaurien = Program::start(&Backend::lines(), &format!("--protocol redis --handler error --seed {seed}"));
+        vaurien.connect().send("call\r\n").read(1000)
+    };
+    assert_eq!(junk(7), junk(7));
+    assert_ne!(junk(7), junk(8));
+}
+
+#[test]
+fn a_request_in_single_bytes_is_one_call() {
+    for (protocol, request) in [
+        ("redis", "*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n".to_owned()),
+        ("memcache", "set key 0 0 5\r\nvalue\r\n".to_owned()),
+        ("http", "POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 5\r\n\r\nvalue".to_owned()),
+        ("tcp", "one turn".to_owned()),
+    ] {
+        let len = request.len();
+        let backend = Backend::new(move |stream| {
+            let mut stream = world::Client::from(stream);
+            for _ in 0..2 {
+                stream.read(len);
+                stream.send(if protocol == "http" { "HTTP/1.1 204 No Content\r\n\r\n" } else { "+OK\r\n" });
+            }
+            stream.ending();
+        });
+        for handler in ["dummy", "delay --handler-delay-sleep 0"] {
+            let vaurien = Program::start(&backend, &format!("--protocol {protocol} --handler {handler} --buffer 1"));
+            let mut client = vaurien.connect();
+            for _ in 0..2 {
+                for byte in request.bytes() {
+                    client.send([byte]);
+                }
+                client.read(5);
+                if protocol == "http" {
+                    client.expect("1.1 204 No Content\r\n\r\n");
+                }
+            }
+            drop(client);
+            let counts = vaurien.stop();
+            assert_eq!((counts.calls(handler.split(' ').next().unwrap()), counts.of("opaque")), (2, 0), "{protocol}");
+        }
+    }
+}
+
+#[test]
+fn a_long_upload_is_one_call() {
+    for handler in ["dummy", "delay --handler-delay-sleep 0"] {
+        let upload = noise(3, 16 << 20);
+        let len = upload.len();
+        let backend = Backend::new(move |stream| {
+            let mut stream = world::Client::from(stream);
+            stream.read(len);
+            stream.send("thanks");
+            stream.ending();
+        });
+        let vaurien = Program::start(&backend, &format!("--handler {handler}"));
+        vaurien.connect().send(&upload).expect("thanks");
+        assert_eq!(vaurien.stop().calls(handler.split(' ').next().unwrap()), 1);
+    }
+}
+
+#[test]
+fn a_mix_does_each_of_its_parts() {
+    let options = "--protocol redis --handler 20:error,20:blackout,20:delay --handler-delay-sleep 0 --seed 3";
+    let vaurien = Program::start(&Backend::lines(), options);
+    let (mut closed, mut junk, mut passed) = (0, 0, 0);
+    for _ in 0..200 {
+        let mut client = vaurien.connect();
+        let (bytes, ending) = client.send("call\r\n").half_close().read_to_end();
+        assert_eq!(ending, Ending::Closed);
+        match bytes.len() {
+            0 => closed += 1,
+            1000 => junk += 1,
+            _ => {
+                assert_eq!(bytes, b"+call\r\n");
+                passed += 1;
+            }
+        }
+    }
+    let counts = vaurien.stop();
+    assert_eq!((counts.calls("blackout"), counts.calls("error")), (closed, junk));
+    assert_eq!(counts.calls("delay") + counts.calls("dummy"), passed);
+    assert!(closed > 20 && junk > 20 && counts.calls("delay") > 20, "{counts:?}");
+}

@@ -1,0 +1,137 @@
+//! What is in `examples/` does what its header says.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+/// Its tests are run here like all others.
+#[path = "../examples/embedded.rs"]
+mod embedded;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use world::client::Ending;
+use world::{Backend, Client, Program};
+
+/// The program of an example, which not every way to run this test has built by now.
+fn example(name: &str) -> PathBuf {
+    // This is `target/debug/deps/examples-…`.
+    let this = std::env::current_exe().unwrap();
+    let profile = this.ancestors().nth(2).unwrap();
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")]);
+    build.args(["--example", name, "--target-dir"]).arg(profile.parent().unwrap());
+    build.args([
+        "--profile",
+        match profile.file_name().unwrap().to_str().unwrap() {
+            "debug" => "dev",
+            other => other,
+        },
+    ]);
+    assert!(build.status().unwrap().success());
+    profile.join("examples").join(name)
+}
+
+/// `vaurien --config` with one of the examples' files, in front of another backend.
+fn with_file(name: &str, backend: &Backend, more: &str) -> Program {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vaurien"));
+    command.arg("--config").arg(file).args(["--proxy", "127.0.0.1:0", "--backend", &backend.address().to_string()]);
+    Program::spawn(command.args(more.split_ascii_whitespace()))
+}
+
+const READONLY: &str = "-READONLY You can't write against a read only replica.\r\n";
+
+#[test]
+fn the_custom_handler_refuses_writes_and_lets_reads_pass() {
+    let backend = Backend::lines();
+    let mut command = Command::new(example("custom_handler"));
+    command.args(["--backend", &backend.address().to_string(), "--proxy", "127.0.0.1:0"]);
+    let vaurien = Program::spawn(command.args(["--protocol", "redis", "--handler", "readonly"]));
+    let mut client = vaurien.connect();
+    client.send("get color\r\nSET color red\r\nget color\r\n");
+    client.expect("+get color\r\n").expect(READONLY).expect("+get color\r\n");
+    assert_eq!(vaurien.stop().calls("readonly"), 3);
+}
+
+#[test]
+fn the_custom_handler_is_set_like_the_others() {
+    let program = example("custom_handler");
+    let help = Command::new(&program).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains("--handler-readonly-sleep <SECONDS>"), "{help}");
+    assert!(help.contains("  readonly  Refuses writes as a Redis replica does\n"), "{help}");
+
+    // The file is the one that its header shows.
+    let source = include_str!("../examples/custom_handler.rs");
+    let (_, file) = source.split_once("//! ```toml\n").unwrap();
+    let (file, _) = file.split_once("//! ```\n").unwrap();
+    let file: String = file.lines().map(|line| line.trim_start_matches("//!").trim().to_owned() + "\n").collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vaurien.toml");
+    std::fs::write(&path, file).unwrap();
+    let backend = Backend::lines();
+    let mut command = Command::new(&program);
+    command.arg("--config").arg(path).args(["--backend", &backend.address().to_string(), "--proxy", "127.0.0.1:0"]);
+    let vaurien = Program::spawn(command.args(["--handler", "readonly"]));
+    let begun = Instant::now();
+    vaurien.connect().send("incr a\r\n").expect("+incr a\r\n");
+    vaurien.connect().send("del a\r\n").expect(READONLY);
+    assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn slow_redis_delays_some_commands() {
+    let vaurien = with_file("slow-redis.toml", &Backend::lines(), "--seed 1");
+    let mut client = vaurien.connect();
+    let begun = Instant::now();
+    for _ in 0..20 {
+        client.send("get a\r\n").expect("+get a\r\n");
+    }
+    let took = begun.elapsed();
+    let counts = vaurien.stop();
+    let late = u32::try_from(counts.calls("delay")).unwrap();
+    assert!((1..20).contains(&late), "{late} were late");
+    assert!(took >= Duration::from_millis(250) * late, "{took:?}");
+    assert_eq!((counts.calls("hang"), counts.of("opaque")), (0, 0));
+}
+
+#[test]
+fn a_flaky_api_fails_after_its_warmup_and_its_failures_are_counted() {
+    let backend = Backend::new(|stream| {
+        let mut stream = Client::from(stream);
+        stream.read("GET / HTTP/1.0\r\n\r\n".len());
+        stream.send("HTTP/1.0 204 No Content\r\n\r\n");
+    });
+    // More failures than the file asks for, so that the test need not go on for long.
+    let vaurien = with_file("flaky-http-api.toml", &backend, "--seed 1 --handler 80:error,10:blackout");
+    let mut failures = 0;
+    let mut closed = 0;
+    for _ in 0..40 {
+        let (reply, ending) = vaurien.connect().send("GET / HTTP/1.0\r\n\r\n").read_to_end();
+        assert_eq!(ending, Ending::Closed);
+        match reply.get(..10) {
+            None => closed += 1,
+            Some(b"HTTP/1.1 5") => failures += 1,
+            Some(other) => assert_eq!(other, b"HTTP/1.0 2"),
+        }
+    }
+    let counts = vaurien.stop();
+    assert!(failures > 0 && closed > 0, "{failures} failures, {closed} closed");
+    assert_eq!(counts.calls("error"), failures + 10, "ten pass first");
+    assert_eq!(counts.calls("blackout"), closed);
+    // And as it is in the file, it is a program.
+    drop(with_file("flaky-http-api.toml", &backend, ""));
+}
+
+#[test]
+fn a_dead_memcached_takes_commands_and_calls_nobody() {
+    let backend = Backend::lines();
+    let vaurien = with_file("dead-memcached.toml", &backend, "");
+    let mut client = vaurien.connect();
+    client.send("get a\r\n");
+    assert!(client.is_silent());
+    assert_eq!(backend.connections(), 0);
+    assert_eq!(vaurien.stop().calls("hang"), 1);
+}

@@ -1,0 +1,153 @@
+//! Many connections at once, and many one after another.
+
+mod world;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Runtime;
+use world::{Backend, Client, PATIENCE, Program, eventually};
+
+/// As many connections as the descriptors of one process allow, where it has both ends of each.
+fn as_many_as(wanted: usize) -> usize {
+    let allowed = usize::try_from(rlimit::increase_nofile_limit(u64::MAX).unwrap()).unwrap();
+    wanted.min((allowed - 200) / 2)
+}
+
+/// An echo that takes no thread for each connection.
+fn echo(runtime: &Runtime) -> String {
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    runtime.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 64];
+                while let Ok(len @ 1..) = stream.read(&mut buffer).await {
+                    if stream.write_all(&buffer[..len]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn nine_thousand_connections_sleep_at_once() {
+    let runtime = Runtime::new().unwrap();
+    let count = as_many_as(9000);
+    let vaurien = Program::start_at(&echo(&runtime), "--handler delay --handler-delay-sleep 5");
+    let open = vaurien.descriptors();
+    let calls: Vec<_> = (0..count)
+        .map(|_| {
+            let address = vaurien.address();
+            runtime.spawn(async move {
+                let mut stream = TcpStream::connect(address).await.unwrap();
+                let begun = Instant::now();
+                stream.write_all(b"late").await.unwrap();
+                let mut reply = [0; 4];
+                stream.read_exact(&mut reply).await.unwrap();
+                (reply, begun.elapsed())
+            })
+        })
+        .collect();
+    eventually("all sleep", || vaurien.descriptors() == open + 2 * count);
+    for call in calls {
+        let (reply, took) = runtime.block_on(call).unwrap();
+        assert_eq!(&reply, b"late");
+        assert!(took >= Duration::from_secs(5), "{took:?}");
+    }
+    eventually("all have left", || vaurien.descriptors() == open);
+    assert_eq!(vaurien.stop().calls("delay"), count as u64);
+}
+
+#[test]
+fn nine_thousand_hanging_connections_are_let_go_when_the_clients_leave() {
+    let runtime = Runtime::new().unwrap();
+    let count = as_many_as(9000);
+    let backend = Backend::nobody();
+    let vaurien = Program::start(&backend, "--handler hang");
+    let open = vaurien.descriptors();
+    let address = vaurien.address();
+    let clients: Vec<TcpStream> = (0..count).map(|_| runtime.block_on(TcpStream::connect(address)).unwrap()).collect();
+    eventually("all hang", || vaurien.descriptors() == open + count);
+    drop(clients);
+    eventually("all have left", || vaurien.descriptors() == open);
+    assert_eq!(vaurien.stop().calls("hang"), count as u64);
+}
+
+/// How long a client waits that may have been drawn for `hang`.
+const SHORT: Duration = Duration::from_millis(50);
+
+/// What one client does, of all the ways there are to use and to end a connection.
+fn live_and_die(mut client: Client, way: usize) {
+    let call = b"*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n";
+    let (sent, waits, resets) = match way % 8 {
+        0 => (&[][..], false, false),
+        1 => (&[][..], false, true),
+        // Breaks off in the middle of a request.
+        2 => (&call[..9], false, false),
+        3 => (&call[..9], false, true),
+        // Does not wait for the reply.
+        4 => (&call[..], false, false),
+        5 => (&call[..], false, true),
+        _ => (&call[..], true, false),
+    };
+    // A handler or the backend may be quicker to end it.
+    client.try_send(sent);
+    if way % 8 == 7 {
+        client.try_half_close();
+    }
+    if waits {
+        client.try_read(SHORT);
+    }
+    if resets {
+        client.reset();
+    }
+}
+
+/// Ends each connection in another way.
+fn fickle() -> Backend {
+    let next = AtomicUsize::new(0);
+    Backend::new(move |stream| {
+        let mut stream = Client::from(stream);
+        stream.try_read(PATIENCE);
+        match next.fetch_add(1, Ordering::Relaxed) % 4 {
+            0 => stream.reset(),
+            1 => drop(stream.try_send(b"$100\r\nhalf")),
+            2 => drop(stream.try_send(b"$2\r\nhi\r\n")),
+            _ => {
+                stream.try_send(b"$2\r\nhi\r\n");
+                while stream.try_read(PATIENCE) {}
+            }
+        }
+    })
+}
+
+#[test]
+fn fifty_thousand_connections_that_end_in_every_way_leave_nothing_behind() {
+    const COUNT: usize = 50_000;
+    const THREADS: usize = 8;
+    let mix = "--protocol redis --handler 10:blackout,10:error,10:delay,2:hang --handler-delay-sleep 0.001 --seed 5";
+    let vaurien = Program::start(&fickle(), mix);
+    let open = vaurien.descriptors();
+    std::thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let address = vaurien.address();
+            scope.spawn(move || {
+                (thread..COUNT).step_by(THREADS).for_each(|way| live_and_die(Client::connect(address), way));
+            });
+        }
+    });
+    // Clients are accepted in order: when one more is served, all before it were accepted.
+    let more = (1..).find(|_| {
+        let mut client = vaurien.connect();
+        client.try_send(b"PING\r\n") && client.try_read(SHORT)
+    });
+    eventually("all have left", || vaurien.descriptors() == open);
+    let counts = vaurien.stop();
+    assert_eq!((counts.of("connections"), counts.of("backend failures")), ((COUNT + more.unwrap()) as u64, 0));
+}

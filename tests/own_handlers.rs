@@ -1,0 +1,234 @@
+//! What the documentation of `Handler` promises to whoever writes one.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+use std::future::pending;
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use rand::Rng;
+use vaurien::call::{Accept, Answer, Call, Verdict};
+use vaurien::config::ProxyConfig;
+use vaurien::counts::Summary;
+use vaurien::daemon::Daemon;
+use vaurien::error::{Error, Result};
+use vaurien::handler::Handler;
+use vaurien::mix::Mix;
+use vaurien::protocol::Protocol;
+use world::client::Ending;
+use world::{Backend, Client, PATIENCE};
+
+/// A proxy in front of `backend` that gives all calls to `handler`, for as long as `test` takes; what it counted.
+fn through(
+    backend: &Backend,
+    protocol: Protocol,
+    handler: impl Handler,
+    test: impl FnOnce(SocketAddr) + Send + 'static,
+) -> Summary {
+    let config = ProxyConfig::new("127.0.0.1:0", backend.address()).unwrap();
+    let config = config.protocol(protocol).handler(Mix::of("own", handler));
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let daemon = Daemon::bind(&config, 42).await.unwrap();
+        let address = daemon.addresses()[0];
+        let test = async move { tokio::task::spawn_blocking(move || test(address)).await.unwrap() };
+        daemon.serve(test).await
+    })
+}
+
+/// Tells when it is called, and what it drew.
+struct Diary(Sender<(String, u64)>);
+
+impl Diary {
+    fn new() -> (Self, Receiver<(String, u64)>) {
+        let (tell, told) = channel();
+        (Self(tell), told)
+    }
+}
+
+impl Handler for Diary {
+    async fn accept(&self, client: &mut Accept<'_>) -> Result<Verdict> {
+        self.0.send((format!("accept {}", client.connection()), client.random().next_u64())).unwrap();
+        Ok(Verdict::Pass)
+    }
+
+    async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        self.0.send((format!("before {}", call.number()), call.random().next_u64())).unwrap();
+        Ok(Verdict::Pass)
+    }
+
+    async fn after(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        self.0.send((format!("after {}", call.number()), call.random().next_u64())).unwrap();
+        Ok(Verdict::Pass)
+    }
+}
+
+#[test]
+fn each_method_has_its_turn_once() {
+    let (diary, told) = Diary::new();
+    let counts = through(&Backend::lines(), Protocol::Redis, diary, |address| {
+        Client::connect(address).send("a\r\n").expect("+a\r\n").send("b\r\n").expect("+b\r\n");
+    });
+    let turns: Vec<String> = told.iter().map(|(turn, _)| turn).collect();
+    assert_eq!(turns, ["accept 1", "before 1", "after 1", "before 2", "after 2"]);
+    assert_eq!(counts.calls, [("own".to_owned(), 2)]);
+}
+
+#[test]
+fn nothing_is_drawn_twice_and_everything_again_with_the_same_seed() {
+    let draws = || {
+        let (diary, told) = Diary::new();
+        through(&Backend::lines(), Protocol::Redis, diary, |address| {
+            Client::connect(address).send("a\r\n").expect("+a\r\n").send("b\r\n").expect("+b\r\n");
+        });
+        told.iter().map(|(_, drawn)| drawn).collect::<Vec<_>>()
+    };
+    let drawn = draws();
+    let distinct: std::collections::BTreeSet<_> = drawn.iter().collect();
+    assert_eq!(distinct.len(), 5, "{drawn:?}");
+    assert_eq!(draws(), drawn);
+}
+
+#[test]
+fn a_call_without_a_reply_has_no_after() {
+    let (diary, told) = Diary::new();
+    let backend = Backend::new(|stream| {
+        let mut stream = Client::from(stream);
+        stream.expect("set a 0 0 1 noreply\r\nx\r\nversion\r\n").send("VERSION 1\r\n").ending();
+    });
+    through(&backend, Protocol::Memcache, diary, |address| {
+        Client::connect(address).send("set a 0 0 1 noreply\r\nx\r\nversion\r\n").expect("VERSION 1\r\n");
+    });
+    let turns: Vec<String> = told.iter().map(|(turn, _)| turn).collect();
+    assert_eq!(turns, ["accept 1", "before 1", "before 2", "after 2"]);
+}
+
+struct Answers;
+
+impl Handler for Answers {
+    async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        Ok(Verdict::Answer(Answer::new(call.command().to_ascii_uppercase())))
+    }
+}
+
+#[test]
+fn a_call_without_a_reply_is_not_answered() {
+    let backend = Backend::new(|stream| assert_eq!(Client::from(stream).ending(), Ending::Closed));
+    let counts = through(&backend, Protocol::Memcache, Answers, |address| {
+        Client::connect(address).send("set a 0 0 1 noreply\r\nx\r\nversion\r\n").expect("VERSION");
+    });
+    assert_eq!(counts.calls, [("own".to_owned(), 2)]);
+}
+
+struct Greets;
+
+impl Handler for Greets {
+    async fn accept(&self, client: &mut Accept<'_>) -> Result<Verdict> {
+        assert!(client.client().is_some_and(|address| address.ip().is_loopback()));
+        Ok(Verdict::Answer(Answer::new("go away\n")))
+    }
+}
+
+#[test]
+fn an_answer_to_a_client_that_has_said_nothing_is_the_end() {
+    let backend = Backend::echo();
+    let counts = through(&backend, Protocol::Tcp, Greets, |address| {
+        assert_eq!(Client::connect(address).read_to_end(), (b"go away\n".to_vec(), Ending::Closed));
+    });
+    assert_eq!((backend.connections(), counts.calls), (0, vec![("own".to_owned(), 1)]));
+}
+
+/// Fails in the way that the command asks for.
+struct Fails;
+
+impl Handler for Fails {
+    async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        match call.command() {
+            b"inject" => Ok(Verdict::Inject("x".into())),
+            b"fail" => Err(Error::Handler("no idea".into())),
+            b"panic" => panic!("as asked for"),
+            _ => Ok(Verdict::Pass),
+        }
+    }
+}
+
+#[test]
+fn a_handler_that_fails_ends_its_own_connection_alone() {
+    through(&Backend::lines(), Protocol::Redis, Fails, |address| {
+        let mut other = Client::connect(address);
+        other.send("a\r\n").expect("+a\r\n");
+        for how in ["inject\r\n", "fail\r\n"] {
+            assert_eq!(Client::connect(address).send(how).ending(), Ending::Reset, "{how}");
+        }
+        Client::connect(address).send("panic\r\n").ending();
+        other.send("b\r\n").expect("+b\r\n");
+    });
+}
+
+/// Waits in a way of its own, and tells when it begins and when it is dropped.
+struct Waits {
+    method: &'static str,
+    tell: Sender<&'static str>,
+}
+
+struct Tell(Sender<&'static str>);
+
+impl Drop for Tell {
+    fn drop(&mut self) {
+        self.0.send("dropped").unwrap();
+    }
+}
+
+impl Waits {
+    async fn wait(&self, method: &str) -> Result<Verdict> {
+        if method == self.method {
+            let _tell = Tell(self.tell.clone());
+            self.tell.send("waiting").unwrap();
+            pending::<()>().await;
+        }
+        Ok(Verdict::Pass)
+    }
+}
+
+impl Handler for Waits {
+    async fn before(&self, _: &mut Call<'_>) -> Result<Verdict> {
+        self.wait("before").await
+    }
+
+    async fn after(&self, _: &mut Call<'_>) -> Result<Verdict> {
+        self.wait("after").await
+    }
+}
+
+#[test]
+fn a_wait_of_its_own_outlasts_the_end_by_the_grace_period_alone() {
+    let (end, ended) = channel();
+    for method in ["before", "after"] {
+        let end = end.clone();
+        std::thread::spawn(move || {
+            let (tell, told) = channel();
+            let counts = through(&Backend::lines(), Protocol::Redis, Waits { method, tell }, move |address| {
+                // The client stays until the proxy has stopped, and longer.
+                std::mem::forget(Client::connect(address).send("a\r\n").stream().try_clone().unwrap());
+                assert_eq!(told.recv_timeout(PATIENCE), Ok("waiting"));
+                std::mem::forget(told);
+            });
+            end.send(counts.calls).unwrap();
+        });
+    }
+    for _ in 0..2 {
+        assert_eq!(ended.recv_timeout(PATIENCE).unwrap(), [("own".to_owned(), 1)]);
+    }
+}
+
+#[test]
+fn what_waits_for_a_reply_is_dropped_with_its_client() {
+    let (tell, told) = channel();
+    through(&Backend::lines(), Protocol::Redis, Waits { method: "after", tell }, move |address| {
+        let mut client = Client::connect(address);
+        client.send("a\r\n");
+        assert_eq!(told.recv_timeout(PATIENCE), Ok("waiting"));
+        client.reset();
+        assert_eq!(told.recv_timeout(PATIENCE), Ok("dropped"));
+    });
+}

@@ -1,0 +1,322 @@
+//! HTTP: nginx, asked by wrk, curl, Python and byte by byte.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::process::Command;
+
+use super::server::Server;
+use super::tool::{output, output_of, program};
+use super::world::client::Ending;
+use super::world::{Backend, Client, Program, noise};
+
+/// What nginx is told, for an address. Everything it writes is in its own folder.
+const CONFIGURATION: &str = r#"
+daemon off;
+master_process off;
+error_log stderr;
+pid nginx.pid;
+events {}
+http {
+    access_log off;
+    client_body_temp_path body;
+    proxy_temp_path proxy;
+    fastcgi_temp_path fastcgi;
+    uwsgi_temp_path uwsgi;
+    scgi_temp_path scgi;
+    client_max_body_size 0;
+    keepalive_requests 1000000;
+    server {
+        listen ADDRESS;
+        root files;
+        location = /pid { return 200 "pid $pid\n"; }
+        location = /none { return 204; }
+        location = /chunked { gzip on; gzip_min_length 0; gzip_types *; }
+        location /upload/ { dav_methods PUT DELETE; create_full_put_path on; }
+    }
+}
+"#;
+
+/// What curl is told, and what it asks for.
+const ASKED: [(&str, &[&str]); 17] = [
+    ("", &["/small"]),
+    ("", &["/small", "/large", "/none", "/missing", "/small"]),
+    ("--head", &["/large", "/chunked", "/missing"]),
+    ("--header If-None-Match:*", &["/large", "/small"]),
+    ("--header Range:bytes=1000-1999", &["/large", "/small"]),
+    ("--raw --header Accept-Encoding:gzip", &["/chunked", "/chunked"]),
+    ("--compressed", &["/chunked", "/small"]),
+    ("--header Connection:close", &["/small", "/large", "/chunked"]),
+    ("--http1.0", &["/small", "/large"]),
+    ("--http1.0 --header Connection:keep-alive", &["/small", "/large"]),
+    ("--http1.0 --header Accept-Encoding:gzip", &["/chunked"]),
+    // An upgrade that is offered and not taken.
+    ("--http2", &["/small", "/large"]),
+    // Stored in chunks and read back; then with a length that is announced; then away with it.
+    ("--header Transfer-Encoding:chunked --upload-file -", &["/upload/file"]),
+    ("--range 1000-", &["/upload/file"]),
+    ("--header Expect:100-continue --upload-file -", &["/upload/file"]),
+    ("--header Expect:100-continue --data-binary @-", &["/upload/", "/none"]),
+    ("--request DELETE", &["/upload/file"]),
+];
+
+/// The time that files are stored with.
+const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT";
+
+/// Python's own client: one connection, whose every response is read as far as its head says.
+const PYTHON: &str = r#"
+import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=30)
+bodies = {"GET": lambda: None, "HEAD": lambda: None, "POST": lambda: b"x" * 100000, "PUT": lambda: iter([b"a", b"b"])}
+for method in list(bodies) * 16:
+    connection.request(method, "/", bodies[method]())
+    response = connection.getresponse()
+    assert response.getheader("Date") and response.getheader("Content-Type").startswith("text/html")
+    length = len(response.read())
+    assert length == (0 if method == "HEAD" else int(response.getheader("Content-Length")))
+    print(response.status)
+"#;
+
+/// An nginx of one's own, with three files.
+fn nginx() -> Server {
+    Server::start(("GET /pid HTTP/1.0\r\n\r\n", "pid "), |address, folder| {
+        let files = folder.join("files");
+        fs::create_dir(&files).unwrap();
+        for (name, len) in [("small", 100), ("large", 300_000), ("chunked", 100_000)] {
+            fs::write(files.join(name), noise(len as u64, len)).unwrap();
+        }
+        let configuration = folder.join("nginx.conf");
+        fs::write(&configuration, CONFIGURATION.replace("ADDRESS", &address.to_string())).unwrap();
+        let mut command = program("nginx");
+        command.arg("-p").arg(folder).arg("-c").arg(configuration);
+        command
+    })
+}
+
+/// curl, asking `paths` of `address` over one connection if it can; `options` are split at blanks.
+fn curl(address: SocketAddr, options: &str, paths: &[&str]) -> Command {
+    let mut command = program("curl");
+    command
+        .args(["--silent", "--show-error", "--header", "Host: here", "--header", DATE])
+        .args(options.split_ascii_whitespace());
+    command.args(paths.iter().map(|path| format!("http://{address}{path}")));
+    command
+}
+
+/// What was received, but for the time.
+fn timeless(bytes: &[u8]) -> Vec<u8> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !line.starts_with(b"Date: ")).collect::<Vec<_>>().concat()
+}
+
+#[track_caller]
+fn assert_same(ours: &[u8], direct: &[u8], what: &str) {
+    let (ours, direct) = (timeless(ours), timeless(direct));
+    let start = |bytes: &[u8]| bytes[..bytes.len().min(1000)].escape_ascii().to_string();
+    assert!(
+        ours == direct,
+        "{what}: {} bytes, {}\nare not {}, {}",
+        ours.len(),
+        start(&ours),
+        direct.len(),
+        start(&direct)
+    );
+}
+
+#[test]
+#[ignore = "needs nginx and curl; tests/run.sh installs them"]
+fn curl_receives_the_same() {
+    let nginx = nginx();
+    let body = noise(1, 200_000);
+    for options in ["--protocol http", "--protocol http --buffer 7", "--protocol tcp"] {
+        let vaurien = Program::start_at(&nginx.address().to_string(), options);
+        let ask = |address, options: &str, paths| {
+            let options = format!("--include --write-out %{{num_connects}} {options}");
+            output_of(&curl(address, &options, paths), body.clone())
+        };
+        let ask_all = |address| ASKED.map(|(options, paths)| ask(address, options, paths));
+        let (ours, direct) = (ask_all(vaurien.address()), ask_all(nginx.address()));
+        for (((options, _), ours), direct) in ASKED.iter().zip(ours).zip(direct) {
+            assert_same(&ours, &direct, options);
+        }
+        let counts = vaurien.stop();
+        assert_eq!(counts.of("opaque"), 0, "{options}");
+        if options.contains("http") {
+            let calls: usize = ASKED.iter().map(|(_, paths)| paths.len()).sum();
+            assert_eq!(counts.calls("dummy"), calls as u64, "{options}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs nginx and curl; tests/run.sh installs them"]
+fn a_chunked_upload_arrives_as_it_was_sent() {
+    let nginx = nginx();
+    let vaurien = Program::start_at(&nginx.address().to_string(), "--protocol http");
+    let body = noise(1, 5_000_000);
+    let options = "--header Transfer-Encoding:chunked --upload-file - --write-out %{http_code}";
+    assert_eq!(output_of(&curl(vaurien.address(), options, &["/upload/file"]), body.clone()), b"201");
+    assert!(fs::read(nginx.folder().join("files/upload/file")).unwrap() == body);
+    assert!(output_of(&curl(vaurien.address(), "", &["/upload/file"]), Vec::new()) == body);
+    let counts = vaurien.stop();
+    assert_eq!((counts.calls("dummy"), counts.of("opaque")), (2, 0));
+}
+
+/// One request behind the other, of every kind that has an end of its own; the last asks for the connection to be closed.
+fn requests() -> Vec<String> {
+    let request = |line: &str, rest: &str| format!("{line} HTTP/1.1\r\nHost: here\r\n{rest}\r\n");
+    let put = format!("{DATE}\r\nTransfer-Encoding: chunked\r\n\r\n5;of=x\r\nhello\r\n1\r\n!\r\n0\r\nTrailer: yes\r\n");
+    vec![
+        request("GET /small", ""),
+        request("HEAD /large", ""),
+        request("GET /none", ""),
+        "\r\n".to_owned() + &request("GET /small", "If-None-Match: *\r\n"),
+        request("GET /chunked", "Accept-Encoding: gzip\r\n"),
+        request("HEAD /chunked", "Accept-Encoding: gzip\r\n"),
+        request("PUT /upload/file", &put),
+        request("GET /upload/file", ""),
+        request("PUT /upload/file", &format!("{DATE}\r\nContent-Length: 3\r\n")) + "abc",
+        request("GET /upload/file", ""),
+        request("DELETE /upload/file", "Content-Length: 0\r\n"),
+        request("GET /large", "Range: bytes=5-9\r\n"),
+        request("OPTIONS *", ""),
+        request("GET /missing", ""),
+        "GET /small HTTP/1.0\r\nConnection: keep-alive\r\n\r\n".to_owned(),
+        request("GET /small", "Connection: close\r\n"),
+    ]
+}
+
+#[test]
+#[ignore = "needs nginx; tests/run.sh installs it"]
+fn a_pipeline_is_answered_as_without_the_proxy_and_each_request_is_one_call() {
+    let nginx = nginx();
+    let script = requests().concat();
+    for options in ["--protocol http", "--protocol http --buffer 1", "--protocol http --buffer 7", "--protocol tcp"] {
+        let vaurien = Program::start_at(&nginx.address().to_string(), options);
+        for len in [script.len(), 1] {
+            let answer = |mut client: Client| {
+                script.as_bytes().chunks(len).for_each(|bytes| _ = client.send(bytes));
+                client.read_to_end()
+            };
+            let ((ours, ending), (direct, _)) = (answer(vaurien.connect()), answer(nginx.connect()));
+            assert_same(&ours, &direct, options);
+            assert_eq!(ending, Ending::Closed, "{options}");
+        }
+        let counts = vaurien.stop();
+        assert_eq!(counts.of("opaque"), 0, "{options}");
+        if options.contains("http") {
+            assert_eq!(counts.calls("dummy"), 2 * requests().len() as u64, "{options}");
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs nginx; tests/run.sh installs it"]
+fn what_is_not_http_is_answered_as_without_the_proxy() {
+    let nginx = nginx();
+    let vaurien = Program::start_at(&nginx.address().to_string(), "--protocol http");
+    for request in [
+        "nonsense\r\n\r\n",
+        "GET /small\r\n",
+        "GET /small HTTP/1.1\r\n\r\n",
+        "GET /small HTTP/1.1\r\nHost: here\r\nContent-Length: x\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "\x16\x03\x01",
+    ] {
+        let (ours, _) = vaurien.connect().send(request).half_close().read_to_end();
+        let (direct, _) = nginx.connect().send(request).half_close().read_to_end();
+        assert_same(&ours, &direct, request);
+    }
+}
+
+#[test]
+#[ignore = "needs nginx and wrk; tests/run.sh installs them"]
+fn wrk_finds_nothing_to_complain_about() {
+    let nginx = nginx();
+    for (protocol, path) in [("http", "small"), ("http", "large"), ("tcp", "small")] {
+        let vaurien = Program::start_at(&nginx.address().to_string(), &format!("--protocol {protocol}"));
+        let mut wrk = program("wrk");
+        wrk.args(["--threads", "1", "--connections", "50", "--duration", "1s", "--timeout", "30s"]);
+        let said = output(wrk.arg(format!("http://{}/{path}", vaurien.address())));
+        assert!(!said.contains("Socket errors") && !said.contains("Non-2xx"), "{said}");
+        let (before, _) = said.split_once(" requests in ").unwrap();
+        let requests: u64 = before.split_ascii_whitespace().last().unwrap().parse().unwrap();
+        let counts = vaurien.stop();
+        assert!(requests > 50 && (requests..=requests + 50).contains(&counts.calls("dummy")), "{said}{counts:?}");
+        assert_eq!((counts.of("opaque"), counts.of("backend failures")), (0, 0));
+    }
+}
+
+#[test]
+#[ignore = "needs nginx and curl; tests/run.sh installs them"]
+fn curl_understands_an_error() {
+    let nginx = nginx();
+    let vaurien = Program::start_at(&nginx.address().to_string(), "--protocol http --handler error");
+    let mut codes = BTreeSet::new();
+    let options = ["", "--head", "--http1.0", "--data-binary @-", "--upload-file -", "--header Connection:close"];
+    for options in options.iter().cycle().take(36) {
+        let print = "--output /dev/null --output /dev/null --write-out %{http_code}:%{content_type}:%{num_connects}\\n";
+        let options = format!("{options} --header Expect:100-continue {print}");
+        let said = output_of(&curl(vaurien.address(), &options, &["/small", "/small"]), noise(1, 1_000_000));
+        let said = String::from_utf8(said).unwrap();
+        // The second request needs a connection of its own only where the first one asked to close.
+        let closes = options.contains("close") || options.contains("1.0");
+        for (line, connects) in said.lines().zip([1, u8::from(closes)]) {
+            let (code, rest) = line.split_once(':').unwrap();
+            assert_eq!(rest, format!("text/html:{connects}"), "{options}");
+            codes.insert(code.to_owned());
+        }
+    }
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["500", "501", "502", "503"]);
+    let counts = vaurien.stop();
+    assert_eq!((counts.calls("error"), counts.of("opaque")), (72, 0));
+}
+
+#[test]
+#[ignore = "needs python3; tests/run.sh installs it"]
+fn python_understands_an_error() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
+    let said = output(program("python3").args(["-c", PYTHON, &vaurien.address().port().to_string()]));
+    let codes: BTreeSet<&str> = said.lines().collect();
+    assert_eq!(codes.into_iter().collect::<Vec<_>>(), ["500", "501", "502", "503"]);
+    let counts = vaurien.stop();
+    assert_eq!((counts.calls("error"), counts.of("connections"), counts.of("opaque")), (64, 1, 0));
+}
+
+/// Answers one request with a switch to another protocol, in which everything is echoed.
+fn switching() -> Backend {
+    Backend::new(|stream| {
+        let mut client = Client::from(stream.try_clone().unwrap());
+        client.read_until("\r\n\r\n");
+        client.send(SWITCH);
+        io::copy(&mut &stream, &mut &stream).unwrap();
+    })
+}
+
+const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+#[test]
+fn a_websocket_speaks_freely_once_it_is_open() {
+    // A masked text frame that says "Hello", and one that looks like a request.
+    let frames = [b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".as_slice(), b"GET / HTTP/1.1\r\n\r\n"];
+    for options in ["--protocol http", "--protocol http --buffer 1", "--protocol http --handler 0:error"] {
+        let vaurien = Program::start(&switching(), options);
+        let mut client = vaurien.connect();
+        client.send(UPGRADE).expect(SWITCH);
+        for frame in frames {
+            client.send(frame).expect(frame);
+        }
+        client.send(noise(1, 100_000)).expect(noise(1, 100_000));
+        // What is sent before the switch waits for it.
+        let eager = [UPGRADE.as_bytes(), frames[0]].concat();
+        vaurien.connect().send(eager).expect(SWITCH).expect(frames[0]);
+        assert_eq!(client.half_close().ending(), Ending::Closed);
+        let counts = vaurien.stop();
+        assert_eq!((counts.calls("dummy"), counts.of("opaque")), (2, 2), "{options}");
+    }
+}

@@ -1,0 +1,93 @@
+//! A real server, for as long as a test takes.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::world::{Backend, Client, PATIENCE};
+
+/// A server on a free port, with a temporary folder of its own. It is ended when it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    address: SocketAddr,
+    folder: TempDir,
+}
+
+/// How a server is asked who it is: the question, and what its process id follows in the answer.
+pub(crate) type WhoIsThere = (&'static str, &'static str);
+
+impl Server {
+    /// Starts what `command` says for an address and a folder, and waits until it answers.
+    pub(crate) fn start(who: WhoIsThere, command: impl Fn(SocketAddr, &Path) -> Command) -> Self {
+        loop {
+            // Only a port that somebody else took since it was found free is a reason to try another.
+            if let Some(server) = Self::start_at(Backend::nobody().address(), who, &command) {
+                return server;
+            }
+        }
+    }
+
+    fn start_at(address: SocketAddr, who: WhoIsThere, command: impl Fn(SocketAddr, &Path) -> Command) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let output = File::create(&log).unwrap();
+        let mut command = command(address, folder.path());
+        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+        let name = command.get_program().display().to_string();
+        let child = command.spawn().unwrap_or_else(|error| panic!("{name}, which tests/run.sh installs: {error}"));
+        let mut server = Self { child, address, folder };
+        let begun = Instant::now();
+        while identity(address, who) != Some(server.child.id()) {
+            if let Some(status) = server.child.try_wait().unwrap() {
+                let log = fs::read_to_string(log).unwrap();
+                assert!(log.contains("Address already in use"), "{name}: {status}: {log}");
+                return None;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{name} does not answer: {}", fs::read_to_string(log).unwrap());
+            std::thread::yield_now();
+        }
+        Some(server)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A client of its own, with nothing in between.
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The process id of whoever listens at `address`, if somebody does who knows the answer.
+fn identity(address: SocketAddr, (question, before): WhoIsThere) -> Option<u32> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    stream.write_all(question.as_bytes()).ok()?;
+    let mut answer = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let len = stream.read(&mut buffer).ok().filter(|len| *len > 0)?;
+        answer.extend_from_slice(&buffer[..len]);
+        let text = String::from_utf8_lossy(&answer);
+        if let Some((pid, _)) = text.split_once(before).and_then(|(_, behind)| behind.split_once(['\r', '\n'])) {
+            return pid.parse().ok();
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The programs that people use with a server.
+
+use std::env;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+
+use super::world::PATIENCE;
+
+/// How many seconds a program may take that should come to its end.
+const SECONDS: &str = "120";
+
+/// The program called `name`. Servers are not on everybody's path.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("PATH", format!("{}:/usr/sbin", env::var("PATH").unwrap()));
+    command
+}
+
+/// Runs `command` to its end, and answers what it said. It must succeed, and say nothing on standard error.
+#[track_caller]
+pub(crate) fn output(command: &Command) -> String {
+    String::from_utf8(output_of(command, Vec::new())).unwrap()
+}
+
+/// The same with something to read for it.
+#[track_caller]
+pub(crate) fn output_of(command: &Command, input: Vec<u8>) -> Vec<u8> {
+    let mut timed = program("timeout");
+    timed.arg(SECONDS).arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        timed.current_dir(folder);
+    }
+    timed.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = timed.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A program that needs no more of it ends the pipe.
+    let feed = thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    feed.join().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let out = output.stdout.escape_ascii();
+    assert!(output.status.success() && said.is_empty(), "{command:?}: {}\n{said}\n{out}", output.status);
+    output.stdout
+}
+
+/// A program that goes on until it is dropped.
+pub(crate) struct Running {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let (tell, lines) = channel();
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
+        Self { child, lines }
+    }
+
+    /// The lines up to the next one that contains `text`, and with it.
+    #[track_caller]
+    pub(crate) fn lines_until(&mut self, text: &str) -> Vec<String> {
+        let mut seen: Vec<String> = Vec::new();
+        while !seen.last().is_some_and(|line| line.contains(text)) {
+            let line = self.lines.recv_timeout(PATIENCE);
+            seen.push(line.unwrap_or_else(|error| panic!("no line with {text:?} ({error}), but: {seen:#?}")));
+        }
+        seen
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
