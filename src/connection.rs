@@ -164,7 +164,7 @@ async fn finish(end: End, client: TcpStream, proxy: &Proxy, number: u64) {
         End::Done | End::Spare | End::BackendLeft | End::Stopped | End::ClientLeft | End::ClientReset(_) => {}
         End::Close => Box::pin(close_in_order(client, proxy)).await,
         End::Reset | End::BackendReset(_) | End::Unreachable(_) | End::LetGo | End::CutOff | End::Failed(_) => {
-            reset(&client)
+            reset(&client);
         }
     }
 }

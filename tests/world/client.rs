@@ -95,6 +95,20 @@ impl Client {
         peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
+    /// Sends `bytes`, as far as they are taken, and its last byte, and meanwhile reads to the end: what there was, and how
+    /// it ended.
+    #[track_caller]
+    pub(crate) fn send_while_reading(&mut self, bytes: &[u8]) -> (Vec<u8>, Ending) {
+        std::thread::scope(|scope| {
+            let mut stream = self.0.try_clone().unwrap();
+            scope.spawn(move || {
+                let _ = stream.write_all(bytes);
+                let _ = stream.shutdown(Shutdown::Write);
+            });
+            self.read_to_end()
+        })
+    }
+
     /// Sends `begin`, and then `block` again and again until nobody takes any more.
     pub(crate) fn fill(&mut self, begin: &[u8], block: &[u8]) {
         self.0.set_nonblocking(true).unwrap();
