@@ -15,7 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 pub(crate) const MAX_READ: usize = 256 * 1024;
 
 /// The first read of a direction, in bytes, where no size was set.
-const FIRST_READ: u32 = 2048;
+const FIRST_READ: usize = 2048;
 
 thread_local! {
     static LENT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -24,7 +24,7 @@ thread_local! {
 /// How much one direction reads at a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadSize {
-    bytes: u32,
+    bytes: usize,
     fixed: bool,
 }
 
@@ -32,14 +32,14 @@ impl ReadSize {
     /// `buffer` bytes always, or a size that grows while data keeps filling it.
     pub(crate) fn new(buffer: Option<usize>) -> Self {
         match buffer {
-            Some(bytes) => Self { bytes: u32::try_from(bytes.min(MAX_READ)).unwrap_or(FIRST_READ), fixed: true },
+            Some(bytes) => Self { bytes: bytes.min(MAX_READ), fixed: true },
             None => Self { bytes: FIRST_READ, fixed: false },
         }
     }
 
     fn filled(&mut self) {
         if !self.fixed {
-            self.bytes = (self.bytes * 4).min(MAX_READ as u32);
+            self.bytes = (self.bytes * 4).min(MAX_READ);
         }
     }
 
@@ -62,7 +62,7 @@ pub(crate) fn poll_read<R: AsyncRead + Unpin, T>(
         if lent.is_empty() {
             lent.resize(MAX_READ, 0);
         }
-        let mut buffer = ReadBuf::new(&mut lent[..size.bytes as usize]);
+        let mut buffer = ReadBuf::new(&mut lent[..size.bytes]);
         ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
         if buffer.remaining() == 0 {
             size.filled();

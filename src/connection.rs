@@ -153,7 +153,7 @@ async fn dial(proxy: &Proxy, client: &TcpStream) -> Result<TcpStream, End> {
 async fn finish(end: End, client: TcpStream, proxy: &Proxy, number: u64) {
     match end {
         End::Unreachable(ref error) => {
-            warn!(connection = number, "cannot reach the backend {}: {error}", proxy.backend.address())
+            warn!(connection = number, "cannot reach the backend {}: {error}", proxy.backend.address());
         }
         End::Failed(ref error) => warn!(connection = number, "{error}"),
         End::ClientReset(ref error) => debug!(connection = number, "the client reset: {error}"),

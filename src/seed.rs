@@ -1,6 +1,6 @@
 //! Random streams that a seed reproduces.
 //!
-//! Every choice draws from a ChaCha8 stream of its own, keyed by seed, proxy, connection and call, so that neither timing
+//! Every choice draws from a `ChaCha8` stream of its own, keyed by seed, proxy, connection and call, so that neither timing
 //! nor how the kernel cut the reads can change it.
 
 use rand::rngs::ChaCha8Rng;
@@ -78,7 +78,8 @@ mod tests {
         };
         let mut draws = streams.draws();
         for call in [50, 3, 100, 1, 2] {
-            assert_eq!(draws.percent(call).to_bits(), in_order[call as usize - 1].to_bits(), "call {call}");
+            let at = usize::try_from(call - 1).unwrap();
+            assert_eq!(draws.percent(call).to_bits(), in_order[at].to_bits(), "call {call}");
         }
     }
 

@@ -1,4 +1,5 @@
 //! What outlives a connection, and what does not: `keep_alive` and `reuse_socket`.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod world;
 

@@ -83,10 +83,10 @@ fn nothing_is_drawn_twice_and_everything_again_with_the_same_seed() {
         });
         told.iter().map(|(_, drawn)| drawn).collect::<Vec<_>>()
     };
-    let drawn = draws();
-    let distinct: std::collections::BTreeSet<_> = drawn.iter().collect();
-    assert_eq!(distinct.len(), 5, "{drawn:?}");
-    assert_eq!(draws(), drawn);
+    let first = draws();
+    let distinct: std::collections::BTreeSet<_> = first.iter().collect();
+    assert_eq!(distinct.len(), 5, "{first:?}");
+    assert_eq!(draws(), first);
 }
 
 #[test]

@@ -16,6 +16,7 @@ const SPARE: usize = 16;
 
 /// The open calls in order, and what one pump has to know of the other.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(crate) struct Exchange {
     open: VecDeque<Open>,
     weight: usize,

@@ -1,5 +1,6 @@
 //! Flags, variables and the file mean the same, the stronger wins, and every mistake is one line that says where, what,
 //! and what would be right.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod file_mistakes;
 mod help;

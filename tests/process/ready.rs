@@ -40,7 +40,7 @@ fn a_name_listens_on_every_address_that_it_has_on_the_same_port() {
     let here = |ip: &IpAddr| TcpListener::bind((*ip, 0)).is_ok();
     let expected: BTreeSet<IpAddr> =
         ("localhost", 0).to_socket_addrs().unwrap().map(|address| address.ip()).filter(here).collect();
-    assert_eq!(vaurien.addresses().iter().map(|address| address.ip()).collect::<BTreeSet<_>>(), expected);
+    assert_eq!(vaurien.addresses().iter().map(std::net::SocketAddr::ip).collect::<BTreeSet<_>>(), expected);
     for address in vaurien.addresses() {
         assert_eq!(address.port(), vaurien.address().port());
         Client::connect(*address).send("call").expect("call");

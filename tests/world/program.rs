@@ -147,7 +147,7 @@ impl Program {
     pub(crate) fn next_descriptor(&self) -> u64 {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
         let open: BTreeSet<u64> = open.map(|fd| fd.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
-        (0..).find(|number| !open.contains(number)).unwrap()
+        (0..=open.len() as u64).find(|number| !open.contains(number)).unwrap()
     }
 
     /// The most memory that it has had at once, in KiB.
