@@ -111,9 +111,9 @@ fn a_kept_connection_is_given_up_in_time_and_no_more_are_kept_than_asked_for() {
     let vaurien = Program::start(&backend, "--reuse-socket --protocol redis --pool-size 2 --pool-timeout 1");
     let open = vaurien.descriptors();
     let mut clients: Vec<_> = (0..5).map(|_| vaurien.connect()).collect();
-    clients.iter_mut().for_each(|client| {
+    for client in &mut clients {
         client.send("a\r\n").expect("+a\r\n");
-    });
+    }
     drop(clients);
     eventually("two are kept", || backend.ended() == 3 && vaurien.descriptors() == open + 2);
     eventually("none is kept", || backend.ended() == 5 && vaurien.descriptors() == open);

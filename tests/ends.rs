@@ -256,7 +256,7 @@ fn a_client_that_resets_while_the_backend_takes_nothing_is_let_go() {
         let open = vaurien.descriptors();
         let mut client = vaurien.connect();
         // Until all buffers are full.
-        client.fill(b"*1\r\n$900000000\r\n", &[b'x'; 64 * 1024]);
+        client.fill(b"*1\r\n$900000000\r\n", &vec![b'x'; 64 * 1024]);
         client.reset();
         eventually("the connection is let go", || vaurien.descriptors() == open);
         drop(parked);

@@ -12,7 +12,7 @@ use world::{Backend, Program, noise};
 /// order, and the connection has to be usable after.
 fn junked(vaurien: &Program, count: usize) -> BTreeSet<usize> {
     let mut client = vaurien.connect();
-    let pipeline: String = (0..count).map(|number| format!("call {number:04}\r\n")).collect();
+    let pipeline: String = (0..count).flat_map(|number| [format!("call {number:04}"), "\r\n".to_owned()]).collect();
     client.send(pipeline);
     let mut junked = BTreeSet::new();
     for number in 0..count {
