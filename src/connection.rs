@@ -57,13 +57,21 @@ async fn accept(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut Tcp
     if first.scope == Scope::Nothing {
         return Ok(false);
     }
+    tokio::select! {
+        done = first_turn(proxy, streams, first, client) => done,
+        // A handler may wait for something that knows nothing of the daemon's end, and a client may take no answer.
+        () = proxy.stop.grace_is_over() => Err(End::CutOff),
+    }
+}
+
+async fn first_turn(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut TcpStream) -> Result<bool, End> {
     let mut about = About::new(proxy.protocol, streams, ACCEPT, Bytes::new());
     let mut counted = false;
     let verdict = {
         let mut fresh = Fresh(client);
         let mut accept = Accept(Call::new(&mut about, &mut fresh, &proxy.stop));
         let mut turn = first.handler.accept(&mut accept);
-        let verdict = poll_fn(|cx| {
+        poll_fn(|cx| {
             let polled = turn.as_mut().poll(cx);
             // A handler that lets the client in at once has not taken the call yet: it will when the request is here.
             if !counted && !matches!(polled, Poll::Ready(Ok(Verdict::Pass))) {
@@ -71,12 +79,8 @@ async fn accept(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut Tcp
                 counted = true;
             }
             polled
-        });
-        tokio::select! {
-            verdict = verdict => verdict?,
-            // A handler may wait for something that knows nothing of the daemon's end.
-            () = proxy.stop.grace_is_over() => return Err(End::CutOff),
-        }
+        })
+        .await?
     };
     match verdict {
         Verdict::Pass => Ok(counted),
