@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::coop::unconstrained;
 use tokio::time::Instant;
 
 /// What is under way when the daemon is told to stop has this long to finish.
@@ -46,7 +47,9 @@ impl Stop {
 
     /// Resolves when the word was given.
     pub(crate) async fn stopped(&self) {
-        let _ = self.0.clone().wait_for(Option::is_some).await;
+        let mut told = self.0.clone();
+        // Unconstrained, so that whoever polls it once is sure to be woken, also at the end of its turn.
+        let _ = unconstrained(told.wait_for(Option::is_some)).await;
     }
 
     /// Resolves when the grace period is over, that begins with the word.
@@ -56,5 +59,43 @@ impl Stop {
         if let Some(end) = end {
             tokio::time::sleep_until(end).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use tokio::task::coop::consume_budget;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_word_reaches_a_task_that_first_listened_at_the_end_of_its_turn() {
+        let (stopper, stop) = Stopper::new();
+        let mut stopped = pin!(stop.stopped());
+        let woken = Arc::new(Woken::default());
+        poll_fn(|cx| {
+            while pin!(consume_budget()).poll(cx).is_ready() {}
+            assert!(stopped.as_mut().poll(&mut Context::from_waker(&Waker::from(woken.clone()))).is_pending());
+            Poll::Ready(())
+        })
+        .await;
+        woken.0.store(false, Ordering::Relaxed);
+        stopper.stop();
+        assert!(woken.0.load(Ordering::Relaxed));
     }
 }
