@@ -24,11 +24,15 @@ pub(crate) type WhoIsThere = (&'static str, &'static str);
 impl Server {
     /// Starts what `command` says for an address and a folder, and waits until it answers.
     pub(crate) fn start(who: WhoIsThere, command: impl Fn(SocketAddr, &Path) -> Command) -> Self {
+        let begun = Instant::now();
         loop {
-            // Only a port that somebody else took since it was found free is a reason to try another.
-            if let Some(server) = Self::start_at(Backend::nobody().address(), who, &command) {
+            // Free from the end of this line on.
+            let address = Backend::nobody().address();
+            // Only a port that somebody else took since then is a reason to try another.
+            if let Some(server) = Self::start_at(address, who, &command) {
                 return server;
             }
+            assert!(begun.elapsed() < PATIENCE, "somebody else takes each port that is free");
         }
     }
 
