@@ -86,11 +86,11 @@ mod tests {
     #[tokio::test]
     async fn the_word_reaches_a_task_that_first_listened_at_the_end_of_its_turn() {
         let (stopper, stop) = Stopper::new();
-        let mut stopped = pin!(stop.stopped());
+        let mut told = pin!(stop.stopped());
         let woken = Arc::new(Woken::default());
         poll_fn(|cx| {
             while pin!(consume_budget()).poll(cx).is_ready() {}
-            assert!(stopped.as_mut().poll(&mut Context::from_waker(&Waker::from(woken.clone()))).is_pending());
+            assert!(told.as_mut().poll(&mut Context::from_waker(&Waker::from(woken.clone()))).is_pending());
             Poll::Ready(())
         })
         .await;
