@@ -75,7 +75,7 @@ async fn first_turn(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut
             let polled = turn.as_mut().poll(cx);
             // A handler that lets the client in at once has not taken the call yet: it will when the request is here.
             if !counted && !matches!(polled, Poll::Ready(Ok(Verdict::Pass))) {
-                first.count(1);
+                first.count(streams, 1);
                 counted = true;
             }
             polled

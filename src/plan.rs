@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracing::trace;
+
 use crate::handler::{DynHandler, Scope};
 use crate::mix::{Mix, Share};
 use crate::seed::{Draws, Streams};
@@ -44,9 +46,10 @@ impl Drawn {
         Self { name: name.into(), handler, scope, calls: Arc::default() }
     }
 
-    /// Counts `calls` that it took.
-    pub(crate) fn count(&self, calls: u64) {
-        self.calls.fetch_add(calls, Ordering::Relaxed);
+    /// Counts call number `call` of a connection as its own, and tells whoever listens to each.
+    pub(crate) fn count(&self, streams: Streams, call: u64) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        trace!(connection = streams.connection(), call, "drawn for {}", self.name);
     }
 
     /// How many calls it took.

@@ -25,7 +25,7 @@ pub enum Level {
     Info,
     /// What happened to each connection.
     Debug,
-    /// What happened to each call.
+    /// Which handler each call was drawn for.
     Trace,
 }
 

@@ -22,13 +22,15 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
     let ends = Ends::default();
     // The client has spoken, and the backend has not spoken since.
     let turn = AtomicBool::new(false);
+    let mut number = 0;
     let requests = pin!(async {
         let mut way = OneWay::new(&mut from_client, &mut to_backend, link.proxy.buffer);
         let how = way.run(|bytes| {
             link.client_spoke(bytes);
             if !turn.load(Ordering::Relaxed) {
                 turn.store(true, Ordering::Relaxed);
-                drawn.count(1);
+                number += 1;
+                drawn.count(link.streams, number);
             }
         });
         let how = how.await;

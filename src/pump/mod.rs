@@ -106,7 +106,7 @@ impl<'a> Link<'a> {
     fn turns_opaque(&self, why: &str) {
         if !self.opaque.swap(true, Ordering::Relaxed) {
             self.proxy.counts.opaque.add(1);
-            debug!(why, "opaque from here on");
+            debug!(connection = self.streams.connection(), why, "opaque from here on");
         }
     }
 

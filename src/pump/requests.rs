@@ -99,11 +99,13 @@ impl Calls {
     fn draw(&mut self, link: &Link<'_>) -> Option<Drawn> {
         self.number += 1;
         if let Some((drawn, was_counted)) = self.first.take() {
-            drawn.count(u64::from(!was_counted));
+            if !was_counted {
+                drawn.count(link.streams, self.number);
+            }
             return (drawn.scope == Scope::Calls).then_some(drawn);
         }
         let drawn = link.proxy.plan.draw(link.streams, &mut self.draws, self.number);
-        drawn.count(1);
+        drawn.count(link.streams, self.number);
         (drawn.scope == Scope::Calls).then(|| drawn.clone())
     }
 }

@@ -47,3 +47,20 @@ fn the_seed_in_the_ready_line_reproduces_the_run() {
     let again = start(&backend, &format!("--seed {}", vaurien.seed()));
     assert_eq!(trouble(&again), first);
 }
+
+#[test]
+fn the_log_names_the_handler_of_each_call() {
+    for mix in ["30:error", "dummy"] {
+        let options = format!("--protocol redis --handler {mix} --seed 42 --log-level trace");
+        let vaurien = Program::start(&Backend::lines(), &options);
+        let seen = trouble(&vaurien);
+        let lines = vaurien.stop().lines;
+        let told: Vec<&str> =
+            lines.iter().filter_map(|line| line.split_once("TRACE drawn for ")).map(|told| told.1).collect();
+        let expected = seen.iter().enumerate().map(|(at, junk)| {
+            let handler = if junk.is_some() { "error" } else { "dummy" };
+            format!("{handler} connection={} call={}", at / CALLS + 1, at % CALLS + 1)
+        });
+        assert_eq!(told, expected.collect::<Vec<_>>());
+    }
+}
