@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
@@ -74,7 +74,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     } else {
         (config.proxy.clone(), None)
     };
-    let daemon = bind(config, &proxy).await.with_context(|| format!("cannot listen on {}", proxy.listen))?;
+    let daemon = bind(config, &proxy).await.map_err(|error| cannot_listen(&proxy, error))?;
     let stop = stop_signal()?;
     info!(
         "ready: {} -> {}, protocol {}, handler {}, seed {}",
@@ -101,6 +101,14 @@ async fn bind(config: &Config, proxy: &ProxyConfig) -> io::Result<Daemon> {
             Daemon::bind(&proxy, config.seed).await
         }
         bound => bound,
+    }
+}
+
+fn cannot_listen(proxy: &ProxyConfig, error: io::Error) -> anyhow::Error {
+    let what = format!("cannot listen on {}", proxy.listen);
+    match error.kind() {
+        io::ErrorKind::AddrInUse => anyhow!("{what}: it is taken, give another `--proxy`, or port 0 for a free one"),
+        _ => anyhow::Error::new(error).context(what),
     }
 }
 

@@ -194,6 +194,11 @@ impl Config {
         mistakes.none_or(())?;
         let ProgramOptions { seed, log_level, log_format } = values.build(&Scope::Program)?;
         let options: ProxyOptions = values.build(&Scope::Proxy)?;
+        if let Some(backend) = options.backend.as_ref().filter(|backend| **backend == options.proxy) {
+            let itself =
+                format_args!("`{backend}` is both `backend` and `proxy`, listen somewhere else: `--proxy HOST:PORT`");
+            return Err(Mistake::new("", itself).into());
+        }
         Ok(Self {
             proxy: ProxyConfig::from_options(options, mix),
             seed: seed.map_or_else(random_seed, Ok)?,

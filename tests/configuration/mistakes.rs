@@ -53,6 +53,13 @@ fn a_backend_is_an_address_that_can_be_dialled() {
 }
 
 #[test]
+fn a_proxy_is_not_its_own_backend() {
+    let itself = "`localhost:8000` is both `backend` and `proxy`, listen somewhere else: `--proxy HOST:PORT`";
+    assert_eq!(Start::args("--backend localhost:8000").lines(), [itself]);
+    assert!(Start::args("--backend db:8000").run().is_ok());
+}
+
+#[test]
 fn wrong_mixes_are_one_line_each_mistake() {
     let delya = format!("unknown handler `delya` {KNOWN}, did you mean `delay`?");
     let cases = [
