@@ -6,6 +6,11 @@ mod world;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::Request;
+use hyper_util::rt::TokioIo;
+
 use world::client::Ending;
 use world::{Backend, Client, Program, eventually};
 
@@ -164,6 +169,28 @@ fn error_in_http_tells_a_client_that_waits_for_it_to_go_on() {
     response(client.send("body"));
     response(client.send(REQUEST));
     assert_eq!(vaurien.stop().calls("error"), 2);
+}
+
+#[tokio::test]
+async fn error_in_http_is_understood_by_hyper() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
+    let stream = TokioIo::new(tokio::net::TcpStream::connect(vaurien.address()).await.unwrap());
+    let (mut client, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    for method in ["GET", "HEAD", "POST", "PUT"].into_iter().cycle().take(40) {
+        let body = if matches!(method, "GET" | "HEAD") { "" } else { "a body" };
+        let request = Request::builder().method(method).uri("/").header("Host", "here");
+        let response = client.send_request(request.body(Full::<Bytes>::from(body)).unwrap()).await.unwrap();
+        let (status, length) = (response.status().as_u16(), response.headers()["Content-Length"].clone());
+        assert!((500..=503).contains(&status), "{status}");
+        assert_eq!(response.headers()["Content-Type"], "text/html");
+        let page = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(page.is_empty(), method == "HEAD");
+        assert!(method == "HEAD" || length == page.len().to_string(), "{length:?}");
+    }
+    drop(client);
+    connection.await.unwrap().unwrap();
+    assert_eq!(vaurien.stop().calls("error"), 40);
 }
 
 #[test]

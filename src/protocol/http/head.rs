@@ -7,7 +7,7 @@ use httparse::{Header, ParserConfig, Request, Response, Status};
 use crate::protocol::MAX_HEAD;
 
 /// The most header fields a head may have.
-const MAX_FIELDS: usize = 128;
+const MAX_FIELDS: usize = 1024;
 
 /// A head's length and what was read from it; `None` while its end is not here; or why it is none.
 pub(super) type Parsed<T> = Result<Option<(usize, T)>, &'static str>;
