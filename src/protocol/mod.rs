@@ -215,3 +215,21 @@ impl Replies {
         }
     }
 }
+
+/// Counts the bytes that are here, `here` at most, off what is still to come, and says how many those were.
+fn skip(left: &mut u64, here: usize) -> usize {
+    let len = usize::try_from(*left).map_or(here, |left| left.min(here));
+    *left -= len as u64;
+    len
+}
+
+/// A number of decimal digits alone.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |number, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}

@@ -54,7 +54,6 @@ impl Program {
     }
 
     /// Starts `command`, whose lines say when it is ready.
-    /// Starts `command`, whose lines say when it is ready.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         Self::spawn_with_stdout(command, Stdio::null())
     }

@@ -1,5 +1,7 @@
 //! Where a body ends (RFC 9112, sections 6 and 7).
 
+use crate::protocol::skip;
+
 /// The most bytes that a chunk's size line, or all trailer fields of a body together, may take.
 const MAX_LINES: usize = 16 * 1024;
 
@@ -33,13 +35,6 @@ impl Body {
             Self::UntilClose => Ok((bytes.len(), None)),
         }
     }
-}
-
-/// Counts up to `len` bytes off `left` and says how many those were.
-fn skip(left: &mut u64, len: usize) -> usize {
-    let len = usize::try_from(*left).map_or(len, |left| left.min(len));
-    *left -= len as u64;
-    len
 }
 
 /// How far a chunked body has come.

@@ -4,10 +4,10 @@ use std::mem::MaybeUninit;
 
 use httparse::{Header, ParserConfig, Request, Response, Status};
 
-use crate::protocol::MAX_HEAD;
+use crate::protocol::{MAX_HEAD, decimal};
 
 /// The most header fields a head may have.
-const MAX_FIELDS: usize = 1024;
+const MAX_FIELDS: usize = 512;
 
 /// A head's length and what was read from it; `None` while its end is not here; or why it is none.
 pub(super) type Parsed<T> = Result<Option<(usize, T)>, &'static str>;
@@ -164,16 +164,6 @@ impl Fields {
         }
         Ok(())
     }
-}
-
-fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 /// The elements of a comma-separated list; empty ones are skipped (RFC 9110, section 5.6.1).

@@ -1,6 +1,6 @@
 //! Lines, their words and the numbers in them, as memcached reads them.
 
-use super::super::{MAX_HEAD, Step};
+use super::super::{MAX_HEAD, Step, decimal};
 use memchr::memchr;
 
 /// The words of a line that memcached looks at; whatever is behind them it does not see.
@@ -43,19 +43,8 @@ pub(super) fn number(word: &[u8]) -> Option<(bool, u64)> {
     if count == 0 || digits.get(count).is_some_and(|byte| !is_space(byte)) {
         return None;
     }
-    let size = unsigned(&digits[..count])?;
+    let size = decimal(&digits[..count])?;
     Some((minus && size > 0, size))
-}
-
-/// A number of digits alone.
-pub(super) fn unsigned(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod line;
 mod meta;
 mod reply;
 
-use super::{Expect as AnyExpect, Step};
+use super::{Expect as AnyExpect, Step, skip};
 
 /// What a reply to this call looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,14 +82,14 @@ impl Requests {
     pub fn step(&mut self, bytes: &[u8], _open: bool) -> Step {
         let Some(&first) = bytes.first() else { return Step::More };
         if self.left > 0 {
-            let len = take(&mut self.left, bytes.len());
+            let len = skip(&mut self.left, bytes.len());
             return Step::Part { len, left: Some(self.left) };
         }
         let binary = *self.binary.get_or_insert(first == binary::REQUEST);
         match if binary { binary::request(bytes) } else { command::request(bytes) } {
             Ok(Request { head, body, expect }) => {
                 self.left = body;
-                let len = head + take(&mut self.left, bytes.len() - head);
+                let len = head + skip(&mut self.left, bytes.len() - head);
                 Step::Call { len, head, left: Some(self.left), expect }
             }
             Err(step) => step,
@@ -127,7 +127,7 @@ impl Replies {
                     Err(_) => return Step::Part { len, left: None },
                 }
             }
-            len += take(&mut self.left, bytes.len() - len);
+            len += skip(&mut self.left, bytes.len() - len);
             if self.last {
                 return Step::Part { len, left: Some(self.left) };
             }
@@ -158,13 +158,6 @@ pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     // `gat <exptime> <key>*` is the one whose key is not its first argument.
     let key = words.nth(usize::from(matches!(command, b"gat" | b"gats")));
     (command, key.unwrap_or_default())
-}
-
-/// Takes what is here, `here` bytes at most, from what is still to come.
-fn take(left: &mut u64, here: usize) -> usize {
-    let taken = usize::try_from(*left).map_or(here, |left| left.min(here));
-    *left -= taken as u64;
-    taken
 }
 
 #[cfg(test)]

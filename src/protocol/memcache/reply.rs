@@ -1,6 +1,6 @@
 //! Text replies: lines, some with a data block.
 
-use super::super::Step;
+use super::super::{Step, decimal};
 use super::meta::{self, Codes};
 use super::{Expect, Piece, What, line};
 
@@ -111,7 +111,7 @@ fn data(line: &[u8], code: Codes) -> Result<u64, Step> {
 
 /// The bytes of a data block, its line end included.
 fn size(word: Option<&[u8]>) -> Result<u64, Step> {
-    word.and_then(line::unsigned)
+    word.and_then(decimal)
         .and_then(|size| size.checked_add(2))
         .ok_or(Step::Opaque("a reply that does not say how long its data block is"))
 }

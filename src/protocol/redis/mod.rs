@@ -77,10 +77,3 @@ impl Subscription {
         }
     }
 }
-
-/// Takes up to `here` bytes off `left` and says how many.
-fn skip(left: &mut u64, here: usize) -> usize {
-    let taken = usize::try_from(*left).map_or(here, |left| left.min(here));
-    *left -= taken as u64;
-    taken
-}

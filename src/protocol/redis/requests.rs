@@ -3,9 +3,9 @@
 use memchr::memchr2;
 
 use super::command::{LONGEST_NAME, MAX_WORDS, Pairing};
+use super::inline;
 use super::number::{Number, Size};
-use super::{inline, skip};
-use crate::protocol::{MAX_HEAD, Step};
+use crate::protocol::{MAX_HEAD, Step, skip};
 
 /// The longest word, in bytes, that a head takes in. From the first longer one on, a command is body.
 const MAX_WORD: usize = 4 * 1024;

@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::number::{Number, Size};
-use super::skip;
+use crate::protocol::skip;
 
 /// The deepest nesting of streamed aggregates, whose number of elements is not announced. Others need no memory, however
 /// deep: only the number of elements still to come is counted.
