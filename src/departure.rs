@@ -60,17 +60,24 @@ mod table {
     //! The kernel's table of sockets, read for all who wait at once.
 
     use std::collections::HashSet;
-    use std::io::{self, ErrorKind};
+    use std::fs::File;
+    use std::io::{self, BufRead, BufReader, ErrorKind};
     use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
     use std::sync::{Mutex, MutexGuard, PoisonError};
+    use std::thread;
     use std::time::{Duration, Instant};
-    use std::{fs, thread};
 
     use tokio::sync::oneshot;
 
     /// The first look at the table comes this long after the end of file, each later one after twice the time.
     const FIRST_LOOK: Duration = Duration::from_millis(5);
     const MAX_LOOK: Duration = Duration::from_secs(1);
+
+    /// The longest pause where the table is so large that looking at it takes long.
+    const MAX_PAUSE: Duration = Duration::from_secs(4);
+
+    /// How much of the table is held at a time, in bytes: on a busy machine all of it is many mebibytes.
+    const HELD: usize = 32 * 1024;
 
     /// Local and remote address of a socket.
     type Pair = (SocketAddr, SocketAddr);
@@ -115,15 +122,19 @@ mod table {
                 waiting.pause = (pause * 2).min(MAX_LOOK);
                 pause
             };
-            // A large table is read less often, so that looking never takes more than a few per cent of a core.
-            thread::sleep(pause.max(cost * 20));
+            // A large table is read less often, so that looking takes little of a core.
+            thread::sleep(pause.max((cost * 20).min(MAX_PAUSE)));
+            let asked: HashSet<Pair> = {
+                let mut waiting = waiting();
+                waiting.asked.retain(|(_, tell)| !tell.is_closed());
+                waiting.asked.iter().map(|(pair, _)| *pair).collect()
+            };
             let begun = Instant::now();
-            let orphans = orphans();
+            let orphans = if asked.is_empty() { Ok(asked) } else { orphans(&asked) };
             cost = begun.elapsed();
             let mut waiting = waiting();
             match orphans {
                 Ok(orphans) => {
-                    waiting.asked.retain(|(_, tell)| !tell.is_closed());
                     for (_, tell) in waiting.asked.extract_if(.., |(pair, _)| orphans.contains(pair)) {
                         let _ = tell.send(());
                     }
@@ -139,19 +150,29 @@ mod table {
         }
     }
 
-    /// The sockets that belong to no process.
+    /// Those of the `asked` sockets that belong to no process.
     ///
     /// # Errors
     ///
     /// The table cannot be read.
-    fn orphans() -> io::Result<HashSet<Pair>> {
-        let four = fs::read_to_string("/proc/net/tcp")?;
-        let six = match fs::read_to_string("/proc/net/tcp6") {
-            Err(error) if is_passing(&error) => return Err(error),
+    fn orphans(asked: &HashSet<Pair>) -> io::Result<HashSet<Pair>> {
+        let mut orphans = HashSet::new();
+        read("/proc/net/tcp", asked, &mut orphans)?;
+        match read("/proc/net/tcp6", asked, &mut orphans) {
+            Err(error) if is_passing(&error) => Err(error),
             // A machine without IPv6 has no second table.
-            six => six.unwrap_or_default(),
-        };
-        Ok(four.lines().chain(six.lines()).filter_map(orphan).collect())
+            _ => Ok(orphans),
+        }
+    }
+
+    fn read(path: &str, asked: &HashSet<Pair>, orphans: &mut HashSet<Pair>) -> io::Result<()> {
+        let mut table = BufReader::with_capacity(HELD, File::open(path)?);
+        let mut line = String::new();
+        while table.read_line(&mut line)? > 0 {
+            orphans.extend(orphan(&line).filter(|pair| asked.contains(pair)));
+            line.clear();
+        }
+        Ok(())
     }
 
     /// Whether the error says nothing about the table, but that there is no descriptor or memory to read it with.
@@ -160,11 +181,15 @@ mod table {
         !lasting.contains(&error.kind())
     }
 
+    /// The state of a socket that has ended on both sides, of which a busy machine has very many.
+    const TIME_WAIT: &str = "06";
+
     /// `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …`: an orphan's inode is 0.
     fn orphan(line: &str) -> Option<Pair> {
         let mut fields = line.split_ascii_whitespace();
-        let (local, remote) = (fields.nth(1)?, fields.next()?);
-        (fields.nth(6)? == "0").then_some((address(local)?, address(remote)?))
+        let (local, remote, state) = (fields.nth(1)?, fields.next()?, fields.next()?);
+        let is_orphan = state != TIME_WAIT && fields.nth(5)? == "0";
+        is_orphan.then_some((address(local)?, address(remote)?))
     }
 
     /// An address as the table writes it: 32-bit words in the machine's byte order, in hexadecimal, then the port.
@@ -201,6 +226,7 @@ mod table {
             assert_eq!(orphan(line), Some(("127.0.0.1:8080".parse().unwrap(), "127.0.0.2:50000".parse().unwrap())));
             let owned = line.replace(" 0 1 0", " 4711 1 0");
             assert_eq!(orphan(&owned), None);
+            assert_eq!(orphan(&line.replace(" 05 ", " 06 ")), None);
             assert_eq!(address("00000000000000000000000001000000:0050"), Some("[::1]:80".parse().unwrap()));
             assert_eq!(address("0000000000000000FFFF00000100007F:0050"), Some("127.0.0.1:80".parse().unwrap()));
         }
