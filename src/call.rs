@@ -159,7 +159,7 @@ impl<'a> Call<'a> {
     }
 
     /// The bytes of the request's head: with `redis` up to the key, with `memcache` the command's line, with `http` up to
-    /// the blank line, with `tcp` what was read at once. At most 64 KiB, but for `tcp`.
+    /// the blank line, with `tcp` the beginning of what was read at once. At most 64 KiB.
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.about.head

@@ -121,6 +121,9 @@ async fn called(link: &Link<'_>, mut framing: Framing, client: &mut TcpStream) -
         if !matches!(end, End::BackendLeft) {
             return end;
         }
+        if framing.has_call() {
+            continue;
+        }
         tokio::select! {
             next = next_call(client) => match next {
                 Ok(true) => {}

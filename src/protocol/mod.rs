@@ -214,6 +214,17 @@ impl Replies {
             Self::Http(framer) => framer.step(bytes, expect),
         }
     }
+
+    /// Whether the bytes that were passed on end within a message, be it one that belongs to no call.
+    #[must_use]
+    pub fn is_within(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Redis(framer) => framer.is_within(),
+            Self::Memcache(framer) => framer.is_within(),
+            Self::Http(framer) => framer.is_within(),
+        }
+    }
 }
 
 /// Counts the bytes that are here, `here` at most, off what is still to come, and says how many those were.

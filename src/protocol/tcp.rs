@@ -1,7 +1,7 @@
 //! `tcp`: no messages, only turns. A turn begins with the first byte from the client after the backend spoke, and ends
 //! where the next begins.
 
-use super::{Expect, Step};
+use super::{Expect, MAX_HEAD, Step};
 
 /// What the client sends. While a call is open the backend has not spoken, so the bytes belong to it.
 #[derive(Debug, Default)]
@@ -14,7 +14,7 @@ impl Requests {
         if open {
             Step::Part { len, left: None }
         } else {
-            Step::Call { len, head: len, left: None, expect: Expect::Reply }
+            Step::Call { len, head: len.min(MAX_HEAD), left: None, expect: Expect::Reply }
         }
     }
 }

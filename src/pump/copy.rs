@@ -25,7 +25,7 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
     let mut number = 0;
     let requests = pin!(async {
         let mut way = OneWay::new(&mut from_client, &mut to_backend, link.proxy.buffer);
-        let how = way.run(|bytes| {
+        let how = way.run(link, |bytes| {
             link.client_spoke(bytes);
             if !turn.load(Ordering::Relaxed) {
                 turn.store(true, Ordering::Relaxed);
@@ -38,7 +38,7 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
     });
     let replies = pin!(async {
         let mut way = OneWay::new(&mut from_backend, &mut to_client, link.proxy.buffer);
-        let how = way.run(|bytes| {
+        let how = way.run(link, |bytes| {
             link.backend_spoke(bytes);
             turn.store(false, Ordering::Relaxed);
         });
@@ -63,9 +63,9 @@ impl<'w, 's> OneWay<'w, 's> {
     }
 
     /// Passes on all that comes, and tells `seen` how much each read brought.
-    pub(super) async fn run(&mut self, mut seen: impl FnMut(usize)) -> Result<(), Broken> {
+    pub(super) async fn run(&mut self, link: &Link<'_>, mut seen: impl FnMut(usize)) -> Result<(), Broken> {
         loop {
-            flush(&mut self.out, self.to, self.from.as_ref()).await?;
+            flush(&mut self.out, self.to, self.from.as_ref(), link).await?;
             if poll_fn(|cx| self.poll_pass(cx, &mut seen)).await? == Passed::End {
                 return Ok(());
             }

@@ -24,8 +24,12 @@ pub(crate) struct Exchange {
     pub(crate) opaque: bool,
     /// A handler has a request in hand, so that an end of the backend has to wait for its verdict.
     pub(crate) in_hand: bool,
+    /// Meanwhile the backend has left, and is to be dialled again if the request is to go on.
+    pub(crate) backend_left: bool,
     /// The request pump is within a message.
     pub(crate) within_request: bool,
+    /// The reply pump is within a message, perhaps one that belongs to no call.
+    pub(crate) within_reply: bool,
     /// The request pump waits until something of this has changed.
     waiting: bool,
     /// Something was queued that the reply pump has to look at.
@@ -48,6 +52,8 @@ pub(crate) enum Fate {
     Pass,
     /// The backend's, which the handler sees first.
     Handled(Box<Handled>),
+    /// The backend's, which the handler has in hand or has seen.
+    Seen,
     /// Our own.
     Answer(Box<(Answer, About)>),
     /// The client's connection is closed.
@@ -71,7 +77,7 @@ impl Fate {
         match self {
             Self::Handled(handled) => 128 + handled.about.head.len(),
             Self::Answer(answer) => 128 + answer.0.weight(),
-            Self::Pass | Self::Close | Self::Reset | Self::Opaque => 0,
+            Self::Pass | Self::Seen | Self::Close | Self::Reset | Self::Opaque => 0,
         }
     }
 }
@@ -89,7 +95,12 @@ impl Exchange {
 
     /// Neither a call nor a message is under way.
     pub(crate) fn is_idle(&self) -> bool {
-        self.open.is_empty() && !self.in_hand && !self.within_request
+        self.owes_nothing() && !self.in_hand && !self.within_request
+    }
+
+    /// The backend owes no reply, and no rest of one.
+    pub(crate) fn owes_nothing(&self) -> bool {
+        self.open.is_empty() && !self.within_reply
     }
 
     /// A call begins that nothing touches.
@@ -135,7 +146,7 @@ impl Exchange {
     pub(crate) fn handled(&mut self) -> Option<Box<Handled>> {
         let front = self.open.front_mut()?;
         let weight = front.fate.weight();
-        match std::mem::replace(&mut front.fate, Fate::Pass) {
+        match std::mem::replace(&mut front.fate, Fate::Seen) {
             Fate::Handled(handled) => {
                 self.weight -= weight;
                 Some(handled)

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use tokio::net::TcpStream;
 
 use super::ends::Ends;
-use super::exchange::{Exchange, lock};
+use super::exchange::{Exchange, Fate, Handled, lock};
 use super::lane::Lane;
 use super::replies::Replies;
 use super::requests::Requests;
@@ -15,7 +15,7 @@ use super::to_backend::ToBackend;
 use super::to_client::ToClient;
 use super::{End, Link, drive};
 use crate::plan::Drawn;
-use crate::protocol::{self, Protocol};
+use crate::protocol::{self, Expect, Protocol};
 use crate::seed::Draws;
 
 /// What a connection knows of its client's requests. It outlives the backend's connection.
@@ -33,14 +33,32 @@ pub(super) struct Calls {
     /// The number of the last one.
     pub(super) number: u64,
     pub(super) draws: Option<Draws>,
+    /// A call that its handler let pass when there was no backend any more.
+    pub(super) decided: Option<Decided>,
     /// What the first call was drawn for when the client connected, and whether it was counted then.
     pub(super) first: Option<(Drawn, bool)>,
 }
 
+/// A call whose first byte is still to go to the backend.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) handled: Box<Handled>,
+    pub(super) expect: Expect,
+    /// Bytes of its request that are held, and how many are still to come.
+    pub(super) due: usize,
+    pub(super) left: Option<u64>,
+}
+
 impl Framing {
     pub(crate) fn new(protocol: Protocol, draws: Option<Draws>, first: Drawn, counted: bool) -> Self {
-        let calls = Calls { framer: protocol.requests(), number: 0, draws, first: Some((first, counted)) };
+        let calls =
+            Calls { framer: protocol.requests(), number: 0, draws, decided: None, first: Some((first, counted)) };
         Self { calls, held: BytesMut::new() }
+    }
+
+    /// Whether a call is here that needs a backend.
+    pub(crate) fn has_call(&self) -> bool {
+        self.calls.decided.is_some()
     }
 }
 
@@ -55,7 +73,14 @@ pub(crate) async fn framed(
     let (from_backend, to_backend) = backend.split();
     let (ends, exchange) = (Ends::default(), Mutex::new(Exchange::default()));
     let Framing { calls, held } = framing;
-    let requests = Requests { link, exchange: &exchange, calls, lane: Lane::new(to_backend, held) };
+    let decided = calls.decided.take();
+    let mut requests = Requests { link, exchange: &exchange, calls, lane: Lane::new(to_backend, held) };
+    if let Some(Decided { handled, expect, due, left }) = decided {
+        (requests.lane.due, requests.lane.left) = (due, left);
+        if expect != Expect::Nothing {
+            lock(&exchange).push(expect, Fate::Handled(handled));
+        }
+    }
     let mut requests = ToBackend::new(requests, &ends, from_client);
     let requests = pin!(requests.run());
     let (framer, mut held) = (link.proxy.protocol.replies(), BytesMut::new());

@@ -8,6 +8,7 @@ use bytes::{Buf, BytesMut};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use super::Link;
 use super::ends::Broken;
 use crate::buffer::{Outgoing, ReadSize, poll_read};
 use crate::departure::reset;
@@ -72,8 +73,8 @@ impl<'a, 's> Lane<'a, 's> {
 
     /// Waits until the other side has taken what it would not take at once. `from`, which is not read meanwhile, may
     /// reset.
-    pub(super) async fn flush(&mut self, from: &TcpStream) -> Result<(), Broken> {
-        flush(&mut self.out, &mut self.to, from).await
+    pub(super) async fn flush(&mut self, from: &TcpStream, link: &Link<'_>) -> Result<(), Broken> {
+        flush(&mut self.out, &mut self.to, from, link).await
     }
 
     /// Passes on what is here of the message that a handler had in hand.
@@ -144,10 +145,16 @@ pub(super) trait Frame<'a, 's> {
 }
 
 /// Waits until `to` has taken what it would not take at once. `from`, which is not read meanwhile, may reset.
-pub(super) async fn flush(out: &mut Outgoing, to: &mut WriteHalf<'_>, from: &TcpStream) -> Result<(), Broken> {
+pub(super) async fn flush(
+    out: &mut Outgoing,
+    to: &mut WriteHalf<'_>,
+    from: &TcpStream,
+    link: &Link<'_>,
+) -> Result<(), Broken> {
     if out.is_empty() {
         return Ok(());
     }
+    let _blocked = link.block();
     // Boxed, as it is rare and would make every connection larger.
     Box::pin(async {
         tokio::select! {

@@ -13,7 +13,7 @@ mod to_client;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use tracing::debug;
 
 use crate::counts::Count;
 use crate::error::Error;
+use crate::protocol::Protocol;
 use crate::proxy::Proxy;
 use crate::seed::Streams;
 use crate::stop::Stop;
@@ -33,6 +34,9 @@ const READS_A_TURN: usize = 8;
 
 /// When the daemon stops, a connection that waits for no reply and has moved no byte for this long is done.
 const QUIET: Duration = Duration::from_millis(100);
+
+/// The same where replies have no end that could be known: a pause may well be within one.
+const LONG_QUIET: Duration = Duration::from_secs(1);
 
 /// How a connection's traffic ends.
 #[derive(Debug)]
@@ -94,12 +98,14 @@ pub(crate) struct Link<'a> {
     pub(crate) streams: Streams,
     /// Bytes read from either side.
     moved: AtomicU64,
+    /// Directions whose bytes the other side does not take for now.
+    blocked: AtomicUsize,
     opaque: AtomicBool,
 }
 
 impl<'a> Link<'a> {
     pub(crate) fn new(proxy: &'a Proxy, streams: Streams) -> Self {
-        Self { proxy, streams, moved: AtomicU64::new(0), opaque: AtomicBool::new(false) }
+        Self { proxy, streams, moved: AtomicU64::new(0), blocked: AtomicUsize::new(0), opaque: AtomicBool::new(false) }
     }
 
     /// Messages can no longer be told apart: counted once, and said why.
@@ -108,6 +114,17 @@ impl<'a> Link<'a> {
             self.proxy.counts.opaque.add(1);
             debug!(connection = self.streams.connection(), why, "opaque from here on");
         }
+    }
+
+    /// Bytes of one direction are not taken, for as long as the answer lives.
+    fn block(&self) -> Blocked<'_> {
+        self.blocked.fetch_add(1, Ordering::Relaxed);
+        Blocked(&self.blocked)
+    }
+
+    /// Whether bytes that were read still have to be taken.
+    fn is_blocked(&self) -> bool {
+        self.blocked.load(Ordering::Relaxed) > 0
     }
 
     fn client_spoke(&self, bytes: usize) {
@@ -134,8 +151,9 @@ impl<'a> Link<'a> {
         let done = async {
             loop {
                 let before = self.moved.load(Ordering::Relaxed);
-                tokio::time::sleep(QUIET).await;
-                if before == self.moved.load(Ordering::Relaxed) && !busy() {
+                let framed = self.proxy.protocol != Protocol::Tcp && !self.opaque.load(Ordering::Relaxed);
+                tokio::time::sleep(if framed { QUIET } else { LONG_QUIET }).await;
+                if before == self.moved.load(Ordering::Relaxed) && !self.is_blocked() && !busy() {
                     return;
                 }
             }
@@ -144,6 +162,15 @@ impl<'a> Link<'a> {
             () = done => End::Stopped,
             () = self.proxy.stop.grace_is_over() => End::CutOff,
         }
+    }
+}
+
+/// A direction whose bytes are not taken.
+struct Blocked<'a>(&'a AtomicUsize);
+
+impl Drop for Blocked<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

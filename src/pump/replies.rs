@@ -26,6 +26,8 @@ pub(super) enum Stop {
     Handled(usize, Option<u64>),
     /// Messages can no longer be told apart.
     Opaque,
+    /// What follows is no reply, and a handler has a request in hand that may have to be answered before.
+    Hold,
     /// A handler ends the connection.
     End(End),
     /// The backend has sent its last byte.
@@ -44,7 +46,7 @@ fn turn(exchange: &Exchange) -> Option<Stop> {
         return Some(Stop::Opaque);
     }
     match exchange.front()?.1 {
-        Fate::Pass | Fate::Handled(_) => None,
+        Fate::Pass | Fate::Handled(_) | Fate::Seen => None,
         Fate::Answer(_) => Some(Stop::Answer),
         Fate::Close => Some(Stop::End(End::Close)),
         Fate::Reset => Some(Stop::End(End::Reset)),
@@ -64,9 +66,17 @@ impl<'a, 's> Frame<'a, 's> for Replies<'a, 's> {
     fn frame(&mut self, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
         self.lane.look = false;
         let mut exchange = lock(self.exchange);
+        let (at, stop) = self.find(&mut exchange, cx, bytes);
+        exchange.within_reply = at < bytes.len() || self.framer.is_within();
+        (at, stop)
+    }
+}
+
+impl Replies<'_, '_> {
+    fn find(&mut self, exchange: &mut Exchange, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
         let mut at = 0;
         while at < bytes.len() {
-            if let Some(stop) = turn(&exchange) {
+            if let Some(stop) = turn(exchange) {
                 return (at, Some(stop));
             }
             let front = exchange.front();
@@ -83,6 +93,10 @@ impl<'a, 's> Frame<'a, 's> for Replies<'a, 's> {
                 }
                 Step::Unanswered => {
                     exchange.pop(cx);
+                }
+                Step::Opaque(_) if exchange.in_hand && front.is_none() => {
+                    self.lane.look = true;
+                    return (at, Some(Stop::Hold));
                 }
                 Step::Opaque(why) => {
                     self.link.turns_opaque(why);

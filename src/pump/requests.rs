@@ -62,8 +62,9 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
             if at == bytes.len() {
                 return (at, None);
             }
-            let step =
-                if exchange.is_full() { Step::Wait } else { self.calls.framer.step(&bytes[at..], exchange.is_open()) };
+            // The rest of a message may be what the open calls wait for.
+            let waits = exchange.is_full() && self.lane.left == Some(0);
+            let step = if waits { Step::Wait } else { self.calls.framer.step(&bytes[at..], exchange.is_open()) };
             match step {
                 Step::More => return (at, None),
                 Step::Wait => {

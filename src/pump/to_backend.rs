@@ -13,7 +13,8 @@ use tokio::net::tcp::ReadHalf;
 use super::copy::OneWay;
 use super::ends::{Broken, Ends};
 use super::exchange::{Exchange, Fate, Handled, lock};
-use super::lane::{Frame, Source};
+use super::framed::Decided;
+use super::lane::{Frame, Lane, Source};
 use super::requests::{Begun, Requests, Stop};
 use super::{End, Link, READS_A_TURN};
 use crate::call::{About, Answer, Call, Message, Verdict};
@@ -26,12 +27,14 @@ pub(super) struct ToBackend<'a, 's> {
     ends: &'a Ends,
     source: Source<'s>,
     requests: Requests<'a, 's>,
+    /// The rest of the request that a handler had in hand was not the protocol: what follows it cannot be told.
+    broken: bool,
 }
 
 impl<'a, 's> ToBackend<'a, 's> {
     pub(super) fn new(requests: Requests<'a, 's>, ends: &'a Ends, from: ReadHalf<'s>) -> Self {
         let source = Source::new(from, requests.link.proxy.buffer);
-        Self { ends, source, requests }
+        Self { ends, source, requests, broken: false }
     }
 
     /// Runs until the requests, or the connection, end.
@@ -74,7 +77,7 @@ impl<'a, 's> ToBackend<'a, 's> {
     }
 
     async fn flush(&mut self) -> Result<(), Broken> {
-        self.requests.lane.flush(self.source.stream()).await
+        self.requests.lane.flush(self.source.stream(), self.requests.link).await
     }
 
     /// Passes on what no handler wants to see, until something else has to be done.
@@ -122,19 +125,29 @@ impl<'a, 's> ToBackend<'a, 's> {
         lock(exchange).in_hand = true;
         let verdict = drawn.handler.before(&mut Call::new(&mut about, self, &proxy.stop)).await?;
         let fate = match verdict {
+            Verdict::Pass if lock(exchange).backend_left => {
+                let Lane { due, left, .. } = self.requests.lane;
+                let handled = Box::new(Handled { drawn, about });
+                self.requests.calls.decided = Some(Decided { handled, expect, due, left });
+                return Err(End::BackendLeft);
+            }
             Verdict::Pass => Fate::Handled(Box::new(Handled { drawn, about })),
             // Where messages cannot be told apart any more, no answer would find its place.
             Verdict::Answer(_) if lock(exchange).opaque => Fate::Pass,
             Verdict::Answer(answer) => {
                 self.drain().await?;
+                if lock(exchange).opaque {
+                    // Meanwhile messages could not be told apart any more, and this one's bytes are gone.
+                    return Err(End::LetGo);
+                }
                 about.head = Bytes::new();
-                Fate::Answer(Box::new((answer, about)))
+                Fate::Answer(Box::new((if self.broken { answer.then_close() } else { answer }, about)))
             }
             Verdict::Close => Fate::Close,
             Verdict::Reset => Fate::Reset,
             Verdict::Inject(_) => return Err(End::Failed(Error::NoReplyYet)),
         };
-        let ends = matches!(fate, Fate::Close | Fate::Reset);
+        let ends = self.broken || matches!(fate, Fate::Close | Fate::Reset);
         let answers = matches!(fate, Fate::Answer(_));
         {
             let mut exchange = lock(exchange);
@@ -163,14 +176,15 @@ impl<'a, 's> ToBackend<'a, 's> {
         lane.pass_all();
         let out = std::mem::take(&mut lane.out);
         let mut way = OneWay { from: &mut self.source.from, to: &mut lane.to, out, size: self.source.size };
-        way.run(|bytes| link.client_spoke(bytes)).await
+        way.run(link, |bytes| link.client_spoke(bytes)).await
     }
 
     /// Whether the client has left between two calls, with a backend that another client may use. Waits for the replies
     /// that are still to come.
     async fn leaves_spare(&mut self) -> bool {
         let Requests { link, exchange, .. } = self.requests;
-        let between_calls = |exchange: &Exchange| !exchange.opaque && !exchange.within_request;
+        let between_calls =
+            |exchange: &Exchange| !exchange.opaque && !exchange.within_request && !exchange.within_reply;
         if !link.proxy.reuse_socket || !between_calls(&lock(exchange)) {
             return false;
         }
@@ -181,7 +195,13 @@ impl<'a, 's> ToBackend<'a, 's> {
                 () = until(exchange, |exchange| exchange.opaque) => return false,
             }
         }
-        until(exchange, |exchange| exchange.opaque || !exchange.is_open()).await;
+        let settled = |exchange: &Exchange| exchange.opaque || !(exchange.is_open() || link.is_blocked());
+        tokio::select! {
+            biased;
+            () = until(exchange, settled) => {}
+            // Nobody waits for the replies that are still to come, and they are not for the next client.
+            () = left(self.source.stream()) => return false,
+        }
         between_calls(&lock(exchange))
     }
 
@@ -241,7 +261,12 @@ impl<'a, 's> ToBackend<'a, 's> {
                     self.requests.lane.left = left;
                 }
                 Step::More => self.fill().await?,
-                _ => return Err(Error::Client(io::ErrorKind::InvalidData.into())),
+                Step::Opaque(why) => {
+                    self.requests.link.turns_opaque(why);
+                    self.broken = true;
+                    self.requests.lane.left = Some(0);
+                }
+                _ => unreachable!("a message under way is nothing but parts"),
             }
         }
         Ok(())

@@ -11,7 +11,7 @@ use tokio::net::tcp::ReadHalf;
 
 use super::copy::OneWay;
 use super::ends::{Broken, Ends};
-use super::exchange::{Fate, lock};
+use super::exchange::{Exchange, Fate, lock};
 use super::lane::{Frame, Source};
 use super::replies::{Replies, Stop};
 use super::{End, READS_A_TURN};
@@ -60,6 +60,7 @@ impl<'a, 's> ToClient<'a, 's> {
                     self.handled(len, left).await?;
                 }
                 Ok(Stop::Opaque) => return self.opaque().await,
+                Ok(Stop::Hold) => self.hold().await,
                 Ok(Stop::End(end)) => return Err(end),
                 Ok(Stop::Ended) => return self.ended().await,
             }
@@ -67,7 +68,7 @@ impl<'a, 's> ToClient<'a, 's> {
     }
 
     async fn flush(&mut self) -> Result<(), Broken> {
-        self.replies.lane.flush(self.source.stream()).await
+        self.replies.lane.flush(self.source.stream(), self.replies.link).await
     }
 
     /// Passes on what no handler wants to see, until something else has to be done.
@@ -104,7 +105,24 @@ impl<'a, 's> ToClient<'a, 's> {
 
     /// The backend's end has to wait while a handler has a request in hand: it may hold the client, or answer by itself.
     fn poll_ended(&self) -> Poll<Result<Stop, Broken>> {
-        if lock(self.replies.exchange).in_hand { Poll::Pending } else { Poll::Ready(Ok(Stop::Ended)) }
+        let mut exchange = lock(self.replies.exchange);
+        if !exchange.in_hand {
+            return Poll::Ready(Ok(Stop::Ended));
+        }
+        exchange.backend_left = self.client_stays(&exchange);
+        Poll::Pending
+    }
+
+    /// Whether the client's connection outlives the backend's, that has ended.
+    fn client_stays(&self, exchange: &Exchange) -> bool {
+        let proxy = self.replies.link.proxy;
+        let in_order = !matches!(self.ended, Some(Err(_))) && !exchange.opaque && exchange.owes_nothing();
+        proxy.keep_alive && proxy.protocol != Protocol::Http && in_order && !self.ends.have_requests()
+    }
+
+    /// Waits until a handler has decided about the request that it has in hand.
+    async fn hold(&self) {
+        poll_fn(|_| if lock(self.replies.exchange).in_hand { Poll::Pending } else { Poll::Ready(()) }).await;
     }
 
     /// An answer of our own has its turn.
@@ -141,15 +159,23 @@ impl<'a, 's> ToClient<'a, 's> {
             Verdict::Reset => return Err(End::Reset),
         }
         self.replies.lane.pass_due();
+        self.settle();
         if self.replies.lane.left == Some(0) {
             self.pop().await;
         }
         Ok(())
     }
 
+    /// Notes whether what was passed on ends within a message.
+    fn settle(&self) {
+        let Replies { exchange, framer, lane, .. } = &self.replies;
+        lock(exchange).within_reply = !lane.held.is_empty() || framer.is_within();
+    }
+
     /// Drops the reply, and answers in its place.
     async fn replace(&mut self, answer: Answer, about: About) -> Result<()> {
         self.drain().await?;
+        self.settle();
         lock(self.replies.exchange).answer(answer, about);
         Ok(())
     }
@@ -230,7 +256,7 @@ impl<'a, 's> ToClient<'a, 's> {
                 }
                 Some(Fate::Close) => return Err(End::Close),
                 Some(Fate::Reset) => return Err(End::Reset),
-                Some(Fate::Pass | Fate::Handled(_) | Fate::Opaque) => {}
+                Some(Fate::Pass | Fate::Handled(_) | Fate::Seen | Fate::Opaque) => {}
                 None => break,
             }
         }
@@ -242,7 +268,7 @@ impl<'a, 's> ToClient<'a, 's> {
         lane.pass_all();
         let out = std::mem::take(&mut lane.out);
         let mut way = OneWay { from: &mut self.source.from, to: &mut lane.to, out, size: self.source.size };
-        Ok(way.run(|bytes| link.backend_spoke(bytes)).await)
+        Ok(way.run(link, |bytes| link.backend_spoke(bytes)).await)
     }
 
     /// Tells the request pump, wherever it waits.
@@ -265,12 +291,11 @@ impl<'a, 's> ToClient<'a, 's> {
         if let Err(broken) = self.flush().await {
             return Ok(Err(broken));
         }
-        let proxy = self.replies.link.proxy;
-        let between_calls = {
+        let stays = {
             let exchange = lock(self.replies.exchange);
-            exchange.is_idle() && !exchange.opaque
+            exchange.is_idle() && self.client_stays(&exchange)
         };
-        if proxy.keep_alive && proxy.protocol != Protocol::Http && between_calls && !self.ends.have_requests() {
+        if stays {
             return Err(End::BackendLeft);
         }
         self.turn_opaque().await;

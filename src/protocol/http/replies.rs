@@ -42,6 +42,11 @@ impl Replies {
         }
     }
 
+    /// Whether the bytes that were passed on end within a response.
+    pub(in crate::protocol) fn is_within(&self) -> bool {
+        self.body.is_some()
+    }
+
     fn head(&mut self, bytes: &[u8], expect: Expect) -> Step {
         // Also while there is no line to judge: a backend that speaks something else must not be waited for.
         if !bytes.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {

@@ -102,8 +102,8 @@ impl Requests {
 pub struct Replies {
     /// Bytes of the piece under way that are still to come.
     left: u64,
-    /// Whether that piece ends its reply.
-    last: bool,
+    /// Whether that piece is not the last of its reply.
+    more: bool,
     text: reply::Pairing,
 }
 
@@ -122,19 +122,24 @@ impl Replies {
         loop {
             if self.left == 0 {
                 match self.piece(&bytes[len..], expect) {
-                    Ok(piece) => (self.left, self.last) = (piece.len, piece.last),
+                    Ok(piece) => (self.left, self.more) = (piece.len, !piece.last),
                     Err(step) if len == 0 => return step,
                     Err(_) => return Step::Part { len, left: None },
                 }
             }
             len += skip(&mut self.left, bytes.len() - len);
-            if self.last {
+            if !self.more {
                 return Step::Part { len, left: Some(self.left) };
             }
             if self.left > 0 {
                 return Step::Part { len, left: None };
             }
         }
+    }
+
+    /// Whether the bytes that were passed on end within a reply.
+    pub(super) fn is_within(&self) -> bool {
+        self.left > 0 || self.more
     }
 
     fn piece(&mut self, bytes: &[u8], expect: Expect) -> Result<Piece, Step> {

@@ -52,6 +52,11 @@ impl Replies {
         }
     }
 
+    /// Whether the bytes that were passed on end within a reply or a push.
+    pub(in crate::protocol) fn is_within(&self) -> bool {
+        !self.value.has_ended() || self.due.is_some()
+    }
+
     /// Decides what the value that begins `bytes` belongs to; `false` if more of it must be seen for that.
     fn begin(&mut self, bytes: &[u8], expect: Option<AnyExpect>) -> Result<bool, &'static str> {
         let awaited = match (self.due, expect) {
