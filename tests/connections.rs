@@ -3,6 +3,9 @@
 
 mod world;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
 use world::client::Ending;
 use world::{Backend, Client, Program, eventually};
 
@@ -117,4 +120,77 @@ fn a_kept_connection_is_given_up_in_time_and_no_more_are_kept_than_asked_for() {
     drop(clients);
     eventually("two are kept", || backend.ended() == 3 && vaurien.descriptors() == open + 2);
     eventually("none is kept", || backend.ended() == 5 && vaurien.descriptors() == open);
+}
+
+#[test]
+fn a_client_that_leaves_with_a_call_open_takes_its_backend_with_it() {
+    let backend = Backend::new(|stream| drop(Client::from(stream).read_to_end()));
+    let unanswered = [("redis", "BLPOP a 0\r\n"), ("memcache", "mg a v q\r\n"), ("tcp", "a line\r\n")];
+    for (number, (protocol, call)) in unanswered.into_iter().enumerate() {
+        let vaurien = Program::start(&backend, &format!("--reuse-socket --protocol {protocol}"));
+        let open = vaurien.descriptors();
+        let (mut closing, mut resetting) = (vaurien.connect(), vaurien.connect());
+        closing.send(call);
+        resetting.send(call);
+        eventually("both are connected", || vaurien.descriptors() == open + 4);
+        drop(closing);
+        resetting.reset();
+        eventually("nothing is kept", || vaurien.descriptors() == open && backend.ended() == 2 * (number + 1));
+    }
+}
+
+#[test]
+fn a_half_closed_client_that_takes_its_reply_late_gets_all_of_it() {
+    for size in (1..=8).map(|size| size * 700_000) {
+        let reply = format!("${size}\r\n{}\r\n", "x".repeat(size));
+        let (tell, sent) = std::sync::mpsc::channel();
+        let said = reply.clone();
+        let backend = Backend::new(move |stream| {
+            let mut stream = Client::from(stream);
+            stream.read(7);
+            stream.send(&said);
+            tell.send(()).unwrap();
+            stream.read_to_end();
+        });
+        let vaurien = Program::start(&backend, "--reuse-socket --protocol redis");
+        let mut client = vaurien.connect();
+        client.send("GET k\r\n").half_close();
+        // What does not fit into all buffers between is not sent before it is read.
+        let _ = sent.recv_timeout(Duration::from_millis(200));
+        assert!(client.read(reply.len()) == reply.as_bytes(), "{size}");
+    }
+}
+
+#[test]
+fn a_backend_connection_within_a_push_is_not_reused() {
+    let backend = Backend::new(|stream| {
+        let mut stream = Client::from(stream);
+        stream.read(3);
+        stream.send("+1\r\n>2\r\n+inva");
+        stream.read_to_end();
+    });
+    let vaurien = Program::start(&backend, "--reuse-socket --protocol redis");
+    let open = vaurien.descriptors();
+    vaurien.connect().send("a\r\n").expect("+1\r\n>2\r\n+inva");
+    eventually("nothing is kept", || backend.ended() == 1 && vaurien.descriptors() == open);
+}
+
+#[test]
+fn with_keep_alive_a_call_that_sleeps_while_the_backend_leaves_goes_to_a_new_one() {
+    for protocol in ["tcp", "redis"] {
+        let first = AtomicBool::new(true);
+        let backend = Backend::new(move |stream| {
+            let mut stream = Client::from(stream);
+            while !first.swap(false, Ordering::Relaxed) {
+                stream.read(3);
+                stream.send("+a\r\n");
+            }
+        });
+        let options = format!("--keep-alive --protocol {protocol} --handler delay --handler-delay-sleep 0.5");
+        let vaurien = Program::start(&backend, &options);
+        let mut client = vaurien.connect();
+        client.send("a\r\n").expect("+a\r\n").send("a\r\n").expect("+a\r\n");
+        assert_eq!(backend.connections(), 2, "{protocol}");
+        assert_eq!(vaurien.stop().calls("delay"), 2, "{protocol}");
+    }
 }

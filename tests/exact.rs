@@ -119,6 +119,29 @@ fn a_long_upload_is_one_call() {
 }
 
 #[test]
+fn one_long_upload_after_the_other_is_one_call_each() {
+    const UPLOADS: u64 = 50;
+    for handler in ["delay --handler-delay-sleep 0", "delay --handler-delay-sleep 0 --handler-delay-before false"] {
+        let upload = noise(4, 2 << 20);
+        let len = upload.len();
+        let backend = Backend::new(move |stream| {
+            let mut stream = world::Client::from(stream);
+            for _ in 0..UPLOADS {
+                stream.read(len);
+                stream.send("thanks");
+            }
+            stream.ending();
+        });
+        let vaurien = Program::start(&backend, &format!("--handler {handler}"));
+        let mut client = vaurien.connect();
+        for _ in 0..UPLOADS {
+            client.send(&upload).expect("thanks");
+        }
+        assert_eq!(vaurien.stop().calls("delay"), UPLOADS, "{handler}");
+    }
+}
+
+#[test]
 fn a_mix_does_each_of_its_parts() {
     let options = "--protocol redis --handler 20:error,20:blackout,20:delay --handler-delay-sleep 0 --seed 3";
     let vaurien = Program::start(&Backend::lines(), options);

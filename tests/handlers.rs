@@ -279,6 +279,40 @@ fn hang_holds_a_client_whose_backend_leaves() {
 }
 
 #[test]
+fn hang_holds_a_client_whose_backend_speaks_unasked() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let told = std::sync::Mutex::new(told);
+    let backend = Backend::new(move |stream| {
+        let mut stream = Client::from(stream);
+        stream.read(REQUEST.len());
+        stream.send("HTTP/1.1 204 No Content\r\n\r\n");
+        told.lock().unwrap().recv().unwrap();
+        stream.send("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
+    });
+    // Call 1 is dummy's and call 2 is hang's with this seed.
+    let mut vaurien = Program::start(&backend, "--protocol http --handler 50:hang --seed 8 --log-level trace");
+    let mut client = vaurien.connect();
+    client.send(REQUEST).expect("HTTP/1.1 204 No Content\r\n\r\n").send(REQUEST);
+    vaurien.line("drawn for hang");
+    tell.send(()).unwrap();
+    eventually("the backend has spoken", || backend.ended() == 1);
+    assert!(client.is_silent());
+    vaurien.stop();
+    assert_eq!(client.ending(), Ending::Reset);
+}
+
+#[test]
+fn error_in_http_answers_a_request_that_breaks_off_being_one_and_closes() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
+    let mut client = vaurien.connect();
+    client.send("POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n");
+    response(&mut client);
+    assert_eq!(client.ending(), Ending::Closed);
+    let counts = vaurien.stop();
+    assert_eq!((counts.calls("error"), counts.of("opaque")), (1, 1));
+}
+
+#[test]
 fn a_later_blackout_lets_earlier_replies_arrive() {
     let vaurien = Program::start(&Backend::lines(), "--protocol redis --handler 50:blackout --seed 8");
     let (bytes, ending) = vaurien.connect().send("a\r\nb\r\nc\r\n").read_to_end();

@@ -5,9 +5,11 @@ mod world;
 
 use std::future::pending;
 use std::net::SocketAddr;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rand::Rng;
+use tokio::sync::oneshot;
 use vaurien::call::{Accept, Answer, Call, Verdict};
 use vaurien::config::ProxyConfig;
 use vaurien::counts::Summary;
@@ -26,10 +28,20 @@ fn through(
     handler: impl Handler,
     test: impl FnOnce(SocketAddr) + Send + 'static,
 ) -> Summary {
-    let config = ProxyConfig::new("127.0.0.1:0", backend.address()).unwrap();
-    let config = config.protocol(protocol).handler(Mix::of("own", handler));
+    serve(backend, protocol, Mix::of("own", handler), 42, test)
+}
+
+/// The same with a mix and a seed.
+fn serve(
+    backend: &Backend,
+    protocol: Protocol,
+    mix: Mix,
+    seed: u64,
+    test: impl FnOnce(SocketAddr) + Send + 'static,
+) -> Summary {
+    let config = ProxyConfig::new("127.0.0.1:0", backend.address()).unwrap().protocol(protocol).handler(mix);
     tokio::runtime::Runtime::new().unwrap().block_on(async {
-        let daemon = Daemon::bind(&config, 42).await.unwrap();
+        let daemon = Daemon::bind(&config, seed).await.unwrap();
         let address = daemon.addresses()[0];
         let test = async move { tokio::task::spawn_blocking(move || test(address)).await.unwrap() };
         daemon.serve(test).await
@@ -231,4 +243,35 @@ fn what_waits_for_a_reply_is_dropped_with_its_client() {
         client.reset();
         assert_eq!(told.recv_timeout(PATIENCE), Ok("dropped"));
     });
+}
+
+/// Answers in the place of a reply that has begun, once it is told to.
+struct Instead(Mutex<Option<oneshot::Receiver<()>>>);
+
+impl Handler for Instead {
+    async fn after(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        let told = self.0.lock().unwrap().take().unwrap();
+        call.wait(told).await?.unwrap();
+        Ok(Verdict::Answer(Answer::new("+instead\r\n")))
+    }
+}
+
+#[test]
+fn an_answer_in_place_of_a_reply_keeps_its_place() {
+    let (tell, told) = oneshot::channel();
+    let tell = Mutex::new(Some(tell));
+    let backend = Backend::new(move |stream| {
+        let mut stream = Client::from(stream);
+        stream.read(3);
+        stream.send("+a\r\n").read(3);
+        // The second call is open while the first one's handler waits.
+        tell.lock().unwrap().take().unwrap().send(()).unwrap();
+        stream.send("+b\r\n").ending();
+    });
+    // The first call is the handler's with this seed, the second dummy's.
+    let mix = Mix::default().with(50.0, "own", Instead(Mutex::new(Some(told)))).unwrap();
+    let summary = serve(&backend, Protocol::Redis, mix, 2, |address| {
+        Client::connect(address).send("a\r\nb\r\n").expect("+instead\r\n+b\r\n");
+    });
+    assert_eq!((summary.calls_of("own"), summary.calls_of("dummy")), (1, 1));
 }

@@ -205,3 +205,48 @@ fn a_call_whose_backend_is_still_being_dialled_finishes() {
     assert_eq!(client.expect("reply").ending(), Ending::Closed);
     assert_eq!(vaurien.stopped().of("backend failures"), 0);
 }
+
+/// How long a peer pauses in the middle of a reply.
+const PAUSE: Duration = Duration::from_millis(300);
+
+#[test]
+fn a_reply_whose_client_pauses_is_finished() {
+    for protocol in ["tcp", "redis"] {
+        for size in (1..=6).map(|size| size * 700_000) {
+            let reply = format!("${size}\r\n{}\r\n", "x".repeat(size));
+            let said = reply.clone();
+            let backend = Backend::new(move |stream| {
+                let mut stream = Client::from(stream);
+                stream.read(7);
+                stream.try_send(said.as_bytes());
+                stream.try_read(PATIENCE);
+            });
+            let mut vaurien = Program::start(&backend, &format!("--protocol {protocol}"));
+            let mut client = vaurien.connect();
+            client.send("GET k\r\n").expect("$");
+            ask_to_stop(&mut vaurien);
+            std::thread::sleep(PAUSE);
+            assert!(client.read(reply.len() - 1) == reply.as_bytes()[1..], "{protocol}, {size}");
+            vaurien.stopped();
+        }
+    }
+}
+
+#[test]
+fn a_reply_whose_backend_pauses_is_finished() {
+    let backend = Backend::new(|stream| {
+        let mut stream = Client::from(stream);
+        stream.read(4);
+        for part in ["one ", "two ", "three"] {
+            stream.send(part);
+            std::thread::sleep(PAUSE);
+        }
+        stream.ending();
+    });
+    let mut vaurien = Program::start(&backend, "");
+    let mut client = vaurien.connect();
+    client.send("call").expect("one ");
+    ask_to_stop(&mut vaurien);
+    assert_eq!(client.read_to_end(), (b"two three".to_vec(), Ending::Closed));
+    vaurien.stopped();
+}
