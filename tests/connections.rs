@@ -3,7 +3,7 @@
 
 mod world;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use world::client::Ending;
@@ -178,19 +178,27 @@ fn a_backend_connection_within_a_push_is_not_reused() {
 #[test]
 fn with_keep_alive_a_call_that_sleeps_while_the_backend_leaves_goes_to_a_new_one() {
     for protocol in ["tcp", "redis"] {
-        let first = AtomicBool::new(true);
+        let (tell, told) = std::sync::mpsc::channel();
+        let told = Mutex::new(Some(told));
         let backend = Backend::new(move |stream| {
-            let mut stream = Client::from(stream);
-            while !first.swap(false, Ordering::Relaxed) {
+            let first = told.lock().unwrap().take();
+            if let Some(told) = first {
+                told.recv().unwrap();
+            } else {
+                let mut stream = Client::from(stream);
                 stream.read(3);
-                stream.send("+a\r\n");
+                stream.send("+a\r\n").ending();
             }
         });
-        let options = format!("--keep-alive --protocol {protocol} --handler delay --handler-delay-sleep 0.5");
-        let vaurien = Program::start(&backend, &options);
+        let options =
+            format!("--keep-alive --protocol {protocol} --handler delay --handler-delay-sleep 1 --log-level trace");
+        let mut vaurien = Program::start(&backend, &options);
         let mut client = vaurien.connect();
-        client.send("a\r\n").expect("+a\r\n").send("a\r\n").expect("+a\r\n");
+        client.send("a\r\n");
+        vaurien.line("drawn for delay");
+        tell.send(()).unwrap();
+        client.expect("+a\r\n");
         assert_eq!(backend.connections(), 2, "{protocol}");
-        assert_eq!(vaurien.stop().calls("delay"), 2, "{protocol}");
+        assert_eq!(vaurien.stop().calls("delay"), 1, "{protocol}");
     }
 }

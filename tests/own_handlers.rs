@@ -245,12 +245,13 @@ fn what_waits_for_a_reply_is_dropped_with_its_client() {
     });
 }
 
-/// Answers in the place of a reply that has begun, once it is told to.
-struct Instead(Mutex<Option<oneshot::Receiver<()>>>);
+/// Tells when a reply has begun, and answers in its place once it is told to.
+struct Instead(Sender<()>, Mutex<Option<oneshot::Receiver<()>>>);
 
 impl Handler for Instead {
     async fn after(&self, call: &mut Call<'_>) -> Result<Verdict> {
-        let told = self.0.lock().unwrap().take().unwrap();
+        self.0.send(()).unwrap();
+        let told = self.1.lock().unwrap().take().unwrap();
         call.wait(told).await?.unwrap();
         Ok(Verdict::Answer(Answer::new("+instead\r\n")))
     }
@@ -258,20 +259,23 @@ impl Handler for Instead {
 
 #[test]
 fn an_answer_in_place_of_a_reply_keeps_its_place() {
-    let (tell, told) = oneshot::channel();
+    let ((tell_begun, begun), (tell, told)) = (channel(), oneshot::channel());
     let tell = Mutex::new(Some(tell));
     let backend = Backend::new(move |stream| {
         let mut stream = Client::from(stream);
         stream.read(3);
         stream.send("+a\r\n").read(3);
-        // The second call is open while the first one's handler waits.
         tell.lock().unwrap().take().unwrap().send(()).unwrap();
         stream.send("+b\r\n").ending();
     });
     // The first call is the handler's with this seed, the second dummy's.
-    let mix = Mix::default().with(50.0, "own", Instead(Mutex::new(Some(told)))).unwrap();
-    let summary = serve(&backend, Protocol::Redis, mix, 2, |address| {
-        Client::connect(address).send("a\r\nb\r\n").expect("+instead\r\n+b\r\n");
+    let mix = Mix::default().with(50.0, "own", Instead(tell_begun, Mutex::new(Some(told)))).unwrap();
+    let summary = serve(&backend, Protocol::Redis, mix, 2, move |address| {
+        let mut client = Client::connect(address);
+        client.send("a\r\n");
+        // The second call begins while the first one's handler waits.
+        begun.recv_timeout(PATIENCE).unwrap();
+        client.send("b\r\n").expect("+instead\r\n+b\r\n");
     });
     assert_eq!((summary.calls_of("own"), summary.calls_of("dummy")), (1, 1));
 }
