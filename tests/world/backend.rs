@@ -21,7 +21,7 @@ pub(crate) struct Backend {
 impl Backend {
     /// Gives each connection to `serve`, in a thread of its own.
     pub(crate) fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = listen();
         let address = listener.local_addr().unwrap();
         let (connections, ended) = <(Arc<AtomicUsize>, Arc<AtomicUsize>)>::default();
         let (count, count_ended, serve) = (connections.clone(), ended.clone(), Arc::new(serve));
@@ -86,4 +86,15 @@ impl Backend {
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
+}
+
+/// Connections that wait to be accepted: with the standard library's 128 the system drops some where many come at once,
+/// and their client, who knows nothing of it, tries again for half a minute.
+const BACKLOG: i32 = 4096;
+
+fn listen() -> TcpListener {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(BACKLOG).unwrap();
+    socket.into()
 }
