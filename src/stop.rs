@@ -1,9 +1,9 @@
 //! The word to stop, from the one who gives it to all who work.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::coop::unconstrained;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// What is under way when the daemon is told to stop has this long to finish.
@@ -11,24 +11,28 @@ pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
 /// Gives the word; at the latest when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Stopper(watch::Sender<Option<Instant>>);
+pub(crate) struct Stopper(Arc<Word>);
 
 /// Hears it.
 #[derive(Debug, Clone)]
-pub(crate) struct Stop(watch::Receiver<Option<Instant>>);
+pub(crate) struct Stop(Arc<Word>);
+
+#[derive(Debug, Default)]
+struct Word {
+    /// When the grace period is over; unset until the word is given.
+    end: OnceLock<Instant>,
+    listeners: Notify,
+}
 
 impl Stopper {
     pub(crate) fn new() -> (Self, Stop) {
-        let (tell, told) = watch::channel(None);
-        (Self(tell), Stop(told))
+        let word = Arc::new(Word::default());
+        (Self(word.clone()), Stop(word))
     }
 
     pub(crate) fn stop(&self) {
-        self.0.send_if_modified(|end| {
-            let is_first = end.is_none();
-            end.get_or_insert_with(|| Instant::now() + GRACE);
-            is_first
-        });
+        self.0.end.get_or_init(|| Instant::now() + GRACE);
+        self.0.listeners.notify_waiters();
     }
 }
 
@@ -41,23 +45,23 @@ impl Drop for Stopper {
 impl Stop {
     /// Whether the word was given.
     pub(crate) fn is_given(&self) -> bool {
-        // A receiver that never marks a value as seen: all that was ever sent is a change.
-        self.0.has_changed().unwrap_or(true)
+        self.0.end.get().is_some()
     }
 
     /// Resolves when the word was given.
     pub(crate) async fn stopped(&self) {
-        let mut told = self.0.clone();
-        // Unconstrained, so that whoever polls it once is sure to be woken, also at the end of its turn.
-        let _ = unconstrained(told.wait_for(Option::is_some)).await;
+        // It listens from here on, so that the word cannot be given between the two.
+        let told = self.0.listeners.notified();
+        if !self.is_given() {
+            told.await;
+        }
     }
 
     /// Resolves when the grace period is over, that begins with the word.
     pub(crate) async fn grace_is_over(&self) {
         self.stopped().await;
-        let end = *self.0.borrow();
-        if let Some(end) = end {
-            tokio::time::sleep_until(end).await;
+        if let Some(end) = self.0.end.get() {
+            tokio::time::sleep_until(*end).await;
         }
     }
 }
