@@ -6,6 +6,9 @@ use crate::protocol::Expect as AnyExpect;
 /// The most words of a command that decide what becomes of its reply: `CLIENT REPLY OFF`.
 pub(super) const MAX_WORDS: usize = 3;
 
+/// The shortest command that matters to it.
+const SHORTEST_NAME: usize = b"sync".len();
+
 /// The longest word that matters to it.
 pub(super) const LONGEST_NAME: usize = b"punsubscribe".len();
 
@@ -21,6 +24,9 @@ impl Pairing {
     /// first of them, empty where there are none or where they are long.
     pub(super) fn expect(&mut self, words: [&[u8]; MAX_WORDS], count: u32) -> Result<AnyExpect, &'static str> {
         let [command, first, second] = words;
+        if command.len() < SHORTEST_NAME {
+            return Ok(AnyExpect::Reply);
+        }
         let mut lower = [0; LONGEST_NAME];
         let Some(name) = lower.get_mut(..command.len()) else { return Ok(AnyExpect::Reply) };
         name.copy_from_slice(command);

@@ -48,8 +48,7 @@ impl Number {
         while let Some(&byte) = bytes.get(*at) {
             match (self.seen, byte) {
                 (Seen::Nothing | Seen::Minus, b'1'..=b'9') | (Seen::Digits, b'0'..=b'9') => {
-                    let digit = i64::from(byte - b'0');
-                    let value = self.value.checked_mul(10).and_then(|value| value.checked_add(digit));
+                    let value = self.value.checked_mul(10).and_then(|value| value.checked_add(digit(byte)));
                     self.value = value.ok_or("a size beyond 64 bits")?;
                     self.seen = Seen::Digits;
                 }
@@ -75,21 +74,24 @@ impl Number {
 
 /// The number in a header that is here as a whole, as most are, and the header's length. Where there is any doubt, `None`.
 #[inline]
-fn whole(bytes: &[u8]) -> Option<(i64, usize)> {
+pub(super) fn whole(bytes: &[u8]) -> Option<(i64, usize)> {
     /// So many digits fit in 64 bits whatever they are.
     const MAX_DIGITS: usize = 18;
 
-    let mut value = 0;
-    for (at, byte) in bytes.iter().enumerate().take(MAX_DIGITS + 1) {
-        match byte {
-            b'0'..=b'9' if at < MAX_DIGITS => value = value * 10 + i64::from(byte - b'0'),
-            b'\r' if at > 0 && bytes.get(at + 1) == Some(&b'\n') && (bytes[0] != b'0' || at == 1) => {
-                return Some((value, at + 2));
-            }
-            _ => return None,
-        }
+    // Most sizes are small.
+    match bytes {
+        [one @ b'0'..=b'9', b'\r', b'\n', ..] => return Some((digit(*one), 3)),
+        [ten @ b'1'..=b'9', one @ b'0'..=b'9', b'\r', b'\n', ..] => return Some((digit(*ten) * 10 + digit(*one), 4)),
+        [b'1'..=b'9', ..] => {}
+        _ => return None,
     }
-    None
+    let len = bytes.iter().take(MAX_DIGITS + 1).position(|byte| !byte.is_ascii_digit())?;
+    let value = bytes[..len].iter().fold(0, |value, byte| value * 10 + digit(*byte));
+    bytes[len..].starts_with(b"\r\n").then_some((value, len + 2))
+}
+
+fn digit(byte: u8) -> i64 {
+    i64::from(byte - b'0')
 }
 
 #[cfg(test)]

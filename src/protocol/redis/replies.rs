@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::value::Value;
+use super::value::{Value, whole};
 use super::{Expect, Subscription};
 use crate::protocol::{Expect as AnyExpect, Step};
 
@@ -25,6 +25,14 @@ pub struct Replies {
 impl Replies {
     /// The next step; `expect` is that of the oldest open call, if any is open.
     pub fn step(&mut self, bytes: &[u8], expect: Option<AnyExpect>) -> Step {
+        if expect == Some(AnyExpect::Reply)
+            && !self.is_within()
+            && self.failure.is_none()
+            && let Some(len) = whole(bytes)
+        {
+            self.stray = None;
+            return Step::Part { len, left: Some(0) };
+        }
         let mut len = 0;
         // A reply is one value, or several confirmations.
         while self.failure.is_none() && len < bytes.len() {

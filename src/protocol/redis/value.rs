@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::number::{Number, Size};
+use super::number::{self, Number, Size};
 use crate::protocol::skip;
 
 /// The deepest nesting of streamed aggregates, whose number of elements is not announced. Others need no memory, however
@@ -170,6 +170,22 @@ impl Value {
     }
 }
 
+/// The length of a value that `bytes` begin with as a whole, where it is one of those that most replies are: a line or a
+/// string. Where there is any doubt, `None`.
+#[inline]
+pub(super) fn whole(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'+' | b'-' | b':', ..] => line_end(bytes, false),
+        [b'$', b'-', b'1', b'\r', b'\n', ..] => Some(5),
+        [b'$', size @ ..] => {
+            let (size, header) = number::whole(size)?;
+            let len = usize::try_from(size).ok()?.checked_add(1 + header + 2)?;
+            (len <= bytes.len()).then_some(len)
+        }
+        _ => None,
+    }
+}
+
 /// The length of the line that `bytes` begin with or continue, with its `\r\n`.
 fn line_end(bytes: &[u8], after_return: bool) -> Option<usize> {
     let mut start = 0;
@@ -234,6 +250,8 @@ mod tests {
             let (mut value, mut at) = (Value::default(), 0);
             value.begin();
             assert_eq!((value.read(more.as_bytes(), &mut at), at), (Ok(()), bytes.len()), "{bytes:?}");
+            assert!(whole(more.as_bytes()).is_none_or(|len| len == bytes.len()), "{bytes:?}");
+            assert!((0..bytes.len()).all(|cut| whole(&bytes.as_bytes()[..cut]).is_none()), "{bytes:?}");
         }
     }
 
