@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -52,7 +53,7 @@ impl Backend {
             let share = deadline.saturating_duration_since(Instant::now())
                 / u32::try_from(addresses.len() - tried).unwrap_or(1);
             match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) if is_its_own_peer(&stream) => last = io::ErrorKind::ConnectionRefused.into(),
+                Ok(Ok(stream)) if leads_back(&stream, *address) => last = io::ErrorKind::ConnectionRefused.into(),
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
@@ -140,8 +141,8 @@ fn is_silent(stream: &TcpStream) -> bool {
 
 /// Whether the connection leads back to itself. That comes of dialling a port of this machine where nobody listens, when
 /// the dialling socket happens to be given that very port: it then reads what it writes.
-fn is_its_own_peer(stream: &TcpStream) -> bool {
-    matches!((stream.local_addr(), stream.peer_addr()), (Ok(here), Ok(there)) if here == there)
+fn leads_back(stream: &TcpStream, dialled: SocketAddr) -> bool {
+    stream.local_addr().is_ok_and(|here| (here.ip(), here.port()) == (dialled.ip(), dialled.port()))
 }
 
 #[cfg(test)]
@@ -156,9 +157,11 @@ mod tests {
         socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         socket.connect(&socket.local_addr().unwrap()).unwrap();
         socket.set_nonblocking(true).unwrap();
-        assert!(is_its_own_peer(&TcpStream::from_std(socket.into()).unwrap()));
+        let here = socket.local_addr().unwrap().as_socket().unwrap();
+        assert!(leads_back(&TcpStream::from_std(socket.into()).unwrap(), here));
 
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        assert!(!is_its_own_peer(&TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()));
+        let there = listener.local_addr().unwrap();
+        assert!(!leads_back(&TcpStream::connect(there).await.unwrap(), there));
     }
 }

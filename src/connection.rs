@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -30,26 +29,26 @@ const LINGER: Duration = Duration::from_secs(5);
 const ACCEPT: u64 = u64::MAX;
 
 /// Serves a client from its first byte to its last.
-pub(crate) async fn serve(mut client: TcpStream, number: u64, proxy: Arc<Proxy>) {
+pub(crate) async fn serve(client: &mut TcpStream, number: u64, proxy: &Proxy) {
     proxy.counts.connections.add(1);
     // It fails only for a client that is gone already, which is noticed below.
     let _ = client.set_nodelay(true);
     let streams = Streams::new(proxy.seed, &proxy.name, number);
     let mut draws = None;
     let first = proxy.plan.draw(streams, &mut draws, 1).clone();
-    // Phases that only few connections are in are boxed: all others would be larger by them.
-    let end = match Box::pin(accept(&proxy, streams, &first, &mut client)).await {
+    // Each phase is boxed, so that a connection is only as large as what it does.
+    let end = match Box::pin(accept(proxy, streams, &first, client)).await {
         Ok(counted) => {
-            let link = Link::new(&proxy, streams);
+            let link = Link::new(proxy, streams);
             if proxy.copies() {
-                copied(&link, &first, &mut client).await
+                Box::pin(copied(&link, &first, client)).await
             } else {
-                Box::pin(called(&link, Framing::new(proxy.protocol, draws, first, counted), &mut client)).await
+                Box::pin(called(&link, Framing::new(proxy.protocol, draws, first, counted), client)).await
             }
         }
         Err(end) => end,
     };
-    finish(end, client, &proxy, number).await;
+    finish(end, client, proxy, number).await;
 }
 
 /// The first call's turn, before any byte is read and any backend is dialled. Whether the call was counted.
@@ -157,7 +156,7 @@ async fn dial(proxy: &Proxy, client: &TcpStream) -> Result<TcpStream, End> {
 }
 
 /// Ends the client's connection in the way that the traffic ended.
-async fn finish(end: End, client: TcpStream, proxy: &Proxy, number: u64) {
+async fn finish(end: End, client: &mut TcpStream, proxy: &Proxy, number: u64) {
     match end {
         End::Unreachable(ref error) => {
             warn!(connection = number, "cannot reach the backend {}: {error}", proxy.backend.address());
@@ -171,17 +170,17 @@ async fn finish(end: End, client: TcpStream, proxy: &Proxy, number: u64) {
         End::Done | End::Spare | End::BackendLeft | End::Stopped | End::ClientLeft | End::ClientReset(_) => {}
         End::Close => Box::pin(close_in_order(client, proxy)).await,
         End::Reset | End::BackendReset(_) | End::Unreachable(_) | End::LetGo | End::CutOff | End::Failed(_) => {
-            reset(&client);
+            reset(client);
         }
     }
 }
 
 /// Closes so that the client reads an end of file.
-async fn close_in_order(mut client: TcpStream, proxy: &Proxy) {
+async fn close_in_order(client: &mut TcpStream, proxy: &Proxy) {
     if client.shutdown().await.is_err() {
         return;
     }
-    let mut fresh = Fresh(&mut client);
+    let mut fresh = Fresh(client);
     tokio::select! {
         () = fresh.swallow() => {}
         () = tokio::time::sleep(LINGER) => {}

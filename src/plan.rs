@@ -22,16 +22,15 @@ pub(crate) struct Plan {
 struct Slot {
     /// Draws below this, and not below the slots before, are its own.
     below: f64,
-    drawn: Drawn,
+    drawn: Arc<Drawn>,
 }
 
 /// The handler that a call was drawn for.
-#[derive(Clone)]
 pub(crate) struct Drawn {
-    pub(crate) name: Arc<str>,
+    pub(crate) name: Box<str>,
     pub(crate) handler: Arc<dyn DynHandler>,
     pub(crate) scope: Scope,
-    calls: Arc<AtomicU64>,
+    calls: AtomicU64,
 }
 
 impl fmt::Debug for Drawn {
@@ -43,12 +42,16 @@ impl fmt::Debug for Drawn {
 impl Drawn {
     pub(crate) fn new(name: &str, handler: Arc<dyn DynHandler>) -> Self {
         let scope = handler.scope();
-        Self { name: name.into(), handler, scope, calls: Arc::default() }
+        Self { name: name.into(), handler, scope, calls: AtomicU64::new(0) }
     }
 
     /// Counts call number `call` of a connection as its own, and tells whoever listens to each.
     pub(crate) fn count(&self, streams: Streams, call: u64) {
+        self.tell(streams, call);
         self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn tell(&self, streams: Streams, call: u64) {
         trace!(connection = streams.connection(), call, "drawn for {}", self.name);
     }
 
@@ -58,12 +61,44 @@ impl Drawn {
     }
 }
 
+/// Counts the calls of a pipeline. All connections share a handler's count, so calls that follow each other are added to it
+/// at once.
+#[derive(Debug, Default)]
+pub(crate) struct Tally<'p> {
+    last: Option<&'p Drawn>,
+    calls: u64,
+}
+
+impl<'p> Tally<'p> {
+    /// As [`Drawn::count`].
+    pub(crate) fn count(&mut self, drawn: &'p Drawn, streams: Streams, call: u64) {
+        drawn.tell(streams, call);
+        if !self.last.is_some_and(|last| std::ptr::eq(last, drawn)) {
+            self.add();
+            self.last = Some(drawn);
+        }
+        self.calls += 1;
+    }
+
+    fn add(&mut self) {
+        if let Some(last) = self.last {
+            last.calls.fetch_add(std::mem::take(&mut self.calls), Ordering::Relaxed);
+        }
+    }
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        self.add();
+    }
+}
+
 impl Plan {
     pub(crate) fn new(mix: &Mix) -> Self {
         let mut below = 0.0;
         let slot = |share: &Share| {
             below += share.percent();
-            Slot { below, drawn: Drawn::new(share.name(), share.handler().clone()) }
+            Slot { below, drawn: Arc::new(Drawn::new(share.name(), share.handler().clone())) }
         };
         let slots: Vec<Slot> = mix.shares().iter().map(slot).collect();
         let scope = slots.iter().map(|slot| slot.drawn.scope).max().unwrap_or(Scope::Nothing);
@@ -77,19 +112,23 @@ impl Plan {
 
     /// The handlers, in the order in which they are drawn.
     pub(crate) fn handlers(&self) -> impl Iterator<Item = &Drawn> {
-        self.slots.iter().map(|slot| &slot.drawn)
+        self.slots.iter().map(|slot| &*slot.drawn)
     }
 
     /// The handler for call number `call`. A plan of one handler leaves nothing to chance, and draws nothing.
-    pub(crate) fn draw(&self, streams: Streams, draws: &mut Option<Draws>, call: u64) -> &Drawn {
-        if let [only] = self.slots.as_slice() {
-            return &only.drawn;
+    pub(crate) fn draw(&self, streams: Streams, draws: &mut Option<Draws>, call: u64) -> &Arc<Drawn> {
+        &self.slots[self.place(streams, draws, call)].drawn
+    }
+
+    /// The place in the mix of the handler for call number `call`.
+    pub(crate) fn place(&self, streams: Streams, draws: &mut Option<Draws>, call: u64) -> usize {
+        let last = self.slots.len() - 1;
+        if last == 0 {
+            return last;
         }
         let percent = draws.get_or_insert_with(|| streams.draws()).percent(call);
         // The last one takes what rounding leaves over.
-        let last = self.slots.len() - 1;
-        let slot = self.slots.iter().position(|slot| percent < slot.below).unwrap_or(last);
-        &self.slots[slot].drawn
+        self.slots.iter().position(|slot| percent < slot.below).unwrap_or(last)
     }
 }
 
@@ -101,7 +140,7 @@ mod tests {
         let streams = Streams::new(42, "default", 1);
         let mut draws = None;
         let names: Vec<_> = (1..=100_000).map(|call| plan.draw(streams, &mut draws, call).name.clone()).collect();
-        let share = |name: &Arc<str>| (name.to_string(), names.iter().filter(|drawn| *drawn == name).count());
+        let share = |name: &str| (name.to_owned(), names.iter().filter(|drawn| &***drawn == name).count());
         plan.handlers().map(|drawn| share(&drawn.name)).collect()
     }
 

@@ -119,11 +119,11 @@ impl Proxy {
         }
     }
 
-    fn begin(self: Arc<Self>, client: TcpStream, place: Place, alive: mpsc::Sender<()>) {
+    fn begin(self: Arc<Self>, mut client: TcpStream, place: Place, alive: mpsc::Sender<()>) {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
         tokio::spawn(async move {
-            serve(client, number, self).await;
-            drop((place, alive));
+            serve(&mut client, number, &self).await;
+            drop((client, place, alive));
         });
     }
 }

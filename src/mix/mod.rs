@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use crate::config::{Mistake, Mistakes};
 use crate::handler::{Dummy, DynHandler, Handler, Registry};
+use crate::plan::Plan;
+use crate::seed::Streams;
 use text::{over, twice};
 
 pub(crate) use text::{read, unknown_handler};
@@ -148,6 +150,21 @@ impl Mix {
             Some((rest, others)) if rest.percent < ROUNDING && !others.is_empty() => others,
             _ => &self.shares,
         }
+    }
+
+    /// The names of the handlers that a connection's calls are drawn for, without end: what a seed has in store.
+    ///
+    /// `connection` counts from 1 in the order in which clients were accepted, `proxy` is [`crate::ProxyConfig::name`].
+    ///
+    /// ```
+    /// let mix: vaurien::Mix = "20:delay,5:error".parse()?;
+    /// let drawn: Vec<&str> = mix.drawn(42, "default", 1).take(7).collect();
+    /// assert_eq!(drawn, ["dummy", "dummy", "error", "dummy", "dummy", "dummy", "delay"]);
+    /// # Ok::<(), vaurien::config::Mistakes>(())
+    /// ```
+    pub fn drawn(&self, seed: u64, proxy: &str, connection: u64) -> impl Iterator<Item = &str> + use<'_> {
+        let (plan, streams, mut draws) = (Plan::new(self), Streams::new(seed, proxy, connection), None);
+        (1..).map(move |call| self.shares()[plan.place(streams, &mut draws, call)].name())
     }
 
     /// The same mix with each handler replaced by what `other` makes of its name and itself.

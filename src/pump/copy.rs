@@ -11,7 +11,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use super::ends::{Broken, Ends};
 use super::lane::flush;
 use super::{End, Link, READS_A_TURN, drive};
-use crate::buffer::{Outgoing, ReadSize, poll_read};
+use crate::buffer::{MAX_READ, Outgoing, ReadSize, poll_read, poll_take, write};
 use crate::plan::Drawn;
 
 /// Passes on what comes from either side. `tcp` needs no more where no handler wants to see calls; that they are counted
@@ -23,79 +23,100 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
     // The client has spoken, and the backend has not spoken since.
     let turn = AtomicBool::new(false);
     let mut number = 0;
+    let mut there = OneWay::new(link, &mut from_client, &mut to_backend, |bytes| {
+        link.client_spoke(bytes);
+        if !turn.load(Ordering::Relaxed) {
+            turn.store(true, Ordering::Relaxed);
+            number += 1;
+            drawn.count(link.streams, number);
+        }
+    });
+    let mut back = OneWay::new(link, &mut from_backend, &mut to_client, |bytes| {
+        link.backend_spoke(bytes);
+        turn.store(false, Ordering::Relaxed);
+    });
     let requests = pin!(async {
-        let mut way = OneWay::new(&mut from_client, &mut to_backend, link.proxy.buffer);
-        let how = way.run(link, |bytes| {
-            link.client_spoke(bytes);
-            if !turn.load(Ordering::Relaxed) {
-                turn.store(true, Ordering::Relaxed);
-                number += 1;
-                drawn.count(link.streams, number);
-            }
-        });
-        let how = how.await;
-        ends.requests(how, &mut from_client, &mut to_backend).await
+        let how = there.run().await;
+        Box::pin(ends.requests(how, there.from, there.to)).await
     });
     let replies = pin!(async {
-        let mut way = OneWay::new(&mut from_backend, &mut to_client, link.proxy.buffer);
-        let how = way.run(link, |bytes| {
-            link.backend_spoke(bytes);
-            turn.store(false, Ordering::Relaxed);
-        });
-        let how = how.await;
-        ends.replies(how, &mut from_backend, &mut to_client).await
+        let how = back.run().await;
+        Box::pin(ends.replies(how, back.from, back.to)).await
     });
     let stopped = pin!(link.stopped(|| turn.load(Ordering::Relaxed)));
     drive(requests, replies, stopped, &link.proxy.stop, || false).await
 }
 
 /// One direction of bytes that pass untouched.
-pub(super) struct OneWay<'w, 's> {
+pub(super) struct OneWay<'w, 's, S> {
+    pub(super) link: &'w Link<'w>,
     pub(super) from: &'w mut ReadHalf<'s>,
     pub(super) to: &'w mut WriteHalf<'s>,
     pub(super) out: Outgoing,
     pub(super) size: ReadSize,
+    /// Is told how many bytes came.
+    pub(super) seen: S,
 }
 
-impl<'w, 's> OneWay<'w, 's> {
-    fn new(from: &'w mut ReadHalf<'s>, to: &'w mut WriteHalf<'s>, buffer: Option<usize>) -> Self {
-        Self { from, to, out: Outgoing::default(), size: ReadSize::new(buffer) }
+impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
+    fn new(link: &'w Link<'w>, from: &'w mut ReadHalf<'s>, to: &'w mut WriteHalf<'s>, seen: S) -> Self {
+        Self { link, from, to, out: Outgoing::default(), size: ReadSize::new(link.proxy.buffer), seen }
     }
 
-    /// Passes on all that comes, and tells `seen` how much each read brought.
-    pub(super) async fn run(&mut self, link: &Link<'_>, mut seen: impl FnMut(usize)) -> Result<(), Broken> {
+    /// Passes on all that comes.
+    pub(super) async fn run(&mut self) -> Result<(), Broken> {
         loop {
-            flush(&mut self.out, self.to, self.from.as_ref(), link).await?;
-            if poll_fn(|cx| self.poll_pass(cx, &mut seen)).await? == Passed::End {
+            flush(&mut self.out, self.to, self.from.as_ref(), self.link).await?;
+            if poll_fn(|cx| self.poll_pass(cx)).await? == Passed::End {
                 return Ok(());
             }
         }
     }
 
     /// Passes on what is there, until there is no more or the other side takes no more.
-    fn poll_pass(&mut self, cx: &mut Context<'_>, seen: &mut impl FnMut(usize)) -> Poll<Result<Passed, Broken>> {
+    fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
         for _ in 0..READS_A_TURN {
-            let (to, out) = (&mut *self.to, &mut self.out);
-            let passed = ready!(poll_read(cx, self.from, &mut self.size, |cx, bytes| {
-                if bytes.is_empty() {
-                    return Ok(Passed::End);
-                }
-                seen(bytes.len());
-                out.send(cx, to, bytes).map_err(Broken::To)?;
-                Ok(if out.is_empty() { Passed::All } else { Passed::Some })
-            }))
-            .map_err(Broken::From)??;
-            match passed {
+            let passed = if self.size.is_largest() { self.poll_offer(cx) } else { self.poll_read(cx) };
+            match ready!(passed)? {
                 Passed::All => {}
-                Passed::Some => {
-                    self.size.refused();
-                    return Poll::Ready(Ok(passed));
-                }
-                Passed::End => return Poll::Ready(Ok(passed)),
+                passed => return Poll::Ready(Ok(passed)),
             }
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Reads once; what the other side does not take is held.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
+        let Self { to, out, seen, .. } = self;
+        let passed = ready!(poll_read(cx, self.from, &mut self.size, |cx, bytes| {
+            if bytes.is_empty() {
+                return Ok(Passed::End);
+            }
+            seen(bytes.len());
+            out.send(cx, *to, bytes).map_err(Broken::To)?;
+            Ok(if out.is_empty() { Passed::All } else { Passed::Some })
+        }))
+        .map_err(Broken::From)??;
+        if passed == Passed::Some {
+            self.size.refused();
+        }
+        Poll::Ready(Ok(passed))
+    }
+
+    /// Offers a lot at once; what the other side does not take stays where it is.
+    fn poll_offer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
+        let to = &mut *self.to;
+        let offered = poll_take(cx, self.from, |cx, bytes| write(cx, to, bytes).map_err(Broken::To));
+        let (there, taken) = ready!(offered).map_err(Broken::From)??;
+        if there == 0 {
+            return Poll::Ready(Ok(Passed::End));
+        }
+        (self.seen)(taken);
+        if taken < there || there < MAX_READ {
+            self.size.refused();
+        }
+        Poll::Ready(Ok(Passed::All))
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) enum Broken {
     To(io::Error),
 }
 
-/// Which directions have ended.
+/// Which directions have ended. The futures are boxed by those who await them: while bytes flow, no connection needs them.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     requests: AtomicBool,
@@ -41,14 +41,14 @@ impl Ends {
     ) -> End {
         match how {
             Ok(()) => {
+                if self.replies.load(Ordering::Relaxed) {
+                    // Both connections are closed now, which says the same as a shutdown.
+                    return End::Done;
+                }
                 // A backend that is gone already is noticed where it is read.
                 let _ = backend.shutdown().await;
                 self.requests.store(true, Ordering::Relaxed);
-                if self.replies.load(Ordering::Relaxed) {
-                    return End::Done;
-                }
-                // Boxed, as it is the end of few connections and would make all of them larger.
-                Box::pin(reset(client.as_ref())).await;
+                reset(client.as_ref()).await;
                 End::ClientReset(io::ErrorKind::ConnectionReset.into())
             }
             Err(Broken::From(error)) => End::ClientReset(error),
@@ -73,13 +73,13 @@ impl Ends {
                 End::BackendReset(io::ErrorKind::ConnectionReset.into())
             }
             Ok(()) => {
-                // A client that is gone already is noticed where it is read.
-                let _ = client.shutdown().await;
-                self.replies.store(true, Ordering::Relaxed);
                 if self.have_requests() {
                     return End::Done;
                 }
-                Box::pin(reset(backend.as_ref())).await;
+                // A client that is gone already is noticed where it is read.
+                let _ = client.shutdown().await;
+                self.replies.store(true, Ordering::Relaxed);
+                reset(backend.as_ref()).await;
                 End::BackendReset(io::ErrorKind::ConnectionReset.into())
             }
             Err(Broken::From(error)) => End::BackendReset(error),

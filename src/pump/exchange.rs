@@ -1,7 +1,7 @@
 //! The calls of one connection that are open: what joins the two pumps.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 
 use crate::call::{About, Answer};
@@ -67,7 +67,7 @@ pub(crate) enum Fate {
 /// A call that its handler will see again.
 #[derive(Debug)]
 pub(crate) struct Handled {
-    pub(crate) drawn: Drawn,
+    pub(crate) drawn: Arc<Drawn>,
     pub(crate) about: About,
 }
 

@@ -1,7 +1,7 @@
 //! Call by call: requests are found, handed to their handlers and answered in order.
 
 use std::pin::pin;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
 use tokio::net::TcpStream;
@@ -36,7 +36,7 @@ pub(super) struct Calls {
     /// A call that its handler let pass when there was no backend any more.
     pub(super) decided: Option<Decided>,
     /// What the first call was drawn for when the client connected, and whether it was counted then.
-    pub(super) first: Option<(Drawn, bool)>,
+    pub(super) first: Option<(Arc<Drawn>, bool)>,
 }
 
 /// A call whose first byte is still to go to the backend.
@@ -50,7 +50,7 @@ pub(super) struct Decided {
 }
 
 impl Framing {
-    pub(crate) fn new(protocol: Protocol, draws: Option<Draws>, first: Drawn, counted: bool) -> Self {
+    pub(crate) fn new(protocol: Protocol, draws: Option<Draws>, first: Arc<Drawn>, counted: bool) -> Self {
         let calls =
             Calls { framer: protocol.requests(), number: 0, draws, decided: None, first: Some((first, counted)) };
         Self { calls, held: BytesMut::new() }

@@ -73,8 +73,8 @@ impl<'a, 's> Lane<'a, 's> {
 
     /// Waits until the other side has taken what it would not take at once. `from`, which is not read meanwhile, may
     /// reset.
-    pub(super) async fn flush(&mut self, from: &TcpStream, link: &Link<'_>) -> Result<(), Broken> {
-        flush(&mut self.out, &mut self.to, from, link).await
+    pub(super) fn flush(&mut self, from: &TcpStream, link: &Link<'_>) -> impl Future<Output = Result<(), Broken>> {
+        flush(&mut self.out, &mut self.to, from, link)
     }
 
     /// Passes on what is here of the message that a handler had in hand.
@@ -145,22 +145,26 @@ pub(super) trait Frame<'a, 's> {
 }
 
 /// Waits until `to` has taken what it would not take at once. `from`, which is not read meanwhile, may reset.
-pub(super) async fn flush(
+pub(super) fn flush(
     out: &mut Outgoing,
     to: &mut WriteHalf<'_>,
     from: &TcpStream,
     link: &Link<'_>,
-) -> Result<(), Broken> {
-    if out.is_empty() {
-        return Ok(());
-    }
-    let _blocked = link.block();
+) -> impl Future<Output = Result<(), Broken>> {
     // Boxed, as it is rare and would make every connection larger.
-    Box::pin(async {
-        tokio::select! {
-            flushed = poll_fn(|cx| out.poll_flush(cx, to)) => flushed.map_err(Broken::To),
-            () = reset(from) => Err(Broken::From(io::ErrorKind::ConnectionReset.into())),
+    let blocked = (!out.is_empty()).then(|| {
+        Box::pin(async move {
+            let _blocked = link.block();
+            tokio::select! {
+                flushed = poll_fn(|cx| out.poll_flush(cx, to)) => flushed.map_err(Broken::To),
+                () = reset(from) => Err(Broken::From(io::ErrorKind::ConnectionReset.into())),
+            }
+        })
+    });
+    async move {
+        match blocked {
+            Some(flushed) => flushed.await,
+            None => Ok(()),
         }
-    })
-    .await
+    }
 }

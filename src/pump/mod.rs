@@ -137,7 +137,8 @@ impl<'a> Link<'a> {
 
     fn moved(&self, total: &Count, bytes: usize) {
         total.add(bytes as u64);
-        self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
+        // Only this connection's task counts here.
+        self.moved.store(self.moved.load(Ordering::Relaxed).wrapping_add(bytes as u64), Ordering::Relaxed);
     }
 
     /// Resolves when the daemon stops and nothing is under way any more: it is not `busy`, and has moved no byte for a
@@ -176,15 +177,15 @@ impl Drop for Blocked<'_> {
 
 /// Runs both directions of a connection in one task until one of them says how it ends. `again` says whether the requests
 /// have queued something that the replies have to look at.
-async fn drive(
+fn drive(
     mut requests: Pin<&mut impl Future<Output = End>>,
     mut replies: Pin<&mut impl Future<Output = End>>,
     mut stopped: Pin<&mut impl Future<Output = End>>,
     stop: &Stop,
     again: impl Fn() -> bool,
-) -> End {
+) -> impl Future<Output = End> {
     let mut listening = false;
-    poll_fn(|cx| {
+    poll_fn(move |cx| {
         loop {
             // Replies first: that the backend has closed is to be known before another call goes to it.
             if let Poll::Ready(end) = replies.as_mut().poll(cx) {
@@ -203,5 +204,4 @@ async fn drive(
             return stopped.as_mut().poll(cx);
         }
     })
-    .await
 }

@@ -1,6 +1,6 @@
 //! Calls in what the client sends, each drawn for its handler.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::task::Context;
 
 use super::Link;
@@ -8,7 +8,7 @@ use super::exchange::{Exchange, Fate, lock};
 use super::framed::Calls;
 use super::lane::{Frame, Lane};
 use crate::handler::Scope;
-use crate::plan::Drawn;
+use crate::plan::{Drawn, Tally};
 use crate::protocol::{Expect, Protocol, Step};
 
 /// Finds calls and passes on those that no handler wants to see.
@@ -21,7 +21,7 @@ pub(super) struct Requests<'a, 's> {
 
 /// A call begins that a handler wants to see.
 pub(super) struct Begun {
-    pub(super) drawn: Drawn,
+    pub(super) drawn: Arc<Drawn>,
     pub(super) head: usize,
     pub(super) len: usize,
     pub(super) left: Option<u64>,
@@ -54,6 +54,7 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
     fn frame(&mut self, _: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
         self.lane.look = false;
         let mut exchange = lock(self.exchange);
+        let mut tally = Tally::default();
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.lane.due);
         loop {
@@ -77,7 +78,7 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
                     self.lane.left = left;
                 }
                 Step::Call { len, head, left, expect } => {
-                    if let Some(drawn) = self.calls.draw(self.link) {
+                    if let Some(drawn) = self.calls.draw(self.link, &mut tally) {
                         return (at, Some(Stop::Call(Begun { drawn, head, len, left, expect })));
                     }
                     exchange.pass(expect);
@@ -97,7 +98,7 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
 
 impl Calls {
     /// Counts the next call, and answers its handler if that wants to see it.
-    fn draw(&mut self, link: &Link<'_>) -> Option<Drawn> {
+    fn draw<'p>(&mut self, link: &Link<'p>, tally: &mut Tally<'p>) -> Option<Arc<Drawn>> {
         self.number += 1;
         if let Some((drawn, was_counted)) = self.first.take() {
             if !was_counted {
@@ -106,7 +107,7 @@ impl Calls {
             return (drawn.scope == Scope::Calls).then_some(drawn);
         }
         let drawn = link.proxy.plan.draw(link.streams, &mut self.draws, self.number);
-        drawn.count(link.streams, self.number);
+        tally.count(drawn, link.streams, self.number);
         (drawn.scope == Scope::Calls).then(|| drawn.clone())
     }
 }

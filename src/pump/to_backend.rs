@@ -46,7 +46,7 @@ impl<'a, 's> ToBackend<'a, 's> {
         if !matches!(how, Err(Broken::To(_))) && self.leaves_spare().await {
             return End::Spare;
         }
-        self.ends.requests(how, &mut self.source.from, &mut self.requests.lane.to).await
+        Box::pin(self.ends.requests(how, &mut self.source.from, &mut self.requests.lane.to)).await
     }
 
     /// Passes on calls, then whatever follows them, until the client's last byte.
@@ -76,8 +76,8 @@ impl<'a, 's> ToBackend<'a, 's> {
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Broken> {
-        self.requests.lane.flush(self.source.stream(), self.requests.link).await
+    fn flush(&mut self) -> impl Future<Output = Result<(), Broken>> {
+        self.requests.lane.flush(self.source.stream(), self.requests.link)
     }
 
     /// Passes on what no handler wants to see, until something else has to be done.
@@ -175,8 +175,9 @@ impl<'a, 's> ToBackend<'a, 's> {
         let Requests { link, lane, .. } = &mut self.requests;
         lane.pass_all();
         let out = std::mem::take(&mut lane.out);
-        let mut way = OneWay { from: &mut self.source.from, to: &mut lane.to, out, size: self.source.size };
-        way.run(link, |bytes| link.client_spoke(bytes)).await
+        let seen = |bytes| link.client_spoke(bytes);
+        let (from, to, size) = (&mut self.source.from, &mut lane.to, self.source.size);
+        OneWay { link, from, to, out, size, seen }.run().await
     }
 
     /// Whether the client has left between two calls, with a backend that another client may use. Waits for the replies

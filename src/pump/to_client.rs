@@ -37,7 +37,7 @@ impl<'a, 's> ToClient<'a, 's> {
     /// Runs until the replies, or the connection, end.
     pub(super) async fn run(&mut self) -> End {
         match self.pump().await {
-            Ok(how) => self.ends.replies(how, &mut self.source.from, &mut self.replies.lane.to).await,
+            Ok(how) => Box::pin(self.ends.replies(how, &mut self.source.from, &mut self.replies.lane.to)).await,
             Err(end) => end,
         }
     }
@@ -67,8 +67,8 @@ impl<'a, 's> ToClient<'a, 's> {
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Broken> {
-        self.replies.lane.flush(self.source.stream(), self.replies.link).await
+    fn flush(&mut self) -> impl Future<Output = Result<(), Broken>> {
+        self.replies.lane.flush(self.source.stream(), self.replies.link)
     }
 
     /// Passes on what no handler wants to see, until something else has to be done.
@@ -267,8 +267,9 @@ impl<'a, 's> ToClient<'a, 's> {
         let Replies { link, lane, .. } = &mut self.replies;
         lane.pass_all();
         let out = std::mem::take(&mut lane.out);
-        let mut way = OneWay { from: &mut self.source.from, to: &mut lane.to, out, size: self.source.size };
-        Ok(way.run(link, |bytes| link.backend_spoke(bytes)).await)
+        let seen = |bytes| link.backend_spoke(bytes);
+        let (from, to, size) = (&mut self.source.from, &mut lane.to, self.source.size);
+        Ok(OneWay { link, from, to, out, size, seen }.run().await)
     }
 
     /// Tells the request pump, wherever it waits.
