@@ -4,10 +4,12 @@
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod program;
+pub(crate) mod script;
 
 pub(crate) use backend::Backend;
 pub(crate) use client::Client;
 pub(crate) use program::Program;
+pub(crate) use script::Script;
 
 use std::time::{Duration, Instant};
 
