@@ -39,14 +39,15 @@ impl Backend {
         if let Some(kept) = self.pool.take() {
             return Ok(kept);
         }
-        let deadline = Instant::now() + self.connect_timeout;
-        let stream = timeout_at(deadline, self.dial(deadline)).await.map_err(|_| io::ErrorKind::TimedOut)??;
+        let stream = self.dial().await?;
         stream.set_nodelay(true)?;
         Ok(stream)
     }
 
-    async fn dial(&self, deadline: Instant) -> io::Result<TcpStream> {
-        let addresses: Vec<_> = lookup_host((self.address.host.as_str(), self.address.port)).await?.collect();
+    async fn dial(&self) -> io::Result<TcpStream> {
+        let deadline = Instant::now() + self.connect_timeout;
+        let resolved = timeout_at(deadline, lookup_host((self.address.host.as_str(), self.address.port)));
+        let addresses: Vec<_> = resolved.await.map_err(|_| io::ErrorKind::TimedOut)??.collect();
         let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         for (tried, address) in addresses.iter().enumerate() {
             // An address that does not answer leaves time for those after it.

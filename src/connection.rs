@@ -31,13 +31,15 @@ const ACCEPT: u64 = u64::MAX;
 /// Serves a client from its first byte to its last.
 pub(crate) async fn serve(client: &mut TcpStream, number: u64, proxy: &Proxy) {
     proxy.counts.connections.add(1);
-    // It fails only for a client that is gone already, which is noticed below.
-    let _ = client.set_nodelay(true);
     let streams = Streams::new(proxy.seed, &proxy.name, number);
     let mut draws = None;
     let first = proxy.plan.draw(streams, &mut draws, 1).clone();
     // Each phase is boxed, so that a connection is only as large as what it does.
-    let end = match Box::pin(accept(proxy, streams, &first, client)).await {
+    let turn = match first.scope {
+        Scope::Nothing => Ok(false),
+        Scope::Calls => Box::pin(accept(proxy, streams, &first, client)).await,
+    };
+    let end = match turn {
         Ok(counted) => {
             let link = Link::new(proxy, streams);
             if proxy.copies() {
@@ -53,9 +55,6 @@ pub(crate) async fn serve(client: &mut TcpStream, number: u64, proxy: &Proxy) {
 
 /// The first call's turn, before any byte is read and any backend is dialled. Whether the call was counted.
 async fn accept(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut TcpStream) -> Result<bool, End> {
-    if first.scope == Scope::Nothing {
-        return Ok(false);
-    }
     tokio::select! {
         done = first_turn(proxy, streams, first, client) => done,
         // A handler may wait for something that knows nothing of the daemon's end, and a client may take no answer.

@@ -75,6 +75,8 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
     // A daemon that is started again takes its port over from connections that are still being closed.
     socket.set_reuse_address(true)?;
+    // The sockets that it accepts have this from their listener.
+    socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -84,6 +86,13 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_does_not_wait_to_send_little() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(listener.accept().await.unwrap().0.nodelay().unwrap());
+    }
 
     #[tokio::test]
     async fn an_address_that_is_there_twice_is_one() {

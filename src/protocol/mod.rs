@@ -112,6 +112,7 @@ pub enum Step {
 
 /// What a call's reply looks like, as far as its request decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)] // A tag of one byte that is read with its neighbours stalls for several nanoseconds a call.
 pub enum Expect {
     /// None at all: `noreply`.
     Nothing,

@@ -22,11 +22,13 @@ pub(super) struct Pairing {
 impl Pairing {
     /// What the reply to a command of `count` words will be, or why replies cannot be paired from here on. `words` are the
     /// first of them, empty where there are none or where they are long.
+    #[inline]
     pub(super) fn expect(&mut self, words: [&[u8]; MAX_WORDS], count: u32) -> Result<AnyExpect, &'static str> {
+        if words[0].len() < SHORTEST_NAME { Ok(AnyExpect::Reply) } else { self.expect_of_name(words, count) }
+    }
+
+    fn expect_of_name(&mut self, words: [&[u8]; MAX_WORDS], count: u32) -> Result<AnyExpect, &'static str> {
         let [command, first, second] = words;
-        if command.len() < SHORTEST_NAME {
-            return Ok(AnyExpect::Reply);
-        }
         let mut lower = [0; LONGEST_NAME];
         let Some(name) = lower.get_mut(..command.len()) else { return Ok(AnyExpect::Reply) };
         name.copy_from_slice(command);

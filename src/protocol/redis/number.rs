@@ -75,16 +75,20 @@ impl Number {
 /// The number in a header that is here as a whole, as most are, and the header's length. Where there is any doubt, `None`.
 #[inline]
 pub(super) fn whole(bytes: &[u8]) -> Option<(i64, usize)> {
+    // Most sizes are small.
+    match bytes {
+        [one @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(*one), 3)),
+        [ten @ b'1'..=b'9', one @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(*ten) * 10 + digit(*one), 4)),
+        [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9', ..] => whole_of_more_digits(bytes),
+        _ => None,
+    }
+}
+
+#[inline(never)] // so that the others are inlined
+fn whole_of_more_digits(bytes: &[u8]) -> Option<(i64, usize)> {
     /// So many digits fit in 64 bits whatever they are.
     const MAX_DIGITS: usize = 18;
 
-    // Most sizes are small.
-    match bytes {
-        [one @ b'0'..=b'9', b'\r', b'\n', ..] => return Some((digit(*one), 3)),
-        [ten @ b'1'..=b'9', one @ b'0'..=b'9', b'\r', b'\n', ..] => return Some((digit(*ten) * 10 + digit(*one), 4)),
-        [b'1'..=b'9', ..] => {}
-        _ => return None,
-    }
     let len = bytes.iter().take(MAX_DIGITS + 1).position(|byte| !byte.is_ascii_digit())?;
     let value = bytes[..len].iter().fold(0, |value, byte| value * 10 + digit(*byte));
     bytes[len..].starts_with(b"\r\n").then_some((value, len + 2))

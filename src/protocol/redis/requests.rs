@@ -4,7 +4,7 @@ use memchr::memchr2;
 
 use super::command::{LONGEST_NAME, MAX_WORDS, Pairing};
 use super::inline;
-use super::number::{Number, Size};
+use super::number::{Number, Size, whole};
 use crate::protocol::{MAX_HEAD, Step, skip};
 
 /// The longest word, in bytes, that a head takes in. From the first longer one on, a command is body.
@@ -59,10 +59,14 @@ impl Requests {
             if unread == 0 || at == 2 && !words[0].eq_ignore_ascii_case(b"client") {
                 break;
             }
-            match word(bytes, head)? {
-                Word::Cut => return Ok(Step::More),
-                Word::Long => break,
-                Word::Whole { word, end } => (words[at], head) = (word, end),
+            if let Some((word, end)) = whole_word(bytes, head) {
+                (words[at], head) = (word, end);
+            } else {
+                match word(bytes, head)? {
+                    Word::Cut => return Ok(Step::More),
+                    Word::Long => break,
+                    Word::Whole { word, end } => (words[at], head) = (word, end),
+                }
             }
             unread -= 1;
         }
@@ -135,6 +139,14 @@ impl Body {
     /// Reads on from `bytes[*at..]`, no further than to the end of the command. On an error `at` is left at the byte that
     /// is to blame.
     fn read(&mut self, bytes: &[u8], at: &mut usize) -> Result<(), &'static str> {
+        // A small word that is here as a whole, as most are, leaves no trace.
+        while self.unread > 0
+            && self.is_between_words()
+            && let Some((_, end)) = whole_word(bytes, *at)
+        {
+            *at = end;
+            self.unread -= 1;
+        }
         loop {
             *at += skip(&mut self.skip, bytes.len() - *at);
             if self.unread == 0 || *at == bytes.len() {
@@ -152,6 +164,11 @@ impl Body {
         }
     }
 
+    /// Nothing of the next word has been read.
+    fn is_between_words(&self) -> bool {
+        self.skip == 0 && !self.dollar
+    }
+
     /// Bytes to come, as soon as that is known: in the last word.
     fn left(&self) -> Option<u64> {
         (self.unread == 0).then_some(self.skip)
@@ -166,6 +183,18 @@ enum Word<'a> {
     Long,
     /// Here it is, and where its line ends.
     Whole { word: &'a [u8], end: usize },
+}
+
+/// The bulk string at `bytes[at..]` and where its line ends, if it is small and here as a whole. Where there is any doubt,
+/// `None`: [`word`] tells.
+#[inline]
+fn whole_word(bytes: &[u8], at: usize) -> Option<(&[u8], usize)> {
+    let [b'$', size @ ..] = bytes.get(at..)? else { return None };
+    let (size, len) = whole(size)?;
+    let size = usize::try_from(size).ok().filter(|size| *size <= MAX_WORD)?;
+    let start = at + 1 + len;
+    let end = start + size + 2;
+    if end <= bytes.len() { Some((bytes.get(start..start + size)?, end)) } else { None }
 }
 
 /// The bulk string at `bytes[at..]`.
