@@ -1,0 +1,74 @@
+//! What is measured.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::contenders::{Contender, connections};
+use crate::figures::{self, Figure};
+use crate::load::Load;
+use crate::message::Talk;
+
+pub(crate) struct Case {
+    pub(crate) name: String,
+    /// vaurien's.
+    pub(crate) arguments: &'static str,
+    pub(crate) talk: Arc<Talk>,
+    pub(crate) load: Load,
+    pub(crate) figures: &'static [Figure],
+}
+
+impl Case {
+    pub(crate) fn new(name: &str, talk: Talk, load: Load, figures: &'static [Figure]) -> Self {
+        Self { name: name.to_owned(), arguments: "", talk: Arc::new(talk), load, figures }
+    }
+
+    pub(crate) fn with(self, arguments: &'static str) -> Self {
+        Self { arguments, ..self }
+    }
+
+    /// Whether it means anything to `contender`: only vaurien delays.
+    pub(crate) fn takes(&self, contender: &Contender) -> bool {
+        matches!(contender, Contender::Vaurien) || !matches!(self.load, Load::Paced { .. })
+    }
+}
+
+const BULK: &[Figure] = &[figures::GB, figures::PROCESSOR_PER_GB];
+const CALLS: &[Figure] = &[figures::CALLS, figures::MEDIAN, figures::TAIL, figures::PROCESSOR_PER_CALL];
+const PIPELINES: &[Figure] = &[figures::CALLS, figures::PROCESSOR_PER_CALL];
+
+pub(crate) const REDIS: &str = "--protocol redis --handler dummy";
+
+pub(crate) fn all() -> Vec<Case> {
+    vec![
+        Case::new("download, 1 connection", Talk::download(), Load::calls(1), BULK),
+        Case::new("download, 8 connections", Talk::download(), Load::calls(8), BULK),
+        Case::new("upload, 1 connection", Talk::upload(), Load::calls(1), BULK),
+        Case::new("upload, 8 connections", Talk::upload(), Load::calls(8), BULK),
+        Case::new("ping-pong 64 B, 1 connection", Talk::echo(64), Load::calls(1), CALLS),
+        Case::new("ping-pong 64 B, 16 connections", Talk::echo(64), Load::calls(16), CALLS),
+        Case::new("ping-pong 64 B, 128 connections", Talk::echo(64), Load::calls(128), CALLS),
+        Case::new("ping-pong 4 KiB, 128 connections", Talk::echo(4096), Load::calls(128), CALLS),
+        Case::new("connect, 16 at a time", Talk::echo(64), Load::Connect { at_once: 16 }, &[figures::CONNECTIONS]),
+        idle(),
+        Case::new("redis, 50 connections", Talk::redis(3), Load::calls(50), PIPELINES).with(REDIS),
+        Case::new("redis, 50, pipelines of 64", Talk::redis(3), Load::pipelines(50, 64), PIPELINES).with(REDIS),
+        Case::new("http, 64 connections", Talk::http(), Load::calls(64), PIPELINES).with("--protocol http"),
+        Case::new("memcache, 50, pipelines of 64", Talk::memcache(), Load::pipelines(50, 64), PIPELINES)
+            .with("--protocol memcache"),
+        Case::new("redis, 64 MiB values, 8", Talk::redis(64 << 20), Load::calls(8), BULK).with(REDIS),
+        delay(),
+    ]
+}
+
+/// Fewer connections where there are too few descriptors: the benchmark has both ends of each.
+fn idle() -> Case {
+    let count = connections().min(9000);
+    Case::new(&format!("idle, {count} connections"), Talk::echo(64), Load::idle(count), &[figures::MEMORY])
+}
+
+/// Half of the calls are late by a millisecond. What came sooner was not; how late the others were beyond it is the figure.
+fn delay() -> Case {
+    let load = Load::Paced { connections: connections().min(1000), every: Duration::from_millis(250) };
+    Case::new("delay of 1 ms, 4,000 calls/s", Talk::echo(64), load, figures::DELAY)
+        .with("--handler 50:delay --handler-delay-sleep 1ms")
+}

@@ -1,0 +1,147 @@
+//! What stands between client and backend: nothing, `vaurien`, or HAProxy.
+
+use std::env;
+use std::fmt;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+
+use anyhow::{Context, anyhow};
+use tempfile::NamedTempFile;
+
+use crate::backend::listen;
+use crate::process::Process;
+
+/// Each proxy's.
+const THREADS: &str = "2";
+
+#[derive(Debug)]
+pub(crate) enum Contender {
+    Direct,
+    Vaurien,
+    Haproxy(PathBuf),
+}
+
+impl Contender {
+    /// Those that are on this machine.
+    pub(crate) fn all() -> Vec<Self> {
+        let haproxy = find("haproxy").map(Self::Haproxy);
+        [Some(Self::Direct), Some(Self::Vaurien), haproxy].into_iter().flatten().collect()
+    }
+
+    /// Starts it in front of `backend`. `arguments` are vaurien's, split at blanks.
+    pub(crate) fn start(&self, backend: SocketAddr, arguments: &str) -> anyhow::Result<Running> {
+        match self {
+            Self::Direct => Ok(Running { address: backend, child: None, _config: None }),
+            Self::Vaurien => vaurien(backend, arguments).context("cannot start vaurien"),
+            Self::Haproxy(program) => haproxy(program, backend).context("cannot start HAProxy"),
+        }
+    }
+}
+
+impl fmt::Display for Contender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Direct => "direct",
+            Self::Vaurien => "vaurien",
+            Self::Haproxy(_) => "HAProxy",
+        })
+    }
+}
+
+/// A contender at work. Its process ends when this is dropped.
+pub(crate) struct Running {
+    address: SocketAddr,
+    child: Option<Child>,
+    /// Is there for as long as its reader may be.
+    _config: Option<NamedTempFile>,
+}
+
+impl Running {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The proxy's process, if there is a proxy.
+    pub(crate) fn process(&self) -> Option<Process> {
+        self.child.as_ref().map(|child| Process::new(child.id()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn vaurien(backend: SocketAddr, arguments: &str) -> anyhow::Result<Running> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_vaurien"));
+    command
+        .args(["--proxy", "127.0.0.1:0", "--backend", &backend.to_string()])
+        .args(arguments.split_ascii_whitespace());
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VAURIEN_")) {
+        command.env_remove(name);
+    }
+    command.env("TOKIO_WORKER_THREADS", THREADS).env("NO_COLOR", "1");
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+    let said = child.stderr.take();
+    // From here on it ends with this, whatever goes wrong.
+    let mut running = Running { address: backend, child: Some(child), _config: None };
+    let mut lines = BufReader::new(said.context("no standard error")?).lines();
+    let ready = lines.next().context("it said nothing")??;
+    let address = ready.split_once("ready: ").and_then(|(_, rest)| rest.split_once(" -> "));
+    let (address, _) = address.ok_or_else(|| anyhow!("it said {ready:?}"))?;
+    running.address = address.parse()?;
+    // What it says later is a warning.
+    thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("vaurien: {line}")));
+    Ok(running)
+}
+
+/// Its listener is bound here and handed over as standard input: no other program can take the port meanwhile, and who
+/// connects before it has started waits.
+fn haproxy(program: &PathBuf, backend: SocketAddr) -> anyhow::Result<Running> {
+    let listener = listen()?;
+    let address = listener.local_addr()?;
+    let mut config = NamedTempFile::new()?;
+    write!(
+        config,
+        "global
+    maxconn {}
+    nbthread {THREADS}
+defaults
+    mode tcp
+    timeout connect 10s
+    timeout client 1h
+    timeout server 1h
+listen proxy
+    bind fd@0
+    server backend {backend}
+",
+        connections()
+    )?;
+    let mut command = Command::new(program);
+    command.arg("-db").arg("-f").arg(config.path()).stdin(OwnedFd::from(listener)).stdout(Stdio::null());
+    let child = command.spawn()?;
+    Ok(Running { address, child: Some(child), _config: Some(config) })
+}
+
+/// How many connections a process has descriptors for, with two for each and some for itself.
+pub(crate) fn connections() -> usize {
+    let limit = rlimit::Resource::NOFILE.get_soft().unwrap_or(1024);
+    usize::try_from((limit - (limit / 4).min(1200)) / 2).unwrap_or(usize::MAX)
+}
+
+/// Servers are not on everybody's path.
+fn find(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}

@@ -1,0 +1,83 @@
+//! What grows with what, in vaurien.
+
+use std::time::Duration;
+
+use crate::cases::{Case, REDIS};
+use crate::contenders::{Contender, connections};
+use crate::figures::{self, Figure, number, ranged};
+use crate::load::Load;
+use crate::measure::{measure, order};
+use crate::message::Talk;
+use crate::options::Options;
+use crate::table::Table;
+
+pub(crate) const NAMES: [&str; 3] = ["curve of connections", "curve of calls in a pipeline", "curve of message sizes"];
+
+/// Processor time comes in hundredths of a second: with this there are so many of them that one is no matter.
+const WINDOW: Duration = Duration::from_secs(2);
+
+pub(crate) fn draw(options: &Options) -> anyhow::Result<()> {
+    for (name, points) in NAMES.into_iter().zip([by_connections(), by_pipeline(), by_size()]) {
+        if options.wants(name) {
+            curve(name, &points, options)?;
+        }
+    }
+    Ok(())
+}
+
+fn curve(name: &str, points: &[Case], options: &Options) -> anyhow::Result<()> {
+    let figures = points.first().map_or(&[][..], |point| point.figures);
+    // By point, by figure, in the order of the rounds.
+    let mut values = vec![vec![Vec::new(); figures.len()]; points.len()];
+    for round in 0..options.rounds {
+        for at in order(round, points.len()) {
+            let sample = measure(&Contender::Vaurien, &points[at], options.window().max(WINDOW))?;
+            for (values, figure) in values[at].iter_mut().zip(figures) {
+                values.extend(figure.of(&sample));
+            }
+        }
+    }
+    println!("\nThe {name}: vaurien's medians and ranges over {} rounds.\n", options.rounds);
+    let mut columns = vec![("", 18)];
+    columns.extend(figures.iter().map(|figure| (figure.label, 24)));
+    let table = Table::begin(&columns, 1);
+    for (point, values) in points.iter().zip(&values) {
+        let mut cells = vec![point.name.clone()];
+        cells.extend(values.iter().map(|values| ranged(values, number)));
+        table.row(cells);
+    }
+    Ok(())
+}
+
+/// Always ten calls at once, on one connection after the other of more and more of them.
+fn by_connections() -> Vec<Case> {
+    const FIGURES: &[Figure] = &[figures::MEMORY, figures::PROCESSOR_PER_CALL, figures::CALLS];
+    let most = connections().min(9000);
+    let point = |count: usize| {
+        let load = Load::Calls { connections: count, at_once: 10, pipeline: 1 };
+        Case::new(&format!("{count} connections"), Talk::echo(64), load, FIGURES)
+    };
+    [10, 100, 1000, 9000].map(|count| count.min(most)).map(point).into()
+}
+
+/// Longer and longer pipelines on eight connections.
+fn by_pipeline() -> Vec<Case> {
+    const FIGURES: &[Figure] = &[figures::PROCESSOR_PER_CALL, figures::CALLS];
+    let point = |calls| Case::new(&format!("pipelines of {calls}"), Talk::redis(3), Load::pipelines(8, calls), FIGURES);
+    [1, 10, 100, 1000].map(|calls| point(calls).with(REDIS)).into()
+}
+
+/// Larger and larger values, one at a time on each of eight connections.
+fn by_size() -> Vec<Case> {
+    const FIGURES: &[Figure] = &[figures::PROCESSOR_PER_BYTE, figures::PROCESSOR_PER_MESSAGE, figures::GB];
+    let sizes = [
+        ("64 B", 64),
+        ("1 KiB", 1 << 10),
+        ("16 KiB", 16 << 10),
+        ("256 KiB", 256 << 10),
+        ("4 MiB", 4 << 20),
+        ("64 MiB", 64 << 20),
+        ("1 GiB", 1 << 30),
+    ];
+    sizes.map(|(name, size)| Case::new(name, Talk::redis(size), Load::calls(8), FIGURES).with(REDIS)).into()
+}

@@ -1,0 +1,137 @@
+//! The clients.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use crate::message::Talk;
+use crate::tally::Tally;
+
+/// What clients do all the while.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Load {
+    /// Some call at once, each a pipeline of calls on one connection, then on the next of its share of all connections.
+    Calls { connections: usize, at_once: usize, pipeline: u64 },
+    /// Each connects, makes one call and closes, and so on.
+    Connect { at_once: usize },
+    /// Each connection's calls are due by the clock.
+    Paced { connections: usize, every: Duration },
+}
+
+impl Load {
+    /// One call at a time on each connection.
+    pub(crate) fn calls(connections: usize) -> Self {
+        Self::pipelines(connections, 1)
+    }
+
+    pub(crate) fn pipelines(connections: usize, pipeline: u64) -> Self {
+        Self::Calls { connections, at_once: connections, pipeline }
+    }
+
+    pub(crate) fn idle(connections: usize) -> Self {
+        Self::Calls { connections, at_once: 0, pipeline: 1 }
+    }
+
+    /// How many connections there are from the beginning.
+    pub(crate) fn connections(self) -> usize {
+        match self {
+            Self::Calls { connections, .. } | Self::Paced { connections, .. } => connections,
+            Self::Connect { .. } => 0,
+        }
+    }
+}
+
+/// How long connections may take to get to the backend.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Connections on the way to the backend. More would wait in vain for a place in a listener's queue.
+const ON_THE_WAY: usize = 256;
+
+/// So many connections, each of which has got to the backend.
+pub(crate) async fn open(address: SocketAddr, count: usize, tally: &Tally) -> io::Result<Vec<TcpStream>> {
+    let before = tally.accepted();
+    let mut opened = Vec::with_capacity(count);
+    let all = async {
+        while opened.len() < count {
+            opened.push(connect(address).await?);
+            arrival(tally, (before + opened.len()).saturating_sub(ON_THE_WAY)).await;
+        }
+        arrival(tally, before + count).await;
+        io::Result::Ok(())
+    };
+    let Ok(done) = timeout(PATIENCE, all).await else {
+        let arrived = tally.accepted() - before;
+        return Err(io::Error::other(format!("only {arrived} of {count} connections got to the backend")));
+    };
+    done.map(|()| opened)
+}
+
+/// Until so many connections have got to the backend.
+async fn arrival(tally: &Tally, count: usize) {
+    while tally.accepted() < count {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Calls on these connections in turn.
+pub(crate) async fn call(
+    mut connections: Vec<TcpStream>,
+    pipeline: u64,
+    talk: Arc<Talk>,
+    tally: Arc<Tally>,
+) -> io::Result<Infallible> {
+    let mut buffer = talk.reply.buffer(pipeline);
+    loop {
+        for connection in &mut connections {
+            exchange(connection, pipeline, &mut buffer, &talk, &tally).await?;
+        }
+    }
+}
+
+/// Connects, calls, closes.
+pub(crate) async fn connect_and_call(
+    address: SocketAddr,
+    talk: Arc<Talk>,
+    tally: Arc<Tally>,
+) -> io::Result<Infallible> {
+    let mut buffer = talk.reply.buffer(1);
+    loop {
+        let mut connection = connect(address).await?;
+        exchange(&mut connection, 1, &mut buffer, &talk, &tally).await?;
+    }
+}
+
+/// Makes so many calls together and takes their replies.
+pub(crate) async fn exchange(
+    connection: &mut TcpStream,
+    calls: u64,
+    buffer: &mut [u8],
+    talk: &Talk,
+    tally: &Tally,
+) -> io::Result<()> {
+    let begun = Instant::now();
+    talk.request.send(connection, calls).await?;
+    let mut left = talk.reply.len() * calls;
+    while left > 0 {
+        let len = connection.read(buffer).await?;
+        if len == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        tally.arrived(len);
+        left = left.checked_sub(len as u64).ok_or_else(|| io::Error::other("more came than was asked for"))?;
+    }
+    tally.answered(calls, begun.elapsed());
+    Ok(())
+}

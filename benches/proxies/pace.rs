@@ -1,0 +1,51 @@
+//! Clients that ask by the clock: what they meet is how late replies are, not how fast the clients can be.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+use crate::load::exchange;
+use crate::message::Talk;
+use crate::tally::Tally;
+
+/// Says of one connection after the other that it is its turn, so that each has one every so often, until nobody listens.
+///
+/// A thread, since a runtime's timers go by whole milliseconds: calls in bunches would be late because of each other.
+pub(crate) fn start(connections: usize, every: Duration, tally: &Arc<Tally>) -> Arc<Vec<Notify>> {
+    let turns: Arc<Vec<Notify>> = Arc::new((0..connections).map(|_| Notify::new()).collect());
+    let (listening, tally) = (Arc::downgrade(&turns), tally.clone());
+    let step = every.div_f64(connections as f64);
+    thread::spawn(move || go_round(&listening, connections, step, &tally));
+    turns
+}
+
+fn go_round(turns: &Weak<Vec<Notify>>, connections: usize, step: Duration, tally: &Tally) {
+    let mut due = Instant::now();
+    for at in (0..connections).cycle() {
+        due += step;
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        let Some(turns) = turns.upgrade() else { return };
+        tally.fell_due();
+        turns[at].notify_one();
+    }
+}
+
+/// Calls when it is this connection's turn. A turn that comes before the last reply is taken when that is there.
+pub(crate) async fn call(
+    mut connection: TcpStream,
+    at: usize,
+    turns: Arc<Vec<Notify>>,
+    talk: Arc<Talk>,
+    tally: Arc<Tally>,
+) -> io::Result<Infallible> {
+    let mut buffer = talk.reply.buffer(1);
+    loop {
+        turns[at].notified().await;
+        exchange(&mut connection, 1, &mut buffer, &talk, &tally).await?;
+    }
+}
