@@ -9,6 +9,7 @@ use crate::load::Load;
 use crate::message::Talk;
 
 pub(crate) struct Case {
+    /// Without commas, which are between the parts of names that are asked for.
     pub(crate) name: String,
     /// vaurien's.
     pub(crate) arguments: &'static str,
@@ -26,9 +27,13 @@ impl Case {
         Self { arguments, ..self }
     }
 
-    /// Whether it means anything to `contender`: only vaurien delays.
+    /// Whether it means anything to `contender`: no proxy has no memory, and only vaurien delays.
     pub(crate) fn takes(&self, contender: &Contender) -> bool {
-        matches!(contender, Contender::Vaurien) || !matches!(self.load, Load::Paced { .. })
+        match self.load {
+            Load::Paced { .. } => matches!(contender, Contender::Vaurien),
+            Load::Calls { at_once: 0, .. } => !matches!(contender, Contender::Direct),
+            _ => true,
+        }
     }
 }
 
@@ -40,22 +45,27 @@ pub(crate) const REDIS: &str = "--protocol redis --handler dummy";
 
 pub(crate) fn all() -> Vec<Case> {
     vec![
-        Case::new("download, 1 connection", Talk::download(), Load::calls(1), BULK),
-        Case::new("download, 8 connections", Talk::download(), Load::calls(8), BULK),
-        Case::new("upload, 1 connection", Talk::upload(), Load::calls(1), BULK),
-        Case::new("upload, 8 connections", Talk::upload(), Load::calls(8), BULK),
-        Case::new("ping-pong 64 B, 1 connection", Talk::echo(64), Load::calls(1), CALLS),
-        Case::new("ping-pong 64 B, 16 connections", Talk::echo(64), Load::calls(16), CALLS),
-        Case::new("ping-pong 64 B, 128 connections", Talk::echo(64), Load::calls(128), CALLS),
-        Case::new("ping-pong 4 KiB, 128 connections", Talk::echo(4096), Load::calls(128), CALLS),
-        Case::new("connect, 16 at a time", Talk::echo(64), Load::Connect { at_once: 16 }, &[figures::CONNECTIONS]),
+        Case::new("download on 1 connection", Talk::download(), Load::calls(1), BULK),
+        Case::new("download on 8 connections", Talk::download(), Load::calls(8), BULK),
+        Case::new("upload on 1 connection", Talk::upload(), Load::calls(1), BULK),
+        Case::new("upload on 8 connections", Talk::upload(), Load::calls(8), BULK),
+        Case::new("ping-pong 64 B on 1 connection", Talk::echo(64), Load::calls(1), CALLS),
+        Case::new("ping-pong 64 B on 16 connections", Talk::echo(64), Load::calls(16), CALLS),
+        Case::new("ping-pong 64 B on 128 connections", Talk::echo(64), Load::calls(128), CALLS),
+        Case::new("ping-pong 4 KiB on 128 connections", Talk::echo(4096), Load::calls(128), CALLS),
+        Case::new(
+            "connect and close 16 at a time",
+            Talk::echo(64),
+            Load::Connect { at_once: 16 },
+            &[figures::CONNECTIONS],
+        ),
         idle(),
-        Case::new("redis, 50 connections", Talk::redis(3), Load::calls(50), PIPELINES).with(REDIS),
-        Case::new("redis, 50, pipelines of 64", Talk::redis(3), Load::pipelines(50, 64), PIPELINES).with(REDIS),
-        Case::new("http, 64 connections", Talk::http(), Load::calls(64), PIPELINES).with("--protocol http"),
-        Case::new("memcache, 50, pipelines of 64", Talk::memcache(), Load::pipelines(50, 64), PIPELINES)
+        Case::new("redis on 50 connections", Talk::redis(3), Load::calls(50), PIPELINES).with(REDIS),
+        Case::new("redis pipelines of 64 on 50", Talk::redis(3), Load::pipelines(50, 64), PIPELINES).with(REDIS),
+        Case::new("http on 64 connections", Talk::http(), Load::calls(64), PIPELINES).with("--protocol http"),
+        Case::new("memcache pipelines of 64 on 50", Talk::memcache(), Load::pipelines(50, 64), PIPELINES)
             .with("--protocol memcache"),
-        Case::new("redis, 64 MiB values, 8", Talk::redis(64 << 20), Load::calls(8), BULK).with(REDIS),
+        Case::new("redis 64 MiB values on 8", Talk::redis(64 << 20), Load::calls(8), BULK).with(REDIS),
         delay(),
     ]
 }
@@ -63,12 +73,13 @@ pub(crate) fn all() -> Vec<Case> {
 /// Fewer connections where there are too few descriptors: the benchmark has both ends of each.
 fn idle() -> Case {
     let count = connections().min(9000);
-    Case::new(&format!("idle, {count} connections"), Talk::echo(64), Load::idle(count), &[figures::MEMORY])
+    Case::new(&format!("idle on {count} connections"), Talk::echo(64), Load::idle(count), &[figures::MEMORY])
 }
 
 /// Half of the calls are late by a millisecond. What came sooner was not; how late the others were beyond it is the figure.
 fn delay() -> Case {
-    let load = Load::Paced { connections: connections().min(1000), every: Duration::from_millis(250) };
-    Case::new("delay of 1 ms, 4,000 calls/s", Talk::echo(64), load, figures::DELAY)
+    let count = connections().min(1000);
+    let load = Load::Paced { connections: count, every: Duration::from_millis(250) };
+    Case::new(&format!("delay of 1 ms on {count}"), Talk::echo(64), load, figures::DELAY)
         .with("--handler 50:delay --handler-delay-sleep 1ms")
 }

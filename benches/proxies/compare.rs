@@ -16,7 +16,7 @@ pub(crate) fn compare(options: &Options) -> anyhow::Result<()> {
     // The two of the ratio.
     let vaurien = contenders.iter().position(|contender| matches!(contender, Contender::Vaurien));
     let haproxy = contenders.iter().position(|contender| matches!(contender, Contender::Haproxy(_)));
-    println!("Medians over {} rounds of {} s each.", options.rounds, options.seconds);
+    println!("Medians. Rounds: {}, of {} s for each measurement.", options.rounds, options.seconds);
     match haproxy {
         Some(_) => println!("A ratio above 1 is in favour of vaurien: its median and its range over the rounds.\n"),
         None => println!("HAProxy is not installed, and is left out.\n"),

@@ -137,9 +137,9 @@ pub(crate) fn connections() -> usize {
     usize::try_from((limit - (limit / 4).min(1200)) / 2).unwrap_or(usize::MAX)
 }
 
-/// Servers are not on everybody's path.
+/// Servers are not on everybody's path. With an empty one nothing is found.
 fn find(name: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
+    let path = env::var_os("PATH").filter(|path| !path.is_empty())?;
     env::split_paths(&path)
         .chain(["/usr/sbin".into()])
         .map(|folder| folder.join(name))

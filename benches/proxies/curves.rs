@@ -37,9 +37,9 @@ fn curve(name: &str, points: &[Case], options: &Options) -> anyhow::Result<()> {
             }
         }
     }
-    println!("\nThe {name}: vaurien's medians and ranges over {} rounds.\n", options.rounds);
+    println!("\nThe {name}: vaurien's medians and ranges, rounds: {}.\n", options.rounds);
     let mut columns = vec![("", 18)];
-    columns.extend(figures.iter().map(|figure| (figure.label, 24)));
+    columns.extend(figures.iter().map(|figure| (figure.label, 31)));
     let table = Table::begin(&columns, 1);
     for (point, values) in points.iter().zip(&values) {
         let mut cells = vec![point.name.clone()];

@@ -41,10 +41,10 @@ impl Message {
         Self::Long { head: format!("${len}\r\n"), body: len, tail: "\r\n" }.shortened()
     }
 
-    /// What fits in a chunk is said in one write.
+    /// What is no longer than a chunk is said in one write.
     fn shortened(self) -> Self {
         match self {
-            Self::Long { head, body, tail } if body < CHUNK as u64 => {
+            Self::Long { head, body, tail } if body <= CHUNK as u64 => {
                 let body = "x".repeat(usize::try_from(body).unwrap_or(CHUNK));
                 Self::short([head, body, tail.to_owned()].concat().as_bytes())
             }
