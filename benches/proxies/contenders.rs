@@ -123,7 +123,8 @@ listen proxy
     bind fd@0
     server backend {backend}
 ",
-        connections()
+        // That by which it is known to have started comes on top.
+        connections() + 1
     )?;
     let mut command = Command::new(program);
     command.arg("-db").arg("-f").arg(config.path()).stdin(OwnedFd::from(listener)).stdout(Stdio::null());
