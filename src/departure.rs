@@ -19,10 +19,14 @@ pub(crate) async fn left(client: &TcpStream) {
     ended(client).await;
     // If it cannot be set, the client is gone already, and the next line returns at once.
     let _ = SockRef::from(client).set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE).with_interval(PROBE));
-    tokio::select! {
-        () = reset(client) => {}
-        () = closed(client) => {}
-    }
+    // Boxed, as most clients that are waited for do not get so far.
+    Box::pin(async {
+        tokio::select! {
+            () = reset(client) => {}
+            () = closed(client) => {}
+        }
+    })
+    .await;
 }
 
 /// Resolves when the connection was reset. Unread bytes do not hide it.

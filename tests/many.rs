@@ -18,6 +18,14 @@ fn as_many_as(wanted: usize) -> usize {
     wanted.min((allowed - 200) / 2)
 }
 
+/// The most memory that a connection may take that sleeps or hangs, in bytes. An optimised build takes a tenth less.
+const MEMORY: usize = 4500;
+
+/// How much memory `vaurien` has taken for each of `count` connections since it had `before` KiB.
+fn memory_of_each(vaurien: &Program, before: u64, count: usize) -> usize {
+    usize::try_from(vaurien.memory().saturating_sub(before)).unwrap() * 1024 / count
+}
+
 /// An echo that takes no thread for each connection.
 fn echo(runtime: &Runtime) -> String {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -42,7 +50,7 @@ fn nine_thousand_connections_sleep_at_once() {
     let runtime = Runtime::new().unwrap();
     let count = as_many_as(9000);
     let vaurien = Program::start_at(&echo(&runtime), "--handler delay --handler-delay-sleep 5");
-    let open = vaurien.descriptors();
+    let (open, memory) = (vaurien.descriptors(), vaurien.memory());
     let calls: Vec<_> = (0..count)
         .map(|_| {
             let address = vaurien.address();
@@ -57,6 +65,8 @@ fn nine_thousand_connections_sleep_at_once() {
         })
         .collect();
     eventually("all sleep", || vaurien.descriptors() == open + 2 * count);
+    let each = memory_of_each(&vaurien, memory, count);
+    assert!(each < MEMORY, "{each} bytes");
     for call in calls {
         let (reply, took) = runtime.block_on(call).unwrap();
         assert_eq!(&reply, b"late");
@@ -72,10 +82,12 @@ fn nine_thousand_hanging_connections_are_let_go_when_the_clients_leave() {
     let count = as_many_as(9000);
     let backend = Backend::nobody();
     let vaurien = Program::start(&backend, "--handler hang");
-    let open = vaurien.descriptors();
+    let (open, memory) = (vaurien.descriptors(), vaurien.memory());
     let address = vaurien.address();
     let clients: Vec<TcpStream> = (0..count).map(|_| runtime.block_on(TcpStream::connect(address)).unwrap()).collect();
     eventually("all hang", || vaurien.descriptors() == open + count);
+    let each = memory_of_each(&vaurien, memory, count);
+    assert!(each < MEMORY, "{each} bytes");
     drop(clients);
     eventually("all have left", || vaurien.descriptors() == open);
     assert_eq!(vaurien.stop().calls("hang"), count as u64);

@@ -164,8 +164,8 @@ impl<'a, 's> ToBackend<'a, 's> {
         }
         self.requests.lane.look = true;
         if answers && proxy.protocol == Protocol::Tcp {
-            // The next turn begins when the client has been answered.
-            self.wait().await?;
+            // The next turn begins when the client has been answered. Boxed, as few calls come to this.
+            Box::pin(self.wait()).await?;
         }
         Ok(())
     }

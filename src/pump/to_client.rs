@@ -57,7 +57,8 @@ impl<'a, 's> ToClient<'a, 's> {
                     if let Err(broken) = self.flush().await {
                         return Ok(Err(broken));
                     }
-                    self.handled(len, left).await?;
+                    // Boxed, as it would make connections larger whose handlers see no replies.
+                    Box::pin(self.handled(len, left)).await?;
                 }
                 Ok(Stop::Opaque) => return self.opaque().await,
                 Ok(Stop::Hold) => self.hold().await,
