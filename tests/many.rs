@@ -5,12 +5,20 @@ mod world;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use world::{Backend, Client, PATIENCE, Program, eventually};
+
+/// The descriptors of this process. Each test here needs most of them, so they take turns.
+static DESCRIPTORS: Mutex<()> = Mutex::new(());
+
+fn descriptors() -> MutexGuard<'static, ()> {
+    DESCRIPTORS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// As many connections as the descriptors of one process allow, where it has both ends of each.
 fn as_many_as(wanted: usize) -> usize {
@@ -47,6 +55,7 @@ fn echo(runtime: &Runtime) -> String {
 
 #[test]
 fn nine_thousand_connections_sleep_at_once() {
+    let _descriptors = descriptors();
     let runtime = Runtime::new().unwrap();
     let count = as_many_as(9000);
     let vaurien = Program::start_at(&echo(&runtime), "--handler delay --handler-delay-sleep 5");
@@ -78,6 +87,7 @@ fn nine_thousand_connections_sleep_at_once() {
 
 #[test]
 fn nine_thousand_hanging_connections_are_let_go_when_the_clients_leave() {
+    let _descriptors = descriptors();
     let runtime = Runtime::new().unwrap();
     let count = as_many_as(9000);
     let backend = Backend::nobody();
@@ -158,6 +168,7 @@ fn call_until_served(address: SocketAddr) -> usize {
 fn fifty_thousand_connections_that_end_in_every_way_leave_nothing_behind() {
     const COUNT: usize = 50_000;
     const THREADS: usize = 8;
+    let _descriptors = descriptors();
     /// With as many of each thread the system's queue of clients to be accepted is never full: what it drops nobody counts.
     const AHEAD: usize = 200;
     let mix = "--protocol redis --handler 10:blackout,10:error,10:delay,2:hang --handler-delay-sleep 0.001 --seed 5";
