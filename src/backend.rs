@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -54,7 +53,7 @@ impl Backend {
             let share = deadline.saturating_duration_since(Instant::now())
                 / u32::try_from(addresses.len() - tried).unwrap_or(1);
             match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) if leads_back(&stream, *address) => last = io::ErrorKind::ConnectionRefused.into(),
+                Ok(Ok(stream)) if leads_back(&stream, address.port()) => last = io::ErrorKind::ConnectionRefused.into(),
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => last = error,
                 Err(_) => last = io::ErrorKind::TimedOut.into(),
@@ -142,8 +141,10 @@ fn is_silent(stream: &TcpStream) -> bool {
 
 /// Whether the connection leads back to itself. That comes of dialling a port of this machine where nobody listens, when
 /// the dialling socket happens to be given that very port: it then reads what it writes.
-fn leads_back(stream: &TcpStream, dialled: SocketAddr) -> bool {
-    stream.local_addr().is_ok_and(|here| (here.ip(), here.port()) == (dialled.ip(), dialled.port()))
+fn leads_back(stream: &TcpStream, dialled: u16) -> bool {
+    // The second question is for few. What was dialled does not answer it: 0.0.0.0 leads to 127.0.0.1.
+    let here = stream.local_addr().ok().filter(|here| here.port() == dialled);
+    here.is_some_and(|here| stream.peer_addr().is_ok_and(|there| here == there))
 }
 
 #[cfg(test)]
@@ -156,13 +157,14 @@ mod tests {
     async fn a_connection_to_itself_is_none_to_the_backend() {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        socket.connect(&socket.local_addr().unwrap()).unwrap();
+        let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+        let everywhere = std::net::SocketAddr::from(([0, 0, 0, 0], port));
+        socket.connect(&everywhere.into()).unwrap();
         socket.set_nonblocking(true).unwrap();
-        let here = socket.local_addr().unwrap().as_socket().unwrap();
-        assert!(leads_back(&TcpStream::from_std(socket.into()).unwrap(), here));
+        assert!(leads_back(&TcpStream::from_std(socket.into()).unwrap(), port));
 
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = listener.local_addr().unwrap();
-        assert!(!leads_back(&TcpStream::connect(there).await.unwrap(), there));
+        assert!(!leads_back(&TcpStream::connect(there).await.unwrap(), there.port()));
     }
 }

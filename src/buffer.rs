@@ -9,8 +9,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
-use rustix::net::{RecvFlags, recv};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 
 /// The largest read, in bytes: what a direction may have to hold when the peer takes none of it.
@@ -51,10 +51,9 @@ impl ReadSize {
         }
     }
 
-    /// Data has kept filling the largest read, so that more may be offered with [`poll_take`].
+    /// Data has kept filling the largest read, so that more may be offered at once with [`poll_take`].
     pub(crate) fn is_largest(&self) -> bool {
-        // Only Linux takes bytes off a socket without copying them.
-        cfg!(target_os = "linux") && !self.fixed && self.bytes == MAX_READ
+        !self.fixed && self.bytes == MAX_READ
     }
 
     /// The peer took less than was read, or there was less: smaller reads keep less waiting.
@@ -111,24 +110,41 @@ pub(crate) fn poll_take<E>(
         };
         let mut left = taken;
         while left > 0 {
-            left -= recv(from.as_ref(), &mut lent[..left], RecvFlags::TRUNC)?.1;
+            match discard(from.as_ref(), &mut lent[..left])? {
+                0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+                len => left -= len,
+            }
         }
         Poll::Ready(Ok(Ok((there, taken))))
     })
+}
+
+/// Takes bytes off a socket, as many as `space` is long.
+#[cfg(target_os = "linux")]
+fn discard(from: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
+    use rustix::net::{RecvFlags, recv};
+    // TCP copies none of what is truncated (tcp(7), MSG_TRUNC).
+    Ok(recv(from, space, RecvFlags::TRUNC)?.1)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn discard(from: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
+    from.try_read(space)
 }
 
 /// Writes what the peer takes of `bytes` at once, and says how much that was.
 ///
 /// # Errors
 ///
-/// Those of the write.
+/// That of the first write; a later one's is met by the next call.
 pub(crate) fn write<W: AsyncWrite + Unpin>(cx: &mut Context<'_>, to: &mut W, bytes: &[u8]) -> io::Result<usize> {
     let mut taken = 0;
     while taken < bytes.len() {
-        match Pin::new(&mut *to).poll_write(cx, &bytes[taken..])? {
-            Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(more) => taken += more,
-            Poll::Pending => break,
+        match Pin::new(&mut *to).poll_write(cx, &bytes[taken..]) {
+            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+            Poll::Ready(Ok(more)) => taken += more,
+            Poll::Ready(Err(error)) if taken == 0 => return Err(error),
+            Poll::Ready(Err(_)) | Poll::Pending => break,
         }
     }
     Ok(taken)

@@ -10,8 +10,8 @@
 //! round in the opposite order, so that a machine that grows faster or slower does so for all of them. A figure is the
 //! median over the rounds. A ratio is the median of the ratios of each round, with the least and the greatest of them.
 //!
-//! HAProxy is in TCP mode in every case: it moves the bytes of a protocol and does not look for calls in them. Both proxies
-//! have two threads. Clients and backend are threads of the benchmark and share the processors with the proxy, which is why
+//! HAProxy is in TCP mode in every case, with the settings that it comes with: it moves the bytes of a protocol and does not
+//! look for calls in them. Both proxies have two threads. Clients and backend are threads of the benchmark and share the processors with the proxy, which is why
 //! a proxy's own processor time says more than its rate.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "tables are what it is for")]
 #![allow(clippy::cast_precision_loss, reason = "a figure has three digits")]

@@ -154,7 +154,8 @@ impl Mix {
 
     /// The names of the handlers that a connection's calls are drawn for, without end: what a seed has in store.
     ///
-    /// `connection` counts from 1 in the order in which clients were accepted, `proxy` is [`crate::ProxyConfig::name`].
+    /// `connection` counts from 1 in the order in which clients were accepted, `proxy` is [`crate::ProxyConfig::name`]. With
+    /// `tcp` and handlers of which none wants to see calls, all calls of a connection are the first one's handler's.
     ///
     /// ```
     /// let mix: vaurien::Mix = "20:delay,5:error".parse()?;

@@ -23,7 +23,7 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
     // The client has spoken, and the backend has not spoken since.
     let turn = AtomicBool::new(false);
     let mut number = 0;
-    let mut there = OneWay::new(link, &mut from_client, &mut to_backend, |bytes| {
+    let mut forth = OneWay::new(link, &mut from_client, &mut to_backend, |bytes| {
         link.client_spoke(bytes);
         if !turn.load(Ordering::Relaxed) {
             turn.store(true, Ordering::Relaxed);
@@ -36,8 +36,8 @@ pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream,
         turn.store(false, Ordering::Relaxed);
     });
     let requests = pin!(async {
-        let how = there.run().await;
-        Box::pin(ends.requests(how, there.from, there.to)).await
+        let how = forth.run().await;
+        Box::pin(ends.requests(how, forth.from, forth.to)).await
     });
     let replies = pin!(async {
         let how = back.run().await;
@@ -54,7 +54,7 @@ pub(super) struct OneWay<'w, 's, S> {
     pub(super) to: &'w mut WriteHalf<'s>,
     pub(super) out: Outgoing,
     pub(super) size: ReadSize,
-    /// Is told how many bytes came.
+    /// Is told how many bytes were taken from the side that is read.
     pub(super) seen: S,
 }
 
@@ -76,7 +76,7 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
     /// Passes on what is there, until there is no more or the other side takes no more.
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
         for _ in 0..READS_A_TURN {
-            let passed = if self.size.is_largest() { self.poll_offer(cx) } else { self.poll_read(cx) };
+            let passed = if self.size.is_largest() { self.poll_offer(cx) } else { self.poll_hold(cx) };
             match ready!(passed)? {
                 Passed::All => {}
                 passed => return Poll::Ready(Ok(passed)),
@@ -87,7 +87,7 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
     }
 
     /// Reads once; what the other side does not take is held.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
         let Self { to, out, seen, .. } = self;
         let passed = ready!(poll_read(cx, self.from, &mut self.size, |cx, bytes| {
             if bytes.is_empty() {
@@ -112,7 +112,9 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
         if there == 0 {
             return Poll::Ready(Ok(Passed::End));
         }
-        (self.seen)(taken);
+        if taken > 0 {
+            (self.seen)(taken);
+        }
         if taken < there || there < MAX_READ {
             self.size.refused();
         }

@@ -19,7 +19,7 @@ pub(super) enum Broken {
     To(io::Error),
 }
 
-/// Which directions have ended. The futures are boxed by those who await them: while bytes flow, no connection needs them.
+/// Which directions have ended. What waits here is boxed by those who await it: while bytes flow, no connection needs it.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
     requests: AtomicBool,

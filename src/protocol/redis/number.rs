@@ -74,7 +74,7 @@ impl Number {
 
 /// The number in a header that is here as a whole, as most are, and the header's length. Where there is any doubt, `None`.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "as for the words that it is the size of")]
+#[expect(clippy::inline_always, reason = "a SET is framed in 0.76 of the time")]
 pub(super) fn whole(bytes: &[u8]) -> Option<(i64, usize)> {
     // Most sizes are small.
     match bytes {
