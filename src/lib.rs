@@ -34,7 +34,8 @@
 //! # }
 //! ```
 //!
-//! `examples/embedded.rs` is a whole test of this kind.
+//! `examples/embedded.rs` is a whole test of this kind. The default feature `mimalloc` is the program's allocator, and of no
+//! use here.
 //!
 //! # A handler of your own
 //!
