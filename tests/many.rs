@@ -168,9 +168,9 @@ fn call_until_served(address: SocketAddr) -> usize {
 fn fifty_thousand_connections_that_end_in_every_way_leave_nothing_behind() {
     const COUNT: usize = 50_000;
     const THREADS: usize = 8;
-    let _descriptors = descriptors();
     /// With as many of each thread the system's queue of clients to be accepted is never full: what it drops nobody counts.
     const AHEAD: usize = 200;
+    let _descriptors = descriptors();
     let mix = "--protocol redis --handler 10:blackout,10:error,10:delay,2:hang --handler-delay-sleep 0.001 --seed 5";
     let vaurien = Program::start(&fickle(), mix);
     let open = vaurien.descriptors();
