@@ -61,7 +61,7 @@ pub(crate) const DELAY: &[Figure] = &[
 
 const DELAYED_MS: f64 = 1.0;
 
-/// The calls that took as long as a delay.
+/// The calls that took as long as a delay. Where the machine is so busy that others take as long, their share says so.
 fn delayed(sample: &Sample) -> &[Duration] {
     let first = sample.times.partition_point(|time| time.as_secs_f64() * 1e3 < DELAYED_MS);
     &sample.times[first..]

@@ -18,7 +18,7 @@ impl Process {
         // The name, in parentheses, may contain anything; behind it the 12th and 13th are user and system time.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks = fields.split_ascii_whitespace().skip(11).take(2).flat_map(str::parse::<u64>);
-        // Of these ticks Linux counts a hundred a second on every machine.
+        // Of these ticks (USER_HZ) Linux counts a hundred a second, whatever clock it has itself.
         Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
     }
 
