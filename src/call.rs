@@ -11,9 +11,10 @@ use tokio::net::TcpStream;
 
 use crate::departure::left;
 use crate::error::{Error, Result};
+use crate::plan::Drawn;
 use crate::protocol::Protocol;
+use crate::proxy::Proxy;
 use crate::seed::Streams;
-use crate::stop::Stop;
 
 /// What a handler decides about a call. Where it is an error, the connection is reset.
 #[derive(Debug)]
@@ -31,6 +32,31 @@ pub enum Verdict {
     Close,
     /// The client's connection is reset, after the replies of earlier calls: the client reads `ECONNRESET`.
     Reset,
+}
+
+/// What a handler does to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    Sleep,
+    Wait,
+    Hold,
+    Answer,
+    Inject,
+    Close,
+    Reset,
+}
+
+impl Act {
+    /// What a verdict comes to, if it is not that the call passes.
+    pub(crate) fn of(verdict: &Verdict) -> Option<Self> {
+        match verdict {
+            Verdict::Pass => None,
+            Verdict::Answer(_) => Some(Self::Answer),
+            Verdict::Inject(_) => Some(Self::Inject),
+            Verdict::Close => Some(Self::Close),
+            Verdict::Reset => Some(Self::Reset),
+        }
+    }
 }
 
 /// What reaches the client in place of a reply: bytes as they are. Whether the client understands them is the handler's to
@@ -95,12 +121,14 @@ pub(crate) struct About {
     pub(crate) streams: Streams,
     pub(crate) number: u64,
     pub(crate) head: Bytes,
+    /// A handler has done something to it, and that was counted.
+    pub(crate) is_fault: bool,
     random: Option<Box<ChaCha8Rng>>,
 }
 
 impl About {
     pub(crate) fn new(protocol: Protocol, streams: Streams, number: u64, head: Bytes) -> Self {
-        Self { protocol, streams, number, head, random: None }
+        Self { protocol, streams, number, head, is_fault: false, random: None }
     }
 
     fn random(&mut self) -> &mut ChaCha8Rng {
@@ -126,12 +154,14 @@ pub(crate) trait Message: Send {
 pub struct Call<'a> {
     about: &'a mut About,
     message: &'a mut dyn Message,
-    stop: &'a Stop,
+    /// The handler in whose hands it is.
+    drawn: &'a Drawn,
+    proxy: &'a Proxy,
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(about: &'a mut About, message: &'a mut dyn Message, stop: &'a Stop) -> Self {
-        Self { about, message, stop }
+    pub(crate) fn new(about: &'a mut About, message: &'a mut dyn Message, drawn: &'a Drawn, proxy: &'a Proxy) -> Self {
+        Self { about, message, drawn, proxy }
     }
 
     /// Which call of its connection this is, from 1.
@@ -182,16 +212,17 @@ impl<'a> Call<'a> {
         self.about.random()
     }
 
-    /// Waits for at least `duration`; when the daemon stops, no longer.
+    /// Waits for at least `duration`; when the handler is replaced or the daemon stops, no longer.
     ///
     /// # Errors
     ///
     /// [`Error::ClientLeft`].
     pub async fn sleep(&mut self, duration: Duration) -> Result<()> {
+        self.proxy.fault(self.drawn, self.about, Act::Sleep);
         tokio::select! {
             () = tokio::time::sleep(duration) => Ok(()),
             () = left(self.message.client()) => Err(Error::ClientLeft),
-            () = self.stop.stopped() => Ok(()),
+            () = self.drawn.let_go.stopped() => Ok(()),
         }
     }
 
@@ -199,12 +230,13 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::ClientLeft`]; [`Error::LetGo`] when the daemon stops.
+    /// [`Error::ClientLeft`]; [`Error::LetGo`] when the handler is replaced or the daemon stops.
     pub async fn wait<T>(&mut self, something: impl Future<Output = T>) -> Result<T> {
+        self.proxy.fault(self.drawn, self.about, Act::Wait);
         tokio::select! {
             done = something => Ok(done),
             () = left(self.message.client()) => Err(Error::ClientLeft),
-            () = self.stop.stopped() => Err(Error::LetGo),
+            () = self.drawn.let_go.stopped() => Err(Error::LetGo),
         }
     }
 
@@ -219,20 +251,21 @@ impl<'a> Call<'a> {
     pub async fn drain(&mut self) -> Result<()> {
         tokio::select! {
             done = self.message.drain() => done,
-            () = self.stop.stopped() => Err(Error::LetGo),
+            () = self.proxy.stop.stopped() => Err(Error::LetGo),
         }
     }
 
-    /// Reads whatever the client sends and drops it, until the client leaves or the daemon stops. It ends with the error
-    /// to return.
+    /// Reads whatever the client sends and drops it, until the client leaves, the handler is replaced or the daemon stops.
+    /// It ends with the error to return.
     pub async fn hold(&mut self) -> Error {
+        self.proxy.fault(self.drawn, self.about, Act::Hold);
         let departure = async {
             self.message.swallow().await;
             left(self.message.client()).await;
         };
         tokio::select! {
             () = departure => Error::ClientLeft,
-            () = self.stop.stopped() => Error::LetGo,
+            () = self.drawn.let_go.stopped() => Error::LetGo,
         }
     }
 }
@@ -272,7 +305,7 @@ impl Accept<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::ClientLeft`]; [`Error::LetGo`] when the daemon stops.
+    /// [`Error::ClientLeft`]; [`Error::LetGo`] when the handler is replaced or the daemon stops.
     pub async fn wait<T>(&mut self, something: impl Future<Output = T>) -> Result<T> {
         self.0.wait(something).await
     }

@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -12,14 +13,15 @@ use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
 use crate::buffer::{ReadSize, poll_read};
-use crate::call::{About, Accept, Call, Message, Verdict};
+use crate::call::{About, Accept, Act, Call, Message, Verdict};
+use crate::connections::{Live, State};
 use crate::departure::left;
 use crate::error::{Error, Result};
 use crate::handler::Scope;
-use crate::plan::Drawn;
+use crate::plan::{Drawn, Plan};
 use crate::proxy::Proxy;
 use crate::pump::{End, Framing, Link, copy, framed};
-use crate::seed::Streams;
+use crate::route::Route;
 
 /// How long a client whose connection was closed in order may take to notice. A socket that is let go with unread bytes
 /// resets, so what still comes is read meanwhile.
@@ -29,57 +31,71 @@ const LINGER: Duration = Duration::from_secs(5);
 const ACCEPT: u64 = u64::MAX;
 
 /// Serves a client from its first byte to its last.
-pub(crate) async fn serve(client: &mut TcpStream, number: u64, proxy: &Proxy) {
-    proxy.counts.connections.add(1);
-    let streams = Streams::new(proxy.seed, &proxy.name, number);
+pub(crate) async fn serve(client: &mut TcpStream, live: &Live, proxy: &Proxy) {
+    let route = proxy.route();
+    let end = live.until_cut(traffic(client, live, proxy, &route)).await;
+    finish(end, client, live, proxy, &route).await;
+}
+
+/// All that passes between the client and its backend.
+async fn traffic(client: &mut TcpStream, live: &Live, proxy: &Proxy, route: &Route) -> End {
+    let link = Link::new(proxy, route, live);
     let mut draws = None;
-    let first = proxy.plan.draw(streams, &mut draws, 1).clone();
+    let first = proxy.plan().draw(link.streams, &mut draws, 1).clone();
     // Each phase is boxed, so that a connection is only as large as what it does.
     let turn = match first.scope {
         Scope::Nothing => Ok(false),
-        Scope::Calls => Box::pin(accept(proxy, streams, &first, client)).await,
+        Scope::Calls => Box::pin(accept(&link, &first, client)).await,
     };
-    let end = match turn {
-        Ok(counted) => {
-            let link = Link::new(proxy, streams);
-            if proxy.copies() {
-                Box::pin(copied(&link, &first, client)).await
-            } else {
-                Box::pin(called(&link, Framing::new(proxy.protocol, draws, first, counted), client)).await
-            }
-        }
-        Err(end) => end,
+    let counted = match turn {
+        Ok(counted) => counted,
+        Err(end) => return end,
     };
-    finish(end, client, proxy, number).await;
-}
-
-/// The first call's turn, before any byte is read and any backend is dialled. Whether the call was counted.
-async fn accept(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut TcpStream) -> Result<bool, End> {
-    tokio::select! {
-        done = first_turn(proxy, streams, first, client) => done,
-        // A handler may wait for something that knows nothing of the daemon's end, and a client may take no answer.
-        () = proxy.stop.grace_is_over() => Err(End::CutOff),
+    let plan = proxy.plan().clone();
+    let backend = match Box::pin(dial(&link, client)).await {
+        Ok(backend) => backend,
+        Err(end) => return end,
+    };
+    let framing = Framing::new(route.protocol, draws, first, counted);
+    if route.copies(&plan) {
+        Box::pin(copied(&link, &plan, framing, client, backend)).await
+    } else {
+        Box::pin(called(&link, framing, client, backend)).await
     }
 }
 
-async fn first_turn(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut TcpStream) -> Result<bool, End> {
-    let mut about = About::new(proxy.protocol, streams, ACCEPT, Bytes::new());
+/// The first call's turn, before any byte is read and any backend is dialled. Whether the call was counted.
+async fn accept(link: &Link<'_>, first: &Arc<Drawn>, client: &mut TcpStream) -> Result<bool, End> {
+    tokio::select! {
+        done = first_turn(link, first, client) => done,
+        // A handler may wait for something that knows nothing of the daemon's end, and a client may take no answer.
+        () = link.proxy.stop.grace_is_over() => Err(End::CutOff),
+    }
+}
+
+async fn first_turn(link: &Link<'_>, first: &Arc<Drawn>, client: &mut TcpStream) -> Result<bool, End> {
+    let mut about = About::new(link.route.protocol, link.streams, ACCEPT, Bytes::new());
     let mut counted = false;
+    let _at_work = link.live.works(first);
     let verdict = {
         let mut fresh = Fresh(client);
-        let mut accept = Accept(Call::new(&mut about, &mut fresh, &proxy.stop));
+        let mut accept = Accept(Call::new(&mut about, &mut fresh, first, link.proxy));
         let mut turn = first.handler.accept(&mut accept);
         poll_fn(|cx| {
             let polled = turn.as_mut().poll(cx);
             // A handler that lets the client in at once has not taken the call yet: it will when the request is here.
             if !counted && !matches!(polled, Poll::Ready(Ok(Verdict::Pass))) {
-                first.count(streams, 1);
+                first.count(link.streams, 1);
+                link.live.calls.set(1);
                 counted = true;
             }
             polled
         })
         .await?
     };
+    if let Some(act) = Act::of(&verdict) {
+        link.proxy.fault(first, &mut about, act);
+    }
     match verdict {
         Verdict::Pass => Ok(counted),
         Verdict::Answer(answer) => {
@@ -92,44 +108,47 @@ async fn first_turn(proxy: &Proxy, streams: Streams, first: &Drawn, client: &mut
     }
 }
 
-/// A connection of which no handler wants to see calls.
-async fn copied(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream) -> End {
-    match Box::pin(dial(link.proxy, client)).await {
-        Ok(mut backend) => {
-            let end = copy(link, drawn, client, &mut backend).await;
-            link.proxy.backend.leave(backend, &end);
-            end
-        }
-        Err(end) => end,
+/// A connection of which no handler wants to see calls, until a plan comes of which one does.
+async fn copied(
+    link: &Link<'_>,
+    plan: &Plan,
+    mut framing: Framing,
+    client: &mut TcpStream,
+    mut backend: TcpStream,
+) -> End {
+    let end = copy(link, plan, &mut framing, client, &mut backend).await;
+    if matches!(end, End::Replanned) {
+        return Box::pin(called(link, framing, client, backend)).await;
     }
+    link.route.backend.leave(backend, &end);
+    end
 }
 
 /// A connection of calls. Its client may outlive the backend's connection.
-async fn called(link: &Link<'_>, mut framing: Framing, client: &mut TcpStream) -> End {
+async fn called(link: &Link<'_>, mut framing: Framing, client: &mut TcpStream, mut backend: TcpStream) -> End {
     loop {
-        let mut backend = match Box::pin(dial(link.proxy, client)).await {
-            Ok(backend) => backend,
-            Err(end) => return end,
-        };
         let mut end = framed(link, &mut framing, client, &mut backend).await;
         if let (End::ClientLeft, Ok(Some(error))) = (&end, client.take_error()) {
             end = End::ClientReset(error);
         }
-        link.proxy.backend.leave(backend, &end);
+        link.route.backend.leave(backend, &end);
         if !matches!(end, End::BackendLeft) {
             return end;
         }
-        if framing.has_call() {
-            continue;
+        if !framing.has_call() {
+            tokio::select! {
+                next = next_call(client) => match next {
+                    Ok(true) => {}
+                    Ok(false) => return End::Done,
+                    Err(error) => return End::ClientReset(error),
+                },
+                () = link.proxy.stop.stopped() => return End::Stopped,
+            }
         }
-        tokio::select! {
-            next = next_call(client) => match next {
-                Ok(true) => {}
-                Ok(false) => return End::Done,
-                Err(error) => return End::ClientReset(error),
-            },
-            () = link.proxy.stop.stopped() => return End::Stopped,
-        }
+        backend = match Box::pin(dial(link, client)).await {
+            Ok(backend) => backend,
+            Err(end) => return end,
+        };
     }
 }
 
@@ -139,34 +158,46 @@ async fn next_call(client: &TcpStream) -> io::Result<bool> {
 }
 
 /// Dials the backend, for as long as the client is there.
-async fn dial(proxy: &Proxy, client: &TcpStream) -> Result<TcpStream, End> {
+async fn dial(link: &Link<'_>, client: &TcpStream) -> Result<TcpStream, End> {
+    link.live.is(State::Dialling);
     let failed = tokio::select! {
         // A backend that has been reached is to learn how its client left.
         biased;
-        dialled = proxy.backend.connect() => match dialled {
-            Ok(backend) => return Ok(backend),
+        dialled = link.route.backend.connect() => match dialled {
+            Ok(backend) => {
+                link.live.is(State::Open);
+                return Ok(backend);
+            }
             Err(error) => error,
         },
         () = left(client) => return Err(End::ClientLeft),
-        () = proxy.stop.grace_is_over() => return Err(End::CutOff),
+        () = link.proxy.stop.grace_is_over() => return Err(End::CutOff),
     };
-    proxy.counts.backend_failures.add(1);
+    link.proxy.counts.backend_failures.add(1);
     Err(End::Unreachable(failed))
 }
 
 /// Ends the client's connection in the way that the traffic ended.
-async fn finish(end: End, client: &mut TcpStream, proxy: &Proxy, number: u64) {
+async fn finish(end: End, client: &mut TcpStream, live: &Live, proxy: &Proxy, route: &Route) {
+    live.is(State::Closing);
+    let connection = live.number;
     match end {
         End::Unreachable(ref error) => {
-            warn!(connection = number, "cannot reach the backend {}: {error}", proxy.backend.address());
+            warn!(connection, "cannot reach the backend {}: {error}", route.backend.address());
         }
-        End::Failed(ref error) => warn!(connection = number, "{error}"),
-        End::ClientReset(ref error) => debug!(connection = number, "the client reset: {error}"),
-        End::BackendReset(ref error) => debug!(connection = number, "the backend reset: {error}"),
-        ref end => debug!(connection = number, ?end, "the connection ended"),
+        End::Failed(ref error) => warn!(connection, "{error}"),
+        End::ClientReset(ref error) => debug!(connection, "the client reset: {error}"),
+        End::BackendReset(ref error) => debug!(connection, "the backend reset: {error}"),
+        ref end => debug!(connection, ?end, "the connection ended"),
     }
     match end {
-        End::Done | End::Spare | End::BackendLeft | End::Stopped | End::ClientLeft | End::ClientReset(_) => {}
+        End::Done
+        | End::Spare
+        | End::BackendLeft
+        | End::Stopped
+        | End::Replanned
+        | End::ClientLeft
+        | End::ClientReset(_) => {}
         End::Close => Box::pin(close_in_order(client, proxy)).await,
         End::Reset | End::BackendReset(_) | End::Unreachable(_) | End::LetGo | End::CutOff | End::Failed(_) => {
             reset(client);

@@ -1,6 +1,8 @@
 //! What a proxy has done so far.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -16,24 +18,51 @@ impl Count {
     }
 }
 
-/// What a proxy counts. Calls are counted where they are drawn, in its plan.
+/// What a proxy counts. Connections and their bytes are counted where they are.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
-    pub(crate) connections: Count,
-    pub(crate) to_backend: Count,
-    pub(crate) to_client: Count,
     pub(crate) opaque: Count,
     pub(crate) backend_failures: Count,
+    /// Clients that had to wait because accepting failed.
+    pub(crate) refused: Count,
+    handlers: Mutex<BTreeMap<String, Arc<HandlerCounts>>>,
+}
+
+/// What is counted of a handler, under all plans of its proxy.
+#[derive(Debug, Default)]
+pub(crate) struct HandlerCounts {
+    /// Calls that were drawn for it.
+    pub(crate) calls: Count,
+    /// Those of them to which it did something.
+    pub(crate) faults: Count,
+}
+
+impl Counts {
+    /// The counts of the handler of this name.
+    pub(crate) fn of(&self, handler: &str) -> Arc<HandlerCounts> {
+        let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        handlers.entry(handler.to_owned()).or_default().clone()
+    }
+
+    /// Those of all handlers that the proxy has had, by name.
+    pub(crate) fn by_handler(&self) -> Vec<(String, Arc<HandlerCounts>)> {
+        let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        handlers.iter().map(|(name, counts)| (name.clone(), counts.clone())).collect()
+    }
 }
 
 /// What a proxy has done, from its start to its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Calls by handler, in the order of the mix.
+    /// Calls by handler: those of the mix in its order, then those of earlier ones by name.
     pub calls: Vec<(String, u64)>,
+    /// Those of them to which the handler did something, by handler in the same order.
+    pub faults: Vec<(String, u64)>,
     /// Clients that were accepted.
     pub connections: u64,
+    /// Those of them that are there now.
+    pub open: u64,
     /// Bytes that clients sent.
     pub to_backend: u64,
     /// Bytes that the backend sent.
@@ -48,7 +77,34 @@ impl Summary {
     /// How many calls the handler of this name took.
     #[must_use]
     pub fn calls_of(&self, handler: &str) -> u64 {
-        self.calls.iter().find(|(name, _)| name == handler).map_or(0, |(_, calls)| *calls)
+        of(&self.calls, handler)
+    }
+
+    /// To how many calls the handler of this name did something: it delayed them, held them, answered or ended them.
+    #[must_use]
+    pub fn faults_of(&self, handler: &str) -> u64 {
+        of(&self.faults, handler)
+    }
+
+    /// What both have done together.
+    pub(crate) fn with(mut self, other: Self) -> Self {
+        let add = |counts: &mut Vec<(String, u64)>, more: Vec<(String, u64)>| {
+            for (name, count) in more {
+                match counts.iter_mut().find(|(known, _)| *known == name) {
+                    Some((_, known)) => *known += count,
+                    None => counts.push((name, count)),
+                }
+            }
+        };
+        add(&mut self.calls, other.calls);
+        add(&mut self.faults, other.faults);
+        self.connections += other.connections;
+        self.open += other.open;
+        self.to_backend += other.to_backend;
+        self.to_client += other.to_client;
+        self.opaque += other.opaque;
+        self.backend_failures += other.backend_failures;
+        self
     }
 
     /// One line for each handler, and one for the connections.
@@ -61,4 +117,8 @@ impl Summary {
         );
         calls.chain([connections]).collect()
     }
+}
+
+fn of(counts: &[(String, u64)], handler: &str) -> u64 {
+    counts.iter().find(|(name, _)| name == handler).map_or(0, |(_, count)| *count)
 }

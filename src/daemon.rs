@@ -1,58 +1,141 @@
 //! The daemon: it listens, serves until it is told to stop, and lets what is under way finish.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
 
 use crate::config::ProxyConfig;
 use crate::counts::Summary;
-use crate::listen::listen;
+use crate::handler::Registry;
+use crate::listening::CannotListen;
+use crate::mix::Mix;
+use crate::proxies::Proxies;
 use crate::proxy::Proxy;
-use crate::stop::Stopper;
+use crate::room::Room;
 
-/// A proxy that listens, and serves once it is told to.
+/// What all proxies of a daemon share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) seed: u64,
+    /// The handlers that can be asked for by name.
+    pub(crate) registry: Registry,
+    pub(crate) room: Room,
+    /// The connections of all proxies, also of those that are no more.
+    pub(crate) tasks: TaskTracker,
+    /// What their connections run on.
+    pub(crate) runtime: Handle,
+}
+
+/// Proxies that listen and serve, until this is dropped.
 #[derive(Debug)]
 pub struct Daemon {
-    proxy: Arc<Proxy>,
-    listeners: Vec<TcpListener>,
+    proxies: Arc<Proxies>,
     addresses: Vec<SocketAddr>,
-    stopper: Stopper,
 }
 
 impl Daemon {
-    /// Listens. Clients that connect from now on are served by [`serve`](Self::serve).
+    /// One proxy. It listens and serves from now on.
     ///
     /// # Errors
     ///
     /// The address cannot be resolved or listened on.
-    pub async fn bind(config: &ProxyConfig, seed: u64) -> io::Result<Self> {
-        let listeners = listen(&config.listen).await?;
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>()?;
-        let (stopper, stop) = Stopper::new();
-        Ok(Self { proxy: Arc::new(Proxy::new(config, seed, stop)), listeners, addresses, stopper })
+    pub async fn bind(config: &ProxyConfig, seed: u64) -> Result<Self, CannotListen> {
+        Self::bind_all([config], seed).await
     }
 
-    /// Where it listens, the first address first.
+    /// Several proxies, each with a name of its own.
+    ///
+    /// # Errors
+    ///
+    /// That of the first that cannot listen; then none does.
+    pub async fn bind_all<'a>(
+        configs: impl IntoIterator<Item = &'a ProxyConfig>,
+        seed: u64,
+    ) -> Result<Self, CannotListen> {
+        Self::start(configs, Shared::new(seed, Registry::default(), Room::left(0))).await
+    }
+
+    pub(crate) async fn start<'a>(
+        configs: impl IntoIterator<Item = &'a ProxyConfig>,
+        shared: Shared,
+    ) -> Result<Self, CannotListen> {
+        let proxies = Proxies::new(shared);
+        let mut daemon = Self { proxies, addresses: Vec::new() };
+        for config in configs {
+            let proxy = daemon.proxies.start(config).await?;
+            daemon.addresses.extend(proxy.addresses());
+        }
+        Ok(daemon)
+    }
+
+    /// Where its proxies listen, in the order in which they were given.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
+    /// The proxy of this name, to be looked at and changed while it serves. The name is `default` unless given another.
+    #[must_use]
+    pub fn proxy(&self, name: &str) -> Option<Control> {
+        self.proxies.get(name).map(Control)
+    }
+
+    pub(crate) fn proxies(&self) -> &Arc<Proxies> {
+        &self.proxies
+    }
+
     /// Serves until `stop` resolves. Then it listens no more, lets sleeping calls go on at once and resets hanging ones;
-    /// the rest may finish within a grace period of 5 seconds.
+    /// the rest may finish within a grace period of 5 seconds. Answers what all proxies have done together.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Summary {
-        let (alive, mut all_ended) = mpsc::channel(1);
-        for listener in self.listeners {
-            tokio::spawn(self.proxy.clone().accept(listener, alive.clone()));
-        }
-        drop(alive);
         stop.await;
-        self.stopper.stop();
-        // Resolves when the last connection has dropped its sender.
-        let _ = all_ended.recv().await;
-        self.proxy.summary()
+        self.proxies.stop().await;
+        self.proxies.all().iter().map(|proxy| proxy.summary()).fold(Summary::default(), Summary::with)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.proxies.all().iter().for_each(|proxy| proxy.stop());
+    }
+}
+
+/// One proxy of a daemon, while it serves.
+#[derive(Debug, Clone)]
+pub struct Control(Arc<Proxy>);
+
+impl Control {
+    /// Where it listens; nowhere while it is disabled.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.0.addresses()
+    }
+
+    /// Draws calls that begin from now on from `mix`. A call that sleeps in a handler goes on at once, and one that hangs
+    /// has its connection reset.
+    pub fn set_handler(&self, mix: Mix) {
+        self.0.set_mix(mix);
+    }
+
+    /// Listens no more, so that connecting is refused, and closes all connections; or listens again, on the same port.
+    ///
+    /// # Errors
+    ///
+    /// Meanwhile something else listens there.
+    pub async fn set_enabled(&self, enabled: bool) -> Result<(), CannotListen> {
+        self.0.set_enabled(enabled).await
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        self.0.summary()
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(seed: u64, registry: Registry, room: Room) -> Self {
+        Self { seed, registry, room, tasks: TaskTracker::new(), runtime: Handle::current() }
     }
 }

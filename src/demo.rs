@@ -219,6 +219,8 @@ async fn answer(mut client: TcpStream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use crate::config::Config;
     use crate::handler::Registry;
     use crate::plan::Plan;
@@ -228,7 +230,7 @@ mod tests {
     fn the_demos_seed_shows_one_handler_after_the_other() {
         let args = ["vaurien", "--demo"].map(Into::into);
         let config = Config::from_args(args, |_| None, &Registry::default()).unwrap();
-        let plan = Plan::new(&config.proxy.mix);
+        let plan = Plan::new(&config.proxy.mix, |_| Arc::default());
         let first = |connection| {
             let streams = Streams::new(config.seed, &config.proxy.name, connection);
             plan.draw(streams, &mut None, 1).name.to_string()

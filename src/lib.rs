@@ -54,18 +54,22 @@ mod seed; // random streams split by proxy, connection and call
 mod connection; // one client's life: dial, choose the pump, close
 pub mod daemon; // listens, serves, stops
 mod demo; // a server in front of which, and a client by which, the program is shown at work
+mod listening; // where a proxy listens now
 mod program; // arguments, logging, run, one error line, exit code
-mod proxy; // one listener and what its connections share
+mod proxies; // by name, and every change to them
+mod proxy; // one proxy, what its connections share
 mod pump; // how bytes get from one side to the other
 
 // What these are made of.
 mod backend; // dialled, kept, reused
 mod buffer; // the read buffer that a thread lends to whichever connection has data
+mod connections; // those that are there now
 pub mod counts; // what a proxy has done
 mod departure; // whether a client has left
 mod listen; // where a proxy listens
 pub mod protocol; // how messages are found, one module a protocol
 mod room; // how many connections there are descriptors for
+mod route; // how a connection is made
 mod stop; // the word to stop
 
 // What was asked for.
@@ -78,9 +82,10 @@ mod settings; // settings read off a struct
 pub use call::{Accept, Answer, Call, Verdict};
 pub use config::{Config, ProxyConfig};
 pub use counts::Summary;
-pub use daemon::Daemon;
+pub use daemon::{Control, Daemon};
 pub use error::{Error, Result};
 pub use handler::{Handler, Registry};
+pub use listening::CannotListen;
 pub use mix::Mix;
 pub use program::main;
 pub use protocol::Protocol;

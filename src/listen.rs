@@ -14,17 +14,21 @@ const BACKLOG: i32 = 4096;
 /// How many free ports of the first address are tried until one is free on all of them.
 const FREE_PORTS: usize = 32;
 
-/// Listens on every address that `address` resolves to. Port 0 is a free port, the same on all of them.
+/// Every address that `address` resolves to.
 ///
 /// # Errors
 ///
-/// The address cannot be resolved, or the first of its addresses that cannot be listened on.
-pub(crate) async fn listen(address: &Address) -> io::Result<Vec<TcpListener>> {
-    let resolved: Vec<_> = lookup_host((address.host.as_str(), address.port)).await?.collect();
-    if address.port == 0 { listen_on_any_port(&resolved) } else { listen_on(&resolved) }
+/// It cannot be resolved.
+pub(crate) async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
 }
 
-fn listen_on_any_port(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+/// Listens on all `addresses`, whose port is 0, on one free port, the same on all of them.
+///
+/// # Errors
+///
+/// That of the first address that cannot be listened on.
+pub(crate) fn listen_on_any_port(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     for _ in 1..FREE_PORTS {
         match listen_on(addresses) {
             // The first address had this port free, another had not.
@@ -35,7 +39,12 @@ fn listen_on_any_port(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> 
     listen_on(addresses)
 }
 
-fn listen_on(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+/// Listens on all `addresses`.
+///
+/// # Errors
+///
+/// That of the first that cannot be listened on.
+pub(crate) fn listen_on(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut port = None;
     let mut unavailable = None;

@@ -2,19 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use tracing::trace;
 
+use crate::counts::HandlerCounts;
 use crate::handler::{DynHandler, Scope};
 use crate::mix::{Mix, Share};
 use crate::seed::{Draws, Streams};
+use crate::stop::{Stop, Stopper};
 
-/// All that decides the fate of calls on one proxy.
+/// All that decides the fate of calls on one proxy. It never changes: another takes its place.
 #[derive(Debug)]
 pub(crate) struct Plan {
     slots: Vec<Slot>,
     scope: Scope,
+    replaced: Stopper,
 }
 
 /// A handler and its share of the calls.
@@ -27,10 +29,12 @@ struct Slot {
 
 /// The handler that a call was drawn for.
 pub(crate) struct Drawn {
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) handler: Arc<dyn DynHandler>,
     pub(crate) scope: Scope,
-    calls: AtomicU64,
+    pub(crate) counts: Arc<HandlerCounts>,
+    /// The word that its plan was replaced, or that the daemon stops: what it holds back is let go.
+    pub(crate) let_go: Stop,
 }
 
 impl fmt::Debug for Drawn {
@@ -40,24 +44,14 @@ impl fmt::Debug for Drawn {
 }
 
 impl Drawn {
-    pub(crate) fn new(name: &str, handler: Arc<dyn DynHandler>) -> Self {
-        let scope = handler.scope();
-        Self { name: name.into(), handler, scope, calls: AtomicU64::new(0) }
-    }
-
     /// Counts call number `call` of a connection as its own, and tells whoever listens to each.
     pub(crate) fn count(&self, streams: Streams, call: u64) {
         self.tell(streams, call);
-        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.counts.calls.add(1);
     }
 
     fn tell(&self, streams: Streams, call: u64) {
         trace!(connection = streams.connection(), call, "drawn for {}", self.name);
-    }
-
-    /// How many calls it took.
-    pub(crate) fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
     }
 }
 
@@ -82,7 +76,7 @@ impl<'p> Tally<'p> {
 
     fn add(&mut self) {
         if let Some(last) = self.last {
-            last.calls.fetch_add(std::mem::take(&mut self.calls), Ordering::Relaxed);
+            last.counts.calls.add(std::mem::take(&mut self.calls));
         }
     }
 }
@@ -94,15 +88,20 @@ impl Drop for Tally<'_> {
 }
 
 impl Plan {
-    pub(crate) fn new(mix: &Mix) -> Self {
+    /// Draws from `mix`; what a handler of some name does is counted where `counts` says.
+    pub(crate) fn new(mix: &Mix, counts: impl Fn(&str) -> Arc<HandlerCounts>) -> Self {
+        let (replaced, let_go) = Stopper::new();
         let mut below = 0.0;
         let slot = |share: &Share| {
             below += share.percent();
-            Slot { below, drawn: Arc::new(Drawn::new(share.name(), share.handler().clone())) }
+            let handler = share.handler().clone();
+            let (scope, counts) = (handler.scope(), counts(share.name()));
+            let drawn = Drawn { name: share.name().into(), handler, scope, counts, let_go: let_go.clone() };
+            Slot { below, drawn: Arc::new(drawn) }
         };
         let slots: Vec<Slot> = mix.shares().iter().map(slot).collect();
         let scope = slots.iter().map(|slot| slot.drawn.scope).max().unwrap_or(Scope::Nothing);
-        Self { slots, scope }
+        Self { slots, scope, replaced }
     }
 
     /// What the handlers need to see, taken together.
@@ -130,13 +129,19 @@ impl Plan {
         // The last one takes what rounding leaves over.
         self.slots.iter().position(|slot| percent < slot.below).unwrap_or(last)
     }
+
+    /// Its time is over: calls that its handlers hold back are let go.
+    pub(crate) fn let_go(&self) {
+        self.replaced.stop();
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
     fn shares(mix: &str) -> Vec<(String, usize)> {
-        let plan = Plan::new(&mix.parse().unwrap());
+        let plan = Plan::new(&mix.parse().unwrap(), |_| Arc::default());
         let streams = Streams::new(42, "default", 1);
         let mut draws = None;
         let names: Vec<_> = (1..=100_000).map(|call| plan.draw(streams, &mut draws, call).name.clone()).collect();

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
@@ -13,6 +13,7 @@ use crate::config::{Config, Exit, ProxyConfig};
 use crate::daemon::Daemon;
 use crate::demo::Demo;
 use crate::handler::Registry;
+use crate::listening::CannotListen;
 use crate::logging;
 
 /// How many connections with news are looked after before others are asked for theirs. With 128 connections in ping-pong
@@ -82,7 +83,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     } else {
         (config.proxy.clone(), None)
     };
-    let daemon = bind(config, &proxy).await.map_err(|error| cannot_listen(&proxy, error))?;
+    let daemon = bind(config, &proxy).await?;
     let stop = stop_signal()?;
     info!(
         "ready: {} -> {}, protocol {}, handler {}, seed {}",
@@ -101,7 +102,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Listens. For a demo that nobody gave an address, any port will do where the usual one is taken.
-async fn bind(config: &Config, proxy: &ProxyConfig) -> io::Result<Daemon> {
+async fn bind(config: &Config, proxy: &ProxyConfig) -> Result<Daemon, CannotListen> {
     match Daemon::bind(proxy, config.seed).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && config.demo && config.listens_anywhere => {
             let mut proxy = proxy.clone();
@@ -109,14 +110,6 @@ async fn bind(config: &Config, proxy: &ProxyConfig) -> io::Result<Daemon> {
             Daemon::bind(&proxy, config.seed).await
         }
         bound => bound,
-    }
-}
-
-fn cannot_listen(proxy: &ProxyConfig, error: io::Error) -> anyhow::Error {
-    let what = format!("cannot listen on {}", proxy.listen);
-    match error.kind() {
-        io::ErrorKind::AddrInUse => anyhow!("{what}: it is taken, give another `--proxy`, or port 0 for a free one"),
-        _ => anyhow::Error::new(error).context(what),
     }
 }
 

@@ -1,24 +1,28 @@
-//! One listener: it accepts clients and hands each to a task of its own.
+//! One proxy: what its connections share, and the loop that accepts them.
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, Guard};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use crate::backend::Backend;
+use crate::call::{About, Act};
 use crate::config::ProxyConfig;
 use crate::connection::serve;
-use crate::counts::{Counts, Summary};
-use crate::handler::Scope;
-use crate::plan::Plan;
-use crate::protocol::Protocol;
-use crate::room::{Place, Room};
-use crate::stop::Stop;
+use crate::connections::{Connections, Totals};
+use crate::counts::{Counts, HandlerCounts, Summary};
+use crate::daemon::Shared;
+use crate::listening::{CannotListen, Listening};
+use crate::mix::Mix;
+use crate::plan::{Drawn, Plan};
+use crate::room::Place;
+use crate::route::Route;
+use crate::stop::{Stop, Stopper};
 
 /// The pause after a failed accept, such as one without a free descriptor.
 const BACK_OFF: Duration = Duration::from_millis(50);
@@ -26,68 +30,180 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 /// What the connections of one proxy share.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    pub(crate) name: String,
-    pub(crate) seed: u64,
-    pub(crate) protocol: Protocol,
-    pub(crate) plan: Plan,
-    pub(crate) buffer: Option<usize>,
-    pub(crate) keep_alive: bool,
-    pub(crate) reuse_socket: bool,
-    pub(crate) backend: Backend,
+    pub(crate) name: Arc<str>,
+    pub(crate) shared: Arc<Shared>,
     pub(crate) counts: Counts,
+    pub(crate) connections: Connections,
     pub(crate) stop: Stop,
-    room: Room,
+    /// The plan of the calls that begin now.
+    plan: ArcSwap<Plan>,
+    /// That of the connections that begin now.
+    route: ArcSwap<Route>,
+    stopper: Stopper,
     accepted: AtomicU64,
+    /// What it runs with and where it listens, for those who ask.
+    shown: Mutex<(ProxyConfig, Vec<SocketAddr>)>,
+    /// Whether clients are let in.
+    open: AtomicBool,
+    /// Held by whoever changes where it listens.
+    listening: tokio::sync::Mutex<Listening>,
 }
 
 impl Proxy {
-    pub(crate) fn new(config: &ProxyConfig, seed: u64, stop: Stop) -> Self {
-        let backend =
-            Backend::new(config.backend.clone(), config.connect_timeout, config.pool_size, config.pool_timeout);
-        Self {
-            name: config.name.clone(),
-            seed,
-            protocol: config.protocol,
-            plan: Plan::new(&config.mix),
-            buffer: config.buffer,
-            keep_alive: config.keep_alive,
-            reuse_socket: config.reuse_socket,
-            backend,
-            counts: Counts::default(),
+    /// It does not listen yet.
+    pub(crate) fn new(config: &ProxyConfig, shared: Arc<Shared>) -> Arc<Self> {
+        let (stopper, stop) = Stopper::new();
+        let counts = Counts::default();
+        let plan = Plan::new(&config.mix, |handler| counts.of(handler));
+        Arc::new(Self {
+            name: config.name.as_str().into(),
+            shared,
+            counts,
+            connections: Connections::default(),
             stop,
-            room: Room::left(),
+            plan: ArcSwap::from_pointee(plan),
+            route: ArcSwap::from_pointee(Route::new(config)),
+            stopper,
             accepted: AtomicU64::new(0),
+            shown: Mutex::new((config.clone(), Vec::new())),
+            open: AtomicBool::new(false),
+            listening: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The plan now. A call asks once, and keeps what it is given.
+    pub(crate) fn plan(&self) -> Guard<Arc<Plan>> {
+        self.plan.load()
+    }
+
+    /// The route now. A connection asks once.
+    pub(crate) fn route(&self) -> Arc<Route> {
+        self.route.load_full()
+    }
+
+    /// Becomes what `config` says. With a new plan, calls that begin from now on are drawn from its mix, and what handlers
+    /// of the old one hold back is let go. The rest holds for connections that begin from now on.
+    ///
+    /// # Errors
+    ///
+    /// It cannot listen where it should. Then nothing has changed.
+    pub(crate) async fn change(self: &Arc<Self>, config: &ProxyConfig, new_plan: bool) -> Result<(), CannotListen> {
+        let mut listening = self.listening.lock().await;
+        let ready = || {
+            if !Route::is_the_same(&self.shown().0, config) {
+                self.route.store(Arc::new(Route::new(config)));
+            }
+            if new_plan {
+                self.publish(&config.mix);
+            }
+            self.open.store(config.enabled, Ordering::Relaxed);
+        };
+        if config.enabled {
+            listening.open(self, &config.listen, ready).await?;
+        } else {
+            listening.close().await;
+            ready();
+            self.connections.all().iter().for_each(|live| live.cut(false));
+        }
+        *self.shown() = (config.clone(), listening.addresses().to_vec());
+        Ok(())
+    }
+
+    /// As [`change`](Self::change), where only the mix is another.
+    pub(crate) fn set_mix(&self, mix: Mix) {
+        self.publish(&mix);
+        self.shown().0.mix = mix;
+    }
+
+    /// As [`change`](Self::change), where only that is another.
+    ///
+    /// # Errors
+    ///
+    /// Something else listens where it did.
+    pub(crate) async fn set_enabled(self: &Arc<Self>, enabled: bool) -> Result<(), CannotListen> {
+        let config = ProxyConfig { enabled, ..self.config() };
+        self.change(&config, false).await
+    }
+
+    /// Listens no more, and closes all connections.
+    pub(crate) async fn close(&self) {
+        self.listening.lock().await.close().await;
+        self.open.store(false, Ordering::Relaxed);
+        self.stop();
+        self.connections.all().iter().for_each(|live| live.cut(false));
+    }
+
+    /// From now on calls are drawn from `mix`.
+    fn publish(&self, mix: &Mix) {
+        let plan = Plan::new(mix, |handler| self.counts.of(handler));
+        self.plan.swap(Arc::new(plan)).let_go();
+        if self.stop.is_given() {
+            self.plan().let_go();
         }
     }
 
-    /// Whether bytes need only be copied: no handler wants to see calls, and nothing else depends on where they end.
-    pub(crate) fn copies(&self) -> bool {
-        self.protocol == Protocol::Tcp && self.plan.scope() == Scope::Nothing && !self.keep_alive && !self.reuse_socket
+    /// A handler did something to a call.
+    pub(crate) fn fault(&self, drawn: &Drawn, about: &mut About, _act: Act) {
+        if !std::mem::replace(&mut about.is_fault, true) {
+            drawn.counts.faults.add(1);
+        }
+    }
+
+    /// What it runs with.
+    pub(crate) fn config(&self) -> ProxyConfig {
+        self.shown().0.clone()
+    }
+
+    /// Where it listens; nowhere while it is disabled.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.shown().1.clone()
+    }
+
+    fn shown(&self) -> MutexGuard<'_, (ProxyConfig, Vec<SocketAddr>)> {
+        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// It accepts no more, lets go what its handlers hold back, and gives the rest a grace period.
+    pub(crate) fn stop(&self) {
+        self.stopper.stop();
+        self.plan().let_go();
     }
 
     /// What it has done so far.
     pub(crate) fn summary(&self) -> Summary {
-        let Counts { connections, to_backend, to_client, opaque, backend_failures } = &self.counts;
+        let Totals { connections, open, to_backend, to_client } = self.connections.totals();
+        let plan = self.plan();
+        let mut handlers: Vec<(String, Arc<HandlerCounts>)> =
+            plan.handlers().map(|drawn| (drawn.name.to_string(), drawn.counts.clone())).collect();
+        let current = handlers.len();
+        // Those of earlier plans that have done something.
+        let earlier = self.counts.by_handler().into_iter().filter(|(name, counts)| {
+            counts.calls.get() > 0 && handlers[..current].iter().all(|(known, _)| known != name)
+        });
+        let earlier: Vec<_> = earlier.collect();
+        handlers.extend(earlier);
         Summary {
-            calls: self.plan.handlers().map(|drawn| (drawn.name.to_string(), drawn.calls())).collect(),
-            connections: connections.get(),
-            to_backend: to_backend.get(),
-            to_client: to_client.get(),
-            opaque: opaque.get(),
-            backend_failures: backend_failures.get(),
+            calls: handlers.iter().map(|(name, counts)| (name.clone(), counts.calls.get())).collect(),
+            faults: handlers.iter().map(|(name, counts)| (name.clone(), counts.faults.get())).collect(),
+            connections,
+            open,
+            to_backend,
+            to_client,
+            opaque: self.counts.opaque.get(),
+            backend_failures: self.counts.backend_failures.get(),
         }
     }
 
-    /// Accepts clients until the daemon stops. It waits for nothing else but room for them; each connection holds `alive`
-    /// while it lasts.
-    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener, alive: mpsc::Sender<()>) {
+    /// Accepts clients until the proxy stops. It waits for nothing else but room for them.
+    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
         tokio::select! {
-            () = self.clone().let_in(&listener, &alive) => {}
+            () = self.clone().let_in(&listener) => {}
             () = self.stop.stopped() => {}
         }
     }
 
-    async fn let_in(self: Arc<Self>, listener: &TcpListener, alive: &mpsc::Sender<()>) {
+    async fn let_in(self: Arc<Self>, listener: &TcpListener) {
+        let room = &self.shared.room;
         let mut refused = false;
         loop {
             let accepted = tokio::select! {
@@ -99,39 +215,49 @@ impl Proxy {
                     continue;
                 }
             };
-            let client = match accepted {
-                Ok((client, _)) => client,
+            let (client, peer) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) if is_the_clients(&error) => continue,
                 Err(error) => {
-                    refuse(&mut refused, error);
+                    self.refuse(&mut refused, error);
                     tokio::time::sleep(BACK_OFF).await;
                     continue;
                 }
             };
-            let place = if let Some(place) = self.room.take() {
+            let place = if let Some(place) = room.take() {
                 place
             } else {
-                let room = self.room.connections();
-                refuse(&mut refused, format_args!("there are descriptors for {room} connections and no more"));
-                self.room.wait().await
+                let connections = room.connections();
+                self.refuse(
+                    &mut refused,
+                    format_args!("there are descriptors for {connections} connections and no more"),
+                );
+                room.wait().await
             };
-            self.clone().begin(client, place, alive.clone());
+            self.clone().begin(client, peer, place);
         }
     }
 
-    fn begin(self: Arc<Self>, mut client: TcpStream, place: Place, alive: mpsc::Sender<()>) {
+    fn begin(self: Arc<Self>, mut client: TcpStream, peer: SocketAddr, place: Place) {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
-        tokio::spawn(async move {
-            serve(&mut client, number, &self).await;
-            drop((client, place, alive));
+        let tasks = self.shared.tasks.clone();
+        tasks.spawn(async move {
+            let entered = self.connections.enter(number, peer).await;
+            if !self.open.load(Ordering::Relaxed) {
+                // It was disabled since the client was accepted.
+                entered.live.cut(false);
+            }
+            serve(&mut client, &entered.live, &self).await;
+            drop((client, place));
         });
     }
-}
 
-/// Says why clients have to wait, unless it has been said.
-fn refuse(said: &mut bool, why: impl fmt::Display) {
-    if !std::mem::replace(said, true) {
-        warn!("cannot accept, trying again until it works: {why}");
+    /// Says why clients have to wait, unless it has been said.
+    fn refuse(&self, said: &mut bool, why: impl fmt::Display) {
+        self.counts.refused.add(1);
+        if !std::mem::replace(said, true) {
+            warn!("cannot accept, trying again until it works: {why}");
+        }
     }
 }
 

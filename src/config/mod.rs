@@ -10,6 +10,7 @@ mod file;
 mod log;
 pub(crate) mod mistake;
 pub(crate) mod options;
+pub(crate) mod spec;
 pub(crate) mod values;
 
 use std::ffi::OsString;
@@ -81,6 +82,9 @@ pub struct Config {
 pub struct ProxyConfig {
     /// What it is called in logs; default `default`.
     pub name: String,
+    /// Whether it listens; default true.
+    pub enabled: bool,
+    pub(crate) spec: spec::Spec,
     /// Where it listens; default `localhost:8000`. Port 0 takes a free port.
     pub listen: Address,
     /// Where it connects clients to.
@@ -244,6 +248,8 @@ impl ProxyConfig {
         let connection = options.connection;
         Self {
             name: "default".to_owned(),
+            enabled: true,
+            spec: spec::Spec::default(),
             listen: options.proxy,
             // Only the demo has none, and brings its own.
             backend: options.backend.unwrap_or_else(|| Address::new("localhost", 0)),

@@ -164,7 +164,8 @@ impl Mix {
     /// # Ok::<(), vaurien::config::Mistakes>(())
     /// ```
     pub fn drawn(&self, seed: u64, proxy: &str, connection: u64) -> impl Iterator<Item = &str> + use<'_> {
-        let (plan, streams, mut draws) = (Plan::new(self), Streams::new(seed, proxy, connection), None);
+        let (plan, streams, mut draws) =
+            (Plan::new(self, |_| Arc::default()), Streams::new(seed, proxy, connection), None);
         (1..).map(move |call| self.shares()[plan.place(streams, &mut draws, call)].name())
     }
 

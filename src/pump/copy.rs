@@ -10,41 +10,61 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use super::ends::{Broken, Ends};
 use super::lane::flush;
-use super::{End, Link, READS_A_TURN, drive};
+use super::{End, Framing, Link, READS_A_TURN, drive};
 use crate::buffer::{MAX_READ, Outgoing, ReadSize, poll_read, poll_take, write};
-use crate::plan::Drawn;
+use crate::plan::Plan;
 
 /// Passes on what comes from either side. `tcp` needs no more where no handler wants to see calls; that they are counted
-/// costs a comparison.
-pub(crate) async fn copy(link: &Link<'_>, drawn: &Drawn, client: &mut TcpStream, backend: &mut TcpStream) -> End {
+/// costs a comparison. When `plan` is replaced, the next call is the end of it: `framing` takes over.
+pub(crate) async fn copy(
+    link: &Link<'_>,
+    plan: &Plan,
+    framing: &mut Framing,
+    client: &mut TcpStream,
+    backend: &mut TcpStream,
+) -> End {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_backend, mut to_backend) = backend.split();
     let ends = Ends::default();
+    let (drawn, first_is_counted) = framing.copied(link, plan);
     // The client has spoken, and the backend has not spoken since.
     let turn = AtomicBool::new(false);
+    let calls = &link.live.calls;
     let mut number = 0;
     let mut forth = OneWay::new(link, &mut from_client, &mut to_backend, |bytes| {
         link.client_spoke(bytes);
         if !turn.load(Ordering::Relaxed) {
             turn.store(true, Ordering::Relaxed);
             number += 1;
-            drawn.count(link.streams, number);
+            calls.set(number);
+            if number > 1 || !first_is_counted {
+                drawn.count(link.streams, number);
+            }
         }
     });
     let mut back = OneWay::new(link, &mut from_backend, &mut to_client, |bytes| {
         link.backend_spoke(bytes);
         turn.store(false, Ordering::Relaxed);
     });
-    let requests = pin!(async {
-        let how = forth.run().await;
-        Box::pin(ends.requests(how, forth.from, forth.to)).await
-    });
-    let replies = pin!(async {
-        let how = back.run().await;
-        Box::pin(ends.replies(how, back.from, back.to)).await
-    });
-    let stopped = pin!(link.stopped(|| turn.load(Ordering::Relaxed)));
-    drive(requests, replies, stopped, &link.proxy.stop, || false).await
+    let end = {
+        let holds = || turn.load(Ordering::Relaxed) || !drawn.let_go.is_given() || link.proxy.stop.is_given();
+        let requests = pin!(async {
+            match forth.run_while(holds).await {
+                Ok(Passed::End) => Box::pin(ends.requests(Ok(()), forth.from, forth.to)).await,
+                Ok(_) => End::Replanned,
+                Err(broken) => Box::pin(ends.requests(Err(broken), forth.from, forth.to)).await,
+            }
+        });
+        let replies = pin!(async {
+            let how = back.run().await;
+            Box::pin(ends.replies(how, back.from, back.to)).await
+        });
+        let stopped = pin!(link.stopped(|| turn.load(Ordering::Relaxed)));
+        drive(requests, replies, stopped, &link.proxy.stop, || false).await
+    };
+    let unsent = back.out;
+    framing.begin_after(calls.get(), unsent);
+    end
 }
 
 /// One direction of bytes that pass untouched.
@@ -60,22 +80,31 @@ pub(super) struct OneWay<'w, 's, S> {
 
 impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
     fn new(link: &'w Link<'w>, from: &'w mut ReadHalf<'s>, to: &'w mut WriteHalf<'s>, seen: S) -> Self {
-        Self { link, from, to, out: Outgoing::default(), size: ReadSize::new(link.proxy.buffer), seen }
+        Self { link, from, to, out: Outgoing::default(), size: ReadSize::new(link.route.buffer), seen }
     }
 
     /// Passes on all that comes.
     pub(super) async fn run(&mut self) -> Result<(), Broken> {
+        self.run_while(|| true).await.map(drop)
+    }
+
+    /// Passes on what comes, for as long as it `holds` before each read: the end, or where it stopped.
+    async fn run_while(&mut self, holds: impl Fn() -> bool) -> Result<Passed, Broken> {
         loop {
             flush(&mut self.out, self.to, self.from.as_ref(), self.link).await?;
-            if poll_fn(|cx| self.poll_pass(cx)).await? == Passed::End {
-                return Ok(());
+            match poll_fn(|cx| self.poll_pass(cx, &holds)).await? {
+                Passed::All | Passed::Some => {}
+                over => return Ok(over),
             }
         }
     }
 
     /// Passes on what is there, until there is no more or the other side takes no more.
-    fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
+    fn poll_pass(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Broken>> {
         for _ in 0..READS_A_TURN {
+            if !holds() {
+                return Poll::Ready(Ok(Passed::None));
+            }
             let passed = if self.size.is_largest() { self.poll_offer(cx) } else { self.poll_hold(cx) };
             match ready!(passed)? {
                 Passed::All => {}
@@ -127,5 +156,7 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
 enum Passed {
     All,
     Some,
+    /// Nothing was read.
+    None,
     End,
 }

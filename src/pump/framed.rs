@@ -14,7 +14,8 @@ use super::requests::Requests;
 use super::to_backend::ToBackend;
 use super::to_client::ToClient;
 use super::{End, Link, drive};
-use crate::plan::Drawn;
+use crate::buffer::Outgoing;
+use crate::plan::{Drawn, Plan};
 use crate::protocol::{self, Expect, Protocol};
 use crate::seed::Draws;
 
@@ -24,6 +25,8 @@ pub(crate) struct Framing {
     calls: Calls,
     /// What was read of them and not passed on yet.
     held: BytesMut,
+    /// What the backend said before, and the client has not taken yet.
+    unsent: Outgoing,
 }
 
 /// A client's calls.
@@ -53,7 +56,23 @@ impl Framing {
     pub(crate) fn new(protocol: Protocol, draws: Option<Draws>, first: Arc<Drawn>, counted: bool) -> Self {
         let calls =
             Calls { framer: protocol.requests(), number: 0, draws, decided: None, first: Some((first, counted)) };
-        Self { calls, held: BytesMut::new() }
+        Self { calls, held: BytesMut::new(), unsent: Outgoing::default() }
+    }
+
+    /// The handler that has all calls of a connection whose bytes are copied, and whether its first call is counted.
+    pub(super) fn copied(&mut self, link: &Link<'_>, plan: &Plan) -> (Arc<Drawn>, bool) {
+        match &self.calls.first {
+            Some((drawn, was_counted)) if *was_counted || !drawn.let_go.is_given() => (drawn.clone(), *was_counted),
+            _ => (plan.draw(link.streams, &mut self.calls.draws, 1).clone(), false),
+        }
+    }
+
+    /// Bytes were copied up to here: this many calls, and `unsent` is still to reach the client.
+    pub(super) fn begin_after(&mut self, calls: u64, unsent: Outgoing) {
+        if calls > 0 {
+            self.calls.first = None;
+        }
+        (self.calls.number, self.unsent) = (calls, unsent);
     }
 
     /// Whether a call is here that needs a backend.
@@ -72,7 +91,7 @@ pub(crate) async fn framed(
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
     let (ends, exchange) = (Ends::default(), Mutex::new(Exchange::default()));
-    let Framing { calls, held } = framing;
+    let Framing { calls, held, unsent } = framing;
     let decided = calls.decided.take();
     let mut requests = Requests { link, exchange: &exchange, calls, lane: Lane::new(to_backend, held) };
     if let Some(Decided { handled, expect, due, left }) = decided {
@@ -83,8 +102,10 @@ pub(crate) async fn framed(
     }
     let mut requests = ToBackend::new(requests, &ends, from_client);
     let requests = pin!(requests.run());
-    let (framer, mut held) = (link.proxy.protocol.replies(), BytesMut::new());
-    let replies = Replies { link, exchange: &exchange, framer, lane: Lane::new(to_client, &mut held) };
+    let (framer, mut held) = (link.route.protocol.replies(), BytesMut::new());
+    let mut lane = Lane::new(to_client, &mut held);
+    lane.out = std::mem::take(unsent);
+    let replies = Replies { link, exchange: &exchange, framer, lane };
     let mut replies = ToClient::new(replies, &ends, from_backend);
     let replies = pin!(replies.run());
     let busy = || !lock(&exchange).is_idle();

@@ -13,7 +13,7 @@ mod to_client;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,10 +22,11 @@ pub(crate) use framed::{Framing, framed};
 
 use tracing::debug;
 
-use crate::counts::Count;
+use crate::connections::{Live, State};
 use crate::error::Error;
 use crate::protocol::Protocol;
 use crate::proxy::Proxy;
+use crate::route::Route;
 use crate::seed::Streams;
 use crate::stop::Stop;
 
@@ -57,6 +58,8 @@ pub(crate) enum End {
     Unreachable(io::Error),
     /// The backend closed between two calls, and the client stays.
     BackendLeft,
+    /// Bytes were copied, and a call begins after the plan has been replaced.
+    Replanned,
     /// The client left between two calls, and the backend can serve another.
     Spare,
     /// The daemon stops, and nothing was under way.
@@ -95,24 +98,26 @@ impl From<Error> for End {
 #[derive(Debug)]
 pub(crate) struct Link<'a> {
     pub(crate) proxy: &'a Proxy,
+    pub(crate) route: &'a Route,
+    pub(crate) live: &'a Live,
     pub(crate) streams: Streams,
-    /// Bytes read from either side.
-    moved: AtomicU64,
     /// Directions whose bytes the other side does not take for now.
     blocked: AtomicUsize,
     opaque: AtomicBool,
 }
 
 impl<'a> Link<'a> {
-    pub(crate) fn new(proxy: &'a Proxy, streams: Streams) -> Self {
-        Self { proxy, streams, moved: AtomicU64::new(0), blocked: AtomicUsize::new(0), opaque: AtomicBool::new(false) }
+    pub(crate) fn new(proxy: &'a Proxy, route: &'a Route, live: &'a Live) -> Self {
+        let streams = Streams::new(proxy.shared.seed, &proxy.name, live.number);
+        Self { proxy, route, live, streams, blocked: AtomicUsize::new(0), opaque: AtomicBool::new(false) }
     }
 
     /// Messages can no longer be told apart: counted once, and said why.
     fn turns_opaque(&self, why: &str) {
         if !self.opaque.swap(true, Ordering::Relaxed) {
+            self.live.is(State::Opaque);
             self.proxy.counts.opaque.add(1);
-            debug!(connection = self.streams.connection(), why, "opaque from here on");
+            debug!(connection = self.live.number, why, "opaque from here on");
         }
     }
 
@@ -128,17 +133,16 @@ impl<'a> Link<'a> {
     }
 
     fn client_spoke(&self, bytes: usize) {
-        self.moved(&self.proxy.counts.to_backend, bytes);
+        self.live.to_backend.add(bytes as u64);
     }
 
     fn backend_spoke(&self, bytes: usize) {
-        self.moved(&self.proxy.counts.to_client, bytes);
+        self.live.to_client.add(bytes as u64);
     }
 
-    fn moved(&self, total: &Count, bytes: usize) {
-        total.add(bytes as u64);
-        // Only this connection's task counts here.
-        self.moved.store(self.moved.load(Ordering::Relaxed).wrapping_add(bytes as u64), Ordering::Relaxed);
+    /// Bytes read from either side.
+    fn moved(&self) -> u64 {
+        self.live.to_backend.get().wrapping_add(self.live.to_client.get())
     }
 
     /// Resolves when the daemon stops and nothing is under way any more: it is not `busy`, and has moved no byte for a
@@ -151,10 +155,10 @@ impl<'a> Link<'a> {
     async fn wind_down(&self, busy: impl Fn() -> bool) -> End {
         let done = async {
             loop {
-                let before = self.moved.load(Ordering::Relaxed);
-                let framed = self.proxy.protocol != Protocol::Tcp && !self.opaque.load(Ordering::Relaxed);
+                let before = self.moved();
+                let framed = self.route.protocol != Protocol::Tcp && !self.opaque.load(Ordering::Relaxed);
                 tokio::time::sleep(if framed { QUIET } else { LONG_QUIET }).await;
-                if before == self.moved.load(Ordering::Relaxed) && !self.is_blocked() && !busy() {
+                if before == self.moved() && !self.is_blocked() && !busy() {
                     return;
                 }
             }

@@ -8,7 +8,7 @@ use super::exchange::{Exchange, Fate, lock};
 use super::framed::Calls;
 use super::lane::{Frame, Lane};
 use crate::handler::Scope;
-use crate::plan::{Drawn, Tally};
+use crate::plan::{Drawn, Plan, Tally};
 use crate::protocol::{Expect, Protocol, Step};
 
 /// Finds calls and passes on those that no handler wants to see.
@@ -53,13 +53,14 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
 
     fn frame(&mut self, _: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
         self.lane.look = false;
+        let plan = self.link.proxy.plan();
         let mut exchange = lock(self.exchange);
         let mut tally = Tally::default();
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.lane.due);
         loop {
             // A turn has no end that could be waited for.
-            exchange.within_request = self.lane.left != Some(0) && self.link.proxy.protocol != Protocol::Tcp;
+            exchange.within_request = self.lane.left != Some(0) && self.link.route.protocol != Protocol::Tcp;
             if at == bytes.len() {
                 return (at, None);
             }
@@ -78,7 +79,7 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
                     self.lane.left = left;
                 }
                 Step::Call { len, head, left, expect } => {
-                    if let Some(drawn) = self.calls.draw(self.link, &mut tally) {
+                    if let Some(drawn) = self.calls.draw(self.link, &plan, &mut tally) {
                         return (at, Some(Stop::Call(Begun { drawn, head, len, left, expect })));
                     }
                     exchange.pass(expect);
@@ -98,15 +99,18 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
 
 impl Calls {
     /// Counts the next call, and answers its handler if that wants to see it.
-    fn draw<'p>(&mut self, link: &Link<'p>, tally: &mut Tally<'p>) -> Option<Arc<Drawn>> {
+    fn draw<'p>(&mut self, link: &Link<'_>, plan: &'p Plan, tally: &mut Tally<'p>) -> Option<Arc<Drawn>> {
         self.number += 1;
-        if let Some((drawn, was_counted)) = self.first.take() {
+        link.live.calls.set(self.number);
+        // A client that connected under an earlier plan, and has not been made to wait by it, calls under this one.
+        let first = self.first.take().filter(|(drawn, was_counted)| *was_counted || !drawn.let_go.is_given());
+        if let Some((drawn, was_counted)) = first {
             if !was_counted {
                 drawn.count(link.streams, self.number);
             }
             return (drawn.scope == Scope::Calls).then_some(drawn);
         }
-        let drawn = link.proxy.plan.draw(link.streams, &mut self.draws, self.number);
+        let drawn = plan.draw(link.streams, &mut self.draws, self.number);
         tally.count(drawn, link.streams, self.number);
         (drawn.scope == Scope::Calls).then(|| drawn.clone())
     }

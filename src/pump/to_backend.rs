@@ -17,7 +17,7 @@ use super::framed::Decided;
 use super::lane::{Frame, Lane, Source};
 use super::requests::{Begun, Requests, Stop};
 use super::{End, Link, READS_A_TURN};
-use crate::call::{About, Answer, Call, Message, Verdict};
+use crate::call::{About, Act, Answer, Call, Message, Verdict};
 use crate::departure::{self, left, reset};
 use crate::error::{Error, Result};
 use crate::protocol::{Expect, Protocol, Step};
@@ -33,7 +33,7 @@ pub(super) struct ToBackend<'a, 's> {
 
 impl<'a, 's> ToBackend<'a, 's> {
     pub(super) fn new(requests: Requests<'a, 's>, ends: &'a Ends, from: ReadHalf<'s>) -> Self {
-        let source = Source::new(from, requests.link.proxy.buffer);
+        let source = Source::new(from, requests.link.route.buffer);
         Self { ends, source, requests, broken: false }
     }
 
@@ -118,12 +118,18 @@ impl<'a, 's> ToBackend<'a, 's> {
     /// A handler's turn: nothing of the request has been passed on.
     async fn call(&mut self, begun: Begun) -> Result<(), End> {
         let Begun { drawn, head, len, left, expect } = begun;
-        let Requests { link: &Link { proxy, streams, .. }, exchange, .. } = self.requests;
+        let Requests { link: &Link { proxy, route, live, streams, .. }, exchange, .. } = self.requests;
         let head = Bytes::copy_from_slice(&self.requests.lane.held[..head]);
-        let mut about = About::new(proxy.protocol, streams, self.requests.calls.number, head);
+        let mut about = About::new(route.protocol, streams, self.requests.calls.number, head);
         (self.requests.lane.due, self.requests.lane.left) = (len, left);
         lock(exchange).in_hand = true;
-        let verdict = drawn.handler.before(&mut Call::new(&mut about, self, &proxy.stop)).await?;
+        let verdict = {
+            let _at_work = live.works(&drawn);
+            drawn.handler.before(&mut Call::new(&mut about, self, &drawn, proxy)).await?
+        };
+        if let Some(act) = Act::of(&verdict) {
+            proxy.fault(&drawn, &mut about, act);
+        }
         let fate = match verdict {
             Verdict::Pass if lock(exchange).backend_left => {
                 let Lane { due, left, .. } = self.requests.lane;
@@ -163,7 +169,7 @@ impl<'a, 's> ToBackend<'a, 's> {
             return Err(End::ClientLeft);
         }
         self.requests.lane.look = true;
-        if answers && proxy.protocol == Protocol::Tcp {
+        if answers && route.protocol == Protocol::Tcp {
             // The next turn begins when the client has been answered. Boxed, as few calls come to this.
             Box::pin(self.wait()).await?;
         }
@@ -186,10 +192,10 @@ impl<'a, 's> ToBackend<'a, 's> {
         let Requests { link, exchange, .. } = self.requests;
         let between_calls =
             |exchange: &Exchange| !exchange.opaque && !exchange.within_request && !exchange.within_reply;
-        if !link.proxy.reuse_socket || !between_calls(&lock(exchange)) {
+        if !link.route.reuse_socket || !between_calls(&lock(exchange)) {
             return false;
         }
-        if link.proxy.protocol == Protocol::Tcp {
+        if link.route.protocol == Protocol::Tcp {
             // Where a reply has no end, one that only waits for more must not be mistaken for one that has left.
             tokio::select! {
                 () = left(self.source.stream()) => {}
@@ -233,8 +239,8 @@ impl<'a, 's> ToBackend<'a, 's> {
     }
 
     async fn drain_request(&mut self) -> Result<()> {
-        let Requests { link: &Link { proxy, streams, .. }, exchange, .. } = self.requests;
-        if proxy.protocol == Protocol::Tcp {
+        let Requests { link: &Link { route, streams, .. }, exchange, .. } = self.requests;
+        if route.protocol == Protocol::Tcp {
             // The request has no end that could be waited for: what is there by now is taken for it.
             self.requests.lane.held.clear();
             (self.requests.lane.due, self.requests.lane.left) = (0, Some(0));
@@ -246,9 +252,9 @@ impl<'a, 's> ToBackend<'a, 's> {
         }
         let due = std::mem::take(&mut self.requests.lane.due);
         if self.requests.lane.left != Some(0)
-            && let Some(interim) = proxy.protocol.awaited(&self.requests.lane.held[..due])
+            && let Some(interim) = route.protocol.awaited(&self.requests.lane.held[..due])
         {
-            let about = About::new(proxy.protocol, streams, self.requests.calls.number, Bytes::new());
+            let about = About::new(route.protocol, streams, self.requests.calls.number, Bytes::new());
             lock(exchange).push(Expect::Reply, Fate::Answer(Box::new((Answer::new(interim), about))));
         }
         self.requests.lane.held.advance(due);

@@ -14,8 +14,8 @@ use super::ends::{Broken, Ends};
 use super::exchange::{Exchange, Fate, lock};
 use super::lane::{Frame, Source};
 use super::replies::{Replies, Stop};
-use super::{End, READS_A_TURN};
-use crate::call::{About, Answer, Call, Message, Verdict};
+use super::{End, Link, READS_A_TURN};
+use crate::call::{About, Act, Answer, Call, Message, Verdict};
 use crate::error::{Error, Result};
 use crate::protocol::{MAX_HEAD, Protocol, Step};
 
@@ -30,7 +30,7 @@ pub(super) struct ToClient<'a, 's> {
 
 impl<'a, 's> ToClient<'a, 's> {
     pub(super) fn new(replies: Replies<'a, 's>, ends: &'a Ends, from: ReadHalf<'s>) -> Self {
-        let source = Source::new(from, replies.link.proxy.buffer);
+        let source = Source::new(from, replies.link.route.buffer);
         Self { ends, source, ended: None, replies }
     }
 
@@ -116,9 +116,9 @@ impl<'a, 's> ToClient<'a, 's> {
 
     /// Whether the client's connection outlives the backend's, that has ended.
     fn client_stays(&self, exchange: &Exchange) -> bool {
-        let proxy = self.replies.link.proxy;
+        let route = self.replies.link.route;
         let in_order = !matches!(self.ended, Some(Err(_))) && !exchange.opaque && exchange.owes_nothing();
-        proxy.keep_alive && proxy.protocol != Protocol::Http && in_order && !self.ends.have_requests()
+        route.keep_alive && route.protocol != Protocol::Http && in_order && !self.ends.have_requests()
     }
 
     /// Waits until a handler has decided about the request that it has in hand.
@@ -150,8 +150,15 @@ impl<'a, 's> ToClient<'a, 's> {
         let Some(mut handled) = lock(self.replies.exchange).handled() else { return Ok(()) };
         self.replies.lane.look = true;
         (self.replies.lane.due, self.replies.lane.left) = (len, left);
-        let stop = &self.replies.link.proxy.stop;
-        let verdict = handled.drawn.handler.after(&mut Call::new(&mut handled.about, self, stop)).await?;
+        let Link { live, proxy, .. } = self.replies.link;
+        let (drawn, about) = (&handled.drawn, &mut handled.about);
+        let verdict = {
+            let _at_work = live.works(drawn);
+            drawn.handler.after(&mut Call::new(about, self, drawn, proxy)).await?
+        };
+        if let Some(act) = Act::of(&verdict) {
+            proxy.fault(drawn, about, act);
+        }
         match verdict {
             Verdict::Pass => {}
             Verdict::Inject(bytes) => self.inject(&bytes).await?,

@@ -1,0 +1,227 @@
+//! The connections that a proxy has now, as those who look at it from outside see them.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use crate::plan::Drawn;
+use crate::pump::End;
+
+/// A number that only a connection's own task changes, and that others read.
+#[derive(Debug, Default)]
+pub(crate) struct Own(AtomicU64);
+
+impl Own {
+    pub(crate) fn add(&self, more: u64) {
+        // Cheaper than adding in one step, which only more writers would need.
+        self.set(self.get().wrapping_add(more));
+    }
+
+    pub(crate) fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// Its client is there, and its first call's handler has its turn.
+    Accepted,
+    /// The backend is being connected to.
+    Dialling,
+    /// Calls pass, or wait for a handler.
+    Open,
+    /// Bytes pass whose messages cannot be told apart.
+    Opaque,
+    /// The client has been told that it is over.
+    Closing,
+}
+
+impl State {
+    const ALL: [Self; 5] = [Self::Accepted, Self::Dialling, Self::Open, Self::Opaque, Self::Closing];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Dialling => "dialling",
+            Self::Open => "open",
+            Self::Opaque => "opaque",
+            Self::Closing => "closing",
+        }
+    }
+}
+
+/// One connection that is there now.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) number: u64,
+    /// The client's address.
+    pub(crate) peer: SocketAddr,
+    /// Bytes that the client sent.
+    pub(crate) to_backend: Own,
+    /// Bytes that the backend sent.
+    pub(crate) to_client: Own,
+    pub(crate) calls: Own,
+    since: Instant,
+    state: AtomicU8,
+    /// The handler that has a call in hand.
+    at_work: Mutex<Option<Arc<Drawn>>>,
+    cut: AtomicU8,
+    waker: Waker,
+}
+
+/// What [`Live::cut`] has been set to.
+const UNCUT: u8 = 0;
+const CLOSED: u8 = 1;
+const RESET: u8 = 2;
+
+impl Live {
+    /// How long it has been there.
+    pub(crate) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    pub(crate) fn state(&self) -> State {
+        State::ALL[usize::from(self.state.load(Ordering::Relaxed))]
+    }
+
+    pub(crate) fn is(&self, state: State) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// The handler that has a call in hand, if one has.
+    pub(crate) fn handler(&self) -> Option<Arc<Drawn>> {
+        self.hands().clone()
+    }
+
+    /// `drawn` has a call in hand for as long as the answer lives.
+    pub(crate) fn works(&self, drawn: &Arc<Drawn>) -> AtWork<'_> {
+        *self.hands() = Some(drawn.clone());
+        AtWork(self)
+    }
+
+    fn hands(&self) -> MutexGuard<'_, Option<Arc<Drawn>>> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends it at once: by a reset, or in order.
+    pub(crate) fn cut(&self, reset: bool) {
+        self.cut.store(if reset { RESET } else { CLOSED }, Ordering::Relaxed);
+        self.waker.wake_by_ref();
+    }
+
+    /// Runs the connection until it ends by itself, or is cut.
+    pub(crate) async fn until_cut(&self, life: impl Future<Output = End>) -> End {
+        let mut life = pin!(life);
+        poll_fn(|cx| match self.cut.load(Ordering::Relaxed) {
+            UNCUT => life.as_mut().poll(cx),
+            RESET => Poll::Ready(End::Reset),
+            _ => Poll::Ready(End::Close),
+        })
+        .await
+    }
+}
+
+/// A handler has a call in hand.
+pub(crate) struct AtWork<'a>(&'a Live);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        *self.0.hands() = None;
+    }
+}
+
+/// The connections of one proxy.
+#[derive(Debug, Default)]
+pub(crate) struct Connections(Mutex<Table>);
+
+#[derive(Debug, Default)]
+struct Table {
+    live: BTreeMap<u64, Arc<Live>>,
+    /// Those that have ended, and the bytes of theirs.
+    ended: u64,
+    moved: (u64, u64),
+}
+
+/// What the connections of a proxy add up to, from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// How many clients were let in, and how many of them are there now.
+    pub(crate) connections: u64,
+    pub(crate) open: u64,
+    /// Bytes that clients sent, and that the backend sent.
+    pub(crate) to_backend: u64,
+    pub(crate) to_client: u64,
+}
+
+impl Connections {
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection begins, in the task that asks.
+    pub(crate) async fn enter(&self, number: u64, peer: SocketAddr) -> Entered<'_> {
+        let live = poll_fn(|cx| {
+            Poll::Ready(Live {
+                number,
+                peer,
+                to_backend: Own::default(),
+                to_client: Own::default(),
+                calls: Own::default(),
+                since: Instant::now(),
+                state: AtomicU8::new(State::Accepted as u8),
+                at_work: Mutex::default(),
+                cut: AtomicU8::new(UNCUT),
+                // A task has one waker as long as it lives.
+                waker: cx.waker().clone(),
+            })
+        })
+        .await;
+        let live = Arc::new(live);
+        self.table().live.insert(number, live.clone());
+        Entered { connections: self, live }
+    }
+
+    /// All that are there now, by number.
+    pub(crate) fn all(&self) -> Vec<Arc<Live>> {
+        self.table().live.values().cloned().collect()
+    }
+
+    pub(crate) fn get(&self, number: u64) -> Option<Arc<Live>> {
+        self.table().live.get(&number).cloned()
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        let table = self.table();
+        let open = table.live.len() as u64;
+        let add =
+            |(forth, back): (u64, u64), live: &Arc<Live>| (forth + live.to_backend.get(), back + live.to_client.get());
+        let (to_backend, to_client) = table.live.values().fold(table.moved, add);
+        Totals { connections: table.ended + open, open, to_backend, to_client }
+    }
+}
+
+/// A connection that is there, until this is dropped.
+pub(crate) struct Entered<'a> {
+    connections: &'a Connections,
+    pub(crate) live: Arc<Live>,
+}
+
+impl Drop for Entered<'_> {
+    fn drop(&mut self) {
+        let mut table = self.connections.table();
+        table.live.remove(&self.live.number);
+        table.ended += 1;
+        table.moved.0 += self.live.to_backend.get();
+        table.moved.1 += self.live.to_client.get();
+    }
+}

@@ -1,0 +1,110 @@
+//! Where a proxy listens now: opened, closed, and opened again on the same port.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::config::Address;
+use crate::listen::{listen_on, listen_on_any_port, resolve};
+use crate::proxy::Proxy;
+
+/// A proxy's listeners, or where they were.
+#[derive(Debug, Default)]
+pub(crate) struct Listening {
+    /// What was asked for, and what came of it. Kept while the proxy does not listen, so that it gets the same port again.
+    at: Option<Address>,
+    addresses: Vec<SocketAddr>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// A proxy cannot listen where it should.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {why}")]
+pub struct CannotListen {
+    address: Address,
+    why: String,
+    kind: io::ErrorKind,
+}
+
+impl CannotListen {
+    /// What kind of error it was, such as [`io::ErrorKind::AddrInUse`].
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.kind
+    }
+
+    fn new(address: &Address, error: &io::Error) -> Self {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => "it is taken, give another `proxy`, or port 0 for a free one".to_owned(),
+            _ => error.to_string(),
+        };
+        Self { address: address.clone(), why, kind: error.kind() }
+    }
+}
+
+impl Listening {
+    /// Where it listens; nowhere while it does not.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        if self.tasks.is_empty() { &[] } else { &self.addresses }
+    }
+
+    /// Listens at `address` and nowhere else, and lets `proxy` accept once it is `ready`. Where that fails, nothing has
+    /// changed.
+    pub(crate) async fn open(
+        &mut self,
+        proxy: &Arc<Proxy>,
+        address: &Address,
+        ready: impl FnOnce(),
+    ) -> Result<(), CannotListen> {
+        let is_same = self.at.as_ref() == Some(address);
+        if is_same && !self.tasks.is_empty() {
+            ready();
+            return Ok(());
+        }
+        let failed = |error| CannotListen::new(address, &error);
+        let addresses = if is_same { self.addresses.clone() } else { resolve(address).await.map_err(failed)? };
+        let bind = |proxy: &Proxy, addresses: &[SocketAddr]| {
+            // It is the data path's runtime that is to know of them.
+            let _within = proxy.shared.runtime.enter();
+            if is_same || address.port != 0 { listen_on(addresses) } else { listen_on_any_port(addresses) }
+        };
+        let listeners = match bind(proxy, &addresses) {
+            // Perhaps by this proxy itself, which listens on `localhost` and is to listen on 127.0.0.1.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && !self.tasks.is_empty() => {
+                self.close().await;
+                match bind(proxy, &addresses) {
+                    Err(error) => {
+                        let reopened = bind(proxy, &self.addresses).map_err(failed)?;
+                        self.accept(proxy, reopened);
+                        return Err(failed(error));
+                    }
+                    bound => bound.map_err(failed)?,
+                }
+            }
+            bound => bound.map_err(failed)?,
+        };
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(failed)?;
+        ready();
+        self.close().await;
+        (self.at, self.addresses) = (Some(address.clone()), addresses);
+        self.accept(proxy, listeners);
+        Ok(())
+    }
+
+    /// Listens no more: from here on clients are refused.
+    pub(crate) async fn close(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            // It was told to end, and has.
+            let _ = task.await;
+        }
+    }
+
+    fn accept(&mut self, proxy: &Arc<Proxy>, listeners: Vec<TcpListener>) {
+        let runtime = &proxy.shared.runtime;
+        self.tasks = listeners.into_iter().map(|listener| runtime.spawn(proxy.clone().accept(listener))).collect();
+    }
+}
