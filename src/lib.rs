@@ -72,6 +72,9 @@ mod room; // how many connections there are descriptors for
 mod route; // how a connection is made
 mod stop; // the word to stop
 
+// What can be learnt of it.
+mod journal; // events: kept, read, written to a file
+
 // What was asked for.
 mod cli; // flags and help
 pub mod config; // flags, variables and file, checked together
