@@ -74,6 +74,7 @@ mod stop; // the word to stop
 
 // What can be learnt of it.
 mod journal; // events: kept, read, written to a file
+mod metrics; // figures as OpenMetrics
 
 // What was asked for.
 mod cli; // flags and help

@@ -1,0 +1,134 @@
+//! How often something took how long.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::encoding::{MetricEncoder, NoLabelSet};
+
+const US: u64 = 1_000;
+const MS: u64 = 1_000 * US;
+const S: u64 = 1_000 * MS;
+
+/// From the shortest delay that is felt to the longest that clients put up with.
+#[rustfmt::skip]
+const DELAY: &[u64] = &[
+    MS, 2_500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS,
+    S, 2_500 * MS, 5 * S, 10 * S, 30 * S, 60 * S,
+];
+
+/// From the same machine to a connect timeout's default.
+#[rustfmt::skip]
+const DIAL: &[u64] = &[
+    50 * US, 100 * US, 250 * US, 500 * US, MS, 2_500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS,
+    S, 2_500 * MS, 5 * S, 10 * S,
+];
+
+/// From what passing on costs to what a full machine makes of it.
+#[rustfmt::skip]
+const PASS: &[u64] = &[
+    US, 2_500, 5 * US, 10 * US, 25 * US, 50 * US, 100 * US, 250 * US, 500 * US,
+    MS, 2_500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS,
+];
+
+/// Times, counted in buckets.
+///
+/// Those who add to it wait neither for each other nor for whoever reads it, as they would with the histogram of
+/// `prometheus-client`, which has a lock.
+pub(crate) struct Histogram {
+    /// What a bucket takes at most, in nanoseconds, ascending.
+    bounds: &'static [u64],
+    /// One for each bound and one for what is longer.
+    counts: Box<[AtomicU64]>,
+    nanoseconds: AtomicU64,
+}
+
+impl Histogram {
+    /// For the times by which handlers delay calls: 1 ms to 60 s.
+    pub(crate) fn of_delays() -> Self {
+        Self::new(DELAY)
+    }
+
+    /// For the times in which the backend was dialled: 50 µs to 10 s.
+    pub(crate) fn of_dials() -> Self {
+        Self::new(DIAL)
+    }
+
+    /// For the times that passing a call on took: 1 µs to 100 ms.
+    pub(crate) fn of_passes() -> Self {
+        Self::new(PASS)
+    }
+
+    fn new(bounds: &'static [u64]) -> Self {
+        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Self { bounds, counts, nanoseconds: AtomicU64::new(0) }
+    }
+
+    /// Counts one more time.
+    pub(crate) fn add(&self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let bucket = self.bounds.partition_point(|&bound| bound < nanoseconds);
+        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// Writes it in seconds.
+    pub(super) fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+        let bounds = self.bounds.iter().map(|&bound| seconds(bound)).chain([f64::INFINITY]);
+        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
+        let buckets: Vec<_> = bounds.zip(counts).collect();
+        // From the same readings as the buckets, so that the two agree while times are added.
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let sum = seconds(self.nanoseconds.load(Ordering::Relaxed));
+        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+}
+
+impl fmt::Debug for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.bounds.iter().zip(&self.counts)).finish_non_exhaustive()
+    }
+}
+
+/// Beyond 104 days the last digits are rounded.
+#[expect(clippy::cast_precision_loss, reason = "nobody needs them")]
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / S as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(histogram: &Histogram) -> Vec<u64> {
+        histogram.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+    }
+
+    #[test]
+    fn a_bound_belongs_to_its_bucket() {
+        for bounds in [DELAY, DIAL, PASS] {
+            assert!(bounds.is_sorted_by(|a, b| a < b));
+            let histogram = Histogram::new(bounds);
+            for &bound in bounds {
+                histogram.add(Duration::from_nanos(bound));
+            }
+            let mut expected = vec![1; bounds.len()];
+            expected.push(0);
+            assert_eq!(counts(&histogram), expected);
+            for &bound in bounds {
+                histogram.add(Duration::from_nanos(bound + 1));
+            }
+            expected = vec![2; bounds.len()];
+            (expected[0], expected[bounds.len() - 1]) = (1, 2);
+            expected.push(1);
+            assert_eq!(counts(&histogram), expected);
+        }
+    }
+
+    #[test]
+    fn the_longest_time_is_counted() {
+        let histogram = Histogram::of_passes();
+        histogram.add(Duration::MAX);
+        assert_eq!(counts(&histogram).last(), Some(&1));
+    }
+}

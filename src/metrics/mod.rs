@@ -1,0 +1,243 @@
+//! Figures of the proxies and of the process, as metrics.
+
+#![cfg_attr(not(test), expect(dead_code, reason = "nothing serves them yet"))]
+
+mod histogram;
+mod process;
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet,
+    prometheus_text, text,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+pub(crate) use histogram::Histogram;
+pub(crate) use process::ProcessFigures;
+
+/// All figures, read once.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) proxies: Vec<ProxyFigures>,
+    /// Unset where the system does not tell them.
+    pub(crate) process: Option<ProcessFigures>,
+}
+
+/// What a proxy counted since it was created.
+#[derive(Debug, Clone)]
+pub(crate) struct ProxyFigures {
+    pub(crate) name: String,
+    pub(crate) enabled: bool,
+    pub(crate) connections_total: u64,
+    pub(crate) connections_open: u64,
+    pub(crate) connections_refused: u64,
+    pub(crate) connections_opaque: u64,
+    /// Bytes.
+    pub(crate) to_backend: u64,
+    /// Bytes.
+    pub(crate) to_client: u64,
+    pub(crate) handlers: Vec<HandlerFigures>,
+    pub(crate) dial_failures: u64,
+    pub(crate) dial: Arc<Histogram>,
+    /// What calls that no handler touched took longer than without the proxy.
+    pub(crate) pass: Arc<Histogram>,
+}
+
+/// What a proxy counted for one of its handlers. Names are unique within a proxy.
+#[derive(Debug, Clone)]
+pub(crate) struct HandlerFigures {
+    pub(crate) name: String,
+    pub(crate) calls: u64,
+    pub(crate) faults: u64,
+    /// By how much it delayed calls; unset where it never did.
+    pub(crate) delay: Option<Arc<Histogram>>,
+}
+
+/// How metrics are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// `OpenMetrics` 1.0.
+    OpenMetrics,
+    /// Prometheus' own text format, for those who do not ask for the other.
+    Text,
+}
+
+impl Format {
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Text => prometheus_text::CONTENT_TYPE,
+        }
+    }
+}
+
+/// Writes all figures.
+///
+/// # Errors
+///
+/// None that is known of: it writes into memory.
+pub(crate) fn encode(snapshot: Snapshot, format: Format) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(snapshot));
+    let mut written = String::new();
+    match format {
+        Format::OpenMetrics => text::encode(&mut written, &registry)?,
+        Format::Text => prometheus_text::encode(&mut written, &registry)?,
+    }
+    Ok(written)
+}
+
+/// A metric without its samples.
+struct Metric {
+    /// Without the unit.
+    name: &'static str,
+    help: &'static str,
+    unit: Option<Unit>,
+}
+
+const fn metric(name: &'static str, help: &'static str) -> Metric {
+    Metric { name, help, unit: None }
+}
+
+const fn metric_in(unit: Unit, name: &'static str, help: &'static str) -> Metric {
+    Metric { name, help, unit: Some(unit) }
+}
+
+const NO_LABELS: [(&str, &str); 0] = [];
+
+/// Writes one metric after the other.
+struct Writer<'a>(DescriptorEncoder<'a>);
+
+impl Writer<'_> {
+    /// A metric with one sample for each set of labels.
+    fn family<L: EncodeLabelSet, V>(
+        &mut self,
+        metric: &Metric,
+        kind: MetricType,
+        samples: impl IntoIterator<Item = (L, V)>,
+        write: impl Fn(MetricEncoder<'_>, V) -> fmt::Result,
+    ) -> fmt::Result {
+        let mut encoder = self.0.encode_descriptor(metric.name, metric.help, metric.unit.as_ref(), kind)?;
+        samples.into_iter().try_for_each(|(labels, value)| write(encoder.encode_family(&labels)?, value))
+    }
+
+    fn counters<L: EncodeLabelSet, V: EncodeCounterValue>(
+        &mut self,
+        metric: &Metric,
+        samples: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let write = |mut encoder: MetricEncoder<'_>, value| encoder.encode_counter::<NoLabelSet, V, u64>(&value, None);
+        self.family(metric, MetricType::Counter, samples, write)
+    }
+
+    fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
+        &mut self,
+        metric: &Metric,
+        samples: impl IntoIterator<Item = (L, V)>,
+    ) -> fmt::Result {
+        let write = |mut encoder: MetricEncoder<'_>, value| encoder.encode_gauge(&value);
+        self.family(metric, MetricType::Gauge, samples, write)
+    }
+
+    fn histograms<'h, L: EncodeLabelSet>(
+        &mut self,
+        metric: &Metric,
+        samples: impl IntoIterator<Item = (L, &'h Arc<Histogram>)>,
+    ) -> fmt::Result {
+        self.family(metric, MetricType::Histogram, samples, |encoder, histogram| histogram.encode(encoder))
+    }
+}
+
+impl Snapshot {
+    fn by_proxy<'s, V>(
+        &'s self,
+        of: impl Fn(&'s ProxyFigures) -> V,
+    ) -> impl Iterator<Item = ([(&'static str, &'s str); 1], V)> {
+        self.proxies.iter().map(move |proxy| ([("proxy", &*proxy.name)], of(proxy)))
+    }
+
+    fn by_handler<'s, V>(
+        &'s self,
+        of: impl Fn(&'s HandlerFigures) -> V,
+    ) -> impl Iterator<Item = ([(&'static str, &'s str); 2], V)> {
+        let handlers = self.proxies.iter().flat_map(|proxy| proxy.handlers.iter().map(move |handler| (proxy, handler)));
+        handlers.map(move |(proxy, handler)| ([("proxy", &*proxy.name), ("handler", &*handler.name)], of(handler)))
+    }
+
+    fn encode_connections(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let accepted = metric("vaurien_connections", "Clients that were accepted.");
+        writer.counters(&accepted, self.by_proxy(|proxy| proxy.connections_total))?;
+        let open = metric("vaurien_connections_open", "Clients that are connected.");
+        writer.gauges(&open, self.by_proxy(|proxy| proxy.connections_open))?;
+        let refused = metric("vaurien_connections_refused", "Clients that were turned away.");
+        writer.counters(&refused, self.by_proxy(|proxy| proxy.connections_refused))?;
+        let opaque =
+            metric("vaurien_connections_opaque", "Connections whose messages could not be told apart to their end.");
+        writer.counters(&opaque, self.by_proxy(|proxy| proxy.connections_opaque))?;
+        let bytes = metric_in(Unit::Bytes, "vaurien", "Bytes that were taken from one side for the other.");
+        let directions = self.proxies.iter().flat_map(|proxy| {
+            [("to_backend", proxy.to_backend), ("to_client", proxy.to_client)]
+                .map(|(direction, bytes)| ([("proxy", &*proxy.name), ("direction", direction)], bytes))
+        });
+        writer.counters(&bytes, directions)
+    }
+
+    fn encode_calls(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let calls = metric("vaurien_calls", "Calls by the handler that was drawn for them.");
+        writer.counters(&calls, self.by_handler(|handler| handler.calls))?;
+        let faults = metric("vaurien_faults", "Faults that a handler injected.");
+        writer.counters(&faults, self.by_handler(|handler| handler.faults))?;
+        let delay = metric_in(Unit::Seconds, "vaurien_delay", "By how much a handler delayed calls.");
+        let delays = self.by_handler(|handler| handler.delay.as_ref());
+        writer.histograms(&delay, delays.filter_map(|(labels, delay)| Some((labels, delay?))))?;
+        let pass = metric_in(Unit::Seconds, "vaurien_pass", "What calls that passed took longer because of the proxy.");
+        writer.histograms(&pass, self.by_proxy(|proxy| &proxy.pass))
+    }
+
+    fn encode_dials(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let failures = metric("vaurien_dial_failures", "Connections for which the backend could not be reached.");
+        writer.counters(&failures, self.by_proxy(|proxy| proxy.dial_failures))?;
+        let dial = metric_in(Unit::Seconds, "vaurien_dial", "How long it took to reach the backend.");
+        writer.histograms(&dial, self.by_proxy(|proxy| &proxy.dial))
+    }
+}
+
+impl Collector for Snapshot {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut writer = Writer(encoder);
+        self.encode_connections(&mut writer)?;
+        self.encode_calls(&mut writer)?;
+        self.encode_dials(&mut writer)?;
+        let enabled = metric("vaurien_proxy_enabled", "Whether the proxy listens: 1 if it does, else 0.");
+        writer.gauges(&enabled, self.by_proxy(|proxy| u64::from(proxy.enabled)))?;
+        let info = metric("vaurien", "Which vaurien this is.");
+        let version = [([("version", env!("CARGO_PKG_VERSION"))], ())];
+        let write = |mut encoder: MetricEncoder<'_>, ()| encoder.encode_info(&NO_LABELS);
+        writer.family(&info, MetricType::Info, version, write)?;
+        self.process.as_ref().map_or(Ok(()), |process| process.encode(&mut writer))
+    }
+}
+
+impl ProcessFigures {
+    fn encode(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        let cpu = metric_in(Unit::Seconds, "process_cpu", "Processor time that the process took.");
+        writer.counters(&cpu, [(NO_LABELS, self.cpu_seconds)])?;
+        let memory = metric_in(Unit::Bytes, "process_resident_memory", "Memory that the process occupies.");
+        writer.gauges(&memory, [(NO_LABELS, self.resident_bytes)])?;
+        let open = metric("process_open_fds", "File descriptors that are open.");
+        writer.gauges(&open, [(NO_LABELS, self.open_fds)])?;
+        let most = metric("process_max_fds", "File descriptors that may be open.");
+        writer.gauges(&most, self.max_fds.map(|most| (NO_LABELS, most)))?;
+        let start = metric_in(Unit::Seconds, "process_start_time", "When the process began, since 1970.");
+        writer.gauges(&start, [(NO_LABELS, self.start_time)])?;
+        let threads = metric("process_threads", "Threads of the process.");
+        writer.gauges(&threads, [(NO_LABELS, self.threads)])
+    }
+}
+
+#[cfg(test)]
+mod tests;
