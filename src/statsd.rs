@@ -1,0 +1,182 @@
+//! Counters for a statsd server, as the original vaurien had them: `vaurien.redis.start:1|c`.
+
+#![cfg_attr(not(test), expect(dead_code, reason = "nothing starts it yet"))]
+
+use std::collections::HashMap;
+use std::io;
+use std::net::UdpSocket;
+
+use cadence::{BufferedUdpMetricSink, Counted, MetricError, StatsdClient};
+use tokio::net::lookup_host;
+use tokio::time::Interval;
+use tracing::debug;
+
+use crate::protocol::Protocol;
+
+/// What the proxies of one protocol have counted since the daemon's start.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Connections that have begun.
+    pub(crate) start: u64,
+    /// Connections that have ended.
+    pub(crate) end: u64,
+    /// How often something was read from a client.
+    pub(crate) to_backend: u64,
+    /// How often something was read from a backend.
+    pub(crate) to_client: u64,
+}
+
+/// A statsd server, and what it was told.
+#[derive(Debug)]
+pub(crate) struct Statsd {
+    client: StatsdClient,
+    told: HashMap<Protocol, Totals>,
+}
+
+impl Statsd {
+    /// For the server on `host` and `port`. Its counters' names begin with `prefix` and a dot; an empty one adds nothing.
+    ///
+    /// # Errors
+    ///
+    /// The host cannot be resolved, or there is no socket to be had.
+    pub(crate) async fn new(host: &str, port: u16, prefix: &str) -> io::Result<Self> {
+        let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
+        // Many a statsd server listens on IPv4 alone, and nothing tells a sender that nobody listens.
+        let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+        let address = *address.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it has no address"))?;
+        let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
+        socket.set_nonblocking(true)?;
+        let sink = BufferedUdpMetricSink::from(address, socket).map_err(io::Error::other)?;
+        Ok(Self { client: StatsdClient::from_sink(prefix, sink), told: HashMap::new() })
+    }
+
+    /// Tells the server at every tick what was added to `totals`, and a last time when `stop` resolves. A protocol may be
+    /// there several times, as by several proxies.
+    pub(crate) async fn run(
+        mut self,
+        mut ticks: Interval,
+        totals: impl Fn() -> Vec<(Protocol, Totals)>,
+        stop: impl Future<Output = ()>,
+    ) {
+        tokio::pin!(stop);
+        loop {
+            let stopped = tokio::select! {
+                _ = ticks.tick() => false,
+                () = &mut stop => true,
+            };
+            if let Err(error) = self.tell(totals()) {
+                debug!("statsd: {error}");
+            }
+            if stopped {
+                return;
+            }
+        }
+    }
+
+    fn tell(&mut self, totals: Vec<(Protocol, Totals)>) -> Result<(), MetricError> {
+        let mut sums: HashMap<Protocol, Totals> = HashMap::new();
+        for (protocol, totals) in totals {
+            let sum = sums.entry(protocol).or_default();
+            sum.start += totals.start;
+            sum.end += totals.end;
+            sum.to_backend += totals.to_backend;
+            sum.to_client += totals.to_client;
+        }
+        for (protocol, now) in sums {
+            let told = self.told.insert(protocol, now).unwrap_or_default();
+            let counters = [
+                ("start", told.start, now.start),
+                ("end", told.end, now.end),
+                ("to_backend", told.to_backend, now.to_backend),
+                ("to_client", told.to_client, now.to_client),
+            ];
+            for (name, told, now) in counters {
+                if now > told {
+                    self.client.count(&format!("{protocol}.{name}"), now - told)?;
+                }
+            }
+        }
+        self.client.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+    use tokio::time::{interval, timeout};
+
+    use super::*;
+
+    /// A server, and a client of it.
+    async fn world(prefix: &str) -> (tokio::net::UdpSocket, Statsd) {
+        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        (server, Statsd::new("localhost", port, prefix).await.unwrap())
+    }
+
+    /// The counters of the next datagram, sorted.
+    async fn received(server: &tokio::net::UdpSocket) -> Vec<String> {
+        let mut datagram = [0; 2048];
+        let length = timeout(Duration::from_secs(20), server.recv(&mut datagram)).await.unwrap().unwrap();
+        let mut lines: Vec<_> = str::from_utf8(&datagram[..length]).unwrap().lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    fn totals(start: u64, end: u64, to_backend: u64, to_client: u64) -> Totals {
+        Totals { start, end, to_backend, to_client }
+    }
+
+    #[tokio::test]
+    async fn what_was_added_is_told_and_nothing_else() {
+        let (server, mut statsd) = world("vaurien").await;
+        statsd.tell(vec![(Protocol::Redis, totals(2, 1, 0, 7))]).unwrap();
+        assert_eq!(
+            received(&server).await,
+            ["vaurien.redis.end:1|c", "vaurien.redis.start:2|c", "vaurien.redis.to_client:7|c"]
+        );
+        statsd.tell(vec![(Protocol::Redis, totals(2, 1, 0, 7))]).unwrap();
+        statsd.tell(vec![(Protocol::Redis, totals(2, 2, 5, 7)), (Protocol::Http, totals(1, 0, 0, 0))]).unwrap();
+        assert_eq!(
+            received(&server).await,
+            ["vaurien.http.start:1|c", "vaurien.redis.end:1|c", "vaurien.redis.to_backend:5|c"]
+        );
+    }
+
+    #[tokio::test]
+    async fn proxies_of_one_protocol_are_told_together() {
+        let (server, mut statsd) = world("").await;
+        statsd.tell(vec![(Protocol::Tcp, totals(3, 0, 0, 0)), (Protocol::Tcp, totals(4, 0, 0, 0))]).unwrap();
+        assert_eq!(received(&server).await, ["tcp.start:7|c"]);
+        statsd.tell(vec![(Protocol::Tcp, totals(3, 0, 0, 0))]).unwrap();
+        statsd.tell(vec![(Protocol::Tcp, totals(5, 0, 0, 0))]).unwrap();
+        assert_eq!(received(&server).await, ["tcp.start:2|c"], "after one of them is gone");
+    }
+
+    #[tokio::test]
+    async fn it_tells_at_every_tick_and_at_the_end() {
+        let (server, statsd) = world("vaurien").await;
+        let now = Mutex::new(totals(1, 0, 0, 0));
+        let (stop, stopped) = oneshot::channel::<()>();
+        // The first tick is at once, and the next one never.
+        let ticks = interval(Duration::from_secs(3600));
+        let running = statsd.run(ticks, || vec![(Protocol::Tcp, *now.lock().unwrap())], async {
+            let _ = stopped.await;
+        });
+        let server_side = async {
+            assert_eq!(received(&server).await, ["vaurien.tcp.start:1|c"]);
+            *now.lock().unwrap() = totals(1, 1, 0, 0);
+            stop.send(()).unwrap();
+            assert_eq!(received(&server).await, ["vaurien.tcp.end:1|c"]);
+        };
+        tokio::join!(running, server_side);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_not_there_is_an_error() {
+        assert!(Statsd::new("no such host.invalid", 8125, "vaurien").await.is_err());
+    }
+}
