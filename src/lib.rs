@@ -75,6 +75,7 @@ mod stop; // the word to stop
 // What can be learnt of it.
 mod journal; // events: kept, read, written to a file
 mod metrics; // figures as OpenMetrics
+mod notify; // systemd's readiness protocol
 mod statsd; // counters for a statsd server
 
 // What was asked for.
