@@ -2,7 +2,8 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rand::Rng;
@@ -11,6 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::departure::left;
 use crate::error::{Error, Result};
+use crate::journal::{Act, Head, What};
 use crate::plan::Drawn;
 use crate::protocol::Protocol;
 use crate::proxy::Proxy;
@@ -34,27 +36,15 @@ pub enum Verdict {
     Reset,
 }
 
-/// What a handler does to a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Act {
-    Sleep,
-    Wait,
-    Hold,
-    Answer,
-    Inject,
-    Close,
-    Reset,
-}
-
-impl Act {
-    /// What a verdict comes to, if it is not that the call passes.
-    pub(crate) fn of(verdict: &Verdict) -> Option<Self> {
-        match verdict {
-            Verdict::Pass => None,
-            Verdict::Answer(_) => Some(Self::Answer),
-            Verdict::Inject(_) => Some(Self::Inject),
-            Verdict::Close => Some(Self::Close),
-            Verdict::Reset => Some(Self::Reset),
+impl Verdict {
+    /// What it does to the call, if that does not pass.
+    pub(crate) fn act(&self) -> Option<Act> {
+        match self {
+            Self::Pass => None,
+            Self::Answer(_) => Some(Act::Answer),
+            Self::Inject(_) => Some(Act::Inject),
+            Self::Close => Some(Act::Close),
+            Self::Reset => Some(Act::Reset),
         }
     }
 }
@@ -127,8 +117,24 @@ pub(crate) struct About {
 }
 
 impl About {
+    /// What `accept` draws from, so that the first call's own stream is still untouched in `before`: a number that no call
+    /// has.
+    pub(crate) const ACCEPT: u64 = u64::MAX;
+
     pub(crate) fn new(protocol: Protocol, streams: Streams, number: u64, head: Bytes) -> Self {
         Self { protocol, streams, number, head, is_fault: false, random: None }
+    }
+
+    /// A handler does something to it.
+    pub(crate) fn fault(&self, handler: &Arc<str>, verdict: Act) -> What {
+        let &Self { protocol, streams, number, .. } = self;
+        What::Fault {
+            connection: streams.connection(),
+            call: if number == Self::ACCEPT { 1 } else { number },
+            handler: handler.clone(),
+            verdict,
+            head: Head::of(protocol, &self.head),
+        }
     }
 
     fn random(&mut self) -> &mut ChaCha8Rng {
@@ -219,11 +225,14 @@ impl<'a> Call<'a> {
     /// [`Error::ClientLeft`].
     pub async fn sleep(&mut self, duration: Duration) -> Result<()> {
         self.proxy.fault(self.drawn, self.about, Act::Sleep);
+        let begun = Instant::now();
         tokio::select! {
-            () = tokio::time::sleep(duration) => Ok(()),
-            () = left(self.message.client()) => Err(Error::ClientLeft),
-            () = self.drawn.let_go.stopped() => Ok(()),
+            () = tokio::time::sleep(duration) => {}
+            () = left(self.message.client()) => return Err(Error::ClientLeft),
+            () = self.drawn.let_go.stopped() => {}
         }
+        self.drawn.counts.delayed(begun.elapsed());
+        Ok(())
     }
 
     /// Waits for something else, such as a word from the test that has started the proxy.

@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::AsyncWriteExt;
@@ -13,11 +13,12 @@ use tokio::net::TcpStream;
 use tracing::{debug, warn};
 
 use crate::buffer::{ReadSize, poll_read};
-use crate::call::{About, Accept, Act, Call, Message, Verdict};
+use crate::call::{About, Accept, Call, Message, Verdict};
 use crate::connections::{Live, State};
 use crate::departure::left;
 use crate::error::{Error, Result};
 use crate::handler::Scope;
+use crate::journal::What;
 use crate::plan::{Drawn, Plan};
 use crate::proxy::Proxy;
 use crate::pump::{End, Framing, Link, copy, framed};
@@ -26,9 +27,6 @@ use crate::route::Route;
 /// How long a client whose connection was closed in order may take to notice. A socket that is let go with unread bytes
 /// resets, so what still comes is read meanwhile.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// What `accept` draws from, so that the call's own stream is still untouched in `before`: a number that no call has.
-const ACCEPT: u64 = u64::MAX;
 
 /// Serves a client from its first byte to its last.
 pub(crate) async fn serve(client: &mut TcpStream, live: &Live, proxy: &Proxy) {
@@ -74,7 +72,7 @@ async fn accept(link: &Link<'_>, first: &Arc<Drawn>, client: &mut TcpStream) -> 
 }
 
 async fn first_turn(link: &Link<'_>, first: &Arc<Drawn>, client: &mut TcpStream) -> Result<bool, End> {
-    let mut about = About::new(link.route.protocol, link.streams, ACCEPT, Bytes::new());
+    let mut about = About::new(link.route.protocol, link.streams, About::ACCEPT, Bytes::new());
     let mut counted = false;
     let _at_work = link.live.works(first);
     let verdict = {
@@ -93,7 +91,7 @@ async fn first_turn(link: &Link<'_>, first: &Arc<Drawn>, client: &mut TcpStream)
         })
         .await?
     };
-    if let Some(act) = Act::of(&verdict) {
+    if let Some(act) = verdict.act() {
         link.proxy.fault(first, &mut about, act);
     }
     match verdict {
@@ -160,12 +158,14 @@ async fn next_call(client: &TcpStream) -> io::Result<bool> {
 /// Dials the backend, for as long as the client is there.
 async fn dial(link: &Link<'_>, client: &TcpStream) -> Result<TcpStream, End> {
     link.live.is(State::Dialling);
+    let begun = Instant::now();
     let failed = tokio::select! {
         // A backend that has been reached is to learn how its client left.
         biased;
         dialled = link.route.backend.connect() => match dialled {
             Ok(backend) => {
                 link.live.is(State::Open);
+                link.proxy.counts.dial.add(begun.elapsed());
                 return Ok(backend);
             }
             Err(error) => error,
@@ -174,6 +174,7 @@ async fn dial(link: &Link<'_>, client: &TcpStream) -> Result<TcpStream, End> {
         () = link.proxy.stop.grace_is_over() => return Err(End::CutOff),
     };
     link.proxy.counts.backend_failures.add(1);
+    link.proxy.tell(|| What::DialFailure { connection: link.live.number, error: failed.to_string() });
     Err(End::Unreachable(failed))
 }
 

@@ -31,6 +31,20 @@ impl Own {
     }
 }
 
+/// What was taken from one side for the other.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    pub(crate) bytes: Own,
+    pub(crate) reads: Own,
+}
+
+impl Moved {
+    pub(crate) fn add(&self, bytes: usize) {
+        self.bytes.add(bytes as u64);
+        self.reads.add(1);
+    }
+}
+
 /// How far a connection has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
@@ -66,10 +80,8 @@ pub(crate) struct Live {
     pub(crate) number: u64,
     /// The client's address.
     pub(crate) peer: SocketAddr,
-    /// Bytes that the client sent.
-    pub(crate) to_backend: Own,
-    /// Bytes that the backend sent.
-    pub(crate) to_client: Own,
+    pub(crate) to_backend: Moved,
+    pub(crate) to_client: Moved,
     pub(crate) calls: Own,
     since: Instant,
     state: AtomicU8,
@@ -147,20 +159,33 @@ pub(crate) struct Connections(Mutex<Table>);
 #[derive(Debug, Default)]
 struct Table {
     live: BTreeMap<u64, Arc<Live>>,
-    /// Those that have ended, and the bytes of theirs.
-    ended: u64,
-    moved: (u64, u64),
+    /// Those that have ended.
+    ended: Totals,
 }
 
 /// What the connections of a proxy add up to, from its start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Totals {
     /// How many clients were let in, and how many of them are there now.
     pub(crate) connections: u64,
     pub(crate) open: u64,
-    /// Bytes that clients sent, and that the backend sent.
-    pub(crate) to_backend: u64,
-    pub(crate) to_client: u64,
+    /// Bytes that clients sent, and how often something was read of them.
+    pub(crate) to_backend: (u64, u64),
+    /// The same of the backend.
+    pub(crate) to_client: (u64, u64),
+}
+
+impl Totals {
+    fn with(mut self, live: &Live) -> Self {
+        let add = |total: &mut (u64, u64), moved: &Moved| {
+            total.0 += moved.bytes.get();
+            total.1 += moved.reads.get();
+        };
+        self.connections += 1;
+        add(&mut self.to_backend, &live.to_backend);
+        add(&mut self.to_client, &live.to_client);
+        self
+    }
 }
 
 impl Connections {
@@ -174,8 +199,8 @@ impl Connections {
             Poll::Ready(Live {
                 number,
                 peer,
-                to_backend: Own::default(),
-                to_client: Own::default(),
+                to_backend: Moved::default(),
+                to_client: Moved::default(),
                 calls: Own::default(),
                 since: Instant::now(),
                 state: AtomicU8::new(State::Accepted as u8),
@@ -202,11 +227,8 @@ impl Connections {
 
     pub(crate) fn totals(&self) -> Totals {
         let table = self.table();
-        let open = table.live.len() as u64;
-        let add =
-            |(forth, back): (u64, u64), live: &Arc<Live>| (forth + live.to_backend.get(), back + live.to_client.get());
-        let (to_backend, to_client) = table.live.values().fold(table.moved, add);
-        Totals { connections: table.ended + open, open, to_backend, to_client }
+        let all = table.live.values().fold(table.ended, |totals, live| totals.with(live));
+        Totals { open: table.live.len() as u64, ..all }
     }
 }
 
@@ -220,8 +242,6 @@ impl Drop for Entered<'_> {
     fn drop(&mut self) {
         let mut table = self.connections.table();
         table.live.remove(&self.live.number);
-        table.ended += 1;
-        table.moved.0 += self.live.to_backend.get();
-        table.moved.1 += self.live.to_client.get();
+        table.ended = table.ended.with(&self.live);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use crate::metrics::Histogram;
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -19,12 +22,16 @@ impl Count {
 }
 
 /// What a proxy counts. Connections and their bytes are counted where they are.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) opaque: Count,
     pub(crate) backend_failures: Count,
     /// Clients that had to wait because accepting failed.
     pub(crate) refused: Count,
+    /// How long it took to reach the backend.
+    pub(crate) dial: Arc<Histogram>,
+    /// How long what was read took to be passed on, where nothing was done to it.
+    pub(crate) pass: Arc<Histogram>,
     handlers: Mutex<BTreeMap<String, Arc<HandlerCounts>>>,
 }
 
@@ -35,6 +42,32 @@ pub(crate) struct HandlerCounts {
     pub(crate) calls: Count,
     /// Those of them to which it did something.
     pub(crate) faults: Count,
+    delay: OnceLock<Arc<Histogram>>,
+}
+
+impl HandlerCounts {
+    /// It let a call wait for so long.
+    pub(crate) fn delayed(&self, time: Duration) {
+        self.delay.get_or_init(|| Arc::new(Histogram::of_delays())).add(time);
+    }
+
+    /// How long it let calls wait, if it ever did.
+    pub(crate) fn delay(&self) -> Option<Arc<Histogram>> {
+        self.delay.get().cloned()
+    }
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self {
+            opaque: Count::default(),
+            backend_failures: Count::default(),
+            refused: Count::default(),
+            dial: Arc::new(Histogram::of_dials()),
+            pass: Arc::new(Histogram::of_passes()),
+            handlers: Mutex::default(),
+        }
+    }
 }
 
 impl Counts {

@@ -9,6 +9,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::ProxyConfig;
 use crate::counts::Summary;
 use crate::handler::Registry;
+use crate::journal::Journal;
 use crate::listening::CannotListen;
 use crate::mix::Mix;
 use crate::proxies::Proxies;
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     /// The handlers that can be asked for by name.
     pub(crate) registry: Registry,
     pub(crate) room: Room,
+    pub(crate) journal: Journal,
     /// The connections of all proxies, also of those that are no more.
     pub(crate) tasks: TaskTracker,
     /// What their connections run on.
@@ -54,7 +56,7 @@ impl Daemon {
         configs: impl IntoIterator<Item = &'a ProxyConfig>,
         seed: u64,
     ) -> Result<Self, CannotListen> {
-        Self::start(configs, Shared::new(seed, Registry::default(), Room::left(0))).await
+        Self::start(configs, Shared::new(seed, Registry::default(), Room::left(0), Journal::off())).await
     }
 
     pub(crate) async fn start<'a>(
@@ -112,6 +114,12 @@ impl Control {
         self.0.addresses()
     }
 
+    /// What its calls are drawn from now.
+    #[must_use]
+    pub fn handler(&self) -> Mix {
+        self.0.config().mix
+    }
+
     /// Draws calls that begin from now on from `mix`. A call that sleeps in a handler goes on at once, and one that hangs
     /// has its connection reset.
     pub fn set_handler(&self, mix: Mix) {
@@ -135,7 +143,7 @@ impl Control {
 }
 
 impl Shared {
-    pub(crate) fn new(seed: u64, registry: Registry, room: Room) -> Self {
-        Self { seed, registry, room, tasks: TaskTracker::new(), runtime: Handle::current() }
+    pub(crate) fn new(seed: u64, registry: Registry, room: Room, journal: Journal) -> Self {
+        Self { seed, registry, room, journal, tasks: TaskTracker::new(), runtime: Handle::current() }
     }
 }

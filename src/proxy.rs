@@ -11,12 +11,13 @@ use arc_swap::{ArcSwap, Guard};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{info, warn};
 
-use crate::call::{About, Act};
+use crate::call::About;
 use crate::config::ProxyConfig;
 use crate::connection::serve;
 use crate::connections::{Connections, Totals};
 use crate::counts::{Counts, HandlerCounts, Summary};
 use crate::daemon::Shared;
+use crate::journal::{Act, What};
 use crate::listening::{CannotListen, Listening};
 use crate::mix::Mix;
 use crate::plan::{Drawn, Plan};
@@ -105,6 +106,10 @@ impl Proxy {
             ready();
             self.connections.all().iter().for_each(|live| live.cut(false));
         }
+        let was_enabled = self.shown().0.enabled;
+        if new_plan || was_enabled != config.enabled {
+            self.tell(|| What::Plan { handler: config.mix.to_string(), enabled: config.enabled });
+        }
         *self.shown() = (config.clone(), listening.addresses().to_vec());
         Ok(())
     }
@@ -112,6 +117,7 @@ impl Proxy {
     /// As [`change`](Self::change), where only the mix is another.
     pub(crate) fn set_mix(&self, mix: Mix) {
         self.publish(&mix);
+        self.tell(|| What::Plan { handler: mix.to_string(), enabled: self.shown().0.enabled });
         self.shown().0.mix = mix;
     }
 
@@ -143,10 +149,16 @@ impl Proxy {
     }
 
     /// A handler did something to a call.
-    pub(crate) fn fault(&self, drawn: &Drawn, about: &mut About, _act: Act) {
+    pub(crate) fn fault(&self, drawn: &Drawn, about: &mut About, act: Act) {
         if !std::mem::replace(&mut about.is_fault, true) {
             drawn.counts.faults.add(1);
         }
+        self.tell(|| about.fault(&drawn.name, act));
+    }
+
+    /// Tells those who listen to it.
+    pub(crate) fn tell(&self, what: impl FnOnce() -> What) {
+        self.shared.journal.tell(&self.name, what);
     }
 
     /// What it runs with.
@@ -187,8 +199,8 @@ impl Proxy {
             faults: handlers.iter().map(|(name, counts)| (name.clone(), counts.faults.get())).collect(),
             connections,
             open,
-            to_backend,
-            to_client,
+            to_backend: to_backend.0,
+            to_client: to_client.0,
             opaque: self.counts.opaque.get(),
             backend_failures: self.counts.backend_failures.get(),
         }

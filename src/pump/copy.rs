@@ -117,11 +117,12 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
 
     /// Reads once; what the other side does not take is held.
     fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
-        let Self { to, out, seen, .. } = self;
+        let Self { link, to, out, seen, .. } = self;
         let passed = ready!(poll_read(cx, self.from, &mut self.size, |cx, bytes| {
             if bytes.is_empty() {
                 return Ok(Passed::End);
             }
+            let _passing = link.passing();
             seen(bytes.len());
             out.send(cx, *to, bytes).map_err(Broken::To)?;
             Ok(if out.is_empty() { Passed::All } else { Passed::Some })
@@ -135,8 +136,11 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
 
     /// Offers a lot at once; what the other side does not take stays where it is.
     fn poll_offer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
-        let to = &mut *self.to;
-        let offered = poll_take(cx, self.from, |cx, bytes| write(cx, to, bytes).map_err(Broken::To));
+        let (link, to) = (self.link, &mut *self.to);
+        let offered = poll_take(cx, self.from, |cx, bytes| {
+            let _passing = link.passing();
+            write(cx, to, bytes).map_err(Broken::To)
+        });
         let (there, taken) = ready!(offered).map_err(Broken::From)??;
         if there == 0 {
             return Poll::Ready(Ok(Passed::End));

@@ -15,7 +15,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) use copy::copy;
 pub(crate) use framed::{Framing, framed};
@@ -24,6 +24,8 @@ use tracing::debug;
 
 use crate::connections::{Live, State};
 use crate::error::Error;
+use crate::journal::What;
+use crate::metrics::Histogram;
 use crate::protocol::Protocol;
 use crate::proxy::Proxy;
 use crate::route::Route;
@@ -38,6 +40,10 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// The same where replies have no end that could be known: a pause may well be within one.
 const LONG_QUIET: Duration = Duration::from_secs(1);
+
+/// How long passing on takes is measured for so many reads of a connection at first, and then for one in so many.
+const MEASURED_FIRST: u64 = 8;
+const MEASURED: u64 = 16;
 
 /// How a connection's traffic ends.
 #[derive(Debug)]
@@ -117,6 +123,7 @@ impl<'a> Link<'a> {
         if !self.opaque.swap(true, Ordering::Relaxed) {
             self.live.is(State::Opaque);
             self.proxy.counts.opaque.add(1);
+            self.proxy.tell(|| What::Opaque { connection: self.live.number, why: why.into() });
             debug!(connection = self.live.number, why, "opaque from here on");
         }
     }
@@ -133,16 +140,25 @@ impl<'a> Link<'a> {
     }
 
     fn client_spoke(&self, bytes: usize) {
-        self.live.to_backend.add(bytes as u64);
+        self.live.to_backend.add(bytes);
     }
 
     fn backend_spoke(&self, bytes: usize) {
-        self.live.to_client.add(bytes as u64);
+        self.live.to_client.add(bytes);
+    }
+
+    /// Measures what passing on a read takes until the answer is dropped, for some of the reads: two looks at the clock
+    /// for each would show.
+    fn passing(&self) -> Option<Passing<'_>> {
+        let Live { to_backend, to_client, .. } = self.live;
+        let reads = to_backend.reads.get().wrapping_add(to_client.reads.get());
+        let is_measured = reads < MEASURED_FIRST || reads.is_multiple_of(MEASURED);
+        is_measured.then(|| Passing { times: &self.proxy.counts.pass, begun: Instant::now() })
     }
 
     /// Bytes read from either side.
     fn moved(&self) -> u64 {
-        self.live.to_backend.get().wrapping_add(self.live.to_client.get())
+        self.live.to_backend.bytes.get().wrapping_add(self.live.to_client.bytes.get())
     }
 
     /// Resolves when the daemon stops and nothing is under way any more: it is not `busy`, and has moved no byte for a
@@ -167,6 +183,18 @@ impl<'a> Link<'a> {
             () = done => End::Stopped,
             () = self.proxy.stop.grace_is_over() => End::CutOff,
         }
+    }
+}
+
+/// A read is passed on.
+struct Passing<'a> {
+    times: &'a Histogram,
+    begun: Instant,
+}
+
+impl Drop for Passing<'_> {
+    fn drop(&mut self) {
+        self.times.add(self.begun.elapsed());
     }
 }
 

@@ -17,7 +17,7 @@ use super::framed::Decided;
 use super::lane::{Frame, Lane, Source};
 use super::requests::{Begun, Requests, Stop};
 use super::{End, Link, READS_A_TURN};
-use crate::call::{About, Act, Answer, Call, Message, Verdict};
+use crate::call::{About, Answer, Call, Message, Verdict};
 use crate::departure::{self, left, reset};
 use crate::error::{Error, Result};
 use crate::protocol::{Expect, Protocol, Step};
@@ -94,6 +94,7 @@ impl<'a, 's> ToBackend<'a, 's> {
                 if bytes.is_empty() {
                     return Ok(Some(Stop::End));
                 }
+                let _passing = requests.link.passing();
                 requests.link.client_spoke(bytes.len());
                 requests.pass(cx, bytes)
             });
@@ -127,7 +128,7 @@ impl<'a, 's> ToBackend<'a, 's> {
             let _at_work = live.works(&drawn);
             drawn.handler.before(&mut Call::new(&mut about, self, &drawn, proxy)).await?
         };
-        if let Some(act) = Act::of(&verdict) {
+        if let Some(act) = verdict.act() {
             proxy.fault(&drawn, &mut about, act);
         }
         let fate = match verdict {

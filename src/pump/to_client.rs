@@ -15,7 +15,7 @@ use super::exchange::{Exchange, Fate, lock};
 use super::lane::{Frame, Source};
 use super::replies::{Replies, Stop};
 use super::{End, Link, READS_A_TURN};
-use crate::call::{About, Act, Answer, Call, Message, Verdict};
+use crate::call::{About, Answer, Call, Message, Verdict};
 use crate::error::{Error, Result};
 use crate::protocol::{MAX_HEAD, Protocol, Step};
 
@@ -89,6 +89,7 @@ impl<'a, 's> ToClient<'a, 's> {
                 if bytes.is_empty() {
                     return Ok(Some(Stop::Ended));
                 }
+                let _passing = replies.link.passing();
                 replies.link.backend_spoke(bytes.len());
                 replies.pass(cx, bytes)
             });
@@ -156,7 +157,7 @@ impl<'a, 's> ToClient<'a, 's> {
             let _at_work = live.works(drawn);
             drawn.handler.after(&mut Call::new(about, self, drawn, proxy)).await?
         };
-        if let Some(act) = Act::of(&verdict) {
+        if let Some(act) = verdict.act() {
             proxy.fault(drawn, about, act);
         }
         match verdict {

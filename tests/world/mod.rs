@@ -1,11 +1,13 @@
 //! A small world to test in: a backend, the real program in front of it, and clients.
 #![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
 
+pub(crate) mod api;
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod program;
 pub(crate) mod script;
 
+pub(crate) use api::Api;
 pub(crate) use backend::Backend;
 pub(crate) use client::Client;
 pub(crate) use program::Program;

@@ -124,6 +124,12 @@ impl Program {
         &self.addresses
     }
 
+    /// Where its HTTP API is.
+    pub(crate) fn api(&self) -> Api {
+        let address = self.seen.iter().find_map(|line| line.split_once("HTTP API on http://"));
+        Api(address.expect("it has one").1.trim_end().parse().unwrap())
+    }
+
     /// The seed that it says it has.
     pub(crate) fn seed(&self) -> &str {
         &self.seed

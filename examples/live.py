@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""Changes a running vaurien from a Python test: a context manager that needs nothing but the standard library.
+
+    vaurien --backend localhost:6379 --protocol redis --http
+    python3 examples/live.py
+
+    with vaurien.handler("delay", sleep=2):
+        ...  # Redis is slow
+    # and is again as it was before
+
+Copy the class into your tests.
+"""
+
+import contextlib
+import json
+import sys
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+
+
+class Vaurien:
+    """A running vaurien, and one of its proxies."""
+
+    def __init__(self, url="http://localhost:8080", proxy="default", token=None):
+        self.url = url.rstrip("/")
+        self.path = "/v1/proxies/" + urllib.parse.quote(proxy, safe="")
+        self.token = token
+
+    @contextlib.contextmanager
+    def handler(self, mix, **options):
+        """Lets a handler have the calls of the block, with its options; or a mix of several, such as `20:delay,5:error`,
+        with the options of each: `delay={"sleep": 2}`."""
+        before = self.get()
+        handlers = options if ":" in mix else {mix: options}
+        self.patch(handler=mix, handlers=handlers)
+        try:
+            yield
+        finally:
+            self.patch(handler=before["handler"], handlers=before["handlers"])
+
+    @contextlib.contextmanager
+    def down(self):
+        """Connecting is refused while the block runs, and connections are closed."""
+        self.patch(enabled=False)
+        try:
+            yield
+        finally:
+            self.patch(enabled=True)
+
+    def get(self):
+        """What the proxy is now."""
+        return self.call("GET", self.path)
+
+    def patch(self, **keys):
+        """Changes these keys, those of the file, and leaves the rest."""
+        return self.call("PATCH", self.path, keys)
+
+    def faults(self, handler):
+        """To how many calls a handler has done something so far."""
+        return self.get()["status"]["faults"].get(handler, 0)
+
+    def call(self, method, path, body=None):
+        """One call of the HTTP API."""
+        request = urllib.request.Request(self.url + path, method=method)
+        if self.token:
+            request.add_header("Authorization", "Bearer " + self.token)
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("Content-Type", "application/json")
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            # What is wrong, and what would be right.
+            wrong = "; ".join(one["description"] for one in json.load(error)["errors"])
+            raise ValueError(f"{method} {path}: {wrong}") from None
+
+
+def main():
+    """Shows it at work in front of Redis: a PING as it is, one that is late, one that is answered with junk."""
+    import socket
+
+    vaurien = Vaurien(*sys.argv[1:2])
+    host, _, port = vaurien.get()["status"]["addresses"][0].rpartition(":")
+
+    def ping():
+        begun = time.monotonic()
+        with socket.create_connection((host.strip("[]"), port), timeout=10) as redis:
+            redis.sendall(b"PING\r\n")
+            reply = redis.recv(4096)
+        shown = "+PONG" if reply == b"+PONG\r\n" else f"{len(reply)} bytes of junk"
+        return f"{shown} after {time.monotonic() - begun:.1f} s"
+
+    print("as it is:", ping())
+    with vaurien.handler("delay", sleep=0.5):
+        print("delay:   ", ping())
+    with vaurien.handler("error"):
+        print("error:   ", ping())
+    with vaurien.down():
+        try:
+            print("down:    ", ping())
+        except ConnectionRefusedError:
+            print("down:     connection refused")
+    print("as it is:", ping())
+    print("delayed: ", vaurien.faults("delay"))
+
+
+if __name__ == "__main__":
+    main()
