@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::config::Exit;
 use crate::config::mistake::{Mistake, nearest};
 use crate::config::options::{Options, Scope, Setting};
+use crate::config::proxy::DEFAULT;
 use crate::config::values::{Asked, Place};
 use crate::handler::{Entry, Registry};
 use crate::settings::{Field, Given};
@@ -22,12 +23,17 @@ pub(crate) struct Line<'a> {
 }
 
 /// Flags by heading, in the order of the help. The handlers' own follow those of their heading.
-const HEADINGS: [(&str, &[&str]); 4] = [
-    ("Proxy", &["proxy", "backend", "protocol", "seed"]),
+const HEADINGS: [(&str, &[&str]); 6] = [
+    ("Proxy", &["proxy", "backend", "protocol", ENABLED, "seed"]),
     (HANDLERS, &["handler"]),
-    ("Connection", &["buffer", "keep_alive", "reuse_socket", "pool_size", "pool_timeout", "connect_timeout"]),
-    ("Logging", &["log_level", "log_format"]),
+    ("Connection", &["buffer", "keep-alive", "reuse-socket", "pool-size", "pool-timeout", "connect-timeout"]),
+    ("HTTP API", &["http", "http-host", "http-port", "http-allow-host", "http-token", "http-token-file"]),
+    ("statsd", &["statsd-enabled", "statsd-host", "statsd-port", "statsd-prefix"]),
+    ("Logging", &["log-level", "log-format", "events"]),
 ];
+
+/// A flag that is of use in the file alone, and not shown.
+const ENABLED: &str = "enabled";
 
 const HANDLERS: &str = "Handlers";
 
@@ -61,7 +67,7 @@ pub(crate) fn parse<'a>(args: impl IntoIterator<Item = OsString>, options: &'a O
 fn asked<'a>(setting: Setting<'a>, matches: &mut ArgMatches) -> Option<Asked<'a>> {
     let flag = setting.flag();
     let given = Given::Text(matches.remove_one(&flag)?);
-    Some(Asked { setting, given, place: Place::new(format!("--{flag}"), "") })
+    Some(Asked { setting, given, place: Place::new(format!("--{flag}"), ""), of: DEFAULT.to_owned() })
 }
 
 fn command(options: &Options<'_>) -> Command {
@@ -75,8 +81,8 @@ fn command(options: &Options<'_>) -> Command {
         .disable_version_flag(true);
     for (heading, names) in HEADINGS {
         for name in names {
-            let known = options.find(&[Scope::Proxy, Scope::Program], name);
-            command = command.args(known.into_iter().map(|setting| flag(&setting).help_heading(heading)));
+            let named = options.all().find(|setting| setting.flag() == *name);
+            command = command.args(named.map(|setting| flag(&setting).help_heading(heading)));
         }
         if heading == HANDLERS {
             let handlers = options.all().filter(|setting| matches!(setting.scope, Scope::Handler(_)));
@@ -108,7 +114,9 @@ fn flag(setting: &Setting<'_>) -> Arg {
     };
     let arg = if field.is_switch() { arg.num_args(0..=1).default_missing_value("true") } else { arg };
     // Options of the connection are explained once, not for each handler.
-    arg.value_name(field.placeholder()).hide(setting.inherited)
+    let arg = arg.value_name(field.placeholder()).hide(setting.inherited || flag == ENABLED);
+    // A secret that begins with `-` must not be taken for a flag, which would be shown.
+    arg.allow_hyphen_values(field.secret)
 }
 
 fn help(field: &Field) -> String {

@@ -9,6 +9,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
+use schemars::JsonSchema;
+use serde::Serialize;
+
 use crate::plan::Drawn;
 use crate::pump::End;
 
@@ -46,7 +49,8 @@ impl Moved {
 }
 
 /// How far a connection has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum State {
     /// Its client is there, and its first call's handler has its turn.
     Accepted,
@@ -62,16 +66,6 @@ pub(crate) enum State {
 
 impl State {
     const ALL: [Self; 5] = [Self::Accepted, Self::Dialling, Self::Open, Self::Opaque, Self::Closing];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Dialling => "dialling",
-            Self::Open => "open",
-            Self::Opaque => "opaque",
-            Self::Closing => "closing",
-        }
-    }
 }
 
 /// One connection that is there now.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Buf, BytesMut};
+use serde_json::Map;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -44,12 +45,12 @@ pub(crate) struct Demo {
 }
 
 impl Demo {
-    /// Starts the server, and answers with the proxy that is to stand in front of it.
+    /// Starts the server, and puts the proxy in front of it.
     ///
     /// # Errors
     ///
     /// There is no free port.
-    pub(crate) async fn start(proxy: &ProxyConfig) -> io::Result<(ProxyConfig, Self)> {
+    pub(crate) async fn start(proxy: &mut ProxyConfig) -> io::Result<Self> {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let backend = server.local_addr()?;
         tokio::spawn(serve(server));
@@ -60,9 +61,11 @@ impl Demo {
         let watched = |name: &str, handler| -> Arc<dyn DynHandler> {
             Arc::new(Watched { name: name.into(), handler, tell: tell.clone() })
         };
-        let mut proxy = proxy.clone().handler(proxy.mix.clone().map(watched));
+        proxy.mix = proxy.mix.clone().map(watched);
         proxy.backend = Address::new(backend.ip().to_string(), backend.port());
-        Ok((proxy, Self { drawn, unseen, title }))
+        // The API is to show it, and to change the rest.
+        proxy.spec = proxy.spec.patched(&Map::from_iter([("backend".to_owned(), backend.to_string().into())]));
+        Ok(Self { drawn, unseen, title })
     }
 
     /// Shows calls to the proxy that listens on `address`, and then waits, until `stop` resolves.
@@ -230,9 +233,9 @@ mod tests {
     fn the_demos_seed_shows_one_handler_after_the_other() {
         let args = ["vaurien", "--demo"].map(Into::into);
         let config = Config::from_args(args, |_| None, &Registry::default()).unwrap();
-        let plan = Plan::new(&config.proxy.mix, |_| Arc::default());
+        let plan = Plan::new(&config.proxies[0].mix, |_| Arc::default());
         let first = |connection| {
-            let streams = Streams::new(config.seed, &config.proxy.name, connection);
+            let streams = Streams::new(config.seed, &config.proxies[0].name, connection);
             plan.draw(streams, &mut None, 1).name.to_string()
         };
         let drawn: Vec<_> = (1..=5).map(first).collect();

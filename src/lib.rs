@@ -60,6 +60,14 @@ mod proxies; // by name, and every change to them
 mod proxy; // one proxy, what its connections share
 mod pump; // how bytes get from one side to the other
 
+// How it is looked at and changed while it runs.
+mod api; // the HTTP API
+mod journal; // events: kept, read, written to a file
+mod metrics; // figures as OpenMetrics
+mod notify; // systemd's readiness protocol
+mod signals; // to stop, and to read the file again
+mod statsd; // counters for a statsd server
+
 // What these are made of.
 mod backend; // dialled, kept, reused
 mod buffer; // the read buffer that a thread lends to whichever connection has data
@@ -71,12 +79,6 @@ pub mod protocol; // how messages are found, one module a protocol
 mod room; // how many connections there are descriptors for
 mod route; // how a connection is made
 mod stop; // the word to stop
-
-// What can be learnt of it.
-mod journal; // events: kept, read, written to a file
-mod metrics; // figures as OpenMetrics
-mod notify; // systemd's readiness protocol
-mod statsd; // counters for a statsd server
 
 // What was asked for.
 mod cli; // flags and help

@@ -23,12 +23,21 @@ pub(crate) async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
 }
 
+/// Listens on the addresses that `address` was resolved to.
+///
+/// # Errors
+///
+/// That of the first that cannot be listened on.
+pub(crate) fn listen(address: &Address, resolved: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    if address.port == 0 { listen_on_any_port(resolved) } else { listen_on(resolved) }
+}
+
 /// Listens on all `addresses`, whose port is 0, on one free port, the same on all of them.
 ///
 /// # Errors
 ///
 /// That of the first address that cannot be listened on.
-pub(crate) fn listen_on_any_port(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+fn listen_on_any_port(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     for _ in 1..FREE_PORTS {
         match listen_on(addresses) {
             // The first address had this port free, another had not.

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::config::Address;
-use crate::listen::{listen_on, listen_on_any_port, resolve};
+use crate::listen::{listen, listen_on, resolve};
 use crate::proxy::Proxy;
 
 /// A proxy's listeners, or where they were.
@@ -69,7 +69,7 @@ impl Listening {
         let bind = |proxy: &Proxy, addresses: &[SocketAddr]| {
             // It is the data path's runtime that is to know of them.
             let _within = proxy.shared.runtime.enter();
-            if is_same || address.port != 0 { listen_on(addresses) } else { listen_on_any_port(addresses) }
+            if is_same { listen_on(addresses) } else { listen(address, addresses) }
         };
         let listeners = match bind(proxy, &addresses) {
             // Perhaps by this proxy itself, which listens on `localhost` and is to listen on 127.0.0.1.

@@ -3,8 +3,6 @@
 //! Elsewhere, where `NOTIFY_SOCKET` is unset, nothing is told. What cannot be told is a debug line: a service does not end
 //! because its manager does not listen.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the program does not call it yet"))]
-
 use sd_notify::NotifyState;
 use tracing::debug;
 

@@ -1,24 +1,38 @@
 //! The program: arguments, logging, run, one error line, exit code.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::interval;
 use tracing::info;
 
-use crate::config::{Config, Exit, ProxyConfig};
-use crate::daemon::Daemon;
+use crate::api;
+use crate::config::{self, Address, Config, Exit, ProxyConfig};
+use crate::daemon::{Daemon, Shared};
 use crate::demo::Demo;
 use crate::handler::Registry;
+use crate::journal::{self, Journal};
 use crate::listening::CannotListen;
-use crate::logging;
+use crate::proxies::Proxies;
+use crate::room::Room;
+use crate::statsd::Statsd;
+use crate::{logging, notify, signals};
 
 /// How many connections with news are looked after before others are asked for theirs. With 128 connections in ping-pong
 /// the slowest of a hundred calls takes 0.81 of the time that it takes with tokio's default of 1024.
 const EVENTS: usize = 16;
+
+/// How often a statsd server is told what was counted.
+const STATSD: Duration = Duration::from_secs(1);
 
 /// The exit code for a wrong command line or file.
 const WRONG_USE: u8 = 2;
@@ -28,18 +42,23 @@ const WRONG_USE: u8 = 2;
 /// Exit codes: 0 when it was asked to stop, 1 when it failed while running, 2 for a wrong command line or file.
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {
-    let config = match Config::from_args(std::env::args_os(), |name| std::env::var(name).ok(), registry) {
+    let config = match read(registry) {
         Ok(config) => config,
         Err(exit) => return leave(&exit),
     };
     logging::start(config.log);
-    match run(&config) {
+    match run(config, registry) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What command line, variables and file ask for now.
+fn read(registry: &Registry) -> Result<Config, Exit> {
+    Config::from_args(std::env::args_os(), |name| std::env::var(name).ok(), registry)
 }
 
 /// Says what was asked for, or what is wrong.
@@ -62,7 +81,7 @@ fn complain(what: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "vaurien: {what}");
 }
 
-fn run(config: &Config) -> anyhow::Result<()> {
+fn run(config: Config, registry: &Registry) -> anyhow::Result<()> {
     // Where the limit cannot be raised, running out of descriptors is met when it happens.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -70,68 +89,125 @@ fn run(config: &Config) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start")?;
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, registry));
     // Resolving a name cannot be broken off. It is not waited for.
     runtime.shutdown_background();
     served
 }
 
-async fn serve(config: &Config) -> anyhow::Result<()> {
-    let (proxy, demo) = if config.demo {
-        let (proxy, demo) = Demo::start(&config.proxy).await.context("cannot start the demo's server")?;
-        (proxy, Some(demo))
-    } else {
-        (config.proxy.clone(), None)
+async fn serve(mut config: Config, registry: &Registry) -> anyhow::Result<()> {
+    let demo = match config.demo {
+        true => Some(Demo::start(&mut config.proxies[0]).await.context("cannot start the demo's server")?),
+        false => None,
     };
-    let daemon = bind(config, &proxy).await?;
-    let stop = stop_signal()?;
-    info!(
-        "ready: {} -> {}, protocol {}, handler {}, seed {}",
-        list(daemon.addresses()),
-        proxy.backend,
-        proxy.protocol,
-        proxy.mix,
-        config.seed
-    );
-    let counts = match (demo, daemon.addresses().first().copied()) {
+    let journal = if config.http.is_some() || config.events.is_some() { Journal::on() } else { Journal::off() };
+    let events = config.events.as_ref().map(|path| write_events(path, &journal)).transpose()?;
+    let daemon = listen(&mut config, registry, &journal).await?;
+    let proxies = daemon.proxies().clone();
+    let api = match &config.http {
+        Some(http) => Some(api::start(http, proxies.clone()).await?),
+        None => None,
+    };
+    let statsd = match &config.statsd {
+        Some(statsd) => Some(tell_statsd(statsd, proxies.clone()).await?),
+        None => None,
+    };
+    let stop = signals::stop()?;
+    if config.reads_a_file && !config.demo {
+        signals::reload(config.clone(), proxies.clone(), |proxies| read(proxies.registry()))?;
+    }
+    announce(&config, &proxies, api.as_ref());
+    notify::ready();
+    let stop = async {
+        stop.await;
+        notify::stopping();
+    };
+    match (demo, daemon.addresses().first().copied()) {
         (Some(demo), Some(address)) => daemon.serve(demo.until(stop, address)).await,
         _ => daemon.serve(stop).await,
     };
-    counts.lines().iter().for_each(|line| info!("{line}"));
+    report(&proxies);
+    journal.close();
+    if let Some(api) = api {
+        api.stop();
+    }
+    if let Some((stop, task)) = statsd {
+        drop(stop);
+        // It tells what is left.
+        let _ = task.await;
+    }
+    if let Some(events) = events {
+        // It has failed only where it said so itself.
+        let _ = events.join();
+    }
     Ok(())
 }
 
+/// Writes all events to the file at `path`, from the first on.
+fn write_events(path: &Path, journal: &Journal) -> anyhow::Result<JoinHandle<()>> {
+    let cannot = || format!("cannot write events to `{}`", path.display());
+    let file = File::create(path).with_context(cannot)?;
+    journal::write_to(file, path.display().to_string(), journal.reader(Some(0))).with_context(cannot)
+}
+
+/// Tells a statsd server what the proxies count, until what is answered is dropped.
+async fn tell_statsd(
+    config: &config::Statsd,
+    proxies: Arc<Proxies>,
+) -> anyhow::Result<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)> {
+    let config::Statsd { host, port, prefix } = config;
+    let statsd = Statsd::new(host, *port, prefix).await;
+    let statsd = statsd.with_context(|| format!("cannot send to statsd on {}", Address::new(host, *port)))?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let totals = move || proxies.all().iter().map(|proxy| proxy.reads()).collect();
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    Ok((stop, tokio::spawn(statsd.run(interval(STATSD), totals, stopped))))
+}
+
 /// Listens. For a demo that nobody gave an address, any port will do where the usual one is taken.
-async fn bind(config: &Config, proxy: &ProxyConfig) -> Result<Daemon, CannotListen> {
-    match Daemon::bind(proxy, config.seed).await {
+async fn listen(config: &mut Config, registry: &Registry, journal: &Journal) -> Result<Daemon, CannotListen> {
+    let descriptors = if config.http.is_some() { api::DESCRIPTORS } else { 0 };
+    let shared = || Shared::new(config.seed, registry.clone(), Room::left(descriptors), journal.clone());
+    match Daemon::start(&config.proxies, shared()).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && config.demo && config.listens_anywhere => {
-            let mut proxy = proxy.clone();
-            proxy.listen.port = 0;
-            Daemon::bind(&proxy, config.seed).await
+            config.proxies[0].listen.port = 0;
+            Daemon::start(&config.proxies, shared()).await
         }
-        bound => bound,
+        listening => listening,
+    }
+}
+
+/// Says that everything listens, and where.
+fn announce(config: &Config, proxies: &Proxies, api: Option<&api::Running>) {
+    if let Some(api) = api {
+        info!("HTTP API on http://{}", list(api.addresses()));
+    }
+    let line = |config: &ProxyConfig| {
+        let addresses = proxies.get(&config.name).map(|proxy| proxy.addresses()).unwrap_or_default();
+        let listening = if config.enabled { list(&addresses) } else { "disabled".to_owned() };
+        let ProxyConfig { backend, protocol, mix, .. } = config;
+        format!("{listening} -> {backend}, protocol {protocol}, handler {mix}")
+    };
+    match config.proxies.as_slice() {
+        [one] => info!("ready: {}, seed {}", line(one), config.seed),
+        several => {
+            several.iter().for_each(|config| info!("{}: {}", config.name, line(config)));
+            info!("ready: {} proxies, seed {}", several.len(), config.seed);
+        }
+    }
+}
+
+/// Says what the proxies have done.
+fn report(proxies: &Proxies) {
+    let all = proxies.all();
+    for proxy in &all {
+        let name = if all.len() > 1 { format!("{}: ", proxy.name) } else { String::new() };
+        proxy.summary().lines().iter().for_each(|line| info!("{name}{line}"));
     }
 }
 
 fn list(addresses: &[SocketAddr]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
-}
-
-/// Resolves with the first SIGINT or SIGTERM; the second ends the program at once.
-fn stop_signal() -> io::Result<impl Future<Output = ()>> {
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
-    let mut next = async move || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
-    Ok(async move {
-        next().await;
-        info!("stopping; a second signal ends at once");
-        tokio::spawn(async move {
-            next().await;
-            std::process::exit(1);
-        });
-    })
 }

@@ -1,6 +1,7 @@
 //! The proxies of a daemon by name, and every change that is made to them while they serve.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,10 +9,14 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use crate::config::spec::{Spec, check_name, clash};
+use crate::config::proxy::clash;
+use crate::config::spec::Spec;
 use crate::config::{Mistakes, ProxyConfig};
 use crate::daemon::Shared;
+use crate::handler::Registry;
+use crate::journal::Journal;
 use crate::listening::CannotListen;
+use crate::metrics::{self, Format, ProcessFigures, Snapshot};
 use crate::proxy::Proxy;
 
 /// The proxies of a daemon.
@@ -77,8 +82,14 @@ impl Proxies {
         Arc::new(Self { shared: Arc::new(shared), named: Mutex::default(), changes: tokio::sync::Mutex::default() })
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
+    /// The handlers that can be asked for by name.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.shared.registry
+    }
+
+    /// What all of them have done that their users may want to know of.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.shared.journal
     }
 
     /// All of them, by name.
@@ -95,6 +106,12 @@ impl Proxies {
         let named = self.named();
         let only = if named.len() == 1 { named.values().next() } else { None };
         named.get("default").or(only).map(|named| named.proxy.clone())
+    }
+
+    /// All figures, as metrics.
+    pub(crate) fn metrics(&self, format: Format) -> Result<String, fmt::Error> {
+        let proxies = self.all().iter().map(|proxy| proxy.figures()).collect();
+        metrics::encode(Snapshot { proxies, process: ProcessFigures::now() }, format)
     }
 
     /// How long it takes until the proxy's last change is taken back.
@@ -119,7 +136,6 @@ impl Proxies {
         keys: Map<String, Value>,
         lasts: Option<Duration>,
     ) -> Result<Change, Refusal> {
-        check_name(name).map_err(Mistakes::from)?;
         let _changes = self.changes.lock().await;
         self.settle(name, &Spec::new(keys), lasts, true).await
     }

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
+use serde_json::{Map, Value};
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{info, warn};
 
@@ -19,10 +20,13 @@ use crate::counts::{Counts, HandlerCounts, Summary};
 use crate::daemon::Shared;
 use crate::journal::{Act, What};
 use crate::listening::{CannotListen, Listening};
+use crate::metrics::{HandlerFigures, ProxyFigures};
 use crate::mix::Mix;
 use crate::plan::{Drawn, Plan};
+use crate::protocol::Protocol;
 use crate::room::Place;
 use crate::route::Route;
+use crate::statsd;
 use crate::stop::{Stop, Stopper};
 
 /// The pause after a failed accept, such as one without a free descriptor.
@@ -166,6 +170,11 @@ impl Proxy {
         self.shown().0.clone()
     }
 
+    /// The same in the keys of the file, each with its value.
+    pub(crate) fn describe(&self) -> Map<String, Value> {
+        self.config().spec.complete(&self.shared.registry)
+    }
+
     /// Where it listens; nowhere while it is disabled.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.shown().1.clone()
@@ -204,6 +213,44 @@ impl Proxy {
             opaque: self.counts.opaque.get(),
             backend_failures: self.counts.backend_failures.get(),
         }
+    }
+
+    /// The same as metrics have it.
+    pub(crate) fn figures(&self) -> ProxyFigures {
+        let Totals { connections, open, to_backend, to_client } = self.connections.totals();
+        let Counts { opaque, backend_failures, refused, dial, pass, .. } = &self.counts;
+        let handler = |(name, counts): (String, Arc<HandlerCounts>)| HandlerFigures {
+            name,
+            calls: counts.calls.get(),
+            faults: counts.faults.get(),
+            delay: counts.delay(),
+        };
+        ProxyFigures {
+            name: self.name.to_string(),
+            enabled: self.shown().0.enabled,
+            connections_total: connections,
+            connections_open: open,
+            connections_refused: refused.get(),
+            connections_opaque: opaque.get(),
+            to_backend: to_backend.0,
+            to_client: to_client.0,
+            handlers: self.counts.by_handler().into_iter().map(handler).collect(),
+            dial_failures: backend_failures.get(),
+            dial: dial.clone(),
+            pass: pass.clone(),
+        }
+    }
+
+    /// The same as statsd has it, with the protocol that it has now.
+    pub(crate) fn reads(&self) -> (Arc<str>, Protocol, statsd::Totals) {
+        let Totals { connections, open, to_backend, to_client } = self.connections.totals();
+        let totals = statsd::Totals {
+            start: connections,
+            end: connections - open,
+            to_backend: to_backend.1,
+            to_client: to_client.1,
+        };
+        (self.name.clone(), self.route().protocol, totals)
     }
 
     /// Accepts clients until the proxy stops. It waits for nothing else but room for them.

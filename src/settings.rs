@@ -15,7 +15,7 @@ pub(crate) trait Settings: Default + Serialize + DeserializeOwned + JsonSchema {
 impl<T: Default + Serialize + DeserializeOwned + JsonSchema> Settings for T {}
 
 /// One setting: a field of a struct.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Field {
     /// As in the file: with underscores.
     pub(crate) name: String,
@@ -31,8 +31,10 @@ pub(crate) struct Field {
     unsigned: bool,
     /// All the values that it can have, where they are few.
     choices: Vec<String>,
-    /// Whether the struct can be read with this value in this field, and if not, why.
-    fits: fn(&str, Value) -> Result<(), String>,
+    /// Whether nobody but who gave it may see its value.
+    pub(crate) secret: bool,
+    /// What the struct makes of this value in this field, as it would write it; or why it cannot be read.
+    read: fn(&str, Value) -> Result<Value, String>,
 }
 
 /// A value as it was given.
@@ -60,7 +62,12 @@ pub(crate) fn fields<T: Settings>() -> Vec<Field> {
             types: types(property),
             unsigned: property.get("minimum").and_then(Value::as_f64) == Some(0.0),
             choices: choices(property),
-            fits: |name, value| build::<T>(Map::from_iter([(name.to_owned(), value)])).map(drop),
+            secret: property.get("x-secret") == Some(&Value::Bool(true)),
+            read: |name, value| {
+                let read = build::<T>(Map::from_iter([(name.to_owned(), value)]))?;
+                let mut written = serde_json::to_value(read).map_err(|error| error.to_string())?;
+                Ok(written.get_mut(name).map(Value::take).unwrap_or_default())
+            },
         })
         .collect()
 }
@@ -84,11 +91,11 @@ impl Field {
     /// The value as the field reads it, or what is wrong with it.
     pub(crate) fn check(&self, given: &Given) -> Result<Value, String> {
         let text = match given {
-            Given::Value(value) => return self.fit(value.clone(), &shown(value)),
+            Given::Value(value) => return self.fit(value.clone(), &self.shown(value)),
             Given::Text(text) => text,
         };
         let as_text = Value::String(text.clone());
-        let shown = shown(&as_text);
+        let shown = self.shown(&as_text);
         // Null is how the schema says "none"; typed by a person it is a word.
         let Some(typed) = serde_json::from_str(text).ok().filter(|value: &Value| !value.is_null()) else {
             return self.fit(as_text, &shown);
@@ -96,6 +103,13 @@ impl Field {
         self.fit(typed, &shown).or_else(|why| {
             self.fit(as_text, &shown).map_err(|why_as_text| if self.takes("string") { why_as_text } else { why })
         })
+    }
+
+    /// A value that it can be read from, in the spelling of the struct: two spellings are one value, and `"250ms"` is a number.
+    pub(crate) fn canonical(&self, value: &Value) -> Value {
+        let written = (self.read)(&self.name, value.clone());
+        // A struct may write what it would not read.
+        written.ok().filter(|written| (self.read)(&self.name, written.clone()).is_ok()).unwrap_or_else(|| value.clone())
     }
 
     /// Whether it is true or false, so that its flag alone means true.
@@ -109,14 +123,18 @@ impl Field {
         self.unit.as_deref().unwrap_or(if self.is_switch() { "bool" } else { by_type }).to_uppercase()
     }
 
+    fn shown(&self, value: &Value) -> String {
+        if self.secret { "the value".to_owned() } else { shown(value) }
+    }
+
     fn takes(&self, json_type: &str) -> bool {
         self.types.iter().any(|known| known == json_type)
     }
 
     /// `shown` is the value in messages.
     fn fit(&self, value: Value, shown: &str) -> Result<Value, String> {
-        match (self.fits)(&self.name, value.clone()) {
-            Ok(()) => Ok(value),
+        match (self.read)(&self.name, value.clone()) {
+            Ok(_) => Ok(value),
             Err(why) => Err(self.explain(&value, shown).unwrap_or(why)),
         }
     }
@@ -152,6 +170,8 @@ impl Field {
             format!("a number{of_unit}")
         } else if self.takes("integer") {
             format!("a whole number{of_unit}{}", if self.unsigned { ", 0 or more" } else { "" })
+        } else if self.takes("string") && self.takes("array") {
+            format!("a list{of_unit}")
         } else if self.takes("string") {
             "text, put it in quotes".to_owned()
         } else {

@@ -1,10 +1,9 @@
 //! Counters for a statsd server, as the original vaurien had them: `vaurien.redis.start:1|c`.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "nothing starts it yet"))]
-
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::UdpSocket;
+use std::sync::Arc;
 
 use cadence::{BufferedUdpMetricSink, Counted, MetricError, StatsdClient};
 use tokio::net::lookup_host;
@@ -13,7 +12,7 @@ use tracing::debug;
 
 use crate::protocol::Protocol;
 
-/// What the proxies of one protocol have counted since the daemon's start.
+/// What a proxy has counted since its start.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Totals {
     /// Connections that have begun.
@@ -30,7 +29,7 @@ pub(crate) struct Totals {
 #[derive(Debug)]
 pub(crate) struct Statsd {
     client: StatsdClient,
-    told: HashMap<Protocol, Totals>,
+    told: HashMap<Arc<str>, Totals>,
 }
 
 impl Statsd {
@@ -50,12 +49,12 @@ impl Statsd {
         Ok(Self { client: StatsdClient::from_sink(prefix, sink), told: HashMap::new() })
     }
 
-    /// Tells the server at every tick what was added to `totals`, and a last time when `stop` resolves. A protocol may be
-    /// there several times, as by several proxies.
+    /// Tells the server at every tick what was added to the `totals` of each proxy, under its protocol's name, and a last
+    /// time when `stop` resolves.
     pub(crate) async fn run(
         mut self,
         mut ticks: Interval,
-        totals: impl Fn() -> Vec<(Protocol, Totals)>,
+        totals: impl Fn() -> Vec<(Arc<str>, Protocol, Totals)>,
         stop: impl Future<Output = ()>,
     ) {
         tokio::pin!(stop);
@@ -73,29 +72,26 @@ impl Statsd {
         }
     }
 
-    fn tell(&mut self, totals: Vec<(Protocol, Totals)>) -> Result<(), MetricError> {
-        let mut sums: HashMap<Protocol, Totals> = HashMap::new();
-        for (protocol, totals) in totals {
-            let sum = sums.entry(protocol).or_default();
-            sum.start += totals.start;
-            sum.end += totals.end;
-            sum.to_backend += totals.to_backend;
-            sum.to_client += totals.to_client;
-        }
-        for (protocol, now) in sums {
-            let told = self.told.insert(protocol, now).unwrap_or_default();
+    fn tell(&mut self, totals: Vec<(Arc<str>, Protocol, Totals)>) -> Result<(), MetricError> {
+        let mut news: BTreeMap<String, u64> = BTreeMap::new();
+        let mut told = HashMap::new();
+        for (proxy, protocol, now) in totals {
+            // One that has counted less than before is another of the same name.
+            let before =
+                self.told.remove(&proxy).filter(|before: &Totals| before.start <= now.start).unwrap_or_default();
             let counters = [
-                ("start", told.start, now.start),
-                ("end", told.end, now.end),
-                ("to_backend", told.to_backend, now.to_backend),
-                ("to_client", told.to_client, now.to_client),
+                ("start", before.start, now.start),
+                ("end", before.end, now.end),
+                ("to_backend", before.to_backend, now.to_backend),
+                ("to_client", before.to_client, now.to_client),
             ];
-            for (name, told, now) in counters {
-                if now > told {
-                    self.client.count(&format!("{protocol}.{name}"), now - told)?;
-                }
+            for (name, before, now) in counters.into_iter().filter(|(_, before, now)| now > before) {
+                *news.entry(format!("{protocol}.{name}")).or_default() += now - before;
             }
+            told.insert(proxy, now);
         }
+        self.told = told;
+        news.into_iter().try_for_each(|(name, more)| self.client.count(&name, more).map(drop))?;
         self.client.flush()
     }
 }
@@ -126,20 +122,23 @@ mod tests {
         lines
     }
 
-    fn totals(start: u64, end: u64, to_backend: u64, to_client: u64) -> Totals {
-        Totals { start, end, to_backend, to_client }
+    type Counted = (Arc<str>, Protocol, Totals);
+
+    fn proxy(name: &str, protocol: Protocol, [start, end, to_backend, to_client]: [u64; 4]) -> Counted {
+        (name.into(), protocol, Totals { start, end, to_backend, to_client })
     }
 
     #[tokio::test]
     async fn what_was_added_is_told_and_nothing_else() {
         let (server, mut statsd) = world("vaurien").await;
-        statsd.tell(vec![(Protocol::Redis, totals(2, 1, 0, 7))]).unwrap();
+        let cache = |totals| proxy("cache", Protocol::Redis, totals);
+        statsd.tell(vec![cache([2, 1, 0, 7])]).unwrap();
         assert_eq!(
             received(&server).await,
             ["vaurien.redis.end:1|c", "vaurien.redis.start:2|c", "vaurien.redis.to_client:7|c"]
         );
-        statsd.tell(vec![(Protocol::Redis, totals(2, 1, 0, 7))]).unwrap();
-        statsd.tell(vec![(Protocol::Redis, totals(2, 2, 5, 7)), (Protocol::Http, totals(1, 0, 0, 0))]).unwrap();
+        statsd.tell(vec![cache([2, 1, 0, 7])]).unwrap();
+        statsd.tell(vec![cache([2, 2, 5, 7]), proxy("api", Protocol::Http, [1, 0, 0, 0])]).unwrap();
         assert_eq!(
             received(&server).await,
             ["vaurien.http.start:1|c", "vaurien.redis.end:1|c", "vaurien.redis.to_backend:5|c"]
@@ -149,26 +148,39 @@ mod tests {
     #[tokio::test]
     async fn proxies_of_one_protocol_are_told_together() {
         let (server, mut statsd) = world("").await;
-        statsd.tell(vec![(Protocol::Tcp, totals(3, 0, 0, 0)), (Protocol::Tcp, totals(4, 0, 0, 0))]).unwrap();
+        let (a, b) =
+            (|start| proxy("a", Protocol::Tcp, [start, 0, 0, 0]), |start| proxy("b", Protocol::Tcp, [start, 0, 0, 0]));
+        statsd.tell(vec![a(3), b(4)]).unwrap();
         assert_eq!(received(&server).await, ["tcp.start:7|c"]);
-        statsd.tell(vec![(Protocol::Tcp, totals(3, 0, 0, 0))]).unwrap();
-        statsd.tell(vec![(Protocol::Tcp, totals(5, 0, 0, 0))]).unwrap();
+        statsd.tell(vec![a(3)]).unwrap();
+        statsd.tell(vec![a(5)]).unwrap();
         assert_eq!(received(&server).await, ["tcp.start:2|c"], "after one of them is gone");
+        statsd.tell(vec![a(5), b(1)]).unwrap();
+        assert_eq!(received(&server).await, ["tcp.start:1|c"], "and has come again");
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_counted_stays_with_the_protocol_that_it_had() {
+        let (server, mut statsd) = world("").await;
+        statsd.tell(vec![proxy("a", Protocol::Tcp, [3, 3, 0, 0])]).unwrap();
+        assert_eq!(received(&server).await, ["tcp.end:3|c", "tcp.start:3|c"]);
+        statsd.tell(vec![proxy("a", Protocol::Http, [4, 3, 0, 0])]).unwrap();
+        assert_eq!(received(&server).await, ["http.start:1|c"]);
     }
 
     #[tokio::test]
     async fn it_tells_at_every_tick_and_at_the_end() {
         let (server, statsd) = world("vaurien").await;
-        let now = Mutex::new(totals(1, 0, 0, 0));
+        let now = Mutex::new(proxy("a", Protocol::Tcp, [1, 0, 0, 0]));
         let (stop, stopped) = oneshot::channel::<()>();
         // The first tick is at once, and the next one never.
         let ticks = interval(Duration::from_secs(3600));
-        let running = statsd.run(ticks, || vec![(Protocol::Tcp, *now.lock().unwrap())], async {
+        let running = statsd.run(ticks, || vec![now.lock().unwrap().clone()], async {
             let _ = stopped.await;
         });
         let server_side = async {
             assert_eq!(received(&server).await, ["vaurien.tcp.start:1|c"]);
-            *now.lock().unwrap() = totals(1, 1, 0, 0);
+            *now.lock().unwrap() = proxy("a", Protocol::Tcp, [1, 1, 0, 0]);
             stop.send(()).unwrap();
             assert_eq!(received(&server).await, ["vaurien.tcp.end:1|c"]);
         };

@@ -90,12 +90,8 @@ impl FromStr for Address {
         if host.is_empty() {
             return Err(BadAddress::NoHost(owned()));
         }
-        let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let good = match bracketed {
-            // Behind a `%` is the zone of a link-local address.
-            Some(inner) => inner.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
-            None => host.chars().all(|char| char.is_alphanumeric() || matches!(char, '.' | '-' | '_')),
-        };
+        let bracketed = unbracketed(host);
+        let good = bracketed.map_or_else(|| is_name(host), is_ipv6);
         if !good {
             return Err(BadAddress::BadHost { text: owned(), host: host.to_owned() });
         }
@@ -106,6 +102,41 @@ impl FromStr for Address {
             _ => Err(BadAddress::BadPort { text: owned(), port: port.to_owned() }),
         }
     }
+}
+
+fn unbracketed(host: &str) -> Option<&str> {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']'))
+}
+
+fn is_ipv6(host: &str) -> bool {
+    // Behind a `%` is the zone of a link-local address.
+    host.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+/// A name or an IPv4 address.
+fn is_name(host: &str) -> bool {
+    host.chars().all(|char| char.is_alphanumeric() || matches!(char, '.' | '-' | '_'))
+}
+
+/// A host by itself, without brackets, or what is wrong with it.
+pub(super) fn read_host(text: &str) -> Result<String, String> {
+    let host = unbracketed(text).filter(|inner| is_ipv6(inner)).unwrap_or(text);
+    if !host.is_empty() && (is_name(host) || is_ipv6(host)) {
+        return Ok(host.to_owned());
+    }
+    Err(format!("`{text}` is no host, a host is a name or an IP address"))
+}
+
+/// As [`read_host`], for a setting.
+pub(super) fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    read_host(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// A port by itself, for a setting.
+pub(super) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let port = u64::deserialize(deserializer)?;
+    let wrong = |_| de::Error::custom(format_args!("`{port}` is no port, a port is a number up to 65535"));
+    u16::try_from(port).map_err(wrong)
 }
 
 impl fmt::Display for Address {

@@ -7,31 +7,38 @@ mod address;
 #[cfg(test)]
 mod example;
 mod file;
+mod http;
 mod log;
 pub(crate) mod mistake;
 pub(crate) mod options;
+pub(crate) mod proxy;
 pub(crate) mod spec;
+mod statsd;
+mod tree;
 pub(crate) mod values;
+mod walk;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::cli;
 use crate::handler::Registry;
-use crate::mix::Mix;
-use crate::protocol::Protocol;
 use crate::settings::Given;
-use options::{Options, ProgramOptions, ProxyOptions, Scope};
-use values::{Asked, Place, Values};
+use options::{Options, ProgramOptions, Scope};
+use proxy::{DEFAULT, Origin, clashes};
+use values::{All, Asked, Place};
+use walk::{Named, table_of};
 
 pub use address::{Address, BadAddress};
+pub use http::{Http, Token};
 pub use log::{Format, Level, Log};
 pub use mistake::{Mistake, Mistakes};
+pub use proxy::ProxyConfig;
+pub use statsd::Statsd;
 
 /// What `--demo` asks for where nothing else does. With this seed the first five connections to the proxy meet one handler
 /// each: dummy, delay, error, blackout, hang.
@@ -46,65 +53,27 @@ const DEMO: [(&str, &str); 4] = [
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Config {
-    /// The one proxy.
-    pub proxy: ProxyConfig,
+    /// The proxies, at least one, in the file's order.
+    pub proxies: Vec<ProxyConfig>,
     /// Where all choices come from: the same seed and the same calls make the same choices. Drawn at random unless given.
     pub seed: u64,
     /// What is logged, and how.
     pub log: Log,
-    /// Whether to show the program at work in front of a built-in backend, which takes the place of `proxy.backend`. The
+    /// The HTTP API, if there is to be one.
+    pub http: Option<Http>,
+    /// Where counters are sent, if anywhere.
+    pub statsd: Option<Statsd>,
+    /// The file that each event is written to, one JSON object a line, if any.
+    pub events: Option<PathBuf>,
+    /// Whether to show the program at work in front of a built-in backend, which takes the place of the one proxy's. The
     /// protocol is then `http`, the mix one of all handlers and the seed fixed, unless given.
     pub demo: bool,
-    /// Whether nobody asked for `proxy.listen`.
+    /// Whether there is one proxy, and nobody asked for where it listens.
     pub(crate) listens_anywhere: bool,
-}
-
-/// What one proxy runs with.
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use vaurien::config::ProxyConfig;
-/// use vaurien::handler::Delay;
-/// use vaurien::mix::Mix;
-/// use vaurien::protocol::Protocol;
-///
-/// let slow = Delay { sleep: Duration::from_millis(250).into(), before: true };
-/// let mut config = ProxyConfig::new("127.0.0.1:0", "localhost:6379")?
-///     .protocol(Protocol::Redis)
-///     .handler(Mix::default().with(20.0, "delay", slow)?);
-/// config.keep_alive = true;
-/// assert_eq!(config.mix.to_string(), "20:delay");
-/// # Ok::<(), vaurien::config::Mistakes>(())
-/// ```
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct ProxyConfig {
-    /// What it is called in logs; default `default`.
-    pub name: String,
-    /// Whether it listens; default true.
-    pub enabled: bool,
-    pub(crate) spec: spec::Spec,
-    /// Where it listens; default `localhost:8000`. Port 0 takes a free port.
-    pub listen: Address,
-    /// Where it connects clients to.
-    pub backend: Address,
-    /// How calls are found; default `tcp`.
-    pub protocol: Protocol,
-    /// What happens to calls; default `dummy`.
-    pub mix: Mix,
-    /// Bytes of one read; by default 2048, growing while data keeps filling it.
-    pub buffer: Option<usize>,
-    /// Whether the client's connection outlives the backend's; default false.
-    pub keep_alive: bool,
-    /// Whether a backend connection is given to the next client; default false.
-    pub reuse_socket: bool,
-    /// Backend connections kept for reuse at most; default 100.
-    pub pool_size: usize,
-    /// How long one is kept for reuse; default 30 s.
-    pub pool_timeout: Duration,
-    /// How long the backend may take to accept a connection; default 10 s.
-    pub connect_timeout: Duration,
+    /// Whether a file was read.
+    pub(crate) reads_a_file: bool,
+    /// Whether somebody asked for `seed`.
+    pub(crate) seed_is_given: bool,
 }
 
 /// Why there is nothing to run with.
@@ -149,127 +118,101 @@ impl Config {
         let options = Options::new(registry);
         let line = cli::parse(args, &options)?;
         let mut mistakes = Mistakes::default();
-        let mut asked = Vec::new();
-        let mut backend_known = line.demo;
-
-        // The weakest first.
-        if line.demo {
-            asked.extend(demo(&options).map(Ok));
-        }
         let from_flag = line.config.map(|path| ("--config", path));
         let from_env = || env("VAURIEN_CONFIG").map(|path| ("VAURIEN_CONFIG", PathBuf::from(path)));
-        if let Some((place, path)) = from_flag.or_else(from_env) {
+        let (mut keys, mut proxies, mut unread) = (Vec::new(), None, false);
+        let file = from_flag.or_else(from_env);
+        let reads_a_file = file.is_some();
+        if let Some((place, path)) = file {
             match file::read(place, &path, &options) {
-                Ok(keys) => asked.extend(keys),
+                Ok(walk) => (keys, proxies) = (walk.keys, walk.proxies),
                 Err(unreadable) => {
                     mistakes.extend(unreadable);
-                    // The backend may well be in there: not to be reported as missing.
-                    backend_known = true;
+                    unread = true;
                 }
             }
         }
-        asked.extend(options.all().filter_map(|setting| {
+        if line.demo && proxies.is_some() {
+            mistakes
+                .push(Mistake::new("--demo", "shows one proxy, and the file has `[proxies]`, leave one of them out"));
+        }
+
+        // The weakest first.
+        let mut asked: Vec<_> = if line.demo { demo(&options).map(Ok).collect() } else { Vec::new() };
+        asked.extend(keys);
+        let variables = options.all().filter_map(|setting| {
             let variable = setting.variable();
             let given = Given::Text(env(&variable)?);
-            Some(Ok(Asked { setting, given, place: Place::new(variable, "") }))
-        }));
-        asked.extend(line.asked.into_iter().map(Ok));
-
-        let is_asked = |name| asked.iter().flatten().any(|asked| asked.setting.is(&Scope::Proxy, name));
-        backend_known |= is_asked("backend");
-        let listens_anywhere = !is_asked("proxy");
-        let values = Values::check(&options, asked, &mut mistakes);
-        if !backend_known {
-            mistakes.push(Mistake::new(
-                "",
-                "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file",
-            ));
-        }
-        let config = Self::from_values(values, mistakes)?;
-        Ok(Self { demo: line.demo, listens_anywhere, ..config })
-    }
-
-    fn from_values(mut values: Values<'_>, mut mistakes: Mistakes) -> Result<Self, Mistakes> {
-        let mix = values.mix().unwrap_or_else(|wrong| {
-            mistakes.extend(wrong);
-            Mix::default()
+            Some(Asked { setting, given, place: Place::new(variable, ""), of: DEFAULT.to_owned() })
         });
-        values.settle(&mix, &mut mistakes);
+        asked.extend(variables.chain(line.asked).map(|asked| match &proxies {
+            Some(proxies) if !asked.setting.scope.is_programs() => Err(misplaced(&asked, proxies)),
+            _ => Ok(asked),
+        }));
+
+        let mut all = All::check(&options, asked, &mut mistakes);
+        let program = all.of("");
+        let http = Http::of(&program, &mut mistakes)?;
+        let (configs, listens_anywhere) = match &proxies {
+            Some(proxies) => (several(proxies, &mut all, &mut mistakes)?, false),
+            None => {
+                let (mut values, origin) = (all.of(DEFAULT), Origin::Only { demo: line.demo, unread });
+                let config = ProxyConfig::from_values(DEFAULT, &mut values, &origin, &mut mistakes)?;
+                (vec![config], values.place(&Scope::Proxy, "proxy").is_none())
+            }
+        };
         mistakes.none_or(())?;
-        let ProgramOptions { seed, log_level, log_format } = values.build(&Scope::Program)?;
-        let options: ProxyOptions = values.build(&Scope::Proxy)?;
-        if let Some(backend) = options.backend.as_ref().filter(|backend| **backend == options.proxy) {
-            let itself =
-                format_args!("`{backend}` is both `backend` and `proxy`, listen somewhere else: `--proxy HOST:PORT`");
-            return Err(Mistake::new("", itself).into());
-        }
+        let ProgramOptions { seed, log_level, log_format, events } = program.build(&Scope::Program)?;
         Ok(Self {
-            proxy: ProxyConfig::from_options(options, mix),
+            proxies: configs,
             seed: seed.map_or_else(random_seed, Ok)?,
             log: Log { level: log_level, format: log_format },
-            demo: false,
-            listens_anywhere: false,
+            http,
+            statsd: Statsd::of(&program)?,
+            events,
+            demo: line.demo,
+            listens_anywhere,
+            reads_a_file,
+            seed_is_given: seed.is_some(),
         })
     }
 }
 
-impl ProxyConfig {
-    /// A proxy from `listen` to `backend`, both `host:port` or a socket address, that does nothing but pass bytes on; its
-    /// fields have the rest.
-    ///
-    /// # Errors
-    ///
-    /// When an address is none.
-    pub fn new(listen: impl fmt::Display, backend: impl fmt::Display) -> Result<Self, Mistakes> {
-        let mut mistakes = Mistakes::default();
-        let mut read = |place, text: String| {
-            let address = text.parse().map_err(|error| mistakes.push(Mistake::new(place, error)));
-            address.ok()
-        };
-        let (proxy, backend) = (read("proxy", listen.to_string()), read("backend", backend.to_string()));
-        let defaults = ProxyOptions::default();
-        let options = ProxyOptions { proxy: proxy.unwrap_or(defaults.proxy), backend, ..defaults };
-        mistakes.none_or(Self::from_options(options, Mix::default()))
+/// The proxies that have names, in the file's order.
+fn several(proxies: &[Named], all: &mut All<'_>, mistakes: &mut Mistakes) -> Result<Vec<ProxyConfig>, Mistakes> {
+    let (mut configs, mut places) = (Vec::new(), Vec::new());
+    for named in proxies {
+        let mut values = all.of(&named.name);
+        let place = values.place(&Scope::Proxy, "proxy").unwrap_or(&named.place).clone();
+        // About an address that cannot be read, all has been said.
+        places.push((!values.is_wrong("proxy")).then_some(place));
+        configs.push(ProxyConfig::from_values(&named.name, &mut values, &Origin::File(named), mistakes)?);
     }
+    let listening: Vec<_> =
+        configs.iter().zip(&places).filter_map(|(config, place)| Some((config, place.as_ref()?))).collect();
+    let addresses: Vec<_> = listening.iter().map(|(config, _)| *config).collect();
+    for (number, what) in clashes(&addresses) {
+        mistakes.push(Mistake::new(listening[number].1, what));
+    }
+    Ok(configs)
+}
 
-    /// The same with another protocol.
-    #[must_use]
-    pub fn protocol(self, protocol: Protocol) -> Self {
-        Self { protocol, ..self }
-    }
-
-    /// The same with another mix.
-    #[must_use]
-    pub fn handler(self, mix: Mix) -> Self {
-        Self { mix, ..self }
-    }
-
-    fn from_options(options: ProxyOptions, mix: Mix) -> Self {
-        let connection = options.connection;
-        Self {
-            name: "default".to_owned(),
-            enabled: true,
-            spec: spec::Spec::default(),
-            listen: options.proxy,
-            // Only the demo has none, and brings its own.
-            backend: options.backend.unwrap_or_else(|| Address::new("localhost", 0)),
-            protocol: connection.protocol,
-            mix,
-            buffer: connection.buffer,
-            keep_alive: connection.keep_alive,
-            reuse_socket: connection.reuse_socket,
-            pool_size: options.pool_size,
-            pool_timeout: options.pool_timeout.duration(),
-            connect_timeout: options.connect_timeout.duration(),
-        }
-    }
+/// What to say about a flag or a variable that only one proxy can have, where there are several.
+fn misplaced(asked: &Asked<'_>, proxies: &[Named]) -> Mistake {
+    let handler = match &asked.setting.scope {
+        Scope::Handler(name) => Some(name.as_str()),
+        _ => None,
+    };
+    let table = table_of(proxies.first().map_or("cache", |named| &named.name), handler);
+    let key = &asked.setting.field.name;
+    Mistake::new(&asked.place, format_args!("belongs to one proxy, write `{key}` under `{table}` in the file"))
 }
 
 fn demo<'a>(options: &'a Options<'_>) -> impl Iterator<Item = Asked<'a>> {
     options.all().filter_map(|setting| {
         let (_, value) = DEMO.iter().find(|(flag, _)| *flag == setting.flag())?;
         let given = Given::Text((*value).to_owned());
-        Some(Asked { setting, given, place: Place::new("--demo", "") })
+        Some(Asked { setting, given, place: Place::new("--demo", ""), of: DEFAULT.to_owned() })
     })
 }
 

@@ -1,13 +1,16 @@
 //! Every option there is, by scope: what belongs to the program, to a proxy, and to a handler.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::address::Address;
+use super::http::HttpOptions;
 use super::log::{Format, Level};
 use super::mistake::nearest;
+use super::statsd::StatsdOptions;
 use crate::buffer::MAX_READ;
 use crate::handler::Registry;
 use crate::protocol::Protocol;
@@ -19,10 +22,24 @@ use crate::settings::{self, Field};
 pub(crate) enum Scope {
     /// The whole program, however many proxies it runs.
     Program,
+    /// The program's HTTP API.
+    Http,
+    /// What the program sends to statsd.
+    Statsd,
     /// One proxy.
     Proxy,
     /// The handler of this name, in one proxy.
     Handler(String),
+}
+
+impl Scope {
+    /// The program's tables in the file.
+    pub(crate) const SECTIONS: [(&'static str, Self); 2] = [("http", Self::Http), ("statsd", Self::Statsd)];
+
+    /// Whether it is a part of the program, rather than of one of its proxies.
+    pub(crate) fn is_programs(&self) -> bool {
+        matches!(self, Self::Program | Self::Http | Self::Statsd)
+    }
 }
 
 /// The program's own options.
@@ -37,6 +54,10 @@ pub(crate) struct ProgramOptions {
     /// text or json
     #[schemars(extend("x-unit" = "format"))]
     pub(crate) log_format: Format,
+    /// Write each event to this file, a JSON object a line
+    #[serde(deserialize_with = "path")]
+    #[schemars(extend("x-unit" = "file"))]
+    pub(crate) events: Option<PathBuf>,
 }
 
 /// A proxy's options.
@@ -63,6 +84,8 @@ pub(crate) struct ProxyOptions {
     /// How long the backend has to accept one
     #[serde(deserialize_with = "connect_timeout")]
     pub(crate) connect_timeout: Seconds,
+    /// Whether it listens
+    pub(crate) enabled: bool,
 }
 
 impl Default for ProxyOptions {
@@ -75,6 +98,7 @@ impl Default for ProxyOptions {
             pool_size: 100,
             pool_timeout: Seconds::from_secs(30),
             connect_timeout: Seconds::from_secs(10),
+            enabled: true,
         }
     }
 }
@@ -135,6 +159,14 @@ fn connect_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Seconds
     }
 }
 
+/// A file that somebody named.
+pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
+    match Option::<PathBuf>::deserialize(deserializer)? {
+        Some(path) if path.as_os_str().is_empty() => Err(de::Error::custom("the path is empty, name a file")),
+        path => Ok(path),
+    }
+}
+
 /// One option, with what it belongs to.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting<'a> {
@@ -145,14 +177,13 @@ pub(crate) struct Setting<'a> {
 }
 
 impl Setting<'_> {
-    pub(crate) fn is(&self, scope: &Scope, name: &str) -> bool {
-        self.scope == *scope && self.field.name == name
-    }
-
     /// `handler-delay-sleep`.
     pub(crate) fn flag(&self) -> String {
         let name = match &self.scope {
             Scope::Handler(handler) => format!("handler-{handler}-{}", self.field.name),
+            Scope::Http if self.field.name == "enabled" => "http".to_owned(),
+            Scope::Http => format!("http-{}", self.field.name),
+            Scope::Statsd => format!("statsd-{}", self.field.name),
             Scope::Program | Scope::Proxy => self.field.name.clone(),
         };
         name.replace('_', "-")
@@ -167,6 +198,8 @@ impl Setting<'_> {
 /// Every option there is.
 pub(crate) struct Options<'a> {
     program: Vec<Field>,
+    http: Vec<Field>,
+    statsd: Vec<Field>,
     proxy: Vec<Field>,
     pub(crate) connection: Vec<Field>,
     pub(crate) registry: &'a Registry,
@@ -176,6 +209,8 @@ impl<'a> Options<'a> {
     pub(crate) fn new(registry: &'a Registry) -> Self {
         Self {
             program: settings::fields::<ProgramOptions>(),
+            http: settings::fields::<HttpOptions>(),
+            statsd: settings::fields::<StatsdOptions>(),
             proxy: settings::fields::<ProxyOptions>(),
             connection: settings::fields::<ConnectionOptions>(),
             registry,
@@ -185,13 +220,18 @@ impl<'a> Options<'a> {
     /// All of them, in the order of their declaration.
     pub(crate) fn all(&self) -> impl Iterator<Item = Setting<'_>> {
         let handlers = self.registry.names().map(|name| Scope::Handler(name.to_owned()));
-        [Scope::Proxy, Scope::Program].into_iter().chain(handlers).flat_map(|scope| self.of(&scope))
+        [Scope::Proxy, Scope::Program, Scope::Http, Scope::Statsd]
+            .into_iter()
+            .chain(handlers)
+            .flat_map(|scope| self.of(&scope))
     }
 
     /// Those of one scope.
     pub(crate) fn of(&self, scope: &Scope) -> Vec<Setting<'_>> {
         let (own, connection) = match scope {
             Scope::Program => (self.program.as_slice(), &[][..]),
+            Scope::Http => (self.http.as_slice(), &[][..]),
+            Scope::Statsd => (self.statsd.as_slice(), &[][..]),
             Scope::Proxy => (self.proxy.as_slice(), &[][..]),
             Scope::Handler(name) => match self.registry.get(name) {
                 Some(entry) if entry.takes_connection_options => (entry.fields(), self.connection.as_slice()),
@@ -223,6 +263,12 @@ pub(crate) struct UnknownKey {
 }
 
 impl UnknownKey {
+    /// With `tables` among what is known.
+    pub(crate) fn or(mut self, tables: &[&str]) -> Self {
+        self.known.extend(tables.iter().map(|table| (*table).to_owned()));
+        self
+    }
+
     /// `within` is where the key was, behind a space, or empty.
     pub(crate) fn message(&self, within: &str) -> String {
         let hint = match nearest(&self.name, self.known.iter().map(String::as_str)) {

@@ -6,12 +6,14 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use super::mistake::{Mistake, Mistakes, shown};
-use super::options::{ConnectionOptions, Options, Scope, Setting};
+use super::options::{Options, Scope, Setting};
+use super::spec::Spec;
+use super::walk::HANDLERS;
 use crate::mix::{self, Mix};
 use crate::settings::{self, Given, Settings};
 
-/// Where a value was given: `--backend`, `VAURIEN_BACKEND`, or `vaurien.toml:4` and the key.
-#[derive(Debug, Clone)]
+/// Where a value was given: `--backend`, `VAURIEN_BACKEND`, or `vaurien.toml:4` and the key; of JSON the key alone.
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Place {
     at: String,
     key: String,
@@ -21,11 +23,20 @@ impl Place {
     pub(crate) fn new(at: impl Into<String>, key: impl Into<String>) -> Self {
         Self { at: at.into(), key: key.into() }
     }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Without the key where there is a line, for what names the key itself.
+    pub(crate) fn line(&self) -> &str {
+        if self.at.is_empty() { &self.key } else { &self.at }
+    }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let colon = if self.key.is_empty() { "" } else { ": " };
+        let colon = if self.key.is_empty() || self.at.is_empty() { "" } else { ": " };
         write!(f, "{}{colon}{}", self.at, self.key)
     }
 }
@@ -36,17 +47,27 @@ pub(crate) struct Asked<'a> {
     pub(crate) setting: Setting<'a>,
     pub(crate) given: Given,
     pub(crate) place: Place,
+    /// The proxy that it is for; of the program's options, nothing.
+    pub(crate) of: String,
 }
 
-/// The checked values, each with its place.
+/// The checked values of the program or of one proxy, each with its place.
 pub(crate) struct Values<'a> {
     options: &'a Options<'a>,
     scopes: BTreeMap<Scope, BTreeMap<String, (Value, Place)>>,
     /// The percentages and names of the mix.
     shares: Vec<(f64, String)>,
+    /// The proxy's own options that were given and cannot be used.
+    wrong: Vec<String>,
 }
 
-impl<'a> Values<'a> {
+/// What was asked for of the program, under the empty name, and of each proxy.
+pub(crate) struct All<'a> {
+    options: &'a Options<'a>,
+    by_name: BTreeMap<String, Values<'a>>,
+}
+
+impl<'a> All<'a> {
     /// Checks all that was asked for, also what a later one overrides: who asks later is stronger. What could not even be
     /// asked for keeps its place among the mistakes.
     pub(crate) fn check(
@@ -54,29 +75,75 @@ impl<'a> Values<'a> {
         asked: impl IntoIterator<Item = Result<Asked<'a>, Mistake>>,
         mistakes: &mut Mistakes,
     ) -> Self {
-        let mut values = Self { options, scopes: BTreeMap::new(), shares: Vec::new() };
+        let mut all = Self { options, by_name: BTreeMap::new() };
         for asked in asked {
-            let checked = asked.and_then(|Asked { setting, given, place }| match setting.field.check(&given) {
-                Ok(value) => Ok((setting, value, place)),
-                Err(what) => Err(Mistake::new(place, what)),
-            });
-            match checked {
-                Ok((setting, value, place)) => values.take(setting, value, place, mistakes),
+            match asked {
+                Ok(asked) => {
+                    let name = if asked.setting.scope.is_programs() { "" } else { &asked.of };
+                    let values = all.by_name.entry(name.to_owned()).or_insert_with(|| Values::new(options));
+                    values.take(asked, mistakes);
+                }
                 Err(mistake) => mistakes.push(mistake),
             }
         }
-        values
+        all
     }
 
-    fn take(&mut self, Setting { scope, field, .. }: Setting<'_>, value: Value, place: Place, mistakes: &mut Mistakes) {
+    /// The program's values for the empty name, or a proxy's.
+    pub(crate) fn of(&mut self, name: &str) -> Values<'a> {
+        self.by_name.remove(name).unwrap_or_else(|| Values::new(self.options))
+    }
+}
+
+impl<'a> Values<'a> {
+    fn new(options: &'a Options<'a>) -> Self {
+        Self { options, scopes: BTreeMap::new(), shares: Vec::new(), wrong: Vec::new() }
+    }
+
+    fn take(&mut self, Asked { setting, given, place, .. }: Asked<'_>, mistakes: &mut Mistakes) {
+        let Setting { scope, field, .. } = setting;
+        let value = match field.check(&given) {
+            Ok(value) => value,
+            Err(what) => {
+                mistakes.push(Mistake::new(place, what));
+                if scope == Scope::Proxy {
+                    self.wrong.push(field.name.clone());
+                }
+                return;
+            }
+        };
         if let (Scope::Proxy, "handler", Some(text)) = (&scope, field.name.as_str(), value.as_str()) {
             match mix::read(text, self.options.registry) {
                 Ok(shares) => self.shares = shares,
                 // What is wrong with a mix names its entries, so that its line is enough of a place.
-                Err(wrong) => wrong.into_iter().for_each(|what| mistakes.push(Mistake::new(&place.at, what))),
+                Err(wrong) => wrong.into_iter().for_each(|what| mistakes.push(Mistake::new(place.line(), what))),
             }
         }
         self.scopes.entry(scope).or_default().insert(field.name.clone(), (value, place));
+    }
+
+    /// Whether the proxy's own option was given, but not so that it could be used.
+    pub(crate) fn is_wrong(&self, name: &str) -> bool {
+        self.wrong.iter().any(|wrong| wrong == name)
+    }
+
+    /// Where an option was given.
+    pub(crate) fn place(&self, scope: &Scope, name: &str) -> Option<&Place> {
+        self.scopes.get(scope)?.get(name).map(|(_, place)| place)
+    }
+
+    /// The keys of the proxy as they were given.
+    pub(crate) fn spec(&self) -> Spec {
+        let mut keys = self.map(&Scope::Proxy);
+        let handlers = self.scopes.keys().filter_map(|scope| match scope {
+            Scope::Handler(name) => Some((name.clone(), Value::Object(self.map(scope)))),
+            _ => None,
+        });
+        let handlers: Map<_, _> = handlers.collect();
+        if !handlers.is_empty() {
+            keys.insert(HANDLERS.to_owned(), Value::Object(handlers));
+        }
+        Spec::new(keys)
     }
 
     /// A scope's struct with the given values in place of defaults.
@@ -84,13 +151,13 @@ impl<'a> Values<'a> {
         settings::build(self.map(scope)).map_err(|why| Mistake::new("", why).into())
     }
 
-    /// The mix, each of its handlers with its settings.
-    pub(crate) fn mix(&self) -> Result<Mix, Mistakes> {
+    /// The mix, each of its handlers with its settings. `within` is what stands before a key when its whole path is written.
+    pub(crate) fn mix(&self, within: &str) -> Result<Mix, Mistakes> {
         let registry = self.options.registry;
         Mix::build(&self.shares, |name| {
             let entry = registry.get(name).ok_or_else(|| Mistake::new("", mix::unknown_handler(name, registry)))?;
             // One by one the values were right, so what is wrong is how they go together.
-            let refused = |why| Mistake::new(format_args!("handlers.{name}"), why);
+            let refused = |why| Mistake::new(format_args!("{within}{HANDLERS}.{name}"), why);
             entry.build(self.map(&Scope::Handler(name.to_owned()))).map_err(refused)
         })
     }
@@ -101,7 +168,7 @@ impl<'a> Values<'a> {
             let mut wishes = mix.shares().iter().filter_map(|share| self.wish(share.name(), &field.name));
             let Some((first, value, place)) = wishes.next() else { continue };
             for (other, differs, there) in wishes {
-                if canonical(&field.name, differs) != canonical(&field.name, value) {
+                if field.canonical(differs) != field.canonical(value) {
                     let (name, differs, value) = (&field.name, shown(differs), shown(value));
                     mistakes.push(Mistake::new(
                         there,
@@ -128,10 +195,4 @@ impl<'a> Values<'a> {
         let values = self.scopes.get(scope).into_iter().flatten();
         values.map(|(name, (value, _))| (name.clone(), value.clone())).collect()
     }
-}
-
-/// The value in the spelling of the struct that it is read into, so that two spellings are no disagreement.
-fn canonical(name: &str, value: &Value) -> Option<Value> {
-    let options: ConnectionOptions = settings::build(Map::from_iter([(name.to_owned(), value.clone())])).ok()?;
-    serde_json::to_value(options).ok()?.get(name).cloned()
 }

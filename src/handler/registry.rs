@@ -42,7 +42,7 @@ pub trait Configured: Handler + Default + Serialize + DeserializeOwned + JsonSch
 impl<H: Handler + Default + Serialize + DeserializeOwned + JsonSchema> Configured for H {}
 
 /// The handlers that a program knows, by name. The default has `blackout`, `delay`, `dummy`, `error` and `hang`.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Registry {
     entries: Vec<Entry>,
 }
@@ -51,7 +51,7 @@ pub struct Registry {
 type Build = fn(Map<String, Value>) -> Result<Arc<dyn DynHandler>, String>;
 
 /// One handler.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Entry {
     name: String,
     help: String,

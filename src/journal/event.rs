@@ -79,6 +79,13 @@ pub(crate) struct Head {
     command: usize,
 }
 
+impl Event {
+    /// What kind of event it is, in one word.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.what.kind()
+    }
+}
+
 impl What {
     fn kind(&self) -> &'static str {
         match self {

@@ -3,8 +3,6 @@
 //! The latest [`EVENTS`] are kept. Whoever tells of an event waits for no reader: one that is too slow for that many loses
 //! the oldest, and is told how many.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "proxies do not tell of events yet"))]
-
 mod event;
 mod file;
 

@@ -1,7 +1,5 @@
 //! Figures of the proxies and of the process, as metrics.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "nothing serves them yet"))]
-
 mod histogram;
 mod process;
 

@@ -1,0 +1,154 @@
+//! Who may ask: no page of another site (DNS rebinding, foreign origins), and nobody without the token where there is one.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use subtle::ConstantTimeEq;
+
+use super::Api;
+use super::answer::{Failure, Location};
+
+/// Needs no token: what restarts the program if it is ill has none.
+pub(super) const OPEN: &str = "/healthz";
+
+/// What a request has to show.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// As it was asked to listen; with its own port, or none.
+    own: String,
+    /// With any port where none is given: ports are mapped.
+    allowed: Vec<(String, Option<u16>)>,
+    token: Option<String>,
+}
+
+/// The address of ours that the client connected to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Local(pub(super) SocketAddr);
+
+impl Access {
+    /// Requests to the host that is listened on, to localhost and to those of `allowed` (`name` or `name:port`), with
+    /// `token` where there is one.
+    ///
+    /// # Errors
+    ///
+    /// One of `allowed` is no host.
+    pub(crate) fn new(host: &str, allowed: &[String], token: Option<&str>) -> Result<Self, String> {
+        let read = |text: &String| {
+            let (host, port) = split(text)
+                .ok_or_else(|| format!("`{text}` is no host, write `chaos.example` or `chaos.example:8080`"))?;
+            Ok((host.to_owned(), port))
+        };
+        let allowed = allowed.iter().map(read).collect::<Result<_, String>>()?;
+        Ok(Self { own: host.to_owned(), allowed, token: token.map(str::to_owned) })
+    }
+
+    /// Whether requests need a token.
+    pub(super) fn needs_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    fn admits(&self, (host, port): (&str, Option<u16>), local: SocketAddr) -> bool {
+        let is = |name: &str| name.eq_ignore_ascii_case(host);
+        let ours = match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            Ok(ip) => ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST || ip == local.ip().to_canonical(),
+            Err(_) => is("localhost") || is(&self.own),
+        };
+        (ours && port.is_none_or(|port| port == local.port()))
+            || self.allowed.iter().any(|(name, only)| is(name) && (only.is_none() || *only == port))
+    }
+
+    fn check_host<'a>(&self, request: &'a Request, local: SocketAddr) -> Result<(&'a str, Option<u16>), Failure> {
+        let text = only(request.headers(), &header::HOST)?.ok_or_else(|| {
+            let what = "the Host is missing, send `Host: localhost`";
+            Failure::of(StatusCode::BAD_REQUEST, Location::Header, "Host", what)
+        })?;
+        // A request line may name a host too, and then that one counts.
+        let named = request.uri().authority().map_or(text, Authority::as_str);
+        for text in [text, named] {
+            if !split(text).is_some_and(|host| self.admits(host, local)) {
+                let what = format!("`{text}` is not this program, use localhost, or allow it: `--http-allow-host`");
+                return Err(forbidden("Host", what));
+            }
+        }
+        Ok(split(named).unwrap_or_default())
+    }
+
+    /// A browser names the page that asks; it has to be one of ours.
+    fn check_origin(headers: &HeaderMap, (host, port): (&str, Option<u16>)) -> Result<(), Failure> {
+        let Some(text) = only(headers, &header::ORIGIN)? else { return Ok(()) };
+        let of_page = text.split_once("://").and_then(|(scheme, rest)| {
+            let usual = match scheme {
+                "http" => 80,
+                "https" => 443,
+                _ => return None,
+            };
+            Some((usual, split(rest)?))
+        });
+        match of_page {
+            Some((usual, (page, at)))
+                if page.eq_ignore_ascii_case(host) && at.unwrap_or(usual) == port.unwrap_or(usual) =>
+            {
+                Ok(())
+            }
+            _ => Err(forbidden("Origin", format!("`{text}` is another site, only pages of this host may ask"))),
+        }
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        let Some(token) = &self.token else { return Ok(()) };
+        let given = headers.get(header::AUTHORIZATION).map(axum::http::HeaderValue::as_bytes);
+        let given = given.and_then(|given| {
+            let (scheme, rest) = given.split_at_checked(b"Bearer ".len())?;
+            scheme.eq_ignore_ascii_case(b"Bearer ").then_some(rest.trim_ascii())
+        });
+        // What differs is no matter of time; that the lengths differ may be.
+        if given.is_some_and(|given| given.ct_eq(token.as_bytes()).into()) {
+            return Ok(());
+        }
+        let what = if given.is_some() { "the token is wrong" } else { "the token is missing" };
+        let what = format!("{what}, send `Authorization: Bearer TOKEN` with that of `--http-token`");
+        Err(Failure::of(StatusCode::UNAUTHORIZED, Location::Header, "Authorization", what))
+    }
+}
+
+/// Lets a request pass, or says why not.
+pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Result<Response, Failure> {
+    let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let Local(local) = request.extensions().get().copied().unwrap_or(Local(nowhere));
+    let host = api.access.check_host(&request, local)?;
+    Access::check_origin(request.headers(), host)?;
+    if request.uri().path() != OPEN {
+        api.access.check_token(request.headers())?;
+    }
+    Ok(next.run(request).await)
+}
+
+fn forbidden(name: &str, what: String) -> Failure {
+    Failure::of(StatusCode::FORBIDDEN, Location::Header, name, what)
+}
+
+/// The header, which must not be there twice.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Failure> {
+    let wrong = |what| Failure::of(StatusCode::BAD_REQUEST, Location::Header, name.as_str(), what);
+    let mut all = headers.get_all(name).iter();
+    let first = all.next();
+    if all.next().is_some() {
+        return Err(wrong("the header is there twice, send it once"));
+    }
+    first.map(|value| value.to_str().map_err(|_| wrong("the header is no plain text"))).transpose()
+}
+
+/// `name`, `name:port`, `[::1]:port`.
+fn split(text: &str) -> Option<(&str, Option<u16>)> {
+    let authority: Authority = text.parse().ok()?;
+    let host = text.get(..authority.host().len()).filter(|host| *host == authority.host())?;
+    match text.get(host.len()..)? {
+        "" => Some((host, None)),
+        rest => Some((host, Some(rest.strip_prefix(':')?.parse().ok()?))),
+    }
+}

@@ -1,0 +1,166 @@
+//! What can be asked and answered, as `OpenAPI` 3.1: operations from the table of routes, schemas from the types that are
+//! written and from the settings that are read.
+
+use axum::http::StatusCode;
+use serde_json::{Map, Value, json};
+
+use super::guard;
+use super::routes::Route;
+use super::schemas;
+use crate::handler::Registry;
+
+/// A proxy's name, as a regular expression.
+const NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
+
+/// What one route takes and answers.
+pub(super) struct Operation {
+    summary: &'static str,
+    query: Vec<(&'static str, &'static str)>,
+    /// The schema of the body.
+    body: Option<&'static str>,
+    answers: Vec<(u16, Content)>,
+}
+
+enum Content {
+    /// A schema by name; none where there is no body.
+    Json(&'static str),
+    /// Text of one of these types.
+    Text(&'static [&'static str]),
+}
+
+impl Operation {
+    pub(super) fn new(summary: &'static str) -> Self {
+        Self { summary, query: Vec::new(), body: None, answers: Vec::new() }
+    }
+
+    /// Has this parameter in its query.
+    pub(super) fn asks(mut self, name: &'static str, what: &'static str) -> Self {
+        self.query.push((name, what));
+        self
+    }
+
+    /// Has a body of this schema.
+    pub(super) fn takes(self, schema: &'static str) -> Self {
+        Self { body: Some(schema), ..self }
+    }
+
+    /// Answers with this status and a body of this schema, or with none.
+    pub(super) fn gives(mut self, status: u16, schema: &'static str) -> Self {
+        self.answers.push((status, Content::Json(schema)));
+        self
+    }
+
+    /// Answers with this status and a text of one of these types.
+    pub(super) fn sends(mut self, status: u16, content_types: &'static [&'static str]) -> Self {
+        self.answers.push((status, Content::Text(content_types)));
+        self
+    }
+
+    /// Answers with these statuses when it cannot be done.
+    pub(super) fn fails(mut self, statuses: &[u16]) -> Self {
+        self.answers.extend(statuses.iter().map(|status| (*status, Content::Json("Errors"))));
+        self
+    }
+}
+
+/// The document.
+pub(super) fn document(routes: &[Route], registry: &Registry, needs_token: bool) -> Value {
+    let mut paths: Map<String, Value> = Map::new();
+    for route in routes {
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        path[route.method.as_str().to_ascii_lowercase()] = operation(route, needs_token);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "vaurien",
+            "summary": env!("CARGO_PKG_DESCRIPTION"),
+            "version": env!("CARGO_PKG_VERSION"),
+            "license": { "name": env!("CARGO_PKG_LICENSE"), "identifier": env!("CARGO_PKG_LICENSE") },
+        },
+        "servers": [{ "url": "/" }],
+        "paths": paths,
+        "components": {
+            "schemas": schemas::all(registry),
+            "securitySchemes": {
+                "bearer": { "type": "http", "scheme": "bearer", "description": "Demanded with `--http-token`" },
+            },
+        },
+    })
+}
+
+fn operation(route: &Route, needs_token: bool) -> Value {
+    let Operation { summary, query, body, answers } = &route.operation;
+    let open = route.path == guard::OPEN;
+    // The guard's answers are those of every route.
+    let guards = [400, 403].into_iter().chain((needs_token && !open).then_some(401));
+    let guards: Vec<_> = guards.map(|status| (status, Content::Json("Errors"))).collect();
+    let mut responses: Map<String, Value> = guards
+        .iter()
+        .chain(answers)
+        .map(|(status, content)| (status.to_string(), response(*status, content)))
+        .collect();
+    responses.insert("default".to_owned(), json!({ "description": "What is wrong", "content": content("Errors") }));
+    let parameters: Vec<Value> =
+        in_path(route.path).chain(query.iter().map(|(name, what)| in_query(name, what))).collect();
+    let mut operation = json!({
+        "summary": summary,
+        "operationId": id(route),
+        "parameters": parameters,
+        "responses": responses,
+        "security": if needs_token && !open { json!([{ "bearer": [] }]) } else { json!([]) },
+    });
+    if let Some(schema) = body {
+        operation["requestBody"] = json!({ "required": true, "content": content(schema) });
+    }
+    operation
+}
+
+/// `put_v1_proxies_name`.
+fn id(route: &Route) -> String {
+    let words = route.path.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
+    let method = route.method.as_str().to_ascii_lowercase();
+    std::iter::once(method.as_str()).chain(words).collect::<Vec<_>>().join("_")
+}
+
+fn response(status: u16, what: &Content) -> Value {
+    let description =
+        StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
+    match what {
+        Content::Json("") => json!({ "description": description }),
+        Content::Json(schema) => {
+            let mut response = json!({ "description": description, "content": content(schema) });
+            if status == 201 {
+                response["headers"] = json!({ "Location": { "schema": { "type": "string" } } });
+            }
+            response
+        }
+        Content::Text(kinds) => {
+            let text = json!({ "schema": { "type": "string" } });
+            let content: Map<_, _> = kinds.iter().map(|kind| ((*kind).to_owned(), text.clone())).collect();
+            json!({ "description": description, "content": content })
+        }
+    }
+}
+
+fn content(schema: &str) -> Value {
+    json!({ "application/json": { "schema": { "$ref": format!("#/components/schemas/{schema}") } } })
+}
+
+fn in_path(path: &str) -> impl Iterator<Item = Value> {
+    path.split('/').filter_map(|word| word.strip_prefix('{')?.strip_suffix('}')).map(|name| {
+        let schema = match name {
+            "id" => json!({ "type": "integer", "minimum": 0 }),
+            _ => json!({ "type": "string", "pattern": NAME }),
+        };
+        json!({ "name": name, "in": "path", "required": true, "schema": schema })
+    })
+}
+
+fn in_query(name: &str, what: &str) -> Value {
+    let schema = match name {
+        "since" => json!({ "type": "integer", "minimum": 0, "maximum": u64::MAX }),
+        _ => json!({ "type": "boolean" }),
+    };
+    json!({ "name": name, "in": "query", "description": what, "schema": schema })
+}

@@ -1,0 +1,129 @@
+//! What a request brings: its body, whole and in time, and its query, in which every parameter is known.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use super::answer::{Failure, Location};
+
+/// The largest body, in bytes.
+const BODY: usize = 64 * 1024;
+
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A body of any type.
+pub(super) struct Body(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Body {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
+        let body = |status, what: String| Failure::of(status, Location::Body, "", what);
+        match timeout(BODY_TIMEOUT, Limited::new(request.into_body(), BODY).collect()).await {
+            Ok(Ok(whole)) => Ok(Self(whole.to_bytes())),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                let what = format!("the body is too large, at most {BODY} bytes are read");
+                Err(body(StatusCode::PAYLOAD_TOO_LARGE, what))
+            }
+            Ok(Err(_)) => Err(body(StatusCode::BAD_REQUEST, "the body ends too early, send it whole".to_owned())),
+            Err(_) => {
+                let what = format!("the body takes too long, send it within {} s", BODY_TIMEOUT.as_secs());
+                Err(body(StatusCode::REQUEST_TIMEOUT, what))
+            }
+        }
+    }
+}
+
+/// A body that is a JSON object and says so, or does not say what it is.
+pub(super) struct Object(pub(super) Map<String, Value>);
+
+impl<S: Send + Sync> FromRequest<S> for Object {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        check_type(request.headers())?;
+        let Body(body) = Body::from_request(request, state).await?;
+        match serde_json::from_slice(&body) {
+            Ok(Value::Object(keys)) => Ok(Self(keys)),
+            Ok(_) => Err(Failure::body("", "the body is not a JSON object, write `{\"handler\": \"delay\"}`")),
+            Err(why) => Err(Failure::body("", format!("the body is not JSON: {why}"))),
+        }
+    }
+}
+
+fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let given = String::from_utf8_lossy(given.as_bytes());
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = essence.strip_prefix("application/");
+    if kind.is_some_and(|kind| kind == "json" || kind.ends_with("+json")) {
+        return Ok(());
+    }
+    let what = format!("`{given}` is not read, send application/json");
+    Err(Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, Location::Header, "Content-Type", what))
+}
+
+/// What a path names.
+pub(super) struct Named<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let named = Path::from_request_parts(parts, state).await;
+        named.map(|Path(named)| Self(named)).map_err(|why| {
+            Failure::of(
+                StatusCode::BAD_REQUEST,
+                Location::Path,
+                "",
+                format!("the path is not UTF-8: {}", why.body_text()),
+            )
+        })
+    }
+}
+
+/// The parameters of a query.
+pub(super) struct Parameters(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let pairs = Query::from_request_parts(parts, state).await;
+        pairs.map(|Query(pairs)| Self(pairs)).map_err(|why| bad_query("", why.body_text()))
+    }
+}
+
+impl Parameters {
+    /// The same, if there are none but `known`, each once.
+    pub(super) fn only(self, known: &[&str]) -> Result<Self, Failure> {
+        for (at, (name, _)) in self.0.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                return Err(bad_query(name, format!("`{name}` is no parameter here (known: {})", known.join(", "))));
+            }
+            if self.0[..at].iter().any(|(other, _)| other == name) {
+                return Err(bad_query(name, format!("`{name}` is there twice, give it once")));
+            }
+        }
+        Ok(self)
+    }
+
+    /// The parameter of this name; `right` is what its value should be.
+    pub(super) fn get<T: FromStr>(&self, name: &str, right: &str) -> Result<Option<T>, Failure> {
+        let Some((_, text)) = self.0.iter().find(|(known, _)| known == name) else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| bad_query(name, format!("`{text}` is not {right}")))
+    }
+}
+
+fn bad_query(name: &str, what: impl Into<String>) -> Failure {
+    Failure::of(StatusCode::BAD_REQUEST, Location::Query, name, what)
+}

@@ -1,0 +1,223 @@
+//! The schemas of bodies. Those of answers are their types'; those of a proxy are made from the settings of the file, so
+//! that both know the same keys, users' own handlers included.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::answer::Errors;
+use super::v1::{Applied, Connection, Status};
+use crate::config::options::{ConnectionOptions, Options, ProxyOptions, Scope, Setting};
+use crate::handler::Registry;
+use crate::seconds::Seconds;
+use crate::settings::Given;
+
+type Properties = Map<String, Value>;
+
+/// `host:port`, where the port may be 0 or not.
+const ADDRESS: &str = r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):";
+const PORT: &str = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})$";
+
+/// A time as text, within a year.
+const TIME: &str = "([0-9]{1,5} ?(ns|us|ms|s|m)|[0-9]{1,3} ?h|[0-9]{1,2} ?d)";
+
+/// Every schema by its name.
+pub(super) fn all(registry: &Registry) -> Value {
+    let options = Options::new(registry);
+    let settings = settings(&options);
+    let mut asked = settings.clone();
+    asked.insert("for".to_owned(), time(true));
+    asked["for"]["description"] = json!("Take the change back after this time");
+    asked.insert("name".to_owned(), json!({ "type": "string", "description": "The same as in the path" }));
+    asked.insert("status".to_owned(), json!({ "description": "Not read, so that what GET answers can be PUT" }));
+    let mut patch = asked.clone();
+    patch
+        .iter_mut()
+        .filter(|(key, _)| !matches!(key.as_str(), "name" | "status"))
+        .for_each(|(_, value)| or_null(value));
+
+    let mut shown = settings.clone();
+    shown.insert("name".to_owned(), json!({ "type": "string" }));
+    shown.insert("status".to_owned(), of::<Status>());
+    let mut changed = shown.clone();
+    changed.insert("applied".to_owned(), of::<Applied>());
+
+    let word = |key: &str, schema: Value| whole(Map::from_iter([(key.to_owned(), schema)]));
+    let (text, texts) = (json!({ "type": "string" }), json!({ "type": "array", "items": { "type": "string" } }));
+    json!({
+        "Errors": of::<Errors>(),
+        "Done": word("status", json!({ "const": "ok" })),
+        "Behavior": word("behavior", text.clone()),
+        "Behaviors": word("behaviors", texts.clone()),
+        "Handler": word("handler", text.clone()),
+        "Handlers": word("handlers", texts),
+        "Backend": word("backend", settings.get("backend").cloned().unwrap_or_default()),
+        "BehaviorChange": behavior(&options, &settings),
+        "ProxySettings": object(asked, &["backend"]),
+        "ProxyPatch": object(patch, &[]),
+        "Proxies": word("proxies", json!({
+            "type": "object",
+            "additionalProperties": { "$ref": "#/components/schemas/Proxy" },
+        })),
+        "Proxy": whole(shown),
+        "ChangedProxy": whole(changed),
+        "Connections": word("connections", json!({ "type": "array", "items": of::<Connection>() })),
+        "Version": word("version", text),
+        "Health": word("status", json!({ "const": "ok" })),
+        "Document": { "type": "object" },
+    })
+}
+
+/// The keys of a proxy, as in the file.
+fn settings(options: &Options<'_>) -> Properties {
+    let mut properties = read::<ProxyOptions>();
+    for setting in options.of(&Scope::Proxy) {
+        if let Some(property) = properties.get_mut(&setting.field.name) {
+            sharpen(property, &setting, options.registry);
+        }
+    }
+    let enabled = json!({ "type": "boolean", "default": true, "description": "Whether it listens" });
+    properties.entry("enabled").or_insert(enabled);
+    let handlers = options.registry.names().map(|name| (name.to_owned(), object(handler(options, name), &[])));
+    properties.insert("handlers".to_owned(), object(handlers.collect(), &[]));
+    properties
+}
+
+/// The keys of a handler's table.
+fn handler(options: &Options<'_>, name: &str) -> Properties {
+    let mut inherited = read::<ConnectionOptions>();
+    let settings = options.of(&Scope::Handler(name.to_owned()));
+    let property = |setting: Setting<'_>| {
+        let key = setting.field.name.clone();
+        let mut property = match inherited.remove(&key) {
+            Some(property) if setting.inherited => property,
+            _ => own(&setting),
+        };
+        sharpen(&mut property, &setting, options.registry);
+        (key, property)
+    };
+    settings.into_iter().map(property).collect()
+}
+
+/// A handler's own setting: what it takes is found by asking it.
+fn own(setting: &Setting<'_>) -> Value {
+    let field = setting.field;
+    let one_of_each = [
+        ("null", Value::Null),
+        ("boolean", json!(true)),
+        ("integer", json!(1)),
+        ("number", json!(0.5)),
+        ("string", json!("x")),
+        ("array", json!([])),
+        ("object", json!({})),
+    ];
+    let takes = |value: &Value| field.check(&Given::Value(value.clone())).is_ok();
+    let same = |value: &Value| std::mem::discriminant(value) == std::mem::discriminant(&field.default);
+    let types: Vec<_> = one_of_each.iter().filter(|(_, value)| takes(value)).map(|(name, _)| *name).collect();
+    let default = one_of_each.iter().filter(|(name, value)| same(value) && *name != "number").map(|(name, _)| *name);
+    let types: Vec<_> = default.filter(|name| !types.contains(name)).chain(types.iter().copied()).collect();
+    let mut property = json!({ "type": types, "description": field.help, "default": field.default });
+    if types.contains(&"integer") && !takes(&json!(-1)) {
+        property["minimum"] = json!(0);
+    }
+    if field.placeholder() == "SECONDS" {
+        property["x-unit"] = json!("seconds");
+    }
+    property
+}
+
+/// Says more closely what a setting's type does not: its text is a grammar of its own.
+fn sharpen(property: &mut Value, setting: &Setting<'_>, registry: &Registry) {
+    let takes = |value: Value| setting.field.check(&Given::Value(value)).is_ok();
+    match property.get("x-unit").and_then(Value::as_str) {
+        Some("host:port") => {
+            let zero = if takes(json!("localhost:0")) { "(0$|" } else { "(" };
+            property["pattern"] = json!(format!("{ADDRESS}{zero}{PORT})"));
+        }
+        Some("mix") => property["pattern"] = json!(mix(registry)),
+        Some("seconds") => {
+            let (described, default) = (property["description"].take(), property["default"].take());
+            *property = time(!takes(json!(0)));
+            property["description"] = described;
+            property["default"] = default;
+        }
+        Some("bytes" | "connections") if !takes(json!(0)) => property["minimum"] = json!(1),
+        _ => {}
+    }
+}
+
+/// `delay`, or `20:delay,5:error` where the percentages add up to 100 at most and no handler is there twice.
+fn mix(registry: &Registry) -> String {
+    let names = registry.names().collect::<Vec<_>>().join("|");
+    let share = format!(r"(100|[1-9]?[0-9](\.[0-9]{{1,6}})?):({names})");
+    format!("^({names})$|^{share}(,{share})*$")
+}
+
+/// A number of seconds, or a text with a unit.
+fn time(more_than_nothing: bool) -> Value {
+    let (least, first) = if more_than_nothing { (0.000_001, "(?![0 ])") } else { (0.0, "") };
+    let longest = Seconds::MAX.duration().as_secs();
+    json!({
+        "anyOf": [
+            { "type": "number", "minimum": least, "maximum": longest },
+            { "type": "string", "pattern": format!("^{first}([0-9]{{1,7}}|{TIME}( {TIME}){{0,3}})$") },
+        ],
+        "x-unit": "seconds",
+    })
+}
+
+/// `PUT /behavior`: a handler with its settings beside its name, or a mix with those of each.
+fn behavior(options: &Options<'_>, settings: &Properties) -> Value {
+    let tables = &settings["handlers"];
+    let one = options.registry.names().map(|name| {
+        let mut keys = handler(options, name);
+        keys.insert("name".to_owned(), json!({ "const": name }));
+        keys.insert("for".to_owned(), time(true));
+        object(keys, &["name"])
+    });
+    let keys = [("name", json!({ "type": "string", "pattern": mix(options.registry) })), ("options", tables.clone())];
+    let mut several: Properties = keys.into_iter().map(|(key, schema)| (key.to_owned(), schema)).collect();
+    several.insert("for".to_owned(), time(true));
+    json!({ "anyOf": one.chain([object(several, &["name"])]).collect::<Vec<_>>() })
+}
+
+/// The same, and all within, or null.
+fn or_null(schema: &mut Value) {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().for_each(or_null);
+    }
+    *schema = json!({ "anyOf": [schema.take(), { "type": "null" }] });
+}
+
+/// An object with no other properties.
+fn object(properties: Properties, required: &[&str]) -> Value {
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+/// An object with all of these properties.
+fn whole(properties: Properties) -> Value {
+    let required: Vec<String> = properties.keys().cloned().collect();
+    let required: Vec<&str> = required.iter().map(String::as_str).collect();
+    object(properties, &required)
+}
+
+/// What is written for a type.
+fn of<T: JsonSchema>() -> Value {
+    schema::<T>(SchemaSettings::default().for_serialize())
+}
+
+/// What is read for each field of a struct.
+fn read<T: JsonSchema>() -> Properties {
+    match schema::<T>(SchemaSettings::default())["properties"].take() {
+        Value::Object(properties) => properties,
+        _ => Map::new(),
+    }
+}
+
+fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let settings = settings.with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}

@@ -1,0 +1,64 @@
+use std::pin::pin;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::api::{CONNECTIONS, serve};
+
+/// An API on a port of its own, and the word to stop.
+async fn start() -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let proxies = Arc::new(Proxies::new(Registry::default(), Journal::default()));
+    let access = Access::new("127.0.0.1", &[], None).unwrap();
+    let serving = tokio::spawn(async move {
+        serve(vec![listener], proxies, access, async move { drop(stopped.await) }).await;
+    });
+    (address, stop, serving)
+}
+
+async fn ask_for(client: &mut TcpStream, path: &str) -> String {
+    let host = client.peer_addr().unwrap();
+    client.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let size = client.read(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[..size]).into_owned()
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_until_the_program_stops() {
+    let (address, stop, serving) = start().await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    for _ in 0..2 {
+        assert!(ask_for(&mut client, "/healthz").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    assert!(ask_for(&mut client, "/v1/events").await.contains("text/event-stream"));
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn too_many_connections_wait_for_one_to_end() {
+    let (address, _stop, _serving) = start().await;
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        assert!(ask_for(&mut client, "/healthz").await.starts_with("HTTP/1.1 200 OK\r\n"));
+        clients.push(client);
+    }
+    let mut late = TcpStream::connect(address).await.unwrap();
+    let mut answered = pin!(ask_for(&mut late, "/healthz"));
+    // The others are still answered, so the late one had its turn.
+    for client in &mut clients {
+        tokio::select! {
+            biased;
+            _ = &mut answered => panic!("answered beside {CONNECTIONS} others"),
+            answer = ask_for(client, "/healthz") => assert!(answer.starts_with("HTTP/1.1 200 OK\r\n")),
+        }
+    }
+    clients.pop();
+    assert!(answered.await.starts_with("HTTP/1.1 200 OK\r\n"));
+}

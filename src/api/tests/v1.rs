@@ -1,0 +1,211 @@
+use super::*;
+
+#[tokio::test]
+async fn a_proxy_is_created_shown_changed_and_removed() {
+    let world = World::new(&[]).await;
+    assert_eq!(world.get("/v1/proxies").await.is(), (200, json!({ "proxies": {} })));
+    let created = world.call("PUT", "/v1/proxies/cache", r#"{"backend": "db:1", "handler": "delay"}"#).await;
+    assert_eq!((created.status.as_u16(), created.header("location")), (201, Some("/v1/proxies/cache")));
+    assert!(created.json()["applied"]["now"].as_array().unwrap().contains(&json!("handler")));
+
+    let shown = world.get("/v1/proxies/cache").await;
+    let status = json!({
+        "addresses": ["127.0.0.1:8000"],
+        "connections": { "total": 3, "open": 2, "opaque": 1 },
+        "calls": { "dummy": 5, "delay": 2 },
+        "faults": { "delay": 2 },
+        "bytes": { "to_backend": 100, "to_client": 200 },
+        "backend_failures": 0,
+        "reverts_in": null,
+    });
+    assert_eq!(shown.json()["status"], status);
+    assert_eq!((&shown.json()["name"], &shown.json()["handler"]), (&json!("cache"), &json!("delay")));
+    assert_eq!(world.get("/v1/proxies").await.json(), json!({ "proxies": { "cache": shown.json() } }));
+
+    let replaced = world.call("PUT", "/v1/proxies/cache", shown.text.clone()).await;
+    assert_eq!(replaced.status, 200);
+    let mut same = replaced.json();
+    assert!(same.as_object_mut().unwrap().remove("applied").is_some());
+    assert_eq!(same, shown.json());
+
+    let patch = r#"{"handler": "hang", "for": 2.5, "handlers": {"delay": {"sleep": 3}}}"#;
+    let changed = world.call("PATCH", "/v1/proxies/cache", patch).await;
+    assert_eq!((changed.status.as_u16(), &changed.json()["handler"]), (200, &json!("hang")));
+    assert_eq!((&changed.json()["backend"], &changed.json()["status"]["reverts_in"]), (&json!("db:1"), &json!(2.5)));
+    let reset = world.call("POST", "/v1/proxies/cache/reset", "").await;
+    assert_eq!((reset.status.as_u16(), &reset.json()["handler"]), (200, &json!("dummy")));
+
+    let removed = world.call("DELETE", "/v1/proxies/cache", "").await;
+    assert_eq!((removed.status.as_u16(), removed.text.as_str()), (204, ""));
+    assert_eq!(world.get("/v1/proxies").await.json(), json!({ "proxies": {} }));
+}
+
+#[tokio::test]
+async fn an_unknown_proxy_is_not_found() {
+    let world = World::new(&["cache"]).await;
+    for (method, path) in [
+        ("GET", "/v1/proxies/x"),
+        ("PATCH", "/v1/proxies/x"),
+        ("DELETE", "/v1/proxies/x"),
+        ("POST", "/v1/proxies/x/reset"),
+        ("GET", "/v1/proxies/x/connections"),
+        ("DELETE", "/v1/proxies/x/connections/1"),
+    ] {
+        let what = "there is no proxy `x`, GET /v1/proxies lists them";
+        assert_eq!(world.call(method, path, "{}").await.is(), wrong(404, "path", "name", what), "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_body_is_said_key_by_key() {
+    let world = World::new(&["cache"]).await;
+    let body = r#"{"backend": "db", "bufer": 1, "handlers": {"delay": {"sleep": "soon"}}}"#;
+    for method in ["PUT", "PATCH"] {
+        let answer = world.call(method, "/v1/proxies/cache", body).await;
+        let names: Vec<_> = answer.json()["errors"].as_array().unwrap().iter().map(|e| e["name"].clone()).collect();
+        assert_eq!(answer.status, 400);
+        for name in ["backend", "bufer", "handlers.delay.sleep"] {
+            assert!(names.contains(&json!(name)), "{names:?}");
+        }
+        for (body, name, description) in [
+            ("", "", "the body is not JSON: EOF while parsing a value at line 1 column 0"),
+            ("[]", "", r#"the body is not a JSON object, write `{"handler": "delay"}`"#),
+            (r#"{"name": "other"}"#, "name", "the path says `cache`, and a proxy keeps its name: leave it out"),
+            (r#"{"for": -1}"#, "for", "`-1` is negative, a time is 0 or more"),
+        ] {
+            let answer = world.call(method, "/v1/proxies/cache", body).await;
+            assert_eq!(answer.is(), wrong(400, "body", name, description), "{method} {body}");
+        }
+    }
+    let taken = world.call("PATCH", "/v1/proxies/cache", r#"{"proxy": "localhost:1"}"#).await;
+    let what = "cannot listen on localhost:1: it is taken, give another `proxy`";
+    assert_eq!(taken.is(), wrong(409, "body", "proxy", what));
+}
+
+#[tokio::test]
+async fn a_body_is_json_or_does_not_say_what_it_is() {
+    let world = World::new(&["cache"]).await;
+    for (kind, status) in [
+        ("application/json", 200),
+        ("Application/JSON; charset=utf-8", 200),
+        ("application/merge-patch+json", 200),
+        ("text/plain", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("json", 415),
+        ("", 415),
+    ] {
+        let request = ask("PATCH", "/v1/proxies/cache").header(header::CONTENT_TYPE, kind).body("{}".into()).unwrap();
+        assert_eq!(world.send(request).await.status, status, "{kind}");
+    }
+    let request = ask("PATCH", "/v1/proxies/cache").header(header::CONTENT_TYPE, "text/html").body("{}".into());
+    let what = "`text/html` is not read, send application/json";
+    assert_eq!(world.send(request.unwrap()).await.is(), wrong(415, "header", "Content-Type", what));
+}
+
+#[tokio::test]
+async fn a_large_body_is_not_read() {
+    let world = World::new(&["default"]).await;
+    let what = "the body is too large, at most 65536 bytes are read";
+    let padded = |size: usize| r#"{"name": "delay"}"#.to_owned() + &" ".repeat(size - 17);
+    assert_eq!(world.call("PUT", "/behavior", padded(65536)).await.status, 200);
+    assert_eq!(world.call("PUT", "/behavior", padded(65537)).await.is(), wrong(413, "body", "", what));
+    assert_eq!(world.call("PUT", "/v1/proxies/x", padded(65537)).await.status, 413);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let world = World::new(&["default"]).await;
+    let never = || Body::from_stream(futures_util::stream::pending::<std::io::Result<String>>());
+    let what = "the body takes too long, send it within 10 s";
+    assert_eq!(world.call("PUT", "/behavior", never()).await.is(), wrong(408, "body", "", what));
+    assert_eq!(world.call("PATCH", "/v1/proxies/default", never()).await.status, 408);
+    let broken = futures_util::stream::iter([Err::<String, _>(std::io::Error::other("gone"))]);
+    let what = "the body ends too early, send it whole";
+    assert_eq!(world.call("PUT", "/behavior", Body::from_stream(broken)).await.is(), wrong(400, "body", "", what));
+}
+
+#[tokio::test]
+async fn a_name_has_to_be_one() {
+    let world = World::new(&[]).await;
+    let body = r#"{"backend": "db:1"}"#;
+    for name in ["a", "A-1_b", "0", &"x".repeat(64)] {
+        assert_eq!(world.call("PUT", &format!("/v1/proxies/{name}"), body).await.status, 201, "{name}");
+    }
+    for name in ["%20", "a.b", "-a", "_", "%C3%A4", "a%2Fb", &"x".repeat(65)] {
+        let answer = world.call("PUT", &format!("/v1/proxies/{name}"), body).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["errors"][0]["location"]), (400, &json!("path")), "{name}");
+        assert_eq!(world.get(&format!("/v1/proxies/{name}")).await.status, 404, "{name}");
+    }
+    assert_eq!(world.get("/v1/proxies/%FF").await.json()["errors"][0]["location"], "path");
+}
+
+#[tokio::test]
+async fn connections_are_listed_and_ended() {
+    let world = World::new(&["cache"]).await;
+    let answer = world.get("/v1/proxies/cache/connections").await;
+    let first = json!({
+        "id": 1, "peer": "127.0.0.1:50000", "age": 1.5, "bytes": { "to_backend": 40, "to_client": 50 },
+        "calls": 2, "handler": "delay", "state": "open",
+    });
+    assert_eq!((answer.status.as_u16(), &answer.json()["connections"][0]), (200, &first));
+    assert_eq!(answer.json()["connections"][1]["handler"], Value::Null);
+
+    let ended = |number| *world.proxies.get("cache").unwrap().connection(number).unwrap().ended.lock().unwrap();
+    let one = "/v1/proxies/cache/connections/1";
+    for (query, status) in [("?reset=yes", 400), ("?rst=true", 400), ("?reset=true&reset=false", 400)] {
+        let answer = world.call("DELETE", &format!("{one}{query}"), "").await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["errors"][0]["location"]), (status, &json!("query")));
+    }
+    assert_eq!(ended(1), None);
+    assert_eq!(world.call("DELETE", one, "").await.status, 204);
+    assert_eq!(ended(1), Some(false));
+    assert_eq!(world.call("DELETE", &format!("{one}?reset=true"), "").await.status, 204);
+    assert_eq!((ended(1), ended(2)), (Some(true), None));
+
+    let what = "`cache` has no connection 9, GET /v1/proxies/cache/connections lists them";
+    let gone = world.call("DELETE", "/v1/proxies/cache/connections/9", "").await;
+    assert_eq!(gone.is(), wrong(404, "path", "id", what));
+    let no_number = world.call("DELETE", "/v1/proxies/cache/connections/x", "").await;
+    assert_eq!(no_number.is(), wrong(400, "path", "id", "`x` is no connection's number"));
+}
+
+#[tokio::test]
+async fn elsewhere_there_is_nothing() {
+    let world = World::new(&["default"]).await;
+    let what = "there is nothing at /v2, see /v1/openapi.json";
+    assert_eq!(world.get("/v2").await.is(), wrong(404, "path", "", what));
+    for path in ["/", "/v1", "/v1/proxies/", "/v1/proxies/a/b", "//behavior", "/v1/proxies/..%2f/reset/x"] {
+        let answer = world.get(path).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (404, &json!("error")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_is_told_the_right_ones() {
+    let world = World::new(&["default"]).await;
+    for (method, path, allow) in [
+        ("POST", "/behavior", "GET,HEAD,PUT"),
+        ("OPTIONS", "/healthz", "GET,HEAD"),
+        ("POST", "/v1/proxies/default", "GET,HEAD,PUT,PATCH,DELETE"),
+        ("GET", "/v1/proxies/default/reset", "POST"),
+        ("BREW", "/v1/proxies/default/connections/1", "DELETE"),
+    ] {
+        let answer = world.call(method, path, "").await;
+        let what = format!("{method} is not for {path}, the header Allow has what is");
+        assert_eq!(answer.is(), wrong(405, "", "", &what));
+        assert_eq!(answer.header("allow"), Some(allow));
+    }
+    let head = world.call("HEAD", "/v1/version", "").await;
+    assert_eq!((head.status.as_u16(), head.text.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn version_health_and_metrics() {
+    let world = World::new(&["default"]).await;
+    assert_eq!(world.get("/v1/version").await.is(), (200, json!({ "version": env!("CARGO_PKG_VERSION") })));
+    assert_eq!(world.get("/healthz").await.is(), (200, json!({ "status": "ok" })));
+    let metrics = world.get("/metrics").await;
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!((metrics.status.as_u16(), metrics.header("content-type")), (200, Some(kind)));
+    assert!(metrics.text.ends_with("# EOF\n"));
+}
