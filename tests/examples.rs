@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use vaurien::{Config, Registry};
 use world::client::Ending;
 use world::{Backend, Client, Program};
 
@@ -134,4 +135,21 @@ fn a_dead_memcached_takes_commands_and_calls_nobody() {
     assert!(client.is_silent());
     assert_eq!(backend.connections(), 0);
     assert_eq!(vaurien.stop().calls("hang"), 1);
+}
+
+#[test]
+fn several_proxies_are_set_by_one_file() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/several-proxies.toml");
+    let args = ["vaurien", "--config", file].map(Into::into);
+    let config = Config::from_args(args, |_| None, &Registry::default()).unwrap();
+    let proxies = config.proxies.iter().map(|proxy| (proxy.name.as_str(), proxy.mix.to_string(), proxy.enabled));
+    assert_eq!(
+        proxies.collect::<Vec<_>>(),
+        [
+            ("cache", "20:delay".to_owned(), true),
+            ("api", "5:error,0.5:blackout".to_owned(), true),
+            ("search", "dummy".to_owned(), false)
+        ]
+    );
+    assert_eq!(config.http.unwrap().port, 8080);
 }

@@ -55,11 +55,14 @@ fn the_commands_are_right() {
 fn the_file_is_right() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vaurien.toml");
+    let mut proxies = Vec::new();
     for block in blocks("toml") {
         std::fs::write(&path, block).unwrap();
         let config = parse(&["--config", path.to_str().unwrap()]).unwrap();
-        assert_eq!((config.seed, config.proxy.mix.to_string().as_str()), (42, "20:delay,5:error"));
+        proxies.push(config.proxies.iter().map(|proxy| proxy.name.clone()).collect::<Vec<_>>());
+        assert_eq!((config.seed, config.proxies[0].mix.to_string().as_str()), (42, "20:delay,5:error"));
     }
+    assert_eq!(proxies, [vec!["default"], vec!["cache", "api"]]);
 }
 
 #[test]

@@ -109,7 +109,6 @@ pub(crate) struct HttpOptions {
     host: String,
     /// Listen here; 0 takes a free port
     #[serde(deserialize_with = "port")]
-    #[schemars(extend("x-unit" = "port"))]
     port: u16,
     /// Other names it may be called by: a,b
     allow_host: Option<Hosts>,

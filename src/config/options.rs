@@ -263,8 +263,11 @@ pub(crate) struct UnknownKey {
 }
 
 impl UnknownKey {
-    /// With `tables` among what is known.
-    pub(crate) fn or(mut self, tables: &[&str]) -> Self {
+    /// With `tables` among what is known; where the key is a table itself, nothing else can have been meant.
+    pub(crate) fn or(mut self, tables: &[&str], is_table: bool) -> Self {
+        if is_table && !tables.is_empty() {
+            self.known.clear();
+        }
         self.known.extend(tables.iter().map(|table| (*table).to_owned()));
         self
     }

@@ -32,7 +32,6 @@ pub(crate) struct StatsdOptions {
     host: String,
     /// Send them here
     #[serde(deserialize_with = "port_of_another")]
-    #[schemars(extend("x-unit" = "port"))]
     port: u16,
     /// What their names begin with
     #[serde(deserialize_with = "prefix")]

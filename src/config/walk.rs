@@ -187,7 +187,7 @@ impl<'a> Walk<'a> {
             Err(unknown) => {
                 let table = within.trim_end_matches('.');
                 let of = if table.is_empty() { String::new() } else { format!(" in `[{table}]`") };
-                self.wrong(key, &path, unknown.or(tables).message(&of));
+                self.wrong(key, &path, unknown.or(tables, key.table.is_some()).message(&of));
             }
         }
     }

@@ -12,10 +12,8 @@ use std::time::SystemTime;
 
 use tokio::sync::Notify;
 
-#[expect(unused_imports, reason = "proxies do not tell of events yet")]
 pub(crate) use event::{Act, Head};
 pub(crate) use event::{Event, What};
-#[expect(unused_imports, reason = "there is no flag for it yet")]
 pub(crate) use file::write_to;
 
 /// How many events are kept for readers.
@@ -51,11 +49,6 @@ impl Journal {
     /// An empty journal.
     pub(crate) fn on() -> Self {
         Self(Some(Arc::default()))
-    }
-
-    /// Whether events are kept at all. Nothing need be got ready for [`tell`](Self::tell) where they are not.
-    pub(crate) fn is_on(&self) -> bool {
-        self.0.is_some()
     }
 
     /// Tells what a proxy did. `what` is asked only where events are kept.
@@ -270,7 +263,7 @@ mod tests {
             asked.set(true);
             opaque(1)
         });
-        assert!(!journal.is_on() && !asked.get());
+        assert!(!asked.get());
         assert!(matches!(poll(journal.reader(Some(0)).next()), Poll::Ready(None)));
         journal.close();
     }
@@ -278,7 +271,6 @@ mod tests {
     #[test]
     fn closed_it_gives_what_is_left_and_then_the_end() {
         let journal = Journal::on();
-        assert!(journal.is_on());
         let mut reader = journal.reader(None);
         tell(&journal, 1..=3);
         journal.close();

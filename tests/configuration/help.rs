@@ -6,13 +6,21 @@ use crate::Start;
 fn the_help_is_grouped_and_fits() {
     let help = Start::args("--help").help();
     assert_eq!(help, Start::args("-h").help());
-    let headings = ["\nProxy:\n", "\nHandlers:\n", "\nConnection:\n", "\nLogging:\n", "\nExamples:\n"];
+    let headings = [
+        "\nProxy:\n",
+        "\nHandlers:\n",
+        "\nConnection:\n",
+        "\nHTTP API:\n",
+        "\nstatsd:\n",
+        "\nLogging:\n",
+        "\nExamples:\n",
+    ];
     let places: Vec<_> = headings.iter().map(|heading| help.find(heading).expect(heading)).collect();
     assert!(places.is_sorted(), "{help}");
     for line in help.lines() {
         assert!(line.chars().count() <= 100, "{line}");
     }
-    assert_eq!(help[places[4]..].matches("    vaurien --").count(), 3);
+    assert_eq!(help[places[6]..].matches("    vaurien --").count(), 3);
     for flag in [
         "--proxy <HOST:PORT>",
         "--backend <HOST:PORT>",
@@ -31,10 +39,21 @@ fn the_help_is_grouped_and_fits() {
         "--connect-timeout <SECONDS>",
         "--log-level <LEVEL>",
         "--log-format <FORMAT>",
+        "--http [<BOOL>]",
+        "--http-host <HOST>",
+        "--http-port <NUMBER>",
+        "--statsd-enabled [<BOOL>]",
+        "--statsd-host <HOST>",
+        "--statsd-port <NUMBER>",
+        "--statsd-prefix <PREFIX>",
     ] {
         let line = help.lines().find(|line| line.contains(flag)).expect(flag);
         assert!(line.contains("[default: ") || line.ends_with("required"), "{line}");
     }
+    for flag in ["--http-allow-host <HOSTS>", "--http-token <TOKEN>", "--http-token-file <FILE>", "--events <FILE>"] {
+        assert!(help.contains(flag), "{flag}");
+    }
+    assert!(!help.contains("--enabled"), "of use in the file alone");
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod file_mistakes;
 mod help;
 mod mistakes;
 mod own_handler;
+mod sections;
+mod several;
 mod values;
 
 use std::collections::HashMap;

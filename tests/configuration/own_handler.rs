@@ -61,8 +61,8 @@ fn a_users_own_handler_has_flags_variables_and_keys() {
     let flags = "--handler 5:stumble_on,5:bare --handler-stumble-on-every 3 --handler-stumble-on-how very_hard \
                  --handler-stumble-on-where-it-hurts 7 --handler-stumble-on-keys [\"a\",\"b\"] --handler-stumble-on-buffer 9";
     let config = own(Start::with(flags)).and_env("VAURIEN_HANDLER_STUMBLE_ON_HEIGHT", "0.5").config();
-    assert_eq!(config.proxy.mix.to_string(), "5:stumble_on,5:bare");
-    assert_eq!(config.proxy.buffer, Some(9));
+    assert_eq!(config.proxies[0].mix.to_string(), "5:stumble_on,5:bare");
+    assert_eq!(config.proxies[0].buffer, Some(9));
     let file = "backend = 'a:1'\n[handlers.stumble_on]\nhow = 'softly'\nkeys = ['a']\nheight = 1\n[handlers.bare]\n";
     own(Start::file(file)).config();
     let help = own(Start::args("--help")).help();

@@ -13,31 +13,31 @@ use crate::{MISSING, Start};
 #[test]
 fn a_backend_is_all_it_needs() {
     let config = Start::args("--backend localhost:6379").config();
-    assert_eq!(config.proxy.name, "default");
-    assert_eq!(config.proxy.listen, Address::new("localhost", 8000));
-    assert_eq!(config.proxy.backend, Address::new("localhost", 6379));
-    assert_eq!(config.proxy.protocol, Protocol::Tcp);
-    assert_eq!(config.proxy.mix.to_string(), "dummy");
-    assert_eq!(config.proxy.buffer, None);
-    assert_eq!((config.proxy.keep_alive, config.proxy.reuse_socket), (false, false));
-    assert_eq!(config.proxy.pool_size, 100);
-    assert_eq!(config.proxy.pool_timeout, Duration::from_secs(30));
-    assert_eq!(config.proxy.connect_timeout, Duration::from_secs(10));
+    assert_eq!(config.proxies[0].name, "default");
+    assert_eq!(config.proxies[0].listen, Address::new("localhost", 8000));
+    assert_eq!(config.proxies[0].backend, Address::new("localhost", 6379));
+    assert_eq!(config.proxies[0].protocol, Protocol::Tcp);
+    assert_eq!(config.proxies[0].mix.to_string(), "dummy");
+    assert_eq!(config.proxies[0].buffer, None);
+    assert_eq!((config.proxies[0].keep_alive, config.proxies[0].reuse_socket), (false, false));
+    assert_eq!(config.proxies[0].pool_size, 100);
+    assert_eq!(config.proxies[0].pool_timeout, Duration::from_secs(30));
+    assert_eq!(config.proxies[0].connect_timeout, Duration::from_secs(10));
     assert_eq!((config.log.level, config.log.format), (Level::Info, Format::Text));
     assert!(!config.demo);
 }
 
 /// All that can be asked for, the same by flags, variables and file.
 fn assert_everything(config: &Config) {
-    assert_eq!(config.proxy.listen.to_string(), "[::1]:0");
-    assert_eq!(config.proxy.backend.to_string(), "db.example:6379");
-    assert_eq!(config.proxy.protocol, Protocol::Memcache);
-    assert_eq!(config.proxy.mix.to_string(), "20:delay,0.5:error");
-    assert_eq!(config.proxy.buffer, Some(1));
-    assert_eq!((config.proxy.keep_alive, config.proxy.reuse_socket), (true, true));
-    assert_eq!(config.proxy.pool_size, 7);
-    assert_eq!(config.proxy.pool_timeout, Duration::from_millis(1500));
-    assert_eq!(config.proxy.connect_timeout, Duration::from_millis(250));
+    assert_eq!(config.proxies[0].listen.to_string(), "[::1]:0");
+    assert_eq!(config.proxies[0].backend.to_string(), "db.example:6379");
+    assert_eq!(config.proxies[0].protocol, Protocol::Memcache);
+    assert_eq!(config.proxies[0].mix.to_string(), "20:delay,0.5:error");
+    assert_eq!(config.proxies[0].buffer, Some(1));
+    assert_eq!((config.proxies[0].keep_alive, config.proxies[0].reuse_socket), (true, true));
+    assert_eq!(config.proxies[0].pool_size, 7);
+    assert_eq!(config.proxies[0].pool_timeout, Duration::from_millis(1500));
+    assert_eq!(config.proxies[0].connect_timeout, Duration::from_millis(250));
     assert_eq!(config.seed, u64::MAX);
     assert_eq!((config.log.level, config.log.format), (Level::Trace, Format::Json));
 }
@@ -79,15 +79,15 @@ fn the_command_line_beats_the_environment_beats_the_file() {
     let start = Start::args("--buffer 30 --keep-alive false").and_file(file);
     let start = start.and_env("VAURIEN_BUFFER", "20").and_env("VAURIEN_POOL_SIZE", "20");
     let config = start.config();
-    assert_eq!((config.proxy.buffer, config.proxy.pool_size), (Some(30), 20));
-    assert_eq!(config.proxy.backend.host, "file");
-    assert!(!config.proxy.keep_alive);
+    assert_eq!((config.proxies[0].buffer, config.proxies[0].pool_size), (Some(30), 20));
+    assert_eq!(config.proxies[0].backend.host, "file");
+    assert!(!config.proxies[0].keep_alive);
 }
 
 #[test]
 fn an_empty_variable_is_as_good_as_none() {
     let start = Start::file("backend = 'file:1'").and_env("VAURIEN_BACKEND", "").and_env("VAURIEN_CONFIG", "");
-    assert_eq!(start.config().proxy.backend.host, "file");
+    assert_eq!(start.config().proxies[0].backend.host, "file");
     assert_eq!(Start::default().and_env("VAURIEN_BACKEND", "").lines(), [MISSING]);
 }
 
@@ -97,9 +97,9 @@ fn a_variable_can_name_the_file() {
     let path = folder.path().join("other.toml");
     std::fs::write(&path, "backend = 'there:1'").unwrap();
     let start = Start::default().and_env("VAURIEN_CONFIG", path.to_str().unwrap());
-    assert_eq!(start.config().proxy.backend.host, "there");
+    assert_eq!(start.config().proxies[0].backend.host, "there");
     // The flag's file is the only one then.
-    assert_eq!(start.and_file("backend = 'here:1'").config().proxy.backend.host, "here");
+    assert_eq!(start.and_file("backend = 'here:1'").config().proxies[0].backend.host, "here");
 }
 
 #[test]
@@ -111,14 +111,14 @@ fn a_switch_alone_means_true() {
         ("--keep-alive=true", true),
         ("--keep-alive false", false),
     ] {
-        assert_eq!(Start::with(line).config().proxy.keep_alive, keep_alive, "{line}");
+        assert_eq!(Start::with(line).config().proxies[0].keep_alive, keep_alive, "{line}");
     }
 }
 
 #[test]
 fn behavior_is_handler() {
     let config = Start::with("--behavior 20:delay --behavior-delay-sleep 250ms").config();
-    assert_eq!(config.proxy.mix.to_string(), "20:delay");
+    assert_eq!(config.proxies[0].mix.to_string(), "20:delay");
     assert_eq!(Start::with("--behavior-delay-sleep x").lines().len(), 1);
 }
 
@@ -133,11 +133,11 @@ fn the_seed_is_random_unless_given() {
 fn the_demo_needs_no_backend() {
     let config = Start::args("--demo").config();
     assert!(config.demo);
-    assert_eq!(config.proxy.protocol, Protocol::Http);
-    let drawn: Vec<_> = config.proxy.mix.shares().iter().map(|share| share.name().to_owned()).collect();
+    assert_eq!(config.proxies[0].protocol, Protocol::Http);
+    let drawn: Vec<_> = config.proxies[0].mix.shares().iter().map(|share| share.name().to_owned()).collect();
     assert_eq!(drawn.len(), 5, "all five handlers: {drawn:?}");
     let config = Start::args("--demo --handler 5:hang").config();
-    assert_eq!(config.proxy.mix.to_string(), "5:hang");
+    assert_eq!(config.proxies[0].mix.to_string(), "5:hang");
 }
 
 #[test]
@@ -145,22 +145,22 @@ fn a_connection_option_of_a_handler_in_the_mix_is_the_proxys() {
     let line =
         "--protocol redis --buffer 10 --handler 20:delay --handler-delay-protocol http --handler-error-buffer 20";
     let config = Start::with(line).config();
-    assert_eq!(config.proxy.protocol, Protocol::Http);
-    assert_eq!(config.proxy.buffer, Some(10), "`error` is not in the mix");
+    assert_eq!(config.proxies[0].protocol, Protocol::Http);
+    assert_eq!(config.proxies[0].buffer, Some(10), "`error` is not in the mix");
 
     let file = "backend = 'a:1'\nhandler = 'delay'\n[handlers.delay]\nkeep_alive = true\nreuse_socket = true\n";
     let config = Start::file(file).config();
-    assert_eq!((config.proxy.keep_alive, config.proxy.reuse_socket), (true, true));
+    assert_eq!((config.proxies[0].keep_alive, config.proxies[0].reuse_socket), (true, true));
 
     // What is left of the mix is `dummy`'s, so that is in the mix as well.
-    assert_eq!(Start::with("--handler 20:delay --handler-dummy-buffer 3").config().proxy.buffer, Some(3));
-    assert_eq!(Start::with("--handler 100:delay --handler-dummy-buffer 3").config().proxy.buffer, None);
+    assert_eq!(Start::with("--handler 20:delay --handler-dummy-buffer 3").config().proxies[0].buffer, Some(3));
+    assert_eq!(Start::with("--handler 100:delay --handler-dummy-buffer 3").config().proxies[0].buffer, None);
 }
 
 #[test]
 fn handlers_that_agree_do_not_disagree() {
     let line = "--handler 20:delay,5:error --handler-delay-protocol memache --handler-error-protocol memcache";
-    assert_eq!(Start::with(line).config().proxy.protocol, Protocol::Memcache);
+    assert_eq!(Start::with(line).config().proxies[0].protocol, Protocol::Memcache);
 }
 
 #[test]

@@ -1,0 +1,155 @@
+//! The program's own sections: the HTTP API, statsd, the file of events.
+
+use std::path::Path;
+
+use vaurien::config::{Config, Token};
+
+use crate::Start;
+
+#[test]
+fn without_being_asked_for_there_are_none() {
+    let config = Start::with("--http-port 1 --http-token secret --http-token-file absent --statsd-port 1").config();
+    assert!(config.http.is_none() && config.statsd.is_none() && config.events.is_none());
+    let config = Start::with("").and_file("http.enabled = false\n[statsd]\nenabled = false").config();
+    assert!(config.http.is_none() && config.statsd.is_none());
+}
+
+#[test]
+fn a_table_alone_turns_on_what_it_is_about() {
+    let config = Start::with("").and_file("[http]\n[statsd]\n").config();
+    let (http, statsd) = (config.http.unwrap(), config.statsd.unwrap());
+    assert_eq!((http.host.as_str(), http.port), ("localhost", 8080));
+    assert!(http.allow_hosts.is_empty() && http.token.is_none());
+    assert_eq!((statsd.host.as_str(), statsd.port, statsd.prefix.as_str()), ("localhost", 8125, "vaurien"));
+    assert!(Start::with("--http").config().http.is_some());
+    assert!(Start::with("").and_env("VAURIEN_HTTP", "true").config().http.is_some());
+    // The stronger wins here as well.
+    assert!(Start::with("--http false").and_file("[http]\nport = 1").config().http.is_none());
+    assert!(Start::with("--http").and_file("[http]\nenabled = false").config().http.is_some());
+}
+
+/// All that can be asked for, the same by flags, variables and file.
+fn assert_everything(config: &Config) {
+    let (http, statsd) = (config.http.as_ref().unwrap(), config.statsd.as_ref().unwrap());
+    assert_eq!((http.host.as_str(), http.port), ("::1", 0));
+    assert_eq!(http.allow_hosts, ["a.test", "b.test"]);
+    assert_eq!(http.token.as_ref().map(Token::secret), Some("-s3cret=="));
+    assert_eq!((statsd.host.as_str(), statsd.port, statsd.prefix.as_str()), ("stats", 9, "ci.chaos"));
+    assert_eq!(config.events.as_deref(), Some(Path::new("events.jsonl")));
+}
+
+#[test]
+fn flags_variables_and_file_mean_the_same() {
+    let flags = "--http --http-host [::1] --http-port 0 --http-allow-host a.test,b.test --http-token -s3cret== \
+                 --statsd-enabled --statsd-host stats --statsd-port 9 --statsd-prefix ci.chaos --events events.jsonl";
+    assert_everything(&Start::with(flags).config());
+    let variables = [
+        ("VAURIEN_HTTP", "true"),
+        ("VAURIEN_HTTP_HOST", "::1"),
+        ("VAURIEN_HTTP_PORT", "0"),
+        ("VAURIEN_HTTP_ALLOW_HOST", "a.test, b.test"),
+        ("VAURIEN_HTTP_TOKEN", "-s3cret=="),
+        ("VAURIEN_STATSD_ENABLED", "true"),
+        ("VAURIEN_STATSD_HOST", "stats"),
+        ("VAURIEN_STATSD_PORT", "9"),
+        ("VAURIEN_STATSD_PREFIX", "ci.chaos"),
+        ("VAURIEN_EVENTS", "events.jsonl"),
+    ];
+    let start = variables.iter().fold(Start::with(""), |start, (name, value)| start.and_env(name, value));
+    assert_everything(&start.config());
+    for hosts in ["['a.test', 'b.test']", "'a.test,b.test'"] {
+        let file = format!(
+            "backend = 'a:1'\nevents = 'events.jsonl'\n[http]\nhost = '::1'\nport = 0\nallow_host = {hosts}\n\
+             token = '-s3cret=='\n[statsd]\nhost = 'stats'\nport = 9\nprefix = 'ci.chaos'\n"
+        );
+        assert_everything(&Start::file(&file).config());
+    }
+}
+
+#[test]
+fn mistakes_are_one_line_each() {
+    let file = "\
+http.port = 70000
+http.host = 'a b'
+http.allow_host = 5
+http.tokn = 'secret'
+events = ''
+
+[statsd]
+port = 0
+prefix = 'a:b'
+host = ''
+";
+    assert_eq!(
+        Start::with("--http-allow-host a,,b --statsd-port x").and_file(file).lines(),
+        [
+            "vaurien.toml:1: http.port: `70000` is no port, a port is a number up to 65535",
+            "vaurien.toml:2: http.host: `a b` is no host, a host is a name or an IP address",
+            "vaurien.toml:3: http.allow_host: `5` is not a list of hosts",
+            "vaurien.toml:4: unknown key `tokn` in `[http]`, did you mean `token`?",
+            "vaurien.toml:5: events: the path is empty, name a file",
+            "vaurien.toml:8: statsd.port: `0` is no port to send to, give 1 to 65535",
+            "vaurien.toml:9: statsd.prefix: `a:b` is no prefix, use letters, digits, `.`, `_` and `-`",
+            "vaurien.toml:10: statsd.host: `` is no host, a host is a name or an IP address",
+            "--http-allow-host: `` is no host, a host is a name or an IP address",
+            "--statsd-port: `x` is not a whole number, 0 or more",
+        ]
+    );
+    for (text, message) in [
+        ("http = true", "`http` is no table, write `[http]`"),
+        ("[[statsd]]", "`statsd` is no table, write `[statsd]`"),
+        ("[htpp]", "unknown key `htpp`, did you mean `http`?"),
+        ("http.allow_host = [5]", "http.allow_host: a list of hosts has only text in it"),
+        ("http.allow_host = ['a:1']", "http.allow_host: `a:1` is no host, a host is a name or an IP address"),
+    ] {
+        assert_eq!(Start::with("").and_file(text).lines(), [format!("vaurien.toml:1: {message}")], "{text}");
+    }
+}
+
+#[test]
+fn a_token_can_come_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    let start = || Start::with(&format!("--http --http-token-file {}", path.display()));
+    std::fs::write(&path, "\n s3cret \n").unwrap();
+    assert_eq!(start().config().http.unwrap().token.as_ref().map(Token::secret), Some("s3cret"));
+    let shown = path.display();
+    let both = start().and_env("VAURIEN_HTTP_TOKEN", "s3cret");
+    assert_eq!(both.lines(), ["--http-token-file: the token is given as well (VAURIEN_HTTP_TOKEN), give one of them"]);
+    std::fs::write(&path, " \n").unwrap();
+    assert_eq!(start().lines(), [format!("--http-token-file: the token is empty, in `{shown}`")]);
+    std::fs::remove_file(&path).unwrap();
+    let absent = format!("--http-token-file: cannot read `{shown}`: No such file or directory");
+    assert_eq!(start().lines(), [absent]);
+}
+
+/// Wherever it is and whatever is wrong with it.
+#[test]
+fn a_token_is_never_shown() {
+    let unusable = "the token has characters that cannot be in a header, use ASCII without spaces";
+    for (text, message) in [
+        ("http.token = 's3cret key'", format!("http.token: {unusable}")),
+        ("http.token = 's3crét'", format!("http.token: {unusable}")),
+        ("http.token = ''", "http.token: the token is empty".to_owned()),
+        ("http.token = 53", "http.token: the value is not text, put it in quotes".to_owned()),
+        ("http.token = ['s3cret']", "http.token: the value is not text, put it in quotes".to_owned()),
+        ("http.token.s3 = 's3cret'", "http.token: the value is not text, put it in quotes".to_owned()),
+        ("http = ['s3cret']", "`http` is no table, write `[http]`".to_owned()),
+    ] {
+        assert_eq!(Start::with("").and_file(text).lines(), [format!("vaurien.toml:1: {message}")], "{text}");
+    }
+    let start = Start::with("").and_env("VAURIEN_HTTP_TOKEN", "s3cret\u{e9}");
+    assert_eq!(start.lines(), [format!("VAURIEN_HTTP_TOKEN: {unusable}")]);
+    assert_eq!(
+        Start::with("--http --http-token --s3cret --http-token -s3cret").lines(),
+        ["`--http-token` is there twice, give it once"]
+    );
+    for token in ["--s3cret", "-s3cret", "12", "true", "null"] {
+        let config = Start::with(&format!("--http --http-token {token}")).config();
+        let debug = format!("{config:?}");
+        assert!(!debug.contains("s3cret") && debug.contains("Token(…)"), "{debug}");
+        assert_eq!(config.http.unwrap().token.as_ref().map(Token::secret), Some(token));
+    }
+    let start = Start::args("--http-token s3cret --help");
+    assert!(!start.help().contains("s3cret"));
+}
