@@ -103,11 +103,11 @@ impl JsonSchema for Hosts {
 pub(crate) struct HttpOptions {
     /// Serve the HTTP API
     enabled: bool,
-    /// Listen here
+    /// The host that it listens on
     #[serde(deserialize_with = "host")]
     #[schemars(extend("x-unit" = "host"))]
     host: String,
-    /// Listen here; 0 takes a free port
+    /// And the port; 0 takes a free one
     #[serde(deserialize_with = "port")]
     port: u16,
     /// Other names it may be called by: a,b

@@ -153,13 +153,12 @@ impl Config {
         let mut all = All::check(&options, asked, &mut mistakes);
         let program = all.of("");
         let http = Http::of(&program, &mut mistakes)?;
-        let (configs, listens_anywhere) = match &proxies {
-            Some(proxies) => (several(proxies, &mut all, &mut mistakes)?, false),
-            None => {
-                let (mut values, origin) = (all.of(DEFAULT), Origin::Only { demo: line.demo, unread });
-                let config = ProxyConfig::from_values(DEFAULT, &mut values, &origin, &mut mistakes)?;
-                (vec![config], values.place(&Scope::Proxy, "proxy").is_none())
-            }
+        let (configs, listens_anywhere) = if let Some(proxies) = &proxies {
+            (several(proxies, &mut all, &mut mistakes)?, false)
+        } else {
+            let (mut values, origin) = (all.of(DEFAULT), Origin::Only { demo: line.demo, unread });
+            let config = ProxyConfig::from_values(DEFAULT, &mut values, &origin, &mut mistakes)?;
+            (vec![config], values.place(&Scope::Proxy, "proxy").is_none())
         };
         mistakes.none_or(())?;
         let ProgramOptions { seed, log_level, log_format, events } = program.build(&Scope::Program)?;

@@ -26,11 +26,11 @@ pub struct Statsd {
 pub(crate) struct StatsdOptions {
     /// Send counters to statsd, over UDP
     enabled: bool,
-    /// Send them here
+    /// The host that they go to
     #[serde(deserialize_with = "host")]
     #[schemars(extend("x-unit" = "host"))]
     host: String,
-    /// Send them here
+    /// And its port
     #[serde(deserialize_with = "port_of_another")]
     port: u16,
     /// What their names begin with

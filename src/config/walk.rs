@@ -169,7 +169,9 @@ impl<'a> Walk<'a> {
                 self.wrong(key, &path, unknown_handler(&key.name, self.options.registry));
             } else if let Some(settings) = &key.table {
                 let scope = [Scope::Handler(key.name.clone())];
-                settings.iter().for_each(|key| self.setting(proxy, &scope, &format!("{path}."), key, &[]));
+                for key in settings {
+                    self.setting(proxy, &scope, &format!("{path}."), key, &[]);
+                }
             } else {
                 self.wrong(key, &path, format!("`{path}` is {}, write a table, `[{path}]`", shown(&key.value)));
             }
