@@ -133,13 +133,18 @@ fn drawn(api: &Api, word: Word, text: &str) -> Result<Vec<String>, Failure> {
     }
     // What is said of each in the contract's words is not said again in the command line's.
     let said: Vec<String> = unknown.iter().map(|name| mix::unknown_handler(name, registry)).collect();
-    unknown.iter().for_each(|name| say(format!("the '{name}' {word} does not exist")));
+    for name in unknown {
+        say(format!("the '{name}' {word} does not exist"));
+    }
     wrong.into_iter().filter(|what| !said.contains(what)).for_each(say);
     Err(Failure::new(StatusCode::BAD_REQUEST, faults))
 }
 
+/// A handler and its settings.
+type Table = (String, Map<String, Value>);
+
 /// The settings of each handler that is drawn: further keys for one alone, `options` for any of them.
-fn settings(mut keys: Map<String, Value>, drawn: &[String]) -> Result<Vec<(String, Map<String, Value>)>, Failure> {
+fn settings(mut keys: Map<String, Value>, drawn: &[String]) -> Result<Vec<Table>, Failure> {
     let mut options = match keys.remove("options") {
         None => Map::new(),
         Some(Value::Object(options)) => options,

@@ -12,6 +12,9 @@ use crate::handler::Registry;
 /// A proxy's name, as a regular expression.
 const NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
 
+/// The type of `GET /v1/events`.
+pub(super) const EVENTS: &str = "text/event-stream";
+
 /// What one route takes and answers.
 pub(super) struct Operation {
     summary: &'static str,
@@ -136,8 +139,9 @@ fn response(status: u16, what: &Content) -> Value {
             response
         }
         Content::Text(kinds) => {
-            let text = json!({ "schema": { "type": "string" } });
-            let content: Map<_, _> = kinds.iter().map(|kind| ((*kind).to_owned(), text.clone())).collect();
+            let schema = |kind| if kind == EVENTS { schemas::event() } else { json!({ "type": "string" }) };
+            let content = kinds.iter().map(|kind| ((*kind).to_owned(), json!({ "schema": schema(*kind) })));
+            let content: Map<_, _> = content.collect();
             json!({ "description": description, "content": content })
         }
     }

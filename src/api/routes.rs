@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 
 use super::answer::{Failure, Location};
-use super::openapi::Operation;
+use super::openapi::{EVENTS, Operation};
 use super::{Api, behavior, events, guard, v1};
 use crate::metrics::Format;
 
@@ -81,7 +81,7 @@ pub(super) fn all() -> Vec<Route> {
             of("Events: those after a number if one is given, then as they happen")
                 .asks("since", "The last event that is known; the header Last-Event-ID beats it")
                 .asks("follow", "False: answer with the events that are there, and end")
-                .sends(200, &["text/event-stream"])
+                .sends(200, &[EVENTS])
                 .fails(&[503]),
         ),
         on_get("/v1/version", get(v1::version), of("The program's version").gives(200, "Version")),

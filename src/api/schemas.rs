@@ -14,8 +14,11 @@ use crate::settings::Given;
 
 type Properties = Map<String, Value>;
 
-/// `host:port`, where the port may be 0 or not.
-const ADDRESS: &str = r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):";
+/// What a proxy cannot be without.
+const REQUIRED: [&str; 1] = ["backend"];
+
+/// A host that is no IPv6 address, and a port that is not 0.
+const HOST: &str = "[A-Za-z0-9._-]+";
 const PORT: &str = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})$";
 
 /// A time as text, within a year.
@@ -26,15 +29,15 @@ pub(super) fn all(registry: &Registry) -> Value {
     let options = Options::new(registry);
     let settings = settings(&options);
     let mut asked = settings.clone();
-    asked.insert("for".to_owned(), time(true));
-    asked["for"]["description"] = json!("Take the change back after this time");
+    asked.insert("for".to_owned(), lasts());
     asked.insert("name".to_owned(), json!({ "type": "string", "description": "The same as in the path" }));
     asked.insert("status".to_owned(), json!({ "description": "Not read, so that what GET answers can be PUT" }));
     let mut patch = asked.clone();
-    patch
-        .iter_mut()
-        .filter(|(key, _)| !matches!(key.as_str(), "name" | "status"))
-        .for_each(|(_, value)| or_null(value));
+    for (key, schema) in &mut patch {
+        if !REQUIRED.contains(&key.as_str()) && !matches!(key.as_str(), "for" | "name" | "status") {
+            or_null(schema);
+        }
+    }
 
     let mut shown = settings.clone();
     shown.insert("name".to_owned(), json!({ "type": "string" }));
@@ -53,7 +56,7 @@ pub(super) fn all(registry: &Registry) -> Value {
         "Handlers": word("handlers", texts),
         "Backend": word("backend", settings.get("backend").cloned().unwrap_or_default()),
         "BehaviorChange": behavior(&options, &settings),
-        "ProxySettings": object(asked, &["backend"]),
+        "ProxySettings": object(asked, &REQUIRED),
         "ProxyPatch": object(patch, &[]),
         "Proxies": word("proxies", json!({
             "type": "object",
@@ -128,22 +131,30 @@ fn own(setting: &Setting<'_>) -> Value {
 
 /// Says more closely what a setting's type does not: its text is a grammar of its own.
 fn sharpen(property: &mut Value, setting: &Setting<'_>, registry: &Registry) {
-    let takes = |value: Value| setting.field.check(&Given::Value(value)).is_ok();
+    let takes = |value: &Value| setting.field.check(&Given::Value(value.clone())).is_ok();
     match property.get("x-unit").and_then(Value::as_str) {
         Some("host:port") => {
-            let zero = if takes(json!("localhost:0")) { "(0$|" } else { "(" };
-            property["pattern"] = json!(format!("{ADDRESS}{zero}{PORT})"));
+            let zero = if takes(&json!("localhost:0")) { "(0$|" } else { "(" };
+            property["pattern"] = json!(format!("^({HOST}|{}):{zero}{PORT})", ipv6()));
         }
         Some("mix") => property["pattern"] = json!(mix(registry)),
         Some("seconds") => {
             let (described, default) = (property["description"].take(), property["default"].take());
-            *property = time(!takes(json!(0)));
+            *property = time(!takes(&json!(0)));
             property["description"] = described;
             property["default"] = default;
         }
-        Some("bytes" | "connections") if !takes(json!(0)) => property["minimum"] = json!(1),
+        Some("bytes" | "connections") if !takes(&json!(0)) => property["minimum"] = json!(1),
         _ => {}
     }
+}
+
+/// An IPv6 address in brackets: eight groups, or fewer around `::`.
+fn ipv6() -> String {
+    let group = "[0-9A-Fa-f]{1,4}";
+    let groups = |most: usize| format!("({group}(:{group}){{0,{}}})?", most - 1);
+    let around = [(6, 1), (3, 4), (1, 6)].map(|(left, right)| format!("{}::{}", groups(left), groups(right)));
+    format!(r"\[({group}(:{group}){{7}}|{})(%[A-Za-z0-9]+)?\]", around.join("|"))
 }
 
 /// `delay`, or `20:delay,5:error` where the percentages add up to 100 at most and no handler is there twice.
@@ -166,18 +177,26 @@ fn time(more_than_nothing: bool) -> Value {
     })
 }
 
+/// How long a change lasts.
+fn lasts() -> Value {
+    json!({
+        "anyOf": [time(true), { "type": "null" }],
+        "description": "Take the change back after this time; null for never",
+    })
+}
+
 /// `PUT /behavior`: a handler with its settings beside its name, or a mix with those of each.
 fn behavior(options: &Options<'_>, settings: &Properties) -> Value {
     let tables = &settings["handlers"];
     let one = options.registry.names().map(|name| {
         let mut keys = handler(options, name);
         keys.insert("name".to_owned(), json!({ "const": name }));
-        keys.insert("for".to_owned(), time(true));
+        keys.insert("for".to_owned(), lasts());
         object(keys, &["name"])
     });
     let keys = [("name", json!({ "type": "string", "pattern": mix(options.registry) })), ("options", tables.clone())];
     let mut several: Properties = keys.into_iter().map(|(key, schema)| (key.to_owned(), schema)).collect();
-    several.insert("for".to_owned(), time(true));
+    several.insert("for".to_owned(), lasts());
     json!({ "anyOf": one.chain([object(several, &["name"])]).collect::<Vec<_>>() })
 }
 
@@ -199,6 +218,16 @@ fn whole(properties: Properties) -> Value {
     let required: Vec<String> = properties.keys().cloned().collect();
     let required: Vec<&str> = required.iter().map(String::as_str).collect();
     object(properties, &required)
+}
+
+/// One of the events that are sent.
+pub(super) fn event() -> Value {
+    let text = || json!({ "type": "string" });
+    let data = json!({ "type": "string", "description": "What happened, as JSON; of `lost`, how many in `count`" });
+    object(
+        Map::from_iter([("id".to_owned(), text()), ("event".to_owned(), text()), ("data".to_owned(), data)]),
+        &["event", "data"],
+    )
 }
 
 /// What is written for a type.

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use super::{Backend, Client, PATIENCE, eventually};
+use super::{Api, Backend, Client, PATIENCE, eventually};
 
 /// A running `vaurien`, ended when it is dropped.
 pub(crate) struct Program {

@@ -56,7 +56,7 @@ impl World {
     async fn with(names: &[&str], journal: Journal, access: Access) -> Self {
         let proxies = Arc::new(Proxies::new(Registry::default(), journal));
         for name in names {
-            let keys = keys(json!({ "backend": "localhost:6379", "proxy": "localhost:8000" }));
+            let keys = keys(&json!({ "backend": "localhost:6379", "proxy": "localhost:8000" }));
             assert!(proxies.put(name, keys, None).await.is_ok());
         }
         Self { router: routes::router(Api::new(proxies.clone(), access)), proxies }
@@ -89,7 +89,7 @@ fn ask(method: &str, path: &str) -> Builder {
     Request::builder().method(method).uri(path).header(header::HOST, "localhost:8080")
 }
 
-fn keys(value: Value) -> Map<String, Value> {
+fn keys(value: &Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
