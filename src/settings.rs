@@ -33,7 +33,7 @@ pub(crate) struct Field {
     choices: Vec<String>,
     /// Whether nobody but who gave it may see its value.
     pub(crate) secret: bool,
-    /// What the struct makes of this value in this field, as it would write it; or why it cannot be read.
+    /// What the struct makes of this value in this field, as far as it writes it; or why it cannot be read.
     read: fn(&str, Value) -> Result<Value, String>,
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn fields<T: Settings>() -> Vec<Field> {
             secret: property.get("x-secret") == Some(&Value::Bool(true)),
             read: |name, value| {
                 let read = build::<T>(Map::from_iter([(name.to_owned(), value)]))?;
-                let mut written = serde_json::to_value(read).map_err(|error| error.to_string())?;
+                let mut written = serde_json::to_value(read).unwrap_or_default();
                 Ok(written.get_mut(name).map(Value::take).unwrap_or_default())
             },
         })
@@ -107,9 +107,10 @@ impl Field {
 
     /// A value that it can be read from, in the spelling of the struct: two spellings are one value, and `"250ms"` is a number.
     pub(crate) fn canonical(&self, value: &Value) -> Value {
-        let written = (self.read)(&self.name, value.clone());
-        // A struct may write what it would not read.
-        written.ok().filter(|written| (self.read)(&self.name, written.clone()).is_ok()).unwrap_or_else(|| value.clone())
+        let written = (self.read)(&self.name, value.clone()).ok();
+        // A struct may write nothing of it, or what it would not read.
+        let readable = |written: &Value| !written.is_null() && (self.read)(&self.name, written.clone()).is_ok();
+        written.filter(readable).unwrap_or_else(|| value.clone())
     }
 
     /// Whether it is true or false, so that its flag alone means true.
