@@ -6,6 +6,7 @@ mod world;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
@@ -20,7 +21,7 @@ const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
 
 /// Options that let everything pass, and how requests and replies are framed there.
-type Way = (&'static str, [Frame; 2]);
+type Way<'a> = (&'a str, [Frame; 2]);
 
 /// What stands before and behind a message's random bytes.
 type Frame = [&'static str; 2];
@@ -33,7 +34,7 @@ const HTTP: [Frame; 2] = [
 ];
 
 /// The copy path, and all that are framed.
-const WAYS: [Way; 5] = [
+const WAYS: [Way<'static>; 5] = [
     ("--handler dummy", TCP),
     ("--handler delay --handler-delay-sleep 0", TCP),
     ("--protocol redis --handler dummy", REDIS),
@@ -111,15 +112,15 @@ fn begin(one: &mut Peer, other: &mut Peer) {
 }
 
 /// The program, and peers on both sides of it.
-struct Passage {
-    way: Way,
+struct Passage<'a> {
+    way: Way<'a>,
     vaurien: Program,
     open: usize,
     served: Receiver<TcpStream>,
 }
 
-impl Passage {
-    fn open(way: Way) -> Self {
+impl<'a> Passage<'a> {
+    fn open(way: Way<'a>) -> Self {
         let (serve, served) = channel();
         let vaurien = Program::start(&Backend::new(move |stream| serve.send(stream).unwrap()), way.0);
         Self { open: vaurien.descriptors(), way, vaurien, served }
@@ -289,5 +290,51 @@ fn whoever_outlives_the_other_has_heard_a_beginning_and_hears_an_end() {
             });
         }
         assert_eq!(passage.close().of("connections"), (ROUNDS * AT_ONCE) as u64);
+    }
+}
+
+#[test]
+fn nothing_is_lost_while_the_plan_is_changed_a_thousand_times() {
+    const CHANGES: usize = 1000;
+    const PLANS: [&str; 4] = ["delay", "dummy", "50:delay", "20:dummy,30:delay"];
+    let mut random = random();
+    // So many bytes each way, or more if that takes less time than the changes.
+    for (protocol, frames, len) in [("tcp", TCP, 2 * GIB), ("redis", REDIS, GIB / 8), ("http", HTTP, GIB / 8)] {
+        let options = format!("--protocol {protocol} --http --http-port 0 --handler-delay-sleep 0");
+        let passage = Passage::open((&options, frames));
+        let (api, changes, over) = (passage.vaurien.api(), AtomicUsize::new(0), AtomicBool::new(false));
+        let mut passed = [0; 2];
+        let mut messages = 0;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for plan in PLANS.iter().cycle() {
+                    let changed = api.patch("/v1/proxies/default", &format!("{{\"handler\": \"{plan}\"}}"));
+                    assert_eq!(changed.status, 200, "{changed:?}");
+                    changes.fetch_add(1, Ordering::Relaxed);
+                    if over.load(Ordering::Relaxed) {
+                        return;
+                    }
+                }
+            });
+            while passed[0] < len || changes.load(Ordering::Relaxed) < CHANGES {
+                let sizes = [(); 3].map(|()| sizes(&mut random, len / 6 + 1));
+                let mut talks = sizes.each_ref().map(|sizes| passage.peers(&mut random, sizes));
+                thread::scope(|scope| {
+                    for (client, backend) in &mut talks {
+                        scope.spawn(|| talk(client, backend));
+                    }
+                });
+                passed[0] += talks.iter().map(|(client, _)| client.says.passed()).sum::<usize>();
+                passed[1] += talks.iter().map(|(_, backend)| backend.says.passed()).sum::<usize>();
+                messages += sizes.concat().len();
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        let counts = passage.close();
+        let counted = [counts.of("bytes to the backend"), counts.of("bytes to clients")];
+        assert_eq!(counted.map(|bytes| usize::try_from(bytes).unwrap()), passed, "{protocol}");
+        if frames != TCP {
+            assert_eq!(counts.calls("delay") + counts.calls("dummy"), messages as u64, "{protocol}");
+        }
     }
 }

@@ -103,6 +103,41 @@ fn nine_thousand_hanging_connections_are_let_go_when_the_clients_leave() {
     assert_eq!(vaurien.stop().calls("hang"), count as u64);
 }
 
+#[test]
+fn nine_thousand_hanging_connections_are_let_go_by_one_request() {
+    let _descriptors = descriptors();
+    let runtime = Runtime::new().unwrap();
+    let count = as_many_as(9000);
+    let vaurien = Program::start(&Backend::lines(), "--handler hang --http --http-port 0");
+    let (api, open, address) = (vaurien.api(), vaurien.descriptors(), vaurien.address());
+    let clients: Vec<_> = (0..count)
+        .map(|_| {
+            let mut client = runtime.block_on(TcpStream::connect(address)).unwrap();
+            runtime.spawn(async move {
+                let ended = client.read_u8().await.unwrap_err().kind();
+                (ended, Instant::now())
+            })
+        })
+        .collect();
+    eventually("all hang", || vaurien.descriptors() == open + count);
+    let listed = api.get("/v1/proxies/default/connections").json();
+    assert_eq!(listed["connections"].as_array().unwrap().len(), count);
+    assert_eq!(listed["connections"][0]["handler"], "hang");
+    let asked = Instant::now();
+    assert_eq!(api.put("/behavior", r#"{"name": "dummy"}"#).status, 200);
+    for client in clients {
+        let (ended, when) = runtime.block_on(client).unwrap();
+        assert_eq!(ended, std::io::ErrorKind::ConnectionReset);
+        let took = when - asked;
+        assert!(took < LET_GO, "{took:?}");
+    }
+    vaurien.connect().send("a\r\n").expect("+a\r\n");
+    assert_eq!(vaurien.stop().calls("hang"), count as u64);
+}
+
+/// In so much time a change of the plan has let go whatever hangs.
+const LET_GO: Duration = Duration::from_secs(1);
+
 /// How long a client waits that may have been drawn for `hang`.
 const SHORT: Duration = Duration::from_millis(50);
 
