@@ -34,28 +34,29 @@ class Vaurien:
         with the options of each: `delay={"sleep": 2}`."""
         before = self.get()
         handlers = options if ":" in mix else {mix: options}
-        self.patch(handler=mix, handlers=handlers)
+        self.put({**before, "handler": mix, "handlers": handlers})
         try:
             yield
         finally:
-            self.patch(handler=before["handler"], handlers=before["handlers"])
+            self.put(before)
 
     @contextlib.contextmanager
     def down(self):
         """Connecting is refused while the block runs, and connections are closed."""
-        self.patch(enabled=False)
+        before = self.get()
+        self.put({**before, "enabled": False})
         try:
             yield
         finally:
-            self.patch(enabled=True)
+            self.put(before)
 
     def get(self):
-        """What the proxy is now."""
+        """What the proxy is now: the keys of the file."""
         return self.call("GET", self.path)
 
-    def patch(self, **keys):
-        """Changes these keys, those of the file, and leaves the rest."""
-        return self.call("PATCH", self.path, keys)
+    def put(self, keys):
+        """Lets the proxy be this."""
+        return self.call("PUT", self.path, keys)
 
     def faults(self, handler):
         """To how many calls a handler has done something so far."""
