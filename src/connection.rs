@@ -19,10 +19,10 @@ use crate::departure::left;
 use crate::error::{Error, Result};
 use crate::handler::Scope;
 use crate::journal::What;
-use crate::plan::{Drawn, Plan};
+use crate::plan::Drawn;
 use crate::proxy::Proxy;
-use crate::pump::{End, Framing, Link, copy, framed};
-use crate::route::Route;
+use crate::pump::{Copied, End, First, Framing, Link, copy, framed};
+use crate::seed::Draws;
 
 /// How long a client whose connection was closed in order may take to notice. A socket that is let go with unread bytes
 /// resets, so what still comes is read meanwhile.
@@ -31,35 +31,44 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Serves a client from its first byte to its last.
 pub(crate) async fn serve(client: &mut TcpStream, live: &Live, proxy: &Proxy) {
     let route = proxy.route();
-    let end = live.until_cut(traffic(client, live, proxy, &route)).await;
-    finish(end, client, live, proxy, &route).await;
+    let link = Link::new(proxy, &route, live);
+    let end = traffic(&link, client).await;
+    finish(end, client, &link).await;
 }
 
-/// All that passes between the client and its backend.
-async fn traffic(client: &mut TcpStream, live: &Live, proxy: &Proxy, route: &Route) -> End {
-    let link = Link::new(proxy, route, live);
-    let mut draws = None;
-    let first = proxy.plan().draw(link.streams, &mut draws, 1).clone();
-    // Each phase is boxed, so that a connection is only as large as what it does.
-    let turn = match first.scope {
-        Scope::Nothing => Ok(false),
-        Scope::Calls => Box::pin(accept(&link, &first, client)).await,
-    };
-    let counted = match turn {
-        Ok(counted) => counted,
-        Err(end) => return end,
+/// All that passes between the client and its backend. Each phase is boxed, so that a connection is only as large as what
+/// it does, and is cut where somebody asks for it.
+async fn traffic(link: &Link<'_>, client: &mut TcpStream) -> End {
+    let Link { proxy, route, live, .. } = link;
+    let (mut backend, first, mut draws) = match live.until_cut(Box::pin(begin(link, client))).await {
+        Ok(Ok(begun)) => begun,
+        Ok(Err(end)) | Err(end) => return end,
     };
     let plan = proxy.plan().clone();
-    let backend = match Box::pin(dial(&link, client)).await {
-        Ok(backend) => backend,
-        Err(end) => return end,
-    };
-    let framing = Framing::new(route.protocol, draws, first, counted);
-    if route.copies(&plan) {
-        Box::pin(copied(&link, &plan, framing, client, backend)).await
+    let framing = if route.copies(&plan) {
+        match live.until_cut(Box::pin(copy(link, &plan, &first, &mut draws, client, &mut backend))).await {
+            Ok(Copied::Replanned(framing)) => framing,
+            Ok(Copied::Ended(end)) | Err(end) => {
+                route.backend.leave(backend, &end);
+                return end;
+            }
+        }
     } else {
-        Box::pin(called(&link, framing, client, backend)).await
-    }
+        Box::new(Framing::new(route.protocol, first, draws))
+    };
+    drop(plan);
+    live.until_cut(Box::pin(called(link, framing, client, backend))).await.unwrap_or_else(|end| end)
+}
+
+/// The first call's turn, and the dial.
+async fn begin(link: &Link<'_>, client: &mut TcpStream) -> Result<(TcpStream, First, Option<Draws>), End> {
+    let mut draws = None;
+    let drawn = link.proxy.plan().draw(link.streams, &mut draws, 1).clone();
+    let is_counted = match drawn.scope {
+        Scope::Nothing => false,
+        Scope::Calls => Box::pin(accept(link, &drawn, client)).await?,
+    };
+    Ok((dial(link, client).await?, First { drawn, is_counted }, draws))
 }
 
 /// The first call's turn, before any byte is read and any backend is dialled. Whether the call was counted.
@@ -106,24 +115,8 @@ async fn first_turn(link: &Link<'_>, first: &Arc<Drawn>, client: &mut TcpStream)
     }
 }
 
-/// A connection of which no handler wants to see calls, until a plan comes of which one does.
-async fn copied(
-    link: &Link<'_>,
-    plan: &Plan,
-    mut framing: Framing,
-    client: &mut TcpStream,
-    mut backend: TcpStream,
-) -> End {
-    let end = copy(link, plan, &mut framing, client, &mut backend).await;
-    if matches!(end, End::Replanned) {
-        return Box::pin(called(link, framing, client, backend)).await;
-    }
-    link.route.backend.leave(backend, &end);
-    end
-}
-
 /// A connection of calls. Its client may outlive the backend's connection.
-async fn called(link: &Link<'_>, mut framing: Framing, client: &mut TcpStream, mut backend: TcpStream) -> End {
+async fn called(link: &Link<'_>, mut framing: Box<Framing>, client: &mut TcpStream, mut backend: TcpStream) -> End {
     loop {
         let mut end = framed(link, &mut framing, client, &mut backend).await;
         if let (End::ClientLeft, Ok(Some(error))) = (&end, client.take_error()) {
@@ -179,12 +172,12 @@ async fn dial(link: &Link<'_>, client: &TcpStream) -> Result<TcpStream, End> {
 }
 
 /// Ends the client's connection in the way that the traffic ended.
-async fn finish(end: End, client: &mut TcpStream, live: &Live, proxy: &Proxy, route: &Route) {
-    live.is(State::Closing);
-    let connection = live.number;
+async fn finish(end: End, client: &mut TcpStream, link: &Link<'_>) {
+    link.live.is(State::Closing);
+    let connection = link.live.number;
     match end {
         End::Unreachable(ref error) => {
-            warn!(connection, "cannot reach the backend {}: {error}", route.backend.address());
+            warn!(connection, "cannot reach the backend {}: {error}", link.route.backend.address());
         }
         End::Failed(ref error) => warn!(connection, "{error}"),
         End::ClientReset(ref error) => debug!(connection, "the client reset: {error}"),
@@ -192,14 +185,8 @@ async fn finish(end: End, client: &mut TcpStream, live: &Live, proxy: &Proxy, ro
         ref end => debug!(connection, ?end, "the connection ended"),
     }
     match end {
-        End::Done
-        | End::Spare
-        | End::BackendLeft
-        | End::Stopped
-        | End::Replanned
-        | End::ClientLeft
-        | End::ClientReset(_) => {}
-        End::Close => Box::pin(close_in_order(client, proxy)).await,
+        End::Done | End::Spare | End::BackendLeft | End::Stopped | End::ClientLeft | End::ClientReset(_) => {}
+        End::Close => Box::pin(close_in_order(client, link.proxy)).await,
         End::Reset | End::BackendReset(_) | End::Unreachable(_) | End::LetGo | End::CutOff | End::Failed(_) => {
             reset(client);
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
@@ -125,13 +125,12 @@ impl Live {
         self.waker.wake_by_ref();
     }
 
-    /// Runs the connection until it ends by itself, or is cut.
-    pub(crate) async fn until_cut(&self, life: impl Future<Output = End>) -> End {
-        let mut life = pin!(life);
+    /// Runs a phase of the connection to its end, unless the connection is cut.
+    pub(crate) async fn until_cut<T>(&self, mut phase: impl Future<Output = T> + Unpin) -> Result<T, End> {
         poll_fn(|cx| match self.cut.load(Ordering::Relaxed) {
-            UNCUT => life.as_mut().poll(cx),
-            RESET => Poll::Ready(End::Reset),
-            _ => Poll::Ready(End::Close),
+            UNCUT => Pin::new(&mut phase).poll(cx).map(Ok),
+            RESET => Poll::Ready(Err(End::Reset)),
+            _ => Poll::Ready(Err(End::Close)),
         })
         .await
     }

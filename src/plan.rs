@@ -130,6 +130,11 @@ impl Plan {
         self.slots.iter().position(|slot| percent < slot.below).unwrap_or(last)
     }
 
+    /// Whether another has taken its place.
+    pub(crate) fn is_over(&self) -> bool {
+        self.replaced.is_given()
+    }
+
     /// Its time is over: calls that its handlers hold back are let go.
     pub(crate) fn let_go(&self) {
         self.replaced.stop();

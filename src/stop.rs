@@ -30,6 +30,11 @@ impl Stopper {
         (Self(word.clone()), Stop(word))
     }
 
+    /// Whether it has given the word.
+    pub(crate) fn is_given(&self) -> bool {
+        self.0.end.get().is_some()
+    }
+
     pub(crate) fn stop(&self) {
         self.0.end.get_or_init(|| Instant::now() + GRACE);
         self.0.listeners.notify_waiters();

@@ -10,34 +10,43 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use super::ends::{Broken, Ends};
 use super::lane::flush;
-use super::{End, Framing, Link, READS_A_TURN, drive};
+use super::{End, First, Framing, Link, READS_A_TURN, drive};
 use crate::buffer::{MAX_READ, Outgoing, ReadSize, poll_read, poll_take, write};
 use crate::plan::Plan;
+use crate::seed::Draws;
+
+/// How copying ends.
+pub(crate) enum Copied {
+    Ended(End),
+    /// A call begins after the plan has been replaced, and here is all that is known of those before it.
+    Replanned(Box<Framing>),
+}
 
 /// Passes on what comes from either side. `tcp` needs no more where no handler wants to see calls; that they are counted
-/// costs a comparison. When `plan` is replaced, the next call is the end of it: `framing` takes over.
+/// costs a comparison.
 pub(crate) async fn copy(
     link: &Link<'_>,
     plan: &Plan,
-    framing: &mut Framing,
+    first: &First,
+    draws: &mut Option<Draws>,
     client: &mut TcpStream,
     backend: &mut TcpStream,
-) -> End {
+) -> Copied {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_backend, mut to_backend) = backend.split();
     let ends = Ends::default();
-    let (drawn, first_is_counted) = framing.copied(link, plan);
+    // The first call's handler has all of them.
+    let drawn = if first.holds() { &first.drawn } else { plan.draw(link.streams, draws, 1) };
     // The client has spoken, and the backend has not spoken since.
     let turn = AtomicBool::new(false);
-    let calls = &link.live.calls;
     let mut number = 0;
     let mut forth = OneWay::new(link, &mut from_client, &mut to_backend, |bytes| {
         link.client_spoke(bytes);
         if !turn.load(Ordering::Relaxed) {
             turn.store(true, Ordering::Relaxed);
             number += 1;
-            calls.set(number);
-            if number > 1 || !first_is_counted {
+            link.live.calls.set(number);
+            if number > 1 || !first.is_counted {
                 drawn.count(link.streams, number);
             }
         }
@@ -46,14 +55,18 @@ pub(crate) async fn copy(
         link.backend_spoke(bytes);
         turn.store(false, Ordering::Relaxed);
     });
+    let replanned = AtomicBool::new(false);
     let end = {
-        let holds = || turn.load(Ordering::Relaxed) || !drawn.let_go.is_given() || link.proxy.stop.is_given();
+        let holds = || turn.load(Ordering::Relaxed) || !plan.is_over() || link.proxy.stop.is_given();
         let requests = pin!(async {
-            match forth.run_while(holds).await {
-                Ok(Passed::End) => Box::pin(ends.requests(Ok(()), forth.from, forth.to)).await,
-                Ok(_) => End::Replanned,
-                Err(broken) => Box::pin(ends.requests(Err(broken), forth.from, forth.to)).await,
-            }
+            let how = match forth.run_while(holds).await {
+                Ok(Passed::None) => {
+                    replanned.store(true, Ordering::Relaxed);
+                    return End::Done;
+                }
+                how => how.map(drop),
+            };
+            Box::pin(ends.requests(how, forth.from, forth.to)).await
         });
         let replies = pin!(async {
             let how = back.run().await;
@@ -62,9 +75,11 @@ pub(crate) async fn copy(
         let stopped = pin!(link.stopped(|| turn.load(Ordering::Relaxed)));
         drive(requests, replies, stopped, &link.proxy.stop, || false).await
     };
+    if !replanned.into_inner() {
+        return Copied::Ended(end);
+    }
     let unsent = back.out;
-    framing.begin_after(calls.get(), unsent);
-    end
+    Copied::Replanned(Box::new(Framing::after(link.live.calls.get(), link.route.protocol, draws.take(), unsent)))
 }
 
 /// One direction of bytes that pass untouched.

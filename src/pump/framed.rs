@@ -15,9 +15,24 @@ use super::to_backend::ToBackend;
 use super::to_client::ToClient;
 use super::{End, Link, drive};
 use crate::buffer::Outgoing;
-use crate::plan::{Drawn, Plan};
+use crate::plan::Drawn;
 use crate::protocol::{self, Expect, Protocol};
 use crate::seed::Draws;
+
+/// A connection's first call, which begins when the client connects.
+#[derive(Debug)]
+pub(crate) struct First {
+    pub(crate) drawn: Arc<Drawn>,
+    /// Its handler did not let the client in at once, and so has had the call already.
+    pub(crate) is_counted: bool,
+}
+
+impl First {
+    /// Whether it is still the handler's: a client that has not been made to wait by it calls under the plan of the call.
+    pub(super) fn holds(&self) -> bool {
+        self.is_counted || !self.drawn.let_go.is_given()
+    }
+}
 
 /// What a connection knows of its client's requests. It outlives the backend's connection.
 #[derive(Debug)]
@@ -38,8 +53,8 @@ pub(super) struct Calls {
     pub(super) draws: Option<Draws>,
     /// A call that its handler let pass when there was no backend any more.
     pub(super) decided: Option<Decided>,
-    /// What the first call was drawn for when the client connected, and whether it was counted then.
-    pub(super) first: Option<(Arc<Drawn>, bool)>,
+    /// The first one, until its request is there.
+    pub(super) first: Option<First>,
 }
 
 /// A call whose first byte is still to go to the backend.
@@ -53,26 +68,21 @@ pub(super) struct Decided {
 }
 
 impl Framing {
-    pub(crate) fn new(protocol: Protocol, draws: Option<Draws>, first: Arc<Drawn>, counted: bool) -> Self {
-        let calls =
-            Calls { framer: protocol.requests(), number: 0, draws, decided: None, first: Some((first, counted)) };
+    /// From the first call on.
+    pub(crate) fn new(protocol: Protocol, first: First, draws: Option<Draws>) -> Self {
+        Self::of(protocol, draws, Some(first))
+    }
+
+    /// After so many calls whose bytes were copied, of which `unsent` is still to reach the client.
+    pub(super) fn after(calls: u64, protocol: Protocol, draws: Option<Draws>, unsent: Outgoing) -> Self {
+        let mut framing = Self::of(protocol, draws, None);
+        (framing.calls.number, framing.unsent) = (calls, unsent);
+        framing
+    }
+
+    fn of(protocol: Protocol, draws: Option<Draws>, first: Option<First>) -> Self {
+        let calls = Calls { framer: protocol.requests(), number: 0, draws, decided: None, first };
         Self { calls, held: BytesMut::new(), unsent: Outgoing::default() }
-    }
-
-    /// The handler that has all calls of a connection whose bytes are copied, and whether its first call is counted.
-    pub(super) fn copied(&mut self, link: &Link<'_>, plan: &Plan) -> (Arc<Drawn>, bool) {
-        match &self.calls.first {
-            Some((drawn, was_counted)) if *was_counted || !drawn.let_go.is_given() => (drawn.clone(), *was_counted),
-            _ => (plan.draw(link.streams, &mut self.calls.draws, 1).clone(), false),
-        }
-    }
-
-    /// Bytes were copied up to here: this many calls, and `unsent` is still to reach the client.
-    pub(super) fn begin_after(&mut self, calls: u64, unsent: Outgoing) {
-        if calls > 0 {
-            self.calls.first = None;
-        }
-        (self.calls.number, self.unsent) = (calls, unsent);
     }
 
     /// Whether a call is here that needs a backend.

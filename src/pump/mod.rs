@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-pub(crate) use copy::copy;
-pub(crate) use framed::{Framing, framed};
+pub(crate) use copy::{Copied, copy};
+pub(crate) use framed::{First, Framing, framed};
 
 use tracing::debug;
 
@@ -64,8 +64,6 @@ pub(crate) enum End {
     Unreachable(io::Error),
     /// The backend closed between two calls, and the client stays.
     BackendLeft,
-    /// Bytes were copied, and a call begins after the plan has been replaced.
-    Replanned,
     /// The client left between two calls, and the backend can serve another.
     Spare,
     /// The daemon stops, and nothing was under way.

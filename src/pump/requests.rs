@@ -5,7 +5,7 @@ use std::task::Context;
 
 use super::Link;
 use super::exchange::{Exchange, Fate, lock};
-use super::framed::Calls;
+use super::framed::{Calls, First};
 use super::lane::{Frame, Lane};
 use crate::handler::Scope;
 use crate::plan::{Drawn, Plan, Tally};
@@ -102,10 +102,8 @@ impl Calls {
     fn draw<'p>(&mut self, link: &Link<'_>, plan: &'p Plan, tally: &mut Tally<'p>) -> Option<Arc<Drawn>> {
         self.number += 1;
         link.live.calls.set(self.number);
-        // A client that connected under an earlier plan, and has not been made to wait by it, calls under this one.
-        let first = self.first.take().filter(|(drawn, was_counted)| *was_counted || !drawn.let_go.is_given());
-        if let Some((drawn, was_counted)) = first {
-            if !was_counted {
+        if let Some(First { drawn, is_counted }) = self.first.take().filter(First::holds) {
+            if !is_counted {
                 drawn.count(link.streams, self.number);
             }
             return (drawn.scope == Scope::Calls).then_some(drawn);
