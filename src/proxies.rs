@@ -183,22 +183,46 @@ impl Proxies {
     pub(crate) async fn reload(self: &Arc<Self>, said: &[ProxyConfig], configs: &[ProxyConfig]) {
         let _changes = self.changes.lock().await;
         for gone in said.iter().filter(|gone| configs.iter().all(|config| config.name != gone.name)) {
-            if let Some(named) = self.named().remove(&gone.name) {
-                named.proxy.stop();
+            let removed = self.named().remove(&gone.name);
+            if let Some(named) = removed {
+                // Another proxy may be about to listen where it did.
+                named.proxy.end().await;
                 info!(proxy = gone.name, "stopped, as the file has it no more");
             }
         }
-        for config in configs {
-            if self.known(&config.name).is_ok_and(|named| named.proxy.config().spec == config.spec) {
-                continue;
+        let mut left: Vec<_> = configs.iter().collect();
+        while !left.is_empty() {
+            let mut refused = Vec::new();
+            for &config in &left {
+                if let Err(refusal) = self.follow(config).await {
+                    refused.push((config, refusal));
+                }
             }
-            if let Err(refusal) = self.settle(&config.name, &config.spec, None, false).await {
-                warn!(proxy = config.name, "stays as it is: {refusal}");
+            // One may wait for an address that another has left only now.
+            if refused.len() == left.len() {
+                for (config, refusal) in refused {
+                    warn!(proxy = config.name, "stays as it is: {refusal}");
+                }
+                return;
             }
-            if let Some(named) = self.named().get_mut(&config.name) {
-                named.said = config.clone();
-            }
+            left = refused.into_iter().map(|(config, _)| config).collect();
         }
+    }
+
+    /// Lets one proxy be what the file says now.
+    async fn follow(self: &Arc<Self>, config: &ProxyConfig) -> Result<(), Refusal> {
+        let is_so = self.known(&config.name).is_ok_and(|named| named.proxy.config().spec == config.spec);
+        let settled = if is_so {
+            // Where it was so only for a while, it stays.
+            self.pass(&config.name, None, None);
+            Ok(())
+        } else {
+            self.settle(&config.name, &config.spec, None, false).await.map(drop)
+        };
+        if let Some(named) = self.named().get_mut(&config.name) {
+            named.said = config.clone();
+        }
+        settled
     }
 
     /// Lets the proxy of this name be what `spec` says. Whether handlers start afresh that are to be as they are, `anew`

@@ -143,6 +143,12 @@ impl Proxy {
         self.connections.all().iter().for_each(|live| live.cut(false));
     }
 
+    /// Listens no more, lets go what its handlers hold back, and gives the rest a grace period.
+    pub(crate) async fn end(&self) {
+        self.listening.lock().await.close().await;
+        self.stop();
+    }
+
     /// From now on calls are drawn from `mix`.
     fn publish(&self, mix: &Mix) {
         let plan = Plan::new(mix, |handler| self.counts.of(handler));
