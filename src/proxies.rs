@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ pub(crate) struct Proxies {
     named: Mutex<BTreeMap<String, Named>>,
     /// Changes are made one after the other; looking does not wait for them.
     changes: tokio::sync::Mutex<()>,
+    /// How many there were.
+    changed: AtomicU64,
 }
 
 /// A proxy, and what it can go back to.
@@ -36,7 +39,7 @@ struct Named {
     said: ProxyConfig,
     /// Where it is as it is only for a while.
     passing: Option<Passing>,
-    /// How often it was changed.
+    /// The number of its last change, among those of all proxies: one that is added again has none of the one before it.
     changed: u64,
 }
 
@@ -79,7 +82,12 @@ const AT_ONCE: [&str; 3] = ["enabled", "handler", "handlers"];
 
 impl Proxies {
     pub(crate) fn new(shared: Shared) -> Arc<Self> {
-        Arc::new(Self { shared: Arc::new(shared), named: Mutex::default(), changes: tokio::sync::Mutex::default() })
+        Arc::new(Self {
+            shared: Arc::new(shared),
+            named: Mutex::default(),
+            changes: tokio::sync::Mutex::default(),
+            changed: AtomicU64::new(0),
+        })
     }
 
     /// The handlers that can be asked for by name.
@@ -272,13 +280,13 @@ impl Proxies {
     /// Notes that the proxy was changed, and takes the change back to `before` when it is over.
     fn pass(self: &Arc<Self>, name: &str, before: Option<ProxyConfig>, lasts: Option<Duration>) {
         let until = lasts.map(|lasts| Instant::now() + lasts);
-        let changed = {
+        let changed = self.changed.fetch_add(1, Ordering::Relaxed) + 1;
+        {
             let mut named = self.named();
             let Some(named) = named.get_mut(name) else { return };
             named.passing = until.map(|until| Passing { before, until });
-            named.changed += 1;
-            named.changed
-        };
+            named.changed = changed;
+        }
         if let Some(until) = until {
             let (proxies, name) = (Arc::downgrade(self), name.to_owned());
             self.shared.runtime.spawn(async move {
