@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use serde_json::Value;
 
-use super::PATIENCE;
+use super::{Client, PATIENCE};
 
 /// Where the API is.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,43 @@ impl Api {
     #[track_caller]
     pub(crate) fn patch(self, path: &str, body: &str) -> Reply {
         self.ask("PATCH", path, "Content-Type: application/json\r\n", body)
+    }
+
+    #[track_caller]
+    pub(crate) fn delete(self, path: &str) -> Reply {
+        self.ask("DELETE", path, "", "")
+    }
+
+    #[track_caller]
+    pub(crate) fn post(self, path: &str) -> Reply {
+        self.ask("POST", path, "", "")
+    }
+
+    /// All that is to be said of a proxy.
+    #[track_caller]
+    pub(crate) fn proxy(self, name: &str) -> Value {
+        self.get(&format!("/v1/proxies/{name}")).json()
+    }
+
+    /// Where a proxy listens, or the first such place.
+    #[track_caller]
+    pub(crate) fn address(self, name: &str) -> SocketAddr {
+        let proxy = self.proxy(name);
+        proxy["status"]["addresses"][0].as_str().unwrap_or_else(|| panic!("nowhere: {proxy}")).parse().unwrap()
+    }
+
+    /// A connection to a proxy.
+    #[track_caller]
+    pub(crate) fn client(self, name: &str) -> Client {
+        Client::connect(self.address(name))
+    }
+
+    /// The events so far.
+    #[track_caller]
+    pub(crate) fn events(self) -> Vec<Value> {
+        let reply = self.get("/v1/events?since=0&follow=false");
+        let data = reply.body.lines().filter_map(|line| line.trim().strip_prefix("data: "));
+        data.map(|data| serde_json::from_str(data).unwrap()).collect()
     }
 
     /// Asks with these headers, each with its end, beside those that a request has to have.

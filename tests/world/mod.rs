@@ -4,12 +4,14 @@
 pub(crate) mod api;
 pub(crate) mod backend;
 pub(crate) mod client;
+pub(crate) mod file;
 pub(crate) mod program;
 pub(crate) mod script;
 
 pub(crate) use api::Api;
 pub(crate) use backend::Backend;
 pub(crate) use client::Client;
+pub(crate) use file::File;
 pub(crate) use program::Program;
 pub(crate) use script::Script;
 

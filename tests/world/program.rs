@@ -63,9 +63,11 @@ impl Program {
         let mut program = Self::launch(command.stdout(stdout));
         let ready = program.line("ready: ");
         let (_, rest) = ready.split_once("ready: ").unwrap();
-        let (addresses, rest) = rest.split_once(" -> ").unwrap();
-        program.addresses = addresses.split(" and ").map(|address| address.parse().unwrap()).collect();
-        let (_, seed) = rest.split_once(", seed ").unwrap();
+        let (what, seed) = rest.split_once(", seed ").unwrap();
+        // Several are announced each on a line of its own, and the API tells where they are.
+        if let Some((addresses, _)) = what.split_once(" -> ") {
+            program.addresses = addresses.split(" and ").map(|address| address.parse().unwrap()).collect();
+        }
         program.seed = seed.chars().take_while(char::is_ascii_digit).collect();
         program
     }

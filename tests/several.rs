@@ -1,0 +1,232 @@
+//! Several proxies in one daemon, each on its own, and added, moved and removed while the others serve.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use serde_json::{Value, json};
+use world::client::Ending;
+use world::{Api, Backend, Client, File, Program, eventually};
+
+/// A proxy of the file on a free port, with these further keys.
+fn proxy(name: &str, backend: &Backend, keys: &str) -> String {
+    let backend = backend.address();
+    format!("[proxies.{name}]\nproxy = \"127.0.0.1:0\"\nbackend = \"{backend}\"\nprotocol = \"redis\"\n{keys}\n")
+}
+
+/// A call that is answered.
+fn call(client: &mut Client) {
+    client.send("a\r\n").expect("+a\r\n");
+}
+
+fn settled(api: Api, name: &str) -> Client {
+    let mut client = api.client(name);
+    call(&mut client);
+    client
+}
+
+fn is_refused(address: SocketAddr) -> bool {
+    TcpStream::connect(address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+}
+
+/// What a proxy is asked to be, and where it listens; what it did is left out.
+fn shape(api: Api, name: &str) -> Value {
+    let mut proxy = api.proxy(name);
+    proxy["status"] = proxy["status"]["addresses"].take();
+    proxy
+}
+
+#[test]
+fn each_has_its_own_protocol_and_handler_and_is_counted_by_name() {
+    let (lines, echo) = (Backend::lines(), Backend::echo());
+    let slow = "handler = \"delay\"\n[proxies.slow.handlers.delay]\nsleep = \"1ms\"";
+    let text = proxy("cache", &lines, "") + &proxy("slow", &lines, slow) + &proxy("web", &echo, "protocol = \"tcp\"");
+    let text = text.replace("protocol = \"redis\"\nprotocol = \"tcp\"", "protocol = \"tcp\"\nhandler = \"blackout\"");
+    let program = File::new(text).start("");
+    let api = program.api();
+    for (name, calls) in [("cache", 3), ("slow", 2)] {
+        let mut client = api.client(name);
+        (0..calls).for_each(|_| call(&mut client));
+    }
+    assert_eq!(api.client("web").send("a").ending(), Ending::Closed);
+    let lines = program.stop().lines;
+    for count in ["cache: dummy: 3 calls", "slow: delay: 2 calls", "web: blackout: 1 calls", "web: 1 connections"] {
+        assert_eq!(lines.iter().filter(|line| line.contains(count)).count(), 1, "{count:?} in {lines:#?}");
+    }
+}
+
+#[test]
+fn two_hundred_serve_in_one_daemon() {
+    const PROXIES: usize = 200;
+    let backend = Backend::lines();
+    let mut text = String::new();
+    for number in 0..PROXIES {
+        write!(text, "{}", proxy(&format!("p{number}"), &backend, "")).unwrap();
+    }
+    let program = File::new(text).start("");
+    let api = program.api();
+    let mut clients: Vec<_> = (0..PROXIES).map(|number| settled(api, &format!("p{number}"))).collect();
+    let all = api.get("/v1/proxies").json();
+    let ports: BTreeSet<_> =
+        all["proxies"].as_object().unwrap().values().map(|proxy| proxy["status"]["addresses"].to_string()).collect();
+    assert_eq!(ports.len(), PROXIES, "each has a port of its own");
+    assert_eq!(api.patch("/v1/proxies/p7", r#"{"handler": "blackout"}"#).status, 200);
+    for (number, client) in clients.iter_mut().enumerate() {
+        if number == 7 {
+            assert_eq!(client.send("a\r\n").ending(), Ending::Closed);
+        } else {
+            call(client);
+        }
+    }
+    let memory = program.peak_memory();
+    assert!(memory < 64 * 1024, "{memory} KiB");
+    drop(clients);
+    program.stop();
+}
+
+#[test]
+fn a_disabled_one_listens_once_it_is_enabled() {
+    let (backend, taken) = (Backend::lines(), Backend::nobody());
+    let elsewhere = proxy("taken", &backend, "enabled = false").replace("127.0.0.1:0", &taken.address().to_string());
+    let program = File::new(proxy("off", &backend, "enabled = false") + &elsewhere).start("");
+    let api = program.api();
+    assert_eq!(api.proxy("off")["status"]["addresses"], json!([]));
+    let enable = r#"{"enabled": true}"#;
+    let answer = api.patch("/v1/proxies/off", enable);
+    assert_eq!((answer.status, &answer.json()["applied"]["now"]), (200, &json!(["enabled"])));
+    settled(api, "off");
+    let answer = api.patch("/v1/proxies/taken", enable);
+    assert_eq!(answer.status, 409, "it was not listened on: {}", answer.body);
+    assert_eq!(api.proxy("taken")["enabled"], false);
+}
+
+#[test]
+fn connections_of_two_proxies_draw_from_different_streams() {
+    const CALLS: usize = 64;
+    let backend = Backend::lines();
+    let half = |name| {
+        proxy(
+            name,
+            &backend,
+            &format!("handler = \"50:delay,50:dummy\"\n[proxies.{name}.handlers.delay]\nsleep = \"1ms\""),
+        )
+    };
+    let text = format!("seed = 42\n{}{}", half("a"), half("b"));
+    let delayed = || {
+        let program = File::new(&text).start("");
+        let api = program.api();
+        for name in ["a", "b"] {
+            let mut client = api.client(name);
+            (0..CALLS).for_each(|_| call(&mut client));
+        }
+        let faults = api.events().into_iter().filter(|event| event["event"] == "fault");
+        let (a, b): (Vec<_>, Vec<_>) = faults.partition(|event| event["proxy"] == "a");
+        let calls = |events: Vec<Value>| events.iter().map(|event| event["call"].as_u64().unwrap()).collect::<Vec<_>>();
+        (calls(a), calls(b))
+    };
+    let (a, b) = delayed();
+    assert!(a != b && [&a, &b].iter().all(|calls| (10..CALLS - 10).contains(&calls.len())), "{a:?}, {b:?}");
+    assert_eq!(delayed(), (a, b), "with the same seed");
+}
+
+#[test]
+fn one_that_is_put_serves_until_it_is_deleted() {
+    let backend = Backend::lines();
+    let program = Program::start(&backend, "--http --http-port 0");
+    let api = program.api();
+    let keys = json!({"proxy": "127.0.0.1:0", "backend": backend.address().to_string(), "protocol": "redis"});
+    let created = api.put("/v1/proxies/new", &keys.to_string());
+    assert_eq!((created.status, created.header("location")), (201, Some("/v1/proxies/new")));
+    let (address, mut open, mut stuck) = (api.address("new"), settled(api, "new"), settled(api, "new"));
+    assert_eq!(api.patch("/v1/proxies/new", r#"{"handler": "hang"}"#).status, 200);
+    stuck.send("b\r\n");
+    eventually("it hangs", || api.proxy("new")["status"]["faults"]["hang"] == 1);
+    let mut other = program.connect();
+    call(&mut other);
+    assert_eq!(api.delete("/v1/proxies/new").status, 204);
+    TcpListener::bind(address).unwrap();
+    assert_eq!(open.ending(), Ending::Closed);
+    let ending = stuck.ending();
+    assert!(matches!(ending, Ending::Closed | Ending::Reset), "{ending:?}");
+    assert_eq!((api.get("/v1/proxies/new").status, api.delete("/v1/proxies/new").status), (404, 404));
+    call(&mut other);
+}
+
+#[test]
+fn an_address_that_is_taken_changes_nothing() {
+    let (backend, taken) = (Backend::lines(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let program = File::new(proxy("a", &backend, "") + &proxy("b", &backend, "")).start("");
+    let api = program.api();
+    let (mut a, before) = (settled(api, "a"), shape(api, "a"));
+    for address in [taken.local_addr().unwrap(), api.address("b")] {
+        let keys = json!({"proxy": address, "backend": backend.address(), "protocol": "tcp", "handler": "blackout"});
+        for path in ["/v1/proxies/a", "/v1/proxies/c"] {
+            let refused = api.put(path, &keys.to_string());
+            let error = &refused.json()["errors"][0];
+            assert_eq!((refused.status, &error["name"]), (409, &json!("proxy")), "{path}: {error}");
+            assert!(error["description"].as_str().unwrap().contains(&format!("cannot listen on {address}: ")));
+        }
+        assert_eq!(api.patch("/v1/proxies/a", &keys.to_string()).status, 409);
+        assert_eq!(shape(api, "a"), before);
+        assert_eq!(api.get("/v1/proxies/c").status, 404);
+        call(&mut a);
+        settled(api, "a");
+        settled(api, "b");
+    }
+    assert_eq!(api.events(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_new_listen_address_moves_the_listener_and_no_connection() {
+    let backend = Backend::lines();
+    let program = Program::start(&backend, "--protocol redis --http --http-port 0");
+    let (api, mut old) = (program.api(), program.connect());
+    call(&mut old);
+    let answer = api.patch("/v1/proxies/default", r#"{"proxy": "localhost:0"}"#);
+    let applied = &answer.json()["applied"];
+    assert_eq!(*applied, json!({"now": [], "new_connections": ["proxy"]}));
+    assert!(is_refused(program.address()));
+    settled(api, "default");
+    call(&mut old);
+}
+
+#[test]
+fn a_name_may_become_its_address_on_the_same_port() {
+    let backend = Backend::lines();
+    let file = File::new(proxy("a", &backend, "").replace("127.0.0.1:0", "localhost:0"));
+    let program = file.start("");
+    let (api, mut old) = (program.api(), settled(program.api(), "a"));
+    let port = api.address("a").port();
+    for address in ["127.0.0.1", "localhost", "127.0.0.1"] {
+        let keys = json!({"proxy": format!("{address}:{port}")}).to_string();
+        let answer = api.patch("/v1/proxies/a", &keys);
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        assert_eq!(api.address("a").port(), port);
+        settled(api, "a");
+        call(&mut old);
+    }
+    assert_eq!(api.proxy("a")["status"]["addresses"], json!([format!("127.0.0.1:{port}")]));
+}
+
+#[test]
+fn a_new_backend_or_protocol_is_for_new_connections() {
+    let (lines, echo) = (Backend::lines(), Backend::echo());
+    let program = Program::start(&lines, "--protocol redis --http --http-port 0");
+    let (api, mut old) = (program.api(), program.connect());
+    call(&mut old);
+    let keys = json!({"backend": echo.address(), "protocol": "tcp", "handler": "dummy"}).to_string();
+    let applied = api.patch("/v1/proxies/default", &keys).json()["applied"].take();
+    assert_eq!(applied, json!({"now": ["handler"], "new_connections": ["backend", "protocol"]}));
+    program.connect().send("no command").expect("no command");
+    call(&mut old);
+    assert_eq!((lines.connections(), echo.connections()), (1, 1));
+    old.send("a\r\nb\r\n").expect("+a\r\n+b\r\n");
+    let calls = api.get("/v1/proxies/default/connections").json()["connections"][0]["calls"].take();
+    assert_eq!(calls, 4, "it is still told apart as redis");
+    let nothing = api.patch("/v1/proxies/default", &json!({"backend": echo.address()}).to_string());
+    assert_eq!(nothing.json()["applied"], json!({"now": [], "new_connections": []}));
+}
