@@ -1,0 +1,134 @@
+//! A fault that was asked for with `for` goes by itself.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+use std::net::{TcpListener, TcpStream};
+
+use serde_json::{Value, json};
+use world::client::Ending;
+use world::{Api, Backend, Client, Program, eventually};
+
+fn start(backend: &Backend) -> Program {
+    Program::start(backend, "--protocol redis --http --http-port 0")
+}
+
+fn call(client: &mut Client) {
+    client.send("a\r\n").expect("+a\r\n");
+}
+
+fn reverts_in(api: Api) -> Value {
+    api.proxy("default")["status"]["reverts_in"].take()
+}
+
+/// Waits until a change has been taken back that was made just now, and lasted as long as those in question or longer.
+fn pass_time(api: Api, backend: &Backend, time: &str) {
+    let keys = json!({"proxy": "127.0.0.1:0", "backend": backend.address(), "for": time}).to_string();
+    assert_eq!(api.put("/v1/proxies/clock", &keys).status, 201);
+    eventually("the time is over", || api.get("/v1/proxies/clock").status == 404);
+}
+
+#[test]
+fn it_goes_back_by_itself_and_what_hangs_is_reset() {
+    let backend = Backend::lines();
+    let program = start(&backend);
+    let api = program.api();
+    for old in [true, false] {
+        let mut client = program.connect();
+        call(&mut client);
+        let hang = if old {
+            api.put("/behavior", r#"{"name": "hang", "for": "500ms"}"#)
+        } else {
+            api.patch("/v1/proxies/default", r#"{"handler": "hang", "for": "500ms"}"#)
+        };
+        assert_eq!(hang.status, 200, "{}", hang.body);
+        assert_eq!(client.send("b\r\n").ending(), Ending::Reset);
+        eventually("it is said", || api.get("/behavior").json()["behavior"] == "dummy");
+        assert_eq!(reverts_in(api), json!(null));
+        call(&mut program.connect());
+    }
+    assert_eq!(program.stop().calls("hang"), 2);
+}
+
+#[test]
+fn it_tells_how_long_it_lasts() {
+    let program = start(&Backend::lines());
+    let api = program.api();
+    assert_eq!(reverts_in(api), json!(null));
+    let answer = api.patch("/v1/proxies/default", r#"{"handler": "hang", "for": "1h"}"#);
+    let first = answer.json()["status"]["reverts_in"].as_f64().unwrap();
+    assert!((3570.0..=3600.0).contains(&first), "{first}");
+    eventually("it is less", || reverts_in(api).as_f64().unwrap() < first);
+}
+
+#[test]
+fn a_later_change_stays() {
+    let backend = Backend::lines();
+    let program = start(&backend);
+    let api = program.api();
+    api.patch("/v1/proxies/default", r#"{"handler": "hang", "for": "200ms"}"#);
+    api.put("/behavior", r#"{"name": "blackout"}"#);
+    assert_eq!(reverts_in(api), json!(null));
+    pass_time(api, &backend, "200ms");
+    assert_eq!(api.proxy("default")["handler"], "blackout");
+    assert_eq!(program.connect().send("a\r\n").ending(), Ending::Closed);
+}
+
+#[test]
+fn a_second_one_goes_back_to_what_was_there_before_the_first() {
+    let backend = Backend::lines();
+    let program = start(&backend);
+    let api = program.api();
+    api.put("/behavior", r#"{"name": "delay", "sleep": "1ms"}"#);
+    for (handler, time) in [("blackout", "1h"), ("error", "100ms"), ("hang", "200ms")] {
+        let keys = json!({"handler": handler, "for": time}).to_string();
+        assert_eq!(api.patch("/v1/proxies/default", &keys).status, 200);
+    }
+    pass_time(api, &backend, "200ms");
+    eventually("it lasts", || reverts_in(api).is_null());
+    let proxy = api.proxy("default");
+    assert_eq!((&proxy["handler"], &proxy["handlers"]["delay"]["sleep"]), (&json!("delay"), &json!(0.001)));
+    call(&mut program.connect());
+}
+
+#[test]
+fn a_proxy_that_was_added_for_a_time_is_removed() {
+    let backend = Backend::lines();
+    let program = start(&backend);
+    let api = program.api();
+    let keys = json!({"proxy": "127.0.0.1:0", "backend": backend.address(), "for": "500ms"}).to_string();
+    let created = api.put("/v1/proxies/new", &keys).json();
+    let address = created["status"]["addresses"][0].as_str().unwrap().parse().unwrap();
+    let mut client = Client::connect(address);
+    assert_eq!(client.ending(), Ending::Closed);
+    eventually("it is gone", || api.get("/v1/proxies/new").status == 404);
+    TcpListener::bind(address).unwrap();
+}
+
+#[test]
+fn one_that_is_disabled_for_a_time_listens_again_on_its_port() {
+    let program = start(&Backend::lines());
+    let api = program.api();
+    let mut client = program.connect();
+    call(&mut client);
+    assert_eq!(api.patch("/v1/proxies/default", r#"{"enabled": false, "for": "200ms"}"#).status, 200);
+    assert_eq!(client.ending(), Ending::Closed);
+    eventually("it listens", || TcpStream::connect(program.address()).is_ok());
+    call(&mut program.connect());
+}
+
+#[test]
+fn the_time_of_a_deleted_proxy_is_not_that_of_its_successor() {
+    let backend = Backend::lines();
+    let program = start(&backend);
+    let api = program.api();
+    let put = |time| {
+        let keys = json!({"proxy": "127.0.0.1:0", "backend": backend.address(), "for": time}).to_string();
+        assert_eq!(api.put("/v1/proxies/new", &keys).status, 201);
+    };
+    put("200ms");
+    assert_eq!(api.delete("/v1/proxies/new").status, 204);
+    put("1h");
+    pass_time(api, &backend, "200ms");
+    assert_eq!(api.get("/v1/proxies/new").status, 200);
+}
