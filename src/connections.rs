@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -82,7 +82,8 @@ pub(crate) struct Live {
     /// The handler that has a call in hand.
     at_work: Mutex<Option<Arc<Drawn>>>,
     cut: AtomicU8,
-    waker: Waker,
+    /// Wakes its task, which has one waker as long as it lives.
+    waker: OnceLock<Waker>,
 }
 
 /// What [`Live::cut`] has been set to.
@@ -91,6 +92,21 @@ const CLOSED: u8 = 1;
 const RESET: u8 = 2;
 
 impl Live {
+    pub(crate) fn new(number: u64, peer: SocketAddr) -> Self {
+        Self {
+            number,
+            peer,
+            to_backend: Moved::default(),
+            to_client: Moved::default(),
+            calls: Own::default(),
+            since: Instant::now(),
+            state: AtomicU8::new(State::Accepted as u8),
+            at_work: Mutex::default(),
+            cut: AtomicU8::new(UNCUT),
+            waker: OnceLock::new(),
+        }
+    }
+
     /// How long it has been there.
     pub(crate) fn age(&self) -> Duration {
         self.since.elapsed()
@@ -122,7 +138,9 @@ impl Live {
     /// Ends it at once: by a reset, or in order.
     pub(crate) fn cut(&self, reset: bool) {
         self.cut.store(if reset { RESET } else { CLOSED }, Ordering::Relaxed);
-        self.waker.wake_by_ref();
+        if let Some(waker) = self.waker.get() {
+            waker.wake_by_ref();
+        }
     }
 
     /// Runs a phase of the connection to its end, unless the connection is cut.
@@ -187,25 +205,11 @@ impl Connections {
     }
 
     /// A connection begins, in the task that asks.
-    pub(crate) async fn enter(&self, number: u64, peer: SocketAddr) -> Entered<'_> {
-        let live = poll_fn(|cx| {
-            Poll::Ready(Live {
-                number,
-                peer,
-                to_backend: Moved::default(),
-                to_client: Moved::default(),
-                calls: Own::default(),
-                since: Instant::now(),
-                state: AtomicU8::new(State::Accepted as u8),
-                at_work: Mutex::default(),
-                cut: AtomicU8::new(UNCUT),
-                // A task has one waker as long as it lives.
-                waker: cx.waker().clone(),
-            })
-        })
-        .await;
-        let live = Arc::new(live);
-        self.table().live.insert(number, live.clone());
+    pub(crate) async fn enter(&self, live: Arc<Live>) -> Entered<'_> {
+        // Before it is there for others, so that nobody cuts it in vain.
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        live.waker.get_or_init(|| waker);
+        self.table().live.insert(live.number, live.clone());
         Entered { connections: self, live }
     }
 

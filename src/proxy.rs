@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::call::About;
 use crate::config::ProxyConfig;
 use crate::connection::serve;
-use crate::connections::{Connections, Totals};
+use crate::connections::{Connections, Live, Totals};
 use crate::counts::{Counts, HandlerCounts, Summary};
 use crate::daemon::Shared;
 use crate::journal::{Act, What};
@@ -305,9 +305,11 @@ impl Proxy {
 
     fn begin(self: Arc<Self>, mut client: TcpStream, peer: SocketAddr, place: Place) {
         let number = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
+        // All that the task carries from its beginning to its end counts for each connection.
+        let live = Arc::new(Live::new(number, peer));
         let tasks = self.shared.tasks.clone();
         tasks.spawn(async move {
-            let entered = self.connections.enter(number, peer).await;
+            let entered = self.connections.enter(live).await;
             if !self.open.load(Ordering::Relaxed) {
                 // It was disabled since the client was accepted.
                 entered.live.cut(false);
