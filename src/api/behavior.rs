@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{Failure, Fault, Location};
-use super::read::Body;
+use super::read::{self, Body};
 use super::v1::lasts;
 use crate::mix;
 use crate::proxy::Proxy;
@@ -205,7 +205,10 @@ fn names(api: &Api) -> Vec<&str> {
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, Failure> {
-    serde_json::from_slice(body).map_err(|_| Failure::body("", "the value is not a valid json object"))
+    match read::json(body) {
+        Ok(Value::Object(keys)) => Ok(keys),
+        _ => Err(Failure::body("", "the value is not a valid json object")),
+    }
 }
 
 fn missing(key: &str) -> Failure {

@@ -52,11 +52,33 @@ impl<S: Send + Sync> FromRequest<S> for Object {
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
         check_type(request.headers())?;
         let Body(body) = Body::from_request(request, state).await?;
-        match serde_json::from_slice(&body) {
+        match json(&body) {
             Ok(Value::Object(keys)) => Ok(Self(keys)),
             Ok(_) => Err(Failure::body("", "the body is not a JSON object, write `{\"handler\": \"delay\"}`")),
             Err(why) => Err(Failure::body("", format!("the body is not JSON: {why}"))),
         }
+    }
+}
+
+/// A body's value. A whole number is one however it is written: many a client knows no other numbers than `2.0`.
+pub(super) fn json(body: &[u8]) -> serde_json::Result<Value> {
+    let mut value = serde_json::from_slice(body)?;
+    make_whole(&mut value);
+    Ok(value)
+}
+
+fn make_whole(value: &mut Value) {
+    match value {
+        // Up to 2^53 such a number is exact, and its text is that of the integer.
+        Value::Number(number) if number.is_f64() => {
+            let exact = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0);
+            if let Some(whole) = exact.and_then(|float| format!("{float:.0}").parse::<i64>().ok()) {
+                *value = whole.into();
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(make_whole),
+        Value::Object(keys) => keys.values_mut().for_each(make_whole),
+        _ => {}
     }
 }
 

@@ -185,16 +185,20 @@ fn lasts() -> Value {
     })
 }
 
-/// `PUT /behavior`: a handler with its settings beside its name, or a mix with those of each.
+/// `PUT /behavior`: a handler with its settings beside its name, or a mix with those of each. Null is the default.
 fn behavior(options: &Options<'_>, settings: &Properties) -> Value {
-    let tables = &settings["handlers"];
+    let mut tables = settings["handlers"].clone();
+    for table in tables["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        table["properties"].as_object_mut().into_iter().flat_map(Map::values_mut).for_each(or_null);
+    }
     let one = options.registry.names().map(|name| {
         let mut keys = handler(options, name);
+        keys.values_mut().for_each(or_null);
         keys.insert("name".to_owned(), json!({ "const": name }));
         keys.insert("for".to_owned(), lasts());
         object(keys, &["name"])
     });
-    let keys = [("name", json!({ "type": "string", "pattern": mix(options.registry) })), ("options", tables.clone())];
+    let keys = [("name", json!({ "type": "string", "pattern": mix(options.registry) })), ("options", tables)];
     let mut several: Properties = keys.into_iter().map(|(key, schema)| (key.to_owned(), schema)).collect();
     several.insert("for".to_owned(), lasts());
     json!({ "anyOf": one.chain([object(several, &["name"])]).collect::<Vec<_>>() })
@@ -210,6 +214,7 @@ fn or_null(schema: &mut Value) {
 
 /// An object with no other properties.
 fn object(properties: Properties, required: &[&str]) -> Value {
+    let properties = Value::Object(properties);
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
 

@@ -37,7 +37,7 @@ async fn options_that_are_not_given_have_their_defaults() {
     let handlers = || world.proxies.get("default").unwrap().describe()["handlers"].clone();
     for (body, then) in [
         (r#"{"name": "delay", "sleep": 2, "before": false}"#, json!({ "delay": { "sleep": 2, "before": false } })),
-        (r#"{"name": "delay", "before": true}"#, json!({ "delay": { "before": true } })),
+        (r#"{"name": "delay", "before": true, "sleep": null}"#, json!({ "delay": { "before": true } })),
         (r#"{"name": "error", "inject": true}"#, json!({ "delay": { "before": true }, "error": { "inject": true } })),
         (
             r#"{"name": "20:delay,5:error", "options": {"delay": {"sleep": "5ms"}}}"#,
@@ -51,6 +51,8 @@ async fn options_that_are_not_given_have_their_defaults() {
         assert_eq!(world.call("PUT", "/behavior", body).await.is(), ok(), "{body}");
         assert_eq!(handlers(), then, "{body}");
     }
+    assert_eq!(world.call("PUT", "/behavior", r#"{"name": "error", "warmup": 2.0}"#).await.is(), ok());
+    assert_eq!(handlers()["error"], json!({ "warmup": 2 }));
     assert_eq!(world.call("PUT", "/behavior", r#"{"name": "hang", "for": "5s"}"#).await.is(), ok());
     assert_eq!(world.proxies.get("default").unwrap().lasts().unwrap().as_secs(), 5);
 }
