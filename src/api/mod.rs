@@ -50,6 +50,9 @@ const CONNECTIONS: usize = 64;
 /// Connections at once that read events: they do not end, and must leave room for others.
 const READERS: usize = 32;
 
+/// The largest head of a request, in bytes.
+const HEAD: usize = 64 * 1024;
+
 /// How long a request's head may take, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -163,6 +166,7 @@ async fn answer(client: TcpStream, router: Router, place: OwnedSemaphorePermit, 
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(client), service);
     if let Err(error) = stop.watch(connection).await {
         debug!("a client of the API is gone: {error}");

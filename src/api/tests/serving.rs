@@ -62,3 +62,16 @@ async fn too_many_connections_wait_for_one_to_end() {
     clients.pop();
     assert!(answered.await.starts_with("HTTP/1.1 200 OK\r\n"));
 }
+
+#[tokio::test]
+async fn a_large_head_is_refused() {
+    let (address, _stop, _serving) = start().await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let path = format!("/healthz?{}", "x".repeat(60_000));
+    assert!(ask_for(&mut client, &path).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nX: {}", "x".repeat(66_000));
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
