@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Buf, BytesMut};
-use serde_json::Map;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -64,7 +63,7 @@ impl Demo {
         proxy.mix = proxy.mix.clone().map(watched);
         proxy.backend = Address::new(backend.ip().to_string(), backend.port());
         // The API is to show it, and to change the rest.
-        proxy.spec = proxy.spec.patched(&Map::from_iter([("backend".to_owned(), backend.to_string().into())]));
+        proxy.spec = std::mem::take(&mut proxy.spec).with("backend", backend.to_string());
         Ok(Self { drawn, unseen, title })
     }
 

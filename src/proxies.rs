@@ -156,7 +156,7 @@ impl Proxies {
         lasts: Option<Duration>,
     ) -> Result<Change, Refusal> {
         let _changes = self.changes.lock().await;
-        let spec = self.known(name)?.proxy.config().spec.patched(keys);
+        let spec = self.known(name)?.proxy.config().spec.patched(keys, &self.shared.registry);
         let new_plan = AT_ONCE[1..].iter().any(|key| keys.contains_key(*key));
         self.settle(name, &spec, lasts, new_plan).await
     }

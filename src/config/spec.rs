@@ -24,11 +24,25 @@ impl Spec {
         &self.0
     }
 
+    /// The same with another value for a key.
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(key.to_owned(), value.into());
+        self
+    }
+
     /// RFC 7396: keys of `patch` replace, `null` takes back to the default, `handlers` is merged handler by handler and
-    /// setting by setting.
-    pub(crate) fn patched(&self, patch: &Map<String, Value>) -> Self {
+    /// setting by setting. A `null` for what is no key stays, to be told.
+    pub(crate) fn patched(&self, patch: &Map<String, Value>, registry: &Registry) -> Self {
+        let options = Options::new(registry);
+        let is_key = |path: &[&str]| match path {
+            [HANDLERS] => true,
+            [key] => options.find(&[Scope::Proxy], key).is_ok(),
+            [HANDLERS, handler] => registry.get(handler).is_some(),
+            [HANDLERS, handler, key] => options.find(&[Scope::Handler((*handler).to_owned())], key).is_ok(),
+            _ => false,
+        };
         let mut keys = self.0.clone();
-        merge(&mut keys, patch);
+        merge(&mut keys, patch, &[], &is_key);
         Self(keys)
     }
 
@@ -83,10 +97,17 @@ impl Spec {
     }
 }
 
-fn merge(keys: &mut Map<String, Value>, patch: &Map<String, Value>) {
+/// Merges `patch`, which is found under `within`.
+fn merge(
+    keys: &mut Map<String, Value>,
+    patch: &Map<String, Value>,
+    within: &[&str],
+    is_key: &impl Fn(&[&str]) -> bool,
+) {
     for (name, value) in patch {
+        let path = [within, &[name.as_str()]].concat();
         match value {
-            Value::Null => {
+            Value::Null if is_key(&path) => {
                 keys.remove(name);
             }
             Value::Object(patch) => {
@@ -95,7 +116,7 @@ fn merge(keys: &mut Map<String, Value>, patch: &Map<String, Value>) {
                     *into = Value::Object(Map::new());
                 }
                 if let Value::Object(into) = into {
-                    merge(into, patch);
+                    merge(into, patch, &path, is_key);
                 }
             }
             value => {
@@ -121,6 +142,10 @@ mod tests {
     fn check(spec: &Spec) -> Result<ProxyConfig, Vec<String>> {
         let checked = spec.check("cache", &Registry::default());
         checked.map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    fn patched(spec: &Spec, patch: &Value) -> Spec {
+        spec.patched(patch.as_object().unwrap(), &Registry::default())
     }
 
     fn complete(spec: &Spec) -> Value {
@@ -186,18 +211,20 @@ mod tests {
             "backend": "b:1", "buffer": null, "keep_alive": true, "pool_size": null,
             "handlers": { "delay": { "before": null, "protocol": "http" }, "error": null, "hang": {} },
         });
-        let after = before.patched(patch.as_object().unwrap());
+        let after = patched(&before, &patch);
         let keys = json!({
             "backend": "b:1", "handler": "delay", "keep_alive": true,
             "handlers": { "delay": { "sleep": 2, "protocol": "http" }, "hang": {} },
         });
         assert_eq!(after, spec(&keys));
-        assert_eq!(before.patched(&Map::new()), before);
-        let plain = after.patched(json!({ "handlers": null }).as_object().unwrap());
+        assert_eq!(patched(&before, &json!({})), before);
+        let plain = patched(&after, &json!({ "handlers": null }));
         assert_eq!(plain, spec(&json!({ "backend": "b:1", "handler": "delay", "keep_alive": true })));
         // What belongs nowhere is there to be told.
-        let wrong = before.patched(json!({ "handlers": 5 }).as_object().unwrap());
+        let wrong = patched(&before, &json!({ "handlers": 5 }));
         assert_eq!(check(&wrong).unwrap_err().len(), 1);
+        let unknown = json!({ "bufer": null, "handlers": { "delay": { "slep": null }, "x": null } });
+        assert_eq!(check(&patched(&before, &unknown)).unwrap_err().len(), 3);
     }
 
     #[test]
