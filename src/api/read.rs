@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -43,14 +43,13 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     }
 }
 
-/// A body that is a JSON object and says so, or does not say what it is.
+/// A body that is a JSON object, whatever it says it is: `curl -d` says it is a form.
 pub(super) struct Object(pub(super) Map<String, Value>);
 
 impl<S: Send + Sync> FromRequest<S> for Object {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        check_type(request.headers())?;
         let Body(body) = Body::from_request(request, state).await?;
         match json(&body) {
             Ok(Value::Object(keys)) => Ok(Self(keys)),
@@ -80,18 +79,6 @@ fn make_whole(value: &mut Value) {
         Value::Object(keys) => keys.values_mut().for_each(make_whole),
         _ => {}
     }
-}
-
-fn check_type(headers: &HeaderMap) -> Result<(), Failure> {
-    let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let given = String::from_utf8_lossy(given.as_bytes());
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let kind = essence.strip_prefix("application/");
-    if kind.is_some_and(|kind| kind == "json" || kind.ends_with("+json")) {
-        return Ok(());
-    }
-    let what = format!("`{given}` is not read, send application/json");
-    Err(Failure::of(StatusCode::UNSUPPORTED_MEDIA_TYPE, Location::Header, "Content-Type", what))
 }
 
 /// What a path names.

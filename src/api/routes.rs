@@ -47,7 +47,7 @@ pub(super) fn all() -> Vec<Route> {
                 .takes("ProxySettings")
                 .gives(200, "ChangedProxy")
                 .gives(201, "ChangedProxy")
-                .fails(&[400, 408, 409, 413, 415]),
+                .fails(&[400, 408, 409, 413]),
         ),
         Route {
             path: PROXY,
@@ -56,7 +56,7 @@ pub(super) fn all() -> Vec<Route> {
             operation: of("Change some of a proxy's settings; null is the default")
                 .takes("ProxyPatch")
                 .gives(200, "ChangedProxy")
-                .fails(&[400, 404, 408, 409, 413, 415]),
+                .fails(&[400, 404, 408, 409, 413]),
         },
         on_delete(PROXY, delete(v1::delete), of("Stop a proxy").gives(204, "").fails(&[404])),
         Route {
