@@ -1,35 +1,52 @@
 use super::*;
+use crate::journal::{EVENTS, What};
 
-async fn world(forgotten: u64) -> World {
-    let mut journal = Journal::default();
-    journal.forgotten = forgotten;
-    World::with(&["a", "b"], journal, Access::new("localhost", &[], None).unwrap()).await
+/// Two events have been told.
+async fn world() -> World {
+    let world = World::new(&[]).await;
+    tell(&world, "a");
+    tell(&world, "b");
+    world
+}
+
+fn tell(world: &World, proxy: &str) {
+    world.proxies.journal().tell(&proxy.into(), || What::Plan { handler: "dummy".to_owned(), enabled: true });
+}
+
+/// The stream without the times.
+fn timeless(text: &str) -> String {
+    let mut events = text.split("\"time\":\"");
+    let first = events.next().unwrap().to_owned();
+    events.fold(first, |text, more| text + more.split_once("\",").unwrap().1)
 }
 
 #[tokio::test]
 async fn those_that_are_there_are_sent_with_their_numbers() {
-    let world = world(0).await;
+    let world = world().await;
     let all = world.get("/v1/events?follow=false").await;
     assert_eq!((all.status.as_u16(), all.header("content-type")), (200, Some("text/event-stream")));
-    let first = "id: 1\nevent: plan\ndata: {\"id\":1,\"kind\":\"plan\",\"proxy\":\"a\"}\n\n";
-    let second = "id: 2\nevent: plan\ndata: {\"id\":2,\"kind\":\"plan\",\"proxy\":\"b\"}\n\n";
-    assert_eq!(all.text, format!("{first}{second}"));
-    assert_eq!(world.get("/v1/events?since=1&follow=false").await.text, second);
+    let [first, second] = [(1, "a"), (2, "b")].map(|(id, proxy)| {
+        let rest = r#""handler":"dummy","enabled":true"#;
+        format!("id: {id}\nevent: plan\ndata: {{\"id\":{id},\"event\":\"plan\",\"proxy\":\"{proxy}\",{rest}}}\n\n")
+    });
+    assert_eq!(timeless(&all.text), format!("{first}{second}"));
+    assert_eq!(timeless(&world.get("/v1/events?since=1&follow=false").await.text), second);
     assert_eq!(world.get("/v1/events?since=2&follow=false").await.text, "");
     let again = ask("GET", "/v1/events?since=0&follow=false").header("Last-Event-ID", "1").body(Body::empty()).unwrap();
-    assert_eq!(world.send(again).await.text, second);
+    assert_eq!(timeless(&world.send(again).await.text), second);
 }
 
 #[tokio::test]
 async fn a_gap_is_an_event() {
-    let world = world(7).await;
+    let world = world().await;
+    (0..EVENTS + 5).for_each(|_| tell(&world, "a"));
     let text = world.get("/v1/events?since=2&follow=false").await.text;
-    assert!(text.starts_with("event: lost\ndata: {\"count\":5}\n\nid: 8\n"), "{text}");
+    assert!(text.starts_with("event: lost\ndata: {\"count\":5}\n\nid: 8\n"), "{}", &text[..200]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn events_come_as_they_happen_and_a_quiet_stream_is_alive() {
-    let world = world(0).await;
+    let world = world().await;
     let mut request = ask("GET", "/v1/events").body(Body::empty()).unwrap();
     request.extensions_mut().insert(Local(SocketAddr::from(([127, 0, 0, 1], 8080))));
     let mut body = world.router.clone().oneshot(request).await.unwrap().into_body();
@@ -39,14 +56,14 @@ async fn events_come_as_they_happen_and_a_quiet_stream_is_alive() {
     };
     // Nothing from before.
     assert_eq!(next().await, ":\n\n");
-    world.proxies.journal().write("fault", "a");
-    assert!(next().await.starts_with("id: 3\nevent: fault\n"));
+    tell(&world, "a");
+    assert!(next().await.starts_with("id: 3\nevent: plan\n"));
     assert_eq!(next().await, ":\n\n");
 }
 
 #[tokio::test]
 async fn what_is_asked_wrongly_is_refused() {
-    let world = world(0).await;
+    let world = world().await;
     for (query, name, description) in [
         ("since=x", "since", "`x` is not an event's number"),
         ("since=-1", "since", "`-1` is not an event's number"),
@@ -65,7 +82,7 @@ async fn what_is_asked_wrongly_is_refused() {
 
 #[tokio::test]
 async fn readers_leave_room_for_others() {
-    let world = world(0).await;
+    let world = world().await;
     let open = || {
         let mut request = ask("GET", "/v1/events").body(Body::empty()).unwrap();
         request.extensions_mut().insert(Local(SocketAddr::from(([127, 0, 0, 1], 8080))));

@@ -2,7 +2,7 @@ use super::*;
 
 async fn world(allowed: &[&str], token: Option<&str>) -> World {
     let allowed: Vec<String> = allowed.iter().map(|host| (*host).to_owned()).collect();
-    World::with(&["default"], Journal::default(), Access::new("chaos", &allowed, token).unwrap()).await
+    World::with(&["default"], Access::new("chaos", &allowed, token).unwrap()).await
 }
 
 #[tokio::test]

@@ -20,9 +20,11 @@ use tower::ServiceExt;
 
 use super::guard::Local;
 use super::{Access, Api, routes};
+use crate::daemon::Shared;
 use crate::handler::Registry;
 use crate::journal::Journal;
 use crate::proxies::Proxies;
+use crate::room::Room;
 
 /// An API of its own, and the proxies behind it.
 struct World {
@@ -53,10 +55,10 @@ impl Answer {
 }
 
 impl World {
-    async fn with(names: &[&str], journal: Journal, access: Access) -> Self {
-        let proxies = Arc::new(Proxies::new(Registry::default(), journal));
+    async fn with(names: &[&str], access: Access) -> Self {
+        let proxies = proxies();
         for name in names {
-            let keys = keys(&json!({ "backend": "localhost:6379", "proxy": "localhost:8000" }));
+            let keys = keys(&json!({ "backend": "localhost:6379", "proxy": "127.0.0.1:0" }));
             assert!(proxies.put(name, keys, None).await.is_ok());
         }
         Self { router: routes::router(Api::new(proxies.clone(), access)), proxies }
@@ -64,7 +66,7 @@ impl World {
 
     /// With these proxies.
     async fn new(names: &[&str]) -> Self {
-        Self::with(names, Journal::default(), Access::new("localhost", &[], None).unwrap()).await
+        Self::with(names, Access::new("localhost", &[], None).unwrap()).await
     }
 
     /// Connected to 127.0.0.1:8080.
@@ -83,6 +85,11 @@ impl World {
     async fn get(&self, path: &str) -> Answer {
         self.call("GET", path, "").await
     }
+}
+
+/// None yet.
+fn proxies() -> Arc<Proxies> {
+    Proxies::new(Shared::new(1, Registry::default(), Room::left(0), Journal::on()))
 }
 
 fn ask(method: &str, path: &str) -> Builder {

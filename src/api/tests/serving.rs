@@ -12,8 +12,7 @@ async fn start() -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let proxies = Arc::new(Proxies::new(Registry::default(), Journal::default()));
-    let access = Access::new("127.0.0.1", &[], None).unwrap();
+    let (proxies, access) = (proxies(), Access::new("127.0.0.1", &[], None).unwrap());
     let serving = tokio::spawn(async move {
         serve(vec![listener], proxies, access, async move { drop(stopped.await) }).await;
     });

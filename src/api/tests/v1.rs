@@ -1,20 +1,25 @@
+use std::net::TcpListener;
+
 use super::*;
 
 #[tokio::test]
 async fn a_proxy_is_created_shown_changed_and_removed() {
     let world = World::new(&[]).await;
     assert_eq!(world.get("/v1/proxies").await.is(), (200, json!({ "proxies": {} })));
-    let created = world.call("PUT", "/v1/proxies/cache", r#"{"backend": "db:1", "handler": "delay"}"#).await;
+    let created = world
+        .call("PUT", "/v1/proxies/cache", r#"{"backend": "db:1", "proxy": "127.0.0.1:0", "handler": "delay"}"#)
+        .await;
     assert_eq!((created.status.as_u16(), created.header("location")), (201, Some("/v1/proxies/cache")));
     assert!(created.json()["applied"]["now"].as_array().unwrap().contains(&json!("handler")));
 
     let shown = world.get("/v1/proxies/cache").await;
+    let addresses = world.proxies.get("cache").unwrap().addresses();
     let status = json!({
-        "addresses": ["127.0.0.1:8000"],
-        "connections": { "total": 3, "open": 2, "opaque": 1 },
-        "calls": { "dummy": 5, "delay": 2 },
-        "faults": { "delay": 2 },
-        "bytes": { "to_backend": 100, "to_client": 200 },
+        "addresses": addresses,
+        "connections": { "total": 0, "open": 0, "opaque": 0 },
+        "calls": { "delay": 0 },
+        "faults": { "delay": 0 },
+        "bytes": { "to_backend": 0, "to_client": 0 },
         "backend_failures": 0,
         "reverts_in": null,
     });
@@ -31,9 +36,11 @@ async fn a_proxy_is_created_shown_changed_and_removed() {
     let patch = r#"{"handler": "hang", "for": 2.5, "handlers": {"delay": {"sleep": 3}}}"#;
     let changed = world.call("PATCH", "/v1/proxies/cache", patch).await;
     assert_eq!((changed.status.as_u16(), &changed.json()["handler"]), (200, &json!("hang")));
-    assert_eq!((&changed.json()["backend"], &changed.json()["status"]["reverts_in"]), (&json!("db:1"), &json!(2.5)));
+    assert_eq!(changed.json()["backend"], "db:1");
+    let reverts_in = changed.json()["status"]["reverts_in"].as_f64().unwrap();
+    assert!(reverts_in > 1.5 && reverts_in <= 2.5, "{reverts_in}");
     let reset = world.call("POST", "/v1/proxies/cache/reset", "").await;
-    assert_eq!((reset.status.as_u16(), &reset.json()["handler"]), (200, &json!("dummy")));
+    assert_eq!((reset.status.as_u16(), &reset.json()["handler"]), (200, &json!("delay")));
 
     let removed = world.call("DELETE", "/v1/proxies/cache", "").await;
     assert_eq!((removed.status.as_u16(), removed.text.as_str()), (204, ""));
@@ -77,29 +84,34 @@ async fn what_is_wrong_with_a_body_is_said_key_by_key() {
             assert_eq!(answer.is(), wrong(400, "body", name, description), "{method} {body}");
         }
     }
-    let taken = world.call("PATCH", "/v1/proxies/cache", r#"{"proxy": "localhost:1"}"#).await;
-    let what = "cannot listen on localhost:1: it is taken, give another `proxy`";
-    assert_eq!(taken.is(), wrong(409, "body", "proxy", what));
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = other.local_addr().unwrap();
+    let taken = world.call("PATCH", "/v1/proxies/cache", json!({ "proxy": at }).to_string()).await;
+    let what = format!("cannot listen on {at}: it is taken, give another `proxy`, or port 0 for a free one");
+    assert_eq!(taken.is(), wrong(409, "body", "proxy", &what));
 }
 
 #[tokio::test]
-async fn a_body_is_json_or_does_not_say_what_it_is() {
+async fn what_is_taken_back_has_to_be_a_key() {
     let world = World::new(&["cache"]).await;
-    for (kind, status) in [
-        ("application/json", 200),
-        ("Application/JSON; charset=utf-8", 200),
-        ("application/merge-patch+json", 200),
-        ("text/plain", 415),
-        ("application/x-www-form-urlencoded", 415),
-        ("json", 415),
-        ("", 415),
-    ] {
-        let request = ask("PATCH", "/v1/proxies/cache").header(header::CONTENT_TYPE, kind).body("{}".into()).unwrap();
-        assert_eq!(world.send(request).await.status, status, "{kind}");
+    let known = r#"{"buffer": null, "handlers": {"delay": {"sleep": null}, "error": null}}"#;
+    assert_eq!(world.call("PATCH", "/v1/proxies/cache", known).await.status, 200);
+    let unknown = r#"{"bufer": null, "handlers": {"delay": {"slep": null}, "x": null}}"#;
+    let answer = world.call("PATCH", "/v1/proxies/cache", unknown).await;
+    let names: Vec<_> = answer.json()["errors"].as_array().unwrap().iter().map(|e| e["name"].clone()).collect();
+    assert_eq!((answer.status.as_u16(), names.len()), (400, 3));
+    for name in ["bufer", "handlers.delay.slep", "handlers.x"] {
+        assert!(names.contains(&json!(name)), "{names:?}");
     }
-    let request = ask("PATCH", "/v1/proxies/cache").header(header::CONTENT_TYPE, "text/html").body("{}".into());
-    let what = "`text/html` is not read, send application/json";
-    assert_eq!(world.send(request.unwrap()).await.is(), wrong(415, "header", "Content-Type", what));
+}
+
+#[tokio::test]
+async fn the_content_type_does_not_matter() {
+    let world = World::new(&["cache"]).await;
+    for kind in ["application/json", "application/x-www-form-urlencoded", "nonsense", ""] {
+        let request = ask("PATCH", "/v1/proxies/cache").header(header::CONTENT_TYPE, kind).body("{}".into()).unwrap();
+        assert_eq!(world.send(request).await.status, 200, "{kind}");
+    }
 }
 
 #[tokio::test]
@@ -127,11 +139,11 @@ async fn a_body_that_does_not_come_is_not_waited_for() {
 #[tokio::test]
 async fn a_name_has_to_be_one() {
     let world = World::new(&[]).await;
-    let body = r#"{"backend": "db:1"}"#;
-    for name in ["a", "A-1_b", "0", &"x".repeat(64)] {
+    let body = r#"{"backend": "db:1", "proxy": "127.0.0.1:0"}"#;
+    for name in ["a", "A-1_b", "-a", "_", "0", &"x".repeat(64)] {
         assert_eq!(world.call("PUT", &format!("/v1/proxies/{name}"), body).await.status, 201, "{name}");
     }
-    for name in ["%20", "a.b", "-a", "_", "%C3%A4", "a%2Fb", &"x".repeat(65)] {
+    for name in ["%20", "a.b", "%C3%A4", "a%2Fb", &"x".repeat(65)] {
         let answer = world.call("PUT", &format!("/v1/proxies/{name}"), body).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["errors"][0]["location"]), (400, &json!("path")), "{name}");
         assert_eq!(world.get(&format!("/v1/proxies/{name}")).await.status, 404, "{name}");
@@ -140,31 +152,17 @@ async fn a_name_has_to_be_one() {
 }
 
 #[tokio::test]
-async fn connections_are_listed_and_ended() {
+async fn a_connection_that_is_not_there_is_not_found() {
     let world = World::new(&["cache"]).await;
-    let answer = world.get("/v1/proxies/cache/connections").await;
-    let first = json!({
-        "id": 1, "peer": "127.0.0.1:50000", "age": 1.5, "bytes": { "to_backend": 40, "to_client": 50 },
-        "calls": 2, "handler": "delay", "state": "open",
-    });
-    assert_eq!((answer.status.as_u16(), &answer.json()["connections"][0]), (200, &first));
-    assert_eq!(answer.json()["connections"][1]["handler"], Value::Null);
-
-    let ended = |number| *world.proxies.get("cache").unwrap().connection(number).unwrap().ended.lock().unwrap();
+    let all = world.get("/v1/proxies/cache/connections").await;
+    assert_eq!(all.is(), (200, json!({ "connections": [] })));
     let one = "/v1/proxies/cache/connections/1";
-    for (query, status) in [("?reset=yes", 400), ("?rst=true", 400), ("?reset=true&reset=false", 400)] {
+    for query in ["?reset=yes", "?rst=true", "?reset=true&reset=false"] {
         let answer = world.call("DELETE", &format!("{one}{query}"), "").await;
-        assert_eq!((answer.status.as_u16(), &answer.json()["errors"][0]["location"]), (status, &json!("query")));
+        assert_eq!((answer.status.as_u16(), &answer.json()["errors"][0]["location"]), (400, &json!("query")));
     }
-    assert_eq!(ended(1), None);
-    assert_eq!(world.call("DELETE", one, "").await.status, 204);
-    assert_eq!(ended(1), Some(false));
-    assert_eq!(world.call("DELETE", &format!("{one}?reset=true"), "").await.status, 204);
-    assert_eq!((ended(1), ended(2)), (Some(true), None));
-
-    let what = "`cache` has no connection 9, GET /v1/proxies/cache/connections lists them";
-    let gone = world.call("DELETE", "/v1/proxies/cache/connections/9", "").await;
-    assert_eq!(gone.is(), wrong(404, "path", "id", what));
+    let what = "`cache` has no connection 1, GET /v1/proxies/cache/connections lists them";
+    assert_eq!(world.call("DELETE", one, "").await.is(), wrong(404, "path", "id", what));
     let no_number = world.call("DELETE", "/v1/proxies/cache/connections/x", "").await;
     assert_eq!(no_number.is(), wrong(400, "path", "id", "`x` is no connection's number"));
 }
