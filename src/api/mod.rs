@@ -109,28 +109,39 @@ impl Running {
 pub(crate) async fn start(http: &Http, proxies: Arc<Proxies>) -> anyhow::Result<Running> {
     let at = Address::new(&http.host, http.port);
     let cannot_listen = || format!("cannot listen on {at} for the HTTP API");
-    let runtime = Builder::new_current_thread().enable_all().build().with_context(cannot_listen)?;
     let addresses = resolve(&at).await.with_context(cannot_listen)?;
-    let listeners = {
-        let _within = runtime.enter();
-        listen(&at, &addresses).with_context(cannot_listen)?
-    };
-    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
     let access = Access::new(&http.host, &http.allow_hosts, http.token.as_ref().map(Token::secret))
         .map_err(anyhow::Error::msg)?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (tell, told) = oneshot::channel();
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    let to = at.clone();
+    let run = move || {
+        // The runtime ends where it began: it could not end within another.
+        let runtime = match Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => return drop(tell.send(Err(error))),
+        };
+        runtime.block_on(async {
+            match listen(&to, &addresses) {
+                Ok(listeners) => {
+                    let _ = tell.send(listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>());
+                    serve(listeners, proxies, access, stopped).await;
+                }
+                Err(error) => drop(tell.send(Err(error))),
+            }
+        });
+    };
+    let thread = thread::Builder::new().name("http-api".to_owned()).spawn(run).with_context(cannot_listen)?;
+    let addresses = told.await.with_context(cannot_listen)?.with_context(cannot_listen)?;
     if http.token.is_none() && addresses.iter().any(|address| !address.ip().is_loopback()) {
         warn!(
             "whoever reaches {} may change what the proxies do: give a token, `--http-token-file FILE`",
             Address::new(&http.host, addresses[0].port())
         );
     }
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serve = move || {
-        runtime.block_on(serve(listeners, proxies, access, async {
-            let _ = stopped.await;
-        }));
-    };
-    let thread = thread::Builder::new().name("http-api".to_owned()).spawn(serve).with_context(cannot_listen)?;
     Ok(Running { addresses, stop, thread })
 }
 
