@@ -6,7 +6,10 @@ mod world;
 /// Its tests are run here like all others.
 #[path = "../examples/embedded.rs"]
 mod embedded;
+#[path = "../examples/live.rs"]
+mod live;
 
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -36,9 +39,13 @@ fn example(name: &str) -> PathBuf {
 
 /// `vaurien --config` with one of the examples' files, in front of another backend.
 fn with_file(name: &str, backend: &Backend, more: &str) -> Program {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name);
     let mut command = Command::new(env!("CARGO_BIN_EXE_vaurien"));
-    command.arg("--config").arg(file).args(["--proxy", "127.0.0.1:0", "--backend", &backend.address().to_string()]);
+    command.arg("--config").arg(file(name)).args([
+        "--proxy",
+        "127.0.0.1:0",
+        "--backend",
+        &backend.address().to_string(),
+    ]);
     Program::spawn(command.args(more.split_ascii_whitespace()))
 }
 
@@ -152,4 +159,64 @@ fn several_proxies_are_set_by_one_file() {
         ]
     );
     assert_eq!(config.http.unwrap().port, 8080);
+}
+
+/// Runs a client of the API in front of a Redis that answers everything with its command, and answers what it said.
+fn with_api(client: &mut Command) -> (String, Program) {
+    let backend = Backend::new(|mut stream| {
+        let mut buffer = [0; 4096];
+        while let Ok(1..) = stream.read(&mut buffer) {
+            let _ = stream.write_all(b"+PONG\r\n");
+        }
+    });
+    let program = Program::start(&backend, "--protocol redis --http --http-port 0 --http-host 127.0.0.1");
+    let url = format!("http://{}", program.api().0);
+    if client.get_program() == "python3" {
+        client.arg(&url);
+    }
+    let output = client.env("API", &url).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{complaint}\n{said}");
+    (said, program)
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples").join(name)
+}
+
+#[test]
+#[ignore = "needs curl"]
+fn every_call_of_the_api_can_be_made_with_curl() {
+    let (said, program) = with_api(&mut Command::new(file("api.sh")));
+    let replies: Vec<&str> = said.split("\n> ").collect();
+    let reply = |call: &str, nth: usize| {
+        let mut found = replies.iter().filter(|reply| reply.lines().next().is_some_and(|line| line.ends_with(call)));
+        found.nth(nth).unwrap_or_else(|| panic!("no {call} in {said}")).trim_end().to_owned()
+    };
+    let first = |call: &str| reply(call, 0);
+    assert!(first("/behavior").ends_with(r#"{"behavior":"dummy"}"#));
+    assert!(first("/connections/1?reset=true").contains("`another` has no connection 1"));
+    assert!(first("/v1/openapi.json").ends_with("200 application/json"));
+    assert!(first("/v1/events?since=0&follow=false").contains("event: plan\n"));
+    assert!(first("/metrics").ends_with("# EOF"));
+    assert_eq!(said.matches(r#""status":"error""#).count(), 1, "only one call is refused: {said}");
+    // Each path that there is has its line.
+    for path in program.api().get("/v1/openapi.json").json()["paths"].as_object().unwrap().keys() {
+        let path = path.replace("{name}", "another").replace("{id}", "1");
+        let path = path.replace("/another/reset", "/default/reset");
+        let at = format!("http://{}{path}", program.api().0);
+        assert!(said.contains(&at), "{path}");
+    }
+}
+
+#[test]
+#[ignore = "needs python3"]
+fn a_python_test_makes_trouble_for_a_while() {
+    let (said, _program) = with_api(Command::new("python3").arg(file("live.py")));
+    let lines: Vec<&str> = said.lines().collect();
+    let [as_it_is, delay, error, down, again, delayed] = lines[..] else { panic!("{said}") };
+    assert!(as_it_is.starts_with("as it is: +PONG after") && again.starts_with("as it is: +PONG after"), "{said}");
+    assert!(delay.starts_with("delay:    +PONG after") && error.starts_with("error:    1000 bytes of junk"), "{said}");
+    assert_eq!((down, delayed), ("down:     connection refused", "delayed:  1"));
 }

@@ -1,0 +1,76 @@
+//! Connections that are looked at and ended.
+
+use serde_json::{Value, json};
+
+use super::start;
+use super::world::client::Ending;
+use super::world::{Api, Backend, Client, Program, eventually};
+
+const ALL: &str = "/v1/proxies/default/connections";
+
+/// What there is of the connections, once there are so many.
+fn connections(api: Api, count: usize) -> Vec<Value> {
+    let mut all = Vec::new();
+    eventually("they are there", || {
+        all = api.get(ALL).json()["connections"].as_array().unwrap().clone();
+        all.len() == count
+    });
+    all
+}
+
+fn settled(program: &Program) -> Client {
+    let mut client = program.connect();
+    client.send("get a\r\n").expect("+get a\r\n");
+    client
+}
+
+#[test]
+fn they_are_shown_while_they_live() {
+    let program = start(&Backend::lines(), "");
+    let mut client = settled(&program);
+    let one = connections(program.api(), 1).remove(0);
+    let peer = client.local_address().to_string();
+    assert!(one["age"].as_f64().unwrap() >= 0.0);
+    let shown = ["id", "peer", "bytes", "calls", "handler", "state"].map(|key| one[key].clone());
+    let bytes = json!({ "to_backend": 7, "to_client": 8 });
+    assert_eq!(shown, [json!(1), json!(peer), bytes, json!(1), Value::Null, json!("open")]);
+
+    program.api().put("/behavior", r#"{"name": "delay", "sleep": 3600}"#);
+    client.send("get b\r\n");
+    eventually("the handler is at work", || connections(program.api(), 1)[0]["handler"] == "delay");
+    drop(client);
+    connections(program.api(), 0);
+}
+
+#[test]
+fn each_is_ended_by_its_number_in_order_or_by_a_reset() {
+    let program = start(&Backend::lines(), "");
+    let api = program.api();
+    let (mut closed, mut reset, mut stays) = (settled(&program), settled(&program), settled(&program));
+    assert_eq!(connections(api, 3).iter().map(|one| one["id"].clone()).collect::<Vec<_>>(), [1, 2, 3]);
+    let end = |id: &str| {
+        let reply = api.ask("DELETE", &format!("{ALL}/{id}"), "", "");
+        assert_eq!((reply.status, reply.body.as_str()), (204, ""), "{id}");
+    };
+    end("1");
+    end("2?reset=true");
+    assert_eq!((closed.ending(), reset.ending()), (Ending::Closed, Ending::Reset));
+    assert_eq!(connections(api, 1)[0]["id"], 3);
+    end("3?reset=false");
+    assert_eq!(stays.ending(), Ending::Closed);
+    connections(api, 0);
+    assert_eq!(api.ask("DELETE", &format!("{ALL}/3"), "", "").status, 404);
+}
+
+#[test]
+fn what_hangs_is_ended_too() {
+    let program = start(&Backend::lines(), "--handler hang");
+    let (mut closed, mut reset) = (program.connect(), program.connect());
+    let first = closed.local_address().to_string();
+    let all = connections(program.api(), 2);
+    for one in all {
+        let query = if one["peer"] == first.as_str() { "" } else { "?reset=true" };
+        assert_eq!(program.api().ask("DELETE", &format!("{ALL}/{}{query}", one["id"]), "", "").status, 204);
+    }
+    assert_eq!((closed.ending(), reset.ending()), (Ending::Closed, Ending::Reset));
+}

@@ -1,0 +1,107 @@
+//! What HTTP itself allows, and what it does not.
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::world::{Backend, Client};
+use super::{is, start, wrong};
+
+#[test]
+fn old_whole_and_pipelined_requests_are_answered() {
+    let program = start(&Backend::lines(), "");
+    let api = program.api();
+    let at = api.0;
+    let dummy = (200, json!({ "behavior": "dummy" }));
+    assert_eq!(is(&api.raw(format!("GET /behavior HTTP/1.0\r\nHost: {at}\r\n\r\n"))), dummy);
+    let whole = |named: &str| {
+        api.raw(format!("GET http://{named}/behavior HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"))
+    };
+    assert_eq!(is(&whole(&at.to_string())), dummy);
+    let what = "`evil.example` is not this program, use localhost, or allow it: `--http-allow-host`";
+    assert_eq!(is(&whole("evil.example")), wrong(403, "header", "Host", what));
+
+    let no_host = wrong(400, "header", "Host", "the Host is missing, send `Host: localhost`");
+    assert_eq!(is(&api.raw("GET /behavior HTTP/1.1\r\nConnection: close\r\n\r\n")), no_host);
+
+    let ask = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n{more}\r\n");
+    let several = ask("/healthz", "") + &ask("/nowhere", "") + &ask("/behavior", "Connection: close\r\n");
+    let replies = api.raw(several);
+    let all = format!("{}\r\n\r\n{}", replies.head, replies.body);
+    let statuses: Vec<_> = all.match_indices("HTTP/1.1 ").map(|(at, _)| &all[at + 9..at + 12]).collect();
+    assert_eq!(statuses, ["200", "404", "200"]);
+    assert!(all.ends_with(r#"{"behavior":"dummy"}"#));
+}
+
+#[test]
+fn what_is_no_http_is_refused() {
+    let program = start(&Backend::lines(), "");
+    let api = program.api();
+    let host = format!("Host: {}", api.0);
+    for request in [
+        "\0\0\0\r\n\r\n".to_owned(),
+        format!("GET /behavior HTTP/9.9\r\n{host}\r\n\r\n"),
+        format!("GET /a b HTTP/1.1\r\n{host}\r\n\r\n"),
+        format!("PUT /behavior HTTP/1.1\r\n{host}\r\nContent-Length: x\r\n\r\n"),
+        format!("PUT /behavior HTTP/1.1\r\n{host}\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+    ] {
+        assert_eq!(api.raw(&request).status, 400, "{request}");
+    }
+    assert_eq!(api.get("/healthz").status, 200);
+}
+
+#[test]
+fn what_is_too_large_is_not_read() {
+    let program = start(&Backend::lines(), "");
+    let api = program.api();
+    let padded = |size: usize| r#"{"name": "dummy"}"#.to_owned() + &" ".repeat(size - 17);
+    let what = "the body is too large, at most 65536 bytes are read";
+    for path in ["/behavior", "/v1/proxies/default"] {
+        assert_eq!(is(&api.put(path, &padded(65_537))), wrong(413, "body", "", what));
+    }
+    assert_eq!(api.put("/behavior", &padded(65_536)).status, 200);
+    let long = format!("GET /behavior HTTP/1.1\r\nHost: {}\r\nX: {}", api.0, "x".repeat(66_000));
+    assert_eq!(api.raw(long).status, 431);
+    let early = format!("PUT /behavior HTTP/1.1\r\nHost: {}\r\nContent-Length: 20\r\n\r\n{{", api.0);
+    let mut stream = api.connect();
+    stream.write_all(early.as_bytes()).unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(is(&api.get("/behavior")), (200, json!({ "behavior": "dummy" })));
+}
+
+/// It takes the ten seconds that the API has patience for.
+#[test]
+fn what_never_comes_is_not_waited_for() {
+    let program = start(&Backend::lines(), "");
+    let api = program.api();
+    let begun = Instant::now();
+    let (mut silent, mut head) = (api.connect(), api.connect());
+    write!(head, "GET /behavior HTTP/1.1\r\nHost: {}\r\n", api.0).unwrap();
+    let body =
+        format!("PUT /behavior HTTP/1.1\r\nHost: {}\r\nContent-Length: 20\r\nConnection: close\r\n\r\n{{", api.0);
+    let reply = api.raw(body);
+    assert_eq!(is(&reply), wrong(408, "body", "", "the body takes too long, send it within 10 s"));
+    for stream in [&mut silent, &mut head] {
+        stream.read_to_end(&mut Vec::new()).unwrap();
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(9));
+    assert_eq!(api.get("/healthz").status, 200);
+}
+
+#[test]
+fn more_connections_than_it_takes_wait_for_one_to_end() {
+    let program = start(&Backend::lines(), "");
+    let api = program.api();
+    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", api.0);
+    let mut clients: Vec<Client> = (0..64).map(|_| api.connect().into()).collect();
+    let mut ask = |client: &mut Client| drop(client.send(&request).read_until("{\"status\":\"ok\"}"));
+    clients.iter_mut().for_each(&mut ask);
+    let mut late: Client = api.connect().into();
+    late.send(&request);
+    clients.iter_mut().for_each(&mut ask);
+    assert!(late.is_silent());
+    clients.pop();
+    late.read_until("{\"status\":\"ok\"}");
+}
