@@ -63,12 +63,12 @@ async fn traffic(link: &Link<'_>, client: &mut TcpStream) -> End {
 /// The first call's turn, and the dial.
 async fn begin(link: &Link<'_>, client: &mut TcpStream) -> Result<(TcpStream, First, Option<Draws>), End> {
     let mut draws = None;
-    let drawn = link.proxy.plan().draw(link.streams, &mut draws, 1).clone();
-    let is_counted = match drawn.scope {
+    let first = link.proxy.plan().draw(link.streams, &mut draws, 1).clone();
+    let is_counted = match first.scope {
         Scope::Nothing => false,
-        Scope::Calls => Box::pin(accept(link, &drawn, client)).await?,
+        Scope::Calls => Box::pin(accept(link, &first, client)).await?,
     };
-    Ok((dial(link, client).await?, First { drawn, is_counted }, draws))
+    Ok((dial(link, client).await?, First { drawn: first, is_counted }, draws))
 }
 
 /// The first call's turn, before any byte is read and any backend is dialled. Whether the call was counted.

@@ -51,6 +51,7 @@ mod plan; // the mix at work: draws and counts
 mod seed; // random streams split by proxy, connection and call
 
 // From the arguments to the bytes: program, daemon, proxy, connection, pump, of which each starts the next.
+mod accept; // the loop that lets clients in
 mod connection; // one client's life: dial, choose the pump, close
 pub mod daemon; // listens, serves, stops
 mod demo; // a server in front of which, and a client by which, the program is shown at work
@@ -62,6 +63,7 @@ mod pump; // how bytes get from one side to the other
 
 // How it is looked at and changed while it runs.
 mod api; // the HTTP API
+mod figures; // what a proxy has done
 mod journal; // events: kept, read, written to a file
 mod metrics; // figures as OpenMetrics
 mod notify; // systemd's readiness protocol

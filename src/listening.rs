@@ -8,8 +8,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::config::Address;
+use crate::daemon::Shared;
 use crate::listen::{listen, listen_on, resolve};
 use crate::proxy::Proxy;
+use crate::room::Place;
 
 /// A proxy's listeners, or where they were.
 #[derive(Debug, Default)]
@@ -18,6 +20,8 @@ pub(crate) struct Listening {
     at: Option<Address>,
     addresses: Vec<SocketAddr>,
     tasks: Vec<JoinHandle<()>>,
+    /// What they take of the descriptors that connections could have.
+    places: Vec<Place>,
 }
 
 /// A proxy cannot listen where it should.
@@ -101,10 +105,12 @@ impl Listening {
             // It was told to end, and has.
             let _ = task.await;
         }
+        self.places.clear();
     }
 
     fn accept(&mut self, proxy: &Arc<Proxy>, listeners: Vec<TcpListener>) {
-        let runtime = &proxy.shared.runtime;
+        let Shared { runtime, room, .. } = &*proxy.shared;
+        self.places = listeners.iter().filter_map(|_| room.take()).collect();
         self.tasks = listeners.into_iter().map(|listener| runtime.spawn(proxy.clone().accept(listener))).collect();
     }
 }

@@ -96,9 +96,10 @@ fn run(config: Config, registry: &Registry) -> anyhow::Result<()> {
 }
 
 async fn serve(mut config: Config, registry: &Registry) -> anyhow::Result<()> {
-    let demo = match config.demo {
-        true => Some(Demo::start(&mut config.proxies[0]).await.context("cannot start the demo's server")?),
-        false => None,
+    let demo = if config.demo {
+        Some(Demo::start(&mut config.proxies[0]).await.context("cannot start the demo's server")?)
+    } else {
+        None
     };
     let journal = if config.http.is_some() || config.events.is_some() { Journal::on() } else { Journal::off() };
     let events = config.events.as_ref().map(|path| write_events(path, &journal)).transpose()?;
@@ -193,7 +194,9 @@ fn announce(config: &Config, proxies: &Proxies, api: Option<&api::Running>) {
     match config.proxies.as_slice() {
         [one] => info!("ready: {}, seed {}", line(one), config.seed),
         several => {
-            several.iter().for_each(|config| info!("{}: {}", config.name, line(config)));
+            for config in several {
+                info!("{}: {}", config.name, line(config));
+            }
             info!("ready: {} proxies, seed {}", several.len(), config.seed);
         }
     }

@@ -1,36 +1,23 @@
-//! One proxy: what its connections share, and the loop that accepts them.
+//! One proxy: what its connections share, and how it becomes another.
 
-use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use arc_swap::{ArcSwap, Guard};
 use serde_json::{Map, Value};
-use tokio::net::{TcpListener, TcpStream};
-use tracing::{info, warn};
 
 use crate::call::About;
 use crate::config::ProxyConfig;
-use crate::connection::serve;
-use crate::connections::{Connections, Live, Totals};
-use crate::counts::{Counts, HandlerCounts, Summary};
+use crate::connections::Connections;
+use crate::counts::Counts;
 use crate::daemon::Shared;
 use crate::journal::{Act, What};
 use crate::listening::{CannotListen, Listening};
-use crate::metrics::{HandlerFigures, ProxyFigures};
 use crate::mix::Mix;
 use crate::plan::{Drawn, Plan};
-use crate::protocol::Protocol;
-use crate::room::Place;
 use crate::route::Route;
-use crate::statsd;
 use crate::stop::{Stop, Stopper};
-
-/// The pause after a failed accept, such as one without a free descriptor.
-const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// What the connections of one proxy share.
 #[derive(Debug)]
@@ -76,6 +63,20 @@ impl Proxy {
         })
     }
 
+    /// Its clients are counted as they are accepted.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.accepted.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Whether clients are let in.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.shown().0.enabled
+    }
+
     /// The plan now. A call asks once, and keeps what it is given.
     pub(crate) fn plan(&self) -> Guard<Arc<Plan>> {
         self.plan.load()
@@ -95,8 +96,16 @@ impl Proxy {
     pub(crate) async fn change(self: &Arc<Self>, config: &ProxyConfig, new_plan: bool) -> Result<(), CannotListen> {
         let mut listening = self.listening.lock().await;
         let ready = || {
-            if !Route::is_the_same(&self.shown().0, config) {
+            let (is_the_same, was_enabled) = {
+                let now = &self.shown().0;
+                (Route::is_the_same(now, config), now.enabled)
+            };
+            if !is_the_same {
                 self.route.store(Arc::new(Route::new(config)));
+            }
+            if new_plan || was_enabled != config.enabled {
+                // Before any call meets it.
+                self.tell(|| What::Plan { handler: config.mix.to_string(), enabled: config.enabled });
             }
             if new_plan {
                 self.publish(&config.mix);
@@ -110,18 +119,14 @@ impl Proxy {
             ready();
             self.connections.all().iter().for_each(|live| live.cut(false));
         }
-        let was_enabled = self.shown().0.enabled;
-        if new_plan || was_enabled != config.enabled {
-            self.tell(|| What::Plan { handler: config.mix.to_string(), enabled: config.enabled });
-        }
         *self.shown() = (config.clone(), listening.addresses().to_vec());
         Ok(())
     }
 
     /// As [`change`](Self::change), where only the mix is another.
     pub(crate) fn set_mix(&self, mix: Mix) {
-        self.publish(&mix);
         self.tell(|| What::Plan { handler: mix.to_string(), enabled: self.shown().0.enabled });
+        self.publish(&mix);
         self.shown().0.mix = mix;
     }
 
@@ -195,141 +200,4 @@ impl Proxy {
         self.stopper.stop();
         self.plan().let_go();
     }
-
-    /// What it has done so far.
-    pub(crate) fn summary(&self) -> Summary {
-        let Totals { connections, open, to_backend, to_client } = self.connections.totals();
-        let plan = self.plan();
-        let mut handlers: Vec<(String, Arc<HandlerCounts>)> =
-            plan.handlers().map(|drawn| (drawn.name.to_string(), drawn.counts.clone())).collect();
-        let current = handlers.len();
-        // Those of earlier plans that have done something.
-        let earlier = self.counts.by_handler().into_iter().filter(|(name, counts)| {
-            counts.calls.get() > 0 && handlers[..current].iter().all(|(known, _)| known != name)
-        });
-        let earlier: Vec<_> = earlier.collect();
-        handlers.extend(earlier);
-        Summary {
-            calls: handlers.iter().map(|(name, counts)| (name.clone(), counts.calls.get())).collect(),
-            faults: handlers.iter().map(|(name, counts)| (name.clone(), counts.faults.get())).collect(),
-            connections,
-            open,
-            to_backend: to_backend.0,
-            to_client: to_client.0,
-            opaque: self.counts.opaque.get(),
-            backend_failures: self.counts.backend_failures.get(),
-        }
-    }
-
-    /// The same as metrics have it.
-    pub(crate) fn figures(&self) -> ProxyFigures {
-        let Totals { connections, open, to_backend, to_client } = self.connections.totals();
-        let Counts { opaque, backend_failures, refused, dial, pass, .. } = &self.counts;
-        let handler = |(name, counts): (String, Arc<HandlerCounts>)| HandlerFigures {
-            name,
-            calls: counts.calls.get(),
-            faults: counts.faults.get(),
-            delay: counts.delay(),
-        };
-        ProxyFigures {
-            name: self.name.to_string(),
-            enabled: self.shown().0.enabled,
-            connections_total: connections,
-            connections_open: open,
-            connections_refused: refused.get(),
-            connections_opaque: opaque.get(),
-            to_backend: to_backend.0,
-            to_client: to_client.0,
-            handlers: self.counts.by_handler().into_iter().map(handler).collect(),
-            dial_failures: backend_failures.get(),
-            dial: dial.clone(),
-            pass: pass.clone(),
-        }
-    }
-
-    /// The same as statsd has it, with the protocol that it has now.
-    pub(crate) fn reads(&self) -> (Arc<str>, Protocol, statsd::Totals) {
-        let Totals { connections, open, to_backend, to_client } = self.connections.totals();
-        let totals = statsd::Totals {
-            start: connections,
-            end: connections - open,
-            to_backend: to_backend.1,
-            to_client: to_client.1,
-        };
-        (self.name.clone(), self.route().protocol, totals)
-    }
-
-    /// Accepts clients until the proxy stops. It waits for nothing else but room for them.
-    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
-        tokio::select! {
-            () = self.clone().let_in(&listener) => {}
-            () = self.stop.stopped() => {}
-        }
-    }
-
-    async fn let_in(self: Arc<Self>, listener: &TcpListener) {
-        let room = &self.shared.room;
-        let mut refused = false;
-        loop {
-            let accepted = tokio::select! {
-                biased;
-                accepted = listener.accept() => accepted,
-                () = std::future::ready(()), if refused => {
-                    info!("accepting again: nobody waits");
-                    refused = false;
-                    continue;
-                }
-            };
-            let (client, peer) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) if is_the_clients(&error) => continue,
-                Err(error) => {
-                    self.refuse(&mut refused, error);
-                    tokio::time::sleep(BACK_OFF).await;
-                    continue;
-                }
-            };
-            let place = if let Some(place) = room.take() {
-                place
-            } else {
-                let connections = room.connections();
-                self.refuse(
-                    &mut refused,
-                    format_args!("there are descriptors for {connections} connections and no more"),
-                );
-                room.wait().await
-            };
-            self.clone().begin(client, peer, place);
-        }
-    }
-
-    fn begin(self: Arc<Self>, mut client: TcpStream, peer: SocketAddr, place: Place) {
-        let number = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
-        // All that the task carries from its beginning to its end counts for each connection.
-        let live = Arc::new(Live::new(number, peer));
-        let tasks = self.shared.tasks.clone();
-        tasks.spawn(async move {
-            let entered = self.connections.enter(live).await;
-            if !self.open.load(Ordering::Relaxed) {
-                // It was disabled since the client was accepted.
-                entered.live.cut(false);
-            }
-            serve(&mut client, &entered.live, &self).await;
-            drop((client, place));
-        });
-    }
-
-    /// Says why clients have to wait, unless it has been said.
-    fn refuse(&self, said: &mut bool, why: impl fmt::Display) {
-        self.counts.refused.add(1);
-        if !std::mem::replace(said, true) {
-            warn!("cannot accept, trying again until it works: {why}");
-        }
-    }
-}
-
-/// Whether an accept failed because of one client alone, that was gone before it was accepted.
-fn is_the_clients(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -308,8 +308,8 @@ fn nothing_is_lost_while_the_plan_is_changed_a_thousand_times() {
         thread::scope(|scope| {
             scope.spawn(|| {
                 for plan in PLANS.iter().cycle() {
-                    let changed = api.patch("/v1/proxies/default", &format!("{{\"handler\": \"{plan}\"}}"));
-                    assert_eq!(changed.status, 200, "{changed:?}");
+                    let reply = api.patch("/v1/proxies/default", &format!("{{\"handler\": \"{plan}\"}}"));
+                    assert_eq!(reply.status, 200, "{reply:?}");
                     changes.fetch_add(1, Ordering::Relaxed);
                     if over.load(Ordering::Relaxed) {
                         return;

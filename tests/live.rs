@@ -81,7 +81,9 @@ fn a_call_that_sleeps_goes_on_at_once() {
     {
         change(&Backend::lines(), protocol, delay(before), move |control| {
             let mut clients: Vec<Client> = (0..10).map(|_| Client::connect(address(&control))).collect();
-            clients.iter_mut().for_each(|client| drop(client.send("a\r\n")));
+            for client in &mut clients {
+                client.send("a\r\n");
+            }
             taken(&control, "delay", 10);
             control.set_handler(Mix::default());
             for client in &mut clients {

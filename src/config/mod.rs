@@ -52,6 +52,7 @@ const DEMO: [(&str, &str); 4] = [
 /// All that a program runs with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Config {
     /// The proxies, at least one, in the file's order.
     pub proxies: Vec<ProxyConfig>,

@@ -105,9 +105,9 @@ fn merge(
     is_key: &impl Fn(&[&str]) -> bool,
 ) {
     for (name, value) in patch {
-        let path = [within, &[name.as_str()]].concat();
+        let there = [within, &[name.as_str()]].concat();
         match value {
-            Value::Null if is_key(&path) => {
+            Value::Null if is_key(&there) => {
                 keys.remove(name);
             }
             Value::Object(patch) => {
@@ -116,7 +116,7 @@ fn merge(
                     *into = Value::Object(Map::new());
                 }
                 if let Value::Object(into) = into {
-                    merge(into, patch, &path, is_key);
+                    merge(into, patch, &there, is_key);
                 }
             }
             value => {

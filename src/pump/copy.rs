@@ -36,7 +36,7 @@ pub(crate) async fn copy(
     let (mut from_backend, mut to_backend) = backend.split();
     let ends = Ends::default();
     // The first call's handler has all of them.
-    let drawn = if first.holds() { &first.drawn } else { plan.draw(link.streams, draws, 1) };
+    let handler = if first.holds() { &first.drawn } else { plan.draw(link.streams, draws, 1) };
     // The client has spoken, and the backend has not spoken since.
     let turn = AtomicBool::new(false);
     let mut number = 0;
@@ -47,7 +47,7 @@ pub(crate) async fn copy(
             number += 1;
             link.live.calls.set(number);
             if number > 1 || !first.is_counted {
-                drawn.count(link.streams, number);
+                handler.count(link.streams, number);
             }
         }
     });

@@ -12,7 +12,7 @@ const ALL: &str = "/v1/proxies/default/connections";
 fn connections(api: Api, count: usize) -> Vec<Value> {
     let mut all = Vec::new();
     eventually("they are there", || {
-        all = api.get(ALL).json()["connections"].as_array().unwrap().clone();
+        all.clone_from(api.get(ALL).json()["connections"].as_array().unwrap());
         all.len() == count
     });
     all
