@@ -83,7 +83,13 @@ fn the_demo_begins_as_it_is_quoted() {
 #[test]
 fn what_it_links_to_is_there() {
     for link in README.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-        let there = link.starts_with("https://") || Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists();
+        let there = match link.strip_prefix('#') {
+            Some(section) => README.lines().any(|line| {
+                let title = line.trim_start_matches('#').trim();
+                line.starts_with('#') && title.to_lowercase().replace(' ', "-") == section
+            }),
+            None => link.starts_with("https://") || Path::new(env!("CARGO_MANIFEST_DIR")).join(link).exists(),
+        };
         assert!(there, "{link}");
     }
 }
