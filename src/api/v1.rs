@@ -228,6 +228,9 @@ pub(super) async fn metrics(
 /// Takes `for` out of a body: how long the change lasts.
 pub(super) fn lasts(keys: &mut Map<String, Value>) -> Result<Option<Duration>, Failure> {
     let given = keys.remove("for").unwrap_or_default();
+    if given.is_array() || given.is_object() || given.is_boolean() {
+        return Err(Failure::body("for", format!("`{given}` is not a number of seconds")));
+    }
     match Option::<Seconds>::deserialize(given) {
         Ok(Some(none)) if none == Seconds::default() => {
             Err(Failure::body("for", "`0` is over at once, give more than 0"))

@@ -32,7 +32,7 @@ fn what_is_wrong_with_a_body_is_said() {
         ),
         (r#"{"name": "other"}"#, "name", "the path says `default`, and a proxy keeps its name: leave it out"),
         (r#"{"for": 0}"#, "for", "`0` is over at once, give more than 0"),
-        (r#"{"for": []}"#, "for", "`[]` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
+        (r#"{"for": []}"#, "for", "`[]` is not a number of seconds"),
     ] {
         let reply = program.api().patch("/v1/proxies/default", body);
         assert_eq!(is(&reply), wrong(400, "body", name, description), "{body}");
