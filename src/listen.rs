@@ -23,20 +23,16 @@ pub(crate) async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
 }
 
-/// Listens on the addresses that `address` was resolved to.
+/// Listens on all `addresses`, which have one port. Port 0 is a free one, the same on all of them.
 ///
 /// # Errors
 ///
 /// That of the first that cannot be listened on.
-pub(crate) fn listen(address: &Address, resolved: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
-    if address.port == 0 { listen_on_any_port(resolved) } else { listen_on(resolved) }
+pub(crate) fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let any_port = addresses.iter().all(|address| address.port() == 0);
+    if any_port { listen_on_any_port(addresses) } else { listen_on(addresses) }
 }
 
-/// Listens on all `addresses`, whose port is 0, on one free port, the same on all of them.
-///
-/// # Errors
-///
-/// That of the first address that cannot be listened on.
 fn listen_on_any_port(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     for _ in 1..FREE_PORTS {
         match listen_on(addresses) {
@@ -48,12 +44,7 @@ fn listen_on_any_port(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> 
     listen_on(addresses)
 }
 
-/// Listens on all `addresses`.
-///
-/// # Errors
-///
-/// That of the first that cannot be listened on.
-pub(crate) fn listen_on(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+fn listen_on(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut port = None;
     let mut unavailable = None;

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::Address;
 use crate::daemon::Shared;
-use crate::listen::{listen, listen_on, resolve};
+use crate::listen::{listen, resolve};
 use crate::proxy::Proxy;
 use crate::room::Place;
 
@@ -19,6 +19,8 @@ pub(crate) struct Listening {
     /// What was asked for, and what came of it. Kept while the proxy does not listen, so that it gets the same port again.
     at: Option<Address>,
     addresses: Vec<SocketAddr>,
+    /// The same of where it listened before, for when it goes back.
+    before: Option<(Address, Vec<SocketAddr>)>,
     tasks: Vec<JoinHandle<()>>,
     /// What they take of the descriptors that connections could have.
     places: Vec<Place>,
@@ -69,11 +71,16 @@ impl Listening {
             return Ok(());
         }
         let failed = |error| CannotListen::new(address, &error);
-        let addresses = if is_same { self.addresses.clone() } else { resolve(address).await.map_err(failed)? };
+        let went_back = self.before.take_if(|(before, _)| before == address).map(|(_, addresses)| addresses);
+        let known = if is_same { Some(self.addresses.clone()) } else { went_back };
+        let addresses = match known {
+            Some(known) => known,
+            None => resolve(address).await.map_err(failed)?,
+        };
         let bind = |proxy: &Proxy, addresses: &[SocketAddr]| {
             // It is the data path's runtime that is to know of them.
             let _within = proxy.shared.runtime.enter();
-            if is_same { listen_on(addresses) } else { listen(address, addresses) }
+            listen(addresses)
         };
         let listeners = match bind(proxy, &addresses) {
             // Perhaps by this proxy itself, which listens on `localhost` and is to listen on 127.0.0.1.
@@ -93,7 +100,9 @@ impl Listening {
         let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(failed)?;
         ready();
         self.close().await;
-        (self.at, self.addresses) = (Some(address.clone()), addresses);
+        let left = std::mem::replace(&mut self.addresses, addresses);
+        self.before =
+            self.at.replace(address.clone()).filter(|at| at != address).map(|at| (at, left)).or(self.before.take());
         self.accept(proxy, listeners);
         Ok(())
     }

@@ -1,12 +1,13 @@
 //! The proxies of a daemon by name, and every change that is made to them while they serve.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
@@ -19,14 +20,18 @@ use crate::journal::Journal;
 use crate::listening::CannotListen;
 use crate::metrics::{self, Format, ProcessFigures, Snapshot};
 use crate::proxy::Proxy;
+use crate::route::Route;
 
 /// The proxies of a daemon.
 #[derive(Debug)]
 pub(crate) struct Proxies {
     shared: Arc<Shared>,
     named: Mutex<BTreeMap<String, Named>>,
-    /// Changes are made one after the other; looking does not wait for them.
-    changes: tokio::sync::Mutex<()>,
+    /// Changes of one proxy are made one after the other. Neither looking nor changes of others wait for them, as where a
+    /// name has to be resolved.
+    changes: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// All are stopped, and so is whatever is added.
+    stopped: AtomicBool,
     /// How many there were.
     changed: AtomicU64,
 }
@@ -58,9 +63,9 @@ pub(crate) struct Change {
     /// It was added.
     pub(crate) created: bool,
     /// Keys whose new value holds from now on.
-    pub(crate) now: Vec<String>,
+    pub(crate) now: Vec<&'static str>,
     /// Those whose new value holds for connections that begin from now on.
-    pub(crate) new_connections: Vec<String>,
+    pub(crate) new_connections: Vec<&'static str>,
 }
 
 /// Why a change was not made.
@@ -85,7 +90,8 @@ impl Proxies {
         Arc::new(Self {
             shared: Arc::new(shared),
             named: Mutex::default(),
-            changes: tokio::sync::Mutex::default(),
+            changes: Mutex::default(),
+            stopped: AtomicBool::new(false),
             changed: AtomicU64::new(0),
         })
     }
@@ -134,6 +140,9 @@ impl Proxies {
         proxy.change(config, false).await?;
         let named = Named { proxy: proxy.clone(), said: config.clone(), passing: None, changed: 0 };
         self.named().insert(config.name.clone(), named);
+        if self.stopped.load(Ordering::SeqCst) {
+            proxy.stop();
+        }
         Ok(proxy)
     }
 
@@ -144,33 +153,44 @@ impl Proxies {
         keys: Map<String, Value>,
         lasts: Option<Duration>,
     ) -> Result<Change, Refusal> {
-        let _changes = self.changes.lock().await;
+        let _turn = self.turn(name).await;
         self.settle(name, &Spec::new(keys), lasts, true).await
     }
 
-    /// Changes what `keys` name, and leaves the rest.
+    /// Changes what `keys` name, and leaves the rest. Trouble that is there for a time goes on and ends in its time where
+    /// they do not name it.
     pub(crate) async fn patch(
         self: &Arc<Self>,
         name: &str,
         keys: &Map<String, Value>,
         lasts: Option<Duration>,
     ) -> Result<Change, Refusal> {
-        let _changes = self.changes.lock().await;
-        let spec = self.known(name)?.proxy.config().spec.patched(keys, &self.shared.registry);
+        let _turn = self.turn(name).await;
+        let Named { proxy, passing, changed, .. } = self.known(name)?;
+        let patched = |config: &ProxyConfig| config.spec.patched(keys, &self.shared.registry);
         let new_plan = AT_ONCE[1..].iter().any(|key| keys.contains_key(*key));
-        self.settle(name, &spec, lasts, new_plan).await
+        let change = self.settle(name, &patched(&proxy.config()), lasts, new_plan).await?;
+        let names_trouble = AT_ONCE.iter().any(|key| keys.contains_key(*key));
+        if let (Some(Passing { before, until }), false, None) = (passing, names_trouble, lasts) {
+            // Where the two do not go together, what was there before is gone back to as it was.
+            let before = before.map(|before| patched(&before).check(name, &self.shared.registry).unwrap_or(before));
+            if let Some(named) = self.named().get_mut(name) {
+                (named.passing, named.changed) = (Some(Passing { before, until }), changed);
+            }
+        }
+        Ok(change)
     }
 
     /// Takes it back to what the file said.
     pub(crate) async fn reset(self: &Arc<Self>, name: &str) -> Result<Change, Refusal> {
-        let _changes = self.changes.lock().await;
+        let _turn = self.turn(name).await;
         let said = self.known(name)?.said.spec;
         self.settle(name, &said, None, true).await
     }
 
     /// Stops it at once: it listens no more, and its connections are closed.
     pub(crate) async fn remove(&self, name: &str) -> Result<(), Refusal> {
-        let _changes = self.changes.lock().await;
+        let _turn = self.turn(name).await;
         let proxy = self.known(name)?.proxy;
         self.named().remove(name);
         proxy.close().await;
@@ -180,7 +200,7 @@ impl Proxies {
 
     /// Stops all of them, and waits for their connections to end.
     pub(crate) async fn stop(&self) {
-        let _changes = self.changes.lock().await;
+        self.stopped.store(true, Ordering::SeqCst);
         self.all().iter().for_each(|proxy| proxy.stop());
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
@@ -189,8 +209,8 @@ impl Proxies {
     /// Becomes what a file says that was read again: `said` before, `configs` now. Proxies that vanished from it are stopped,
     /// those that are as it says are left alone, and so are those that it never named.
     pub(crate) async fn reload(self: &Arc<Self>, said: &[ProxyConfig], configs: &[ProxyConfig]) {
-        let _changes = self.changes.lock().await;
         for gone in said.iter().filter(|gone| configs.iter().all(|config| config.name != gone.name)) {
+            let _turn = self.turn(&gone.name).await;
             let removed = self.named().remove(&gone.name);
             if let Some(named) = removed {
                 // Another proxy may be about to listen where it did.
@@ -219,6 +239,7 @@ impl Proxies {
 
     /// Lets one proxy be what the file says now.
     async fn follow(self: &Arc<Self>, config: &ProxyConfig) -> Result<(), Refusal> {
+        let _turn = self.turn(&config.name).await;
         let is_so = self.known(&config.name).is_ok_and(|named| named.proxy.config().spec == config.spec);
         let settled = if is_so {
             // Where it was so only for a while, it stays.
@@ -249,11 +270,13 @@ impl Proxies {
         let known = self.known(name).ok();
         let before = known.as_ref().map(|named| named.proxy.config());
         let old = before.as_ref().map(|before| before.spec.complete(registry)).unwrap_or_default();
-        let differs = |(key, value): (String, Value)| (old.get(&key) != Some(&value)).then_some(key);
-        let differing = spec.complete(registry).into_iter().filter_map(differs);
-        let (mut now, new_connections): (Vec<String>, Vec<String>) =
-            differing.partition(|key| AT_ONCE.contains(&key.as_str()));
-        let new_plan = anew || now.iter().any(|key| key != "enabled");
+        let new = spec.complete(registry);
+        let mut now: Vec<_> = AT_ONCE.into_iter().filter(|key| old.get(*key) != new.get(*key)).collect();
+        let new_plan = anew || now.iter().any(|key| *key != "enabled");
+        let new_connections = before.as_ref().map(|before| {
+            let moves = (before.listen != config.listen).then_some("proxy");
+            moves.into_iter().chain(Route::differences(before, &config)).collect()
+        });
         let proxy = match &known {
             Some(named) => {
                 named.proxy.change(&config, new_plan).await?;
@@ -261,8 +284,8 @@ impl Proxies {
             }
             None => self.start(&config).await?,
         };
-        if anew && !now.iter().any(|key| key == "handler") {
-            now.push("handler".to_owned());
+        if anew && !now.contains(&"handler") {
+            now.push("handler");
         }
         info!(
             proxy = name,
@@ -274,7 +297,12 @@ impl Proxies {
             if config.enabled { "" } else { ", disabled" }
         );
         self.pass(name, known.and_then(|named| named.passing).map_or(before, |passing| passing.before), lasts);
-        Ok(Change { proxy, created: old.is_empty(), now, new_connections })
+        Ok(Change {
+            proxy,
+            created: new_connections.is_none(),
+            now,
+            new_connections: new_connections.unwrap_or_default(),
+        })
     }
 
     /// Notes that the proxy was changed, and takes the change back to `before` when it is over.
@@ -300,7 +328,7 @@ impl Proxies {
 
     /// The time of change number `changed` is over.
     async fn take_back(self: &Arc<Self>, name: &str, changed: u64) {
-        let _changes = self.changes.lock().await;
+        let _turn = self.turn(name).await;
         let Ok(Named { proxy, passing: Some(passing), .. }) = self.known(name).and_then(|named| {
             if named.changed == changed { Ok(named) } else { Err(Refusal::Unknown(name.to_owned())) }
         }) else {
@@ -315,6 +343,16 @@ impl Proxies {
             warn!(proxy = name, "cannot go back to what was before: {error}");
         }
         self.pass(name, None, None);
+    }
+
+    /// A turn to change the proxy of this name.
+    async fn turn(&self, name: &str) -> OwnedMutexGuard<()> {
+        let turns = {
+            let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+            changes.retain(|_, turns| Arc::strong_count(turns) > 1);
+            changes.entry(name.to_owned()).or_default().clone()
+        };
+        turns.lock_owned().await
     }
 
     fn known(&self, name: &str) -> Result<Named, Refusal> {

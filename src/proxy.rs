@@ -96,11 +96,11 @@ impl Proxy {
     pub(crate) async fn change(self: &Arc<Self>, config: &ProxyConfig, new_plan: bool) -> Result<(), CannotListen> {
         let mut listening = self.listening.lock().await;
         let ready = || {
-            let (is_the_same, was_enabled) = {
+            let (differences, was_enabled) = {
                 let now = &self.shown().0;
-                (Route::is_the_same(now, config), now.enabled)
+                (Route::differences(now, config), now.enabled)
             };
-            if !is_the_same {
+            if !differences.is_empty() {
                 self.route.store(Arc::new(Route::new(config)));
             }
             if new_plan || was_enabled != config.enabled {

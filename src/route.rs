@@ -33,14 +33,18 @@ impl Route {
         self.protocol == Protocol::Tcp && plan.scope() == Scope::Nothing && !self.keep_alive && !self.reuse_socket
     }
 
-    /// Whether connections are made the same way under both.
-    pub(crate) fn is_the_same(one: &ProxyConfig, other: &ProxyConfig) -> bool {
-        let of = |config: &ProxyConfig| {
-            let &ProxyConfig { protocol, buffer, keep_alive, reuse_socket, .. } = config;
-            let &ProxyConfig { pool_size, pool_timeout, connect_timeout, .. } = config;
-            let pool = (pool_size, pool_timeout, connect_timeout);
-            (config.backend.clone(), protocol, buffer, keep_alive, reuse_socket, pool)
-        };
-        of(one) == of(other)
+    /// The file's keys, in its order, of what differs in how connections are made.
+    pub(crate) fn differences(one: &ProxyConfig, other: &ProxyConfig) -> Vec<&'static str> {
+        let keys = [
+            ("backend", one.backend != other.backend),
+            ("protocol", one.protocol != other.protocol),
+            ("buffer", one.buffer != other.buffer),
+            ("keep_alive", one.keep_alive != other.keep_alive),
+            ("reuse_socket", one.reuse_socket != other.reuse_socket),
+            ("pool_size", one.pool_size != other.pool_size),
+            ("pool_timeout", one.pool_timeout != other.pool_timeout),
+            ("connect_timeout", one.connect_timeout != other.connect_timeout),
+        ];
+        keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 }

@@ -75,6 +75,32 @@ fn a_later_change_stays() {
 }
 
 #[test]
+fn a_change_of_something_else_leaves_it_its_time_and_stays() {
+    let backend = Backend::lines();
+    let program = start(&backend);
+    let api = program.api();
+    api.put("/behavior", r#"{"name": "hang", "for": "300ms"}"#);
+    assert_eq!(api.put("/backend", r#"{"backend": "localhost:1"}"#).status, 200);
+    assert_eq!(api.patch("/v1/proxies/default", r#"{"connect_timeout": 5}"#).status, 200);
+    assert_eq!(api.patch("/v1/proxies/default", "{}").status, 200);
+    assert!(reverts_in(api).as_f64().unwrap() > 0.0);
+    eventually("it is over", || api.get("/behavior").json()["behavior"] == "dummy");
+    let now = api.proxy("default");
+    assert_eq!((&now["backend"], &now["connect_timeout"]), (&json!("localhost:1"), &json!(5)));
+    assert_eq!(reverts_in(api), json!(null));
+}
+
+#[test]
+fn one_that_moves_a_proxy_gives_it_its_port_back() {
+    let program = start(&Backend::lines());
+    let (api, before) = (program.api(), program.address());
+    let moved = api.patch("/v1/proxies/default", r#"{"proxy": "localhost:0", "for": "200ms"}"#);
+    assert_eq!(moved.status, 200, "{}", moved.body);
+    eventually("it is back", || api.address("default") == before);
+    call(&mut program.connect());
+}
+
+#[test]
 fn a_second_one_goes_back_to_what_was_there_before_the_first() {
     let backend = Backend::lines();
     let program = start(&backend);

@@ -117,7 +117,6 @@ pub(crate) async fn start(http: &Http, proxies: Arc<Proxies>) -> anyhow::Result<
     let stopped = async {
         let _ = stopped.await;
     };
-    let to = at.clone();
     let run = move || {
         // The runtime ends where it began: it could not end within another.
         let runtime = match Builder::new_current_thread().enable_all().build() {
@@ -125,7 +124,7 @@ pub(crate) async fn start(http: &Http, proxies: Arc<Proxies>) -> anyhow::Result<
             Err(error) => return drop(tell.send(Err(error))),
         };
         runtime.block_on(async {
-            match listen(&to, &addresses) {
+            match listen(&addresses) {
                 Ok(listeners) => {
                     let _ = tell.send(listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>());
                     serve(listeners, proxies, access, stopped).await;

@@ -68,9 +68,9 @@ struct Bytes {
 #[schemars(deny_unknown_fields)]
 pub(super) struct Applied {
     /// To every connection from its next call on.
-    now: Vec<String>,
+    now: Vec<&'static str>,
     /// To connections that are accepted from now on.
-    new_connections: Vec<String>,
+    new_connections: Vec<&'static str>,
 }
 
 /// A client's connection.
