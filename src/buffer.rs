@@ -161,6 +161,11 @@ impl Outgoing {
         self.waiting.is_empty()
     }
 
+    /// What waits.
+    pub(crate) fn into_bytes(self) -> BytesMut {
+        self.waiting
+    }
+
     /// Adds to what waits.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.waiting.extend_from_slice(bytes);

@@ -156,7 +156,8 @@ pub(crate) trait Message: Send {
 /// One request and the reply that belongs to it.
 ///
 /// Whatever a handler waits for, it waits for through its call: [`sleep`](Self::sleep), [`wait`](Self::wait),
-/// [`drain`](Self::drain), [`hold`](Self::hold). These end when the client leaves, and when the daemon stops.
+/// [`drain`](Self::drain), [`hold`](Self::hold). These end when the client leaves, when the handler is replaced (but for
+/// [`drain`](Self::drain)), and when the daemon stops.
 pub struct Call<'a> {
     about: &'a mut About,
     message: &'a mut dyn Message,

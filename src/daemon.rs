@@ -1,5 +1,6 @@
 //! The daemon: it listens, serves until it is told to stop, and lets what is under way finish.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -66,6 +67,10 @@ impl Daemon {
         let proxies = Proxies::new(shared);
         let mut daemon = Self { proxies, addresses: Vec::new() };
         for config in configs {
+            if daemon.proxies.get(&config.name).is_some() {
+                let twice = format!("there is a proxy `{}` already, give another name", config.name);
+                return Err(CannotListen::new(&config.listen, &io::Error::new(io::ErrorKind::InvalidInput, twice)));
+            }
             let proxy = daemon.proxies.start(config).await?;
             daemon.addresses.extend(proxy.addresses());
         }

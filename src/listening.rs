@@ -42,7 +42,7 @@ impl CannotListen {
         self.kind
     }
 
-    fn new(address: &Address, error: &io::Error) -> Self {
+    pub(crate) fn new(address: &Address, error: &io::Error) -> Self {
         let why = match error.kind() {
             io::ErrorKind::AddrInUse => "it is taken, give another `proxy`, or port 0 for a free one".to_owned(),
             _ => error.to_string(),
@@ -70,9 +70,15 @@ impl Listening {
             ready();
             return Ok(());
         }
-        let failed = |error| CannotListen::new(address, &error);
+        if proxy.stop.is_given() {
+            return Err(CannotListen::new(address, &io::Error::other("the proxy has stopped")));
+        }
         let went_back = self.before.take_if(|(before, _)| before == address).map(|(_, addresses)| addresses);
         let known = if is_same { Some(self.addresses.clone()) } else { went_back };
+        // A port that it had before is what has to be free again.
+        let named = known.as_ref().and_then(|known| known.first());
+        let named = named.map_or_else(|| address.clone(), |known| Address::new(known.ip().to_string(), known.port()));
+        let failed = |error| CannotListen::new(&named, &error);
         let addresses = match known {
             Some(known) => known,
             None => resolve(address).await.map_err(failed)?,
@@ -84,7 +90,7 @@ impl Listening {
         };
         let listeners = match bind(proxy, &addresses) {
             // Perhaps by this proxy itself, which listens on `localhost` and is to listen on 127.0.0.1.
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && !self.tasks.is_empty() => {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.has_port_of(&addresses) => {
                 self.close().await;
                 match bind(proxy, &addresses) {
                     Err(error) => {
@@ -105,6 +111,11 @@ impl Listening {
             self.at.replace(address.clone()).filter(|at| at != address).map(|at| (at, left)).or(self.before.take());
         self.accept(proxy, listeners);
         Ok(())
+    }
+
+    /// Whether it listens on the port of one of `addresses`.
+    fn has_port_of(&self, addresses: &[SocketAddr]) -> bool {
+        self.addresses().iter().any(|own| addresses.iter().any(|other| other.port() == own.port()))
     }
 
     /// Listens no more: from here on clients are refused.

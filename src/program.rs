@@ -11,9 +11,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::net::unix::pipe;
 use tokio::sync::oneshot;
-use tokio::time::interval;
-use tracing::info;
+use tokio::time::{interval, timeout};
+use tracing::{info, warn};
 
 use crate::api;
 use crate::config::{self, Address, Config, Exit, ProxyConfig};
@@ -33,6 +34,12 @@ const EVENTS: usize = 16;
 
 /// How often a statsd server is told what was counted.
 const STATSD: Duration = Duration::from_secs(1);
+
+/// How long the last events may take to be written.
+const EVENTS_LEFT: Duration = Duration::from_secs(1);
+
+/// `ENXIO`.
+const NO_READER: i32 = 6;
 
 /// The exit code for a wrong command line or file.
 const WRONG_USE: u8 = 2;
@@ -139,7 +146,10 @@ async fn serve(mut config: Config, registry: &Registry) -> anyhow::Result<()> {
     }
     if let Some(events) = events {
         // It has failed only where it said so itself.
-        let _ = events.join();
+        let written = tokio::task::spawn_blocking(|| events.join());
+        if timeout(EVENTS_LEFT, written).await.is_err() {
+            warn!("the last events are not written: whoever reads them has not for {} s", EVENTS_LEFT.as_secs());
+        }
     }
     Ok(())
 }
@@ -147,8 +157,19 @@ async fn serve(mut config: Config, registry: &Registry) -> anyhow::Result<()> {
 /// Writes all events to the file at `path`, from the first on.
 fn write_events(path: &Path, journal: &Journal) -> anyhow::Result<JoinHandle<()>> {
     let cannot = || format!("cannot write events to `{}`", path.display());
-    let file = File::create(path).with_context(cannot)?;
+    let file = create(path).with_context(cannot)?;
     journal::write_to(file, path.display().to_string(), journal.reader(Some(0))).with_context(cannot)
+}
+
+/// A file, or a pipe that somebody reads: opening one that nobody does would wait for a reader.
+fn create(path: &Path) -> io::Result<File> {
+    match pipe::OpenOptions::new().open_sender(path) {
+        Ok(pipe) => Ok(pipe.into_blocking_fd()?.into()),
+        Err(error) if error.raw_os_error() == Some(NO_READER) => {
+            Err(io::Error::new(error.kind(), "it is a pipe that nobody reads"))
+        }
+        Err(_) => File::create(path),
+    }
 }
 
 /// Tells a statsd server what the proxies count, until what is answered is dropped.

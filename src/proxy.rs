@@ -95,6 +95,15 @@ impl Proxy {
     /// It cannot listen where it should. Then nothing has changed.
     pub(crate) async fn change(self: &Arc<Self>, config: &ProxyConfig, new_plan: bool) -> Result<(), CannotListen> {
         let mut listening = self.listening.lock().await;
+        self.follow(&mut listening, config, new_plan).await
+    }
+
+    async fn follow(
+        self: &Arc<Self>,
+        listening: &mut Listening,
+        config: &ProxyConfig,
+        new_plan: bool,
+    ) -> Result<(), CannotListen> {
         let ready = || {
             let (differences, was_enabled) = {
                 let now = &self.shown().0;
@@ -119,15 +128,19 @@ impl Proxy {
             ready();
             self.connections.all().iter().for_each(|live| live.cut(false));
         }
-        *self.shown() = (config.clone(), listening.addresses().to_vec());
+        let mut shown = self.shown();
+        let mix = if new_plan { config.mix.clone() } else { shown.0.mix.clone() };
+        *shown = (ProxyConfig { mix, ..config.clone() }, listening.addresses().to_vec());
         Ok(())
     }
 
     /// As [`change`](Self::change), where only the mix is another.
     pub(crate) fn set_mix(&self, mix: Mix) {
-        self.tell(|| What::Plan { handler: mix.to_string(), enabled: self.shown().0.enabled });
+        // What is shown last is what was published last.
+        let now = &mut self.shown().0;
+        self.tell(|| What::Plan { handler: mix.to_string(), enabled: now.enabled });
         self.publish(&mix);
-        self.shown().0.mix = mix;
+        now.mix = mix;
     }
 
     /// As [`change`](Self::change), where only that is another.
@@ -136,8 +149,14 @@ impl Proxy {
     ///
     /// Something else listens where it did.
     pub(crate) async fn set_enabled(self: &Arc<Self>, enabled: bool) -> Result<(), CannotListen> {
+        let mut listening = self.listening.lock().await;
         let config = ProxyConfig { enabled, ..self.config() };
-        self.change(&config, false).await
+        self.follow(&mut listening, &config, false).await
+    }
+
+    /// Listens nowhere until it is told where, for another to listen there.
+    pub(crate) async fn make_room(&self) {
+        self.listening.lock().await.close().await;
     }
 
     /// Listens no more, and closes all connections.

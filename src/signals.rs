@@ -52,8 +52,10 @@ pub(crate) fn reload(
                     for what in needs_restart(&config, &new) {
                         warn!("{what} is another now, which needs a restart");
                     }
-                    proxies.reload(&config.proxies, &new.proxies).await;
-                    info!("reloaded");
+                    match proxies.reload(&config.proxies, &new.proxies).await {
+                        0 => info!("reloaded"),
+                        refused => warn!("reloaded, but for {refused} of {} proxies", new.proxies.len()),
+                    }
                     config.proxies = new.proxies;
                 }
                 Err(exit) => error!("nothing is changed: {}", one_line(&exit)),

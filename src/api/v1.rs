@@ -152,7 +152,7 @@ pub(super) async fn patch(
 ) -> Result<Json<Value>, Failure> {
     proxy(&api, &name)?;
     let lasts = besides(&name, &mut keys)?;
-    Ok(changed(&api, api.proxies.patch(&name, &keys, lasts).await?))
+    Ok(changed(&api, api.proxies.patch(&name, keys, lasts).await?))
 }
 
 /// `DELETE /v1/proxies/{name}`.

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -195,26 +196,34 @@ impl Setting<'_> {
     }
 }
 
-/// Every option there is.
-pub(crate) struct Options<'a> {
+/// Options that are the same whatever handlers there are.
+struct Known {
     program: Vec<Field>,
     http: Vec<Field>,
     statsd: Vec<Field>,
     proxy: Vec<Field>,
-    pub(crate) connection: Vec<Field>,
+    connection: Vec<Field>,
+}
+
+/// Read off their structs once: each change of a proxy asks for them.
+static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
+    program: settings::fields::<ProgramOptions>(),
+    http: settings::fields::<HttpOptions>(),
+    statsd: settings::fields::<StatsdOptions>(),
+    proxy: settings::fields::<ProxyOptions>(),
+    connection: settings::fields::<ConnectionOptions>(),
+});
+
+/// Every option there is.
+pub(crate) struct Options<'a> {
+    known: &'static Known,
+    pub(crate) connection: &'static [Field],
     pub(crate) registry: &'a Registry,
 }
 
 impl<'a> Options<'a> {
     pub(crate) fn new(registry: &'a Registry) -> Self {
-        Self {
-            program: settings::fields::<ProgramOptions>(),
-            http: settings::fields::<HttpOptions>(),
-            statsd: settings::fields::<StatsdOptions>(),
-            proxy: settings::fields::<ProxyOptions>(),
-            connection: settings::fields::<ConnectionOptions>(),
-            registry,
-        }
+        Self { known: &KNOWN, connection: &KNOWN.connection, registry }
     }
 
     /// All of them, in the order of their declaration.
@@ -229,12 +238,12 @@ impl<'a> Options<'a> {
     /// Those of one scope.
     pub(crate) fn of(&self, scope: &Scope) -> Vec<Setting<'_>> {
         let (own, connection) = match scope {
-            Scope::Program => (self.program.as_slice(), &[][..]),
-            Scope::Http => (self.http.as_slice(), &[][..]),
-            Scope::Statsd => (self.statsd.as_slice(), &[][..]),
-            Scope::Proxy => (self.proxy.as_slice(), &[][..]),
+            Scope::Program => (self.known.program.as_slice(), &[][..]),
+            Scope::Http => (self.known.http.as_slice(), &[][..]),
+            Scope::Statsd => (self.known.statsd.as_slice(), &[][..]),
+            Scope::Proxy => (self.known.proxy.as_slice(), &[][..]),
             Scope::Handler(name) => match self.registry.get(name) {
-                Some(entry) if entry.takes_connection_options => (entry.fields(), self.connection.as_slice()),
+                Some(entry) if entry.takes_connection_options => (entry.fields(), self.connection),
                 Some(entry) => (entry.fields(), &[][..]),
                 None => (&[][..], &[][..]),
             },

@@ -164,7 +164,7 @@ impl<'a> Values<'a> {
 
     /// Lets options of the connection that are set for handlers of the mix override the proxy's.
     pub(crate) fn settle(&mut self, mix: &Mix, mistakes: &mut Mistakes) {
-        for field in &self.options.connection {
+        for field in self.options.connection {
             let mut wishes = mix.shares().iter().filter_map(|share| self.wish(share.name(), &field.name));
             let Some((first, value, place)) = wishes.next() else { continue };
             for (other, differs, there) in wishes {

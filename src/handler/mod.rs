@@ -182,8 +182,8 @@ pub enum Scope {
 /// on.
 ///
 /// A handler waits through its call: [`sleep`](Call::sleep), [`wait`](Call::wait), [`drain`](Call::drain),
-/// [`hold`](Call::hold). These end at once when the client leaves and when the daemon stops. Their error is passed on with
-/// `?`: it says how the connection ends, and is no failure.
+/// [`hold`](Call::hold). These end at once when the client leaves, when the handler is replaced and when the daemon
+/// stops. Their error is passed on with `?`: it says how the connection ends, and is no failure.
 ///
 /// # What it must not do
 ///

@@ -35,8 +35,8 @@ pub(crate) async fn copy(
     let (mut from_client, mut to_client) = client.split();
     let (mut from_backend, mut to_backend) = backend.split();
     let ends = Ends::default();
-    // The first call's handler has all of them.
-    let handler = if first.holds() { &first.drawn } else { plan.draw(link.streams, draws, 1) };
+    // The first call's handler has all of them, unless it has been replaced since.
+    let handler = if first.drawn.let_go.is_given() { plan.draw(link.streams, draws, 1) } else { &first.drawn };
     // The client has spoken, and the backend has not spoken since.
     let turn = AtomicBool::new(false);
     let mut number = 0;
@@ -78,8 +78,12 @@ pub(crate) async fn copy(
     if !replanned.into_inner() {
         return Copied::Ended(end);
     }
-    let unsent = back.out;
-    Copied::Replanned(Box::new(Framing::after(link.live.calls.get(), link.route.protocol, draws.take(), unsent)))
+    let (held, unsent) = (forth.out.into_bytes(), back.out);
+    if !held.is_empty() {
+        link.client_spoke(held.len());
+    }
+    let calls = link.live.calls.get();
+    Copied::Replanned(Box::new(Framing::after(calls, link.route.protocol, draws.take(), held, unsent)))
 }
 
 /// One direction of bytes that pass untouched.
@@ -120,7 +124,7 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
             if !holds() {
                 return Poll::Ready(Ok(Passed::None));
             }
-            let passed = if self.size.is_largest() { self.poll_offer(cx) } else { self.poll_hold(cx) };
+            let passed = if self.size.is_largest() { self.poll_offer(cx, &holds) } else { self.poll_hold(cx, &holds) };
             match ready!(passed)? {
                 Passed::All => {}
                 passed => return Poll::Ready(Ok(passed)),
@@ -131,11 +135,16 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
     }
 
     /// Reads once; what the other side does not take is held.
-    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
+    fn poll_hold(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Broken>> {
         let Self { link, to, out, seen, .. } = self;
         let passed = ready!(poll_read(cx, self.from, &mut self.size, |cx, bytes| {
             if bytes.is_empty() {
                 return Ok(Passed::End);
+            }
+            if !holds() {
+                // Meanwhile a call may have begun that is not to be passed on like this.
+                out.push(bytes);
+                return Ok(Passed::None);
             }
             let _passing = link.passing();
             seen(bytes.len());
@@ -150,9 +159,12 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
     }
 
     /// Offers a lot at once; what the other side does not take stays where it is.
-    fn poll_offer(&mut self, cx: &mut Context<'_>) -> Poll<Result<Passed, Broken>> {
+    fn poll_offer(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Broken>> {
         let (link, to) = (self.link, &mut *self.to);
         let offered = poll_take(cx, self.from, |cx, bytes| {
+            if !holds() {
+                return Ok(0);
+            }
             let _passing = link.passing();
             write(cx, to, bytes).map_err(Broken::To)
         });
@@ -175,7 +187,7 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
 enum Passed {
     All,
     Some,
-    /// Nothing was read.
+    /// Nothing; what was read nevertheless waits.
     None,
     End,
 }

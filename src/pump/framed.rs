@@ -73,11 +73,17 @@ impl Framing {
         Self::of(protocol, draws, Some(first))
     }
 
-    /// After so many calls whose bytes were copied, of which `unsent` is still to reach the client.
-    pub(super) fn after(calls: u64, protocol: Protocol, draws: Option<Draws>, unsent: Outgoing) -> Self {
-        let mut framing = Self::of(protocol, draws, None);
-        (framing.calls.number, framing.unsent) = (calls, unsent);
-        framing
+    /// After so many calls whose bytes were copied. `held` is what was read of the next, and `unsent` is still to reach the
+    /// client.
+    pub(super) fn after(
+        calls: u64,
+        protocol: Protocol,
+        draws: Option<Draws>,
+        held: BytesMut,
+        unsent: Outgoing,
+    ) -> Self {
+        let framing = Self::of(protocol, draws, None);
+        Self { calls: Calls { number: calls, ..framing.calls }, held, unsent }
     }
 
     fn of(protocol: Protocol, draws: Option<Draws>, first: Option<First>) -> Self {

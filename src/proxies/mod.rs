@@ -1,5 +1,8 @@
 //! The proxies of a daemon by name, and every change that is made to them while they serve.
 
+mod passing;
+mod reload;
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -9,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::info;
 
 use crate::config::proxy::clash;
 use crate::config::spec::Spec;
@@ -21,6 +24,7 @@ use crate::listening::CannotListen;
 use crate::metrics::{self, Format, ProcessFigures, Snapshot};
 use crate::proxy::Proxy;
 use crate::route::Route;
+use passing::Passing;
 
 /// The proxies of a daemon.
 #[derive(Debug)]
@@ -46,14 +50,6 @@ struct Named {
     passing: Option<Passing>,
     /// The number of its last change, among those of all proxies: one that is added again has none of the one before it.
     changed: u64,
-}
-
-/// A change that is taken back by itself.
-#[derive(Debug, Clone)]
-struct Passing {
-    /// What there was before; nothing where the proxy was only added for a while.
-    before: Option<ProxyConfig>,
-    until: Instant,
 }
 
 /// What a change has come to.
@@ -153,8 +149,12 @@ impl Proxies {
         keys: Map<String, Value>,
         lasts: Option<Duration>,
     ) -> Result<Change, Refusal> {
-        let _turn = self.turn(name).await;
-        self.settle(name, &Spec::new(keys), lasts, true).await
+        let spec = Spec::new(keys);
+        self.whole(name, async move |proxies, name| {
+            proxies.check_others(&name, &spec)?;
+            proxies.settle(&name, &spec, lasts, true).await
+        })
+        .await
     }
 
     /// Changes what `keys` name, and leaves the rest. Trouble that is there for a time goes on and ends in its time where
@@ -162,40 +162,76 @@ impl Proxies {
     pub(crate) async fn patch(
         self: &Arc<Self>,
         name: &str,
-        keys: &Map<String, Value>,
+        keys: Map<String, Value>,
         lasts: Option<Duration>,
     ) -> Result<Change, Refusal> {
-        let _turn = self.turn(name).await;
-        let Named { proxy, passing, changed, .. } = self.known(name)?;
-        let patched = |config: &ProxyConfig| config.spec.patched(keys, &self.shared.registry);
-        let new_plan = AT_ONCE[1..].iter().any(|key| keys.contains_key(*key));
-        let change = self.settle(name, &patched(&proxy.config()), lasts, new_plan).await?;
-        let names_trouble = AT_ONCE.iter().any(|key| keys.contains_key(*key));
-        if let (Some(Passing { before, until }), false, None) = (passing, names_trouble, lasts) {
-            // Where the two do not go together, what was there before is gone back to as it was.
-            let before = before.map(|before| patched(&before).check(name, &self.shared.registry).unwrap_or(before));
-            if let Some(named) = self.named().get_mut(name) {
-                (named.passing, named.changed) = (Some(Passing { before, until }), changed);
-            }
-        }
-        Ok(change)
+        self.whole(name, async move |proxies, name| proxies.merge(&name, &keys, lasts).await).await
     }
 
     /// Takes it back to what the file said.
     pub(crate) async fn reset(self: &Arc<Self>, name: &str) -> Result<Change, Refusal> {
-        let _turn = self.turn(name).await;
-        let said = self.known(name)?.said.spec;
-        self.settle(name, &said, None, true).await
+        self.whole(name, async |proxies, name| {
+            let said = proxies.known(&name)?.said.spec;
+            proxies.settle(&name, &said, None, true).await
+        })
+        .await
     }
 
     /// Stops it at once: it listens no more, and its connections are closed.
-    pub(crate) async fn remove(&self, name: &str) -> Result<(), Refusal> {
-        let _turn = self.turn(name).await;
-        let proxy = self.known(name)?.proxy;
-        self.named().remove(name);
-        proxy.close().await;
-        info!(proxy = name, "removed");
-        Ok(())
+    pub(crate) async fn remove(self: &Arc<Self>, name: &str) -> Result<(), Refusal> {
+        self.whole(name, async |proxies, name| {
+            let proxy = proxies.known(&name)?.proxy;
+            proxies.named().remove(&name);
+            proxy.close().await;
+            info!(proxy = name, "removed");
+            Ok(())
+        })
+        .await
+    }
+
+    /// Makes a change to its end when its turn has come, also where whoever asked for it is gone meanwhile.
+    async fn whole<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        self: &Arc<Self>,
+        name: &str,
+        change: impl FnOnce(Arc<Self>, String) -> F + Send + 'static,
+    ) -> T {
+        let (proxies, name) = (self.clone(), name.to_owned());
+        let changed = tokio::spawn(async move {
+            let _turn = proxies.turn(&name).await;
+            change(proxies.clone(), name.clone()).await
+        });
+        match changed.await {
+            Ok(changed) => changed,
+            Err(failed) => match failed.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and with it whoever waits here.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    async fn merge(
+        self: &Arc<Self>,
+        name: &str,
+        keys: &Map<String, Value>,
+        lasts: Option<Duration>,
+    ) -> Result<Change, Refusal> {
+        let Named { proxy, passing, changed, .. } = self.known(name)?;
+        let patched = |config: &ProxyConfig| config.spec.patched(keys, &self.shared.registry);
+        let new_plan = AT_ONCE[1..].iter().any(|key| keys.contains_key(*key));
+        let spec = patched(&proxy.config());
+        self.check_others(name, &spec)?;
+        let change = self.settle(name, &spec, lasts, new_plan).await?;
+        let names_trouble = AT_ONCE.iter().any(|key| keys.contains_key(*key));
+        if let (Some(mut passing), false, None) = (passing, names_trouble, lasts) {
+            // Where the two do not go together, what was there before is gone back to as it was.
+            let patch = |before: ProxyConfig| patched(&before).check(name, &self.shared.registry).unwrap_or(before);
+            passing.before = passing.before.map(patch);
+            if let Some(named) = self.named().get_mut(name) {
+                (named.passing, named.changed) = (Some(passing), changed);
+            }
+        }
+        Ok(change)
     }
 
     /// Stops all of them, and waits for their connections to end.
@@ -206,52 +242,11 @@ impl Proxies {
         self.shared.tasks.wait().await;
     }
 
-    /// Becomes what a file says that was read again: `said` before, `configs` now. Proxies that vanished from it are stopped,
-    /// those that are as it says are left alone, and so are those that it never named.
-    pub(crate) async fn reload(self: &Arc<Self>, said: &[ProxyConfig], configs: &[ProxyConfig]) {
-        for gone in said.iter().filter(|gone| configs.iter().all(|config| config.name != gone.name)) {
-            let _turn = self.turn(&gone.name).await;
-            let removed = self.named().remove(&gone.name);
-            if let Some(named) = removed {
-                // Another proxy may be about to listen where it did.
-                named.proxy.end().await;
-                info!(proxy = gone.name, "stopped, as the file has it no more");
-            }
-        }
-        let mut left: Vec<_> = configs.iter().collect();
-        while !left.is_empty() {
-            let mut refused = Vec::new();
-            for &config in &left {
-                if let Err(refusal) = self.follow(config).await {
-                    refused.push((config, refusal));
-                }
-            }
-            // One may wait for an address that another has left only now.
-            if refused.len() == left.len() {
-                for (config, refusal) in refused {
-                    warn!(proxy = config.name, "stays as it is: {refusal}");
-                }
-                return;
-            }
-            left = refused.into_iter().map(|(config, _)| config).collect();
-        }
-    }
-
-    /// Lets one proxy be what the file says now.
-    async fn follow(self: &Arc<Self>, config: &ProxyConfig) -> Result<(), Refusal> {
-        let _turn = self.turn(&config.name).await;
-        let is_so = self.known(&config.name).is_ok_and(|named| named.proxy.config().spec == config.spec);
-        let settled = if is_so {
-            // Where it was so only for a while, it stays.
-            self.pass(&config.name, None, None);
-            Ok(())
-        } else {
-            self.settle(&config.name, &config.spec, None, false).await.map(drop)
-        };
-        if let Some(named) = self.named().get_mut(&config.name) {
-            named.said = config.clone();
-        }
-        settled
+    /// Whether no other proxy is to listen where this one is, also one that is disabled.
+    fn check_others(&self, name: &str, spec: &Spec) -> Result<(), Mistakes> {
+        let config = spec.check(name, &self.shared.registry)?;
+        let others: Vec<_> = self.all().iter().map(|proxy| proxy.config()).filter(|other| other.name != name).collect();
+        clash(&others.iter().chain([&config]).collect::<Vec<_>>()).none_or(())
     }
 
     /// Lets the proxy of this name be what `spec` says. Whether handlers start afresh that are to be as they are, `anew`
@@ -265,8 +260,6 @@ impl Proxies {
     ) -> Result<Change, Refusal> {
         let registry = &self.shared.registry;
         let config = spec.check(name, registry)?;
-        let others: Vec<_> = self.all().iter().map(|proxy| proxy.config()).filter(|other| other.name != name).collect();
-        clash(&others.iter().chain([&config]).collect::<Vec<_>>()).none_or(())?;
         let known = self.known(name).ok();
         let before = known.as_ref().map(|named| named.proxy.config());
         let old = before.as_ref().map(|before| before.spec.complete(registry)).unwrap_or_default();
@@ -303,46 +296,6 @@ impl Proxies {
             now,
             new_connections: new_connections.unwrap_or_default(),
         })
-    }
-
-    /// Notes that the proxy was changed, and takes the change back to `before` when it is over.
-    fn pass(self: &Arc<Self>, name: &str, before: Option<ProxyConfig>, lasts: Option<Duration>) {
-        let until = lasts.map(|lasts| Instant::now() + lasts);
-        let changed = self.changed.fetch_add(1, Ordering::Relaxed) + 1;
-        {
-            let mut named = self.named();
-            let Some(named) = named.get_mut(name) else { return };
-            named.passing = until.map(|until| Passing { before, until });
-            named.changed = changed;
-        }
-        if let Some(until) = until {
-            let (proxies, name) = (Arc::downgrade(self), name.to_owned());
-            self.shared.runtime.spawn(async move {
-                tokio::time::sleep_until(until).await;
-                if let Some(proxies) = proxies.upgrade() {
-                    proxies.take_back(&name, changed).await;
-                }
-            });
-        }
-    }
-
-    /// The time of change number `changed` is over.
-    async fn take_back(self: &Arc<Self>, name: &str, changed: u64) {
-        let _turn = self.turn(name).await;
-        let Ok(Named { proxy, passing: Some(passing), .. }) = self.known(name).and_then(|named| {
-            if named.changed == changed { Ok(named) } else { Err(Refusal::Unknown(name.to_owned())) }
-        }) else {
-            return;
-        };
-        let Some(before) = passing.before else {
-            self.named().remove(name);
-            proxy.close().await;
-            return;
-        };
-        if let Err(error) = proxy.change(&before, true).await {
-            warn!(proxy = name, "cannot go back to what was before: {error}");
-        }
-        self.pass(name, None, None);
     }
 
     /// A turn to change the proxy of this name.
