@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Errors;
 use super::v1::{Applied, Connection, Status};
-use crate::config::options::{ConnectionOptions, Options, ProxyOptions, Scope, Setting};
+use crate::config::options::{BUFFER, ConnectionOptions, Options, POOL_SIZE, ProxyOptions, Scope, Setting};
 use crate::handler::Registry;
 use crate::seconds::Seconds;
 use crate::settings::Given;
@@ -144,7 +144,15 @@ fn sharpen(property: &mut Value, setting: &Setting<'_>, registry: &Registry) {
             property["description"] = described;
             property["default"] = default;
         }
-        Some("bytes" | "connections") if !takes(&json!(0)) => property["minimum"] = json!(1),
+        Some(unit @ ("bytes" | "connections")) => {
+            let most = *if unit == "bytes" { BUFFER } else { POOL_SIZE }.end();
+            if !takes(&json!(0)) {
+                property["minimum"] = json!(1);
+            }
+            if !takes(&json!(most + 1)) {
+                property["maximum"] = json!(most);
+            }
+        }
         _ => {}
     }
 }

@@ -122,10 +122,10 @@ pub(crate) struct ConnectionOptions {
 }
 
 /// Sizes of one read that can be asked for, in bytes.
-const BUFFER: RangeInclusive<usize> = 1..=MAX_READ;
+pub(crate) const BUFFER: RangeInclusive<usize> = 1..=MAX_READ;
 
 /// Kept backend connections that can be asked for: as many as there are ports.
-const POOL_SIZE: RangeInclusive<usize> = 1..=65536;
+pub(crate) const POOL_SIZE: RangeInclusive<usize> = 1..=65536;
 
 fn buffer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
     let size = Option::deserialize(deserializer)?;
