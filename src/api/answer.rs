@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::config::Mistakes;
 use crate::proxies::Refusal;
 
 /// Why a request was not done.
@@ -69,6 +70,16 @@ impl Failure {
         Self::of(StatusCode::BAD_REQUEST, Location::Body, name, description)
     }
 
+    /// One error for each mistake in the body.
+    fn mistakes(status: StatusCode, mistakes: &Mistakes) -> Self {
+        let faults = mistakes.iter().map(|mistake| Fault {
+            location: Location::Body,
+            name: mistake.place().to_owned(),
+            description: mistake.what().to_owned(),
+        });
+        Self::new(status, faults.collect())
+    }
+
     /// 404 for a proxy that is not there.
     pub(super) fn unknown_proxy(name: &str) -> Self {
         let what = format!("there is no proxy `{name}`, GET /v1/proxies lists them");
@@ -87,14 +98,8 @@ impl From<Refusal> for Failure {
         match refusal {
             Refusal::Unknown(name) => Self::unknown_proxy(&name),
             Refusal::CannotListen(why) => Self::of(StatusCode::CONFLICT, Location::Body, "proxy", why.to_string()),
-            Refusal::Wrong(mistakes) => {
-                let faults = mistakes.iter().map(|mistake| Fault {
-                    location: Location::Body,
-                    name: mistake.place().to_owned(),
-                    description: mistake.what().to_owned(),
-                });
-                Self::new(StatusCode::BAD_REQUEST, faults.collect())
-            }
+            Refusal::Wrong(mistakes) => Self::mistakes(StatusCode::BAD_REQUEST, &mistakes),
+            Refusal::Taken(mistakes) => Self::mistakes(StatusCode::CONFLICT, &mistakes),
         }
     }
 }

@@ -73,6 +73,9 @@ pub(crate) enum Refusal {
     /// What was asked for is wrong.
     #[error(transparent)]
     Wrong(#[from] Mistakes),
+    /// Another proxy listens there, or is to.
+    #[error(transparent)]
+    Taken(Mistakes),
     /// There it cannot listen.
     #[error(transparent)]
     CannotListen(#[from] CannotListen),
@@ -243,10 +246,10 @@ impl Proxies {
     }
 
     /// Whether no other proxy is to listen where this one is, also one that is disabled.
-    fn check_others(&self, name: &str, spec: &Spec) -> Result<(), Mistakes> {
+    fn check_others(&self, name: &str, spec: &Spec) -> Result<(), Refusal> {
         let config = spec.check(name, &self.shared.registry)?;
         let others: Vec<_> = self.all().iter().map(|proxy| proxy.config()).filter(|other| other.name != name).collect();
-        clash(&others.iter().chain([&config]).collect::<Vec<_>>()).none_or(())
+        clash(&others.iter().chain([&config]).collect::<Vec<_>>()).none_or(()).map_err(Refusal::Taken)
     }
 
     /// Lets the proxy of this name be what `spec` says. Whether handlers start afresh that are to be as they are, `anew`

@@ -51,7 +51,11 @@ fn a_taken_address_is_a_conflict_and_nothing_has_changed() {
     assert_eq!(is(&program.api().patch("/v1/proxies/default", &body)), wrong(409, "body", "proxy", &what));
     let body = json!({ "proxy": at, "backend": "localhost:1" }).to_string();
     assert_eq!(program.api().put("/v1/proxies/new", &body).status, 409);
-    assert_eq!(program.api().get("/v1/proxies").json()["proxies"].as_object().unwrap().len(), 1);
+    let body = json!({ "proxy": "LOCALHOST:1", "backend": "localhost:2", "enabled": false }).to_string();
+    assert_eq!(program.api().put("/v1/proxies/first", &body).status, 201);
+    let what = "`first` and `new` both listen on `LOCALHOST:1`, give one another `proxy`";
+    assert_eq!(is(&program.api().put("/v1/proxies/new", &body)), wrong(409, "body", "proxy", what));
+    assert_eq!(program.api().get("/v1/proxies").json()["proxies"].as_object().unwrap().len(), 2);
     program.connect().send("get a\r\n").expect("+get a\r\n");
 }
 
