@@ -3,8 +3,11 @@
 
 mod world;
 
+use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
@@ -146,6 +149,38 @@ fn erring(backend: &Backend) -> Program {
 /// So many calls, each of which is answered with junk.
 fn err(client: &mut Client, calls: usize) {
     client.send("a\r\n".repeat(calls)).read(1000 * calls);
+}
+
+/// A named pipe.
+fn pipe(folder: &Path) -> PathBuf {
+    let path = folder.join("events");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+#[test]
+fn a_pipe_that_nobody_reads_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = pipe(folder.path()).display().to_string();
+    let ended = Program::run(&mut Program::command(&format!("--backend localhost:1 --events {path}")));
+    let line = format!("vaurien: cannot write events to `{path}`: it is a pipe that nobody reads");
+    assert_eq!((ended.code, ended.lines), (Some(1), vec![line]));
+}
+
+#[test]
+fn a_reader_that_stalls_holds_up_neither_calls_nor_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = pipe(folder.path());
+    // Both ends, so that opening it waits for nobody.
+    let stalled = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let mut program = Program::start(&Backend::lines(), &format!("--handler blackout --events {}", path.display()));
+    for _ in 0..2000 {
+        assert_eq!(program.connect().ending(), Ending::Closed);
+    }
+    program.signal("TERM");
+    program.line("the last events are not written");
+    program.stopped();
+    drop(stalled);
 }
 
 #[test]

@@ -178,6 +178,14 @@ fn a_disabled_proxy_refuses_clients_and_comes_back_on_its_port() {
 }
 
 #[test]
+fn two_proxies_have_two_names() {
+    let config = ProxyConfig::new("127.0.0.1:0", "localhost:1").unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let refused = runtime.block_on(Daemon::bind_all([&config, &config], 1)).unwrap_err();
+    assert!(refused.to_string().ends_with("there is a proxy `default` already, give another name"), "{refused}");
+}
+
+#[test]
 fn what_hangs_is_closed_when_the_proxy_is_disabled() {
     change(&Backend::lines(), Protocol::Tcp, hang(), |control| {
         let mut client = Client::connect(address(&control));

@@ -4,7 +4,7 @@
 mod world;
 
 use std::collections::BTreeMap;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 
 use serde_json::json;
@@ -70,6 +70,40 @@ fn proxies_may_take_each_others_places() {
     call(&mut client);
     settled(api, "b");
     assert!(program.seen().iter().all(|line| !line.contains("WARN")), "{:#?}", program.seen());
+}
+
+#[test]
+fn two_proxies_may_change_places() {
+    let backend = Backend::lines();
+    let file = File::new(proxy("a", &backend, "") + &proxy("b", &backend, ""));
+    let mut program = file.start("");
+    let api = program.api();
+    let (a, b, mut client) = (api.address("a"), api.address("b"), settled(api, "a"));
+    let at = |name, address: SocketAddr| proxy(name, &backend, "").replace("127.0.0.1:0", &address.to_string());
+    for (at_a, at_b) in [(b, a), (a, b)] {
+        file.write(at("a", at_a) + &at("b", at_b));
+        reload(&mut program);
+        assert_eq!((api.address("a"), api.address("b")), (at_a, at_b));
+        call(&mut client);
+        settled(api, "a");
+        settled(api, "b");
+    }
+    assert!(program.seen().iter().all(|line| !line.contains("WARN")), "{:#?}", program.seen());
+}
+
+#[test]
+fn what_cannot_follow_the_file_stays_and_is_said() {
+    let (backend, taken) = (Backend::lines(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let file = File::new(proxy("a", &backend, "") + &proxy("b", &backend, ""));
+    let mut program = file.start("");
+    let (api, before) = (program.api(), program.api().address("a"));
+    let moved = proxy("a", &backend, "").replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string());
+    file.write(moved + &proxy("b", &backend, "handler = \"delay\"\n"));
+    program.signal("HUP");
+    program.line("reloaded, but for 1 of 2 proxies");
+    assert_eq!(program.seen().iter().filter(|line| line.contains("stays as it is: cannot listen on")).count(), 1);
+    assert_eq!((api.address("a"), &api.proxy("b")["handler"]), (before, &json!("delay")));
+    settled(api, "a");
 }
 
 #[test]

@@ -4,9 +4,11 @@
 mod world;
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
-use std::io::ErrorKind;
+use std::fmt::Write as _;
+use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use serde_json::{Value, json};
 use world::client::Ending;
@@ -178,6 +180,64 @@ fn an_address_that_is_taken_changes_nothing() {
         settled(api, "b");
     }
     assert_eq!(api.events(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_change_that_is_refused_turns_no_client_away() {
+    let (backend, taken) = (Backend::lines(), TcpListener::bind("127.0.0.1:0").unwrap());
+    let program = Program::start(&backend, "--protocol redis --http --http-port 0");
+    let (api, over) = (program.api(), AtomicBool::new(false));
+    let keys = json!({"proxy": taken.local_addr().unwrap()}).to_string();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..100 {
+                assert_eq!(api.patch("/v1/proxies/default", &keys).status, 409);
+            }
+            over.store(true, Ordering::Relaxed);
+        });
+        while !over.load(Ordering::Relaxed) {
+            call(&mut program.connect());
+        }
+    });
+}
+
+/// Asks for a change, and is gone before it is answered.
+fn ask_and_leave(api: Api, method: &str, path: &str, body: &str) {
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{body}", api.0, body.len());
+    api.connect().write_all(request.as_bytes()).unwrap();
+}
+
+#[test]
+fn a_change_is_made_whole_or_not_at_all_where_whoever_asked_for_it_has_left() {
+    let backend = Backend::lines();
+    let program = Program::start(&backend, "--protocol redis --http --http-port 0");
+    let api = program.api();
+    let keys = json!({"backend": backend.address(), "proxy": "127.0.0.1:0", "protocol": "redis"}).to_string();
+    let changes = [("PATCH", r#"{"proxy": "localhost:0"}"#), ("PATCH", r#"{"enabled": false}"#), ("DELETE", "")];
+    let changed: Vec<_> = (0..60)
+        .map(|number| {
+            let name = number.to_string();
+            let path = format!("/v1/proxies/{name}");
+            assert_eq!(api.put(&path, &keys).status, 201);
+            let (first, client) = (api.address(&name), settled(api, &name));
+            let (method, body) = changes[number % 3];
+            ask_and_leave(api, method, &path, body);
+            (name, first, client)
+        })
+        .collect();
+    for (name, first, mut client) in changed {
+        // What it is said to be, it is.
+        let is_there = || api.get(&format!("/v1/proxies/{name}")).status == 200;
+        let is_said_to_be_there = || is_there() && api.proxy(&name)["status"]["addresses"][0] == first.to_string();
+        eventually("it is one or the other", || is_said_to_be_there() != is_refused(first));
+        if is_there() && api.proxy(&name)["enabled"] == true {
+            settled(api, &name);
+            call(&mut client);
+        } else {
+            assert_eq!(client.ending(), Ending::Closed, "{name}");
+        }
+    }
 }
 
 #[test]

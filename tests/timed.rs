@@ -101,6 +101,19 @@ fn one_that_moves_a_proxy_gives_it_its_port_back() {
 }
 
 #[test]
+fn one_whose_port_is_taken_meanwhile_ends_where_it_is() {
+    let mut program = Program::start(&Backend::lines(), "--protocol redis --http --http-port 0");
+    let (api, before) = (program.api(), program.address());
+    let keys = r#"{"proxy": "localhost:0", "handler": "hang", "for": "500ms"}"#;
+    assert_eq!(api.patch("/v1/proxies/default", keys).status, 200);
+    let _taken = TcpListener::bind(before).unwrap();
+    program.line("goes back to what was before, but listens where it does now");
+    eventually("it is over", || api.proxy("default")["handler"] == "dummy");
+    assert_eq!(api.proxy("default")["proxy"], "localhost:0");
+    call(&mut Client::connect(api.address("default")));
+}
+
+#[test]
 fn a_second_one_goes_back_to_what_was_there_before_the_first() {
     let backend = Backend::lines();
     let program = start(&backend);
