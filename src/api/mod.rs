@@ -37,6 +37,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
 use tracing::{debug, warn};
 
 use crate::config::{Address, Http, Token};
@@ -45,16 +46,20 @@ use crate::proxies::Proxies;
 use guard::{Access, Local};
 
 /// Connections at once; more wait until one of them ends.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 256;
 
 /// Connections at once that read events: they do not end, and must leave room for others.
 const READERS: usize = 32;
 
-/// The largest head of a request, in bytes.
+/// A head of a request that has not ended within so many bytes is refused. What brings its end may go beyond, up to twice as
+/// much.
 const HEAD: usize = 64 * 1024;
 
 /// How long a request's head may take, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take nothing of what is written to it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What all this takes of the descriptors that a process may have: connections, and a few listeners.
 pub(crate) const DESCRIPTORS: usize = CONNECTIONS + 8;
@@ -110,8 +115,7 @@ pub(crate) async fn start(http: &Http, proxies: Arc<Proxies>) -> anyhow::Result<
     let at = Address::new(&http.host, http.port);
     let cannot_listen = || format!("cannot listen on {at} for the HTTP API");
     let addresses = resolve(&at).await.with_context(cannot_listen)?;
-    let access = Access::new(&http.host, &http.allow_hosts, http.token.as_ref().map(Token::secret))
-        .map_err(anyhow::Error::msg)?;
+    let access = Access::new(&http.host, &http.allow_hosts, http.token.as_ref().map(Token::secret));
     let (stop, stopped) = oneshot::channel::<()>();
     let (tell, told) = oneshot::channel();
     let stopped = async {
@@ -127,7 +131,7 @@ pub(crate) async fn start(http: &Http, proxies: Arc<Proxies>) -> anyhow::Result<
             match listen(&addresses) {
                 Ok(listeners) => {
                     let _ = tell.send(listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>());
-                    serve(listeners, proxies, access, stopped).await;
+                    serve(listeners, proxies, access, CONNECTIONS, stopped).await;
                 }
                 Err(error) => drop(tell.send(Err(error))),
             }
@@ -144,10 +148,16 @@ pub(crate) async fn start(http: &Http, proxies: Arc<Proxies>) -> anyhow::Result<
     Ok(Running { addresses, stop, thread })
 }
 
-/// Answers requests until `stop` resolves.
-async fn serve(listeners: Vec<TcpListener>, proxies: Arc<Proxies>, access: Access, stop: impl Future<Output = ()>) {
+/// Answers requests on so many `connections` at once until `stop` resolves.
+async fn serve(
+    listeners: Vec<TcpListener>,
+    proxies: Arc<Proxies>,
+    access: Access,
+    connections: usize,
+    stop: impl Future<Output = ()>,
+) {
     let router = routes::router(Api::new(proxies, access));
-    let (room, connections) = (Arc::new(Semaphore::new(CONNECTIONS)), GracefulShutdown::new());
+    let (room, connections) = (Arc::new(Semaphore::new(connections)), GracefulShutdown::new());
     let accepting = listeners.into_iter().map(|listener| accept(listener, router.clone(), room.clone(), &connections));
     tokio::select! {
         _ = join_all(accepting) => {}
@@ -173,11 +183,13 @@ async fn answer(client: TcpStream, router: Router, place: OwnedSemaphorePermit, 
         request.extensions_mut().insert(Local(local));
         router.call(request)
     });
+    let mut client = TimeoutStream::new(client);
+    client.set_write_timeout(Some(WRITE_TIMEOUT));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(client), service);
+        .serve_connection(TokioIo::new(Box::pin(client)), service);
     if let Err(error) = stop.watch(connection).await {
         debug!("a client of the API is gone: {error}");
     }

@@ -5,16 +5,19 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 
 use super::*;
-use crate::api::{CONNECTIONS, serve};
+use crate::api::serve;
+
+/// Connections at once, of which tests need few.
+const CONNECTIONS: usize = 3;
 
 /// An API on a port of its own, and the word to stop.
 async fn start() -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let (proxies, access) = (proxies(), Access::new("127.0.0.1", &[], None).unwrap());
+    let (proxies, access) = (proxies(), Access::new("127.0.0.1", &[], None));
     let serving = tokio::spawn(async move {
-        serve(vec![listener], proxies, access, async move { drop(stopped.await) }).await;
+        serve(vec![listener], proxies, access, CONNECTIONS, async move { drop(stopped.await) }).await;
     });
     (address, stop, serving)
 }
@@ -73,4 +76,28 @@ async fn a_large_head_is_refused() {
     let mut answer = String::new();
     client.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+
+    // Twice as much is too much even where its end is there.
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nX: {}\r\n\r\n", "x".repeat(2 * 65_536));
+    // It may be refused before it is sent.
+    let _ = client.write_all(head.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = client.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_do_not_read_lose_their_places() {
+    let (address, _stop, _serving) = start().await;
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /v1/openapi.json HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        client.write_all(request.repeat(200).as_bytes()).await.unwrap();
+        clients.push(client);
+    }
+    let mut late = TcpStream::connect(address).await.unwrap();
+    assert!(ask_for(&mut late, "/healthz").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    drop(clients);
 }
