@@ -5,16 +5,22 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::uri::Authority;
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use subtle::ConstantTimeEq;
 
 use super::Api;
 use super::answer::{Failure, Location};
+use crate::config::Host;
 
 /// Needs no token: what restarts the program if it is ill has none.
 pub(super) const OPEN: &str = "/healthz";
+
+/// Headers, as errors spell them.
+const HOST: &str = "Host";
+const ORIGIN: &str = "Origin";
+const AUTHORIZATION: &str = "Authorization";
 
 /// What a request has to show.
 #[derive(Debug)]
@@ -22,7 +28,7 @@ pub(crate) struct Access {
     /// As it was asked to listen; with its own port, or none.
     own: String,
     /// With any port where none is given: ports are mapped.
-    allowed: Vec<(String, Option<u16>)>,
+    allowed: Vec<Host>,
     token: Option<String>,
 }
 
@@ -31,20 +37,9 @@ pub(crate) struct Access {
 pub(super) struct Local(pub(super) SocketAddr);
 
 impl Access {
-    /// Requests to the host that is listened on, to localhost and to those of `allowed` (`name` or `name:port`), with
-    /// `token` where there is one.
-    ///
-    /// # Errors
-    ///
-    /// One of `allowed` is no host.
-    pub(crate) fn new(host: &str, allowed: &[String], token: Option<&str>) -> Result<Self, String> {
-        let read = |text: &String| {
-            let (host, port) = split(text)
-                .ok_or_else(|| format!("`{text}` is no host, write `chaos.example` or `chaos.example:8080`"))?;
-            Ok((host.to_owned(), port))
-        };
-        let allowed = allowed.iter().map(read).collect::<Result<_, String>>()?;
-        Ok(Self { own: host.to_owned(), allowed, token: token.map(str::to_owned) })
+    /// Requests to the host that is listened on, to localhost and to those of `allowed`, with `token` where there is one.
+    pub(crate) fn new(host: &str, allowed: &[Host], token: Option<&str>) -> Self {
+        Self { own: host.to_owned(), allowed: allowed.to_vec(), token: token.map(str::to_owned) }
     }
 
     /// Whether requests need a token.
@@ -53,26 +48,28 @@ impl Access {
     }
 
     fn admits(&self, (host, port): (&str, Option<u16>), local: SocketAddr) -> bool {
-        let is = |name: &str| name.eq_ignore_ascii_case(host);
-        let ours = match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            Ok(ip) => ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST || ip == local.ip().to_canonical(),
-            Err(_) => is("localhost") || is(&self.own),
+        let ip = bare(host).parse::<IpAddr>().ok();
+        // An IPv6 address can be written in several ways.
+        let is = |name: &str| name.eq_ignore_ascii_case(host) || (ip.is_some() && name.parse().ok() == ip);
+        let ours = match ip {
+            Some(ip) => ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST || ip == local.ip().to_canonical(),
+            None => is("localhost") || is(&self.own),
         };
         (ours && port.is_none_or(|port| port == local.port()))
-            || self.allowed.iter().any(|(name, only)| is(name) && (only.is_none() || *only == port))
+            || self.allowed.iter().any(|Host { name, port: only }| is(name) && (only.is_none() || *only == port))
     }
 
     fn check_host<'a>(&self, request: &'a Request, local: SocketAddr) -> Result<(&'a str, Option<u16>), Failure> {
-        let text = only(request.headers(), &header::HOST)?.ok_or_else(|| {
+        let text = only(request.headers(), HOST)?.ok_or_else(|| {
             let what = "the Host is missing, send `Host: localhost`";
-            Failure::of(StatusCode::BAD_REQUEST, Location::Header, "Host", what)
+            Failure::of(StatusCode::BAD_REQUEST, Location::Header, HOST, what)
         })?;
         // A request line may name a host too, and then that one counts.
         let named = request.uri().authority().map_or(text, Authority::as_str);
         for text in [text, named] {
             if !split(text).is_some_and(|host| self.admits(host, local)) {
                 let what = format!("`{text}` is not this program, use localhost, or allow it: `--http-allow-host`");
-                return Err(forbidden("Host", what));
+                return Err(forbidden(HOST, what));
             }
         }
         Ok(split(named).unwrap_or_default())
@@ -80,7 +77,7 @@ impl Access {
 
     /// A browser names the page that asks; it has to be one of ours.
     fn check_origin(headers: &HeaderMap, (host, port): (&str, Option<u16>)) -> Result<(), Failure> {
-        let Some(text) = only(headers, &header::ORIGIN)? else { return Ok(()) };
+        let Some(text) = only(headers, ORIGIN)? else { return Ok(()) };
         let of_page = text.split_once("://").and_then(|(scheme, rest)| {
             let usual = match scheme {
                 "http" => 80,
@@ -95,24 +92,23 @@ impl Access {
             {
                 Ok(())
             }
-            _ => Err(forbidden("Origin", format!("`{text}` is another site, only pages of this host may ask"))),
+            _ => Err(forbidden(ORIGIN, format!("`{text}` is another site, only pages of this host may ask"))),
         }
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Failure> {
         let Some(token) = &self.token else { return Ok(()) };
-        let given = headers.get(header::AUTHORIZATION).map(axum::http::HeaderValue::as_bytes);
-        let given = given.and_then(|given| {
-            let (scheme, rest) = given.split_at_checked(b"Bearer ".len())?;
-            scheme.eq_ignore_ascii_case(b"Bearer ").then_some(rest.trim_ascii())
+        let given = only(headers, AUTHORIZATION)?.and_then(|given| {
+            let (scheme, rest) = given.split_at_checked("Bearer ".len())?;
+            scheme.eq_ignore_ascii_case("Bearer ").then_some(rest.trim_ascii())
         });
         // What differs is no matter of time; that the lengths differ may be.
-        if given.is_some_and(|given| given.ct_eq(token.as_bytes()).into()) {
+        if given.is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into()) {
             return Ok(());
         }
         let what = if given.is_some() { "the token is wrong" } else { "the token is missing" };
         let what = format!("{what}, send `Authorization: Bearer TOKEN` with that of `--http-token`");
-        Err(Failure::of(StatusCode::UNAUTHORIZED, Location::Header, "Authorization", what))
+        Err(Failure::of(StatusCode::UNAUTHORIZED, Location::Header, AUTHORIZATION, what))
     }
 }
 
@@ -133,14 +129,19 @@ fn forbidden(name: &str, what: String) -> Failure {
 }
 
 /// The header, which must not be there twice.
-fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Failure> {
-    let wrong = |what| Failure::of(StatusCode::BAD_REQUEST, Location::Header, name.as_str(), what);
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Failure> {
+    let wrong = |what| Failure::of(StatusCode::BAD_REQUEST, Location::Header, name, what);
     let mut all = headers.get_all(name).iter();
     let first = all.next();
     if all.next().is_some() {
         return Err(wrong("the header is there twice, send it once"));
     }
     first.map(|value| value.to_str().map_err(|_| wrong("the header is no plain text"))).transpose()
+}
+
+/// Without the brackets of an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
 /// `name`, `name:port`, `[::1]:port`.

@@ -127,6 +127,41 @@ pub(super) fn read_host(text: &str) -> Result<String, String> {
     Err(format!("`{text}` is no host, a host is a name or an IP address"))
 }
 
+/// A host that a request may be sent to, and its port; displayed as it is read: `chaos.example`, `[::1]:8080`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Host {
+    /// A name or an IP address, without brackets.
+    pub name: String,
+    /// Any port where there is none.
+    pub port: Option<u16>,
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // `::1:80` is an address without a port here, which needs none.
+        if let Ok(name) = read_host(text) {
+            return Ok(Self { name, port: None });
+        }
+        match text.parse() {
+            Ok(Address { host, port }) => Ok(Self { name: host, port: Some(port) }),
+            Err(_) => Err(format!("`{text}` is no host, write `chaos.example` or `chaos.example:8080`")),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}", Address::new(&self.name, port)),
+            None if self.name.contains(':') => write!(f, "[{}]", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
 /// As [`read_host`], for a setting.
 pub(super) fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     read_host(&String::deserialize(deserializer)?).map_err(de::Error::custom)

@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use super::address::{host, port, read_host};
+use super::address::{Host, host, port};
 use super::file;
 use super::mistake::{Mistake, Mistakes};
 use super::options::{Scope, path};
@@ -20,8 +20,8 @@ pub struct Http {
     pub host: String,
     /// Where it listens; default 8080. Port 0 takes a free port.
     pub port: u16,
-    /// Hosts that a request may name beside the one that it listens on, without brackets.
-    pub allow_hosts: Vec<String>,
+    /// Hosts that a request may name beside the one that it listens on.
+    pub allow_hosts: Vec<Host>,
     /// What a request has to bear, if anything.
     pub token: Option<Token>,
 }
@@ -60,9 +60,14 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-/// Names of hosts: a list, or a text with commas.
-#[derive(Serialize)]
-struct Hosts(Vec<String>);
+/// Hosts, with ports or without: a list, or a text with commas.
+struct Hosts(Vec<Host>);
+
+impl Serialize for Hosts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(ToString::to_string))
+    }
+}
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -78,8 +83,8 @@ impl<'de> Deserialize<'de> for Hosts {
             Listed::Text(text) => text.split(',').map(|host| host.trim().to_owned()).collect(),
             Listed::List(hosts) => hosts,
         };
-        let hosts = hosts.iter().map(|host| read_host(host)).collect::<Result<_, _>>();
-        hosts.map(Self).map_err(de::Error::custom)
+        let hosts = hosts.iter().map(|host| host.parse()).collect::<Result<_, _>>();
+        hosts.map(Self).map_err(|what: String| de::Error::custom(what))
     }
 }
 

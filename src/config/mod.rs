@@ -33,7 +33,7 @@ use proxy::{DEFAULT, Origin, clashes};
 use values::{All, Asked, Place};
 use walk::{Named, table_of};
 
-pub use address::{Address, BadAddress};
+pub use address::{Address, BadAddress, Host};
 pub use http::{Http, Token};
 pub use log::{Format, Level, Log};
 pub use mistake::{Mistake, Mistakes};

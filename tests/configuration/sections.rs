@@ -32,7 +32,8 @@ fn a_table_alone_turns_on_what_it_is_about() {
 fn assert_everything(config: &Config) {
     let (http, statsd) = (config.http.as_ref().unwrap(), config.statsd.as_ref().unwrap());
     assert_eq!((http.host.as_str(), http.port), ("::1", 0));
-    assert_eq!(http.allow_hosts, ["a.test", "b.test"]);
+    let allowed: Vec<String> = http.allow_hosts.iter().map(ToString::to_string).collect();
+    assert_eq!(allowed, ["a.test:9000", "[2001:db8::1]"]);
     assert_eq!(http.token.as_ref().map(Token::secret), Some("-s3cret=="));
     assert_eq!((statsd.host.as_str(), statsd.port, statsd.prefix.as_str()), ("stats", 9, "ci.chaos"));
     assert_eq!(config.events.as_deref(), Some(Path::new("events.jsonl")));
@@ -40,14 +41,14 @@ fn assert_everything(config: &Config) {
 
 #[test]
 fn flags_variables_and_file_mean_the_same() {
-    let flags = "--http --http-host [::1] --http-port 0 --http-allow-host a.test,b.test --http-token -s3cret== \
+    let flags = "--http --http-host [::1] --http-port 0 --http-allow-host a.test:9000,[2001:db8::1] --http-token -s3cret== \
                  --statsd-enabled --statsd-host stats --statsd-port 9 --statsd-prefix ci.chaos --events events.jsonl";
     assert_everything(&Start::with(flags).config());
     let variables = [
         ("VAURIEN_HTTP", "true"),
         ("VAURIEN_HTTP_HOST", "::1"),
         ("VAURIEN_HTTP_PORT", "0"),
-        ("VAURIEN_HTTP_ALLOW_HOST", "a.test, b.test"),
+        ("VAURIEN_HTTP_ALLOW_HOST", "a.test:9000, 2001:db8::1"),
         ("VAURIEN_HTTP_TOKEN", "-s3cret=="),
         ("VAURIEN_STATSD_ENABLED", "true"),
         ("VAURIEN_STATSD_HOST", "stats"),
@@ -57,7 +58,7 @@ fn flags_variables_and_file_mean_the_same() {
     ];
     let start = variables.iter().fold(Start::with(""), |start, (name, value)| start.and_env(name, value));
     assert_everything(&start.config());
-    for hosts in ["['a.test', 'b.test']", "'a.test,b.test'"] {
+    for hosts in ["['a.test:9000', '[2001:db8::1]']", "'a.test:9000,[2001:db8::1]'"] {
         let file = format!(
             "backend = 'a:1'\nevents = 'events.jsonl'\n[http]\nhost = '::1'\nport = 0\nallow_host = {hosts}\n\
              token = '-s3cret=='\n[statsd]\nhost = 'stats'\nport = 9\nprefix = 'ci.chaos'\n"
@@ -91,7 +92,7 @@ host = ''
             "vaurien.toml:8: statsd.port: `0` is no port to send to, give 1 to 65535",
             "vaurien.toml:9: statsd.prefix: `a:b` is no prefix, use letters, digits, `.`, `_` and `-`",
             "vaurien.toml:10: statsd.host: `` is no host, a host is a name or an IP address",
-            "--http-allow-host: `` is no host, a host is a name or an IP address",
+            "--http-allow-host: `` is no host, write `chaos.example` or `chaos.example:8080`",
             "--statsd-port: `x` is not a whole number, 0 or more",
         ]
     );
@@ -100,7 +101,10 @@ host = ''
         ("[[statsd]]", "`statsd` is no table, write `[statsd]`"),
         ("[htpp]", "unknown key `htpp`, did you mean `http`?"),
         ("http.allow_host = [5]", "http.allow_host: a list of hosts has only text in it"),
-        ("http.allow_host = ['a:1']", "http.allow_host: `a:1` is no host, a host is a name or an IP address"),
+        (
+            "http.allow_host = ['a:x']",
+            "http.allow_host: `a:x` is no host, write `chaos.example` or `chaos.example:8080`",
+        ),
     ] {
         assert_eq!(Start::with("").and_file(text).lines(), [format!("vaurien.toml:1: {message}")], "{text}");
     }

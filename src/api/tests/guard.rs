@@ -1,13 +1,13 @@
 use super::*;
 
 async fn world(allowed: &[&str], token: Option<&str>) -> World {
-    let allowed: Vec<String> = allowed.iter().map(|host| (*host).to_owned()).collect();
-    World::with(&["default"], Access::new("chaos", &allowed, token).unwrap()).await
+    let allowed: Vec<_> = allowed.iter().map(|host| host.parse().unwrap()).collect();
+    World::with(&["default"], Access::new("chaos", &allowed, token)).await
 }
 
 #[tokio::test]
 async fn only_a_host_of_ours_is_answered() {
-    let world = world(&["proxy.example", "mapped.example:99"], None).await;
+    let world = world(&["proxy.example", "mapped.example:99", "[2001:db8:0::1]", "10.0.0.1:99"], None).await;
     for (host, status) in [
         ("localhost", 200),
         ("LocalHost:8080", 200),
@@ -18,6 +18,12 @@ async fn only_a_host_of_ours_is_answered() {
         ("proxy.example", 200),
         ("proxy.example:1234", 200),
         ("mapped.example:99", 200),
+        ("[2001:db8::1]:8080", 200),
+        ("[2001:DB8:0:0::1]", 200),
+        ("10.0.0.1:99", 200),
+        ("10.0.0.1", 403),
+        ("[2001:db8::2]", 403),
+        ("2001:db8::1", 403),
         ("mapped.example", 403),
         ("mapped.example:98", 403),
         ("localhost:8081", 403),
@@ -117,8 +123,15 @@ async fn a_token_is_demanded_of_all_but_the_health_check() {
     assert_eq!(world.get("/healthz").await.is(), (200, json!({ "status": "ok" })));
 }
 
-#[test]
-fn what_is_allowed_has_to_be_a_host() {
-    let wrong = Access::new("localhost", &["http://x".to_owned()], None).unwrap_err();
-    assert_eq!(wrong, "`http://x` is no host, write `chaos.example` or `chaos.example:8080`");
+#[tokio::test]
+async fn what_decides_is_there_once() {
+    let world = world(&[], Some("s3cret")).await;
+    for (name, value) in
+        [("Host", "localhost"), ("Origin", "http://localhost:8080"), ("Authorization", "Bearer s3cret")]
+    {
+        let request = ask("GET", "/behavior").header(header::AUTHORIZATION, "Bearer s3cret");
+        let request = if name == "Origin" { request.header(name, value) } else { request };
+        let answer = world.send(request.header(name, value).body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.is(), wrong(400, "header", name, "the header is there twice, send it once"));
+    }
 }

@@ -66,7 +66,7 @@ impl World {
 
     /// With these proxies.
     async fn new(names: &[&str]) -> Self {
-        Self::with(names, Access::new("localhost", &[], None).unwrap()).await
+        Self::with(names, Access::new("localhost", &[], None)).await
     }
 
     /// Connected to 127.0.0.1:8080.
