@@ -79,7 +79,7 @@ pub(super) fn all() -> Vec<Route> {
             "/v1/events",
             get(events::stream),
             of("Events: those after a number if one is given, then as they happen")
-                .asks("since", "The last event that is known; the header Last-Event-ID beats it")
+                .asks("since", "The last event that is known, or 0; one that is yet to come stands for 0. The header Last-Event-ID beats it")
                 .asks("follow", "False: answer with the events that are there, and end")
                 .sends(200, &[EVENTS])
                 .fails(&[503]),
@@ -113,7 +113,13 @@ async fn wrong_method(method: Method, uri: Uri) -> Failure {
 }
 
 async fn nothing_there(uri: Uri) -> Failure {
-    let what = format!("there is nothing at {}, see /v1/openapi.json", uri.path());
+    let path = uri.path();
+    if !path.starts_with('/') {
+        // `CONNECT` names a host alone, `OPTIONS` may name everything.
+        let what = format!("`{uri}` is no path, ask for one of those in /v1/openapi.json");
+        return Failure::of(StatusCode::BAD_REQUEST, Location::Path, "", what);
+    }
+    let what = format!("there is nothing at {path}, see /v1/openapi.json");
     Failure::of(StatusCode::NOT_FOUND, Location::Path, "", what)
 }
 

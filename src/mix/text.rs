@@ -25,6 +25,8 @@ pub(crate) fn read(text: &str, registry: &Registry) -> Result<Vec<(f64, String)>
             None => ("", *entry),
         };
         match percent.parse::<f64>() {
+            // What to write would name it, and there is no such handler.
+            _ if percent.is_empty() && !name.is_empty() && registry.get(name).is_none() => {}
             _ if percent.is_empty() => wrong.push(format!("`{entry}` has no percentage, write `20:{name}`")),
             Ok(number) if number.is_finite() && number < 0.0 => {
                 wrong.push(format!("`{percent}` is negative, a percentage is 0 to 100"));

@@ -35,6 +35,17 @@ fn old_whole_and_pipelined_requests_are_answered() {
 }
 
 #[test]
+fn what_names_no_path_is_told_so() {
+    let program = start(&Backend::lines(), "");
+    let (api, at) = (program.api(), program.api().0);
+    for (request, named) in [(format!("CONNECT {at}"), at.to_string()), ("OPTIONS *".to_owned(), "*".to_owned())] {
+        let reply = api.raw(format!("{request} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"));
+        let what = format!("`{named}` is no path, ask for one of those in /v1/openapi.json");
+        assert_eq!(is(&reply), wrong(400, "path", "", &what));
+    }
+}
+
+#[test]
 fn what_is_no_http_is_refused() {
     let program = start(&Backend::lines(), "");
     let api = program.api();
@@ -95,7 +106,7 @@ fn more_connections_than_it_takes_wait_for_one_to_end() {
     let program = start(&Backend::lines(), "");
     let api = program.api();
     let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", api.0);
-    let mut clients: Vec<Client> = (0..64).map(|_| api.connect().into()).collect();
+    let mut clients: Vec<Client> = (0..256).map(|_| api.connect().into()).collect();
     let mut ask = |client: &mut Client| drop(client.send(&request).read_until("{\"status\":\"ok\"}"));
     clients.iter_mut().for_each(&mut ask);
     let mut late: Client = api.connect().into();

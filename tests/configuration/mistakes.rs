@@ -65,6 +65,7 @@ fn wrong_mixes_are_one_line_each_mistake() {
     let cases = [
         ("delya", vec![delya.as_str()]),
         ("20:delya", vec![&delya]),
+        ("20:error,delya", vec![&delya]),
         ("120:delay", vec!["the percentages add up to 120, at most 100 is possible"]),
         ("60:delay,50.5:error", vec!["the percentages add up to 110.5, at most 100 is possible"]),
         ("-5:error", vec!["`-5` is negative, a percentage is 0 to 100"]),

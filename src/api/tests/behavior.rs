@@ -77,6 +77,7 @@ async fn what_is_wrong_is_said_in_the_contracts_words() {
         (r#"{"name": "x"}"#, "name", "the 'x' behavior does not exist"),
         (r#"{"name": ""}"#, "name", "the '' behavior does not exist"),
         (r#"{"name": "20:delay,5:x"}"#, "name", "the 'x' behavior does not exist"),
+        (r#"{"name": "20:delay,x"}"#, "name", "the 'x' behavior does not exist"),
         (r#"{"name": 5}"#, "name", r#"`5` is no behavior, write `"delay"` or `"20:delay,5:error"`"#),
         (r#"{"name": "70:delay,40:error"}"#, "name", "the percentages add up to 110, at most 100 is possible"),
         (
