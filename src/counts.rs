@@ -30,7 +30,7 @@ pub(crate) struct Counts {
     pub(crate) refused: Count,
     /// How long it took to reach the backend.
     pub(crate) dial: Arc<Histogram>,
-    /// How long what was read took to be passed on, where nothing was done to it.
+    /// How long what was read took to be passed on, where nothing was done to it: a sample.
     pub(crate) pass: Arc<Histogram>,
     handlers: Mutex<BTreeMap<String, Arc<HandlerCounts>>>,
 }
@@ -98,7 +98,7 @@ pub struct Summary {
     pub open: u64,
     /// Bytes that clients sent.
     pub to_backend: u64,
-    /// Bytes that the backend sent.
+    /// Bytes that the backend sent; what the proxy itself answered is not among them.
     pub to_client: u64,
     /// Connections whose messages could not be told apart to their end.
     pub opaque: u64,
@@ -145,7 +145,7 @@ impl Summary {
     pub fn lines(&self) -> Vec<String> {
         let calls = self.calls.iter().map(|(name, calls)| format!("{name}: {calls} calls"));
         let connections = format!(
-            "{} connections, {} bytes to the backend, {} bytes to clients, {} opaque, {} backend failures",
+            "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} backend failures",
             self.connections, self.to_backend, self.to_client, self.opaque, self.backend_failures
         );
         calls.chain([connections]).collect()

@@ -35,7 +35,7 @@ fn dummy_passes_everything() {
     vaurien.connect().send("one").expect("one").send("two").expect("two");
     let counts = vaurien.stop();
     assert_eq!((counts.calls("dummy"), counts.of("connections")), (2, 1));
-    assert_eq!((counts.of("bytes to the backend"), counts.of("bytes to clients")), (6, 6));
+    assert_eq!((counts.of("bytes from clients"), counts.of("bytes from backends")), (6, 6));
 }
 
 #[test]

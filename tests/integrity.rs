@@ -179,7 +179,7 @@ impl<'a> Passage<'a> {
         let counts = self.close();
         let said: usize = talks.iter().map(|(client, _)| client.says.passed()).sum();
         let answered: usize = talks.iter().map(|(_, backend)| backend.says.passed()).sum();
-        let passed = [counts.of("bytes to the backend"), counts.of("bytes to clients")];
+        let passed = [counts.of("bytes from clients"), counts.of("bytes from backends")];
         assert_eq!(passed, [said as u64, answered as u64], "{options}");
         // A call of `tcp` is a turn, and of those there are as many as it happens.
         if frames != TCP {
@@ -331,7 +331,7 @@ fn nothing_is_lost_while_the_plan_is_changed_a_thousand_times() {
             over.store(true, Ordering::Relaxed);
         });
         let counts = passage.close();
-        let counted = [counts.of("bytes to the backend"), counts.of("bytes to clients")];
+        let counted = [counts.of("bytes from clients"), counts.of("bytes from backends")];
         assert_eq!(counted.map(|bytes| usize::try_from(bytes).unwrap()), passed, "{protocol}");
         if frames != TCP {
             assert_eq!(counts.calls("delay") + counts.calls("dummy"), messages as u64, "{protocol}");

@@ -69,7 +69,7 @@ fn noise_passes_unaltered_in_both_directions_at_once() {
         });
         let (backend_got, backend_sent) = told.recv().unwrap();
         assert_eq!((got, backend_got), (backend_sent, sent), "{way}");
-        assert_eq!(vaurien.stop().of("bytes to the backend"), LEN as u64, "{way}");
+        assert_eq!(vaurien.stop().of("bytes from clients"), LEN as u64, "{way}");
     }
 }
 

@@ -59,7 +59,9 @@ struct Connections {
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Bytes {
+    /// Those that clients sent.
     to_backend: u64,
+    /// Those that the backend sent; what the proxy itself answered is not among them.
     to_client: u64,
 }
 

@@ -34,14 +34,14 @@ pub(crate) struct ProxyFigures {
     pub(crate) connections_open: u64,
     pub(crate) connections_refused: u64,
     pub(crate) connections_opaque: u64,
-    /// Bytes.
+    /// Bytes that clients sent.
     pub(crate) to_backend: u64,
-    /// Bytes.
+    /// Bytes that backends sent.
     pub(crate) to_client: u64,
     pub(crate) handlers: Vec<HandlerFigures>,
     pub(crate) dial_failures: u64,
     pub(crate) dial: Arc<Histogram>,
-    /// What calls that no handler touched took longer than without the proxy.
+    /// How long what was read took to be passed on, where nothing was done to it: a sample.
     pub(crate) pass: Arc<Histogram>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct HandlerFigures {
 pub(crate) enum Format {
     /// `OpenMetrics` 1.0.
     OpenMetrics,
-    /// Prometheus' own text format, for those who do not ask for the other.
+    /// Prometheus' own text format, for those who ask for text alone.
     Text,
 }
 
@@ -171,12 +171,17 @@ impl Snapshot {
         writer.counters(&accepted, self.by_proxy(|proxy| proxy.connections_total))?;
         let open = metric("vaurien_connections_open", "Clients that are connected.");
         writer.gauges(&open, self.by_proxy(|proxy| proxy.connections_open))?;
-        let refused = metric("vaurien_connections_refused", "Clients that were turned away.");
+        let refused =
+            metric("vaurien_connections_refused", "How often a client had to wait because none could be accepted.");
         writer.counters(&refused, self.by_proxy(|proxy| proxy.connections_refused))?;
         let opaque =
             metric("vaurien_connections_opaque", "Connections whose messages could not be told apart to their end.");
         writer.counters(&opaque, self.by_proxy(|proxy| proxy.connections_opaque))?;
-        let bytes = metric_in(Unit::Bytes, "vaurien", "Bytes that were taken from one side for the other.");
+        let bytes = metric_in(
+            Unit::Bytes,
+            "vaurien",
+            "Bytes that clients (to_backend) and backends (to_client) sent; what the proxy itself answered is not among them.",
+        );
         let directions = self.proxies.iter().flat_map(|proxy| {
             [("to_backend", proxy.to_backend), ("to_client", proxy.to_client)]
                 .map(|(direction, bytes)| ([("proxy", &*proxy.name), ("direction", direction)], bytes))
@@ -192,7 +197,11 @@ impl Snapshot {
         let delay = metric_in(Unit::Seconds, "vaurien_delay", "By how much a handler delayed calls.");
         let delays = self.by_handler(|handler| handler.delay.as_ref());
         writer.histograms(&delay, delays.filter_map(|(labels, delay)| Some((labels, delay?))))?;
-        let pass = metric_in(Unit::Seconds, "vaurien_pass", "What calls that passed took longer because of the proxy.");
+        let pass = metric_in(
+            Unit::Seconds,
+            "vaurien_pass",
+            "How long what was read took to be passed on; of each connection the first eight reads, then one in sixteen.",
+        );
         writer.histograms(&pass, self.by_proxy(|proxy| &proxy.pass))
     }
 

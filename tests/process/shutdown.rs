@@ -161,7 +161,7 @@ fn its_last_words_are_true_numbers() {
     let counts = vaurien.stop();
     assert_eq!(counts.calls("delay") + counts.calls("dummy"), 100, "{counts:#?}");
     assert!((15..45).contains(&counts.calls("delay")), "{counts:#?}");
-    let (to_backend, to_clients) = (counts.of("bytes to the backend"), counts.of("bytes to clients"));
+    let (to_backend, to_clients) = (counts.of("bytes from clients"), counts.of("bytes from backends"));
     assert_eq!((counts.of("connections"), to_backend, to_clients), (5, 100 * 7 + 4, 100 * 8 + 5));
     assert_eq!((counts.of("opaque"), counts.of("backend failures")), (1, 0));
 
