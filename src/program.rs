@@ -103,6 +103,9 @@ fn run(config: Config, registry: &Registry) -> anyhow::Result<()> {
 }
 
 async fn serve(mut config: Config, registry: &Registry) -> anyhow::Result<()> {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
     let demo = if config.demo {
         Some(Demo::start(&mut config.proxies[0]).await.context("cannot start the demo's server")?)
     } else {

@@ -30,7 +30,7 @@ use crate::handler::Registry;
 use crate::settings::Given;
 use options::{Options, ProgramOptions, Scope};
 use proxy::{DEFAULT, Origin, clashes};
-use values::{All, Asked, Place};
+use values::{All, Asked, Place, Values};
 use walk::{Named, table_of};
 
 pub use address::{Address, BadAddress, Host};
@@ -69,6 +69,8 @@ pub struct Config {
     /// Whether to show the program at work in front of a built-in backend, which takes the place of the one proxy's. The
     /// protocol is then `http`, the mix one of all handlers and the seed fixed, unless given.
     pub demo: bool,
+    /// What was asked for and does nothing, each to be told in a line.
+    pub warnings: Vec<String>,
     /// Whether there is one proxy, and nobody asked for where it listens.
     pub(crate) listens_anywhere: bool,
     /// Whether a file was read.
@@ -171,11 +173,23 @@ impl Config {
             statsd: Statsd::of(&program)?,
             events,
             demo: line.demo,
+            warnings: idle(&options, &program),
             listens_anywhere,
             reads_a_file,
             seed_is_given: seed.is_some(),
         })
     }
+}
+
+/// What was given for a part of the program without what turns that on.
+fn idle(options: &Options<'_>, program: &Values<'_>) -> Vec<String> {
+    let without = |scope: &Scope| {
+        let switch = options.find(std::slice::from_ref(scope), "enabled").ok().map(|setting| setting.flag());
+        let idle = program.idle(scope).map(ToString::to_string);
+        let warnings = idle.zip(switch.into_iter().cycle());
+        warnings.map(|(given, switch)| format!("`{given}` does nothing without `--{switch}`")).collect::<Vec<_>>()
+    };
+    Scope::SECTIONS.iter().flat_map(|(_, scope)| without(scope)).collect()
 }
 
 /// The proxies that have names, in the file's order.

@@ -191,6 +191,13 @@ impl<'a> Values<'a> {
         (!own).then_some((handler, value, place))
     }
 
+    /// The places of what was given for a part of the program that nothing turned on or off, and does nothing therefore.
+    /// They are flags and variables: in the file the table itself turns it on.
+    pub(crate) fn idle(&self, scope: &Scope) -> impl Iterator<Item = &Place> {
+        let given = self.scopes.get(scope).filter(|given| !given.contains_key("enabled"));
+        given.into_iter().flatten().map(|(_, (_, place))| place)
+    }
+
     fn map(&self, scope: &Scope) -> Map<String, Value> {
         let values = self.scopes.get(scope).into_iter().flatten();
         values.map(|(name, (value, _))| (name.clone(), value.clone())).collect()

@@ -55,6 +55,15 @@ fn a_token_is_demanded_from_wherever_it_comes() {
 }
 
 #[test]
+fn what_does_nothing_is_one_warning_at_start() {
+    let program = Program::start(&Backend::lines(), "--http-port 0");
+    let lines = program.stop().lines;
+    let warnings: Vec<_> = lines.iter().filter(|line| line.contains("WARN")).collect();
+    assert_eq!(warnings.len(), 1, "{lines:#?}");
+    assert!(warnings[0].ends_with("`--http-port` does nothing without `--http`"), "{}", warnings[0]);
+}
+
+#[test]
 fn being_open_to_others_without_a_token_is_one_warning() {
     let backend = Backend::lines();
     for (token, warnings) in [("", 1), ("--http-token s3cret", 0)] {

@@ -15,6 +15,25 @@ fn without_being_asked_for_there_are_none() {
 }
 
 #[test]
+fn what_does_nothing_is_warned_of() {
+    let start = Start::with("--http-port 1 --statsd-prefix x").and_env("VAURIEN_HTTP_TOKEN", "s3cret");
+    assert_eq!(
+        start.config().warnings,
+        [
+            "`--http-port` does nothing without `--http`",
+            "`VAURIEN_HTTP_TOKEN` does nothing without `--http`",
+            "`--statsd-prefix` does nothing without `--statsd-enabled`"
+        ]
+    );
+    for line in ["", "--http --http-port 1 --statsd-enabled --statsd-port 1", "--http false --http-port 1"] {
+        assert!(Start::with(line).config().warnings.is_empty(), "{line}");
+    }
+    for file in ["[http]", "[http]\nenabled = false\nport = 2"] {
+        assert!(Start::with("--http-port 1").and_file(file).config().warnings.is_empty(), "{file}");
+    }
+}
+
+#[test]
 fn a_table_alone_turns_on_what_it_is_about() {
     let config = Start::with("").and_file("[http]\n[statsd]\n").config();
     let (http, statsd) = (config.http.unwrap(), config.statsd.unwrap());
