@@ -4,6 +4,7 @@
     vaurien --backend localhost:6379 --protocol redis --http
     python3 examples/live.py
 
+    vaurien = Vaurien()
     with vaurien.handler("delay", sleep=2):
         ...  # Redis is slow
     # and is again as it was before
@@ -32,7 +33,7 @@ class Vaurien:
     def handler(self, mix, **options):
         """Lets a handler have the calls of the block, with its options; or a mix of several, such as `20:delay,5:error`,
         with the options of each: `delay={"sleep": 2}`."""
-        before = self.get()
+        before = self.settled()
         handlers = options if ":" in mix else {mix: options}
         self.put({**before, "handler": mix, "handlers": handlers})
         try:
@@ -43,12 +44,18 @@ class Vaurien:
     @contextlib.contextmanager
     def down(self):
         """Connecting is refused while the block runs, and connections are closed."""
-        before = self.get()
+        before = self.settled()
         self.put({**before, "enabled": False})
         try:
             yield
         finally:
             self.put(before)
+
+    def settled(self):
+        """What the proxy is now; or, where a change was made with `for`, what it is when that is over."""
+        while (now := self.get())["status"]["reverts_in"] is not None:
+            time.sleep(now["status"]["reverts_in"])
+        return now
 
     def get(self):
         """What the proxy is now: the keys of the file."""

@@ -220,3 +220,20 @@ fn a_python_test_makes_trouble_for_a_while() {
     assert!(delay.starts_with("delay:    +PONG after") && error.starts_with("error:    1000 bytes of junk"), "{said}");
     assert_eq!((down, delayed), ("down:     connection refused", "delayed:  1"));
 }
+
+#[test]
+#[ignore = "needs python3"]
+fn a_python_test_does_not_make_last_what_was_to_pass() {
+    let script = "\
+import sys
+from live import Vaurien
+vaurien = Vaurien(sys.argv[1])
+vaurien.call('PATCH', vaurien.path, {'handler': 'hang', 'for': 0.2})
+with vaurien.handler('delay'):
+    print(vaurien.get()['handler'])
+print(vaurien.get()['handler'])
+";
+    let mut python = Command::new("python3");
+    python.args(["-B", "-c", script]).env("PYTHONPATH", file(""));
+    assert_eq!(with_api(&mut python).0, "delay\ndummy\n");
+}
