@@ -214,14 +214,14 @@ fn a_change_is_made_whole_or_not_at_all_where_whoever_asked_for_it_has_left() {
     let program = Program::start(&backend, "--protocol redis --http --http-port 0");
     let api = program.api();
     let keys = json!({"backend": backend.address(), "proxy": "127.0.0.1:0", "protocol": "redis"}).to_string();
-    let changes = [("PATCH", r#"{"proxy": "localhost:0"}"#), ("PATCH", r#"{"enabled": false}"#), ("DELETE", "")];
+    let ways = [("PATCH", r#"{"proxy": "localhost:0"}"#), ("PATCH", r#"{"enabled": false}"#), ("DELETE", "")];
     let changed: Vec<_> = (0..60)
         .map(|number| {
             let name = number.to_string();
             let path = format!("/v1/proxies/{name}");
             assert_eq!(api.put(&path, &keys).status, 201);
             let (first, client) = (api.address(&name), settled(api, &name));
-            let (method, body) = changes[number % 3];
+            let (method, body) = ways[number % 3];
             ask_and_leave(api, method, &path, body);
             (name, first, client)
         })
