@@ -31,11 +31,12 @@ pub(crate) struct Place {
 }
 
 impl Room {
-    /// What the process may still open now, but for `others`.
+    /// What the process may still open now, but for `others`, who may have a quarter of it at most.
     pub(crate) fn left(others: usize) -> Self {
         let limit = rlimit::getrlimit(rlimit::Resource::NOFILE).map_or(u64::MAX, |(soft, _)| soft);
         let open = std::fs::read_dir("/dev/fd").map_or(OPEN_AT_FIRST, Iterator::count);
-        let left = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(open + SPARE + others);
+        let left = usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(open + SPARE);
+        let left = left - others.min(left / 4);
         let connections = (left / FOR_EACH).clamp(1, Semaphore::MAX_PERMITS);
         Self { free: Arc::new(Semaphore::new(connections)), connections }
     }
