@@ -57,7 +57,12 @@ async fn traffic(link: &Link<'_>, client: &mut TcpStream) -> End {
         Box::new(Framing::new(route.protocol, first, draws))
     };
     drop(plan);
-    live.until_cut(Box::pin(called(link, framing, client, backend))).await.unwrap_or_else(|end| end)
+    let mut backend = Some(backend);
+    let end = live.until_cut(Box::pin(called(link, framing, client, &mut backend))).await.unwrap_or_else(|end| end);
+    if let Some(backend) = backend {
+        route.backend.leave(backend, &end);
+    }
+    end
 }
 
 /// The first call's turn, and the dial.
@@ -116,15 +121,24 @@ async fn first_turn(link: &Link<'_>, first: &Arc<Drawn>, client: &mut TcpStream)
 }
 
 /// A connection of calls. Its client may outlive the backend's connection.
-async fn called(link: &Link<'_>, mut framing: Box<Framing>, client: &mut TcpStream, mut backend: TcpStream) -> End {
+async fn called(
+    link: &Link<'_>,
+    mut framing: Box<Framing>,
+    client: &mut TcpStream,
+    backend: &mut Option<TcpStream>,
+) -> End {
     loop {
-        let mut end = framed(link, &mut framing, client, &mut backend).await;
-        if let (End::ClientLeft, Ok(Some(error))) = (&end, client.take_error()) {
-            end = End::ClientReset(error);
-        }
-        link.route.backend.leave(backend, &end);
-        if !matches!(end, End::BackendLeft) {
-            return end;
+        let stream = match backend {
+            Some(stream) => stream,
+            None => match Box::pin(dial(link, client)).await {
+                Ok(dialled) => backend.insert(dialled),
+                Err(end) => return end,
+            },
+        };
+        match framed(link, &mut framing, client, stream).await {
+            End::BackendLeft => *backend = None,
+            End::ClientLeft => return client.take_error().ok().flatten().map_or(End::ClientLeft, End::ClientReset),
+            end => return end,
         }
         if !framing.has_call() {
             tokio::select! {
@@ -136,10 +150,6 @@ async fn called(link: &Link<'_>, mut framing: Box<Framing>, client: &mut TcpStre
                 () = link.proxy.stop.stopped() => return End::Stopped,
             }
         }
-        backend = match Box::pin(dial(link, client)).await {
-            Ok(backend) => backend,
-            Err(end) => return end,
-        };
     }
 }
 

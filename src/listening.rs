@@ -73,20 +73,15 @@ impl Listening {
         if proxy.stop.is_given() {
             return Err(CannotListen::new(address, &io::Error::other("the proxy has stopped")));
         }
-        let went_back = self.before.take_if(|(before, _)| before == address).map(|(_, addresses)| addresses);
-        let known = if is_same { Some(self.addresses.clone()) } else { went_back };
+        let before = self.before.as_ref().filter(|(before, _)| before == address).map(|(_, addresses)| addresses);
+        let known = if is_same { Some(&self.addresses) } else { before };
         // A port that it had before is what has to be free again.
-        let named = known.as_ref().and_then(|known| known.first());
+        let named = known.and_then(|known| known.first());
         let named = named.map_or_else(|| address.clone(), |known| Address::new(known.ip().to_string(), known.port()));
         let failed = |error| CannotListen::new(&named, &error);
         let addresses = match known {
-            Some(known) => known,
+            Some(known) => known.clone(),
             None => resolve(address).await.map_err(failed)?,
-        };
-        let bind = |proxy: &Proxy, addresses: &[SocketAddr]| {
-            // It is the data path's runtime that is to know of them.
-            let _within = proxy.shared.runtime.enter();
-            listen(addresses)
         };
         let listeners = match bind(proxy, &addresses) {
             // Perhaps by this proxy itself, which listens on `localhost` and is to listen on 127.0.0.1.
@@ -94,8 +89,10 @@ impl Listening {
                 self.close().await;
                 match bind(proxy, &addresses) {
                     Err(error) => {
-                        let reopened = bind(proxy, &self.addresses).map_err(failed)?;
-                        self.accept(proxy, reopened);
+                        // It had these a moment ago, and listens nowhere if another was quicker.
+                        if let Ok(reopened) = bind(proxy, &self.addresses) {
+                            self.accept(proxy, reopened);
+                        }
                         return Err(failed(error));
                     }
                     bound => bound.map_err(failed)?,
@@ -107,8 +104,9 @@ impl Listening {
         ready();
         self.close().await;
         let left = std::mem::replace(&mut self.addresses, addresses);
-        self.before =
-            self.at.replace(address.clone()).filter(|at| at != address).map(|at| (at, left)).or(self.before.take());
+        if let Some(at) = self.at.replace(address.clone()).filter(|at| at != address) {
+            self.before = Some((at, left));
+        }
         self.accept(proxy, listeners);
         Ok(())
     }
@@ -133,4 +131,10 @@ impl Listening {
         self.places = listeners.iter().filter_map(|_| room.take()).collect();
         self.tasks = listeners.into_iter().map(|listener| runtime.spawn(proxy.clone().accept(listener))).collect();
     }
+}
+
+/// Listens, so that the data path's runtime knows of it.
+fn bind(proxy: &Proxy, addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let _within = proxy.shared.runtime.enter();
+    listen(addresses)
 }

@@ -112,7 +112,7 @@ async fn serve(mut config: Config, registry: &Registry) -> anyhow::Result<()> {
         None
     };
     let journal = if config.http.is_some() || config.events.is_some() { Journal::on() } else { Journal::off() };
-    let events = config.events.as_ref().map(|path| write_events(path, &journal)).transpose()?;
+    let events = config.events.as_ref().map(|path| open(path)).transpose()?;
     let daemon = listen(&mut config, registry, &journal).await?;
     let proxies = daemon.proxies().clone();
     let api = match &config.http {
@@ -123,6 +123,7 @@ async fn serve(mut config: Config, registry: &Registry) -> anyhow::Result<()> {
         Some(statsd) => Some(tell_statsd(statsd, proxies.clone()).await?),
         None => None,
     };
+    let events = events.map(|file| write_events(file, config.events.as_deref(), &journal)).transpose()?;
     let stop = signals::stop()?;
     if config.reads_a_file && !config.demo {
         signals::reload(config.clone(), proxies.clone(), |proxies| read(proxies.registry()))?;
@@ -157,22 +158,26 @@ async fn serve(mut config: Config, registry: &Registry) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes all events to the file at `path`, from the first on.
-fn write_events(path: &Path, journal: &Journal) -> anyhow::Result<JoinHandle<()>> {
-    let cannot = || format!("cannot write events to `{}`", path.display());
-    let file = create(path).with_context(cannot)?;
-    journal::write_to(file, path.display().to_string(), journal.reader(Some(0))).with_context(cannot)
-}
-
-/// A file, or a pipe that somebody reads: opening one that nobody does would wait for a reader.
-fn create(path: &Path) -> io::Result<File> {
-    match pipe::OpenOptions::new().open_sender(path) {
-        Ok(pipe) => Ok(pipe.into_blocking_fd()?.into()),
+/// A file for events, or a pipe that somebody reads: opening one that nobody does would wait for a reader.
+fn open(path: &Path) -> anyhow::Result<File> {
+    let file = match pipe::OpenOptions::new().open_sender(path) {
+        Ok(pipe) => pipe.into_blocking_fd().map(File::from),
         Err(error) if error.raw_os_error() == Some(NO_READER) => {
             Err(io::Error::new(error.kind(), "it is a pipe that nobody reads"))
         }
-        Err(_) => File::create(path),
+        // What is in it is another's until everything listens.
+        Err(_) => File::options().write(true).create(true).truncate(false).open(path),
+    };
+    file.with_context(|| format!("cannot write events to `{}`", path.display()))
+}
+
+/// Writes all events to the file, from the first on, in place of what was in it.
+fn write_events(file: File, path: Option<&Path>, journal: &Journal) -> anyhow::Result<JoinHandle<()>> {
+    let path = path.unwrap_or(Path::new("")).display().to_string();
+    if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        file.set_len(0).with_context(|| format!("cannot write events to `{path}`"))?;
     }
+    Ok(journal::write_to(file, path, journal.reader(Some(0)))?)
 }
 
 /// Tells a statsd server what the proxies count, until what is answered is dropped.
@@ -197,7 +202,9 @@ async fn listen(config: &mut Config, registry: &Registry, journal: &Journal) -> 
     let shared = || Shared::new(config.seed, registry.clone(), Room::left(descriptors), journal.clone());
     match Daemon::start(&config.proxies, shared()).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && config.demo && config.listens_anywhere => {
-            config.proxies[0].listen.port = 0;
+            let proxy = &mut config.proxies[0];
+            proxy.listen.port = 0;
+            proxy.spec = proxy.spec.clone().with("proxy", proxy.listen.to_string());
             Daemon::start(&config.proxies, shared()).await
         }
         listening => listening,

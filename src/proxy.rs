@@ -125,8 +125,8 @@ impl Proxy {
             listening.open(self, &config.listen, ready).await?;
         } else {
             listening.close().await;
+            self.cut();
             ready();
-            self.connections.all().iter().for_each(|live| live.cut(false));
         }
         let mut shown = self.shown();
         let mix = if new_plan { config.mix.clone() } else { shown.0.mix.clone() };
@@ -162,8 +162,13 @@ impl Proxy {
     /// Listens no more, and closes all connections.
     pub(crate) async fn close(&self) {
         self.listening.lock().await.close().await;
-        self.open.store(false, Ordering::Relaxed);
+        self.cut();
         self.stop();
+    }
+
+    /// Ends all connections at once, and those that are still to begin: before their handlers let anything go.
+    fn cut(&self) {
+        self.open.store(false, Ordering::Relaxed);
         self.connections.all().iter().for_each(|live| live.cut(false));
     }
 

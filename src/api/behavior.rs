@@ -11,6 +11,7 @@ use super::Api;
 use super::answer::{Failure, Fault, Location};
 use super::read::{self, Body};
 use super::v1::lasts;
+use crate::config::options::{Options, Scope};
 use crate::mix;
 use crate::proxy::Proxy;
 
@@ -94,13 +95,11 @@ async fn put(api: &Api, word: Word, body: &[u8]) -> Result<Json<Value>, Failure>
     let lasts = lasts(&mut keys)?;
     let drawn = drawn(api, word, &name)?;
     let settings = settings(keys, &drawn)?;
-    // A merge leaves what it does not name, so earlier settings are named to be taken back.
-    let earlier = proxy.describe().remove("handlers").unwrap_or_default();
+    let options = Options::new(api.proxies.registry());
     let handlers = settings.into_iter().map(|(handler, given)| {
-        let mut table: Map<String, Value> = Map::new();
-        for setting in earlier.get(&handler).and_then(Value::as_object).into_iter().flat_map(Map::keys) {
-            table.insert(setting.clone(), Value::Null);
-        }
+        // A merge leaves what it does not name, so all settings are named, to have their defaults again.
+        let all = options.of(&Scope::Handler(handler.clone()));
+        let mut table: Map<_, _> = all.iter().map(|setting| (setting.field.name.clone(), Value::Null)).collect();
         table.extend(given);
         (handler, Value::Object(table))
     });

@@ -37,8 +37,10 @@ pub(super) async fn stream(
         let what = "too many read events already, close one of them";
         Failure::of(StatusCode::SERVICE_UNAVAILABLE, Location::Nowhere, "", what)
     })?;
-    let reader = api.proxies.journal().reader(since);
-    Ok(Sse::new(read(reader, follow, place)).keep_alive(KeepAlive::new().interval(ALIVE)))
+    let journal = api.proxies.journal();
+    // However many there are by the time that these are read.
+    let last = (!follow).then(|| journal.last());
+    Ok(Sse::new(read(journal.reader(since), last, place)).keep_alive(KeepAlive::new().interval(ALIVE)))
 }
 
 fn last(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
@@ -50,18 +52,17 @@ fn last(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
     })
 }
 
+/// Events as they come, up to number `last` if there is one.
 fn read(
     reader: Reader,
-    follow: bool,
+    last: Option<u64>,
     place: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, axum::Error>> + use<> {
     let batches = stream::unfold((reader, place), move |(mut reader, place)| async move {
-        let batch = tokio::select! {
-            biased;
-            batch = reader.next() => batch?,
-            () = std::future::ready(()), if !follow => return None,
-        };
-        Some((batch, (reader, place)))
+        if last.is_some_and(|last| reader.position() >= last) {
+            return None;
+        }
+        Some((reader.next().await?, (reader, place)))
     });
     batches.flat_map(|Batch { lost, events }| {
         let gap = (lost > 0).then(|| Event::default().event("lost").json_data(json!({ "count": lost })));

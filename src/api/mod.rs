@@ -136,6 +136,8 @@ pub(crate) async fn start(http: &Http, proxies: Arc<Proxies>) -> anyhow::Result<
                 Err(error) => drop(tell.send(Err(error))),
             }
         });
+        // A change that resolves a name cannot be broken off, and is not waited for.
+        runtime.shutdown_background();
     };
     let thread = thread::Builder::new().name("http-api".to_owned()).spawn(run).with_context(cannot_listen)?;
     let addresses = told.await.with_context(cannot_listen)?.with_context(cannot_listen)?;

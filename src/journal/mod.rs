@@ -72,13 +72,18 @@ impl Journal {
     /// Reads the events after number `since`, and without one those that are still to come. A number that was not given yet
     /// is of another run: it is read from the first event on.
     pub(crate) fn reader(&self, since: Option<u64>) -> Reader {
-        let last = self.0.as_ref().map_or(0, |ring| ring.kept().last);
+        let last = self.last();
         let read = match since {
             None => last,
             Some(since) if since > last => 0,
             Some(since) => since,
         };
         Reader { ring: self.0.clone(), read }
+    }
+
+    /// The number of the latest event; 0 before the first.
+    pub(crate) fn last(&self) -> u64 {
+        self.0.as_ref().map_or(0, |ring| ring.kept().last)
     }
 
     /// Takes no more events. Readers get those that are left, and then the end.
@@ -123,6 +128,11 @@ pub(crate) enum News {
 }
 
 impl Reader {
+    /// The number of the last event that it has read or lost.
+    pub(crate) fn position(&self) -> u64 {
+        self.read
+    }
+
     /// The next events, at most a few hundred, as soon as there are any. `None` at the journal's end. A call that is given
     /// up loses nothing.
     pub(crate) async fn next(&mut self) -> Option<Batch> {

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use tracing::warn;
+use tracing::{info, warn};
 
-use super::{Named, Proxies, Refusal};
+use super::change::say;
+use super::{Named, Proxies};
 use crate::config::ProxyConfig;
+use crate::proxy::Proxy;
 
 /// A change that is taken back by itself.
 #[derive(Debug, Clone)]
@@ -22,47 +24,73 @@ pub(super) struct Passing {
 }
 
 impl Proxies {
-    /// Notes that the proxy was changed, and takes the change back to `before` when it is over.
-    pub(super) fn pass(self: &Arc<Self>, name: &str, before: Option<ProxyConfig>, lasts: Option<Duration>) {
+    /// The proxy was changed for good.
+    pub(super) fn stay(&self, name: &str) {
         let changed = self.changed.fetch_add(1, Ordering::Relaxed) + 1;
-        let passing = lasts.map(|lasts| {
-            let (proxies, name, until) = (Arc::downgrade(self), name.to_owned(), Instant::now() + lasts);
-            let timer = self.shared.runtime.spawn(async move {
+        if let Some(named) = self.named().get_mut(name) {
+            (named.passing, named.changed) = (None, changed);
+        }
+    }
+
+    /// The proxy was changed for a time. Then the change is taken back to `before`.
+    pub(super) fn pass(self: &Arc<Self>, name: &str, before: Option<ProxyConfig>, time: Duration) {
+        let changed = self.changed.fetch_add(1, Ordering::Relaxed) + 1;
+        let until = Instant::now() + time;
+        let timer = {
+            let (proxies, name) = (Arc::downgrade(self), name.to_owned());
+            self.shared.runtime.spawn(async move {
                 tokio::time::sleep_until(until).await;
                 if let Some(proxies) = proxies.upgrade() {
                     // In a task of its own, as this one is given up when there is nothing to wait for any more.
                     tokio::spawn(async move { proxies.take_back(&name, changed).await });
                 }
-            });
-            Passing { before, until, _timer: Arc::new(AbortOnDropHandle::new(timer)) }
-        });
+            })
+        };
+        let passing = Passing { before, until, _timer: Arc::new(AbortOnDropHandle::new(timer)) };
         if let Some(named) = self.named().get_mut(name) {
-            (named.passing, named.changed) = (passing, changed);
+            (named.passing, named.changed) = (Some(passing), changed);
+        }
+    }
+
+    /// When the proxy's change is over, it is to be this.
+    pub(super) fn go_back_to(&self, name: &str, before: ProxyConfig) {
+        if let Some(passing) = self.named().get_mut(name).and_then(|named| named.passing.as_mut()) {
+            passing.before = Some(before);
         }
     }
 
     /// The time of change number `changed` is over.
     async fn take_back(self: &Arc<Self>, name: &str, changed: u64) {
-        let _turn = self.turn(name).await;
-        let Ok(Named { proxy, passing: Some(passing), .. }) = self.known(name).and_then(|named| {
-            if named.changed == changed { Ok(named) } else { Err(Refusal::Unknown(name.to_owned())) }
-        }) else {
-            return;
-        };
+        let _turn = self.turns.take(name).await;
+        let known = self.known(name).ok().filter(|named| named.changed == changed);
+        let Some(Named { proxy, passing: Some(passing), .. }) = known else { return };
         let Some(before) = passing.before else {
             self.named().remove(name);
             proxy.close().await;
+            info!(proxy = name, "removed, as its time is over");
             return;
         };
+        let before = match proxy.change(&before, true).await {
+            Ok(()) => before,
+            Err(error) => {
+                warn!(proxy = name, "goes back to what was before, but listens where it does now: {error}");
+                self.go_back_here(&proxy, before).await
+            }
+        };
+        say(&before);
+        self.stay(name);
+    }
+
+    /// Takes the proxy back to `before` in all but where it listens.
+    async fn go_back_here(&self, proxy: &Arc<Proxy>, before: ProxyConfig) -> ProxyConfig {
+        let ProxyConfig { listen, enabled, .. } = proxy.config();
+        let keys = [("proxy", listen.to_string().into()), ("enabled", enabled.into())];
+        let keys = keys.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
+        let spec = before.spec.patched(&keys, &self.shared.registry);
+        let before = ProxyConfig { listen, enabled, spec, ..before };
         if let Err(error) = proxy.change(&before, true).await {
-            let ProxyConfig { listen, enabled, .. } = proxy.config();
-            warn!(proxy = name, "goes back to what was before, but listens where it does now: {error}");
-            let keys = [("proxy", listen.to_string().into()), ("enabled", enabled.into())];
-            let keys = keys.map(|(key, value)| (key.to_owned(), value)).into_iter().collect();
-            let spec = before.spec.patched(&keys, &self.shared.registry);
-            // It listens there already.
-            let _ = proxy.change(&ProxyConfig { listen, enabled, spec, ..before }, true).await;
+            warn!(proxy = before.name, "{error}");
         }
-        self.pass(name, None, None);
+        before
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tracing::{info, warn};
 
+use super::change::{Lasts, Wish};
 use super::{Proxies, Refusal};
 use crate::config::ProxyConfig;
 
@@ -12,7 +13,7 @@ impl Proxies {
     /// those that are as it says are left alone, and so are those that it never named. Answers how many could not follow.
     pub(crate) async fn reload(self: &Arc<Self>, said: &[ProxyConfig], configs: &[ProxyConfig]) -> usize {
         for gone in said.iter().filter(|gone| configs.iter().all(|config| config.name != gone.name)) {
-            let _turn = self.turn(&gone.name).await;
+            let _turn = self.turns.take(&gone.name).await;
             let removed = self.named().remove(&gone.name);
             if let Some(named) = removed {
                 // Another proxy may be about to listen where it did.
@@ -25,50 +26,63 @@ impl Proxies {
         loop {
             let mut refused = Vec::new();
             for &config in &left {
-                if let Err(refusal) = self.follow(config).await {
+                if let Err(refusal) = self.follow(config, configs).await {
                     refused.push((config, refusal));
                 }
             }
             if refused.is_empty() {
                 return 0;
             }
-            let progress = refused.len() < left.len();
-            left = refused.iter().map(|(config, _)| *config).collect();
-            if progress {
-                // One may have waited for an address that another has left only now.
-                continue;
-            }
-            let proxies = left.iter().filter_map(|config| self.get(&config.name));
-            if !std::mem::replace(&mut made_room, true) {
-                // They may wait for each other.
-                for proxy in proxies {
-                    proxy.make_room().await;
+            let is_stuck = refused.len() == left.len();
+            if is_stuck && (made_room || !refused.iter().any(|(_, refusal)| refusal.is_taken())) {
+                for (config, refusal) in &refused {
+                    self.listen_again(&config.name).await;
+                    warn!(proxy = config.name, "stays as it is: {refusal}");
                 }
-                continue;
+                return refused.len();
             }
-            for proxy in proxies {
-                let now = proxy.config();
-                if let Err(error) = proxy.change(&now, false).await {
-                    warn!(proxy = now.name, "{error}");
+            if is_stuck {
+                made_room = true;
+                // They may wait for each other's addresses.
+                for (config, _) in refused.iter().filter(|(_, refusal)| refusal.is_taken()) {
+                    self.make_room(&config.name).await;
                 }
             }
-            for (config, refusal) in &refused {
-                warn!(proxy = config.name, "stays as it is: {refusal}");
+            // And one may have waited for an address that another has left only now.
+            left = refused.into_iter().map(|(config, _)| config).collect();
+        }
+    }
+
+    /// Lets the proxy listen nowhere for a moment.
+    async fn make_room(&self, name: &str) {
+        let _turn = self.turns.take(name).await;
+        if let Some(proxy) = self.get(name) {
+            proxy.make_room().await;
+        }
+    }
+
+    /// Lets the proxy listen where it did before it made room.
+    async fn listen_again(&self, name: &str) {
+        let _turn = self.turns.take(name).await;
+        if let Some(proxy) = self.get(name) {
+            let now = proxy.config();
+            if let Err(error) = proxy.change(&now, false).await {
+                warn!(proxy = name, "{error}");
             }
-            return refused.len();
         }
     }
 
     /// Lets one proxy be what the file says now.
-    async fn follow(self: &Arc<Self>, config: &ProxyConfig) -> Result<(), Refusal> {
-        let _turn = self.turn(&config.name).await;
+    async fn follow(self: &Arc<Self>, config: &ProxyConfig, others: &[ProxyConfig]) -> Result<(), Refusal> {
+        let _turn = self.turns.take(&config.name).await;
         let is_so = self.known(&config.name).is_ok_and(|named| named.proxy.config().spec == config.spec);
         let settled = if is_so {
             // Where it was so only for a while, it stays.
-            self.pass(&config.name, None, None);
+            self.stay(&config.name);
             Ok(())
         } else {
-            self.settle(&config.name, &config.spec, None, false).await.map(drop)
+            let wish = Wish { spec: config.spec.clone(), anew: false, lasts: Lasts::ForGood, others };
+            self.settle(&config.name, wish).await.map(drop)
         };
         if let Some(named) = self.named().get_mut(&config.name) {
             named.said = config.clone();

@@ -82,8 +82,8 @@ pub(crate) async fn copy(
     if !held.is_empty() {
         link.client_spoke(held.len());
     }
-    let calls = link.live.calls.get();
-    Copied::Replanned(Box::new(Framing::after(calls, link.route.protocol, draws.take(), held, unsent)))
+    let first = (number == 0).then(|| first.clone());
+    Copied::Replanned(Box::new(Framing::after(number, first, link.route.protocol, draws.take(), held, unsent)))
 }
 
 /// One direction of bytes that pass untouched.

@@ -20,7 +20,7 @@ use crate::protocol::{self, Expect, Protocol};
 use crate::seed::Draws;
 
 /// A connection's first call, which begins when the client connects.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct First {
     pub(crate) drawn: Arc<Drawn>,
     /// Its handler did not let the client in at once, and so has had the call already.
@@ -77,12 +77,13 @@ impl Framing {
     /// client.
     pub(super) fn after(
         calls: u64,
+        first: Option<First>,
         protocol: Protocol,
         draws: Option<Draws>,
         held: BytesMut,
         unsent: Outgoing,
     ) -> Self {
-        let framing = Self::of(protocol, draws, None);
+        let framing = Self::of(protocol, draws, first);
         Self { calls: Calls { number: calls, ..framing.calls }, held, unsent }
     }
 
