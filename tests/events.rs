@@ -5,7 +5,7 @@ mod world;
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -156,6 +156,20 @@ fn pipe(folder: &Path) -> PathBuf {
     let path = folder.join("events");
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     path
+}
+
+#[test]
+fn a_program_that_cannot_start_leaves_the_file_alone() {
+    let (taken, folder) = (TcpListener::bind("127.0.0.1:0").unwrap(), tempfile::tempdir().unwrap());
+    let path = folder.path().join("events.jsonl");
+    std::fs::write(&path, "another's\n").unwrap();
+    let arguments =
+        format!("--backend localhost:1 --proxy {} --events {}", taken.local_addr().unwrap(), path.display());
+    assert_eq!(Program::run(&mut Program::command(&arguments)).code, Some(1));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "another's\n");
+    let program = Program::start(&Backend::lines(), &format!("--events {}", path.display()));
+    program.stop();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "");
 }
 
 #[test]

@@ -183,6 +183,22 @@ fn an_address_that_is_taken_changes_nothing() {
 }
 
 #[test]
+fn no_proxy_goes_back_to_where_another_is_to_listen() {
+    let backend = Backend::lines();
+    let program = Program::start(&backend, "--protocol redis --http --http-port 0");
+    let (api, before) = (program.api(), program.address());
+    assert_eq!(api.patch("/v1/proxies/default", r#"{"proxy": "localhost:0"}"#).status, 200);
+    let keys = json!({"proxy": before, "backend": backend.address(), "enabled": false}).to_string();
+    let file = json!({"proxy": before, "backend": backend.address()}).to_string();
+    assert_eq!(api.put("/v1/proxies/default", &file).status, 200);
+    assert_eq!(api.put("/v1/proxies/b", &keys).status, 409);
+    assert_eq!(api.patch("/v1/proxies/default", r#"{"proxy": "localhost:0"}"#).status, 200);
+    assert_eq!(api.put("/v1/proxies/b", &keys).status, 201);
+    assert_eq!(api.put("/v1/proxies/default", &file).status, 409);
+    assert_eq!(api.patch("/v1/proxies/default", r#"{"handler": "blackout"}"#).status, 200, "it has not moved");
+}
+
+#[test]
 fn a_change_that_is_refused_turns_no_client_away() {
     let (backend, taken) = (Backend::lines(), TcpListener::bind("127.0.0.1:0").unwrap());
     let program = Program::start(&backend, "--protocol redis --http --http-port 0");

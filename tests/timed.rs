@@ -91,6 +91,17 @@ fn a_change_of_something_else_leaves_it_its_time_and_stays() {
 }
 
 #[test]
+fn another_time_needs_another_fault() {
+    let program = Program::start(&Backend::lines(), "--http --http-port 0");
+    let api = program.api();
+    api.put("/behavior", r#"{"name": "hang", "for": "1h"}"#);
+    let refused = api.patch("/v1/proxies/default", r#"{"buffer": 4096, "for": "2h"}"#);
+    assert_eq!((refused.status, &refused.json()["errors"][0]["name"]), (400, &json!("for")));
+    assert_eq!(api.proxy("default")["buffer"], json!(null));
+    assert!(reverts_in(api).as_f64().unwrap() < 3600.0);
+}
+
+#[test]
 fn one_that_moves_a_proxy_gives_it_its_port_back() {
     let program = start(&Backend::lines());
     let (api, before) = (program.api(), program.address());

@@ -1,10 +1,13 @@
 //! Connections that are looked at and ended.
 
+use std::io::{ErrorKind, Read};
+use std::sync::mpsc::channel;
+
 use serde_json::{Value, json};
 
 use super::start;
 use super::world::client::Ending;
-use super::world::{Api, Backend, Client, Program, eventually};
+use super::world::{Api, Backend, Client, PATIENCE, Program, eventually};
 
 const ALL: &str = "/v1/proxies/default/connections";
 
@@ -60,6 +63,27 @@ fn each_is_ended_by_its_number_in_order_or_by_a_reset() {
     assert_eq!(stays.ending(), Ending::Closed);
     connections(api, 0);
     assert_eq!(api.ask("DELETE", &format!("{ALL}/3"), "", "").status, 404);
+}
+
+#[test]
+fn the_backend_reads_a_reset_too_whether_bytes_are_copied_or_calls_framed() {
+    for options in ["--protocol tcp", "--protocol redis", "--handler delay --handler-delay-sleep 0"] {
+        let (tell, told) = channel();
+        let backend = Backend::new(move |mut stream| {
+            let mut ending = stream.read(&mut [0; 64]);
+            while let Ok(1..) = ending {
+                ending = stream.read(&mut [0; 64]);
+            }
+            tell.send(ending.map_err(|error| error.kind())).unwrap();
+        });
+        let program = Program::start(&backend, &format!("--http --http-port 0 {options}"));
+        let mut client = program.connect();
+        client.send("get a");
+        eventually("it is there", || connections(program.api(), 1)[0]["bytes"]["to_backend"] == 5);
+        assert_eq!(program.api().ask("DELETE", &format!("{ALL}/1?reset=true"), "", "").status, 204);
+        assert_eq!(client.ending(), Ending::Reset);
+        assert_eq!(told.recv_timeout(PATIENCE).unwrap(), Err(ErrorKind::ConnectionReset), "{options}");
+    }
 }
 
 #[test]
