@@ -40,25 +40,31 @@ pub(crate) async fn serve(client: &mut TcpStream, live: &Live, proxy: &Proxy) {
 /// it does, and is cut where somebody asks for it.
 async fn traffic(link: &Link<'_>, client: &mut TcpStream) -> End {
     let Link { proxy, route, live, .. } = link;
-    let (mut backend, first, mut draws) = match live.until_cut(Box::pin(begin(link, client))).await {
-        Ok(Ok(begun)) => begun,
-        Ok(Err(end)) | Err(end) => return end,
-    };
-    let plan = proxy.plan().clone();
-    let framing = if route.copies(&plan) {
-        match live.until_cut(Box::pin(copy(link, &plan, &first, &mut draws, client, &mut backend))).await {
-            Ok(Copied::Replanned(framing)) => framing,
-            Ok(Copied::Ended(end)) | Err(end) => {
-                route.backend.leave(backend, &end);
-                return end;
+    let mut backend = None;
+    let framing = {
+        let (dialled, first, mut draws) = match live.until_cut(Box::pin(begin(link, client))).await {
+            Ok(Ok(begun)) => begun,
+            Ok(Err(end)) | Err(end) => return end,
+        };
+        let plan = proxy.plan().clone();
+        if route.copies(&plan) {
+            let copy = copy(link, &plan, &first, &mut draws, client, backend.insert(dialled));
+            match live.until_cut(Box::pin(copy)).await {
+                Ok(Copied::Replanned(framing)) => Ok(framing),
+                Ok(Copied::Ended(end)) | Err(end) => Err(end),
             }
+        } else {
+            backend = Some(dialled);
+            Ok(Box::new(Framing::new(route.protocol, first, draws)))
         }
-    } else {
-        Box::new(Framing::new(route.protocol, first, draws))
     };
-    drop(plan);
-    let mut backend = Some(backend);
-    let end = live.until_cut(Box::pin(called(link, framing, client, &mut backend))).await.unwrap_or_else(|end| end);
+    let end = match framing {
+        Ok(framing) => {
+            let called = live.until_cut(Box::pin(called(link, framing, client, &mut backend))).await;
+            called.unwrap_or_else(|end| end)
+        }
+        Err(end) => end,
+    };
     if let Some(backend) = backend {
         route.backend.leave(backend, &end);
     }

@@ -13,7 +13,7 @@ mod to_client;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -106,14 +106,14 @@ pub(crate) struct Link<'a> {
     pub(crate) live: &'a Live,
     pub(crate) streams: Streams,
     /// Directions whose bytes the other side does not take for now.
-    blocked: AtomicUsize,
+    blocked: AtomicU8,
     opaque: AtomicBool,
 }
 
 impl<'a> Link<'a> {
     pub(crate) fn new(proxy: &'a Proxy, route: &'a Route, live: &'a Live) -> Self {
         let streams = Streams::new(proxy.shared.seed, &proxy.name, live.number);
-        Self { proxy, route, live, streams, blocked: AtomicUsize::new(0), opaque: AtomicBool::new(false) }
+        Self { proxy, route, live, streams, blocked: AtomicU8::new(0), opaque: AtomicBool::new(false) }
     }
 
     /// Messages can no longer be told apart: counted once, and said why.
@@ -197,7 +197,7 @@ impl Drop for Passing<'_> {
 }
 
 /// A direction whose bytes are not taken.
-struct Blocked<'a>(&'a AtomicUsize);
+struct Blocked<'a>(&'a AtomicU8);
 
 impl Drop for Blocked<'_> {
     fn drop(&mut self) {
