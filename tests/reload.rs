@@ -9,22 +9,8 @@ use std::os::unix::net::UnixDatagram;
 
 use serde_json::json;
 use world::client::Ending;
-use world::{Api, Backend, Client, File, PATIENCE, Program, eventually};
-
-fn proxy(name: &str, backend: &Backend, keys: &str) -> String {
-    let backend = backend.address();
-    format!("[proxies.{name}]\nproxy = \"127.0.0.1:0\"\nbackend = \"{backend}\"\nprotocol = \"redis\"\n{keys}\n")
-}
-
-fn call(client: &mut Client) {
-    client.send("a\r\n").expect("+a\r\n");
-}
-
-fn settled(api: Api, name: &str) -> Client {
-    let mut client = api.client(name);
-    call(&mut client);
-    client
-}
+use world::file::{call, proxy, settled};
+use world::{Backend, File, PATIENCE, Program, eventually};
 
 /// Lets the program read its file again, and waits until it has.
 fn reload(program: &mut Program) {

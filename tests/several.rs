@@ -12,24 +12,8 @@ use std::thread;
 
 use serde_json::{Value, json};
 use world::client::Ending;
-use world::{Api, Backend, Client, File, Program, eventually};
-
-/// A proxy of the file on a free port, with these further keys.
-fn proxy(name: &str, backend: &Backend, keys: &str) -> String {
-    let backend = backend.address();
-    format!("[proxies.{name}]\nproxy = \"127.0.0.1:0\"\nbackend = \"{backend}\"\nprotocol = \"redis\"\n{keys}\n")
-}
-
-/// A call that is answered.
-fn call(client: &mut Client) {
-    client.send("a\r\n").expect("+a\r\n");
-}
-
-fn settled(api: Api, name: &str) -> Client {
-    let mut client = api.client(name);
-    call(&mut client);
-    client
-}
+use world::file::{call, proxy, settled};
+use world::{Api, Backend, File, Program, eventually};
 
 fn is_refused(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)

@@ -7,14 +7,11 @@ use std::net::{TcpListener, TcpStream};
 
 use serde_json::{Value, json};
 use world::client::Ending;
+use world::file::call;
 use world::{Api, Backend, Client, Program, eventually};
 
 fn start(backend: &Backend) -> Program {
     Program::start(backend, "--protocol redis --http --http-port 0")
-}
-
-fn call(client: &mut Client) {
-    client.send("a\r\n").expect("+a\r\n");
 }
 
 fn reverts_in(api: Api) -> Value {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::Program;
+use super::{Api, Backend, Client, Program};
 
 #[derive(Debug)]
 pub(crate) struct File(NamedTempFile);
@@ -30,4 +30,22 @@ impl File {
         let mut command = Program::command(arguments);
         Program::spawn(command.arg("--config").arg(self.path()).args(["--http", "--http-port", "0"]))
     }
+}
+
+/// A proxy of a file on a free port, with these further keys.
+pub(crate) fn proxy(name: &str, backend: &Backend, keys: &str) -> String {
+    let backend = backend.address();
+    format!("[proxies.{name}]\nproxy = \"127.0.0.1:0\"\nbackend = \"{backend}\"\nprotocol = \"redis\"\n{keys}\n")
+}
+
+/// A call that is answered.
+pub(crate) fn call(client: &mut Client) {
+    client.send("a\r\n").expect("+a\r\n");
+}
+
+/// A client of the proxy of this name that has been answered.
+pub(crate) fn settled(api: Api, name: &str) -> Client {
+    let mut client = api.client(name);
+    call(&mut client);
+    client
 }
