@@ -121,20 +121,32 @@ impl About {
     /// has.
     pub(crate) const ACCEPT: u64 = u64::MAX;
 
+    /// What is said before the reply has no number.
+    pub(crate) const INTERIM: u64 = 0;
+
     pub(crate) fn new(protocol: Protocol, streams: Streams, number: u64, head: Bytes) -> Self {
         Self { protocol, streams, number, head, is_fault: false, random: None }
     }
 
     /// A handler does something to it.
     pub(crate) fn fault(&self, handler: &Arc<str>, verdict: Act) -> What {
-        let &Self { protocol, streams, number, .. } = self;
         What::Fault {
-            connection: streams.connection(),
-            call: if number == Self::ACCEPT { 1 } else { number },
+            connection: self.streams.connection(),
+            call: self.call(),
             handler: handler.clone(),
             verdict,
-            head: Head::of(protocol, &self.head),
+            head: Head::of(self.protocol, &self.head),
         }
+    }
+
+    /// Which call it is.
+    pub(crate) fn call(&self) -> u64 {
+        if self.number == Self::ACCEPT { 1 } else { self.number }
+    }
+
+    /// Whether it is of a call. An interim response is of none.
+    pub(crate) fn is_of_call(&self) -> bool {
+        self.number != Self::INTERIM
     }
 
     fn random(&mut self) -> &mut ChaCha8Rng {

@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::handler::Scope;
 use crate::journal::What;
 use crate::plan::Drawn;
+use crate::protocol::Expect;
 use crate::proxy::Proxy;
 use crate::pump::{Copied, End, First, Framing, Link, copy, framed};
 use crate::seed::Draws;
@@ -47,7 +48,7 @@ async fn traffic(link: &Link<'_>, client: &mut TcpStream) -> End {
             Ok(Err(end)) | Err(end) => return end,
         };
         let plan = proxy.plan().clone();
-        if route.copies(&plan) {
+        if route.copies(&plan) && !proxy.shared.recording.is_on() {
             let copy = copy(link, &plan, &first, &mut draws, client, backend.insert(dialled));
             match live.until_cut(Box::pin(copy)).await {
                 Ok(Copied::Replanned(framing)) => Ok(framing),
@@ -105,6 +106,9 @@ async fn first_turn(link: &Link<'_>, first: &Arc<Drawn>, client: &mut TcpStream)
             if !counted && !matches!(polled, Poll::Ready(Ok(Verdict::Pass))) {
                 first.count(link.streams, 1);
                 link.live.calls.set(1);
+                if let Some(mut track) = link.track() {
+                    track.begins(1, &first.name, link.route.protocol, &[], Expect::Reply);
+                }
                 counted = true;
             }
             polled
@@ -118,6 +122,9 @@ async fn first_turn(link: &Link<'_>, first: &Arc<Drawn>, client: &mut TcpStream)
         Verdict::Pass => Ok(counted),
         Verdict::Answer(answer) => {
             client.write_all(&answer.into_bytes(&mut about)).await.map_err(End::ClientReset)?;
+            if let Some(mut track) = link.track() {
+                track.replied();
+            }
             Err(End::Close)
         }
         Verdict::Close => Err(End::Close),
@@ -190,6 +197,9 @@ async fn dial(link: &Link<'_>, client: &TcpStream) -> Result<TcpStream, End> {
 /// Ends the client's connection in the way that the traffic ended.
 async fn finish(end: End, client: &mut TcpStream, link: &Link<'_>) {
     link.live.is(State::Closing);
+    if let Some(track) = link.track() {
+        track.end();
+    }
     let connection = link.live.number;
     match end {
         End::Unreachable(ref error) => {

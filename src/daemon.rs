@@ -15,6 +15,7 @@ use crate::listening::CannotListen;
 use crate::mix::Mix;
 use crate::proxies::Proxies;
 use crate::proxy::Proxy;
+use crate::recording::Recording;
 use crate::room::Room;
 
 /// What all proxies of a daemon share.
@@ -25,6 +26,7 @@ pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) room: Room,
     pub(crate) journal: Journal,
+    pub(crate) recording: Recording,
     /// The connections of all proxies, also of those that are no more.
     pub(crate) tasks: TaskTracker,
     /// What their connections run on.
@@ -57,7 +59,8 @@ impl Daemon {
         configs: impl IntoIterator<Item = &'a ProxyConfig>,
         seed: u64,
     ) -> Result<Self, CannotListen> {
-        Self::start(configs, Shared::new(seed, Registry::default(), Room::left(0), Journal::off())).await
+        let (journal, recording) = (Journal::off(), Recording::off());
+        Self::start(configs, Shared::new(seed, Registry::default(), Room::left(0), journal, recording)).await
     }
 
     pub(crate) async fn start<'a>(
@@ -148,7 +151,7 @@ impl Control {
 }
 
 impl Shared {
-    pub(crate) fn new(seed: u64, registry: Registry, room: Room, journal: Journal) -> Self {
-        Self { seed, registry, room, journal, tasks: TaskTracker::new(), runtime: Handle::current() }
+    pub(crate) fn new(seed: u64, registry: Registry, room: Room, journal: Journal, recording: Recording) -> Self {
+        Self { seed, registry, room, journal, recording, tasks: TaskTracker::new(), runtime: Handle::current() }
     }
 }

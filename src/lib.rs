@@ -67,6 +67,7 @@ mod figures; // what a proxy has done
 mod journal; // events: kept, read, written to a file
 mod metrics; // figures as OpenMetrics
 mod notify; // systemd's readiness protocol
+mod recording; // the calls of a run, for its report
 mod signals; // to stop, and to read the file again
 mod statsd; // counters for a statsd server
 

@@ -24,6 +24,7 @@ use crate::handler::Registry;
 use crate::journal::{self, Journal};
 use crate::listening::CannotListen;
 use crate::proxies::Proxies;
+use crate::recording::Recording;
 use crate::room::Room;
 use crate::statsd::Statsd;
 use crate::{logging, notify, signals};
@@ -199,7 +200,8 @@ async fn tell_statsd(
 /// Listens. For a demo that nobody gave an address, any port will do where the usual one is taken.
 async fn listen(config: &mut Config, registry: &Registry, journal: &Journal) -> Result<Daemon, CannotListen> {
     let descriptors = if config.http.is_some() { api::DESCRIPTORS } else { 0 };
-    let shared = || Shared::new(config.seed, registry.clone(), Room::left(descriptors), journal.clone());
+    let (room, recording) = (|| Room::left(descriptors), Recording::off());
+    let shared = || Shared::new(config.seed, registry.clone(), room(), journal.clone(), recording.clone());
     match Daemon::start(&config.proxies, shared()).await {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse && config.demo && config.listens_anywhere => {
             let proxy = &mut config.proxies[0];

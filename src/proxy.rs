@@ -193,6 +193,9 @@ impl Proxy {
             drawn.counts.faults.add(1);
         }
         self.tell(|| about.fault(&drawn.name, act));
+        if let Some(mut track) = self.shared.recording.track(&self.name, about.streams.connection()) {
+            track.fault(about.call(), &drawn.name, about.protocol, act);
+        }
     }
 
     /// Tells those who listen to it.

@@ -216,6 +216,11 @@ impl Replies {
         }
     }
 
+    /// Whether the reply under way has no other end than its connection's.
+    pub(crate) fn ends_with_connection(&self) -> bool {
+        matches!(self, Self::Http(framer) if framer.ends_with_connection())
+    }
+
     /// Whether the bytes that were passed on end within a message, be it one that belongs to no call.
     #[must_use]
     pub fn is_within(&self) -> bool {

@@ -28,6 +28,7 @@ use crate::journal::What;
 use crate::metrics::Histogram;
 use crate::protocol::Protocol;
 use crate::proxy::Proxy;
+use crate::recording::Track;
 use crate::route::Route;
 use crate::seed::Streams;
 use crate::stop::Stop;
@@ -116,6 +117,11 @@ impl<'a> Link<'a> {
         Self { proxy, route, live, streams, blocked: AtomicU8::new(0), opaque: AtomicBool::new(false) }
     }
 
+    /// Where its calls are told of, if they are recorded.
+    pub(crate) fn track(&self) -> Option<Track<'_>> {
+        self.proxy.shared.recording.track(&self.proxy.name, self.live.number)
+    }
+
     /// Messages can no longer be told apart: counted once, and said why.
     fn turns_opaque(&self, why: &str) {
         if !self.opaque.swap(true, Ordering::Relaxed) {
@@ -180,6 +186,15 @@ impl<'a> Link<'a> {
         tokio::select! {
             () = done => End::Stopped,
             () = self.proxy.stop.grace_is_over() => End::CutOff,
+        }
+    }
+}
+
+impl Drop for Link<'_> {
+    /// However the connection ends: a handler may panic.
+    fn drop(&mut self) {
+        if let Some(track) = self.track() {
+            track.end();
         }
     }
 }

@@ -75,6 +75,7 @@ impl<'a, 's> Frame<'a, 's> for Replies<'a, 's> {
 impl Replies<'_, '_> {
     fn find(&mut self, exchange: &mut Exchange, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
         let mut at = 0;
+        let mut track = self.link.track();
         while at < bytes.len() {
             if let Some(stop) = turn(exchange) {
                 return (at, Some(stop));
@@ -83,16 +84,27 @@ impl Replies<'_, '_> {
             let handled = matches!(front, Some((_, Fate::Handled(_))));
             match self.framer.step(&bytes[at..], front.map(|(expect, _)| expect)) {
                 Step::More => break,
-                Step::Pass(len) => at += len,
+                Step::Pass(len) => {
+                    at += len;
+                    if let Some(track) = &mut track {
+                        track.more();
+                    }
+                }
                 Step::Part { len, left } if handled => return (at, Some(Stop::Handled(len, left))),
                 Step::Part { len, left } => {
                     at += len;
                     if left == Some(0) {
                         exchange.pop(cx);
+                        if let Some(track) = &mut track {
+                            track.replied();
+                        }
                     }
                 }
                 Step::Unanswered => {
                     exchange.pop(cx);
+                    if let Some(track) = &mut track {
+                        track.unanswered();
+                    }
                 }
                 Step::Opaque(_) if exchange.in_hand && front.is_none() => {
                     self.lane.look = true;

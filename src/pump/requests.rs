@@ -56,11 +56,17 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
         let plan = self.link.proxy.plan();
         let mut exchange = lock(self.exchange);
         let mut tally = Tally::default();
+        let mut track = self.link.track();
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.lane.due);
         loop {
             // A turn has no end that could be waited for.
             exchange.within_request = self.lane.left != Some(0) && self.link.route.protocol != Protocol::Tcp;
+            if self.lane.left == Some(0)
+                && let Some(track) = &mut track
+            {
+                track.passed_on();
+            }
             if at == bytes.len() {
                 return (at, None);
             }
@@ -79,7 +85,12 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
                     self.lane.left = left;
                 }
                 Step::Call { len, head, left, expect } => {
-                    if let Some(drawn) = self.calls.draw(self.link, &plan, &mut tally) {
+                    let begins = |drawn: &Drawn, number| {
+                        if let Some(track) = &mut track {
+                            track.begins(number, &drawn.name, self.link.route.protocol, &bytes[at..at + head], expect);
+                        }
+                    };
+                    if let Some(drawn) = self.calls.draw(self.link, &plan, &mut tally, begins) {
                         return (at, Some(Stop::Call(Begun { drawn, head, len, left, expect })));
                     }
                     exchange.pass(expect);
@@ -98,18 +109,26 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
 }
 
 impl Calls {
-    /// Counts the next call, and answers its handler if that wants to see it.
-    fn draw<'p>(&mut self, link: &Link<'_>, plan: &'p Plan, tally: &mut Tally<'p>) -> Option<Arc<Drawn>> {
+    /// Counts the next call, and answers its handler if that wants to see it. `begins` is told of both.
+    fn draw<'p>(
+        &mut self,
+        link: &Link<'_>,
+        plan: &'p Plan,
+        tally: &mut Tally<'p>,
+        begins: impl FnOnce(&Drawn, u64),
+    ) -> Option<Arc<Drawn>> {
         self.number += 1;
         link.live.calls.set(self.number);
         if let Some(First { drawn, is_counted }) = self.first.take().filter(First::holds) {
             if !is_counted {
                 drawn.count(link.streams, self.number);
             }
+            begins(&drawn, self.number);
             return (drawn.scope == Scope::Calls).then_some(drawn);
         }
         let drawn = plan.draw(link.streams, &mut self.draws, self.number);
         tally.count(drawn, link.streams, self.number);
+        begins(drawn, self.number);
         (drawn.scope == Scope::Calls).then(|| drawn.clone())
     }
 }

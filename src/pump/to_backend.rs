@@ -159,6 +159,15 @@ impl<'a, 's> ToBackend<'a, 's> {
         {
             let mut exchange = lock(exchange);
             exchange.decided();
+            if let Some(mut track) = self.requests.link.track() {
+                if answers && !ends {
+                    // All that there was of the request has been read.
+                    track.passed_on();
+                }
+                if exchange.opaque {
+                    track.replies_end(false);
+                }
+            }
             // What is to answer a call that has no reply would only be taken for another's.
             if expect != Expect::Nothing || ends {
                 exchange.push(expect, fate);
@@ -255,7 +264,7 @@ impl<'a, 's> ToBackend<'a, 's> {
         if self.requests.lane.left != Some(0)
             && let Some(interim) = route.protocol.awaited(&self.requests.lane.held[..due])
         {
-            let about = About::new(route.protocol, streams, self.requests.calls.number, Bytes::new());
+            let about = About::new(route.protocol, streams, About::INTERIM, Bytes::new());
             lock(exchange).push(Expect::Reply, Fate::Answer(Box::new((Answer::new(interim), about))));
         }
         self.requests.lane.held.advance(due);

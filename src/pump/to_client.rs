@@ -131,14 +131,23 @@ impl<'a, 's> ToClient<'a, 's> {
     async fn answer(&mut self) -> Result<(), End> {
         self.replies.lane.look = true;
         let Some(Fate::Answer(ours)) = self.pop().await else { return Ok(()) };
-        let (answer, mut about) = *ours;
-        let close = answer.close;
-        self.replies.lane.out.push(&answer.into_bytes(&mut about));
-        if close {
+        if self.say(*ours) {
             self.flush().await?;
             return Err(End::Close);
         }
         Ok(())
+    }
+
+    /// Puts an answer of our own in its place; whether it closes.
+    fn say(&mut self, (answer, mut about): (Answer, About)) -> bool {
+        let close = answer.close;
+        self.replies.lane.out.push(&answer.into_bytes(&mut about));
+        if about.is_of_call()
+            && let Some(mut track) = self.replies.link.track()
+        {
+            track.replied();
+        }
+        close
     }
 
     /// The oldest call is done.
@@ -171,6 +180,9 @@ impl<'a, 's> ToClient<'a, 's> {
         self.settle();
         if self.replies.lane.left == Some(0) {
             self.pop().await;
+            if let Some(mut track) = self.replies.link.track() {
+                track.replied();
+            }
         }
         Ok(())
     }
@@ -260,8 +272,7 @@ impl<'a, 's> ToClient<'a, 's> {
         loop {
             match self.pop().await {
                 Some(Fate::Answer(ours)) => {
-                    let (answer, mut about) = *ours;
-                    self.replies.lane.out.push(&answer.into_bytes(&mut about));
+                    self.say(*ours);
                 }
                 Some(Fate::Close) => return Err(End::Close),
                 Some(Fate::Reset) => return Err(End::Reset),
@@ -287,6 +298,9 @@ impl<'a, 's> ToClient<'a, 's> {
             let mut exchange = lock(self.replies.exchange);
             exchange.opaque = true;
             exchange.changed(cx);
+            if let Some(mut track) = self.replies.link.track() {
+                track.replies_end(exchange.in_hand);
+            }
             Poll::Ready(())
         })
         .await;
@@ -307,6 +321,11 @@ impl<'a, 's> ToClient<'a, 's> {
         };
         if stays {
             return Err(End::BackendLeft);
+        }
+        if self.replies.framer.ends_with_connection()
+            && let Some(mut track) = self.replies.link.track()
+        {
+            track.replied();
         }
         self.turn_opaque().await;
         Ok(Ok(()))

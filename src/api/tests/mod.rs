@@ -24,6 +24,7 @@ use crate::daemon::Shared;
 use crate::handler::Registry;
 use crate::journal::Journal;
 use crate::proxies::Proxies;
+use crate::recording::Recording;
 use crate::room::Room;
 
 /// An API of its own, and the proxies behind it.
@@ -89,7 +90,7 @@ impl World {
 
 /// None yet.
 fn proxies() -> Arc<Proxies> {
-    Proxies::new(Shared::new(1, Registry::default(), Room::left(0), Journal::on()))
+    Proxies::new(Shared::new(1, Registry::default(), Room::left(0), Journal::on(), Recording::off()))
 }
 
 fn ask(method: &str, path: &str) -> Builder {

@@ -47,6 +47,11 @@ impl Replies {
         self.body.is_some()
     }
 
+    /// Whether the response under way lasts until its connection ends.
+    pub(in crate::protocol) fn ends_with_connection(&self) -> bool {
+        matches!(self.body, Some(Body::UntilClose))
+    }
+
     fn head(&mut self, bytes: &[u8], expect: Expect) -> Step {
         // Also while there is no line to judge: a backend that speaks something else must not be waited for.
         if !bytes.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {
