@@ -26,5 +26,13 @@ pub enum Error {
     Handler(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// What the system says, as one says it within a line: without its number, and no sentence.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let why = error.to_string();
+    let why = why.split(" (os error").next().unwrap_or_default();
+    let (first, rest) = why.split_at(why.chars().next().map_or(0, char::len_utf8));
+    first.to_lowercase() + rest
+}
+
 /// The result of a handler's work.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

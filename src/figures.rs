@@ -7,6 +7,7 @@ use crate::counts::{Counts, HandlerCounts, Summary};
 use crate::metrics::{HandlerFigures, ProxyFigures};
 use crate::protocol::Protocol;
 use crate::proxy::Proxy;
+use crate::report;
 use crate::statsd;
 
 impl Proxy {
@@ -32,6 +33,31 @@ impl Proxy {
             to_client: to_client.0,
             opaque: self.counts.opaque.get(),
             backend_failures: self.counts.backend_failures.get(),
+        }
+    }
+
+    /// The same as a report has it; `summary` is its own.
+    pub(crate) fn told(&self, summary: &Summary) -> report::Proxy {
+        let counts = self.counts.by_handler();
+        let waited = |handler: &str| counts.iter().find(|(name, _)| name == handler)?.1.waited();
+        let handler = |(name, calls): &(String, u64)| report::Handler {
+            name: name.clone(),
+            calls: *calls,
+            faults: summary.faults_of(name),
+            waited: waited(name),
+        };
+        let config = self.config();
+        report::Proxy {
+            name: config.name,
+            backend: config.backend.to_string(),
+            protocol: config.protocol.to_string(),
+            mix: config.mix.to_string(),
+            connections: summary.connections,
+            opaque: summary.opaque,
+            dial_failures: summary.backend_failures,
+            to_backend: summary.to_backend,
+            to_client: summary.to_client,
+            handlers: summary.calls.iter().map(handler).collect(),
         }
     }
 

@@ -68,6 +68,7 @@ mod journal; // events: kept, read, written to a file
 mod metrics; // figures as OpenMetrics
 mod notify; // systemd's readiness protocol
 mod recording; // the calls of a run, for its report
+mod report; // what has happened: for people and for programs
 mod signals; // to stop, and to read the file again
 mod statsd; // counters for a statsd server
 
@@ -81,7 +82,9 @@ mod listen; // where a proxy listens
 pub mod protocol; // how messages are found, one module a protocol
 mod room; // how many connections there are descriptors for
 mod route; // how a connection is made
+mod sink; // where something is written to while nobody may be reading
 mod stop; // the word to stop
+mod whole_file; // files that appear complete
 
 // What was asked for.
 mod cli; // flags and help

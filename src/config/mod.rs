@@ -29,7 +29,7 @@ use crate::cli;
 use crate::handler::Registry;
 use crate::settings::Given;
 use options::{Options, ProgramOptions, Scope};
-use proxy::{DEFAULT, Origin, clashes};
+use proxy::{Origin, clashes};
 use values::{All, Asked, Place, Values};
 use walk::{Named, table_of};
 
@@ -37,6 +37,7 @@ pub use address::{Address, BadAddress, Host};
 pub use http::{Http, Token};
 pub use log::{Format, Level, Log};
 pub use mistake::{Mistake, Mistakes};
+pub(crate) use proxy::DEFAULT;
 pub use proxy::ProxyConfig;
 pub use statsd::Statsd;
 

@@ -107,6 +107,11 @@ impl Head {
         text.extend(cut(key));
         (!text.is_empty()).then(|| Self { protocol, text: text.into(), command })
     }
+
+    /// The command or method, and the key or path, which may be empty.
+    pub(crate) fn words(&self) -> (&str, &str) {
+        self.text.split_at(self.command)
+    }
 }
 
 fn cut(word: &[u8]) -> impl Iterator<Item = char> {
@@ -144,7 +149,7 @@ impl Serialize for Event {
 impl Serialize for Head {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let names = if self.protocol == Protocol::Http { ("method", "path") } else { ("command", "key") };
-        let (command, key) = self.text.split_at(self.command);
+        let (command, key) = self.words();
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry(names.0, command)?;
         if !key.is_empty() {

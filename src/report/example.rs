@@ -1,0 +1,75 @@
+//! A report for tests.
+
+use std::time::{Duration, SystemTime};
+
+use super::{End, Expected, Handler, Proxy, Report, Run, UNMET, Waited};
+
+/// One run, of which something is unmet and something else may be wrong.
+pub(crate) fn report() -> Report {
+    let mut report = passed(1, 1);
+    report.exit_code = UNMET;
+    let run = &mut report.runs[0];
+    run.expectations = vec![expected("error>=1", 5, true), expected("cache.delay>=10", 3, false)];
+    run.warnings = vec!["handler `hang` of cache took no call".to_owned()];
+    report
+}
+
+/// So many runs out of `repeat`, in which nothing is wrong.
+pub(crate) fn passed(runs: u64, repeat: u64) -> Report {
+    let command = ["pytest", "-x"].map(str::to_owned).to_vec();
+    let mut report = Report::new(Some(command), repeat);
+    report.runs = (42..42 + runs).map(run).collect();
+    report
+}
+
+pub(crate) fn again(seed: u64) -> String {
+    format!("vaurien --backend localhost:6379 --handler 20:delay --seed {seed} -- pytest -x")
+}
+
+pub(crate) fn expected(expectation: &str, count: u64, met: bool) -> Expected {
+    Expected { expectation: expectation.to_owned(), count, met }
+}
+
+fn run(seed: u64) -> Run {
+    let [p50, p99, max] = [250, 251, 252].map(Duration::from_millis);
+    let delay = Handler { waited: Some(Waited { p50, p99, max }), ..handler("delay", 24, 24) };
+    Run {
+        seed,
+        begun: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
+        took: Duration::from_millis(21_400),
+        end: End::Exited { code: 0 },
+        again: again(seed),
+        expectations: Vec::new(),
+        warnings: Vec::new(),
+        proxies: vec![
+            Proxy {
+                name: "default".to_owned(),
+                backend: "localhost:6379".to_owned(),
+                protocol: "redis".to_owned(),
+                mix: "20:delay,80:dummy".to_owned(),
+                connections: 1,
+                opaque: 0,
+                dial_failures: 0,
+                to_backend: 2627,
+                to_client: 172_790,
+                handlers: vec![delay, handler("dummy", 77, 0)],
+            },
+            Proxy {
+                name: "cache".to_owned(),
+                backend: "localhost:11211".to_owned(),
+                protocol: "memcache".to_owned(),
+                mix: "100:error".to_owned(),
+                connections: 12,
+                opaque: 1,
+                dial_failures: 2,
+                to_backend: 80,
+                to_client: 0,
+                handlers: vec![handler("error", 5, 5)],
+            },
+        ],
+    }
+}
+
+fn handler(name: &str, calls: u64, faults: u64) -> Handler {
+    Handler { name: name.to_owned(), calls, faults, waited: None }
+}

@@ -1,0 +1,94 @@
+// The calls that the page brings along: columns of numbers by row, which is a connection, and time in microseconds.
+
+// Which mark a fault has.
+const MARKS = { sleep: 0, wait: 0, hold: 0, answer: 1, inject: 1, close: 2, reset: 2 };
+
+// Faults are over other calls.
+const [HIDDEN, PLAIN, FAULTS] = [0, 1, 2];
+
+class Calls {
+  constructor({ proxies, rows, kinds, heads, begun, took, number, kind, head }) {
+    this.count = begun.length;
+    this.proxies = proxies;
+    this.heads = heads;
+    this.head = new Uint32Array(head);
+    this.kind = new Uint32Array(kind);
+    this.kinds = kinds.handler.map((handler, place) => ({
+      handler,
+      fault: kinds.fault[place],
+      mark: MARKS[kinds.fault[place]],
+      replied: kinds.replied[place],
+    }));
+    // In which layer calls of each kind are.
+    this.layers = new Uint8Array(this.kinds.length);
+    this.rows = rows.connection.length;
+    this.connection = rows.connection;
+    this.proxy = new Uint32Array(rows.proxy);
+    // Where each row begins, and where the last one ends.
+    this.starts = new Uint32Array(this.rows + 1);
+    this.row = new Uint32Array(this.count);
+    this.begun = new Float64Array(this.count);
+    this.ended = new Float64Array(this.count);
+    this.number = new Float64Array(this.count);
+    // The latest end of this call and those before it in its row.
+    this.reach = new Float64Array(this.count);
+    this.end = 0;
+    rows.calls.forEach((calls, row) => this.#unfold(row, this.starts[row], calls, begun, took, number));
+  }
+
+  #unfold(row, start, calls, begun, took, number) {
+    let [time, reach, last] = [0, 0, 0];
+    const end = start + calls;
+    for (let call = start; call < end; call += 1) {
+      time += begun[call];
+      last += number[call];
+      reach = Math.max(reach, time + took[call]);
+      this.row[call] = row;
+      this.begun[call] = time;
+      this.ended[call] = time + took[call];
+      this.number[call] = last;
+      this.reach[call] = reach;
+    }
+    this.starts[row + 1] = end;
+    this.end = Math.max(this.end, reach);
+  }
+
+  // The row's first call that may not have ended before this time.
+  since(row, time) {
+    let [low, high] = [this.starts[row], this.starts[row + 1]];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.reach[middle] < time) low = middle + 1; else high = middle;
+    }
+    return low;
+  }
+
+  // Shows calls of the kinds that fit.
+  show(fits) {
+    this.kinds.forEach((kind, place) => {
+      const layer = kind.fault === null ? PLAIN : FAULTS;
+      this.layers[place] = fits(kind) ? layer : HIDDEN;
+    });
+  }
+
+  isShown(call) {
+    return this.layers[this.kind[call]] !== HIDDEN;
+  }
+
+  // From this call on, step by step, the first that is shown and fits; -1 if there is none from `low` to before `high`.
+  find(call, step, low, high, fits = () => true) {
+    for (let at = call; at >= low && at < high; at += step) {
+      if (this.isShown(at) && fits(at)) return at;
+    }
+    return -1;
+  }
+}
+
+// With three digits and a unit.
+function timeText(micros) {
+  if (micros < 1e3) return `${micros} µs`;
+  if (micros < 1e6) return `${Number((micros / 1e3).toPrecision(3))} ms`;
+  if (micros < 60e6) return `${Number((micros / 1e6).toPrecision(3))} s`;
+  const seconds = Math.round(micros / 1e6);
+  return `${Math.floor(seconds / 60)} m ${seconds % 60} s`;
+}

@@ -1,0 +1,58 @@
+//! The handlers that a page speaks of, and their colours.
+
+use maud::{Markup, html};
+
+/// As many colours there are for handlers that do something; more handlers share them.
+const COLOURS: usize = 7;
+
+/// Their names, `dummy` first.
+pub(super) struct Handlers<'a>(Vec<&'a str>);
+
+impl<'a> Handlers<'a> {
+    /// In the order in which they are first named.
+    pub(super) fn new(names: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut known = vec!["dummy"];
+        for name in names {
+            if !known.contains(&name) {
+                known.push(name);
+            }
+        }
+        Self(known)
+    }
+
+    /// The number by which the page's script knows it.
+    pub(super) fn place(&self, name: &str) -> usize {
+        self.0.iter().position(|&known| known == name).unwrap_or(0)
+    }
+
+    /// All of them with their numbers.
+    pub(super) fn all(&self) -> impl Iterator<Item = (usize, &'a str)> {
+        self.0.iter().copied().enumerate()
+    }
+
+    /// The class of its colour: `c0` for `dummy`, which is grey.
+    pub(super) fn colour(&self, name: &str) -> String {
+        let place = self.place(name);
+        format!("c{}", if place == 0 { 0 } else { (place - 1) % COLOURS + 1 })
+    }
+
+    /// The name behind a patch of its colour.
+    pub(super) fn name(&self, name: &str) -> Markup {
+        html! { span.name { span.swatch.(self.colour(name)) {} span { (name) } } }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_has_a_number_and_a_colour() {
+        let names: Vec<_> = (1..=9).map(|number| format!("own-{number}")).collect();
+        let handlers = Handlers::new(names.iter().map(String::as_str).chain(["dummy", "own-1"]));
+        assert_eq!(handlers.all().count(), 10);
+        assert_eq!((handlers.place("dummy"), handlers.place("own-2")), (0, 2));
+        let colours: Vec<_> = ["dummy", "own-1", "own-7", "own-8", "own-9"].map(|name| handlers.colour(name)).into();
+        assert_eq!(colours, ["c0", "c1", "c7", "c1", "c2"]);
+    }
+}
