@@ -38,28 +38,9 @@ impl Backend {
         if let Some(kept) = self.pool.take() {
             return Ok(kept);
         }
-        let stream = self.dial().await?;
+        let stream = dial(&self.address, Instant::now() + self.connect_timeout).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
-    }
-
-    async fn dial(&self) -> io::Result<TcpStream> {
-        let deadline = Instant::now() + self.connect_timeout;
-        let resolved = timeout_at(deadline, lookup_host((self.address.host.as_str(), self.address.port)));
-        let addresses: Vec<_> = resolved.await.map_err(|_| io::ErrorKind::TimedOut)??.collect();
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-        for (tried, address) in addresses.iter().enumerate() {
-            // An address that does not answer leaves time for those after it.
-            let share = deadline.saturating_duration_since(Instant::now())
-                / u32::try_from(addresses.len() - tried).unwrap_or(1);
-            match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) if leads_back(&stream, address.port()) => last = io::ErrorKind::ConnectionRefused.into(),
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => last = error,
-                Err(_) => last = io::ErrorKind::TimedOut.into(),
-            }
-        }
-        Err(last)
     }
 
     /// Ends a connection in the way that its traffic ended, or keeps it for the next client.
@@ -74,6 +55,29 @@ impl Backend {
     pub(crate) fn address(&self) -> &Address {
         &self.address
     }
+}
+
+/// Connects to one of the addresses of `address`, all of which are tried.
+///
+/// # Errors
+///
+/// That of the last address, or that the name could not be resolved.
+pub(crate) async fn dial(address: &Address, deadline: Instant) -> io::Result<TcpStream> {
+    let resolved = timeout_at(deadline, lookup_host((address.host.as_str(), address.port)));
+    let addresses: Vec<_> = resolved.await.map_err(|_| io::ErrorKind::TimedOut)??.collect();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (tried, address) in addresses.iter().enumerate() {
+        // An address that does not answer leaves time for those after it.
+        let share =
+            deadline.saturating_duration_since(Instant::now()) / u32::try_from(addresses.len() - tried).unwrap_or(1);
+        match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) if leads_back(&stream, address.port()) => last = io::ErrorKind::ConnectionRefused.into(),
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
 }
 
 /// Connections that no client uses.

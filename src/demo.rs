@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::io::{self, IsTerminal, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,6 +17,7 @@ use crate::call::{Accept, Call, Verdict};
 use crate::config::{Address, ProxyConfig};
 use crate::error::Result;
 use crate::handler::{DynHandler, Handler};
+use crate::listen::reachable;
 use crate::protocol::{Protocol, Step, http};
 
 /// How many calls are shown.
@@ -71,7 +72,7 @@ impl Demo {
     pub(crate) async fn until(self, stop: impl Future<Output = ()>, address: SocketAddr) {
         let show = async {
             // Whoever closes standard output has seen enough.
-            let _ = self.show(reachable(address)).await;
+            let _ = self.show(SocketAddr::new(reachable(address.ip()), address.port())).await;
             pending::<()>().await;
         };
         tokio::select! {
@@ -140,16 +141,6 @@ fn painted(handler: &str) -> String {
     };
     let plain = !io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
     if plain { format!("{handler:9}") } else { format!("\x1b[{colour}m{handler:9}\x1b[0m") }
-}
-
-/// Where a client on this machine reaches what listens on `address`.
-fn reachable(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
 }
 
 /// A handler that tells whose first call was drawn for it.

@@ -60,17 +60,26 @@ mod program; // arguments, logging, run, one error line, exit code
 mod proxies; // by name, and every change to them
 mod proxy; // one proxy, what its connections share
 mod pump; // how bytes get from one side to the other
+mod rounds; // once for a daemon, as often as asked for a command
+mod session; // everything from its start to its end
 
 // How it is looked at and changed while it runs.
 mod api; // the HTTP API
 mod figures; // what a proxy has done
+mod health; // whether a daemon that runs is well
 mod journal; // events: kept, read, written to a file
 mod metrics; // figures as OpenMetrics
 mod notify; // systemd's readiness protocol
 mod recording; // the calls of a run, for its report
-mod report; // what has happened: for people and for programs
 mod signals; // to stop, and to read the file again
 mod statsd; // counters for a statsd server
+
+// A command around which it all happens, and what came of it.
+mod command; // told where the proxies are, signalled, ended
+mod expectation; // what is to have happened
+mod ready_file; // there while everything listens
+mod report; // what has happened: for people and for programs
+mod reporter; // tells it
 
 // What these are made of.
 mod backend; // dialled, kept, reused
@@ -88,8 +97,10 @@ mod whole_file; // files that appear complete
 
 // What was asked for.
 mod cli; // flags and help
+mod completions; // what a shell has to know to complete them
 pub mod config; // flags, variables and file, checked together
 mod logging; // logs on standard error
+mod man; // the manual page
 pub mod seconds; // times as people write them
 mod settings; // settings read off a struct
 

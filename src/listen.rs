@@ -1,7 +1,7 @@
 //! Where a proxy listens.
 
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, lookup_host};
@@ -21,6 +21,15 @@ const FREE_PORTS: usize = 32;
 /// It cannot be resolved.
 pub(crate) async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
+}
+
+/// Where a client on this machine reaches what listens on `ip`.
+pub(crate) fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
 }
 
 /// Listens on all `addresses`, which have one port. Port 0 is a free one, the same on all of them.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::config::mistake::{nearest, shown};
+use crate::config::mistake::{did_you_mean, shown};
 
 /// A struct whose fields are settings.
 pub(crate) trait Settings: Default + Serialize + DeserializeOwned + JsonSchema {}
@@ -118,6 +118,21 @@ impl Field {
         self.takes("boolean") && !self.takes("string")
     }
 
+    /// Whether it is several values, so that its flag may be there several times.
+    pub(crate) fn is_list(&self) -> bool {
+        self.takes("array")
+    }
+
+    /// All that it can be, where that is little.
+    pub(crate) fn values(&self) -> Vec<String> {
+        if self.is_switch() { ["true", "false"].map(str::to_owned).into() } else { self.choices.clone() }
+    }
+
+    /// Whether it names a file.
+    pub(crate) fn is_file(&self) -> bool {
+        self.unit.as_deref() == Some("file")
+    }
+
     /// What stands for its value in the help.
     pub(crate) fn placeholder(&self) -> String {
         let by_type = if self.takes("integer") || self.takes("number") { "number" } else { "value" };
@@ -143,8 +158,8 @@ impl Field {
     /// What is wrong with a value whose very type is wrong. About others, the field's own type knows best.
     fn explain(&self, value: &Value, shown: &str) -> Option<String> {
         if !self.choices.is_empty() {
-            let near = value.as_str().and_then(|text| nearest(text, self.choices.iter().map(String::as_str)));
-            let hint = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+            let hint = value.as_str().map(|text| did_you_mean(text, self.choices.iter().map(String::as_str)));
+            let hint = hint.unwrap_or_default();
             return Some(format!("{shown} is not one of {}{hint}", self.choices.join(", ")));
         }
         let fits = self.types.is_empty()

@@ -81,7 +81,8 @@ fn needs_restart(old: &Config, new: &Config) -> impl Iterator<Item = &'static st
 
 fn one_line(exit: &Exit) -> String {
     match exit {
-        Exit::Help(_) => String::new(),
         Exit::Mistakes(mistakes) => mistakes.iter().map(Mistake::to_string).collect::<Vec<_>>().join("; "),
+        // Who asked for something else is not here.
+        _ => String::new(),
     }
 }

@@ -128,7 +128,7 @@ fn a_backend_that_refuses_resets_the_client() {
     for way in WAYS {
         let vaurien = Program::start(&Backend::nobody(), way);
         assert_eq!(vaurien.connect().ending(), Ending::Reset, "{way}");
-        assert_eq!(vaurien.stop().of("backend failures"), 1, "{way}");
+        assert_eq!(vaurien.stop().of("dial failures"), 1, "{way}");
     }
 }
 
@@ -136,7 +136,7 @@ fn a_backend_that_refuses_resets_the_client() {
 fn a_backend_whose_name_nobody_knows_resets_the_client() {
     let vaurien = Program::start_at("nobody.invalid:80", "");
     assert_eq!(vaurien.connect().ending(), Ending::Reset);
-    assert_eq!(vaurien.stop().of("backend failures"), 1);
+    assert_eq!(vaurien.stop().of("dial failures"), 1);
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_backend_that_does_not_answer_resets_the_client_in_time() {
     let begun = Instant::now();
     assert_eq!(vaurien.connect().ending(), Ending::Reset);
     assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
-    assert_eq!(vaurien.stop().of("backend failures"), 1);
+    assert_eq!(vaurien.stop().of("dial failures"), 1);
 }
 
 #[test]

@@ -169,7 +169,7 @@ impl<'a> Passage<'a> {
     fn close(self) -> Counts {
         eventually("the descriptors are back", || self.vaurien.descriptors() == self.open);
         let counts = self.vaurien.stop();
-        assert_eq!((counts.of("opaque"), counts.of("backend failures")), (0, 0), "{}", self.way.0);
+        assert_eq!((counts.of("opaque"), counts.of("dial failures")), (0, 0), "{}", self.way.0);
         counts
     }
 

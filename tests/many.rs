@@ -226,5 +226,5 @@ fn fifty_thousand_connections_that_end_in_every_way_leave_nothing_behind() {
     let more = more.into_inner() + call_until_served(vaurien.address());
     eventually("all have left", || vaurien.descriptors() == open);
     let counts = vaurien.stop();
-    assert_eq!((counts.of("connections"), counts.of("backend failures")), ((COUNT + more) as u64, 0));
+    assert_eq!((counts.of("connections"), counts.of("dial failures")), ((COUNT + more) as u64, 0));
 }

@@ -25,6 +25,9 @@ pub enum BadAddress {
     /// `http://host:port` and the like.
     #[error("`{0}` is a URL, an address is `host:port` alone")]
     Url(String),
+    /// A port alone.
+    #[error("`{0}` has no host, write `localhost:{0}`")]
+    PortAlone(String),
     /// Nothing behind the host.
     #[error("`{0}` has no port, write `{0}:PORT`")]
     NoPort(String),
@@ -78,6 +81,7 @@ impl FromStr for Address {
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !text.ends_with(']') => (host, port),
+            _ if text.parse::<u16>().is_ok() => return Err(BadAddress::PortAlone(owned())),
             _ => return Err(BadAddress::NoPort(owned())),
         };
         // `::1:80` may be either; an address needs a port, so that is how it is read.

@@ -14,7 +14,7 @@ fn parse<'a>(text: &str, options: &'a Options<'_>) -> Vec<Asked<'a>> {
     let walk = file::parse(Path::new("vaurien.toml.example"), text, options).unwrap();
     let mut keys: Vec<_> = walk.keys.into_iter().map(|key| key.unwrap_or_else(|mistake| panic!("{mistake}"))).collect();
     // That a table is there turns on what it is about, unless it says otherwise.
-    let tables = ["http", "statsd"];
+    let tables = ["run", "http", "statsd"];
     keys.retain(|asked| !tables.contains(&asked.place.key()));
     keys
 }

@@ -9,6 +9,7 @@ use super::mistake::{Mistake, Mistakes};
 use super::options::Options;
 use super::tree::Key;
 use super::walk::Walk;
+use crate::error::plain;
 
 /// Reads the file at `path`, which `place` named. When it is no TOML, nothing is known of what it asks for.
 pub(crate) fn read<'a>(place: &str, path: &Path, options: &'a Options<'_>) -> Result<Walk<'a>, Mistakes> {
@@ -17,11 +18,8 @@ pub(crate) fn read<'a>(place: &str, path: &Path, options: &'a Options<'_>) -> Re
 
 /// The text of the file at `path`, which `place` named.
 pub(crate) fn text(place: impl std::fmt::Display, path: &Path) -> Result<String, Mistake> {
-    std::fs::read_to_string(path).map_err(|error| {
-        let why = error.to_string();
-        let why = why.split(" (os error").next().unwrap_or_default();
-        Mistake::new(place, format_args!("cannot read `{}`: {why}", path.display()))
-    })
+    std::fs::read_to_string(path)
+        .map_err(|error| Mistake::new(place, format_args!("cannot read `{}`: {}", path.display(), plain(&error))))
 }
 
 /// As [`read`], for the text of a file.

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::address::{Host, host, port};
+use super::address::{Address, Host, host, port};
 use super::file;
+use super::list::List;
 use super::mistake::{Mistake, Mistakes};
-use super::options::{Scope, path};
-use super::values::Values;
+use super::options::{Options, Scope, Setting, path};
+use super::values::{All, Asked, Values};
 
 /// The HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,48 +61,6 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-/// Hosts, with ports or without: a list, or a text with commas.
-struct Hosts(Vec<Host>);
-
-impl Serialize for Hosts {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(ToString::to_string))
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Listed {
-    Text(String),
-    List(Vec<String>),
-}
-
-impl<'de> Deserialize<'de> for Hosts {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let no_list = |_| de::Error::custom("a list of hosts has only text in it");
-        let hosts = match Listed::deserialize(deserializer).map_err(no_list)? {
-            Listed::Text(text) => text.split(',').map(|host| host.trim().to_owned()).collect(),
-            Listed::List(hosts) => hosts,
-        };
-        let hosts = hosts.iter().map(|host| host.parse()).collect::<Result<_, _>>();
-        hosts.map(Self).map_err(|what: String| de::Error::custom(what))
-    }
-}
-
-impl JsonSchema for Hosts {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Hosts".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["array", "string"], "x-unit": "hosts" })
-    }
-}
-
 /// The options of the HTTP API.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -116,7 +75,8 @@ pub(crate) struct HttpOptions {
     #[serde(deserialize_with = "port")]
     port: u16,
     /// Other names it may be called by: a,b
-    allow_host: Option<Hosts>,
+    #[schemars(extend("x-unit" = "hosts"))]
+    allow_host: Option<List<Host>>,
     /// What a request has to bear
     #[serde(skip_serializing)]
     #[schemars(with = "Option<String>", extend("x-unit" = "token", "x-secret" = true))]
@@ -140,6 +100,36 @@ impl Default for HttpOptions {
     }
 }
 
+/// Where the API is by what was asked for, also if nobody asked for the API: nothing else matters here. `told` is where that of an
+/// outer program is, which only flags are stronger than.
+pub(super) fn address<'a>(
+    options: &'a Options<'a>,
+    asked: Vec<Result<Asked<'a>, Mistake>>,
+    told: Option<String>,
+    mut mistakes: Mistakes,
+) -> Result<Address, Mistakes> {
+    let matters = |asked: &Asked<'_>| {
+        let Setting { scope, field, .. } = &asked.setting;
+        *scope == Scope::Http && ["enabled", "host", "port"].contains(&&*field.name) && !asked.place.is_default()
+    };
+    let asked: Vec<_> = asked.into_iter().flatten().filter(matters).collect();
+    let is_flagged = asked.iter().any(|asked| ["--http-host", "--http-port"].contains(&asked.place.line()));
+    if let Some(told) = told.filter(|_| !is_flagged) {
+        return told.parse().map_err(|error| Mistake::new("VAURIEN_HTTP", error).into());
+    }
+    let program = All::check(options, asked.into_iter().map(Ok), &mut mistakes).of("");
+    let HttpOptions { enabled, host, port, .. } = program.build(&Scope::Http)?;
+    let place = |key| program.place(&Scope::Http, key).cloned();
+    if let Some(off) = place("enabled").filter(|_| !enabled) {
+        mistakes.push(Mistake::new(off, "the HTTP API is off, say where the daemon has it: `--health HOST:PORT`"));
+    }
+    if port == 0 {
+        let place = place("port").unwrap_or_default();
+        mistakes.push(Mistake::new(place, "`0` is any free port, say which the daemon has: `--health HOST:PORT`"));
+    }
+    mistakes.none_or(Address::new(host, port))
+}
+
 impl Http {
     /// What was asked for, if it was asked for; the token is read from its file.
     pub(super) fn of(program: &Values<'_>, mistakes: &mut Mistakes) -> Result<Option<Self>, Mistakes> {
@@ -147,7 +137,7 @@ impl Http {
         if !options.enabled {
             return Ok(None);
         }
-        let Hosts(allow_hosts) = options.allow_host.unwrap_or(Hosts(Vec::new()));
+        let List(allow_hosts) = options.allow_host.unwrap_or_default();
         let mut http = Self { host: options.host, port: options.port, allow_hosts, token: options.token };
         if let Some(path) = options.token_file {
             let place = program.place(&Scope::Http, "token_file").cloned().unwrap_or_default();

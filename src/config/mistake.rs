@@ -33,13 +33,17 @@ impl Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let colon = if self.place.is_empty() { "" } else { ": " };
-        let line = format!("{}{colon}{}", self.place, self.what);
-        // What was given is quoted in the line, and must not be able to break it.
-        for char in line.chars() {
-            if char.is_control() { write!(f, "{}", char.escape_default())? } else { write!(f, "{char}")? }
-        }
-        Ok(())
+        f.write_str(&one_line(&format!("{}{colon}{}", self.place, self.what)))
     }
+}
+
+/// The text as one line, which what it quotes cannot break.
+pub(super) fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for char in text.chars() {
+        if char.is_control() { line.extend(char.escape_default()) } else { line.push(char) }
+    }
+    line
 }
 
 /// All that is wrong, in the order in which it was found. Never empty in an `Err`.
@@ -110,6 +114,11 @@ pub(crate) fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>)
         .filter(|(distance, _)| *distance <= slips)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
+}
+
+/// The end of a message about a name that is not known: which of `names` was probably meant, or nothing.
+pub(crate) fn did_you_mean<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(given, names).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default()
 }
 
 /// The longest value that is shown whole, in characters.

@@ -4,18 +4,24 @@
 //! same checks, and all that is wrong is reported at once, each [`Mistake`] with its place.
 
 mod address;
+mod check;
 #[cfg(test)]
 mod example;
 mod file;
 mod http;
+mod list;
 mod log;
 pub(crate) mod mistake;
 pub(crate) mod options;
+mod print;
 pub(crate) mod proxy;
+mod run;
+mod sources;
 pub(crate) mod spec;
 mod statsd;
 mod tree;
 pub(crate) mod values;
+mod variables;
 mod walk;
 
 use std::ffi::OsString;
@@ -25,30 +31,26 @@ use std::path::PathBuf;
 use rand::TryRng;
 use rand::rngs::SysRng;
 
-use crate::cli;
+use crate::cli::{self, Instead};
+use crate::command::Again;
 use crate::handler::Registry;
-use crate::settings::Given;
+use crate::health;
 use options::{Options, ProgramOptions, Scope};
 use proxy::{Origin, clashes};
-use values::{All, Asked, Place, Values};
-use walk::{Named, table_of};
+use sources::Sources;
+use values::{All, Place, Values};
+use variables::Variables;
+use walk::Named;
 
 pub use address::{Address, BadAddress, Host};
+pub use check::Check;
 pub use http::{Http, Token};
 pub use log::{Format, Level, Log};
 pub use mistake::{Mistake, Mistakes};
 pub(crate) use proxy::DEFAULT;
 pub use proxy::ProxyConfig;
+pub use run::Run;
 pub use statsd::Statsd;
-
-/// What `--demo` asks for where nothing else does. With this seed the first five connections to the proxy meet one handler
-/// each: dummy, delay, error, blackout, hang.
-const DEMO: [(&str, &str); 4] = [
-    ("protocol", "http"),
-    ("handler", "20:delay,20:error,10:blackout,5:hang"),
-    ("handler-delay-sleep", "0.25"),
-    ("seed", "2508"),
-];
 
 /// All that a program runs with.
 #[derive(Debug, Clone)]
@@ -59,6 +61,8 @@ pub struct Config {
     pub proxies: Vec<ProxyConfig>,
     /// Where all choices come from: the same seed and the same calls make the same choices. Drawn at random unless given.
     pub seed: u64,
+    /// The command that is run in front of the proxies, and what else happens around them.
+    pub run: Run,
     /// What is logged, and how.
     pub log: Log,
     /// The HTTP API, if there is to be one.
@@ -74,6 +78,10 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// Whether there is one proxy, and nobody asked for where it listens.
     pub(crate) listens_anywhere: bool,
+    /// Whether the proxies have names of their own.
+    pub(crate) names_proxies: bool,
+    /// What does it again.
+    pub(crate) again: Again,
     /// Whether a file was read.
     pub(crate) reads_a_file: bool,
     /// Whether somebody asked for `seed`.
@@ -82,9 +90,14 @@ pub struct Config {
 
 /// Why there is nothing to run with.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Exit {
-    /// Help or the version was asked for: to be printed on standard output, exit code 0.
-    Help(String),
+    /// A text was asked for, such as help or the version: to be printed on standard output, exit code 0.
+    Text(String),
+    /// To check was asked for, and nothing is wrong.
+    Check(Check),
+    /// Whether a daemon is well was asked for: the one whose HTTP API is there. Exit code 0 if it is, else 1.
+    Health(Address),
     /// Wrong use: each line to be printed on standard error, exit code 2.
     Mistakes(Mistakes),
 }
@@ -92,7 +105,9 @@ pub enum Exit {
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Help(text) => f.write_str(text),
+            Self::Text(text) => f.write_str(text),
+            Self::Check(check) => f.write_str(&check.lines),
+            Self::Health(address) => f.write_str(&health::url(address)),
             Self::Mistakes(mistakes) => mistakes.fmt(f),
         }
     }
@@ -112,85 +127,99 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`Exit::Help`] when help was asked for, [`Exit::Mistakes`] with all that is wrong.
+    /// [`Exit::Mistakes`] with all that is wrong, or another [`Exit`] when something else than to run was asked for.
     pub fn from_args(
         args: impl IntoIterator<Item = OsString>,
         env: impl Fn(&str) -> Option<String>,
         registry: &Registry,
     ) -> Result<Self, Exit> {
-        let env = |name: &str| env(name).filter(|value| !value.is_empty());
-        let options = Options::new(registry);
-        let line = cli::parse(args, &options)?;
+        let (options, variables) = (Options::new(registry), Variables::new(&env));
+        let args: Vec<OsString> = args.into_iter().collect();
+        let mut line = cli::parse(args.clone(), &options)?;
         let mut mistakes = Mistakes::default();
-        let from_flag = line.config.map(|path| ("--config", path));
-        let from_env = || env("VAURIEN_CONFIG").map(|path| ("VAURIEN_CONFIG", PathBuf::from(path)));
-        let (mut keys, mut proxies, mut unread) = (Vec::new(), None, false);
-        let file = from_flag.or_else(from_env);
-        let reads_a_file = file.is_some();
-        if let Some((place, path)) = file {
-            match file::read(place, &path, &options) {
-                Ok(walk) => (keys, proxies) = (walk.keys, walk.proxies),
-                Err(unreadable) => {
-                    mistakes.extend(unreadable);
-                    unread = true;
-                }
-            }
+        let sources = Sources::read(&args, &mut line, &variables, &options, &mut mistakes);
+        if let Some(Instead::Health(daemon)) = line.instead {
+            let address = match daemon {
+                Some(address) => address,
+                None => http::address(&options, sources.asked, variables.told("VAURIEN_HTTP"), mistakes)?,
+            };
+            return Err(Exit::Health(health::reachable(address)));
         }
-        if line.demo && proxies.is_some() {
-            mistakes
-                .push(Mistake::new("--demo", "shows one proxy, and the file has `[proxies]`, leave one of them out"));
-        }
-
-        // The weakest first.
-        let mut asked: Vec<_> = if line.demo { demo(&options).map(Ok).collect() } else { Vec::new() };
-        asked.extend(keys);
-        let variables = options.all().filter_map(|setting| {
-            let variable = setting.variable();
-            let given = Given::Text(env(&variable)?);
-            Some(Asked { setting, given, place: Place::new(variable, ""), of: DEFAULT.to_owned() })
-        });
-        asked.extend(variables.chain(line.asked).map(|asked| match &proxies {
-            Some(proxies) if !asked.setting.scope.is_programs() => Err(misplaced(&asked, proxies)),
-            _ => Ok(asked),
-        }));
-
+        let Sources { asked, proxies: named, has_file, unread, again } = sources;
         let mut all = All::check(&options, asked, &mut mistakes);
+        let printed = || print::text(&options, &all, named.as_deref());
+        let printed = matches!(line.instead, Some(Instead::PrintConfig)).then(printed);
         let program = all.of("");
         let http = Http::of(&program, &mut mistakes)?;
-        let (configs, listens_anywhere) = if let Some(proxies) = &proxies {
-            (several(proxies, &mut all, &mut mistakes)?, false)
-        } else {
-            let (mut values, origin) = (all.of(DEFAULT), Origin::Only { demo: line.demo, unread });
-            let config = ProxyConfig::from_values(DEFAULT, &mut values, &origin, &mut mistakes)?;
-            (vec![config], values.place(&Scope::Proxy, "proxy").is_none())
+        let (proxies, listens_anywhere) = match &named {
+            Some(named) => (several(named, &mut all, &mut mistakes)?, false),
+            None => only(&mut all, &Origin::Only { demo: line.demo, unread }, &mut mistakes)?,
         };
+        let run = Run::of(line.command, &program)?;
+        run.check(&proxies, http.is_some(), &program, registry, &mut mistakes);
+        if line.demo {
+            mistakes.extend(no_demo(named.is_some(), printed.is_some(), &run));
+        }
         mistakes.none_or(())?;
+        if let Some(text) = printed {
+            return Err(Exit::Text(text));
+        }
         let ProgramOptions { seed, log_level, log_format, events } = program.build(&Scope::Program)?;
-        Ok(Self {
-            proxies: configs,
+        let config = Self {
+            proxies,
             seed: seed.map_or_else(random_seed, Ok)?,
             log: Log { level: log_level, format: log_format },
             http,
             statsd: Statsd::of(&program)?,
             events,
             demo: line.demo,
-            warnings: idle(&options, &program),
+            warnings: idle(&options, &program, !run.command.is_empty()),
+            run,
             listens_anywhere,
-            reads_a_file,
+            names_proxies: named.is_some(),
+            again,
+            reads_a_file: has_file,
             seed_is_given: seed.is_some(),
-        })
+        };
+        if let Some(Instead::Check) = line.instead {
+            return Err(Exit::Check(Check::of(config)));
+        }
+        Ok(config)
     }
 }
 
 /// What was given for a part of the program without what turns that on.
-fn idle(options: &Options<'_>, program: &Values<'_>) -> Vec<String> {
+fn idle(options: &Options<'_>, program: &Values<'_>, runs_a_command: bool) -> Vec<String> {
     let without = |scope: &Scope| {
         let switch = options.find(std::slice::from_ref(scope), "enabled").ok().map(|setting| setting.flag());
         let idle = program.idle(scope).map(ToString::to_string);
         let warnings = idle.zip(switch.into_iter().cycle());
         warnings.map(|(given, switch)| format!("`{given}` does nothing without `--{switch}`")).collect::<Vec<_>>()
     };
-    Scope::SECTIONS.iter().flat_map(|(_, scope)| without(scope)).collect()
+    let mut warnings: Vec<String> = Scope::SECTIONS.iter().flat_map(|(_, scope)| without(scope)).collect();
+    if !runs_a_command {
+        let idle = ["timeout", "repeat"].iter().filter_map(|name| program.place(&Scope::Run, name));
+        warnings.extend(idle.map(|given| format!("`{given}` does nothing without a command behind `--`")));
+    }
+    warnings
+}
+
+/// What is in the way of a demo, which shows one proxy and makes calls of its own.
+fn no_demo(names_proxies: bool, prints: bool, run: &Run) -> Mistakes {
+    let in_the_way = [
+        (names_proxies, "shows one proxy, and the file has `[proxies]`, leave one of them out"),
+        (prints, "has a backend of its own, which no file can ask for, leave out `--print-config`"),
+        (!run.command.is_empty(), "makes calls of its own, leave out the command"),
+    ];
+    let in_the_way = in_the_way.into_iter().filter(|(is_there, _)| *is_there);
+    in_the_way.map(|(_, what)| Mistake::new("--demo", what)).collect()
+}
+
+/// The only proxy, and whether nobody asked for where it listens.
+fn only(all: &mut All<'_>, origin: &Origin<'_>, mistakes: &mut Mistakes) -> Result<(Vec<ProxyConfig>, bool), Mistakes> {
+    let mut values = all.of(DEFAULT);
+    let config = ProxyConfig::from_values(DEFAULT, &mut values, origin, mistakes)?;
+    Ok((vec![config], values.place(&Scope::Proxy, "proxy").is_none_or(Place::is_default)))
 }
 
 /// The proxies that have names, in the file's order.
@@ -212,26 +241,8 @@ fn several(proxies: &[Named], all: &mut All<'_>, mistakes: &mut Mistakes) -> Res
     Ok(configs)
 }
 
-/// What to say about a flag or a variable that only one proxy can have, where there are several.
-fn misplaced(asked: &Asked<'_>, proxies: &[Named]) -> Mistake {
-    let handler = match &asked.setting.scope {
-        Scope::Handler(name) => Some(name.as_str()),
-        _ => None,
-    };
-    let table = table_of(proxies.first().map_or("cache", |named| &named.name), handler);
-    let key = &asked.setting.field.name;
-    Mistake::new(&asked.place, format_args!("belongs to one proxy, write `{key}` under `{table}` in the file"))
-}
-
-fn demo<'a>(options: &'a Options<'_>) -> impl Iterator<Item = Asked<'a>> {
-    options.all().filter_map(|setting| {
-        let (_, value) = DEMO.iter().find(|(flag, _)| *flag == setting.flag())?;
-        let given = Given::Text((*value).to_owned());
-        Some(Asked { setting, given, place: Place::new("--demo", ""), of: DEFAULT.to_owned() })
-    })
-}
-
+/// One that is easily typed again.
 fn random_seed() -> Result<u64, Mistakes> {
     let none = |error| Mistake::new("--seed", format_args!("the system has no random numbers ({error}), give a seed"));
-    Ok(SysRng.try_next_u64().map_err(none)?)
+    Ok(SysRng.try_next_u32().map(u64::from).map_err(none)?)
 }

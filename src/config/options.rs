@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use super::address::Address;
 use super::http::HttpOptions;
 use super::log::{Format, Level};
-use super::mistake::nearest;
+use super::mistake::did_you_mean;
+use super::run::RunOptions;
 use super::statsd::StatsdOptions;
 use crate::buffer::MAX_READ;
 use crate::handler::Registry;
@@ -23,6 +24,8 @@ use crate::settings::{self, Field};
 pub(crate) enum Scope {
     /// The whole program, however many proxies it runs.
     Program,
+    /// What happens around the proxies.
+    Run,
     /// The program's HTTP API.
     Http,
     /// What the program sends to statsd.
@@ -35,11 +38,12 @@ pub(crate) enum Scope {
 
 impl Scope {
     /// The program's tables in the file.
-    pub(crate) const SECTIONS: [(&'static str, Self); 2] = [("http", Self::Http), ("statsd", Self::Statsd)];
+    pub(crate) const SECTIONS: [(&'static str, Self); 3] =
+        [("run", Self::Run), ("http", Self::Http), ("statsd", Self::Statsd)];
 
     /// Whether it is a part of the program, rather than of one of its proxies.
     pub(crate) fn is_programs(&self) -> bool {
-        matches!(self, Self::Program | Self::Http | Self::Statsd)
+        matches!(self, Self::Program | Self::Run | Self::Http | Self::Statsd)
     }
 }
 
@@ -185,7 +189,7 @@ impl Setting<'_> {
             Scope::Http if self.field.name == "enabled" => "http".to_owned(),
             Scope::Http => format!("http-{}", self.field.name),
             Scope::Statsd => format!("statsd-{}", self.field.name),
-            Scope::Program | Scope::Proxy => self.field.name.clone(),
+            Scope::Program | Scope::Run | Scope::Proxy => self.field.name.clone(),
         };
         name.replace('_', "-")
     }
@@ -199,6 +203,7 @@ impl Setting<'_> {
 /// Options that are the same whatever handlers there are.
 struct Known {
     program: Vec<Field>,
+    run: Vec<Field>,
     http: Vec<Field>,
     statsd: Vec<Field>,
     proxy: Vec<Field>,
@@ -208,6 +213,7 @@ struct Known {
 /// Read off their structs once: each change of a proxy asks for them.
 static KNOWN: LazyLock<Known> = LazyLock::new(|| Known {
     program: settings::fields::<ProgramOptions>(),
+    run: settings::fields::<RunOptions>(),
     http: settings::fields::<HttpOptions>(),
     statsd: settings::fields::<StatsdOptions>(),
     proxy: settings::fields::<ProxyOptions>(),
@@ -229,7 +235,7 @@ impl<'a> Options<'a> {
     /// All of them, in the order of their declaration.
     pub(crate) fn all(&self) -> impl Iterator<Item = Setting<'_>> {
         let handlers = self.registry.names().map(|name| Scope::Handler(name.to_owned()));
-        [Scope::Proxy, Scope::Program, Scope::Http, Scope::Statsd]
+        [Scope::Proxy, Scope::Program, Scope::Run, Scope::Http, Scope::Statsd]
             .into_iter()
             .chain(handlers)
             .flat_map(|scope| self.of(&scope))
@@ -239,6 +245,7 @@ impl<'a> Options<'a> {
     pub(crate) fn of(&self, scope: &Scope) -> Vec<Setting<'_>> {
         let (own, connection) = match scope {
             Scope::Program => (self.known.program.as_slice(), &[][..]),
+            Scope::Run => (self.known.run.as_slice(), &[][..]),
             Scope::Http => (self.known.http.as_slice(), &[][..]),
             Scope::Statsd => (self.known.statsd.as_slice(), &[][..]),
             Scope::Proxy => (self.known.proxy.as_slice(), &[][..]),
@@ -283,10 +290,10 @@ impl UnknownKey {
 
     /// `within` is where the key was, behind a space, or empty.
     pub(crate) fn message(&self, within: &str) -> String {
-        let hint = match nearest(&self.name, self.known.iter().map(String::as_str)) {
-            Some(near) => format!(", did you mean `{near}`?"),
-            None if self.known.is_empty() => " (none is known there)".to_owned(),
-            None => format!(" (known: {})", self.known.join(", ")),
+        let hint = match did_you_mean(&self.name, self.known.iter().map(String::as_str)) {
+            hint if !hint.is_empty() => hint,
+            _ if self.known.is_empty() => " (none is known there)".to_owned(),
+            _ => format!(" (known: {})", self.known.join(", ")),
         };
         format!("unknown key `{}`{within}{hint}", self.name)
     }

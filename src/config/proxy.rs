@@ -101,6 +101,18 @@ impl ProxyConfig {
         Self { mix, ..self }
     }
 
+    /// Takes a free port, whatever was asked for.
+    pub(crate) fn listen_anywhere(&mut self) {
+        self.listen.port = 0;
+        self.spec = self.spec.clone().with("proxy", self.listen.to_string());
+    }
+
+    /// In a line, with where it listens and what it is in front of.
+    pub(crate) fn line(&self, listening: &str, backend: &str) -> String {
+        let listening = if self.enabled { listening } else { "disabled" };
+        format!("{listening} -> {backend}, protocol {}, handler {}", self.protocol, self.mix)
+    }
+
     /// Never without a mistake where the result is of no use.
     pub(super) fn from_values(
         name: &str,

@@ -17,11 +17,23 @@ use crate::settings::{self, Given, Settings};
 pub(crate) struct Place {
     at: String,
     key: String,
+    /// Whether nobody gave it.
+    is_default: bool,
 }
 
 impl Place {
     pub(crate) fn new(at: impl Into<String>, key: impl Into<String>) -> Self {
-        Self { at: at.into(), key: key.into() }
+        Self { at: at.into(), key: key.into(), is_default: false }
+    }
+
+    /// That of a value which nobody gave, and which is not what it usually is; `why` says so.
+    pub(super) fn by_default(why: impl Into<String>) -> Self {
+        Self { at: why.into(), key: String::new(), is_default: true }
+    }
+
+    /// Whether nobody gave it.
+    pub(super) fn is_default(&self) -> bool {
+        self.is_default
     }
 
     pub(crate) fn key(&self) -> &str {
@@ -89,6 +101,11 @@ impl<'a> All<'a> {
         all
     }
 
+    /// As [`Self::of`], if there are any.
+    pub(super) fn get(&self, name: &str) -> Option<&Values<'a>> {
+        self.by_name.get(name)
+    }
+
     /// The program's values for the empty name, or a proxy's.
     pub(crate) fn of(&mut self, name: &str) -> Values<'a> {
         self.by_name.remove(name).unwrap_or_else(|| Values::new(self.options))
@@ -127,9 +144,14 @@ impl<'a> Values<'a> {
         self.wrong.iter().any(|wrong| wrong == name)
     }
 
+    /// What was given for an option, and where.
+    pub(super) fn get(&self, scope: &Scope, name: &str) -> Option<(&Value, &Place)> {
+        self.scopes.get(scope)?.get(name).map(|(value, place)| (value, place))
+    }
+
     /// Where an option was given.
     pub(crate) fn place(&self, scope: &Scope, name: &str) -> Option<&Place> {
-        self.scopes.get(scope)?.get(name).map(|(_, place)| place)
+        self.get(scope, name).map(|(_, place)| place)
     }
 
     /// The keys of the proxy as they were given.
@@ -184,7 +206,7 @@ impl<'a> Values<'a> {
     }
 
     /// What is set for `handler` as the connection's option `name`.
-    fn wish<'h>(&self, handler: &'h str, name: &str) -> Option<(&'h str, &Value, &Place)> {
+    pub(super) fn wish<'h>(&self, handler: &'h str, name: &str) -> Option<(&'h str, &Value, &Place)> {
         // A setting of the handler's own that happens to have this name is something else.
         let own = self.options.registry.get(handler)?.fields().iter().any(|field| field.name == name);
         let (value, place) = self.scopes.get(&Scope::Handler(handler.to_owned()))?.get(name)?;
@@ -195,7 +217,7 @@ impl<'a> Values<'a> {
     /// They are flags and variables: in the file the table itself turns it on.
     pub(crate) fn idle(&self, scope: &Scope) -> impl Iterator<Item = &Place> {
         let given = self.scopes.get(scope).filter(|given| !given.contains_key("enabled"));
-        given.into_iter().flatten().map(|(_, (_, place))| place)
+        given.into_iter().flatten().map(|(_, (_, place))| place).filter(|place| !place.is_default)
     }
 
     fn map(&self, scope: &Scope) -> Map<String, Value> {

@@ -12,7 +12,7 @@ use crate::settings::Given;
 pub(crate) const HANDLERS: &str = "handlers";
 
 /// Where proxies are, if there is more than the one.
-const PROXIES: &str = "proxies";
+pub(super) const PROXIES: &str = "proxies";
 
 /// A proxy that has a name in the file, and where it begins.
 pub(crate) struct Named {
@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
             }
             _ if self.beside_settings(DEFAULT, "", key) => {}
             _ => {
-                let tables = [HANDLERS, PROXIES, "http", "statsd"];
+                let tables = [HANDLERS, PROXIES, "run", "http", "statsd"];
                 self.setting(DEFAULT, &[Scope::Proxy, Scope::Program], "", key, &tables);
             }
         }
@@ -123,7 +123,7 @@ impl<'a> Walk<'a> {
             let table = table_of(first, None);
             self.wrong(key, name, format!("`{name}` belongs to one proxy, write it under `{table}`"));
         } else {
-            self.setting("", &[Scope::Program], "", key, &[PROXIES, "http", "statsd"]);
+            self.setting("", &[Scope::Program], "", key, &[PROXIES, "run", "http", "statsd"]);
         }
     }
 
@@ -187,9 +187,14 @@ impl<'a> Walk<'a> {
                 self.keys.push(Ok(Asked { setting, given, place, of: proxy.to_owned() }));
             }
             Err(unknown) => {
+                let is_programs = scopes.contains(&Scope::Program);
                 let table = within.trim_end_matches('.');
                 let of = if table.is_empty() { String::new() } else { format!(" in `[{table}]`") };
-                self.wrong(key, &path, unknown.or(tables, key.table.is_some()).message(&of));
+                let what = match section_of(self.options, &key.name).filter(|_| is_programs) {
+                    Some(section) => format!("`{path}` belongs to `[{section}]`, write it there"),
+                    None => unknown.or(tables, key.table.is_some()).message(&of),
+                };
+                self.wrong(key, &path, what);
             }
         }
     }
@@ -197,6 +202,12 @@ impl<'a> Walk<'a> {
     fn wrong(&mut self, key: &Key, path: &str, what: String) {
         self.keys.push(Err(Mistake::new(Place::new(&key.at, path).line(), what)));
     }
+}
+
+/// The table of the program's own that has this key.
+fn section_of(options: &Options<'_>, key: &str) -> Option<&'static str> {
+    let has = |scope: &Scope| options.find(std::slice::from_ref(scope), key).is_ok();
+    Scope::SECTIONS.iter().find(|(_, scope)| has(scope)).map(|(name, _)| *name)
 }
 
 /// The table in the file of what belongs to one proxy, or to a handler of one.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Blackout, Delay, Dummy, DynHandler, Error, Handler, Hang};
+use super::{Blackout, Delay, Dummy, DynHandler, Error, Handler, Hang, Scope};
 use crate::settings::{self, Field};
 
 /// A handler that can be asked for by name: its fields are its settings, their documentation is the help text, and its
@@ -123,6 +123,11 @@ impl Entry {
     /// What it does, in a sentence.
     pub(crate) fn help(&self) -> &str {
         &self.help
+    }
+
+    /// Whether it lets every call pass as it is.
+    pub(crate) fn does_nothing(&self) -> bool {
+        (self.build)(Map::new()).is_ok_and(|handler| handler.scope() == Scope::Nothing)
     }
 
     /// Its own settings.

@@ -1,7 +1,7 @@
 //! A mix as it is written: `delay`, or `20:delay,5:error`.
 
 use super::ROUNDING;
-use crate::config::mistake::nearest;
+use crate::config::mistake::did_you_mean;
 use crate::handler::Registry;
 
 /// The percentages and names of `delay` or `20:delay,5:error`, or all that is wrong with it.
@@ -56,8 +56,7 @@ pub(crate) fn read(text: &str, registry: &Registry) -> Result<Vec<(f64, String)>
 /// What is wrong with a name that no handler has.
 pub(crate) fn unknown_handler(name: &str, registry: &Registry) -> String {
     let known: Vec<_> = registry.names().collect();
-    let near = nearest(name, known.iter().copied());
-    let hint = near.map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+    let hint = did_you_mean(name, known.iter().copied());
     format!("unknown handler `{name}` (known: {}){hint}", known.join(", "))
 }
 

@@ -94,7 +94,7 @@ impl Proxies {
     pub(crate) async fn remove(self: &Arc<Self>, name: &str) -> Result<(), Refusal> {
         self.in_turn(name, async |proxies, name| {
             let proxy = proxies.known(&name)?.proxy;
-            proxies.named().remove(&name);
+            proxies.forget(&name);
             proxy.close().await;
             info!(proxy = name, "removed");
             Ok(())

@@ -5,7 +5,7 @@ mod passing;
 mod reload;
 mod turns;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,10 +27,15 @@ use turns::Turns;
 pub(crate) use change::Change;
 
 /// The proxies of a daemon.
+/// As many that were removed are remembered.
+const REMOVED: usize = 256;
+
 #[derive(Debug)]
 pub(crate) struct Proxies {
     shared: Arc<Shared>,
     named: Mutex<BTreeMap<String, Named>>,
+    /// The latest that were removed: what they did belongs to the report.
+    removed: Mutex<VecDeque<Arc<Proxy>>>,
     turns: Turns,
     /// All are stopped, and so is whatever is added.
     stopped: AtomicBool,
@@ -79,6 +84,7 @@ impl Proxies {
         Arc::new(Self {
             shared: Arc::new(shared),
             named: Mutex::default(),
+            removed: Mutex::default(),
             turns: Turns::default(),
             stopped: AtomicBool::new(false),
             changed: AtomicU64::new(0),
@@ -98,6 +104,13 @@ impl Proxies {
     /// All of them, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Proxy>> {
         self.named().values().map(|named| named.proxy.clone()).collect()
+    }
+
+    /// Those that were there, and then all that are.
+    pub(crate) fn all_ever(&self) -> Vec<Arc<Proxy>> {
+        let removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+        let removed: Vec<_> = removed.iter().cloned().collect();
+        removed.into_iter().chain(self.all()).collect()
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Proxy>> {
@@ -141,6 +154,17 @@ impl Proxies {
         self.all().iter().for_each(|proxy| proxy.stop());
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+    }
+
+    /// Takes it from among the others, which does not stop it.
+    fn forget(&self, name: &str) -> Option<Arc<Proxy>> {
+        let proxy = self.named().remove(name)?.proxy;
+        let mut removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
+        if removed.len() == REMOVED {
+            removed.pop_front();
+        }
+        removed.push_back(proxy.clone());
+        Some(proxy)
     }
 
     fn known(&self, name: &str) -> Result<Named, Refusal> {

@@ -65,7 +65,7 @@ impl Proxies {
         let known = self.known(name).ok().filter(|named| named.changed == changed);
         let Some(Named { proxy, passing: Some(passing), .. }) = known else { return };
         let Some(before) = passing.before else {
-            self.named().remove(name);
+            self.forget(name);
             proxy.close().await;
             info!(proxy = name, "removed, as its time is over");
             return;

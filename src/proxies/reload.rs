@@ -14,10 +14,9 @@ impl Proxies {
     pub(crate) async fn reload(self: &Arc<Self>, said: &[ProxyConfig], configs: &[ProxyConfig]) -> usize {
         for gone in said.iter().filter(|gone| configs.iter().all(|config| config.name != gone.name)) {
             let _turn = self.turns.take(&gone.name).await;
-            let removed = self.named().remove(&gone.name);
-            if let Some(named) = removed {
+            if let Some(proxy) = self.forget(&gone.name) {
                 // Another proxy may be about to listen where it did.
-                named.proxy.end().await;
+                proxy.end().await;
                 info!(proxy = gone.name, "stopped, as the file has it no more");
             }
         }

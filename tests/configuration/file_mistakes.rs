@@ -27,7 +27,7 @@ sleep = 1
 protocol = 'tcp'
 ";
     let known = "proxy, backend, handler, protocol, buffer, keep_alive, reuse_socket, pool_size, pool_timeout, \
-                 connect_timeout, enabled, seed, log_level, log_format, events, handlers, proxies, http, statsd";
+                 connect_timeout, enabled, seed, log_level, log_format, events, handlers, proxies, run, http, statsd";
     assert_eq!(
         Start::args("--log-level loud").and_file(file).and_env("VAURIEN_POOL_SIZE", "0").lines(),
         [
@@ -108,13 +108,13 @@ fn a_file_that_cannot_be_read_says_why() {
     let absent = format!("{shown}/absent.toml");
     assert_eq!(
         Start::args(&format!("--config {absent}")).lines(),
-        [format!("--config: cannot read `{absent}`: No such file or directory")]
+        [format!("--config: cannot read `{absent}`: no such file or directory")]
     );
     let start = Start::with("--buffer 0").and_env("VAURIEN_CONFIG", &shown);
     assert_eq!(
         start.lines(),
         [
-            format!("VAURIEN_CONFIG: cannot read `{shown}`: Is a directory"),
+            format!("VAURIEN_CONFIG: cannot read `{shown}`: is a directory"),
             "--buffer: `0` is too small, a read takes 1 to 262144 bytes".to_owned(),
         ]
     );

@@ -1,5 +1,7 @@
 //! The help is grouped, short, and right.
 
+use std::process::{Command, Stdio};
+
 use crate::Start;
 
 #[test]
@@ -10,6 +12,7 @@ fn the_help_is_grouped_and_fits() {
         "\nProxy:\n",
         "\nHandlers:\n",
         "\nConnection:\n",
+        "\nCommand:\n",
         "\nHTTP API:\n",
         "\nstatsd:\n",
         "\nLogging:\n",
@@ -20,7 +23,7 @@ fn the_help_is_grouped_and_fits() {
     for line in help.lines() {
         assert!(line.chars().count() <= 100, "{line}");
     }
-    assert_eq!(help[places[6]..].matches("    vaurien --").count(), 3);
+    assert_eq!(help[places[7]..].matches("    vaurien --").count(), 4);
     for flag in [
         "--proxy <HOST:PORT>",
         "--backend <HOST:PORT>",
@@ -50,10 +53,43 @@ fn the_help_is_grouped_and_fits() {
         let line = help.lines().find(|line| line.contains(flag)).expect(flag);
         assert!(line.contains("[default: ") || line.ends_with("required"), "{line}");
     }
-    for flag in ["--http-allow-host <HOSTS>", "--http-token <TOKEN>", "--http-token-file <FILE>", "--events <FILE>"] {
+    for flag in [
+        "--wait-backend <SECONDS>",
+        "--expect <EXPECTATION>",
+        "--timeout <SECONDS>",
+        "--repeat <TIMES>",
+        "--report <FILE>",
+        "--ready-file <FILE>",
+        "--http-allow-host <HOSTS>",
+        "--http-token <TOKEN>",
+        "--http-token-file <FILE>",
+        "--events <FILE>",
+    ] {
         assert!(help.contains(flag), "{flag}");
     }
     assert!(!help.contains("--enabled"), "of use in the file alone");
+}
+
+#[test]
+fn paragraphs_fill_their_lines() {
+    for width in [80, 100] {
+        let output = Command::new(env!("CARGO_BIN_EXE_vaurien"))
+            .arg("--help")
+            .env("COLUMNS", width.to_string())
+            .stdin(Stdio::null())
+            .output();
+        let help = String::from_utf8(output.unwrap().stdout).unwrap();
+        let (_, paragraphs) = help.split_once("Print the version\n").unwrap();
+        let lines: Vec<&str> = paragraphs.lines().collect();
+        let mut within = 0;
+        for two in lines.windows(2).filter(|two| two.iter().all(|line| !line.is_empty() && !line.starts_with(' '))) {
+            let next = two[1].split(' ').next().unwrap_or_default();
+            assert!(two[0].chars().count() <= width, "{help}");
+            assert!(two[0].chars().count() + 1 + next.chars().count() > width, "{width}: {}\n{help}", two[0]);
+            within += 1;
+        }
+        assert!(within > 5, "{help}");
+    }
 }
 
 #[test]
@@ -61,7 +97,7 @@ fn the_examples_of_the_help_are_right() {
     let help = Start::args("--help").help();
     let examples = help.lines().filter_map(|line| line.trim().strip_prefix("vaurien --"));
     let runnable: Vec<_> = examples.filter(|line| !line.starts_with("config")).collect();
-    assert_eq!(runnable.len(), 2);
+    assert_eq!(runnable.len(), 3);
     for line in runnable {
         Start::args(&format!("--{line}")).config();
     }

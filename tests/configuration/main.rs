@@ -18,12 +18,19 @@ use vaurien::config::{Config, Exit};
 use vaurien::handler::Registry;
 
 /// A program about to start: its arguments, its environment, its file.
-#[derive(Default)]
 pub(crate) struct Start {
+    pub(crate) program: OsString,
     pub(crate) args: Vec<OsString>,
     env: HashMap<String, String>,
     pub(crate) registry: Registry,
     folder: Option<tempfile::TempDir>,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        let registry = Registry::default();
+        Self { program: "vaurien".into(), args: Vec::new(), env: HashMap::new(), registry, folder: None }
+    }
 }
 
 impl Start {
@@ -55,7 +62,7 @@ impl Start {
     }
 
     pub(crate) fn run(&self) -> Result<Config, Exit> {
-        let args = std::iter::once("vaurien".into()).chain(self.args.clone());
+        let args = std::iter::once(self.program.clone()).chain(self.args.clone());
         Config::from_args(args, |name| self.env.get(name).cloned(), &self.registry)
     }
 
@@ -78,7 +85,7 @@ impl Start {
 
     pub(crate) fn help(&self) -> String {
         match self.run() {
-            Err(Exit::Help(text)) => text,
+            Err(Exit::Text(text)) => text,
             other => panic!("no help: {other:?}"),
         }
     }

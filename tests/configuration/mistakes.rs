@@ -110,7 +110,7 @@ fn a_command_line_that_cannot_be_read_is_one_line() {
         ("-x", "unknown option `-x`, see --help"),
         ("-", "unknown option `-`, see --help"),
         ("--handler -5:error", "unknown option `-5`, a value that begins with `-` goes behind `=`: `--option=-5`"),
-        ("localhost:6379", "`localhost:6379` belongs to no option, see --help"),
+        ("localhost:6379", "`localhost:6379` belongs to no option, a command goes behind `--`"),
         ("--backend", "`--backend` needs a value, see --help"),
         ("--backend --proxy a:1", "`--backend` needs a value, see --help"),
         ("--proxy a:1 --proxy b:1", "`--proxy` is there twice, give it once"),

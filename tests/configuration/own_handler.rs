@@ -79,6 +79,27 @@ fn a_users_own_handler_has_flags_variables_and_keys() {
 }
 
 #[test]
+fn a_users_own_handler_is_completed_and_in_the_manual() {
+    let mut start = own(Start::args("--completions bash"));
+    let script = start.help();
+    for text in [
+        "--handler-stumble-on-every",
+        "-W \"softly very_hard\"",
+        "-W \"blackout delay dummy error hang stumble_on bare\"",
+    ] {
+        assert!(script.contains(text), "{text}\n{script}");
+    }
+    // Under the name of the user's own program.
+    assert!(script.contains("complete -F _vaurien "), "{script}");
+    start.program = "/usr/bin/stumbler".into();
+    assert!(start.help().contains("complete -F _stumbler "));
+    let page = own(Start::args("--man")).help();
+    for text in ["handler\\-stumble\\-on\\-every", "\nStumbles now and then\n"] {
+        assert!(page.contains(text), "{text}\n{page}");
+    }
+}
+
+#[test]
 fn a_users_own_settings_are_checked_like_the_others() {
     let file = "backend = 'a:1'\n[handlers.stumble_on]\nevery = -1\nhow = 'softy'\nkeys = 'a'\nheight = 2\ncount = 1\n\
                 [handlers.bare]\nwhy = 1\n";

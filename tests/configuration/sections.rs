@@ -119,7 +119,7 @@ host = ''
         ("http = true", "`http` is no table, write `[http]`"),
         ("[[statsd]]", "`statsd` is no table, write `[statsd]`"),
         ("[htpp]", "unknown key `htpp`, did you mean `http`?"),
-        ("http.allow_host = [5]", "http.allow_host: a list of hosts has only text in it"),
+        ("http.allow_host = [5]", "http.allow_host: `5` is no text, a list has only text in it"),
         (
             "http.allow_host = ['a:x']",
             "http.allow_host: `a:x` is no host, write `chaos.example` or `chaos.example:8080`",
@@ -142,7 +142,7 @@ fn a_token_can_come_from_a_file() {
     std::fs::write(&path, " \n").unwrap();
     assert_eq!(start().lines(), [format!("--http-token-file: the token is empty, in `{shown}`")]);
     std::fs::remove_file(&path).unwrap();
-    let absent = format!("--http-token-file: cannot read `{shown}`: No such file or directory");
+    let absent = format!("--http-token-file: cannot read `{shown}`: no such file or directory");
     assert_eq!(start().lines(), [absent]);
 }
 

@@ -113,7 +113,7 @@ fn assert_survives(cases: &Cases) {
         assert!(grown < GROWTH, "{grown} KiB more with {handler}");
         eventually("all descriptors are free again", || stage.vaurien.descriptors() <= begins_with);
         let counts = stage.vaurien.stop();
-        assert_eq!(counts.of("backend failures"), 0);
+        assert_eq!(counts.of("dial failures"), 0);
         assert!(!counts.lines.iter().any(|line| line.contains("panicked")), "{handler}: {counts:#?}");
     }
 }

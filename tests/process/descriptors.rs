@@ -44,7 +44,7 @@ fn clients_that_do_not_fit_wait_until_others_leave() {
             (1, 1),
             "{counts:#?}"
         );
-        assert_eq!((counts.of("connections"), counts.of("backend failures")), (CLIENTS as u64 + 1, 0));
+        assert_eq!((counts.of("connections"), counts.of("dial failures")), (CLIENTS as u64 + 1, 0));
         assert_eq!(counts.calls("dummy"), CLIENTS as u64 + 2);
     }
 }

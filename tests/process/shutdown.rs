@@ -163,14 +163,14 @@ fn its_last_words_are_true_numbers() {
     assert!((15..45).contains(&counts.calls("delay")), "{counts:#?}");
     let (to_backend, to_clients) = (counts.of("bytes from clients"), counts.of("bytes from backends"));
     assert_eq!((counts.of("connections"), to_backend, to_clients), (5, 100 * 7 + 4, 100 * 8 + 5));
-    assert_eq!((counts.of("opaque"), counts.of("backend failures")), (1, 0));
+    assert_eq!((counts.of("opaque"), counts.of("dial failures")), (1, 0));
 
     let vaurien = Program::start(&Backend::nobody(), "");
     for _ in 0..3 {
         assert_eq!(vaurien.connect().ending(), Ending::Reset);
     }
     let counts = vaurien.stop();
-    assert_eq!((counts.of("connections"), counts.of("backend failures"), counts.calls("dummy")), (3, 3, 0));
+    assert_eq!((counts.of("connections"), counts.of("dial failures"), counts.calls("dummy")), (3, 3, 0));
 }
 
 #[test]
@@ -180,7 +180,8 @@ fn each_handler_of_the_mix_has_its_line() {
     for handler in ["delay", "error", "blackout", "hang", "dummy"] {
         assert_eq!(counts.calls(handler), 0);
     }
-    assert_eq!(counts.lines.len(), 1 + 1 + 5 + 1, "{counts:#?}");
+    // That it is ready and stops; the table with its header; connections, how it ended, and what does it again.
+    assert_eq!(counts.lines.len(), 2 + 1 + 5 + 3, "{counts:#?}");
 }
 
 #[test]
@@ -203,7 +204,7 @@ fn a_call_whose_backend_is_still_being_dialled_finishes() {
     let mut backend = Client::from(TcpStream::from(busy.accept().unwrap().0));
     backend.expect("call").send("reply");
     assert_eq!(client.expect("reply").ending(), Ending::Closed);
-    assert_eq!(vaurien.stopped().of("backend failures"), 0);
+    assert_eq!(vaurien.stopped().of("dial failures"), 0);
 }
 
 /// How long a peer pauses in the middle of a reply.

@@ -35,7 +35,7 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
         ),
         (
             "--backend a:1 --config /nowhere/vaurien.toml",
-            "--config: cannot read `/nowhere/vaurien.toml`: No such file or directory",
+            "--config: cannot read `/nowhere/vaurien.toml`: no such file or directory",
         ),
         (
             "--backend a:1 --handler 1:delay,1:error --handler-delay-protocol http --handler-error-protocol redis",

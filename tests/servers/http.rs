@@ -6,37 +6,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::process::Command;
 
-use super::server::Server;
 use super::tool::{output, output_of, program};
 use super::world::client::Ending;
+use super::world::servers::nginx;
 use super::world::{Backend, Client, Program, noise};
-
-/// What nginx is told, for an address. Everything it writes is in its own folder.
-const CONFIGURATION: &str = r#"
-daemon off;
-master_process off;
-error_log stderr;
-pid nginx.pid;
-events {}
-http {
-    access_log off;
-    client_body_temp_path body;
-    proxy_temp_path proxy;
-    fastcgi_temp_path fastcgi;
-    uwsgi_temp_path uwsgi;
-    scgi_temp_path scgi;
-    client_max_body_size 0;
-    keepalive_requests 1000000;
-    server {
-        listen ADDRESS;
-        root files;
-        location = /pid { return 200 "pid $pid\n"; }
-        location = /none { return 204; }
-        location = /chunked { gzip on; gzip_min_length 0; gzip_types *; }
-        location /upload/ { dav_methods PUT DELETE; create_full_put_path on; }
-    }
-}
-"#;
 
 /// What curl is told, and what it asks for.
 const ASKED: [(&str, &[&str]); 17] = [
@@ -77,22 +50,6 @@ for method in list(bodies) * 16:
     assert length == (0 if method == "HEAD" else int(response.getheader("Content-Length")))
     print(response.status)
 "#;
-
-/// An nginx of one's own, with three files.
-fn nginx() -> Server {
-    Server::start(("GET /pid HTTP/1.0\r\n\r\n", "pid "), |address, folder| {
-        let files = folder.join("files");
-        fs::create_dir(&files).unwrap();
-        for (name, len) in [("small", 100), ("large", 300_000), ("chunked", 100_000)] {
-            fs::write(files.join(name), noise(len as u64, len)).unwrap();
-        }
-        let configuration = folder.join("nginx.conf");
-        fs::write(&configuration, CONFIGURATION.replace("ADDRESS", &address.to_string())).unwrap();
-        let mut command = program("nginx");
-        command.arg("-p").arg(folder).arg("-c").arg(configuration);
-        command
-    })
-}
 
 /// curl, asking `paths` of `address` over one connection if it can; `options` are split at blanks.
 fn curl(address: SocketAddr, options: &str, paths: &[&str]) -> Command {
@@ -244,7 +201,7 @@ fn wrk_finds_nothing_to_complain_about() {
         let requests: u64 = before.split_ascii_whitespace().last().unwrap().parse().unwrap();
         let counts = vaurien.stop();
         assert!(requests > 50 && (requests..=requests + 50).contains(&counts.calls("dummy")), "{said}{counts:?}");
-        assert_eq!((counts.of("opaque"), counts.of("backend failures")), (0, 0));
+        assert_eq!((counts.of("opaque"), counts.of("dial failures")), (0, 0));
     }
 }
 

@@ -1,7 +1,6 @@
 //! Messages that are larger than the memory they may take.
 
-use super::memcached::memcached;
-use super::redis::redis;
+use super::world::servers::{memcached, redis};
 use super::world::{Backend, Client, Program, noise};
 
 /// How much the daemon may grow while a message passes, in KiB.

@@ -15,5 +15,4 @@ mod large;
 mod memcached;
 mod redis;
 mod redis_cli;
-mod server;
 mod tool;

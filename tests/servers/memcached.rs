@@ -1,9 +1,8 @@
 //! memcached: text, meta and binary commands.
 
-use super::server::Server;
-use super::tool::program;
 use super::world::client::Ending;
 use super::world::program::Counts;
+use super::world::servers::memcached;
 use super::world::{Client, Program};
 
 /// Text commands, with the data that belongs to them, that are answered the same each time.
@@ -111,17 +110,6 @@ const ODD: &[&str] = &[
 /// What text ends with, and the reply that no other is like.
 const LAST: [&str; 2] = ["set last 0 0 4\r\nlast\r\n", "get last\r\n"];
 const LAST_REPLY: &str = "VALUE last 0 4\r\nlast\r\nEND\r\n";
-
-/// A memcached of one's own. `options` are split at blanks.
-pub(crate) fn memcached(options: &str) -> Server {
-    Server::start(("stats\r\n", "STAT pid "), |address, _| {
-        let mut command = program("memcached");
-        // It only runs as root when it is told to.
-        command.args(["-l", "127.0.0.1", "-U", "0", "-u", "root", "-p", &address.port().to_string()]);
-        command.args(options.split_ascii_whitespace());
-        command
-    })
-}
 
 /// A request of the binary protocol.
 fn packet(opcode: u8, extras: &[u8], key: &str, value: &str) -> Vec<u8> {

@@ -1,8 +1,7 @@
 //! Redis, spoken to byte by byte.
 
-use super::server::Server;
-use super::tool::{output, program};
-use super::world::{Client, Program, eventually};
+use super::world::servers::redis;
+use super::world::{Client, Program, Server, eventually};
 
 /// What a script ends with, so that its last reply is known.
 const LAST: &str = "ECHO that-is-all";
@@ -125,18 +124,6 @@ HELLO 2
 HGETALL hash
 RESET
 ";
-
-/// A Redis of one's own, without persistence. `options` are split at blanks.
-pub(crate) fn redis(options: &str) -> Server {
-    let is_old = output(program("redis-server").arg("--version")).contains("v=6");
-    let debug = if is_old { "" } else { "--enable-debug-command local" };
-    Server::start(("INFO server\r\n", "process_id:"), |address, folder| {
-        let mut command = program("redis-server");
-        command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", ""]);
-        command.arg("--dir").arg(folder).args(debug.split_ascii_whitespace()).args(options.split_ascii_whitespace());
-        command
-    })
-}
 
 /// A command as clients send it: an array of bulk strings.
 fn command(line: &str) -> String {

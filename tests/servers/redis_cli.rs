@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 use std::process::Command;
 
-use super::redis::{info, redis};
+use super::redis::info;
 use super::tool::{Running, output, output_of, program};
+use super::world::servers::redis;
 use super::world::{Program, eventually, noise};
 
 /// Commands that print the same each time.

@@ -1,22 +1,15 @@
 //! The programs that people use with a server.
 
-use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
 use super::world::PATIENCE;
+pub(crate) use super::world::server::program;
 
 /// How many seconds a program may take that should come to its end.
 const SECONDS: &str = "120";
-
-/// The program called `name`. Servers are not on everybody's path.
-pub(crate) fn program(name: &str) -> Command {
-    let mut command = Command::new(name);
-    command.env("PATH", format!("{}:/usr/sbin", env::var("PATH").unwrap()));
-    command
-}
 
 /// Runs `command` to its end, and answers what it said. It must succeed, and say nothing on standard error.
 #[track_caller]

@@ -7,6 +7,8 @@ pub(crate) mod client;
 pub(crate) mod file;
 pub(crate) mod program;
 pub(crate) mod script;
+pub(crate) mod server;
+pub(crate) mod servers;
 
 pub(crate) use api::Api;
 pub(crate) use backend::Backend;
@@ -14,6 +16,7 @@ pub(crate) use client::Client;
 pub(crate) use file::File;
 pub(crate) use program::Program;
 pub(crate) use script::Script;
+pub(crate) use server::Server;
 
 use std::time::{Duration, Instant};
 

@@ -248,9 +248,12 @@ impl Counts {
 
     /// How many calls a handler took.
     pub(crate) fn calls(&self, handler: &str) -> u64 {
-        let start = format!(" {handler}: ");
-        let line = self.lines.iter().rev().find(|line| line.contains(&start));
-        let line = line.unwrap_or_else(|| panic!("no line of {handler:?} in {:#?}", self.lines));
-        line.split_once(&start).unwrap().1.split(' ').next().unwrap().parse().unwrap()
+        // A row of the table: perhaps the proxy, the handler, and its calls.
+        let calls = |line: &String| {
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            let at = words.iter().take(2).position(|word| *word == handler)?;
+            words.get(at + 1)?.parse().ok()
+        };
+        self.lines.iter().rev().find_map(calls).unwrap_or_else(|| panic!("no row of {handler:?} in {:#?}", self.lines))
     }
 }

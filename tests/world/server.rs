@@ -1,5 +1,6 @@
 //! A real server, for as long as a test takes.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,7 +10,14 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::world::{Backend, Client, PATIENCE};
+use super::{Backend, Client, PATIENCE};
+
+/// The program called `name`. Servers are not on everybody's path.
+pub(crate) fn program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("PATH", format!("{}:/usr/sbin", env::var("PATH").unwrap()));
+    command
+}
 
 /// A server on a free port, with a temporary folder of its own. It is ended when it is dropped.
 pub(crate) struct Server {
@@ -24,19 +32,31 @@ pub(crate) type WhoIsThere = (&'static str, &'static str);
 impl Server {
     /// Starts what `command` says for an address and a folder, and waits until it answers.
     pub(crate) fn start(who: WhoIsThere, command: impl Fn(SocketAddr, &Path) -> Command) -> Self {
+        Self::start_known_by(|address, _| identity(address, who), command)
+    }
+
+    /// The same for a server whose process id is told by `identity`, once it answers.
+    pub(crate) fn start_known_by(
+        identity: impl Fn(SocketAddr, &Path) -> Option<u32>,
+        command: impl Fn(SocketAddr, &Path) -> Command,
+    ) -> Self {
         let begun = Instant::now();
         loop {
             // Free from the end of this line on.
             let address = Backend::nobody().address();
             // Only a port that somebody else took since then is a reason to try another.
-            if let Some(server) = Self::start_at(address, who, &command) {
+            if let Some(server) = Self::start_at(address, &identity, &command) {
                 return server;
             }
             assert!(begun.elapsed() < PATIENCE, "somebody else takes each port that is free");
         }
     }
 
-    fn start_at(address: SocketAddr, who: WhoIsThere, command: impl Fn(SocketAddr, &Path) -> Command) -> Option<Self> {
+    fn start_at(
+        address: SocketAddr,
+        identity: impl Fn(SocketAddr, &Path) -> Option<u32>,
+        command: impl Fn(SocketAddr, &Path) -> Command,
+    ) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let output = File::create(&log).unwrap();
@@ -46,7 +66,7 @@ impl Server {
         let child = command.spawn().unwrap_or_else(|error| panic!("{name}, which tests/run.sh installs: {error}"));
         let mut server = Self { child, address, folder };
         let begun = Instant::now();
-        while identity(address, who) != Some(server.child.id()) {
+        while identity(address, server.folder.path()) != Some(server.child.id()) {
             if let Some(status) = server.child.try_wait().unwrap() {
                 let log = fs::read_to_string(log).unwrap();
                 assert!(log.contains("Address already in use"), "{name}: {status}: {log}");
@@ -60,6 +80,10 @@ impl Server {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn folder(&self) -> &Path {

@@ -1,0 +1,135 @@
+//! The line that does a run again.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// What a command line and its variables asked for, but for the seed and how often.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Again {
+    /// Variables that were options, without a value where nobody may see it.
+    variables: Vec<(String, Option<String>)>,
+    /// The program and its options.
+    program: Vec<OsString>,
+    command: Vec<OsString>,
+    /// Whether something else than a flag asks for several runs.
+    pub(crate) repeats: bool,
+}
+
+impl Again {
+    /// `args` as the program was given them, of which those behind the first `--` are the command. Options that are secret, of
+    /// which `secrets` has the flag and the variable, are taken from the variable, wherever they came from.
+    pub(crate) fn new(
+        args: &[OsString],
+        secrets: &[(String, String)],
+        mut variables: Vec<(String, Option<String>)>,
+    ) -> Self {
+        let dashes = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
+        let (program, command) = args.split_at(dashes);
+        let mut program = program.iter();
+        let mut kept: Vec<OsString> = program.next().into_iter().cloned().collect();
+        while let Some(arg) = program.next() {
+            let text = arg.to_string_lossy();
+            let (flag, value) = text.split_once('=').map_or((&*text, None), |(flag, value)| (flag, Some(value)));
+            let secret = secrets.iter().find(|(secret, _)| flag.strip_prefix("--") == Some(secret));
+            if secret.is_none() && !matches!(flag, "--seed" | "--repeat") {
+                kept.push(arg.clone());
+                continue;
+            }
+            if value.is_none() {
+                program.next();
+            }
+            if let Some((_, variable)) = secret
+                && variables.iter().all(|(known, _)| known != variable)
+            {
+                variables.push((variable.clone(), None));
+            }
+        }
+        Self { variables, program: kept, command: command.iter().skip(1).cloned().collect(), repeats: false }
+    }
+
+    /// The line for a shell that runs it once, with this seed.
+    pub(crate) fn line(&self, seed: u64) -> String {
+        let variable = |(name, value): &(String, Option<String>)| match value {
+            Some(value) => format!("{name}={}", quoted(value.as_ref())),
+            None => format!("{name}=\"${name}\""),
+        };
+        let mut words: Vec<String> = self.variables.iter().map(variable).collect();
+        words.extend(self.program.iter().map(|word| quoted(word)));
+        words.push(format!("--seed {seed}"));
+        if self.repeats {
+            words.push("--repeat 1".to_owned());
+        }
+        if !self.command.is_empty() {
+            words.push("--".to_owned());
+            words.extend(self.command.iter().map(|word| quoted(word)));
+        }
+        words.join(" ")
+    }
+}
+
+/// A word for a shell, on one line: what cannot be shown is written as bash reads it.
+fn quoted(word: &OsStr) -> String {
+    let shown = word.to_str().filter(|text| !text.contains(char::is_control));
+    if let Some(quoted) = shown.and_then(|text| shlex::try_quote(text).ok()) {
+        return quoted.into_owned();
+    }
+    let escaped = word.as_bytes().iter().map(|byte| match byte {
+        b'\n' => "\\n".to_owned(),
+        b'\'' | b'\\' => format!("\\{}", char::from(*byte)),
+        b' '..=b'~' => char::from(*byte).to_string(),
+        byte => format!("\\x{byte:02x}"),
+    });
+    format!("$'{}'", escaped.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn again(line: &str) -> String {
+        let args: Vec<OsString> = shlex::split(line).unwrap().into_iter().map(OsString::from).collect();
+        let secrets = [("http-token".to_owned(), "VAURIEN_HTTP_TOKEN".to_owned())];
+        Again::new(&args, &secrets, Vec::new()).line(7)
+    }
+
+    #[test]
+    fn the_seed_is_that_of_the_run_and_it_is_run_once() {
+        let line = again("vaurien --seed 42 --backend a:1 --repeat=20 --handler 10:error -- pytest --seed 5 -x");
+        assert_eq!(line, "vaurien --backend a:1 --handler 10:error --seed 7 -- pytest --seed 5 -x");
+        assert_eq!(again("/bin/vaurien --repeat 3 --seed=1"), "/bin/vaurien --seed 7");
+    }
+
+    #[test]
+    fn it_can_be_pasted_into_a_shell() {
+        let line = again("vaurien --expect 'error>=1' -- sh -c 'echo \"$VAURIEN_PROXY\"' ''");
+        assert_eq!(line, "vaurien --expect 'error>=1' --seed 7 -- sh -c 'echo \"$VAURIEN_PROXY\"' ''");
+        let words = shlex::split(&line).unwrap();
+        assert_eq!(words[6..], ["sh", "-c", "echo \"$VAURIEN_PROXY\"", ""]);
+    }
+
+    #[test]
+    fn it_is_one_line() {
+        let script = "echo '1'\n\techo \\2";
+        let args = ["vaurien", "--", "sh", "-c", script].map(OsString::from);
+        let line = Again::new(&args, &[], Vec::new()).line(7);
+        assert_eq!(line, r"vaurien --seed 7 -- sh -c $'echo \'1\'\n\x09echo \\2'");
+        let args = [OsString::from("vaurien"), "--".into(), OsStr::from_bytes(b"\xff\xfe").to_owned()];
+        assert_eq!(Again::new(&args, &[], Vec::new()).line(7), r"vaurien --seed 7 -- $'\xff\xfe'");
+    }
+
+    #[test]
+    fn secrets_stay_secret() {
+        for given in ["--http-token hush", "--http-token=hush", "--http-token --seed"] {
+            let line = again(&format!("vaurien {given} --http"));
+            assert_eq!(line, "VAURIEN_HTTP_TOKEN=\"$VAURIEN_HTTP_TOKEN\" vaurien --http --seed 7");
+        }
+    }
+
+    #[test]
+    fn variables_come_first() {
+        let mut again =
+            Again::new(&["vaurien".into()], &[], vec![("VAURIEN_BACKEND".to_owned(), Some("a b".to_owned()))]);
+        again.repeats = true;
+        assert_eq!(again.line(1), "VAURIEN_BACKEND='a b' vaurien --seed 1 --repeat 1");
+    }
+}
