@@ -1,0 +1,63 @@
+//! A run whose chaos did not take place fails.
+
+use super::world::Backend;
+use super::{run, run_script};
+
+/// Makes calls through the proxy until it has made `$1` of them; junk is as good as a reply.
+const CALLS: &str = r#"for i in $(seq "$1"); do exec 3<>"/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT"; printf 'get a\r\n' >&3; head -c 3 <&3 >/dev/null; exec 3>&-; done"#;
+
+fn calls(backend: &Backend, options: &str, number: u32) -> super::Ran {
+    run(backend, options, &["bash", "-c", CALLS, "calls", &number.to_string()])
+}
+
+#[test]
+fn what_was_expected_and_happened_is_fine() {
+    let backend = Backend::lines();
+    let options =
+        "--protocol redis --handler error --expect error>=3 --expect calls==3,connections=3 --expect default.error<4";
+    calls(&backend, options, 3).ends(0);
+}
+
+#[test]
+fn each_that_was_not_met_is_a_line() {
+    let backend = Backend::lines();
+    let options =
+        "--protocol redis --handler 0.001:error --seed 1 --expect error>=1 --expect dummy==2 --expect calls>5";
+    let ran = calls(&backend, options, 2).ends(3);
+    ran.says("expected error>=1: NOT met, 0").says("expected calls>5: NOT met, 2").says("expected dummy==2: met, 2");
+}
+
+#[test]
+fn what_cannot_be_expected_is_a_mistake() {
+    let backend = Backend::lines();
+    let wrong = |expected: &str| run_script(&backend, &format!("--expect {expected}"), "true").ends(125);
+    wrong("eror>=1").says("--expect: `eror>=1`: unknown handler or count `eror`").says_again("did you mean `error`?");
+    wrong("cache.error>=1").says("unknown proxy `cache` (known: default)");
+    wrong("error").says("`error` is no expectation, write `error>=1`");
+    wrong("error>=many").says("is no expectation");
+    wrong("delay>=1").says("--expect: `delay>=1` cannot be met: `delay` is not in `dummy`");
+    // That nothing of it happens can be met.
+    run_script(&backend, "--expect delay==0", "true").ends(0);
+    // And the API may change the mix.
+    run_script(&backend, "--http --expect delay>=1", "true").ends(3);
+}
+
+#[test]
+fn a_handler_that_never_struck_is_a_warning() {
+    let backend = Backend::lines();
+    let ran = calls(&backend, "--protocol redis --handler 0.001:hang,1:dummy --seed 1", 2).ends(0);
+    ran.says("warning: `hang` did nothing in 2 calls");
+    let ran = run_script(&backend, "--handler 50:error", "true").ends(0);
+    ran.says("warning: nobody connected").says_again("VAURIEN_PROXY");
+    run_script(&backend, "--handler error --expect error>0", "true").ends(3).says("warning: nobody connected");
+    run_script(&backend, "--handler 50:error --expect calls==0", "true").ends(0).never_says("warning: ");
+    run_script(&backend, "--handler dummy", "true").ends(0).never_says("warning: ");
+    calls(&backend, "--protocol redis --handler error", 1).ends(0).never_says("warning: ");
+}
+
+impl super::Ran {
+    #[track_caller]
+    fn says_again(self, text: &str) {
+        let _ = self.says(text);
+    }
+}

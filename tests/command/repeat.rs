@@ -1,0 +1,59 @@
+//! The same command with one seed after the other.
+
+use super::run_script;
+use super::world::Backend;
+
+#[test]
+fn seeds_follow_each_other() {
+    let backend = Backend::lines();
+    let ran = run_script(&backend, "--repeat 4 --seed 42", "echo $VAURIEN_SEED").ends(0);
+    assert_eq!(ran.stdout, "42\n43\n44\n45\n");
+    ran.says("4 of 4 runs passed, seeds 42 to 45");
+}
+
+#[test]
+fn the_first_failure_ends_it_and_says_what_does_it_again() {
+    let backend = Backend::lines();
+    let ran = run_script(
+        &backend,
+        "--repeat 20 --seed=42 --handler 10:error",
+        "echo $VAURIEN_SEED; test $VAURIEN_SEED != 44",
+    )
+    .ends(1);
+    assert_eq!(ran.stdout, "42\n43\n44\n");
+    let again = ran.stderr.lines().rev().find_map(|line| Some(line.split_once("again: ")?.1.to_owned())).unwrap();
+    assert!(again.ends_with("--seed 44 -- sh -c 'echo $VAURIEN_SEED; test $VAURIEN_SEED != 44'"), "{again}");
+    assert!(again.contains("--handler 10:error") && !again.contains("--repeat") && !again.contains("42"), "{again}");
+    let output = std::process::Command::new("sh").args(["-c", &again]).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout), (Some(1), b"44\n".to_vec()));
+}
+
+#[test]
+fn what_a_variable_repeats_is_run_once_again() {
+    let backend = Backend::lines();
+    let mut vaurien = super::around(&backend, "--seed 1", &["false"]);
+    let ran = super::Ran::from(vaurien.env("VAURIEN_REPEAT", "5").output().unwrap()).ends(1);
+    ran.says("again: ").says(" --seed 1 --repeat 1 -- false");
+}
+
+#[test]
+fn an_expectation_that_is_not_met_ends_it_too() {
+    let backend = Backend::lines();
+    let ran = run_script(&backend, "--repeat 3 --seed 1 --expect calls>0", "echo ran").ends(3);
+    assert_eq!(ran.stdout, "ran\n");
+}
+
+#[test]
+fn each_run_begins_anew() {
+    let backend = Backend::lines();
+    let call =
+        r#"exec 3<>"/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT"; printf 'a\r\n' >&3; head -c 4 <&3 >/dev/null"#;
+    let options = "--repeat 3 --seed 1 --expect calls==1 --expect connections==1";
+    super::run(&backend, options, &["bash", "-c", call]).ends(0);
+}
+
+#[test]
+fn never_is_a_mistake() {
+    let backend = Backend::lines();
+    run_script(&backend, "--repeat 0", "true").ends(125).says("--repeat: `0` runs nothing, give 1 or more");
+}
