@@ -39,7 +39,8 @@ fn the_commands_are_right() {
     let commands: Vec<&str> = blocks("sh").into_iter().flat_map(str::lines).collect();
     let mut checked = 0;
     for command in commands {
-        let words: Vec<&str> = command.split(" #").next().unwrap().split_ascii_whitespace().collect();
+        let words = shlex::split(command.split(" #").next().unwrap()).unwrap();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["vaurien", arguments @ ..] | ["cargo", "run", "--release", "--", arguments @ ..] => {
                 parse(arguments).unwrap_or_else(|exit| panic!("{command}: {exit}"));
@@ -48,7 +49,14 @@ fn the_commands_are_right() {
             _ => {}
         }
     }
-    assert_eq!(checked, 2);
+    assert_eq!(checked, 4);
+}
+
+#[test]
+fn the_static_program_is_built_as_for_the_image() {
+    let built = blocks("sh").into_iter().flat_map(str::lines).find(|line| line.starts_with("cargo build ")).unwrap();
+    let image = include_str!("../examples/docker/Dockerfile").replace("$(uname -m)", "x86_64").replace('"', "");
+    assert!(image.contains(built), "{built}");
 }
 
 #[test]

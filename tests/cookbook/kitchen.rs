@@ -1,0 +1,88 @@
+//! Where the cookbook's lines are run: a folder with `examples/`, real servers, and bash.
+
+use std::env;
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::recipe::Recipe;
+use super::world::servers::{Postgres, memcached, nginx, redis};
+use super::world::{Program, Server};
+use super::{example, python};
+
+/// How many seconds the lines of one recipe may take.
+const SECONDS: &str = "300";
+
+pub(crate) struct Kitchen {
+    redis: Server,
+    memcached: Server,
+    nginx: Server,
+    postgres: Postgres,
+    folder: TempDir,
+}
+
+impl Kitchen {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        symlink(example("examples"), folder.path().join("examples")).unwrap();
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        symlink(env!("CARGO_BIN_EXE_vaurien"), folder.path().join("bin/vaurien")).unwrap();
+        Self { redis: redis(""), memcached: memcached(""), nginx: nginx(), postgres: Postgres::start(), folder }
+    }
+
+    /// Runs the lines as they are, but for the ports of servers, and answers how they ended and what was seen. A line that fails
+    /// is the last one to be run.
+    pub(crate) fn cook(&self, recipe: &Recipe) -> (Option<i32>, String) {
+        let daemon = recipe.lines.contains("localhost:8080").then(|| self.daemon(&recipe.title));
+        let mut ports = vec![
+            ("localhost:6379", self.redis.address()),
+            ("localhost:11211", self.memcached.address()),
+            ("localhost:3000", self.nginx.address()),
+            ("localhost:5432", self.postgres.address()),
+        ];
+        ports.extend(daemon.as_ref().map(|daemon| ("localhost:8080", daemon.api().0)));
+        let here = |address: &SocketAddr| format!("localhost:{}", address.port());
+        let lines = ports.iter().fold(recipe.lines.clone(), |lines, (known, at)| lines.replace(known, &here(at)));
+        let mut bash = Command::new("timeout");
+        bash.args([SECONDS, "bash", "-euo", "pipefail", "-c", &format!("exec 2>&1 </dev/null\n{lines}")]);
+        let output = python::quiet(self.clean(&mut bash)).output().unwrap();
+        let seen = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code(), ports.iter().fold(seen, |seen, (known, at)| seen.replace(&here(at), known)))
+    }
+
+    /// In the folder, with the program, and without variables that it would read.
+    fn clean<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        let reads = |name: &str| name.starts_with("VAURIEN_") || name.starts_with("GITHUB_");
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(reads)) {
+            command.env_remove(name);
+        }
+        let own = self.folder.path().join("bin");
+        let path = format!("{}:{}:{}", own.display(), python::programs().display(), env::var("PATH").unwrap());
+        command.env("PATH", path).current_dir(self.folder.path())
+    }
+
+    /// What runs in the container or the pod that a recipe starts, here.
+    fn daemon(&self, title: &str) -> Program {
+        let file = match title {
+            "In docker compose" => example("examples/docker/vaurien.toml"),
+            "In a Kubernetes pod" => self.configuration_of_a_pod(),
+            other => panic!("{other}: who listens on 8080?"),
+        };
+        let mut command = Program::command("--proxy 127.0.0.1:0 --http-host 127.0.0.1 --http-port 0 --config");
+        Program::spawn(command.arg(file).args(["--backend", &self.redis.address().to_string()]))
+    }
+
+    /// The file in the `ConfigMap`, which is indented there.
+    fn configuration_of_a_pod(&self) -> PathBuf {
+        let pod = fs::read_to_string(example("examples/kubernetes/sidecar.yaml")).unwrap();
+        let (_, text) = pod.split_once("  vaurien.toml: |\n").unwrap();
+        let text = text.lines().take_while(|line| line.is_empty() || line.starts_with("    "));
+        let path = self.folder.path().join("vaurien.toml");
+        fs::write(&path, text.map(|line| line.trim_start().to_owned() + "\n").collect::<String>()).unwrap();
+        path
+    }
+}

@@ -1,0 +1,91 @@
+//! The cookbook, `examples/README.md`: each of its lines is run, and what is seen then is what it says.
+//!
+//! The lines need real servers, so plain `cargo test` leaves them out; `tests/run.sh` installs what is missing and runs them.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../world/mod.rs"]
+mod world;
+
+mod kitchen;
+mod python;
+mod recipe;
+mod seen;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use kitchen::Kitchen;
+use recipe::{COOKBOOK, recipes};
+
+/// Lines that are not run, as what they speak to is not installed for a test. Of them is shown that what they name is there.
+const NEED_A_CLUSTER: [&str; 3] = [
+    "docker compose --file examples/docker/compose.yaml up --build --detach",
+    "kubectl apply --filename examples/kubernetes/sidecar.yaml",
+    "kubectl port-forward deployment/application 8080:8080",
+];
+
+fn example(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+#[ignore = "needs redis-server, memcached, nginx, postgresql, curl and python3 with redis and pytest; tests/run.sh installs them"]
+fn each_line_is_run_and_what_is_seen_is_what_it_says() {
+    let kitchen = Kitchen::new();
+    let mut run = 0;
+    let mut wrong = Vec::new();
+    for recipe in recipes() {
+        if recipe.lines.lines().all(|line| NEED_A_CLUSTER.contains(&line)) {
+            continue;
+        }
+        let seen = recipe.seen.as_ref().unwrap_or_else(|| panic!("{}: what is seen then?", recipe.title));
+        let (code, output) = kitchen.cook(&recipe);
+        if let Err(difference) = seen::compare(seen, &output) {
+            wrong.push(format!("{}: {difference}\n{}\n{output}", recipe.title, recipe.lines));
+        } else if code != Some(recipe.exit_code()) {
+            wrong.push(format!("{}: exit code {code:?}\n{}\n{output}", recipe.title, recipe.lines));
+        }
+        run += 1;
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    assert!(run > 15, "{run}");
+}
+
+#[test]
+fn what_needs_a_cluster_names_what_is_there() {
+    let lines: Vec<String> = recipes().iter().flat_map(|recipe| recipe.lines.lines()).map(str::to_owned).collect();
+    for line in NEED_A_CLUSTER {
+        assert!(lines.iter().any(|written| written == line), "no longer there: {line}");
+    }
+    for line in lines.iter().filter(|line| line.starts_with("docker") || line.starts_with("kubectl")) {
+        assert!(NEED_A_CLUSTER.contains(&line.as_str()), "not known to name what is there: {line}");
+        for path in line.split(' ').filter(|word| word.starts_with("examples/")) {
+            assert!(example(path).is_file(), "{path}");
+        }
+    }
+    let pod = fs::read_to_string(example("examples/kubernetes/sidecar.yaml")).unwrap();
+    assert!(
+        pod.contains("kind: Deployment\nmetadata:\n  name: application\n") && pod.contains("containerPort: 8080\n")
+    );
+}
+
+#[test]
+fn every_question_of_a_user_has_its_answer() {
+    let titles: Vec<String> = recipes().into_iter().map(|recipe| recipe.title).collect();
+    for title in COOKBOOK.lines().filter_map(|line| line.strip_prefix("## ")) {
+        assert!(titles.iter().any(|known| known == title), "no line to copy: {title}");
+    }
+}
+
+#[test]
+fn the_index_has_all_that_is_there() {
+    let links: Vec<&str> = COOKBOOK.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
+    for link in &links {
+        assert!(example("examples").join(link).is_file(), "{link}");
+    }
+    for entry in fs::read_dir(example("examples")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let is_linked = links.iter().any(|link| *link == name || link.starts_with(&format!("{name}/")));
+        assert!(is_linked || name == "README.md", "{name} is not in examples/README.md");
+    }
+}

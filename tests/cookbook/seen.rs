@@ -1,0 +1,58 @@
+//! Whether what is seen is what was said.
+
+use regex_lite::Regex;
+
+/// A line that stands for any number of lines that are left out.
+const LEFT_OUT: &str = "…";
+
+/// What is not the same each time, and what it is shown as.
+const VARIES: [(&str, &str); 10] = [
+    (r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "TIME"),
+    (r"127\.0\.0\.1:\d+", "ADDRESS"),
+    (r#"port "?\d+"?"#, "PORT"),
+    (r#"time="[\d.]+""#, "DURATION"),
+    (r"\d+(\.\d+)? ?(ms|µs|s)\b", "DURATION"),
+    (r"\d+ bytes", "BYTES"),
+    (r": met, [1-9]\d*", "MET"),
+    (r"\d+\.\d+\.\d+", "VERSION"),
+    // Lines across the page, and columns.
+    (r"==+", "="),
+    (r"[ \t]+", " "),
+];
+
+/// Whether `came` is what is `said`, but for what varies and what is left out. If not, what is missing.
+pub(crate) fn compare(said: &str, came: &str) -> Result<(), String> {
+    let (said, came) = (stable(said), stable(came));
+    let came: Vec<&str> = came.lines().collect();
+    let said: Vec<&str> = said.lines().collect();
+    let parts: Vec<&[&str]> = said.split(|line| *line == LEFT_OUT).collect();
+    let mut at = 0;
+    for (number, part) in parts.iter().enumerate() {
+        let rest = &came[at..];
+        let found = match (number, number + 1 == parts.len()) {
+            (0, true) => (rest == *part).then_some(0),
+            (0, false) => rest.starts_with(part).then_some(0),
+            (_, true) => rest.ends_with(part).then(|| rest.len() - part.len()),
+            (_, false) if part.is_empty() => Some(0),
+            (_, false) => rest.windows(part.len()).position(|window| window == *part),
+        };
+        at += found.ok_or_else(|| format!("not seen: {part:#?}"))? + part.len();
+    }
+    Ok(())
+}
+
+fn stable(text: &str) -> String {
+    VARIES.iter().fold(text.to_owned(), |text, (varies, shown)| {
+        Regex::new(varies).unwrap().replace_all(&text, *shown).into_owned()
+    })
+}
+
+#[test]
+fn lines_may_be_left_out_where_it_is_said() {
+    let came = "ready: 127.0.0.1:40123\nPONG\nPONG\nerror  1\nexit code 0 after 19.1 ms\n";
+    let is_said = |said: &str| compare(said, came).is_ok();
+    assert!(is_said(came) && is_said("…\n") && is_said("…\nPONG\n…\nexit code 0 after 2 s\n"));
+    assert!(is_said("…\nPONG\nerror 1\n…\n") && is_said("ready: 127.0.0.1:1\n…\n"));
+    assert!(!is_said("ready: 127.0.0.1:1\n") && !is_said("…\nPONG\n") && !is_said("…\nPONG\nexit code 0 after 2 s\n"));
+    assert!(!is_said("…\nexit code 1 after 2 s\n") && !is_said("…\nerror 2\n…\n") && !is_said("PONG\n…\n"));
+}
