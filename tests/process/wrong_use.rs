@@ -2,15 +2,8 @@
 
 use std::net::TcpListener;
 
+use crate::world::program::assert_complains;
 use crate::world::{Backend, Program};
-
-/// Whether the program with `arguments` ends with `code`, having said these lines and nothing else.
-#[track_caller]
-fn assert_ends(arguments: &str, code: i32, lines: &[&str]) {
-    let ended = Program::run(&mut Program::command(arguments));
-    let expected: Vec<String> = lines.iter().map(|line| format!("vaurien: {line}")).collect();
-    assert_eq!((ended.code, ended.stdout.as_str(), ended.lines), (Some(code), "", expected), "{arguments}");
-}
 
 #[test]
 fn a_wrong_command_line_is_one_line_and_code_2() {
@@ -43,7 +36,7 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
              handlers of one mix share it",
         ),
     ] {
-        assert_ends(arguments, 2, &[line]);
+        assert_complains(arguments, 2, &[line]);
     }
 }
 
@@ -59,7 +52,7 @@ fn all_mistakes_of_a_file_are_shown_with_their_lines() {
         &format!("{path}:6: unknown key `befor` in `[handlers.delay]`, did you mean `before`?"),
         "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file",
     ];
-    assert_ends(&format!("--config {path}"), 2, &lines);
+    assert_complains(&format!("--config {path}"), 2, &lines);
 }
 
 #[test]
@@ -67,11 +60,11 @@ fn a_taken_port_is_one_line_and_code_1() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap();
     let line = |taken| format!("cannot listen on {taken}: it is taken, give another `proxy`, or port 0 for a free one");
-    assert_ends(&format!("--backend a:1 --proxy {taken}"), 1, &[&line(taken)]);
+    assert_complains(&format!("--backend a:1 --proxy {taken}"), 1, &[&line(taken)]);
 
     // Another program of the same kind has no better claim.
     let vaurien = Program::start(&Backend::echo(), "");
-    assert_ends(&format!("--backend a:1 --proxy {}", vaurien.address()), 1, &[&line(vaurien.address())]);
+    assert_complains(&format!("--backend a:1 --proxy {}", vaurien.address()), 1, &[&line(vaurien.address())]);
     vaurien.connect().send("unharmed").expect("unharmed");
 }
 

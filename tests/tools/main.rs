@@ -12,6 +12,7 @@ mod world;
 use std::process::Command;
 
 use world::Program;
+use world::program::assert_complains;
 
 /// What is printed for these arguments, without a complaint.
 #[track_caller]
@@ -24,14 +25,6 @@ fn printed_by(command: &mut Command) -> String {
     let ended = Program::run(command);
     assert_eq!((ended.code, ended.lines), (Some(0), Vec::new()), "{command:?}");
     ended.stdout
-}
-
-/// Whether the program with `arguments` ends with `code`, having complained in these lines and printed nothing.
-#[track_caller]
-fn assert_complains(arguments: &str, code: i32, lines: &[&str]) {
-    let ended = Program::run(&mut Program::command(arguments));
-    let expected: Vec<String> = lines.iter().map(|line| format!("vaurien: {line}")).collect();
-    assert_eq!((ended.code, ended.stdout.as_str(), ended.lines), (Some(code), "", expected), "{arguments}");
 }
 
 #[test]

@@ -257,3 +257,11 @@ impl Counts {
         self.lines.iter().rev().find_map(calls).unwrap_or_else(|| panic!("no row of {handler:?} in {:#?}", self.lines))
     }
 }
+
+/// Whether the program with `arguments` ends with `code`, having complained in these lines and printed nothing.
+#[track_caller]
+pub(crate) fn assert_complains(arguments: &str, code: i32, lines: &[&str]) {
+    let ended = Program::run(&mut Program::command(arguments));
+    let expected: Vec<String> = lines.iter().map(|line| format!("vaurien: {line}")).collect();
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.lines), (Some(code), "", expected), "{arguments}");
+}
