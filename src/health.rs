@@ -10,9 +10,9 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use crate::backend::Backend;
+use crate::backend::dial;
 use crate::config::{Address, BadAddress};
 use crate::error::plain;
 use crate::listen;
@@ -79,7 +79,7 @@ pub(crate) fn reachable(address: Address) -> Address {
 async fn answer(address: &Address) -> Result<(), Ill> {
     let status = timeout(PATIENCE, async {
         // It tries every address, and leaves time for those after it.
-        let stream = Backend::new(address.clone(), PATIENCE, 0, Duration::ZERO).connect().await?;
+        let stream = dial(address, Instant::now() + PATIENCE).await?;
         status(stream).await
     });
     match status.await {
