@@ -17,7 +17,7 @@ use crate::session::Done;
 /// The report, while there are runs to tell of.
 pub(crate) struct Reporter {
     report: Report,
-    files: Vec<(Target, Waiting)>,
+    files: Vec<Waiting>,
     /// The calls of the last run.
     recorded: Recorded,
     format: Format,
@@ -34,14 +34,9 @@ impl Reporter {
     ///
     /// One cannot.
     pub(crate) fn open(config: &Config) -> anyhow::Result<Self> {
-        let open = |target: &Target| {
-            let waiting = Waiting::open(target);
-            let waiting = waiting.with_context(|| format!("cannot write the report `{}`", target.path().display()))?;
-            Ok((target.clone(), waiting))
-        };
-        let words = config.run.command.iter().map(|word| word.to_string_lossy().into_owned());
+        let open = |target: &Target| Waiting::open(target).with_context(|| cannot_write(target));
         Ok(Self {
-            report: Report::new((!config.run.command.is_empty()).then(|| words.collect()), config.run.repeat),
+            report: Report::new((!config.run.command.is_empty()).then(|| config.run.words()), config.run.repeat),
             files: config.run.reports.iter().map(open).collect::<anyhow::Result<_>>()?,
             recorded: Recorded::default(),
             format: config.log.format,
@@ -115,10 +110,10 @@ impl Reporter {
         }
         github::tell(&self.report, |name| std::env::var(name).ok(), io::stderr());
         let mut failed = None;
-        for (target, file) in self.files {
+        for file in self.files {
+            let what = cannot_write(&file.target);
             if let Err(error) = file.finish(&self.report, &self.recorded) {
-                let error =
-                    anyhow::Error::new(error).context(format!("cannot write the report `{}`", target.path().display()));
+                let error = anyhow::Error::new(error).context(what);
                 // The last one may be what the program ends with.
                 if let Some(earlier) = failed.replace(error) {
                     error!("{earlier:#}");
@@ -133,4 +128,8 @@ impl Reporter {
         }
         Ok(self.report.exit_code)
     }
+}
+
+fn cannot_write(report: &Target) -> String {
+    format!("cannot write the report `{report}`")
 }

@@ -67,6 +67,11 @@ impl Again {
     }
 }
 
+/// `words` as they are typed. A zero byte, which cannot be, is in none.
+pub(crate) fn typed(words: &[String]) -> String {
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
+}
+
 /// A word for a shell, on one line: what cannot be shown is written as bash reads it.
 fn quoted(word: &OsStr) -> String {
     let shown = word.to_str().filter(|text| !text.contains(char::is_control));

@@ -16,7 +16,7 @@ use rlimit::Resource;
 use tokio::time::sleep;
 use tracing::warn;
 
-pub(crate) use again::Again;
+pub(crate) use again::{Again, typed};
 pub(crate) use given::{About, GIVEN, Given, Word, told_twice, variable};
 pub(crate) use signals::Signals;
 
@@ -66,7 +66,7 @@ pub(crate) struct Ended {
 ///
 /// # Errors
 ///
-/// [`CannotRun`] when it cannot be started, others when signals cannot be listened for.
+/// [`CannotRun`] when it cannot be started.
 pub(crate) async fn run(
     command: &[OsString],
     given: &Given,

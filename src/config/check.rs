@@ -1,9 +1,9 @@
 //! `--check`: what would run, in lines.
 
-use std::ffi::OsString;
 use std::time::Duration;
 
 use super::{Address, Config, Http, Log, ProxyConfig, Run};
+use crate::command::typed;
 use crate::seconds::Seconds;
 
 /// What would run, for who asked only that.
@@ -57,16 +57,10 @@ fn around(run: &Run) -> Vec<String> {
     lines.extend(run.ready_file.as_ref().map(|path| format!("ready file {}", path.display())));
     if !run.command.is_empty() {
         let times = if run.repeat > 1 { format!("{} times ", run.repeat) } else { String::new() };
-        lines.push(format!("runs {times}{}", for_a_shell(&run.command)));
+        lines.push(format!("runs {times}{}", typed(&run.words())));
         lines.extend(run.timeout.map(|time| format!("ends it after {}", shown(time))));
     }
     lines.extend(run.expectations.iter().map(|expectation| format!("expects {expectation}")));
     lines.extend(run.reports.iter().map(|report| format!("report to {report}")));
     lines
-}
-
-/// The command as it is typed.
-fn for_a_shell(command: &[OsString]) -> String {
-    let words: Vec<_> = command.iter().map(|word| word.to_string_lossy()).collect();
-    shlex::try_join(words.iter().map(|word| &**word)).unwrap_or_else(|_| words.join(" "))
 }

@@ -106,7 +106,7 @@ impl std::error::Error for Mistakes {}
 const MAX_SLIPS: usize = 3;
 
 /// The name that was probably meant: one slip in three letters at most.
-pub(crate) fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let slips = (given.chars().count() / 3).clamp(1, MAX_SLIPS);
     names
         .into_iter()

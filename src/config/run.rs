@@ -94,6 +94,11 @@ impl Run {
         })
     }
 
+    /// The command, as far as text can show it.
+    pub(crate) fn words(&self) -> Vec<String> {
+        self.command.iter().map(|word| word.to_string_lossy().into_owned()).collect()
+    }
+
     /// The variables of what is around one command, and not around another within it.
     pub(crate) fn variables(registry: &Registry) -> Vec<String> {
         Options::new(registry).of(&Scope::Run).iter().map(Setting::variable).collect()

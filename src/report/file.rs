@@ -51,10 +51,6 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Whether the report is to show each call.
     pub(crate) fn shows_calls(&self) -> bool {
         self.format == Format::Html
@@ -64,7 +60,7 @@ impl Target {
 /// A report that is yet to be written, where it is known that it can be.
 #[derive(Debug)]
 pub(crate) struct Waiting {
-    format: Format,
+    pub(crate) target: Target,
     file: WholeFile,
 }
 
@@ -75,13 +71,13 @@ impl Waiting {
     ///
     /// The file is a pipe, and there is no runtime.
     pub(crate) fn open(target: &Target) -> io::Result<Self> {
-        Ok(Self { format: target.format, file: WholeFile::create(&target.path)? })
+        Ok(Self { target: target.clone(), file: WholeFile::create(&target.path)? })
     }
 
     /// Writes it, and lets it be seen when it is complete.
     pub(crate) fn finish(self, report: &Report, recorded: &Recorded) -> io::Result<()> {
         let mut out = BufWriter::new(self.file);
-        match self.format {
+        match self.target.format {
             Format::Json => {
                 serde_json::to_writer_pretty(&mut out, report)?;
                 out.write_all(b"\n")?;

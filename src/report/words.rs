@@ -5,14 +5,13 @@ use std::fmt;
 use nix::sys::signal::Signal;
 
 use super::{End, Expected, Proxy, Report, Run, time};
+use crate::command::typed;
 use crate::config::DEFAULT;
 
 impl Report {
     /// The command as a shell takes it; nothing for a daemon.
     pub(crate) fn command_line(&self) -> Option<String> {
-        let command = self.command.as_ref()?;
-        // Only a zero byte cannot be quoted, and no argument has one.
-        Some(shlex::try_join(command.iter().map(String::as_str)).unwrap_or_else(|_| command.join(" ")))
+        self.command.as_deref().map(typed)
     }
 
     /// What came of the runs, where several were asked for.
