@@ -8,7 +8,7 @@ use std::fmt;
 
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
-use vaurien::mix::Mix;
+use vaurien::Mix;
 use vaurien::protocol::{Expect, Protocol, Step};
 
 /// Calls of a pipeline.

@@ -10,13 +10,13 @@ use rand::Rng;
 use rand::rngs::ChaCha8Rng;
 use tokio::net::TcpStream;
 
-use crate::departure::left;
 use crate::error::{Error, Result};
-use crate::journal::{Act, Head, What};
-use crate::plan::Drawn;
+use crate::events::{Act, Head, What};
+use crate::net::disconnect::left;
+use crate::plan::SelectedHandler;
 use crate::protocol::Protocol;
 use crate::proxy::Proxy;
-use crate::seed::Streams;
+use crate::rng::Streams;
 
 /// What a handler decides about a call. Where it is an error, the connection is reset.
 #[derive(Debug)]
@@ -89,7 +89,7 @@ impl Answer {
         }
     }
 
-    pub(crate) fn into_bytes(self, about: &mut About) -> Bytes {
+    pub(crate) fn into_bytes(self, about: &mut CallState) -> Bytes {
         match self.content {
             Content::Bytes(bytes) => bytes,
             Content::Random(len) => random(about.random(), len),
@@ -106,7 +106,7 @@ pub(crate) fn random(stream: &mut impl Rng, len: usize) -> Bytes {
 
 /// What stays with a call from its request to its reply.
 #[derive(Debug)]
-pub(crate) struct About {
+pub(crate) struct CallState {
     pub(crate) protocol: Protocol,
     pub(crate) streams: Streams,
     pub(crate) number: u64,
@@ -116,7 +116,7 @@ pub(crate) struct About {
     random: Option<Box<ChaCha8Rng>>,
 }
 
-impl About {
+impl CallState {
     /// What `accept` draws from, so that the first call's own stream is still untouched in `before`: a number that no call
     /// has.
     pub(crate) const ACCEPT: u64 = u64::MAX;
@@ -171,15 +171,20 @@ pub(crate) trait Message: Send {
 /// [`drain`](Self::drain), [`hold`](Self::hold). These end when the client leaves, when the handler is replaced (but for
 /// [`drain`](Self::drain)), and when the daemon stops.
 pub struct Call<'a> {
-    about: &'a mut About,
+    about: &'a mut CallState,
     message: &'a mut dyn Message,
     /// The handler in whose hands it is.
-    drawn: &'a Drawn,
+    drawn: &'a SelectedHandler,
     proxy: &'a Proxy,
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn new(about: &'a mut About, message: &'a mut dyn Message, drawn: &'a Drawn, proxy: &'a Proxy) -> Self {
+    pub(crate) fn new(
+        about: &'a mut CallState,
+        message: &'a mut dyn Message,
+        drawn: &'a SelectedHandler,
+        proxy: &'a Proxy,
+    ) -> Self {
         Self { about, message, drawn, proxy }
     }
 
@@ -242,7 +247,7 @@ impl<'a> Call<'a> {
         tokio::select! {
             () = tokio::time::sleep(duration) => {}
             () = left(self.message.client()) => return Err(Error::ClientLeft),
-            () = self.drawn.let_go.stopped() => {}
+            () = self.drawn.released.stopped() => {}
         }
         self.drawn.counts.delayed(begun.elapsed());
         Ok(())
@@ -252,13 +257,13 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::ClientLeft`]; [`Error::LetGo`] when the handler is replaced or the daemon stops.
+    /// [`Error::ClientLeft`]; [`Error::Released`] when the handler is replaced or the daemon stops.
     pub async fn wait<T>(&mut self, something: impl Future<Output = T>) -> Result<T> {
         self.proxy.fault(self.drawn, self.about, Act::Wait);
         tokio::select! {
             done = something => Ok(done),
             () = left(self.message.client()) => Err(Error::ClientLeft),
-            () = self.drawn.let_go.stopped() => Err(Error::LetGo),
+            () = self.drawn.released.stopped() => Err(Error::Released),
         }
     }
 
@@ -269,11 +274,11 @@ impl<'a> Call<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::ClientLeft`]; [`Error::LetGo`] when the daemon stops.
+    /// [`Error::ClientLeft`]; [`Error::Released`] when the daemon stops.
     pub async fn drain(&mut self) -> Result<()> {
         tokio::select! {
             done = self.message.drain() => done,
-            () = self.proxy.stop.stopped() => Err(Error::LetGo),
+            () = self.proxy.stop.stopped() => Err(Error::Released),
         }
     }
 
@@ -287,7 +292,7 @@ impl<'a> Call<'a> {
         };
         tokio::select! {
             () = departure => Error::ClientLeft,
-            () = self.drawn.let_go.stopped() => Error::LetGo,
+            () = self.drawn.released.stopped() => Error::Released,
         }
     }
 }
@@ -327,7 +332,7 @@ impl Accept<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::ClientLeft`]; [`Error::LetGo`] when the handler is replaced or the daemon stops.
+    /// [`Error::ClientLeft`]; [`Error::Released`] when the handler is replaced or the daemon stops.
     pub async fn wait<T>(&mut self, something: impl Future<Output = T>) -> Result<T> {
         self.0.wait(something).await
     }

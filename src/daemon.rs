@@ -4,39 +4,21 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-use tokio_util::task::TaskTracker;
-
-use crate::config::ProxyConfig;
-use crate::counts::Summary;
-use crate::handler::Registry;
-use crate::journal::Journal;
-use crate::listening::CannotListen;
-use crate::mix::Mix;
-use crate::proxies::Proxies;
+use crate::call_log::CallLog;
+use crate::events::Events;
+use crate::metrics::summary::Summary;
+use crate::net::connection_limit::ConnectionLimit;
+use crate::plan::mix::Mix;
 use crate::proxy::Proxy;
-use crate::recording::Recording;
-use crate::room::Room;
-
-/// What all proxies of a daemon share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) seed: u64,
-    /// The handlers that can be asked for by name.
-    pub(crate) registry: Registry,
-    pub(crate) room: Room,
-    pub(crate) journal: Journal,
-    pub(crate) recording: Recording,
-    /// The connections of all proxies, also of those that are no more.
-    pub(crate) tasks: TaskTracker,
-    /// What their connections run on.
-    pub(crate) runtime: Handle,
-}
+use crate::proxy::config::ProxyConfig;
+use crate::proxy::listeners::CannotListen;
+use crate::proxy::set::ProxySet;
+use crate::proxy::shared::Shared;
 
 /// Proxies that listen and serve, until this is dropped.
 #[derive(Debug)]
 pub struct Daemon {
-    proxies: Arc<Proxies>,
+    proxies: Arc<ProxySet>,
     addresses: Vec<SocketAddr>,
 }
 
@@ -59,15 +41,14 @@ impl Daemon {
         configs: impl IntoIterator<Item = &'a ProxyConfig>,
         seed: u64,
     ) -> Result<Self, CannotListen> {
-        let (journal, recording) = (Journal::off(), Recording::off());
-        Self::start(configs, Shared::new(seed, Registry::default(), Room::left(0), journal, recording)).await
+        Self::start(configs, Shared::new(seed, ConnectionLimit::left(0), Events::off(), CallLog::off())).await
     }
 
     pub(crate) async fn start<'a>(
         configs: impl IntoIterator<Item = &'a ProxyConfig>,
         shared: Shared,
     ) -> Result<Self, CannotListen> {
-        let proxies = Proxies::new(shared);
+        let proxies = ProxySet::new(shared);
         let mut daemon = Self { proxies, addresses: Vec::new() };
         for config in configs {
             if daemon.proxies.get(&config.name).is_some() {
@@ -92,7 +73,7 @@ impl Daemon {
         self.proxies.get(name).map(Control)
     }
 
-    pub(crate) fn proxies(&self) -> &Arc<Proxies> {
+    pub(crate) fn proxies(&self) -> &Arc<ProxySet> {
         &self.proxies
     }
 
@@ -101,7 +82,7 @@ impl Daemon {
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Summary {
         stop.await;
         self.proxies.stop().await;
-        self.proxies.all().iter().map(|proxy| proxy.summary()).fold(Summary::default(), Summary::with)
+        self.proxies.all().iter().map(|proxy| proxy.snapshot().summary()).fold(Summary::default(), Summary::with)
     }
 }
 
@@ -146,12 +127,6 @@ impl Control {
     /// What it has done so far.
     #[must_use]
     pub fn summary(&self) -> Summary {
-        self.0.summary()
-    }
-}
-
-impl Shared {
-    pub(crate) fn new(seed: u64, registry: Registry, room: Room, journal: Journal, recording: Recording) -> Self {
-        Self { seed, registry, room, journal, recording, tasks: TaskTracker::new(), runtime: Handle::current() }
+        self.0.snapshot().summary()
     }
 }

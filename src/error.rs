@@ -11,7 +11,7 @@ pub enum Error {
     ClientLeft,
     /// The daemon stops, or the handler was replaced, and what was held back cannot be taken up again.
     #[error("the call was let go")]
-    LetGo,
+    Released,
     /// Reading from or writing to the client failed.
     #[error("client: {0}")]
     Client(#[source] io::Error),

@@ -34,87 +34,74 @@
 //! # }
 //! ```
 //!
-//! `examples/embedded.rs` is a whole test of this kind. The default feature `mimalloc` is the program's allocator, and of no
-//! use here.
+//! `examples/embedded.rs` is a whole test of this kind. It needs the engine alone: depend on `vaurien` with
+//! `default-features = false`. The feature `program` adds everything around it, `mimalloc` the program's allocator.
 //!
 //! # A handler of your own
 //!
 //! [`handler`] grows one from the handler that does nothing, and [`Handler`] says what it may rely on. [`main`] is the whole
 //! program with the handlers of a [`Registry`]; `examples/custom_handler.rs` is such a program.
 
+#![cfg_attr(
+    not(feature = "program"),
+    allow(dead_code, unused_imports, reason = "the program asks more of the engine than a test that embeds it")
+)]
+
+// The engine, from what stands on nothing to what stands on all of it: a module uses those above it and none below.
+
+// What everything stands on.
+pub mod diagnostic; // what is wrong with what a person wrote
+pub mod duration; // times as people write them
+pub mod error; // what can end a connection
+mod rng; // random streams split by proxy, connection and call
+mod settings; // settings read off a struct
+mod shutdown; // stopping, with a grace period
+
+// Bytes, and what is known of them.
+pub mod net; // addresses, sockets, buffers
+
+pub mod protocol; // how messages are found, one folder a protocol
+
+mod events; // what happened, kept for readers
+
+pub mod metrics; // what is counted
+
+mod call_log; // the calls of a run, kept for its report
+
 // What happens to a call.
 pub mod call; // a call in a handler's hands, and what the handler decides
-pub mod error; // what can end a connection
+
 pub mod handler; // the trait, the registry, one file a handler
-pub mod mix; // handlers with percentages
-mod plan; // the mix at work: draws and counts
-mod seed; // random streams split by proxy, connection and call
 
-// From the arguments to the bytes: program, daemon, proxy, connection, pump, of which each starts the next.
-mod accept; // the loop that lets clients in
-mod connection; // one client's life: dial, choose the pump, close
-pub mod daemon; // listens, serves, stops
-mod demo; // a server in front of which, and a client by which, the program is shown at work
-mod listening; // where a proxy listens now
-mod program; // arguments, logging, run, one error line, exit code
-mod proxies; // by name, and every change to them
-mod proxy; // one proxy, what its connections share
+pub mod plan; // mixes, and the draw
+
+// From the bytes of a connection to the daemon.
 mod pump; // how bytes get from one side to the other
-mod rounds; // once for a daemon, as often as asked for a command
-mod session; // everything from its start to its end
 
-// How it is looked at and changed while it runs.
-mod api; // the HTTP API
-mod figures; // what a proxy has done
-mod health; // whether a daemon that runs is well
-mod journal; // events: kept, read, written to a file
-mod metrics; // figures as OpenMetrics
-mod notify; // systemd's readiness protocol
-mod recording; // the calls of a run, for its report
-mod signals; // to stop, and to read the file again
-mod statsd; // counters for a statsd server
+mod connection; // one connection, from accept to close
 
-// A command around which it all happens, and what came of it.
-mod command; // told where the proxies are, signalled, ended
-mod expectation; // what is to have happened
-mod ready_file; // there while everything listens
-mod report; // what has happened: for people and for programs
-mod reporter; // tells it
+pub mod proxy; // one proxy, and the set of them
 
-// What these are made of.
-mod backend; // dialled, kept, reused
-mod buffer; // the read buffer that a thread lends to whichever connection has data
-mod connections; // those that are there now
-pub mod counts; // what a proxy has done
-mod departure; // whether a client has left
-mod listen; // where a proxy listens
-pub mod protocol; // how messages are found, one module a protocol
-mod room; // how many connections there are descriptors for
-mod route; // how a connection is made
-mod sink; // where something is written to while nobody may be reading
-mod stop; // the word to stop
-mod whole_file; // files that appear complete
+pub mod daemon; // listens, serves, stops
 
-// What was asked for.
-mod cli; // flags and help
-mod completions; // what a shell has to know to complete them
-pub mod config; // flags, variables and file, checked together
-mod logging; // logs on standard error
-mod man; // the manual page
-pub mod seconds; // times as people write them
-mod settings; // settings read off a struct
+// Everything around it: command line, file, HTTP API, reports.
+#[cfg(feature = "program")]
+pub mod program;
 
 pub use call::{Accept, Answer, Call, Verdict};
-pub use config::{Config, ProxyConfig};
-pub use counts::Summary;
 pub use daemon::{Control, Daemon};
+pub use diagnostic::{Diagnostic, Diagnostics};
+pub use duration::Seconds;
 pub use error::{Error, Result};
 pub use handler::{Handler, Registry};
-pub use listening::CannotListen;
-pub use mix::Mix;
-pub use program::main;
+pub use metrics::summary::Summary;
+pub use net::address::Address;
+pub use plan::mix::Mix;
+#[cfg(feature = "program")]
+pub use program::{config::Config, main};
 pub use protocol::Protocol;
-pub use seconds::Seconds;
+pub use proxy::config::ProxyConfig;
+pub use proxy::listeners::CannotListen;
 
 /// The README's code is right.
 #[cfg(doctest)]

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::config::mistake::{did_you_mean, shown};
+use crate::diagnostic::{did_you_mean, shown};
 
 /// A struct whose fields are settings.
 pub(crate) trait Settings: Default + Serialize + DeserializeOwned + JsonSchema {}

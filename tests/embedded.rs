@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, oneshot};
+use vaurien::Mix;
+use vaurien::ProxyConfig;
 use vaurien::call::{Accept, Answer, Call, Verdict};
-use vaurien::config::ProxyConfig;
 use vaurien::daemon::Daemon;
 use vaurien::error::Result;
 use vaurien::handler::Handler;
-use vaurien::mix::Mix;
 
 /// More than any test may take.
 const PATIENCE: Duration = Duration::from_secs(30);

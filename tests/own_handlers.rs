@@ -10,13 +10,13 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use rand::Rng;
 use tokio::sync::oneshot;
+use vaurien::Mix;
+use vaurien::ProxyConfig;
+use vaurien::Summary;
 use vaurien::call::{Accept, Answer, Call, Verdict};
-use vaurien::config::ProxyConfig;
-use vaurien::counts::Summary;
 use vaurien::daemon::Daemon;
 use vaurien::error::{Error, Result};
 use vaurien::handler::Handler;
-use vaurien::mix::Mix;
 use vaurien::protocol::Protocol;
 use world::client::Ending;
 use world::{Backend, Client, PATIENCE};

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use vaurien::Registry;
-use vaurien::config::{Config, Exit};
+use vaurien::program::config::{Config, Exit};
 use world::Program;
 
 const README: &str = include_str!("../README.md");

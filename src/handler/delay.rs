@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Handler;
 use crate::call::{Call, Verdict};
+use crate::duration::Seconds;
 use crate::error::Result;
-use crate::seconds::Seconds;
 
 /// Waits, and then lets the call go on.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]

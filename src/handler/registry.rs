@@ -8,7 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Blackout, Delay, Dummy, DynHandler, Error, Handler, Hang, Scope};
-use crate::settings::{self, Field};
+use crate::settings;
+use crate::settings::Field;
 
 /// A handler that can be asked for by name: its fields are its settings, their documentation is the help text, and its
 /// `Default` has the defaults. Implemented for every type that derives what it takes:

@@ -4,8 +4,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use prometheus_client::encoding::{MetricEncoder, NoLabelSet};
-
 const US: u64 = 1_000;
 const MS: u64 = 1_000 * US;
 const S: u64 = 1_000 * MS;
@@ -33,8 +31,7 @@ const PASS: &[u64] = &[
 
 /// Times, counted in buckets.
 ///
-/// Those who add to it wait neither for each other nor for whoever reads it, as they would with the histogram of
-/// `prometheus-client`, which has a lock.
+/// Adding and reading take no lock.
 pub(crate) struct Histogram {
     /// What a bucket takes at most, in nanoseconds, ascending.
     bounds: &'static [u64],
@@ -72,15 +69,11 @@ impl Histogram {
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// Writes it in seconds.
-    pub(super) fn encode(&self, mut encoder: MetricEncoder<'_>) -> fmt::Result {
+    /// The upper bound of each bucket in seconds, with how many times are in it; and the sum of all times in seconds.
+    pub(crate) fn load(&self) -> (Vec<(f64, u64)>, f64) {
         let bounds = self.bounds.iter().map(|&bound| seconds(bound)).chain([f64::INFINITY]);
         let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
-        let buckets: Vec<_> = bounds.zip(counts).collect();
-        // From the same readings as the buckets, so that the two agree while times are added.
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let sum = seconds(self.nanoseconds.load(Ordering::Relaxed));
-        encoder.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+        (bounds.zip(counts).collect(), seconds(self.nanoseconds.load(Ordering::Relaxed)))
     }
 }
 

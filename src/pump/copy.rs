@@ -8,12 +8,13 @@ use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
+use super::context::ConnectionContext;
 use super::ends::{Broken, Ends};
-use super::lane::flush;
-use super::{End, First, Framing, Link, READS_A_TURN, drive};
-use crate::buffer::{MAX_READ, Outgoing, ReadSize, poll_read, poll_take, write};
+use super::outbound::flush;
+use super::{End, FirstCall, Framing, READS_A_TURN, drive};
+use crate::net::buffer::{MAX_READ, Outgoing, ReadSize, poll_read, poll_take, write};
 use crate::plan::Plan;
-use crate::seed::Draws;
+use crate::rng::Draws;
 
 /// How copying ends.
 pub(crate) enum Copied {
@@ -25,9 +26,9 @@ pub(crate) enum Copied {
 /// Passes on what comes from either side. `tcp` needs no more where no handler wants to see calls; that they are counted
 /// costs a comparison.
 pub(crate) async fn copy(
-    link: &Link<'_>,
+    link: &ConnectionContext<'_>,
     plan: &Plan,
-    first: &First,
+    first: &FirstCall,
     draws: &mut Option<Draws>,
     client: &mut TcpStream,
     backend: &mut TcpStream,
@@ -36,7 +37,7 @@ pub(crate) async fn copy(
     let (mut from_backend, mut to_backend) = backend.split();
     let ends = Ends::default();
     // The first call's handler has all of them, unless it has been replaced since.
-    let handler = if first.drawn.let_go.is_given() { plan.draw(link.streams, draws, 1) } else { &first.drawn };
+    let handler = if first.drawn.released.is_given() { plan.draw(link.streams, draws, 1) } else { &first.drawn };
     // The client has spoken, and the backend has not spoken since.
     let turn = AtomicBool::new(false);
     let mut number = 0;
@@ -83,12 +84,12 @@ pub(crate) async fn copy(
         link.client_spoke(held.len());
     }
     let first = (number == 0).then(|| first.clone());
-    Copied::Replanned(Box::new(Framing::after(number, first, link.route.protocol, draws.take(), held, unsent)))
+    Copied::Replanned(Box::new(Framing::after(number, first, link.settings.protocol, draws.take(), held, unsent)))
 }
 
 /// One direction of bytes that pass untouched.
 pub(super) struct OneWay<'w, 's, S> {
-    pub(super) link: &'w Link<'w>,
+    pub(super) link: &'w ConnectionContext<'w>,
     pub(super) from: &'w mut ReadHalf<'s>,
     pub(super) to: &'w mut WriteHalf<'s>,
     pub(super) out: Outgoing,
@@ -98,8 +99,8 @@ pub(super) struct OneWay<'w, 's, S> {
 }
 
 impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
-    fn new(link: &'w Link<'w>, from: &'w mut ReadHalf<'s>, to: &'w mut WriteHalf<'s>, seen: S) -> Self {
-        Self { link, from, to, out: Outgoing::default(), size: ReadSize::new(link.route.buffer), seen }
+    fn new(link: &'w ConnectionContext<'w>, from: &'w mut ReadHalf<'s>, to: &'w mut WriteHalf<'s>, seen: S) -> Self {
+        Self { link, from, to, out: Outgoing::default(), size: ReadSize::new(link.settings.buffer), seen }
     }
 
     /// Passes on all that comes.

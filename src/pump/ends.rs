@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{ReadHalf, WriteHalf};
 
 use super::End;
-use crate::departure::reset;
+use crate::net::disconnect::reset;
 
 /// Which side of a direction failed.
 #[derive(Debug)]

@@ -6,31 +6,33 @@ use std::sync::{Arc, Mutex};
 use bytes::BytesMut;
 use tokio::net::TcpStream;
 
+use super::context::ConnectionContext;
 use super::ends::Ends;
-use super::exchange::{Exchange, Fate, Handled, lock};
-use super::lane::Lane;
+use super::open_calls::{Handled, OpenCalls, ReplySource, lock};
+use super::outbound::Lane;
 use super::replies::Replies;
 use super::requests::Requests;
 use super::to_backend::ToBackend;
 use super::to_client::ToClient;
-use super::{End, Link, drive};
-use crate::buffer::Outgoing;
-use crate::plan::Drawn;
-use crate::protocol::{self, Expect, Protocol};
-use crate::seed::Draws;
+use super::{End, drive};
+use crate::net::buffer::Outgoing;
+use crate::plan::SelectedHandler;
+use crate::protocol;
+use crate::protocol::{Expect, Protocol};
+use crate::rng::Draws;
 
 /// A connection's first call, which begins when the client connects.
 #[derive(Debug, Clone)]
-pub(crate) struct First {
-    pub(crate) drawn: Arc<Drawn>,
+pub(crate) struct FirstCall {
+    pub(crate) drawn: Arc<SelectedHandler>,
     /// Its handler did not let the client in at once, and so has had the call already.
     pub(crate) is_counted: bool,
 }
 
-impl First {
+impl FirstCall {
     /// Whether it is still the handler's: a client that has not been made to wait by it calls under the plan of the call.
     pub(super) fn holds(&self) -> bool {
-        self.is_counted || !self.drawn.let_go.is_given()
+        self.is_counted || !self.drawn.released.is_given()
     }
 }
 
@@ -54,7 +56,7 @@ pub(super) struct Calls {
     /// A call that its handler let pass when there was no backend any more.
     pub(super) decided: Option<Decided>,
     /// The first one, until its request is there.
-    pub(super) first: Option<First>,
+    pub(super) first: Option<FirstCall>,
 }
 
 /// A call whose first byte is still to go to the backend.
@@ -69,7 +71,7 @@ pub(super) struct Decided {
 
 impl Framing {
     /// From the first call on.
-    pub(crate) fn new(protocol: Protocol, first: First, draws: Option<Draws>) -> Self {
+    pub(crate) fn new(protocol: Protocol, first: FirstCall, draws: Option<Draws>) -> Self {
         Self::of(protocol, draws, Some(first))
     }
 
@@ -77,7 +79,7 @@ impl Framing {
     /// client.
     pub(super) fn after(
         calls: u64,
-        first: Option<First>,
+        first: Option<FirstCall>,
         protocol: Protocol,
         draws: Option<Draws>,
         held: BytesMut,
@@ -87,7 +89,7 @@ impl Framing {
         Self { calls: Calls { number: calls, ..framing.calls }, held, unsent }
     }
 
-    fn of(protocol: Protocol, draws: Option<Draws>, first: Option<First>) -> Self {
+    fn of(protocol: Protocol, draws: Option<Draws>, first: Option<FirstCall>) -> Self {
         let calls = Calls { framer: protocol.requests(), number: 0, draws, decided: None, first };
         Self { calls, held: BytesMut::new(), unsent: Outgoing::default() }
     }
@@ -100,26 +102,26 @@ impl Framing {
 
 /// Passes calls on until the connection, or the backend's part in it, ends.
 pub(crate) async fn framed(
-    link: &Link<'_>,
+    link: &ConnectionContext<'_>,
     framing: &mut Framing,
     client: &mut TcpStream,
     backend: &mut TcpStream,
 ) -> End {
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
-    let (ends, exchange) = (Ends::default(), Mutex::new(Exchange::default()));
+    let (ends, exchange) = (Ends::default(), Mutex::new(OpenCalls::default()));
     let Framing { calls, held, unsent } = framing;
     let decided = calls.decided.take();
     let mut requests = Requests { link, exchange: &exchange, calls, lane: Lane::new(to_backend, held) };
     if let Some(Decided { handled, expect, due, left }) = decided {
         (requests.lane.due, requests.lane.left) = (due, left);
         if expect != Expect::Nothing {
-            lock(&exchange).push(expect, Fate::Handled(handled));
+            lock(&exchange).push(expect, ReplySource::Handled(handled));
         }
     }
     let mut requests = ToBackend::new(requests, &ends, from_client);
     let requests = pin!(requests.run());
-    let (framer, mut held) = (link.route.protocol.replies(), BytesMut::new());
+    let (framer, mut held) = (link.settings.protocol.replies(), BytesMut::new());
     let mut lane = Lane::new(to_client, &mut held);
     lane.out = std::mem::take(unsent);
     let replies = Replies { link, exchange: &exchange, framer, lane };

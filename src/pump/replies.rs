@@ -3,15 +3,17 @@
 use std::sync::Mutex;
 use std::task::Context;
 
-use super::exchange::{Exchange, Fate, lock};
-use super::lane::{Frame, Lane};
-use super::{End, Link};
-use crate::protocol::{self, Step};
+use super::End;
+use super::context::ConnectionContext;
+use super::open_calls::{OpenCalls, ReplySource, lock};
+use super::outbound::{Frame, Lane};
+use crate::protocol;
+use crate::protocol::Step;
 
 /// Finds replies and passes on those that no handler wants to see.
 pub(super) struct Replies<'a, 's> {
-    pub(super) link: &'a Link<'a>,
-    pub(super) exchange: &'a Mutex<Exchange>,
+    pub(super) link: &'a ConnectionContext<'a>,
+    pub(super) exchange: &'a Mutex<OpenCalls>,
     pub(super) framer: protocol::Replies,
     pub(super) lane: Lane<'a, 's>,
 }
@@ -41,16 +43,16 @@ impl Replies<'_, '_> {
     }
 }
 
-fn turn(exchange: &Exchange) -> Option<Stop> {
+fn turn(exchange: &OpenCalls) -> Option<Stop> {
     if exchange.opaque {
         return Some(Stop::Opaque);
     }
     match exchange.front()?.1 {
-        Fate::Pass | Fate::Handled(_) | Fate::Seen => None,
-        Fate::Answer(_) => Some(Stop::Answer),
-        Fate::Close => Some(Stop::End(End::Close)),
-        Fate::Reset => Some(Stop::End(End::Reset)),
-        Fate::Opaque => Some(Stop::Opaque),
+        ReplySource::Pass | ReplySource::Handled(_) | ReplySource::Seen => None,
+        ReplySource::Answer(_) => Some(Stop::Answer),
+        ReplySource::Close => Some(Stop::End(End::Close)),
+        ReplySource::Reset => Some(Stop::End(End::Reset)),
+        ReplySource::Opaque => Some(Stop::Opaque),
     }
 }
 
@@ -73,7 +75,7 @@ impl<'a, 's> Frame<'a, 's> for Replies<'a, 's> {
 }
 
 impl Replies<'_, '_> {
-    fn find(&mut self, exchange: &mut Exchange, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
+    fn find(&mut self, exchange: &mut OpenCalls, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
         let mut at = 0;
         let mut track = self.link.track();
         while at < bytes.len() {
@@ -81,7 +83,7 @@ impl Replies<'_, '_> {
                 return (at, Some(stop));
             }
             let front = exchange.front();
-            let handled = matches!(front, Some((_, Fate::Handled(_))));
+            let handled = matches!(front, Some((_, ReplySource::Handled(_))));
             match self.framer.step(&bytes[at..], front.map(|(expect, _)| expect)) {
                 Step::More => break,
                 Step::Pass(len) => {

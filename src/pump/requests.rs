@@ -3,25 +3,25 @@
 use std::sync::{Arc, Mutex};
 use std::task::Context;
 
-use super::Link;
-use super::exchange::{Exchange, Fate, lock};
-use super::framed::{Calls, First};
-use super::lane::{Frame, Lane};
+use super::context::ConnectionContext;
+use super::framed::{Calls, FirstCall};
+use super::open_calls::{OpenCalls, ReplySource, lock};
+use super::outbound::{Frame, Lane};
 use crate::handler::Scope;
-use crate::plan::{Drawn, Plan, Tally};
+use crate::plan::{Plan, SelectedHandler, Tally};
 use crate::protocol::{Expect, Protocol, Step};
 
 /// Finds calls and passes on those that no handler wants to see.
 pub(super) struct Requests<'a, 's> {
-    pub(super) link: &'a Link<'a>,
-    pub(super) exchange: &'a Mutex<Exchange>,
+    pub(super) link: &'a ConnectionContext<'a>,
+    pub(super) exchange: &'a Mutex<OpenCalls>,
     pub(super) calls: &'a mut Calls,
     pub(super) lane: Lane<'a, 's>,
 }
 
 /// A call begins that a handler wants to see.
 pub(super) struct Begun {
-    pub(super) drawn: Arc<Drawn>,
+    pub(super) drawn: Arc<SelectedHandler>,
     pub(super) head: usize,
     pub(super) len: usize,
     pub(super) left: Option<u64>,
@@ -61,7 +61,7 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
         let mut at = std::mem::take(&mut self.lane.due);
         loop {
             // A turn has no end that could be waited for.
-            exchange.within_request = self.lane.left != Some(0) && self.link.route.protocol != Protocol::Tcp;
+            exchange.within_request = self.lane.left != Some(0) && self.link.settings.protocol != Protocol::Tcp;
             if self.lane.left == Some(0)
                 && let Some(track) = &mut track
             {
@@ -85,9 +85,15 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
                     self.lane.left = left;
                 }
                 Step::Call { len, head, left, expect } => {
-                    let begins = |drawn: &Drawn, number| {
+                    let begins = |drawn: &SelectedHandler, number| {
                         if let Some(track) = &mut track {
-                            track.begins(number, &drawn.name, self.link.route.protocol, &bytes[at..at + head], expect);
+                            track.begins(
+                                number,
+                                &drawn.name,
+                                self.link.settings.protocol,
+                                &bytes[at..at + head],
+                                expect,
+                            );
                         }
                     };
                     if let Some(drawn) = self.calls.draw(self.link, &plan, &mut tally, begins) {
@@ -99,7 +105,7 @@ impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
                 }
                 Step::Opaque(why) => {
                     self.link.turns_opaque(why);
-                    exchange.push(Expect::Nothing, Fate::Opaque);
+                    exchange.push(Expect::Nothing, ReplySource::Opaque);
                     return (at, Some(Stop::Opaque));
                 }
                 Step::Unanswered => unreachable!("a request framer knows of no replies"),
@@ -112,14 +118,14 @@ impl Calls {
     /// Counts the next call, and answers its handler if that wants to see it. `begins` is told of both.
     fn draw<'p>(
         &mut self,
-        link: &Link<'_>,
+        link: &ConnectionContext<'_>,
         plan: &'p Plan,
         tally: &mut Tally<'p>,
-        begins: impl FnOnce(&Drawn, u64),
-    ) -> Option<Arc<Drawn>> {
+        begins: impl FnOnce(&SelectedHandler, u64),
+    ) -> Option<Arc<SelectedHandler>> {
         self.number += 1;
         link.live.calls.set(self.number);
-        if let Some(First { drawn, is_counted }) = self.first.take().filter(First::holds) {
+        if let Some(FirstCall { drawn, is_counted }) = self.first.take().filter(FirstCall::holds) {
             if !is_counted {
                 drawn.count(link.streams, self.number);
             }

@@ -10,16 +10,18 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 
+use super::context::ConnectionContext;
 use super::copy::OneWay;
 use super::ends::{Broken, Ends};
-use super::exchange::{Exchange, Fate, Handled, lock};
 use super::framed::Decided;
-use super::lane::{Frame, Lane, Source};
+use super::open_calls::{Handled, OpenCalls, ReplySource, lock};
+use super::outbound::{Frame, Lane, Source};
 use super::requests::{Begun, Requests, Stop};
-use super::{End, Link, READS_A_TURN};
-use crate::call::{About, Answer, Call, Message, Verdict};
-use crate::departure::{self, left, reset};
+use super::{End, READS_A_TURN};
+use crate::call::{Answer, Call, CallState, Message, Verdict};
 use crate::error::{Error, Result};
+use crate::net::disconnect;
+use crate::net::disconnect::{left, reset};
 use crate::protocol::{Expect, Protocol, Step};
 
 /// The request pump: reads, lets handlers decide, and passes on what they let pass.
@@ -33,7 +35,7 @@ pub(super) struct ToBackend<'a, 's> {
 
 impl<'a, 's> ToBackend<'a, 's> {
     pub(super) fn new(requests: Requests<'a, 's>, ends: &'a Ends, from: ReadHalf<'s>) -> Self {
-        let source = Source::new(from, requests.link.route.buffer);
+        let source = Source::new(from, requests.link.settings.buffer);
         Self { ends, source, requests, broken: false }
     }
 
@@ -119,9 +121,9 @@ impl<'a, 's> ToBackend<'a, 's> {
     /// A handler's turn: nothing of the request has been passed on.
     async fn call(&mut self, begun: Begun) -> Result<(), End> {
         let Begun { drawn, head, len, left, expect } = begun;
-        let Requests { link: &Link { proxy, route, live, streams, .. }, exchange, .. } = self.requests;
+        let Requests { link: &ConnectionContext { proxy, settings, live, streams, .. }, exchange, .. } = self.requests;
         let head = Bytes::copy_from_slice(&self.requests.lane.held[..head]);
-        let mut about = About::new(route.protocol, streams, self.requests.calls.number, head);
+        let mut about = CallState::new(settings.protocol, streams, self.requests.calls.number, head);
         (self.requests.lane.due, self.requests.lane.left) = (len, left);
         lock(exchange).in_hand = true;
         let verdict = {
@@ -138,24 +140,24 @@ impl<'a, 's> ToBackend<'a, 's> {
                 self.requests.calls.decided = Some(Decided { handled, expect, due, left });
                 return Err(End::BackendLeft);
             }
-            Verdict::Pass => Fate::Handled(Box::new(Handled { drawn, about })),
+            Verdict::Pass => ReplySource::Handled(Box::new(Handled { drawn, about })),
             // Where messages cannot be told apart any more, no answer would find its place.
-            Verdict::Answer(_) if lock(exchange).opaque => Fate::Pass,
+            Verdict::Answer(_) if lock(exchange).opaque => ReplySource::Pass,
             Verdict::Answer(answer) => {
                 self.drain().await?;
                 if lock(exchange).opaque {
                     // Meanwhile messages could not be told apart any more, and this one's bytes are gone.
-                    return Err(End::LetGo);
+                    return Err(End::Released);
                 }
                 about.head = Bytes::new();
-                Fate::Answer(Box::new((if self.broken { answer.then_close() } else { answer }, about)))
+                ReplySource::Answer(Box::new((if self.broken { answer.then_close() } else { answer }, about)))
             }
-            Verdict::Close => Fate::Close,
-            Verdict::Reset => Fate::Reset,
+            Verdict::Close => ReplySource::Close,
+            Verdict::Reset => ReplySource::Reset,
             Verdict::Inject(_) => return Err(End::Failed(Error::NoReplyYet)),
         };
-        let ends = self.broken || matches!(fate, Fate::Close | Fate::Reset);
-        let answers = matches!(fate, Fate::Answer(_));
+        let ends = self.broken || matches!(fate, ReplySource::Close | ReplySource::Reset);
+        let answers = matches!(fate, ReplySource::Answer(_));
         {
             let mut exchange = lock(exchange);
             exchange.decided();
@@ -175,11 +177,11 @@ impl<'a, 's> ToBackend<'a, 's> {
         }
         if ends {
             // Nothing that follows is of any use: the replies of earlier calls are awaited, and that is the end.
-            Box::pin(departure::left(self.source.stream())).await;
+            Box::pin(disconnect::left(self.source.stream())).await;
             return Err(End::ClientLeft);
         }
         self.requests.lane.look = true;
-        if answers && route.protocol == Protocol::Tcp {
+        if answers && settings.protocol == Protocol::Tcp {
             // The next turn begins when the client has been answered. Boxed, as few calls come to this.
             Box::pin(self.wait()).await?;
         }
@@ -201,18 +203,18 @@ impl<'a, 's> ToBackend<'a, 's> {
     async fn leaves_spare(&mut self) -> bool {
         let Requests { link, exchange, .. } = self.requests;
         let between_calls =
-            |exchange: &Exchange| !exchange.opaque && !exchange.within_request && !exchange.within_reply;
-        if !link.route.reuse_socket || !between_calls(&lock(exchange)) {
+            |exchange: &OpenCalls| !exchange.opaque && !exchange.within_request && !exchange.within_reply;
+        if !link.settings.reuse_socket || !between_calls(&lock(exchange)) {
             return false;
         }
-        if link.route.protocol == Protocol::Tcp {
+        if link.settings.protocol == Protocol::Tcp {
             // Where a reply has no end, one that only waits for more must not be mistaken for one that has left.
             tokio::select! {
                 () = left(self.source.stream()) => {}
                 () = until(exchange, |exchange| exchange.opaque) => return false,
             }
         }
-        let settled = |exchange: &Exchange| exchange.opaque || !(exchange.is_open() || link.is_blocked());
+        let settled = |exchange: &OpenCalls| exchange.opaque || !(exchange.is_open() || link.is_blocked());
         tokio::select! {
             biased;
             () = until(exchange, settled) => {}
@@ -249,8 +251,8 @@ impl<'a, 's> ToBackend<'a, 's> {
     }
 
     async fn drain_request(&mut self) -> Result<()> {
-        let Requests { link: &Link { route, streams, .. }, exchange, .. } = self.requests;
-        if route.protocol == Protocol::Tcp {
+        let Requests { link: &ConnectionContext { settings, streams, .. }, exchange, .. } = self.requests;
+        if settings.protocol == Protocol::Tcp {
             // The request has no end that could be waited for: what is there by now is taken for it.
             self.requests.lane.held.clear();
             (self.requests.lane.due, self.requests.lane.left) = (0, Some(0));
@@ -262,10 +264,10 @@ impl<'a, 's> ToBackend<'a, 's> {
         }
         let due = std::mem::take(&mut self.requests.lane.due);
         if self.requests.lane.left != Some(0)
-            && let Some(interim) = route.protocol.awaited(&self.requests.lane.held[..due])
+            && let Some(interim) = settings.protocol.awaited(&self.requests.lane.held[..due])
         {
-            let about = About::new(route.protocol, streams, About::INTERIM, Bytes::new());
-            lock(exchange).push(Expect::Reply, Fate::Answer(Box::new((Answer::new(interim), about))));
+            let about = CallState::new(settings.protocol, streams, CallState::INTERIM, Bytes::new());
+            lock(exchange).push(Expect::Reply, ReplySource::Answer(Box::new((Answer::new(interim), about))));
         }
         self.requests.lane.held.advance(due);
         while self.requests.lane.left != Some(0) {
@@ -306,7 +308,7 @@ impl Message for ToBackend<'_, '_> {
 }
 
 /// Waits until a change of the exchange makes `so` true.
-async fn until(exchange: &Mutex<Exchange>, so: impl Fn(&Exchange) -> bool) {
+async fn until(exchange: &Mutex<OpenCalls>, so: impl Fn(&OpenCalls) -> bool) {
     poll_fn(|_| {
         let mut exchange = lock(exchange);
         if so(&exchange) {

@@ -9,13 +9,14 @@ use bytes::Buf;
 use tokio::net::TcpStream;
 use tokio::net::tcp::ReadHalf;
 
+use super::context::ConnectionContext;
 use super::copy::OneWay;
 use super::ends::{Broken, Ends};
-use super::exchange::{Exchange, Fate, lock};
-use super::lane::{Frame, Source};
+use super::open_calls::{OpenCalls, ReplySource, lock};
+use super::outbound::{Frame, Source};
 use super::replies::{Replies, Stop};
-use super::{End, Link, READS_A_TURN};
-use crate::call::{About, Answer, Call, Message, Verdict};
+use super::{End, READS_A_TURN};
+use crate::call::{Answer, Call, CallState, Message, Verdict};
 use crate::error::{Error, Result};
 use crate::protocol::{MAX_HEAD, Protocol, Step};
 
@@ -30,7 +31,7 @@ pub(super) struct ToClient<'a, 's> {
 
 impl<'a, 's> ToClient<'a, 's> {
     pub(super) fn new(replies: Replies<'a, 's>, ends: &'a Ends, from: ReadHalf<'s>) -> Self {
-        let source = Source::new(from, replies.link.route.buffer);
+        let source = Source::new(from, replies.link.settings.buffer);
         Self { ends, source, ended: None, replies }
     }
 
@@ -116,10 +117,10 @@ impl<'a, 's> ToClient<'a, 's> {
     }
 
     /// Whether the client's connection outlives the backend's, that has ended.
-    fn client_stays(&self, exchange: &Exchange) -> bool {
-        let route = self.replies.link.route;
+    fn client_stays(&self, exchange: &OpenCalls) -> bool {
+        let settings = self.replies.link.settings;
         let in_order = !matches!(self.ended, Some(Err(_))) && !exchange.opaque && exchange.owes_nothing();
-        route.keep_alive && route.protocol != Protocol::Http && in_order && !self.ends.have_requests()
+        settings.keep_alive && settings.protocol != Protocol::Http && in_order && !self.ends.have_requests()
     }
 
     /// Waits until a handler has decided about the request that it has in hand.
@@ -130,7 +131,7 @@ impl<'a, 's> ToClient<'a, 's> {
     /// An answer of our own has its turn.
     async fn answer(&mut self) -> Result<(), End> {
         self.replies.lane.look = true;
-        let Some(Fate::Answer(ours)) = self.pop().await else { return Ok(()) };
+        let Some(ReplySource::Answer(ours)) = self.pop().await else { return Ok(()) };
         if self.say(*ours) {
             self.flush().await?;
             return Err(End::Close);
@@ -139,7 +140,7 @@ impl<'a, 's> ToClient<'a, 's> {
     }
 
     /// Puts an answer of our own in its place; whether it closes.
-    fn say(&mut self, (answer, mut about): (Answer, About)) -> bool {
+    fn say(&mut self, (answer, mut about): (Answer, CallState)) -> bool {
         let close = answer.close;
         self.replies.lane.out.push(&answer.into_bytes(&mut about));
         if about.is_of_call()
@@ -151,7 +152,7 @@ impl<'a, 's> ToClient<'a, 's> {
     }
 
     /// The oldest call is done.
-    async fn pop(&mut self) -> Option<Fate> {
+    async fn pop(&mut self) -> Option<ReplySource> {
         poll_fn(|cx| Poll::Ready(lock(self.replies.exchange).pop(cx))).await
     }
 
@@ -160,7 +161,7 @@ impl<'a, 's> ToClient<'a, 's> {
         let Some(mut handled) = lock(self.replies.exchange).handled() else { return Ok(()) };
         self.replies.lane.look = true;
         (self.replies.lane.due, self.replies.lane.left) = (len, left);
-        let Link { live, proxy, .. } = self.replies.link;
+        let ConnectionContext { live, proxy, .. } = self.replies.link;
         let (drawn, about) = (&handled.drawn, &mut handled.about);
         let verdict = {
             let _at_work = live.works(drawn);
@@ -194,7 +195,7 @@ impl<'a, 's> ToClient<'a, 's> {
     }
 
     /// Drops the reply, and answers in its place.
-    async fn replace(&mut self, answer: Answer, about: About) -> Result<()> {
+    async fn replace(&mut self, answer: Answer, about: CallState) -> Result<()> {
         self.drain().await?;
         self.settle();
         lock(self.replies.exchange).answer(answer, about);
@@ -271,12 +272,12 @@ impl<'a, 's> ToClient<'a, 's> {
     async fn opaque(&mut self) -> Result<Result<(), Broken>, End> {
         loop {
             match self.pop().await {
-                Some(Fate::Answer(ours)) => {
+                Some(ReplySource::Answer(ours)) => {
                     self.say(*ours);
                 }
-                Some(Fate::Close) => return Err(End::Close),
-                Some(Fate::Reset) => return Err(End::Reset),
-                Some(Fate::Pass | Fate::Handled(_) | Fate::Seen | Fate::Opaque) => {}
+                Some(ReplySource::Close) => return Err(End::Close),
+                Some(ReplySource::Reset) => return Err(End::Reset),
+                Some(ReplySource::Pass | ReplySource::Handled(_) | ReplySource::Seen | ReplySource::Opaque) => {}
                 None => break,
             }
         }

@@ -14,8 +14,8 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use vaurien::config::{Config, Exit};
 use vaurien::handler::Registry;
+use vaurien::program::config::{Config, Exit};
 
 /// A program about to start: its arguments, its environment, its file.
 pub(crate) struct Start {
@@ -75,7 +75,7 @@ impl Start {
     #[track_caller]
     pub(crate) fn lines(&self) -> Vec<String> {
         let mistakes = match self.run() {
-            Err(Exit::Mistakes(mistakes)) => mistakes,
+            Err(Exit::Diagnostics(mistakes)) => mistakes,
             other => panic!("no mistakes: {other:?}"),
         };
         let folder = self.folder.as_ref().map_or(Path::new("?"), tempfile::TempDir::path);

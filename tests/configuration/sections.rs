@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use vaurien::config::{Config, Token};
+use vaurien::program::config::{Config, Token};
 
 use crate::Start;
 

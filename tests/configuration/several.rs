@@ -1,6 +1,6 @@
 //! Several proxies in one file.
 
-use vaurien::config::Config;
+use vaurien::Config;
 use vaurien::protocol::Protocol;
 
 use crate::{KNOWN, Start};

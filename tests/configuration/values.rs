@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use vaurien::config::{Address, Config, Format, Level, ProxyConfig};
+use vaurien::Mix;
+use vaurien::Seconds;
 use vaurien::handler::Delay;
-use vaurien::mix::Mix;
+use vaurien::program::config::{Address, Config, Format, Level, ProxyConfig};
 use vaurien::protocol::Protocol;
-use vaurien::seconds::Seconds;
 
 use crate::{MISSING, Start};
 

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use vaurien::Registry;
-use vaurien::config::{Config, Exit};
+use vaurien::program::config::{Config, Exit};
 
 use super::{documents, list, path, read, string, strings};
 

@@ -3,7 +3,7 @@
 use std::fs;
 
 use saphyr::Yaml;
-use vaurien::config::{Address, Config};
+use vaurien::program::config::{Address, Config};
 use vaurien::{Protocol, Registry};
 
 use super::world::{Api, Backend, File, Program};

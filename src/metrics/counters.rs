@@ -1,0 +1,151 @@
+//! What a proxy has done so far.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use histogram::AtomicHistogram;
+
+use serde::{Serialize, Serializer};
+
+use super::histogram::Histogram;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicU64);
+
+impl Count {
+    pub(crate) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What a proxy counts. Connections and their bytes are counted where they are.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    pub(crate) opaque: Count,
+    pub(crate) backend_failures: Count,
+    /// Clients that had to wait because accepting failed.
+    pub(crate) refused: Count,
+    /// How long it took to reach the backend.
+    pub(crate) dial: Arc<Histogram>,
+    /// How long what was read took to be passed on, where nothing was done to it: a sample.
+    pub(crate) pass: Arc<Histogram>,
+    handlers: Mutex<BTreeMap<String, Arc<HandlerCounters>>>,
+}
+
+/// What is counted of a handler, under all plans of its proxy.
+#[derive(Debug, Default)]
+pub(crate) struct HandlerCounters {
+    /// Calls that were drawn for it.
+    pub(crate) calls: Count,
+    /// Those of them to which it did something.
+    pub(crate) faults: Count,
+    delay: OnceLock<Delays>,
+}
+
+/// How long a handler let calls wait.
+#[derive(Debug)]
+struct Delays {
+    /// As metrics have it.
+    histogram: Arc<Histogram>,
+    /// As a report has it, in microseconds.
+    fine: Option<AtomicHistogram>,
+    /// In nanoseconds.
+    longest: AtomicU64,
+}
+
+/// 64 steps in each power of two, so that a time is told up to 1.6 % too long; up to twelve days.
+const FINE: (u8, u8) = (6, 40);
+
+impl HandlerCounters {
+    /// It let a call wait for so long.
+    pub(crate) fn delayed(&self, time: Duration) {
+        self.delay.get_or_init(Delays::default).add(time);
+    }
+
+    /// How long it let calls wait, if it ever did.
+    pub(crate) fn delay(&self) -> Option<Arc<Histogram>> {
+        self.delay.get().map(|delays| delays.histogram.clone())
+    }
+
+    /// The same as a report has it.
+    pub(crate) fn waited(&self) -> Option<Waited> {
+        self.delay.get()?.waited()
+    }
+}
+
+impl Default for Delays {
+    fn default() -> Self {
+        let fine = AtomicHistogram::new(FINE.0, FINE.1).ok();
+        Self { histogram: Arc::new(Histogram::of_delays()), fine, longest: AtomicU64::new(0) }
+    }
+}
+
+impl Delays {
+    fn add(&self, time: Duration) {
+        self.histogram.add(time);
+        self.longest.fetch_max(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if let Some(fine) = &self.fine {
+            let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+            let _ = fine.increment(micros.min((1 << FINE.1) - 1));
+        }
+    }
+
+    fn waited(&self) -> Option<Waited> {
+        let max = Duration::from_nanos(self.longest.load(Ordering::Relaxed));
+        let times = self.fine.as_ref()?.load();
+        let quantile = |quantile| {
+            let bucket = times.quantile_bucket(quantile).ok().flatten()?;
+            Some(Duration::from_micros(bucket.end()).min(max))
+        };
+        Some(Waited { p50: quantile(0.5)?, p99: quantile(0.99)?, max })
+    }
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            opaque: Count::default(),
+            backend_failures: Count::default(),
+            refused: Count::default(),
+            dial: Arc::new(Histogram::of_dials()),
+            pass: Arc::new(Histogram::of_passes()),
+            handlers: Mutex::default(),
+        }
+    }
+}
+
+impl Counters {
+    /// The counts of the handler of this name.
+    pub(crate) fn of(&self, handler: &str) -> Arc<HandlerCounters> {
+        let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        handlers.entry(handler.to_owned()).or_default().clone()
+    }
+
+    /// Those of all handlers that the proxy has had, by name.
+    pub(crate) fn by_handler(&self) -> Vec<(String, Arc<HandlerCounters>)> {
+        let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        handlers.iter().map(|(name, counts)| (name.clone(), counts.clone())).collect()
+    }
+}
+
+/// How long a handler delayed calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(crate) struct Waited {
+    #[serde(rename = "p50_seconds", serialize_with = "seconds")]
+    pub(crate) p50: Duration,
+    #[serde(rename = "p99_seconds", serialize_with = "seconds")]
+    pub(crate) p99: Duration,
+    #[serde(rename = "max_seconds", serialize_with = "seconds")]
+    pub(crate) max: Duration,
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}

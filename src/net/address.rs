@@ -1,0 +1,259 @@
+//! Where to listen and where to connect.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+
+/// `host:port`; the host is a name, an IPv4 address or, in brackets, an IPv6 address. Names are not resolved here.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Address {
+    /// A name or an IP address, without brackets.
+    pub host: String,
+    /// 0 to listen on a free port.
+    pub port: u16,
+}
+
+/// A text that is no address, and what would be one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadAddress {
+    /// Nothing at all.
+    #[error("the address is empty, write `host:port`")]
+    Empty,
+    /// `http://host:port` and the like.
+    #[error("`{0}` is a URL, an address is `host:port` alone")]
+    Url(String),
+    /// A port alone.
+    #[error("`{0}` has no host, write `localhost:{0}`")]
+    PortAlone(String),
+    /// Nothing behind the host.
+    #[error("`{0}` has no port, write `{0}:PORT`")]
+    NoPort(String),
+    /// What stands behind the host is no port.
+    #[error("`{text}` has the port `{port}`, a port is a number up to 65535")]
+    BadPort {
+        /// The whole text.
+        text: String,
+        /// What is behind its last colon.
+        port: String,
+    },
+    /// Nothing before the colon.
+    #[error("`{0}` has no host, write `localhost{0}`, or `0.0.0.0{0}` for every interface")]
+    NoHost(String),
+    /// An IPv6 address whose end cannot be told from the port.
+    #[error("`{text}` is an IPv6 address without brackets, write `{meant}`")]
+    Unbracketed {
+        /// The whole text.
+        text: String,
+        /// The same in brackets.
+        meant: String,
+    },
+    /// No name and no IP address.
+    #[error("`{text}` has the host `{host}`, a host is a name, an IPv4 address or an IPv6 address in brackets")]
+    BadHost {
+        /// The whole text.
+        text: String,
+        /// What is before its last colon.
+        host: String,
+    },
+}
+
+impl Address {
+    /// `host` is a name or an IP address, without brackets.
+    #[must_use]
+    pub fn new(host: impl Into<String>, port: u16) -> Self {
+        Self { host: host.into(), port }
+    }
+}
+
+impl FromStr for Address {
+    type Err = BadAddress;
+
+    fn from_str(text: &str) -> Result<Self, BadAddress> {
+        let owned = || text.to_owned();
+        if text.is_empty() {
+            return Err(BadAddress::Empty);
+        }
+        if text.contains("://") {
+            return Err(BadAddress::Url(owned()));
+        }
+        let (host, port) = match text.rsplit_once(':') {
+            Some((host, port)) if !text.ends_with(']') => (host, port),
+            _ if text.parse::<u16>().is_ok() => return Err(BadAddress::PortAlone(owned())),
+            _ => return Err(BadAddress::NoPort(owned())),
+        };
+        // `::1:80` may be either; an address needs a port, so that is how it is read.
+        if host.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok() {
+            return Err(BadAddress::Unbracketed { text: owned(), meant: format!("[{host}]:{port}") });
+        }
+        if text.parse::<Ipv6Addr>().is_ok() {
+            return Err(BadAddress::Unbracketed { text: owned(), meant: format!("[{text}]:PORT") });
+        }
+        if host.is_empty() {
+            return Err(BadAddress::NoHost(owned()));
+        }
+        let bracketed = unbracketed(host);
+        let good = bracketed.map_or_else(|| is_name(host), is_ipv6);
+        if !good {
+            return Err(BadAddress::BadHost { text: owned(), host: host.to_owned() });
+        }
+        // `parse` alone would take `+80`.
+        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+        match port.parse() {
+            Ok(port) if digits => Ok(Self::new(bracketed.unwrap_or(host), port)),
+            _ => Err(BadAddress::BadPort { text: owned(), port: port.to_owned() }),
+        }
+    }
+}
+
+fn unbracketed(host: &str) -> Option<&str> {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']'))
+}
+
+fn is_ipv6(host: &str) -> bool {
+    // Behind a `%` is the zone of a link-local address.
+    host.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
+}
+
+/// A name or an IPv4 address.
+fn is_name(host: &str) -> bool {
+    host.chars().all(|char| char.is_alphanumeric() || matches!(char, '.' | '-' | '_'))
+}
+
+/// A host by itself, without brackets, or what is wrong with it.
+pub(crate) fn read_host(text: &str) -> Result<String, String> {
+    let host = unbracketed(text).filter(|inner| is_ipv6(inner)).unwrap_or(text);
+    if !host.is_empty() && (is_name(host) || is_ipv6(host)) {
+        return Ok(host.to_owned());
+    }
+    Err(format!("`{text}` is no host, a host is a name or an IP address"))
+}
+
+/// A host that a request may be sent to, and its port; displayed as it is read: `chaos.example`, `[::1]:8080`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Host {
+    /// A name or an IP address, without brackets.
+    pub name: String,
+    /// Any port where there is none.
+    pub port: Option<u16>,
+}
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // `::1:80` is an address without a port here, which needs none.
+        if let Ok(name) = read_host(text) {
+            return Ok(Self { name, port: None });
+        }
+        match text.parse() {
+            Ok(Address { host, port }) => Ok(Self { name: host, port: Some(port) }),
+            Err(_) => Err(format!("`{text}` is no host, write `chaos.example` or `chaos.example:8080`")),
+        }
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.port {
+            Some(port) => write!(f, "{}", Address::new(&self.name, port)),
+            None if self.name.contains(':') => write!(f, "[{}]", self.name),
+            None => f.write_str(&self.name),
+        }
+    }
+}
+
+/// As [`read_host`], for a setting.
+pub(crate) fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    read_host(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// A port by itself, for a setting.
+pub(crate) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    let port = u64::deserialize(deserializer)?;
+    let wrong = |_| de::Error::custom(format_args!("`{port}` is no port, a port is a number up to 65535"));
+    u16::try_from(port).map_err(wrong)
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+impl JsonSchema for Address {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "x-unit": "host:port" })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_it_was_read() {
+        for (text, host, port) in [
+            ("localhost:8000", "localhost", 8000),
+            ("127.0.0.1:0", "127.0.0.1", 0),
+            ("[::1]:6379", "::1", 6379),
+            ("[fe80::1%eth0]:80", "fe80::1%eth0", 80),
+            ("my_db-1.example.:65535", "my_db-1.example.", 65535),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!(address, Address::new(host, port));
+            assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_says_what_would_be() {
+        for (text, message) in [
+            ("", "the address is empty, write `host:port`"),
+            ("localhost", "`localhost` has no port, write `localhost:PORT`"),
+            ("[::1]", "`[::1]` has no port, write `[::1]:PORT`"),
+            ("redis://db:6379", "`redis://db:6379` is a URL, an address is `host:port` alone"),
+            ("db:http", "`db:http` has the port `http`, a port is a number up to 65535"),
+            ("db:65536", "`db:65536` has the port `65536`, a port is a number up to 65535"),
+            ("db:-1", "`db:-1` has the port `-1`, a port is a number up to 65535"),
+            ("db:+80", "`db:+80` has the port `+80`, a port is a number up to 65535"),
+            ("db:", "`db:` has the port ``, a port is a number up to 65535"),
+            (":8000", "`:8000` has no host, write `localhost:8000`, or `0.0.0.0:8000` for every interface"),
+            ("::1", "`::1` is an IPv6 address without brackets, write `[::1]:PORT`"),
+            ("::1:80", "`::1:80` is an IPv6 address without brackets, write `[::1]:80`"),
+            ("fe80::1:abcd", "`fe80::1:abcd` is an IPv6 address without brackets, write `[fe80::1:abcd]:PORT`"),
+            ("a b:80", "`a b:80` has the host `a b`, a host is a name, an IPv4 address or an IPv6 address in brackets"),
+            ("a:b:80", "`a:b:80` has the host `a:b`, a host is a name, an IPv4 address or an IPv6 address in brackets"),
+            (
+                "[db]:80",
+                "`[db]:80` has the host `[db]`, a host is a name, an IPv4 address or an IPv6 address in brackets",
+            ),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap_err().to_string(), message);
+        }
+    }
+}

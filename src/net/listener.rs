@@ -1,0 +1,133 @@
+//! Where a proxy listens.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, lookup_host};
+
+use crate::net::address::Address;
+
+/// Connections that the system may keep waiting for `accept`; it takes less where it allows less.
+const BACKLOG: i32 = 4096;
+
+/// How many free ports of the first address are tried until one is free on all of them.
+const FREE_PORTS: usize = 32;
+
+/// Every address that `address` resolves to.
+///
+/// # Errors
+///
+/// It cannot be resolved.
+pub(crate) async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
+}
+
+/// Where a client on this machine reaches what listens on `ip`.
+pub(crate) fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    }
+}
+
+/// Listens on all `addresses`, which have one port. Port 0 is a free one, the same on all of them.
+///
+/// # Errors
+///
+/// That of the first that cannot be listened on.
+pub(crate) fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let any_port = addresses.iter().all(|address| address.port() == 0);
+    if any_port { listen_on_any_port(addresses) } else { listen_on(addresses) }
+}
+
+fn listen_on_any_port(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    for _ in 1..FREE_PORTS {
+        match listen_on(addresses) {
+            // The first address had this port free, another had not.
+            Err(error) if error.kind() == ErrorKind::AddrInUse => {}
+            done => return done,
+        }
+    }
+    listen_on(addresses)
+}
+
+fn listen_on(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let mut listeners: Vec<TcpListener> = Vec::new();
+    let mut port = None;
+    let mut unavailable = None;
+    for (at, address) in addresses.iter().enumerate() {
+        // A name that stands in the hosts file twice may resolve to one address twice.
+        if addresses[..at].contains(address) {
+            continue;
+        }
+        match bind(SocketAddr::new(address.ip(), port.unwrap_or(address.port()))) {
+            Ok(listener) => {
+                port = Some(listener.local_addr()?.port());
+                listeners.push(listener);
+            }
+            // A name may have an address of a family that this machine does not have.
+            Err(error) if error.kind() == ErrorKind::AddrNotAvailable || is_unsupported(&error) => {
+                unavailable = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match unavailable {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+/// `EAFNOSUPPORT`: the family is not there at all.
+fn is_unsupported(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(97)
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if address.is_ipv6() {
+        // IPv4 has a listener of its own.
+        socket.set_only_v6(true)?;
+    }
+    // A daemon that is started again takes its port over from connections that are still being closed.
+    socket.set_reuse_address(true)?;
+    // The sockets that it accepts have this from their listener.
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_accepted_does_not_wait_to_send_little() {
+        let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        assert!(listener.accept().await.unwrap().0.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_there_twice_is_one() {
+        let twice = SocketAddr::from(([127, 0, 0, 1], 0));
+        assert_eq!(listen_on(&[twice, twice]).unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")] // elsewhere 127.0.0.2 is no address
+    async fn a_free_port_is_free_on_all_addresses() {
+        let (here, there) = (SocketAddr::from(([127, 0, 0, 1], 0)), SocketAddr::from(([127, 0, 0, 2], 0)));
+        // Some of the ports that are free here are taken there.
+        let _taken: Vec<_> = (0..2000).map(|_| std::net::TcpListener::bind(there).unwrap()).collect();
+        for _ in 0..200 {
+            let listeners = listen_on_any_port(&[here, there]).unwrap();
+            let ports: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect();
+            assert_eq!(ports, [ports[0]; 2]);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! What happens to a call: the mix of handlers of which one is drawn for it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::parse::{over, twice};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::handler::{Dummy, DynHandler, Handler, Registry};
+use crate::plan::Plan;
+use crate::rng::Streams;
+
+pub(crate) use super::parse::{read, unknown_handler};
+
+/// The handler that takes what others leave.
+const REST: &str = "dummy";
+
+/// Sums of decimals such as 33.3 are off by this much at most, in percent.
+pub(super) const ROUNDING: f64 = 1e-9;
+
+/// Handlers with percentages that add up to 100: what others leave is `dummy`'s.
+///
+/// ```
+/// use vaurien::handler::Delay;
+/// use vaurien::{Mix, Seconds};
+///
+/// let mix: Mix = "20:delay,0.5:error".parse()?;
+/// assert_eq!(mix.shares().len(), 3);
+/// assert_eq!(mix.shares()[2].name(), "dummy");
+/// assert_eq!(mix.to_string(), "20:delay,0.5:error");
+///
+/// let slow = Mix::of("delay", Delay { sleep: Seconds::from_millis(250), before: true });
+/// assert_eq!(slow.to_string(), "delay");
+/// # Ok::<(), vaurien::Diagnostics>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Mix {
+    /// The last one is [`REST`], perhaps with 0 percent.
+    shares: Vec<Share>,
+}
+
+/// One handler's part of the calls.
+#[derive(Clone)]
+pub struct Share {
+    percent: f64,
+    name: String,
+    handler: Arc<dyn DynHandler>,
+}
+
+impl Share {
+    /// How many calls in a hundred: 0 to 100, decimals allowed.
+    #[must_use]
+    pub fn percent(&self) -> f64 {
+        self.percent
+    }
+
+    /// The handler's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The handler with its settings.
+    pub(crate) fn handler(&self) -> &Arc<dyn DynHandler> {
+        &self.handler
+    }
+}
+
+impl fmt::Debug for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.percent, self.name)
+    }
+}
+
+impl Default for Mix {
+    /// All `dummy`.
+    fn default() -> Self {
+        Self::rest(Arc::new(Dummy::default()))
+    }
+}
+
+impl Mix {
+    /// One handler for all calls, given as a value.
+    #[must_use]
+    pub fn of(name: &str, handler: impl Handler) -> Self {
+        Self::default().add(100.0, name, Arc::new(handler))
+    }
+
+    /// Gives `percent` of the calls, out of what is `dummy`'s until now, to a handler given as a value.
+    ///
+    /// # Errors
+    ///
+    /// When `dummy` has less than that left, `percent` is negative or no number, or the mix has a handler of this name.
+    pub fn with(self, percent: f64, name: &str, handler: impl Handler) -> Result<Self, Diagnostics> {
+        let wrong = |what: String| Err(Diagnostic::new(name, what).into());
+        let left = self.shares.last().map_or(0.0, Share::percent);
+        if self.shares.iter().any(|share| share.name == name) && name != REST {
+            return wrong(twice(name));
+        }
+        if !percent.is_finite() {
+            return wrong(format!("`{percent}` is no percentage"));
+        }
+        if percent < 0.0 {
+            return wrong(format!("`{percent}` is negative, a percentage is 0 to 100"));
+        }
+        if percent > left + ROUNDING {
+            return wrong(over(100.0 - left + percent));
+        }
+        Ok(self.add(percent, name, Arc::new(handler)))
+    }
+
+    /// Reads `delay` or `20:delay,5:error`; handlers have their default settings.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with the text, each by itself.
+    pub fn parse(text: &str, registry: &Registry) -> Result<Self, Diagnostics> {
+        let shares = read(text, registry)
+            .map_err(|wrong| wrong.into_iter().map(|what| Diagnostic::new("", what)).collect::<Diagnostics>())?;
+        Self::build(&shares, |name| {
+            let entry = registry.get(name).ok_or_else(|| Diagnostic::new("", unknown_handler(name, registry)))?;
+            entry.build(serde_json::Map::new()).map_err(|why| Diagnostic::new(name, why))
+        })
+    }
+
+    /// The shares of [`read`], each with the handler that `build` makes for its name.
+    pub(crate) fn build(
+        shares: &[(f64, String)],
+        build: impl Fn(&str) -> Result<Arc<dyn DynHandler>, Diagnostic>,
+    ) -> Result<Self, Diagnostics> {
+        let mut mistakes = Diagnostics::default();
+        let mut mix = Self::rest(build(REST)?);
+        for (percent, name) in shares.iter().filter(|(_, name)| name != REST) {
+            match build(name) {
+                Ok(handler) => mix = mix.add(*percent, name, handler),
+                Err(mistake) => mistakes.push(mistake),
+            }
+        }
+        mistakes.none_or(mix)
+    }
+
+    /// The handlers in the order in which they are drawn, `dummy` last. Together they have 100 percent, give or take the
+    /// rounding of decimals; one that has 0 is never drawn.
+    #[must_use]
+    pub fn shares(&self) -> &[Share] {
+        match self.shares.split_last() {
+            Some((rest, others)) if rest.percent < ROUNDING && !others.is_empty() => others,
+            _ => &self.shares,
+        }
+    }
+
+    /// The names of the handlers that a connection's calls are drawn for, without end: what a seed has in store.
+    ///
+    /// `connection` counts from 1 in the order in which clients were accepted, `proxy` is [`crate::ProxyConfig::name`]. With
+    /// `tcp` and handlers of which none wants to see calls, all calls of a connection are the first one's handler's.
+    ///
+    /// ```
+    /// let mix: vaurien::Mix = "20:delay,5:error".parse()?;
+    /// let drawn: Vec<&str> = mix.drawn(42, "default", 1).take(7).collect();
+    /// assert_eq!(drawn, ["dummy", "dummy", "error", "dummy", "dummy", "dummy", "delay"]);
+    /// # Ok::<(), vaurien::Diagnostics>(())
+    /// ```
+    pub fn drawn(&self, seed: u64, proxy: &str, connection: u64) -> impl Iterator<Item = &str> + use<'_> {
+        let (plan, streams, mut draws) =
+            (Plan::new(self, |_| Arc::default()), Streams::new(seed, proxy, connection), None);
+        (1..).map(move |call| self.shares()[plan.place(streams, &mut draws, call)].name())
+    }
+
+    /// The same mix with each handler replaced by what `other` makes of its name and itself.
+    pub(crate) fn map(mut self, other: impl Fn(&str, Arc<dyn DynHandler>) -> Arc<dyn DynHandler>) -> Self {
+        for share in &mut self.shares {
+            share.handler = other(&share.name, share.handler.clone());
+        }
+        self
+    }
+
+    fn rest(handler: Arc<dyn DynHandler>) -> Self {
+        Self { shares: vec![Share { percent: 100.0, name: REST.to_owned(), handler }] }
+    }
+
+    fn add(mut self, percent: f64, name: &str, handler: Arc<dyn DynHandler>) -> Self {
+        let last = self.shares.len() - 1;
+        let rest = &mut self.shares[last];
+        if name == REST {
+            rest.handler = handler;
+        } else {
+            rest.percent = (rest.percent - percent).max(0.0);
+            self.shares.insert(last, Share { percent, name: name.to_owned(), handler });
+        }
+        self
+    }
+}
+
+impl fmt::Display for Mix {
+    /// As it is written on the command line; `dummy` only where it has all.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.shares() {
+            [one] => f.write_str(&one.name),
+            shares => {
+                let others = shares.iter().filter(|share| share.name != REST);
+                let written: Vec<_> = others.map(|share| format!("{}:{}", share.percent, share.name)).collect();
+                f.write_str(&written.join(","))
+            }
+        }
+    }
+}
+
+impl FromStr for Mix {
+    type Err = Diagnostics;
+
+    /// With the handlers that come with the program.
+    fn from_str(text: &str) -> Result<Self, Diagnostics> {
+        Self::parse(text, &Registry::default())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn percents(mix: &str) -> Vec<(f64, String)> {
+        let mix: Mix = mix.parse().unwrap();
+        mix.shares().iter().map(|share| ((share.percent() * 1e6).round() / 1e6, share.name().to_owned())).collect()
+    }
+
+    fn shares<const N: usize>(shares: [(f64, &str); N]) -> Vec<(f64, String)> {
+        shares.map(|(percent, name)| (percent, name.to_owned())).to_vec()
+    }
+
+    #[test]
+    fn what_others_leave_is_dummys() {
+        assert_eq!(percents("delay"), shares([(100.0, "delay")]));
+        assert_eq!(percents("20:delay, 0.5:error"), shares([(20.0, "delay"), (0.5, "error"), (79.5, "dummy")]));
+        assert_eq!(percents("20:dummy,30:delay"), shares([(30.0, "delay"), (70.0, "dummy")]));
+        assert_eq!(percents("33.3:delay,33.3:error,33.4:hang").len(), 3);
+        assert_eq!(percents("0:error"), shares([(0.0, "error"), (100.0, "dummy")]));
+        assert_eq!(percents("5:dummy"), shares([(100.0, "dummy")]));
+    }
+
+    #[test]
+    fn a_mix_is_written_as_it_is_read() {
+        for (text, written) in [
+            ("delay", "delay"),
+            ("100:delay", "delay"),
+            ("50:delay,50:error", "50:delay,50:error"),
+            ("20:delay,0.5:error", "20:delay,0.5:error"),
+            ("20:delay,80:dummy", "20:delay"),
+            ("100:dummy", "dummy"),
+        ] {
+            let mix: Mix = text.parse().unwrap();
+            assert_eq!(mix.to_string(), written);
+            assert_eq!(percents(written), percents(text));
+        }
+    }
+
+    #[test]
+    fn handlers_given_as_values_take_from_dummy() {
+        let mix = Mix::default().with(20.0, "slow", Dummy::default()).unwrap();
+        assert_eq!(mix.to_string(), "20:slow");
+        for (percent, name, message) in [
+            (80.5, "more", "more: the percentages add up to 100.5, at most 100 is possible"),
+            (1.0, "slow", "slow: `slow` is there twice, give each handler one percentage"),
+            (-1.0, "less", "less: `-1` is negative, a percentage is 0 to 100"),
+            (f64::NAN, "none", "none: `NaN` is no percentage"),
+        ] {
+            assert_eq!(mix.clone().with(percent, name, Dummy::default()).unwrap_err().to_string(), message);
+        }
+        assert_eq!(mix.with(80.0, "more", Dummy::default()).unwrap().to_string(), "20:slow,80:more");
+    }
+}

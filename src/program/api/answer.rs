@@ -1,0 +1,116 @@
+//! The answer to what cannot be done: one shape for every error, with where it is, and what would be right.
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::diagnostic::Diagnostics;
+use crate::proxy::set::Refusal;
+
+/// Why a request was not done.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    errors: Vec<Fault>,
+}
+
+/// The body of a failure.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Errors {
+    status: Status,
+    /// All that is wrong.
+    errors: Vec<Fault>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Error,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct Fault {
+    /// The part of the request that it is in; empty where it is in none.
+    pub(super) location: Location,
+    /// The key, parameter or header; `handlers.delay.sleep` is a key in a table. Empty where it is none of them.
+    pub(super) name: String,
+    /// What is wrong and what would be right.
+    pub(super) description: String,
+}
+
+/// Part of a request.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Location {
+    Body,
+    Path,
+    Query,
+    Header,
+    #[serde(rename = "")]
+    Nowhere,
+}
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, errors: Vec<Fault>) -> Self {
+        Self { status, errors }
+    }
+
+    /// With one error.
+    pub(super) fn of(status: StatusCode, location: Location, name: &str, description: impl Into<String>) -> Self {
+        Self::new(status, vec![Fault { location, name: name.to_owned(), description: description.into() }])
+    }
+
+    /// 400 for something in the body.
+    pub(super) fn body(name: &str, description: impl Into<String>) -> Self {
+        Self::of(StatusCode::BAD_REQUEST, Location::Body, name, description)
+    }
+
+    /// One error for each mistake in the body.
+    fn mistakes(status: StatusCode, mistakes: &Diagnostics) -> Self {
+        let faults = mistakes.iter().map(|mistake| Fault {
+            location: Location::Body,
+            name: mistake.place().to_owned(),
+            description: mistake.what().to_owned(),
+        });
+        Self::new(status, faults.collect())
+    }
+
+    /// 404 for a proxy that is not there.
+    pub(super) fn unknown_proxy(name: &str) -> Self {
+        let what = format!("there is no proxy `{name}`, GET /v1/proxies lists them");
+        Self::of(StatusCode::NOT_FOUND, Location::Path, "name", what)
+    }
+
+    /// The same with other names.
+    pub(super) fn rename(mut self, other: impl Fn(&str) -> String) -> Self {
+        self.errors.iter_mut().for_each(|fault| fault.name = other(&fault.name));
+        self
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown(name) => Self::unknown_proxy(&name),
+            Refusal::CannotListen(why) => Self::of(StatusCode::CONFLICT, Location::Body, "proxy", why.to_string()),
+            Refusal::Wrong(mistakes) => Self::mistakes(StatusCode::BAD_REQUEST, &mistakes),
+            Refusal::Taken(mistakes) => Self::mistakes(StatusCode::CONFLICT, &mistakes),
+        }
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body = Errors { status: Status::Error, errors: self.errors };
+        let mut response = (self.status, Json(body)).into_response();
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,74 @@
+//! Events as they happen: Server-Sent Events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures_util::stream::{self, Stream, StreamExt};
+use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Api;
+use super::answer::{Failure, Location};
+use super::read::Parameters;
+use crate::events::{Batch, Reader};
+
+/// Where a reader that comes back says what it has seen.
+const LAST: &str = "last-event-id";
+
+/// A comment this often tells a quiet stream from a dead one.
+const ALIVE: Duration = Duration::from_secs(15);
+
+/// `GET /v1/events`: those after `since`, then as they happen; with `follow=false`, those that are there.
+pub(super) async fn stream(
+    State(api): State<Arc<Api>>,
+    headers: HeaderMap,
+    query: Parameters,
+) -> Result<impl IntoResponse, Failure> {
+    let query = query.only(&["since", "follow"])?;
+    let since = query.get("since", "an event's number")?;
+    let follow = query.get("follow", "true or false")?.unwrap_or(true);
+    // A browser that reconnects asks as it did the first time, and adds the header.
+    let since = last(&headers)?.or(since).or((!follow).then_some(0));
+    let place = api.readers.clone().try_acquire_owned().map_err(|_| {
+        let what = "too many read events already, close one of them";
+        Failure::of(StatusCode::SERVICE_UNAVAILABLE, Location::Nowhere, "", what)
+    })?;
+    let journal = api.proxies.events();
+    // However many there are by the time that these are read.
+    let last = (!follow).then(|| journal.last());
+    Ok(Sse::new(read(journal.reader(since), last, place)).keep_alive(KeepAlive::new().interval(ALIVE)))
+}
+
+fn last(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+    let Some(given) = headers.get(LAST) else { return Ok(None) };
+    let number = given.to_str().ok().and_then(|text| text.parse().ok());
+    number.map(Some).ok_or_else(|| {
+        let what = "it is no event's number, send the last `id:` that was read";
+        Failure::of(StatusCode::BAD_REQUEST, Location::Header, "Last-Event-ID", what)
+    })
+}
+
+/// Events as they come, up to number `last` if there is one.
+fn read(
+    reader: Reader,
+    last: Option<u64>,
+    place: OwnedSemaphorePermit,
+) -> impl Stream<Item = Result<Event, axum::Error>> + use<> {
+    let batches = stream::unfold((reader, place), move |(mut reader, place)| async move {
+        if last.is_some_and(|last| reader.position() >= last) {
+            return None;
+        }
+        Some((reader.next().await?, (reader, place)))
+    });
+    batches.flat_map(|Batch { lost, events }| {
+        let gap = (lost > 0).then(|| Event::default().event("lost").json_data(json!({ "count": lost })));
+        let events = events
+            .into_iter()
+            .map(|event| Event::default().id(event.id.to_string()).event(event.kind()).json_data(event.as_ref()));
+        stream::iter(gap.into_iter().chain(events))
+    })
+}

@@ -1,0 +1,155 @@
+//! Who may ask: no page of another site (DNS rebinding, foreign origins), and nobody without the token where there is one.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
+use axum::response::Response;
+use subtle::ConstantTimeEq;
+
+use super::Api;
+use super::answer::{Failure, Location};
+use crate::net::address::Host;
+
+/// Needs no token: what restarts the program if it is ill has none.
+pub(super) const OPEN: &str = "/healthz";
+
+/// Headers, as errors spell them.
+const HOST: &str = "Host";
+const ORIGIN: &str = "Origin";
+const AUTHORIZATION: &str = "Authorization";
+
+/// What a request has to show.
+#[derive(Debug)]
+pub(crate) struct Access {
+    /// As it was asked to listen; with its own port, or none.
+    own: String,
+    /// With any port where none is given: ports are mapped.
+    allowed: Vec<Host>,
+    token: Option<String>,
+}
+
+/// The address of ours that the client connected to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Local(pub(super) SocketAddr);
+
+impl Access {
+    /// Requests to the host that is listened on, to localhost and to those of `allowed`, with `token` where there is one.
+    pub(crate) fn new(host: &str, allowed: &[Host], token: Option<&str>) -> Self {
+        Self { own: host.to_owned(), allowed: allowed.to_vec(), token: token.map(str::to_owned) }
+    }
+
+    /// Whether requests need a token.
+    pub(super) fn needs_token(&self) -> bool {
+        self.token.is_some()
+    }
+
+    fn admits(&self, (host, port): (&str, Option<u16>), local: SocketAddr) -> bool {
+        let ip = bare(host).parse::<IpAddr>().ok();
+        // An IPv6 address can be written in several ways.
+        let is = |name: &str| name.eq_ignore_ascii_case(host) || (ip.is_some() && name.parse().ok() == ip);
+        let ours = match ip {
+            Some(ip) => ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST || ip == local.ip().to_canonical(),
+            None => is("localhost") || is(&self.own),
+        };
+        (ours && port.is_none_or(|port| port == local.port()))
+            || self.allowed.iter().any(|Host { name, port: only }| is(name) && (only.is_none() || *only == port))
+    }
+
+    fn check_host<'a>(&self, request: &'a Request, local: SocketAddr) -> Result<(&'a str, Option<u16>), Failure> {
+        let text = only(request.headers(), HOST)?.ok_or_else(|| {
+            let what = "the Host is missing, send `Host: localhost`";
+            Failure::of(StatusCode::BAD_REQUEST, Location::Header, HOST, what)
+        })?;
+        // A request line may name a host too, and then that one counts.
+        let named = request.uri().authority().map_or(text, Authority::as_str);
+        for text in [text, named] {
+            if !split(text).is_some_and(|host| self.admits(host, local)) {
+                let what = format!("`{text}` is not this program, use localhost, or allow it: `--http-allow-host`");
+                return Err(forbidden(HOST, what));
+            }
+        }
+        Ok(split(named).unwrap_or_default())
+    }
+
+    /// A browser names the page that asks; it has to be one of ours.
+    fn check_origin(headers: &HeaderMap, (host, port): (&str, Option<u16>)) -> Result<(), Failure> {
+        let Some(text) = only(headers, ORIGIN)? else { return Ok(()) };
+        let of_page = text.split_once("://").and_then(|(scheme, rest)| {
+            let usual = match scheme {
+                "http" => 80,
+                "https" => 443,
+                _ => return None,
+            };
+            Some((usual, split(rest)?))
+        });
+        match of_page {
+            Some((usual, (page, at)))
+                if page.eq_ignore_ascii_case(host) && at.unwrap_or(usual) == port.unwrap_or(usual) =>
+            {
+                Ok(())
+            }
+            _ => Err(forbidden(ORIGIN, format!("`{text}` is another site, only pages of this host may ask"))),
+        }
+    }
+
+    fn check_token(&self, headers: &HeaderMap) -> Result<(), Failure> {
+        let Some(token) = &self.token else { return Ok(()) };
+        let given = only(headers, AUTHORIZATION)?.and_then(|given| {
+            let (scheme, rest) = given.split_at_checked("Bearer ".len())?;
+            scheme.eq_ignore_ascii_case("Bearer ").then_some(rest.trim_ascii())
+        });
+        // What differs is no matter of time; that the lengths differ may be.
+        if given.is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into()) {
+            return Ok(());
+        }
+        let what = if given.is_some() { "the token is wrong" } else { "the token is missing" };
+        let what = format!("{what}, send `Authorization: Bearer TOKEN` with that of `--http-token`");
+        Err(Failure::of(StatusCode::UNAUTHORIZED, Location::Header, AUTHORIZATION, what))
+    }
+}
+
+/// Lets a request pass, or says why not.
+pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Result<Response, Failure> {
+    let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+    let Local(local) = request.extensions().get().copied().unwrap_or(Local(nowhere));
+    let host = api.access.check_host(&request, local)?;
+    Access::check_origin(request.headers(), host)?;
+    if request.uri().path() != OPEN {
+        api.access.check_token(request.headers())?;
+    }
+    Ok(next.run(request).await)
+}
+
+fn forbidden(name: &str, what: String) -> Failure {
+    Failure::of(StatusCode::FORBIDDEN, Location::Header, name, what)
+}
+
+/// The header, which must not be there twice.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Failure> {
+    let wrong = |what| Failure::of(StatusCode::BAD_REQUEST, Location::Header, name, what);
+    let mut all = headers.get_all(name).iter();
+    let first = all.next();
+    if all.next().is_some() {
+        return Err(wrong("the header is there twice, send it once"));
+    }
+    first.map(|value| value.to_str().map_err(|_| wrong("the header is no plain text"))).transpose()
+}
+
+/// Without the brackets of an IPv6 address.
+fn bare(host: &str) -> &str {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// `name`, `name:port`, `[::1]:port`.
+fn split(text: &str) -> Option<(&str, Option<u16>)> {
+    let authority: Authority = text.parse().ok()?;
+    let host = text.get(..authority.host().len()).filter(|host| *host == authority.host())?;
+    match text.get(host.len()..)? {
+        "" => Some((host, None)),
+        rest => Some((host, Some(rest.strip_prefix(':')?.parse().ok()?))),
+    }
+}

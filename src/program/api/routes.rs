@@ -1,0 +1,145 @@
+//! Every route, with what it takes and what it can answer: the router and its description are made from one table.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{Method, StatusCode, Uri, header};
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
+
+use super::answer::{Failure, Location};
+use super::openapi::{EVENTS, Operation};
+use super::{Api, behavior, events, guard, v1};
+use crate::program::export::openmetrics::Format;
+
+/// One method of one path.
+pub(super) struct Route {
+    pub(super) path: &'static str,
+    pub(super) method: Method,
+    to: MethodRouter<Arc<Api>>,
+    pub(super) operation: Operation,
+}
+
+/// As what `GET /metrics` is written.
+const METRICS: &[&str] = &[Format::OpenMetrics.content_type(), Format::Text.content_type()];
+
+const PROXY: &str = "/v1/proxies/{name}";
+
+/// The table.
+pub(super) fn all() -> Vec<Route> {
+    vec![
+        on_get("/behavior", get(behavior::behavior), of("What is done to calls").gives(200, "Behavior").fails(&[404])),
+        on_put("/behavior", put(behavior::put_behavior), change("Change what is done to calls", "BehaviorChange")),
+        on_get("/behaviors", get(behavior::behaviors), of("What can be done to calls").gives(200, "Behaviors")),
+        on_get("/handler", get(behavior::handler), of("What is done to calls").gives(200, "Handler").fails(&[404])),
+        on_put("/handler", put(behavior::put_handler), change("Change what is done to calls", "BehaviorChange")),
+        on_get("/handlers", get(behavior::handlers), of("What can be done to calls").gives(200, "Handlers")),
+        on_get("/backend", get(behavior::backend), of("Where calls go").gives(200, "Backend").fails(&[404])),
+        on_put("/backend", put(behavior::put_backend), change("Send calls elsewhere", "Backend")),
+        on_get("/v1/proxies", get(v1::list), of("Every proxy by name").gives(200, "ProxySet")),
+        on_get(PROXY, get(v1::get), of("A proxy").gives(200, "Proxy").fails(&[404])),
+        on_put(
+            PROXY,
+            put(v1::put),
+            of("Create a proxy, or replace all its settings")
+                .takes("ProxySettings")
+                .gives(200, "ChangedProxy")
+                .gives(201, "ChangedProxy")
+                .fails(&[400, 408, 409, 413]),
+        ),
+        Route {
+            path: PROXY,
+            method: Method::PATCH,
+            to: patch(v1::patch),
+            operation: of("Change some of a proxy's settings; null is the default")
+                .takes("ProxyPatch")
+                .gives(200, "ChangedProxy")
+                .fails(&[400, 404, 408, 409, 413]),
+        },
+        on_delete(PROXY, delete(v1::delete), of("Stop a proxy").gives(204, "").fails(&[404])),
+        Route {
+            path: "/v1/proxies/{name}/reset",
+            method: Method::POST,
+            to: post(v1::reset),
+            operation: of("Back to what the file said; counters stay").gives(200, "ChangedProxy").fails(&[404, 409]),
+        },
+        on_get(
+            "/v1/proxies/{name}/connections",
+            get(v1::connections),
+            of("A proxy's open connections").gives(200, "Connections").fails(&[404]),
+        ),
+        on_delete(
+            "/v1/proxies/{name}/connections/{id}",
+            delete(v1::end),
+            of("End a connection").asks("reset", "With a reset").gives(204, "").fails(&[404]),
+        ),
+        on_get(
+            "/v1/events",
+            get(events::stream),
+            of("Events: those after a number if one is given, then as they happen")
+                .asks("since", "The last event that is known, or 0; one that is yet to come stands for 0. The header Last-Event-ID beats it")
+                .asks("follow", "False: answer with the events that are there, and end")
+                .sends(200, &[EVENTS])
+                .fails(&[503]),
+        ),
+        on_get("/v1/version", get(v1::version), of("The program's version").gives(200, "Version")),
+        on_get("/v1/openapi.json", get(document), of("This document").gives(200, "Document")),
+        on_get("/metrics", get(v1::metrics), of("Metrics, as OpenMetrics").sends(200, METRICS)),
+        on_get(guard::OPEN, get(v1::health), of("Whether the program runs; needs no token").gives(200, "Health")),
+    ]
+}
+
+/// The routes behind the guard, and what there is elsewhere.
+pub(super) fn router(api: Arc<Api>) -> Router {
+    all()
+        .into_iter()
+        .fold(Router::new(), |router, Route { path, to, .. }| router.route(path, to))
+        .method_not_allowed_fallback(wrong_method)
+        .fallback(nothing_there)
+        .layer(middleware::from_fn_with_state(api.clone(), guard::check))
+        .with_state(api)
+}
+
+/// `GET /v1/openapi.json`.
+async fn document(State(api): State<Arc<Api>>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], api.document.clone())
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> Failure {
+    let what = format!("{method} is not for {}, the header Allow has what is", uri.path());
+    Failure::of(StatusCode::METHOD_NOT_ALLOWED, Location::Nowhere, "", what)
+}
+
+async fn nothing_there(uri: Uri) -> Failure {
+    let path = uri.path();
+    if !path.starts_with('/') {
+        // `CONNECT` names a host alone, `OPTIONS` may name everything.
+        let what = format!("`{uri}` is no path, ask for one of those in /v1/openapi.json");
+        return Failure::of(StatusCode::BAD_REQUEST, Location::Path, "", what);
+    }
+    let what = format!("there is nothing at {path}, see /v1/openapi.json");
+    Failure::of(StatusCode::NOT_FOUND, Location::Path, "", what)
+}
+
+fn of(summary: &'static str) -> Operation {
+    Operation::new(summary)
+}
+
+/// A change by the old contract.
+fn change(summary: &'static str, body: &'static str) -> Operation {
+    of(summary).takes(body).gives(200, "Done").fails(&[400, 404, 408, 409, 413])
+}
+
+fn on_get(path: &'static str, to: MethodRouter<Arc<Api>>, operation: Operation) -> Route {
+    Route { path, method: Method::GET, to, operation }
+}
+
+fn on_put(path: &'static str, to: MethodRouter<Arc<Api>>, operation: Operation) -> Route {
+    Route { path, method: Method::PUT, to, operation }
+}
+
+fn on_delete(path: &'static str, to: MethodRouter<Arc<Api>>, operation: Operation) -> Route {
+    Route { path, method: Method::DELETE, to, operation }
+}

@@ -1,0 +1,266 @@
+//! The schemas of bodies. Those of answers are their types'; those of a proxy are made from the settings of the file, so
+//! that both know the same keys, users' own handlers included.
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+
+use super::answer::Errors;
+use super::v1::{Applied, Connection, Status};
+use crate::duration::Seconds;
+use crate::handler::Registry;
+use crate::program::config::options::{Options, Scope, Setting};
+use crate::proxy::options::{BUFFER, ConnectionOptions, POOL_SIZE, ProxyOptions};
+use crate::settings::Given;
+
+type Properties = Map<String, Value>;
+
+/// What a proxy cannot be without.
+const REQUIRED: [&str; 1] = ["backend"];
+
+/// A host that is no IPv6 address, and a port that is not 0.
+const HOST: &str = "[A-Za-z0-9._-]+";
+const PORT: &str = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})$";
+
+/// A time as text, within a year.
+const TIME: &str = "([0-9]{1,5} ?(ns|us|ms|s|m)|[0-9]{1,3} ?h|[0-9]{1,2} ?d)";
+
+/// Every schema by its name.
+pub(super) fn all(registry: &Registry) -> Value {
+    let options = Options::new(registry);
+    let settings = settings(&options);
+    let mut asked = settings.clone();
+    asked.insert("for".to_owned(), lasts());
+    asked.insert("name".to_owned(), json!({ "type": "string", "description": "The same as in the path" }));
+    asked.insert("status".to_owned(), json!({ "description": "Not read, so that what GET answers can be PUT" }));
+    let mut patch = asked.clone();
+    for (key, schema) in &mut patch {
+        if !REQUIRED.contains(&key.as_str()) && !matches!(key.as_str(), "for" | "name" | "status") {
+            or_null(schema);
+        }
+    }
+
+    let mut shown = settings.clone();
+    shown.insert("name".to_owned(), json!({ "type": "string" }));
+    shown.insert("status".to_owned(), of::<Status>());
+    let mut changed = shown.clone();
+    changed.insert("applied".to_owned(), of::<Applied>());
+
+    let word = |key: &str, schema: Value| whole(Map::from_iter([(key.to_owned(), schema)]));
+    let (text, texts) = (json!({ "type": "string" }), json!({ "type": "array", "items": { "type": "string" } }));
+    json!({
+        "Errors": of::<Errors>(),
+        "Done": word("status", json!({ "const": "ok" })),
+        "Behavior": word("behavior", text.clone()),
+        "Behaviors": word("behaviors", texts.clone()),
+        "Handler": word("handler", text.clone()),
+        "Handlers": word("handlers", texts),
+        "Backend": word("backend", settings.get("backend").cloned().unwrap_or_default()),
+        "BehaviorChange": behavior(&options, &settings),
+        "ProxySettings": object(asked, &REQUIRED),
+        "ProxyPatch": object(patch, &[]),
+        "ProxySet": word("proxies", json!({
+            "type": "object",
+            "additionalProperties": { "$ref": "#/components/schemas/Proxy" },
+        })),
+        "Proxy": whole(shown),
+        "ChangedProxy": whole(changed),
+        "Connections": word("connections", json!({ "type": "array", "items": of::<Connection>() })),
+        "Version": word("version", text),
+        "Health": word("status", json!({ "const": "ok" })),
+        "Document": { "type": "object" },
+    })
+}
+
+/// The keys of a proxy, as in the file.
+fn settings(options: &Options<'_>) -> Properties {
+    let mut properties = read::<ProxyOptions>();
+    for setting in options.of(&Scope::Proxy) {
+        if let Some(property) = properties.get_mut(&setting.field.name) {
+            sharpen(property, &setting, options.registry);
+        }
+    }
+    let enabled = json!({ "type": "boolean", "default": true, "description": "Whether it listens" });
+    properties.entry("enabled").or_insert(enabled);
+    let handlers = options.registry.names().map(|name| (name.to_owned(), object(handler(options, name), &[])));
+    properties.insert("handlers".to_owned(), object(handlers.collect(), &[]));
+    properties
+}
+
+/// The keys of a handler's table.
+fn handler(options: &Options<'_>, name: &str) -> Properties {
+    let mut inherited = read::<ConnectionOptions>();
+    let settings = options.of(&Scope::Handler(name.to_owned()));
+    let property = |setting: Setting<'_>| {
+        let key = setting.field.name.clone();
+        let mut property = match inherited.remove(&key) {
+            Some(property) if setting.inherited => property,
+            _ => own(&setting),
+        };
+        sharpen(&mut property, &setting, options.registry);
+        (key, property)
+    };
+    settings.into_iter().map(property).collect()
+}
+
+/// A handler's own setting: what it takes is found by asking it.
+fn own(setting: &Setting<'_>) -> Value {
+    let field = setting.field;
+    let one_of_each = [
+        ("null", Value::Null),
+        ("boolean", json!(true)),
+        ("integer", json!(1)),
+        ("number", json!(0.5)),
+        ("string", json!("x")),
+        ("array", json!([])),
+        ("object", json!({})),
+    ];
+    let takes = |value: &Value| field.check(&Given::Value(value.clone())).is_ok();
+    let same = |value: &Value| std::mem::discriminant(value) == std::mem::discriminant(&field.default);
+    let types: Vec<_> = one_of_each.iter().filter(|(_, value)| takes(value)).map(|(name, _)| *name).collect();
+    let default = one_of_each.iter().filter(|(name, value)| same(value) && *name != "number").map(|(name, _)| *name);
+    let types: Vec<_> = default.filter(|name| !types.contains(name)).chain(types.iter().copied()).collect();
+    let mut property = json!({ "type": types, "description": field.help, "default": field.default });
+    if types.contains(&"integer") && !takes(&json!(-1)) {
+        property["minimum"] = json!(0);
+    }
+    if field.placeholder() == "SECONDS" {
+        property["x-unit"] = json!("seconds");
+    }
+    property
+}
+
+/// Says more closely what a setting's type does not: its text is a grammar of its own.
+fn sharpen(property: &mut Value, setting: &Setting<'_>, registry: &Registry) {
+    let takes = |value: &Value| setting.field.check(&Given::Value(value.clone())).is_ok();
+    match property.get("x-unit").and_then(Value::as_str) {
+        Some("host:port") => {
+            let zero = if takes(&json!("localhost:0")) { "(0$|" } else { "(" };
+            property["pattern"] = json!(format!("^({HOST}|{}):{zero}{PORT})", ipv6()));
+        }
+        Some("mix") => property["pattern"] = json!(mix(registry)),
+        Some("seconds") => {
+            let (described, default) = (property["description"].take(), property["default"].take());
+            *property = time(!takes(&json!(0)));
+            property["description"] = described;
+            property["default"] = default;
+        }
+        Some(unit @ ("bytes" | "connections")) => {
+            let most = *if unit == "bytes" { BUFFER } else { POOL_SIZE }.end();
+            if !takes(&json!(0)) {
+                property["minimum"] = json!(1);
+            }
+            if !takes(&json!(most + 1)) {
+                property["maximum"] = json!(most);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// An IPv6 address in brackets: eight groups, or fewer around `::`.
+fn ipv6() -> String {
+    let group = "[0-9A-Fa-f]{1,4}";
+    let groups = |most: usize| format!("({group}(:{group}){{0,{}}})?", most - 1);
+    let around = [(6, 1), (3, 4), (1, 6)].map(|(left, right)| format!("{}::{}", groups(left), groups(right)));
+    format!(r"\[({group}(:{group}){{7}}|{})(%[A-Za-z0-9]+)?\]", around.join("|"))
+}
+
+/// `delay`, or `20:delay,5:error` where the percentages add up to 100 at most and no handler is there twice.
+fn mix(registry: &Registry) -> String {
+    let names = registry.names().collect::<Vec<_>>().join("|");
+    let share = format!(r"(100|[1-9]?[0-9](\.[0-9]{{1,6}})?):({names})");
+    format!("^({names})$|^{share}(,{share})*$")
+}
+
+/// A number of seconds, or a text with a unit.
+fn time(more_than_nothing: bool) -> Value {
+    let (least, first) = if more_than_nothing { (0.000_001, "(?![0 ])") } else { (0.0, "") };
+    let longest = Seconds::MAX.duration().as_secs();
+    json!({
+        "anyOf": [
+            { "type": "number", "minimum": least, "maximum": longest },
+            { "type": "string", "pattern": format!("^{first}([0-9]{{1,7}}|{TIME}( {TIME}){{0,3}})$") },
+        ],
+        "x-unit": "seconds",
+    })
+}
+
+/// How long a change lasts.
+fn lasts() -> Value {
+    json!({
+        "anyOf": [time(true), { "type": "null" }],
+        "description": "Take the change back after this time; null for never",
+    })
+}
+
+/// `PUT /behavior`: a handler with its settings beside its name, or a mix with those of each. Null is the default.
+fn behavior(options: &Options<'_>, settings: &Properties) -> Value {
+    let mut tables = settings["handlers"].clone();
+    for table in tables["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+        table["properties"].as_object_mut().into_iter().flat_map(Map::values_mut).for_each(or_null);
+    }
+    let one = options.registry.names().map(|name| {
+        let mut keys = handler(options, name);
+        keys.values_mut().for_each(or_null);
+        keys.insert("name".to_owned(), json!({ "const": name }));
+        keys.insert("for".to_owned(), lasts());
+        object(keys, &["name"])
+    });
+    let keys = [("name", json!({ "type": "string", "pattern": mix(options.registry) })), ("options", tables)];
+    let mut several: Properties = keys.into_iter().map(|(key, schema)| (key.to_owned(), schema)).collect();
+    several.insert("for".to_owned(), lasts());
+    json!({ "anyOf": one.chain([object(several, &["name"])]).collect::<Vec<_>>() })
+}
+
+/// The same, and all within, or null.
+fn or_null(schema: &mut Value) {
+    if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.values_mut().for_each(or_null);
+    }
+    *schema = json!({ "anyOf": [schema.take(), { "type": "null" }] });
+}
+
+/// An object with no other properties.
+fn object(properties: Properties, required: &[&str]) -> Value {
+    let properties = Value::Object(properties);
+    json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
+}
+
+/// An object with all of these properties.
+fn whole(properties: Properties) -> Value {
+    let required: Vec<String> = properties.keys().cloned().collect();
+    let required: Vec<&str> = required.iter().map(String::as_str).collect();
+    object(properties, &required)
+}
+
+/// One of the events that are sent.
+pub(super) fn event() -> Value {
+    let text = || json!({ "type": "string" });
+    let data = json!({ "type": "string", "description": "What happened, as JSON; of `lost`, how many in `count`" });
+    object(
+        Map::from_iter([("id".to_owned(), text()), ("event".to_owned(), text()), ("data".to_owned(), data)]),
+        &["event", "data"],
+    )
+}
+
+/// What is written for a type.
+fn of<T: JsonSchema>() -> Value {
+    schema::<T>(SchemaSettings::default().for_serialize())
+}
+
+/// What is read for each field of a struct.
+fn read<T: JsonSchema>() -> Properties {
+    match schema::<T>(SchemaSettings::default())["properties"].take() {
+        Value::Object(properties) => properties,
+        _ => Map::new(),
+    }
+}
+
+fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
+    let settings = settings.with(|settings| {
+        settings.inline_subschemas = true;
+        settings.meta_schema = None;
+    });
+    settings.into_generator().into_root_schema_for::<T>().to_value()
+}

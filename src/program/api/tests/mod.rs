@@ -1,0 +1,110 @@
+//! The router by itself: what is asked, with every status and body that answers it.
+
+mod behavior;
+mod document;
+mod events;
+mod guard;
+mod serving;
+mod v1;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::request::Builder;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::{Map, Value, json};
+use tower::ServiceExt;
+
+use super::guard::Local;
+use super::{Access, Api, routes};
+use crate::call_log::CallLog;
+use crate::events::Events;
+use crate::handler::Registry;
+use crate::net::connection_limit::ConnectionLimit;
+use crate::program::config::spec::Spec;
+use crate::proxy::set::ProxySet;
+use crate::proxy::shared::Shared;
+
+/// An API of its own, and the proxies behind it.
+struct World {
+    router: Router,
+    proxies: Arc<ProxySet>,
+}
+
+/// What was answered.
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    text: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    /// The status and the body.
+    fn is(&self) -> (u16, Value) {
+        (self.status.as_u16(), self.json())
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+impl World {
+    async fn with(names: &[&str], access: Access) -> Self {
+        let proxies = proxies();
+        for name in names {
+            let keys = keys(&json!({ "backend": "localhost:6379", "proxy": "127.0.0.1:0" }));
+            let config = Spec::new(keys).check(name, &Registry::default()).unwrap();
+            assert!(proxies.put(config, None).await.is_ok());
+        }
+        Self { router: routes::router(Api::new(proxies.clone(), Registry::default(), access)), proxies }
+    }
+
+    /// With these proxies.
+    async fn new(names: &[&str]) -> Self {
+        Self::with(names, Access::new("localhost", &[], None)).await
+    }
+
+    /// Connected to 127.0.0.1:8080.
+    async fn send(&self, mut request: Request<Body>) -> Answer {
+        request.extensions_mut().insert(Local(SocketAddr::from(([127, 0, 0, 1], 8080))));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(body.to_vec()).unwrap() }
+    }
+
+    async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
+        self.send(ask(method, path).body(body.into()).unwrap()).await
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.call("GET", path, "").await
+    }
+}
+
+/// None yet.
+fn proxies() -> Arc<ProxySet> {
+    ProxySet::new(Shared::new(1, ConnectionLimit::left(0), Events::on(), CallLog::off()))
+}
+
+fn ask(method: &str, path: &str) -> Builder {
+    Request::builder().method(method).uri(path).header(header::HOST, "localhost:8080")
+}
+
+fn keys(value: &Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+/// An error of one entry.
+fn wrong(status: u16, location: &str, name: &str, description: &str) -> (u16, Value) {
+    let error = json!({ "location": location, "name": name, "description": description });
+    (status, json!({ "status": "error", "errors": [error] }))
+}

@@ -1,0 +1,105 @@
+use std::pin::pin;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+use super::*;
+use crate::program::api::{WRITE_TIMEOUT, serve};
+
+/// Connections at once, of which tests need few.
+const CONNECTIONS: usize = 3;
+
+/// An API on a port of its own, and the word to stop.
+async fn start() -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let api = Api::new(proxies(), Registry::default(), Access::new("127.0.0.1", &[], None));
+    let serving = tokio::spawn(async move {
+        serve(vec![listener], api, CONNECTIONS, async move { drop(stopped.await) }).await;
+    });
+    (address, stop, serving)
+}
+
+async fn ask_for(client: &mut TcpStream, path: &str) -> String {
+    let host = client.peer_addr().unwrap();
+    client.write_all(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let size = client.read(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[..size]).into_owned()
+}
+
+#[tokio::test]
+async fn a_connection_is_kept_until_the_program_stops() {
+    let (address, stop, serving) = start().await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    for _ in 0..2 {
+        assert!(ask_for(&mut client, "/healthz").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    }
+    assert!(ask_for(&mut client, "/v1/events").await.contains("text/event-stream"));
+    stop.send(()).unwrap();
+    serving.await.unwrap();
+}
+
+#[tokio::test]
+async fn too_many_connections_wait_for_one_to_end() {
+    let (address, _stop, _serving) = start().await;
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        assert!(ask_for(&mut client, "/healthz").await.starts_with("HTTP/1.1 200 OK\r\n"));
+        clients.push(client);
+    }
+    let mut late = TcpStream::connect(address).await.unwrap();
+    let mut answered = pin!(ask_for(&mut late, "/healthz"));
+    // The others are still answered, so the late one had its turn.
+    for client in &mut clients {
+        tokio::select! {
+            biased;
+            _ = &mut answered => panic!("answered beside {CONNECTIONS} others"),
+            answer = ask_for(client, "/healthz") => assert!(answer.starts_with("HTTP/1.1 200 OK\r\n")),
+        }
+    }
+    clients.pop();
+    assert!(answered.await.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn a_large_head_is_refused() {
+    let (address, _stop, _serving) = start().await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let path = format!("/healthz?{}", "x".repeat(60_000));
+    assert!(ask_for(&mut client, &path).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nX: {}", "x".repeat(66_000));
+    client.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+
+    // Twice as much is too much even where its end is there.
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let head = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nX: {}\r\n\r\n", "x".repeat(2 * 65_536));
+    // It may be refused before it is sent.
+    let _ = client.write_all(head.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = client.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+}
+
+#[tokio::test(start_paused = true)]
+async fn clients_that_do_not_read_lose_their_places() {
+    let (address, _stop, _serving) = start().await;
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET /v1/openapi.json HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        client.write_all(request.repeat(200).as_bytes()).await.unwrap();
+        clients.push(client);
+    }
+    let mut late = TcpStream::connect(address).await.unwrap();
+    let answer = timeout(2 * WRITE_TIMEOUT, ask_for(&mut late, "/healthz")).await.expect("a place");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+    drop(clients);
+}

@@ -1,0 +1,193 @@
+//! What a run is expected to have done: `error>=1`, `cache.delay>=10`, `calls>0`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::handler::Registry;
+use crate::metrics::summary::Summary;
+
+/// A count, and what it is compared with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Expectation {
+    /// Of this proxy; without one, of all together.
+    proxy: Option<String>,
+    count: String,
+    comparison: Comparison,
+    number: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Comparison {
+    AtLeast,
+    AtMost,
+    Equal,
+    Unequal,
+    More,
+    Less,
+}
+
+/// The longer ones first: `>=` begins with `>`.
+const COMPARISONS: [(&str, Comparison); 7] = [
+    (">=", Comparison::AtLeast),
+    ("<=", Comparison::AtMost),
+    ("==", Comparison::Equal),
+    ("!=", Comparison::Unequal),
+    (">", Comparison::More),
+    ("<", Comparison::Less),
+    ("=", Comparison::Equal),
+];
+
+type Counted = fn(&Summary) -> u64;
+
+/// What is counted beside handlers.
+const COUNTS: [(&str, Counted); 5] = [
+    ("calls", |summary| summary.calls.iter().map(|(_, calls)| calls).sum()),
+    ("faults", |summary| summary.faults.iter().map(|(_, faults)| faults).sum()),
+    ("connections", |summary| summary.connections),
+    ("opaque", |summary| summary.opaque),
+    ("dial_failures", |summary| summary.backend_failures),
+];
+
+/// Text that expects nothing that could be counted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no expectation, write `error>=1`, `calls>0` or, of one proxy, `cache.delay>=10`")]
+pub(crate) struct NoExpectation(String);
+
+impl FromStr for Expectation {
+    type Err = NoExpectation;
+
+    fn from_str(text: &str) -> Result<Self, NoExpectation> {
+        let read = || {
+            let at = text.find(['<', '>', '=', '!'])?;
+            let (what, rest) = text.split_at(at);
+            let (sign, comparison) = COMPARISONS.iter().find(|(sign, _)| rest.starts_with(sign))?;
+            let number = rest[sign.len()..].trim().parse().ok()?;
+            let (proxy, count) = match what.trim().split_once('.') {
+                Some((proxy, count)) => (Some(proxy.to_owned()), count),
+                None => (None, what.trim()),
+            };
+            let named = !count.is_empty() && proxy.as_ref().is_none_or(|proxy| !proxy.is_empty());
+            named.then(|| Self { proxy, count: count.to_owned(), comparison: *comparison, number })
+        };
+        read().ok_or_else(|| NoExpectation(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(proxy) = &self.proxy {
+            write!(f, "{proxy}.")?;
+        }
+        let sign =
+            COMPARISONS.iter().find(|(_, comparison)| *comparison == self.comparison).map_or("", |(sign, _)| sign);
+        write!(f, "{}{sign}{}", self.count, self.number)
+    }
+}
+
+impl Expectation {
+    /// The proxy that it is about, if it is about one.
+    pub(crate) fn proxy(&self) -> Option<&str> {
+        self.proxy.as_deref()
+    }
+
+    /// What is counted.
+    pub(crate) fn counted(&self) -> &str {
+        &self.count
+    }
+
+    /// What can be counted with these handlers.
+    pub(crate) fn countable(registry: &Registry) -> impl Iterator<Item = &str> {
+        registry.names().chain(COUNTS.iter().map(|(name, _)| *name))
+    }
+
+    /// What was counted in proxies of these names. Of a handler it is the calls to which it did something; of one that never
+    /// does anything, such as `dummy`, its calls.
+    pub(crate) fn count<'s>(
+        &self,
+        proxies: impl IntoIterator<Item = (&'s str, &'s Summary)>,
+        registry: &Registry,
+    ) -> u64 {
+        let ours = proxies.into_iter().filter(|(name, _)| self.proxy.as_ref().is_none_or(|proxy| proxy == name));
+        ours.map(|(_, summary)| self.count_of(summary, registry)).sum()
+    }
+
+    fn count_of(&self, summary: &Summary, registry: &Registry) -> u64 {
+        let name = self.count.as_str();
+        match (registry.get(name), COUNTS.iter().find(|(known, _)| *known == name)) {
+            (None, Some((_, count))) => count(summary),
+            (Some(entry), _) if entry.does_nothing() => summary.calls_of(name),
+            _ => summary.faults_of(name),
+        }
+    }
+
+    /// Whether so many are as expected.
+    pub(crate) fn is_met_by(&self, count: u64) -> bool {
+        match self.comparison {
+            Comparison::AtLeast => count >= self.number,
+            Comparison::AtMost => count <= self.number,
+            Comparison::Equal => count == self.number,
+            Comparison::Unequal => count != self.number,
+            Comparison::More => count > self.number,
+            Comparison::Less => count < self.number,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Expectation {
+        text.parse().unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn they_are_written_as_they_are_read() {
+        for text in
+            ["error>=1", "cache.delay>=10", "calls>0", "opaque==0", "a-b_c.faults<7", "hang!=3", "connections<=9"]
+        {
+            assert_eq!(read(text).to_string(), text);
+        }
+        assert_eq!(read(" error >= 1 "), read("error>=1"));
+        assert_eq!(read("error=1"), read("error==1"));
+    }
+
+    #[test]
+    fn what_counts_nothing_is_refused() {
+        for text in
+            ["", "error", ">=1", "error>=", "error>=x", "error>=-1", "error>=1.5", ".error>=1", "cache.>=1", "error=>1"]
+        {
+            let refused = text.parse::<Expectation>().unwrap_err().to_string();
+            assert!(refused.starts_with(&format!("`{text}` is no expectation, write `error>=1`")), "{refused}");
+        }
+    }
+
+    #[test]
+    fn each_comparison_compares() {
+        let met = |sign: &str| [4, 5, 6].map(|count| read(&format!("calls{sign}5")).is_met_by(count));
+        assert_eq!(met(">="), [false, true, true]);
+        assert_eq!(met("<="), [true, true, false]);
+        assert_eq!(met("=="), [false, true, false]);
+        assert_eq!(met("!="), [true, false, true]);
+        assert_eq!(met(">"), [false, false, true]);
+        assert_eq!(met("<"), [true, false, false]);
+    }
+
+    #[test]
+    fn counts_are_of_one_proxy_or_of_all() {
+        let count = |name: &str, number| vec![(name.to_owned(), number)];
+        let cache =
+            Summary { calls: count("delay", 9), faults: count("delay", 7), connections: 2, ..Summary::default() };
+        let api = Summary { calls: count("dummy", 5), faults: count("dummy", 0), connections: 3, ..Summary::default() };
+        let registry = Registry::default();
+        let counted = |text: &str| read(text).count([("cache", &cache), ("api", &api)], &registry);
+        assert_eq!(counted("delay>0"), 7);
+        assert_eq!(counted("dummy>0"), 5, "which has no faults");
+        assert_eq!(counted("cache.calls>0"), 9);
+        assert_eq!(counted("calls>0"), 14);
+        assert_eq!(counted("faults>0"), 7);
+        assert_eq!(counted("api.connections>0"), 3);
+        assert_eq!(counted("other.connections>0"), 0);
+        assert_eq!(counted("error>0"), 0);
+    }
+}

@@ -1,0 +1,208 @@
+//! Counters for a statsd server, as the original vaurien had them: `vaurien.redis.start:1|c`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::net::UdpSocket;
+use std::sync::Arc;
+
+use cadence::{BufferedUdpMetricSink, Counted as _, MetricError, StatsdClient};
+use tokio::net::lookup_host;
+use tokio::time::Interval;
+use tracing::debug;
+
+use crate::metrics::snapshot::ProxySnapshot;
+use crate::protocol::Protocol;
+
+/// What a proxy has counted since its start.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Totals {
+    /// Connections that have begun.
+    pub(crate) start: u64,
+    /// Connections that have ended.
+    pub(crate) end: u64,
+    /// How often something was read from a client.
+    pub(crate) to_backend: u64,
+    /// How often something was read from a backend.
+    pub(crate) to_client: u64,
+}
+
+/// A proxy's name, the protocol that it has now, and what it has counted.
+pub(crate) type Counted = (Arc<str>, Protocol, Totals);
+
+/// What statsd is told of a proxy.
+pub(crate) fn counted(proxy: &ProxySnapshot) -> Counted {
+    let connections = &proxy.connections;
+    let totals = Totals {
+        start: connections.accepted,
+        end: connections.accepted - connections.open,
+        to_backend: connections.to_backend.reads,
+        to_client: connections.to_client.reads,
+    };
+    (proxy.name.as_str().into(), proxy.protocol, totals)
+}
+
+/// A statsd server, and what it was told.
+#[derive(Debug)]
+pub(crate) struct Statsd {
+    client: StatsdClient,
+    told: HashMap<Arc<str>, Totals>,
+}
+
+impl Statsd {
+    /// For the server on `host` and `port`. Its counters' names begin with `prefix` and a dot; an empty one adds nothing.
+    ///
+    /// # Errors
+    ///
+    /// The host cannot be resolved, or there is no socket to be had.
+    pub(crate) async fn new(host: &str, port: u16, prefix: &str) -> io::Result<Self> {
+        let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
+        // Many a statsd server listens on IPv4 alone, and nothing tells a sender that nobody listens.
+        let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+        let address = *address.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it has no address"))?;
+        let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
+        socket.set_nonblocking(true)?;
+        let sink = BufferedUdpMetricSink::from(address, socket).map_err(io::Error::other)?;
+        Ok(Self { client: StatsdClient::from_sink(prefix, sink), told: HashMap::new() })
+    }
+
+    /// Tells the server at every tick what was added to the `totals` of each proxy, under its protocol's name, and a last
+    /// time when `stop` resolves.
+    pub(crate) async fn run(
+        mut self,
+        mut ticks: Interval,
+        totals: impl Fn() -> Vec<Counted>,
+        stop: impl Future<Output = ()>,
+    ) {
+        tokio::pin!(stop);
+        loop {
+            let stopped = tokio::select! {
+                _ = ticks.tick() => false,
+                () = &mut stop => true,
+            };
+            if let Err(error) = self.tell(totals()) {
+                debug!("statsd: {error}");
+            }
+            if stopped {
+                return;
+            }
+        }
+    }
+
+    fn tell(&mut self, totals: Vec<Counted>) -> Result<(), MetricError> {
+        let mut news: BTreeMap<String, u64> = BTreeMap::new();
+        let mut told = HashMap::new();
+        for (proxy, protocol, now) in totals {
+            // One that has counted less than before is another of the same name.
+            let before =
+                self.told.remove(&proxy).filter(|before: &Totals| before.start <= now.start).unwrap_or_default();
+            let counters = [
+                ("start", before.start, now.start),
+                ("end", before.end, now.end),
+                ("to_backend", before.to_backend, now.to_backend),
+                ("to_client", before.to_client, now.to_client),
+            ];
+            for (name, before, now) in counters.into_iter().filter(|(_, before, now)| now > before) {
+                *news.entry(format!("{protocol}.{name}")).or_default() += now - before;
+            }
+            told.insert(proxy, now);
+        }
+        self.told = told;
+        news.into_iter().try_for_each(|(name, more)| self.client.count(&name, more).map(drop))?;
+        self.client.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use tokio::sync::oneshot;
+    use tokio::time::{interval, timeout};
+
+    use super::*;
+
+    /// A server, and a client of it.
+    async fn world(prefix: &str) -> (tokio::net::UdpSocket, Statsd) {
+        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let port = server.local_addr().unwrap().port();
+        (server, Statsd::new("localhost", port, prefix).await.unwrap())
+    }
+
+    /// The counters of the next datagram, sorted.
+    async fn received(server: &tokio::net::UdpSocket) -> Vec<String> {
+        let mut datagram = [0; 2048];
+        let length = timeout(Duration::from_secs(20), server.recv(&mut datagram)).await.unwrap().unwrap();
+        let mut lines: Vec<_> = str::from_utf8(&datagram[..length]).unwrap().lines().map(str::to_owned).collect();
+        lines.sort_unstable();
+        lines
+    }
+
+    fn proxy(name: &str, protocol: Protocol, [start, end, to_backend, to_client]: [u64; 4]) -> Counted {
+        (name.into(), protocol, Totals { start, end, to_backend, to_client })
+    }
+
+    #[tokio::test]
+    async fn what_was_added_is_told_and_nothing_else() {
+        let (server, mut statsd) = world("vaurien").await;
+        let cache = |totals| proxy("cache", Protocol::Redis, totals);
+        statsd.tell(vec![cache([2, 1, 0, 7])]).unwrap();
+        assert_eq!(
+            received(&server).await,
+            ["vaurien.redis.end:1|c", "vaurien.redis.start:2|c", "vaurien.redis.to_client:7|c"]
+        );
+        statsd.tell(vec![cache([2, 1, 0, 7])]).unwrap();
+        statsd.tell(vec![cache([2, 2, 5, 7]), proxy("api", Protocol::Http, [1, 0, 0, 0])]).unwrap();
+        assert_eq!(
+            received(&server).await,
+            ["vaurien.http.start:1|c", "vaurien.redis.end:1|c", "vaurien.redis.to_backend:5|c"]
+        );
+    }
+
+    #[tokio::test]
+    async fn proxies_of_one_protocol_are_told_together() {
+        let (server, mut statsd) = world("").await;
+        let (a, b) =
+            (|start| proxy("a", Protocol::Tcp, [start, 0, 0, 0]), |start| proxy("b", Protocol::Tcp, [start, 0, 0, 0]));
+        statsd.tell(vec![a(3), b(4)]).unwrap();
+        assert_eq!(received(&server).await, ["tcp.start:7|c"]);
+        statsd.tell(vec![a(3)]).unwrap();
+        statsd.tell(vec![a(5)]).unwrap();
+        assert_eq!(received(&server).await, ["tcp.start:2|c"], "after one of them is gone");
+        statsd.tell(vec![a(5), b(1)]).unwrap();
+        assert_eq!(received(&server).await, ["tcp.start:1|c"], "and has come again");
+    }
+
+    #[tokio::test]
+    async fn what_a_proxy_counted_stays_with_the_protocol_that_it_had() {
+        let (server, mut statsd) = world("").await;
+        statsd.tell(vec![proxy("a", Protocol::Tcp, [3, 3, 0, 0])]).unwrap();
+        assert_eq!(received(&server).await, ["tcp.end:3|c", "tcp.start:3|c"]);
+        statsd.tell(vec![proxy("a", Protocol::Http, [4, 3, 0, 0])]).unwrap();
+        assert_eq!(received(&server).await, ["http.start:1|c"]);
+    }
+
+    #[tokio::test]
+    async fn it_tells_at_every_tick_and_at_the_end() {
+        let (server, statsd) = world("vaurien").await;
+        let now = Mutex::new(proxy("a", Protocol::Tcp, [1, 0, 0, 0]));
+        let (stop, stopped) = oneshot::channel::<()>();
+        // The first tick is at once, and the next one never.
+        let ticks = interval(Duration::from_secs(3600));
+        let running = statsd.run(ticks, || vec![now.lock().unwrap().clone()], async {
+            let _ = stopped.await;
+        });
+        let server_side = async {
+            assert_eq!(received(&server).await, ["vaurien.tcp.start:1|c"]);
+            *now.lock().unwrap() = proxy("a", Protocol::Tcp, [1, 1, 0, 0]);
+            stop.send(()).unwrap();
+            assert_eq!(received(&server).await, ["vaurien.tcp.end:1|c"]);
+        };
+        tokio::join!(running, server_side);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_is_not_there_is_an_error() {
+        assert!(Statsd::new("no such host.invalid", 8125, "vaurien").await.is_err());
+    }
+}

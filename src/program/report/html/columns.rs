@@ -1,0 +1,247 @@
+//! Calls as columns of numbers, which is how the page's script reads them: a tenth of the bytes of an object a call.
+
+use std::collections::HashMap;
+use std::io;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::Formatter;
+
+use super::handlers::Handlers;
+use crate::call_log::RecordedCall;
+use crate::events::{Act, Head};
+
+/// As many different requests are written; each may have hundreds of bytes, and everything else of a call has twenty.
+pub(super) const HEADS: u16 = 20_000;
+
+/// Calls by proxy, connection and time. Times are microseconds.
+#[derive(Default, Serialize)]
+pub(super) struct Columns<'a> {
+    proxies: Vec<&'a str>,
+    rows: Rows,
+    kinds: Kinds,
+    /// Command and key of calls; the first one is that of calls without any.
+    heads: Vec<String>,
+    /// How many calls are of other requests.
+    #[serde(skip)]
+    pub(super) unnamed: u64,
+    /// From the beginning of the row's last call to that of this one; for a row's first, from the run's.
+    begun: Vec<i64>,
+    took: Vec<u64>,
+    /// From the number of the row's last call to that of this one.
+    number: Vec<i64>,
+    kind: Vec<usize>,
+    head: Vec<usize>,
+}
+
+/// One row a connection.
+#[derive(Default, Serialize)]
+struct Rows {
+    proxy: Vec<usize>,
+    connection: Vec<u64>,
+    calls: Vec<usize>,
+}
+
+/// Calls of one kind look alike.
+#[derive(Default, Serialize)]
+struct Kinds {
+    handler: Vec<usize>,
+    fault: Vec<Option<Act>>,
+    replied: Vec<bool>,
+}
+
+/// JSON that can be put into a page, where `</script>` would end it.
+struct Harmless;
+
+/// The places of requests among [`Columns::heads`].
+#[derive(Default)]
+struct Heads<'a>(HashMap<(&'a str, &'a str), usize>);
+
+/// Proxies that are not among `proxies` come last.
+pub(super) fn columns<'a>(calls: &'a [RecordedCall], proxies: &[&'a str], handlers: &Handlers) -> Columns<'a> {
+    let mut columns = Columns { proxies: proxies.to_vec(), heads: vec![String::new()], ..Columns::default() };
+    let mut heads = Heads::default();
+    // Where not all have room, they are what is looked for.
+    for head in calls.iter().filter(|call| call.fault.is_some()).filter_map(|call| call.head.as_ref()) {
+        heads.place(head, &mut columns.heads);
+    }
+    let mut sorted: Vec<_> = calls.iter().map(|call| (place(&mut columns.proxies, &call.proxy), call)).collect();
+    sorted.sort_by_key(|&(proxy, call)| (proxy, call.connection, call.begun, call.call));
+    let (mut row, mut begun, mut number) = (None, 0, 0);
+    for (proxy, call) in sorted {
+        if row != Some((proxy, call.connection)) {
+            row = Some((proxy, call.connection));
+            columns.rows.begin(proxy, call.connection);
+            (begun, number) = (0, 0);
+        }
+        columns.rows.add();
+        let now = i64::try_from(micros(call.begun)).unwrap_or(i64::MAX);
+        columns.begun.push(now - begun);
+        columns.took.push(micros(call.ended.saturating_sub(call.begun)));
+        columns.number.push(call.call.wrapping_sub(number).cast_signed());
+        columns.kind.push(columns.kinds.place(handlers.place(&call.handler), call.fault, call.is_done));
+        let head = call.head.as_ref().map(|head| heads.place(head, &mut columns.heads));
+        columns.unnamed += u64::from(head == Some(None));
+        columns.head.push(head.flatten().unwrap_or(0));
+        (begun, number) = (now, call.call);
+    }
+    columns
+}
+
+/// Where `name` is, or is put.
+fn place<'a>(names: &mut Vec<&'a str>, name: &'a str) -> usize {
+    names.iter().position(|&known| known == name).unwrap_or_else(|| {
+        names.push(name);
+        names.len() - 1
+    })
+}
+
+fn text(head: &Head) -> String {
+    match head.words() {
+        (command, "") => command.to_owned(),
+        (command, key) => format!("{command} {key}"),
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl Columns<'_> {
+    /// Writes them as JSON without a `<`.
+    pub(super) fn write(&self, out: impl io::Write) -> io::Result<()> {
+        self.serialize(&mut Serializer::with_formatter(out, Harmless))?;
+        Ok(())
+    }
+}
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+        let mut parts = text.split('<');
+        out.write_all(parts.next().unwrap_or_default().as_bytes())?;
+        parts.try_for_each(|part| {
+            out.write_all(br"\u003c")?;
+            out.write_all(part.as_bytes())
+        })
+    }
+}
+
+impl<'a> Heads<'a> {
+    /// Where `head` is among `texts`, or is put; nowhere, if there is no room.
+    fn place(&mut self, head: &'a Head, texts: &mut Vec<String>) -> Option<usize> {
+        if let Some(&place) = self.0.get(&head.words()) {
+            return Some(place);
+        }
+        let place = texts.len();
+        (self.0.len() < usize::from(HEADS)).then(|| {
+            self.0.insert(head.words(), place);
+            texts.push(text(head));
+            place
+        })
+    }
+}
+
+impl Rows {
+    fn begin(&mut self, proxy: usize, connection: u64) {
+        self.proxy.push(proxy);
+        self.connection.push(connection);
+        self.calls.push(0);
+    }
+
+    /// Counts one more call in the last row.
+    fn add(&mut self) {
+        if let Some(calls) = self.calls.last_mut() {
+            *calls += 1;
+        }
+    }
+}
+
+impl Kinds {
+    fn place(&mut self, handler: usize, fault: Option<Act>, replied: bool) -> usize {
+        let known =
+            |&kind: &usize| self.handler[kind] == handler && self.fault[kind] == fault && self.replied[kind] == replied;
+        (0..self.handler.len()).find(known).unwrap_or_else(|| {
+            self.handler.push(handler);
+            self.fault.push(fault);
+            self.replied.push(replied);
+            self.handler.len() - 1
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::example;
+    use super::*;
+
+    fn json(columns: &Columns) -> String {
+        let mut json = Vec::new();
+        columns.write(&mut json).unwrap();
+        String::from_utf8(json).unwrap()
+    }
+
+    #[test]
+    fn calls_are_columns_by_proxy_connection_and_time() {
+        let calls = [
+            example::call("web", 2, 1, "delay", 5..9).fault(Act::Sleep).build(),
+            example::call("cache", 7, 2, "dummy", 3_000..4_000).build(),
+            example::call("cache", 7, 1, "dummy", 1_000..1_500).head("GET a").build(),
+            example::call("cache", 3, 1, "error", 10..20).fault(Act::Close).no_reply().head("GET a").build(),
+        ];
+        let handlers = Handlers::new(["delay", "error"]);
+        let text = json(&columns(&calls, &["web", "cache"], &handlers));
+        let expected = serde_json::json!({
+            "proxies": ["web", "cache"],
+            "rows": { "proxy": [0, 1, 1], "connection": [2, 3, 7], "calls": [1, 1, 2] },
+            "kinds": { "handler": [1, 2, 0], "fault": ["sleep", "close", null], "replied": [true, false, true] },
+            "heads": ["", "GET a"],
+            "begun": [5, 10, 1000, 2000],
+            "took": [4, 10, 500, 1000],
+            "number": [1, 1, 1, 1],
+            "kind": [0, 1, 2, 2],
+            "head": [0, 1, 1, 0],
+        });
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected);
+    }
+
+    #[test]
+    fn numbers_may_go_back_and_times_be_wrong() {
+        let mut calls =
+            [example::call("a", 1, 9, "dummy", 1..2).build(), example::call("a", 1, 4, "dummy", 2..3).build()];
+        calls[1].ended = Duration::ZERO;
+        let columns = columns(&calls, &[], &Handlers::new([]));
+        assert_eq!((columns.number, columns.took), (vec![9, -5], vec![1, 0]));
+        assert_eq!(columns.proxies, ["a"]);
+    }
+
+    #[test]
+    fn nothing_in_it_ends_the_script() {
+        let call = example::call("</script><!--", 1, 1, "dummy", 1..2).head("GET <script>").build();
+        let text = json(&columns(&[call], &[], &Handlers::new([])));
+        assert!(!text.contains('<'), "{text}");
+        let value = serde_json::from_str::<Value>(&text).unwrap();
+        assert_eq!(value["proxies"][0], "</script><!--");
+        assert_eq!(value["heads"][1], "GET <script>");
+    }
+
+    #[test]
+    fn requests_of_faults_have_room_before_others() {
+        let number = u64::from(HEADS) + 5;
+        let calls: Vec<_> = (1..=number)
+            .map(|number| example::call("a", 1, number, "dummy", number..number + 1).head(&format!("GET {number}")))
+            .map(example::Building::build)
+            .chain([example::call("z", 1, 1, "delay", 0..9).fault(Act::Sleep).head("GET late").build()])
+            .chain([example::call("z", 1, 2, "dummy", 9..10).head("GET late").build()])
+            .chain([example::call("z", 1, 3, "dummy", 11..12).build()])
+            .collect();
+        let columns = columns(&calls, &[], &Handlers::new(["delay"]));
+        assert_eq!((columns.heads.len(), columns.unnamed), (20_001, 6));
+        assert_eq!((&*columns.heads[1], &*columns.heads[2]), ("GET late", "GET 1"));
+        let (named, rest) = columns.head.split_at(19_999);
+        assert!(named.iter().all(|&head| head > 1), "those that were first");
+        assert_eq!(rest, [0, 0, 0, 0, 0, 0, 1, 1, 0]);
+    }
+}

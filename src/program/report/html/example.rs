@@ -1,0 +1,178 @@
+//! Reports and calls for tests.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+
+use crate::call_log::{Recorded, RecordedCall};
+use crate::events::{Act, Head};
+use crate::metrics::counters::Waited;
+use crate::program::report::example::{expected, passed};
+use crate::program::report::{Handler, Proxy, Report, UNMET};
+use crate::protocol::Protocol;
+
+/// Handlers, what they do, how often in a thousand calls, and how long such calls take at least, in microseconds.
+const MIX: [(&str, Option<Act>, u32, u64); 7] = [
+    ("delay", Some(Act::Sleep), 60, 250_000),
+    ("error", Some(Act::Answer), 40, 30),
+    ("garbled", Some(Act::Inject), 20, 300),
+    ("blackout", Some(Act::Close), 10, 20),
+    ("drop", Some(Act::Reset), 10, 20),
+    ("hang", Some(Act::Hold), 5, 2_000_000),
+    ("dummy", None, 1000, 250),
+];
+
+/// A call that a reply ended, and that nothing was done to.
+pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micros: Range<u64>) -> Building {
+    Building(RecordedCall {
+        proxy: proxy.into(),
+        connection,
+        call,
+        handler: handler.into(),
+        begun: Duration::from_micros(micros.start),
+        ended: Duration::from_micros(micros.end),
+        is_done: true,
+        fault: None,
+        head: None,
+    })
+}
+
+/// A call that is being made up.
+pub(super) struct Building(RecordedCall);
+
+impl Building {
+    pub(super) fn fault(mut self, act: Act) -> Self {
+        self.0.fault = Some(act);
+        self
+    }
+
+    pub(super) fn no_reply(mut self) -> Self {
+        self.0.is_done = false;
+        self
+    }
+
+    pub(super) fn head(mut self, line: &str) -> Self {
+        self.0.head = Head::of(Protocol::Redis, format!("{line}\r\n").as_bytes());
+        self
+    }
+
+    pub(super) fn build(self) -> RecordedCall {
+        self.0
+    }
+}
+
+/// So many calls of all kinds, on so many connections to two proxies.
+pub(super) fn mixed(calls: u64, connections: u64) -> Recorded {
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let calls = (1..=connections).flat_map(|connection| {
+        let proxy = if connection % 3 == 0 { "sessions" } else { "cache" };
+        let mut now = random.random_range(0..300_000);
+        let each = calls / connections + u64::from(connection <= calls % connections);
+        (1..=each).map(|number| drawn(&mut random, proxy, connection, number, &mut now)).collect::<Vec<_>>()
+    });
+    Recorded { calls: calls.collect(), left_out: 0 }
+}
+
+fn drawn(random: &mut ChaCha8Rng, proxy: &str, connection: u64, number: u64, now: &mut u64) -> RecordedCall {
+    let mut draw: u32 = random.random_range(0..1000);
+    let of = |&&(_, _, share, _): &&(_, _, u32, _)| draw.checked_sub(share).map(|rest| draw = rest).is_none();
+    let (handler, act, _, least) = *MIX.iter().find(of).expect("the last one takes all");
+    let took = least + random.random_range(0..=least / 2) * random.random_range(1..4);
+    let begun = *now;
+    *now += took + random.random_range(100..60_000);
+    let key = random.random_range(0..20_000);
+    let building =
+        call(proxy, connection, number, handler, begun..begun + took).head(&format!("GET user:{key}:profile"));
+    match act {
+        Some(act @ (Act::Hold | Act::Close | Act::Reset)) => building.fault(act).no_reply().build(),
+        Some(act) => building.fault(act).build(),
+        None => building.build(),
+    }
+}
+
+/// Of a command that passed, with the figures of `recorded`.
+pub(super) fn report(recorded: &Recorded) -> Report {
+    of(recorded, passed(1, 1))
+}
+
+/// The report of `--repeat 20` whose seventh run met less than was expected.
+pub(super) fn repeated(recorded: &Recorded) -> Report {
+    let mut report = of(recorded, passed(7, 20));
+    report.exit_code = UNMET;
+    let last = report.runs.last_mut().expect("there are seven");
+    last.expectations.push(expected("cache.delay>=1000", 3, false));
+    last.warnings.push("handler `hang` of cache took no call".to_owned());
+    report
+}
+
+fn of(recorded: &Recorded, mut report: Report) -> Report {
+    let mut names: Vec<_> = recorded.calls.iter().map(|call| &*call.proxy).collect();
+    names.sort_unstable();
+    names.dedup();
+    let took = recorded.calls.iter().map(|call| call.ended).max().unwrap_or_default();
+    for run in &mut report.runs {
+        run.took = took + Duration::from_millis(150);
+        run.expectations = vec![expected("error>=1", 24, true)];
+        run.proxies = names.iter().map(|name| proxy(name, recorded)).collect();
+    }
+    report
+}
+
+fn proxy(name: &str, recorded: &Recorded) -> Proxy {
+    let calls: Vec<_> = recorded.calls.iter().filter(|call| *call.proxy == *name).collect();
+    let handlers = MIX.iter().map(|&(handler, _, _, least)| {
+        let of = calls.iter().filter(|call| *call.handler == *handler);
+        let [p50, p99, max] = [1, 2, 3].map(|times| Duration::from_micros(least * times));
+        Handler {
+            name: handler.to_owned(),
+            calls: of.clone().count() as u64,
+            faults: of.filter(|call| call.fault.is_some()).count() as u64,
+            waited: (handler == "delay").then_some(Waited { p50, p99, max }),
+        }
+    });
+    Proxy {
+        name: name.to_owned(),
+        backend: "localhost:6379".to_owned(),
+        protocol: "redis".to_owned(),
+        mix: "6:delay,4:error,2:garbled,1:blackout,1:drop,0.5:hang,85.5:dummy".to_owned(),
+        connections: calls.last().map_or(0, |call| call.connection),
+        opaque: 0,
+        dial_failures: 2,
+        to_backend: 262_700,
+        to_client: 17_279_011,
+        handlers: handlers.filter(|handler| handler.calls > 0).collect(),
+    }
+}
+
+/// What must not get out of the text where it is put.
+pub(super) const HOSTILE: &str = "</script><img/src=x/onerror=document.documentElement.dataset.failed='run'>\"'&<!--";
+
+/// A report in which every text is hostile.
+pub(super) fn hostile() -> (Report, Recorded) {
+    let calls = (1..=20).map(|number| {
+        call(HOSTILE, 1, number, HOSTILE, number * 1000..number * 1000 + 700)
+            .head(&format!("{HOSTILE} {HOSTILE}"))
+            .fault(Act::Sleep)
+            .build()
+    });
+    let recorded = Recorded { calls: calls.collect(), left_out: 12_345 };
+    let mut report = repeated(&recorded);
+    report.command = Some(vec![HOSTILE.to_owned(), "--".to_owned(), HOSTILE.to_owned()]);
+    for run in &mut report.runs {
+        run.again = format!("vaurien -- {HOSTILE}");
+        run.warnings = vec![HOSTILE.to_owned()];
+        for expected in &mut run.expectations {
+            expected.expectation = format!("{HOSTILE}>=1");
+        }
+        for proxy in &mut run.proxies {
+            for text in [&mut proxy.backend, &mut proxy.protocol, &mut proxy.mix] {
+                HOSTILE.clone_into(text);
+            }
+            let waited = Waited { p50: Duration::ZERO, p99: Duration::ZERO, max: Duration::from_secs(90) };
+            proxy.handlers = vec![Handler { name: HOSTILE.to_owned(), calls: 20, faults: 20, waited: Some(waited) }];
+        }
+    }
+    (report, recorded)
+}

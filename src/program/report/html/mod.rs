@@ -1,0 +1,76 @@
+//! One page that needs nothing else: no network, and without JavaScript only the timeline is missing.
+//!
+//! Commands, keys and names are whatever somebody made them. They get into the page only through `maud`, which escapes them,
+//! and through [`columns`], which is JSON without a `<`.
+
+mod columns;
+#[cfg(test)]
+mod example;
+mod handlers;
+mod latency;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod text;
+mod timeline;
+mod verdict;
+
+use std::io;
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::call_log::Recorded;
+use crate::program::report::Report;
+use crate::protocol::Protocol;
+use handlers::Handlers;
+
+/// Nothing is loaded from anywhere, whatever gets into the page.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
+    base-uri 'none'; form-action 'none'";
+
+const STYLE: &str = include_str!("page.css");
+
+/// In the order in which they need each other; the last one begins.
+const SCRIPTS: [&str; 4] =
+    [include_str!("page.js"), include_str!("calls.js"), include_str!("paint.js"), include_str!("timeline.js")];
+
+/// Writes the page. `recorded` is of the last run.
+pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorded) -> io::Result<()> {
+    let proxies = report.runs.last().map_or(&[][..], |run| &run.proxies);
+    let counted = proxies.iter().flat_map(|proxy| &proxy.handlers).map(|handler| &*handler.name);
+    let handlers = Handlers::new(counted.chain(recorded.calls.iter().map(|call| &*call.handler)));
+    let names: Vec<_> = proxies.iter().map(|proxy| &*proxy.name).collect();
+    let columns = columns::columns(&recorded.calls, &names, &handlers);
+    let has_turns = proxies.iter().any(|proxy| proxy.protocol == Protocol::Tcp.name());
+    let seen = html! {
+        (verdict::header(report))
+        main {
+            (verdict::sections(report))
+            (tables::sections(proxies, &handlers))
+            (timeline::section(recorded, &handlers, columns.unnamed))
+            @if !recorded.calls.is_empty() { (latency::section(&recorded.calls, &handlers, has_turns)) }
+        }
+    };
+    let script = html! { script type="module" { @for script in SCRIPTS { (PreEscaped(script)) } } };
+    write!(out, "{}<html lang=\"en\">{}<body>{}", DOCTYPE.0, head(report).0, seen.0)?;
+    // Calls may be many megabytes, of which no copy is made.
+    out.write_all(br#"<script id="columns" type="application/json">"#)?;
+    columns.write(&mut out)?;
+    write!(out, "</script>{}</body></html>", script.0)?;
+    out.flush()
+}
+
+fn head(report: &Report) -> Markup {
+    html! {
+        head {
+            meta charset="utf-8";
+            meta http-equiv="Content-Security-Policy" content=(POLICY);
+            meta name="viewport" content="width=device-width, initial-scale=1";
+            meta name="color-scheme" content="light dark";
+            title { (verdict::title(report)) }
+            // Without it a browser asks the server for one.
+            link rel="icon" href="data:,";
+            style { (PreEscaped(STYLE)) }
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! What proxies and handlers did, in figures.
+
+use std::time::Duration;
+
+use maud::{Markup, html};
+
+use super::handlers::Handlers;
+use super::text::grouped;
+use crate::program::report::{Proxy, time};
+
+/// A table that scrolls sideways where it is too wide, also by keys.
+pub(super) fn rolling(label: &str, rows: &Markup) -> Markup {
+    html! { div.rolling role="region" aria-label=(label) tabindex="0" { table { (rows) } } }
+}
+
+/// A time, if there is one.
+pub(super) fn span(time: Option<Duration>) -> Markup {
+    html! { @match time { Some(time) => (time::text(time)), None => "–" } }
+}
+
+pub(super) fn sections(proxies: &[Proxy], handlers: &Handlers) -> Markup {
+    html! {
+        section aria-labelledby="faults" {
+            h2 #faults { "Calls and faults" }
+            (rolling("Calls and faults", &calls(proxies, handlers)))
+        }
+        section aria-labelledby="connections" {
+            h2 #connections { "Connections" }
+            (rolling("Connections", &connections(proxies)))
+        }
+    }
+}
+
+/// Per proxy and handler.
+fn calls(proxies: &[Proxy], handlers: &Handlers) -> Markup {
+    html! {
+        thead { tr {
+            th scope="col" { "Proxy" }
+            th scope="col" { "Handler" }
+            @for head in ["Calls", "Faults", "Waited p50", "p99", "max"] { th.number scope="col" { (head) } }
+        } }
+        @for proxy in proxies {
+            tbody {
+                @for (place, handler) in proxy.handlers.iter().enumerate() {
+                    tr {
+                        @if place == 0 { th scope="rowgroup" rowspan=(proxy.handlers.len()) { (proxy.name) } }
+                        th scope="row" { (handlers.name(&handler.name)) }
+                        td.number { (grouped(handler.calls)) }
+                        td.number.fault[handler.faults > 0] { (grouped(handler.faults)) }
+                        @for time in [handler.waited.map(|w| w.p50), handler.waited.map(|w| w.p99), handler.waited.map(|w| w.max)] {
+                            td.number { (span(time)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Per proxy.
+fn connections(proxies: &[Proxy]) -> Markup {
+    html! {
+        thead { tr {
+            @for head in ["Proxy", "Backend", "Protocol", "Mix"] { th scope="col" { (head) } }
+            @for head in ["Connections", "Bytes from clients", "Bytes from backends", "Dial failures", "Opaque"] {
+                th.number scope="col" { (head) }
+            }
+        } }
+        tbody {
+            @for proxy in proxies {
+                tr {
+                    th scope="row" { (proxy.name) }
+                    td { (proxy.backend) }
+                    td { (proxy.protocol) }
+                    td { @for share in proxy.mix.split_inclusive(',') { (share) wbr; } }
+                    td.number { (grouped(proxy.connections)) }
+                    td.number { (grouped(proxy.to_backend)) }
+                    td.number { (grouped(proxy.to_client)) }
+                    td.number.fault[proxy.dial_failures > 0] { (grouped(proxy.dial_failures)) }
+                    td.number { (grouped(proxy.opaque)) }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Whether it passed, of what, and how to do it again.
+
+use std::time::SystemTime;
+
+use maud::{Markup, html};
+
+use super::tables::rolling;
+use super::text::{counted, grouped};
+use crate::program::command::End;
+use crate::program::report::{Expected, Report, Run, time};
+
+/// As many runs are listed at once; of more the list is folded.
+const LISTED: usize = 25;
+
+pub(super) fn title(report: &Report) -> String {
+    let of = report.command_line().map_or_else(|| "vaurien".to_owned(), |command| format!("{command} – vaurien"));
+    format!("{}: {of}", verdict(report))
+}
+
+/// In one or two words.
+fn verdict(report: &Report) -> &'static str {
+    match report.exit_code {
+        0 if report.command.is_none() && expected(report).is_empty() => "Stopped",
+        0 => "Passed",
+        _ => "Failed",
+    }
+}
+
+fn expected(report: &Report) -> &[Expected] {
+    report.runs.last().map_or(&[], |run| &run.expectations)
+}
+
+/// What is seen at a glance.
+pub(super) fn header(report: &Report) -> Markup {
+    let last = report.runs.last();
+    let passed = report.exit_code == 0;
+    html! {
+        header.verdict.(if passed { "passed" } else { "failed" }) {
+            p.word {
+                svg viewBox="0 0 16 16" width="16" height="16" fill="none" stroke="currentColor" stroke-width="2"
+                    aria-hidden="true" {
+                    path d=(if passed { "M3 8.5 6.5 12 13 4.5" } else { "M4 4 12 12M12 4 4 12" }) {}
+                }
+                (verdict(report))
+            }
+            h1 { code { (report.command_line().unwrap_or_else(|| "vaurien".to_owned())) } }
+            p { (sentence(report)) }
+            @if let Some(error) = &report.error { p { (error) } }
+            dl.facts {
+                (fact("Exit code", &html! { (report.exit_code) }))
+                @if let Some(run) = last {
+                    (fact("Took", &html! { (time::text(run.took)) }))
+                    (fact("Seed", &html! { (run.seed) }))
+                    (fact("Begun", &begun(run.begun)))
+                }
+                (fact("vaurien", &html! { (report.vaurien) }))
+            }
+            @if let Some(run) = last {
+                div.again {
+                    h2 #again-title { "Run it again" }
+                    code #again aria-labelledby="again-title" { (run.again) }
+                    button #copy type="button" hidden { "Copy" }
+                }
+            }
+        }
+    }
+}
+
+fn fact(name: &str, value: &Markup) -> Markup {
+    html! { div { dt { (name) } dd { (value) } } }
+}
+
+fn begun(begun: SystemTime) -> Markup {
+    let time = humantime::format_rfc3339_seconds(begun.max(SystemTime::UNIX_EPOCH)).to_string();
+    html! { time datetime=(time) { (time.replace('T', " ").replace('Z', " UTC")) } }
+}
+
+/// How the last run ended, and which it was.
+fn sentence(report: &Report) -> String {
+    let Some(run) = report.runs.last() else { return "Nothing was run.".to_owned() };
+    let unmet = run.unmet().count();
+    let unmet = (unmet > 0).then(|| format!("{unmet} of {} expectations unmet.", run.expectations.len()));
+    let repeated = report.repeated().map(|text| format!("{}.", capital(&text)));
+    [Some(ending(run.end)), unmet, repeated].into_iter().flatten().collect::<Vec<_>>().join(" ")
+}
+
+/// The same as the beginning of a sentence.
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().into_iter().map(|first| first.to_ascii_uppercase()).chain(letters).collect()
+}
+
+fn ending(end: End) -> String {
+    match end {
+        End::Stopped => "It was asked to stop.".to_owned(),
+        End::Exited { code: 0 } => "The command succeeded.".to_owned(),
+        End::Exited { code } => format!("The command failed with exit code {code}."),
+        End::Signalled { .. } => format!("The command was {end}."),
+        End::TimedOut => "The command took longer than it had, and was ended.".to_owned(),
+    }
+}
+
+/// What was expected, what may be wrong, and each of several runs.
+pub(super) fn sections(report: &Report) -> Markup {
+    let last = report.runs.last();
+    html! {
+        @if let Some(run) = last.filter(|run| !run.expectations.is_empty()) { (expectations(&run.expectations)) }
+        @if let Some(run) = last.filter(|run| !run.warnings.is_empty()) {
+            section aria-labelledby="warnings" {
+                h2 #warnings { "Warnings" }
+                ul.warnings { @for warning in &run.warnings { li { (warning) } } }
+            }
+        }
+        @if report.runs.len() > 1 { (runs(report)) }
+    }
+}
+
+fn expectations(expectations: &[Expected]) -> Markup {
+    html! {
+        section aria-labelledby="expectations" {
+            h2 #expectations { "Expectations" }
+            (rolling("Expectations", &html! {
+                thead { tr { th scope="col" { "Expected" } th.number scope="col" { "Counted" } th scope="col" { "Outcome" } } }
+                tbody {
+                    @for expected in expectations {
+                        tr {
+                            th scope="row" { code { (expected.expectation) } }
+                            td.number { (grouped(expected.count)) }
+                            td.(if expected.met { "met" } else { "unmet" }) { (if expected.met { "met" } else { "not met" }) }
+                        }
+                    }
+                }
+            }))
+        }
+    }
+}
+
+fn runs(report: &Report) -> Markup {
+    let of = u64::try_from(report.runs.len()).unwrap_or(u64::MAX);
+    html! {
+        section aria-labelledby="runs" {
+            h2 #runs { "Runs" }
+            details open[report.runs.len() <= LISTED] {
+                summary { (counted(of, "run")) " of " (grouped(report.repeat)) "; what follows is of the last one" }
+                (rolling("Runs", &html! {
+                    thead { tr {
+                        th.number scope="col" { "Run" } th.number scope="col" { "Seed" } th.number scope="col" { "Took" }
+                        th scope="col" { "Ended" }
+                    } }
+                    tbody { @for (number, run) in (1_u64..).zip(&report.runs) { (row(number, run)) } }
+                }))
+            }
+        }
+    }
+}
+
+fn row(number: u64, run: &Run) -> Markup {
+    html! {
+        tr {
+            th.number scope="row" { (grouped(number)) }
+            td.number { (run.seed) }
+            td.number { (time::text(run.took)) }
+            td.unmet[run.failed()] {
+                (run.end)
+                @for expected in run.unmet() { ", " code { (expected.expectation) } " not met" }
+            }
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! What happened in a run: a table for people, files for programs.
+
+#[cfg(test)]
+mod example; // for tests
+pub(crate) mod file; // files that appear when they are complete
+pub(crate) mod github; // the job's summary and annotations
+mod grid; // handlers in rows and columns
+mod html; // one page
+mod junit; // for CI servers
+mod markdown; // for pages of CI servers
+pub(crate) mod reporter; // tells it
+pub(crate) mod table; // for the terminal
+pub(crate) mod time; // times as people read them
+mod words; // sentences that all of these share
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Serialize, Serializer};
+
+use crate::metrics::counters::Waited;
+use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot};
+use crate::program::command::End;
+
+/// The shape of the JSON: another number where what a reader relies on is another.
+const VERSION: u32 = 1;
+
+/// The exit code where the command succeeded, and not all was as it was expected to be.
+pub(crate) const UNMET: u8 = 3;
+
+/// Everything that is told of the runs of one command, or of a daemon from its start to its end.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Report {
+    version: u32,
+    vaurien: &'static str,
+    /// What the program exits with.
+    pub(crate) exit_code: u8,
+    /// Why there was no run, or none more: the program itself failed, or was interrupted.
+    pub(crate) error: Option<String>,
+    /// The command and its arguments; nothing for a daemon.
+    pub(crate) command: Option<Vec<String>>,
+    /// How many runs were asked for.
+    pub(crate) repeat: u64,
+    /// One after the other, the last one being the one that failed, if one did.
+    pub(crate) runs: Vec<Run>,
+}
+
+/// One run, from when everything listened.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Run {
+    pub(crate) seed: u64,
+    #[serde(serialize_with = "time")]
+    pub(crate) begun: SystemTime,
+    #[serde(rename = "seconds", serialize_with = "seconds")]
+    pub(crate) took: Duration,
+    #[serde(flatten)]
+    pub(crate) end: End,
+    /// The line that does it again.
+    pub(crate) again: String,
+    /// What was expected of it.
+    pub(crate) expectations: Vec<Expected>,
+    /// What may be wrong with it, a line each.
+    pub(crate) warnings: Vec<String>,
+    pub(crate) proxies: Vec<Proxy>,
+}
+
+/// An expectation, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Expected {
+    /// As it was given: `cache.error>=1`.
+    pub(crate) expectation: String,
+    /// What was counted.
+    pub(crate) count: u64,
+    pub(crate) met: bool,
+}
+
+/// What one proxy did.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Proxy {
+    pub(crate) name: String,
+    pub(crate) backend: String,
+    pub(crate) protocol: String,
+    /// The mix in the end.
+    pub(crate) mix: String,
+    pub(crate) connections: u64,
+    /// Connections whose messages could not be told apart to their end.
+    pub(crate) opaque: u64,
+    /// Connections for which the backend could not be reached.
+    pub(crate) dial_failures: u64,
+    /// Bytes that clients sent.
+    #[serde(rename = "bytes_to_backend")]
+    pub(crate) to_backend: u64,
+    /// Bytes that the backend sent.
+    #[serde(rename = "bytes_to_client")]
+    pub(crate) to_client: u64,
+    pub(crate) handlers: Vec<Handler>,
+}
+
+/// What one handler of a proxy did.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Handler {
+    pub(crate) name: String,
+    /// Calls that were drawn for it.
+    pub(crate) calls: u64,
+    /// Those of them to which it did something.
+    pub(crate) faults: u64,
+    /// The time that it added to calls, if it let any wait.
+    pub(crate) waited: Option<Waited>,
+}
+
+impl From<&ProxySnapshot> for Proxy {
+    fn from(proxy: &ProxySnapshot) -> Self {
+        let handlers = proxy.handlers.iter().filter(|handler| handler.in_mix || handler.calls > 0);
+        let handler = |handler: &HandlerSnapshot| Handler {
+            name: handler.name.clone(),
+            calls: handler.calls,
+            faults: handler.faults,
+            waited: handler.waited,
+        };
+        Self {
+            name: proxy.name.clone(),
+            backend: proxy.backend.clone(),
+            protocol: proxy.protocol.to_string(),
+            mix: proxy.mix.clone(),
+            connections: proxy.connections.accepted,
+            opaque: proxy.opaque,
+            dial_failures: proxy.dial_failures,
+            to_backend: proxy.connections.to_backend.bytes,
+            to_client: proxy.connections.to_client.bytes,
+            handlers: handlers.map(handler).collect(),
+        }
+    }
+}
+
+impl Report {
+    /// Of a run that is yet to be told of.
+    pub(crate) fn new(command: Option<Vec<String>>, repeat: u64) -> Self {
+        Self {
+            version: VERSION,
+            vaurien: env!("CARGO_PKG_VERSION"),
+            exit_code: 0,
+            error: None,
+            command,
+            repeat,
+            runs: Vec::new(),
+        }
+    }
+}
+
+impl Run {
+    /// The exit code that tells of it.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self.end.exit_code() {
+            0 if self.unmet().next().is_some() => UNMET,
+            code => code,
+        }
+    }
+
+    /// Whether the command failed, or not all was as it was expected to be.
+    pub(crate) fn failed(&self) -> bool {
+        self.exit_code() != 0
+    }
+
+    /// What was expected and is not so.
+    pub(crate) fn unmet(&self) -> impl Iterator<Item = &Expected> {
+        self.expectations.iter().filter(|expected| !expected.met)
+    }
+}
+
+fn time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_millis((*time).max(SystemTime::UNIX_EPOCH)))
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Readers rely on every word of it. Where one of them changes, so does [`VERSION`]; more of them are no change.
+    #[test]
+    fn json_is_as_the_readme_has_it() {
+        let expected = json!({
+            "version": 1,
+            "vaurien": env!("CARGO_PKG_VERSION"),
+            "exit_code": 3,
+            "error": null,
+            "command": ["pytest", "-x"],
+            "repeat": 1,
+            "runs": [{
+                "seed": 42,
+                "begun": "2023-11-14T22:13:20.250Z",
+                "seconds": 21.4,
+                "end": "exited",
+                "code": 0,
+                "again": "vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -x",
+                "expectations": [
+                    { "expectation": "error>=1", "count": 5, "met": true },
+                    { "expectation": "cache.delay>=10", "count": 3, "met": false }
+                ],
+                "warnings": ["handler `hang` of cache took no call"],
+                "proxies": [
+                    {
+                        "name": "default",
+                        "backend": "localhost:6379",
+                        "protocol": "redis",
+                        "mix": "20:delay,80:dummy",
+                        "connections": 1,
+                        "opaque": 0,
+                        "dial_failures": 0,
+                        "bytes_to_backend": 2627,
+                        "bytes_to_client": 172_790,
+                        "handlers": [
+                            {
+                                "name": "delay",
+                                "calls": 24,
+                                "faults": 24,
+                                "waited": { "p50_seconds": 0.25, "p99_seconds": 0.251, "max_seconds": 0.252 }
+                            },
+                            { "name": "dummy", "calls": 77, "faults": 0, "waited": null }
+                        ]
+                    },
+                    {
+                        "name": "cache",
+                        "backend": "localhost:11211",
+                        "protocol": "memcache",
+                        "mix": "100:error",
+                        "connections": 12,
+                        "opaque": 1,
+                        "dial_failures": 2,
+                        "bytes_to_backend": 80,
+                        "bytes_to_client": 0,
+                        "handlers": [{ "name": "error", "calls": 5, "faults": 5, "waited": null }]
+                    }
+                ]
+            }]
+        });
+        assert_eq!(serde_json::to_value(example::report()).unwrap(), expected);
+    }
+
+    #[test]
+    fn each_end_has_its_word() {
+        let mut report = example::passed(4, 20);
+        let ends = [End::Stopped, End::Exited { code: 7 }, End::Signalled { signal: 9 }, End::TimedOut];
+        report.runs.iter_mut().zip(ends).for_each(|(run, end)| run.end = end);
+        report.command = None;
+        let report = serde_json::to_value(report).unwrap();
+        assert_eq!(report["command"], Value::Null);
+        assert_eq!(report["repeat"], 20);
+        let runs = report["runs"].as_array().unwrap();
+        let ends: Vec<Value> = runs.iter().map(|run| json!([run["end"], run.get("code"), run.get("signal")])).collect();
+        let expected = [
+            json!(["stopped", null, null]),
+            json!(["exited", 7, null]),
+            json!(["signalled", null, 9]),
+            json!(["timed_out", null, null]),
+        ];
+        assert_eq!(ends, expected);
+    }
+
+    #[test]
+    fn what_is_unmet_fails_a_run_that_passed_otherwise() {
+        let mut run = example::report().runs.remove(0);
+        assert!(run.failed() && run.exit_code() == UNMET);
+        run.end = End::TimedOut;
+        assert_eq!(run.exit_code(), 124);
+        run.end = End::Exited { code: 0 };
+        run.expectations.retain(|expected| expected.met);
+        assert!(!run.failed() && run.exit_code() == 0);
+        run.end = End::Exited { code: 1 };
+        assert!(run.failed());
+    }
+}

@@ -1,0 +1,176 @@
+//! The report as people read it in a terminal.
+
+use std::fmt::{self, Display, Formatter};
+
+use super::grid::Grid;
+use super::{Report, Run};
+
+/// What is said when all is over: what came of the runs, and the last one.
+pub(crate) struct Table<'a>(pub(crate) &'a Report);
+
+/// The same of one run, where the program then exits with this code.
+pub(super) struct RunTable<'a>(pub(super) &'a Run, pub(super) u8);
+
+impl Display for Table<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(report) = self;
+        if let Some(repeated) = report.repeated() {
+            writeln!(f, "{repeated}")?;
+        }
+        match report.runs.last() {
+            Some(run) => RunTable(run, report.exit_code).fmt(f),
+            None => writeln!(f, "exit code {}, nothing was run", report.exit_code),
+        }
+    }
+}
+
+impl Display for RunTable<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Self(run, exit_code) = self;
+        write!(f, "{}", Grid::of(run))?;
+        run.connections().try_for_each(|line| writeln!(f, "{line}"))?;
+        run.expectations.iter().try_for_each(|expected| writeln!(f, "{expected}"))?;
+        run.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))?;
+        writeln!(f, "{}", run.outcome(*exit_code))?;
+        writeln!(f, "again: {}", run.again)
+    }
+}
+
+/// In columns: names to the left, figures to the right.
+impl Display for Grid {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let header: Vec<String> = self.header.iter().map(ToString::to_string).collect();
+        let lines = || [&header].into_iter().chain(&self.rows);
+        let width = |column: usize| lines().map(|line| line[column].chars().count()).max().unwrap_or_default();
+        let widths: Vec<usize> = (0..header.len()).map(width).collect();
+        for line in lines() {
+            for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
+                let gap = if column == 0 { "" } else { "  " };
+                if column < self.names { write!(f, "{gap}{cell:<width$}")? } else { write!(f, "{gap}{cell:>width$}")? }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::summary::Summary;
+    use crate::program::command::End;
+    use crate::program::report::example;
+    use crate::program::report::example::again;
+
+    #[test]
+    fn a_run_is_a_table_and_a_few_lines() {
+        let expected = "\
+proxy    handler  calls  faults  waited: p50     p99     max
+default  delay       24      24       250 ms  251 ms  252 ms
+default  dummy       77       0            -       -       -
+cache    error        5       5            -       -       -
+default: 1 connections, 2627 bytes from clients, 172790 bytes from backends, 0 opaque, 0 dial failures
+cache: 12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures
+expected error>=1: met, 5
+expected cache.delay>=10: NOT met, 3
+warning: handler `hang` of cache took no call
+exit code 3 (the command's was 0) after 21.4 s, seed 42
+again: vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -x
+";
+        assert_eq!(Table(&example::report()).to_string(), expected);
+    }
+
+    #[test]
+    fn one_proxy_without_a_name_is_not_named() {
+        let expected = "\
+handler  calls  faults
+error        5       5
+12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures
+exit code 0 after 21.4 s, seed 42
+again: vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -x
+";
+        let mut report = example::passed(1, 1);
+        let proxies = &mut report.runs[0].proxies;
+        proxies.remove(0);
+        "default".clone_into(&mut proxies[0].name);
+        assert_eq!(Table(&report).to_string(), expected);
+        "cache".clone_into(&mut report.runs[0].proxies[0].name);
+        let named = Table(&report).to_string();
+        assert!(
+            named.starts_with("proxy  handler  calls  faults\ncache  error        5       5\ncache: 12"),
+            "{named}"
+        );
+    }
+
+    #[test]
+    fn wide_names_widen_their_column() {
+        let mut report = example::passed(1, 1);
+        let handlers = &mut report.runs[0].proxies[0].handlers;
+        handlers[0].name = "é".repeat(70);
+        handlers[1].calls = u64::MAX;
+        let table = Table(&report).to_string();
+        let ends: Vec<usize> = table.lines().take(4).map(|line| line.chars().count()).collect();
+        assert!(ends[0] > 120 && ends.iter().all(|end| *end == ends[0]), "{table}");
+        let ends_of_calls: Vec<_> = ["calls", " 24", " 18446744073709551615", " 5"]
+            .iter()
+            .zip(table.lines())
+            .map(|(calls, line)| line.find(calls).map(|start| line[..start + calls.len()].chars().count()))
+            .collect();
+        assert!(ends_of_calls.iter().all(|end| end.is_some() && *end == ends_of_calls[0]), "{table}");
+    }
+
+    #[test]
+    fn each_end_is_said() {
+        for (end, exit_code, said) in [
+            (End::Stopped, 0, "stopped"),
+            (End::Stopped, 3, "exit code 3 (stopped)"),
+            (End::Exited { code: 0 }, 0, "exit code 0"),
+            (End::Exited { code: 7 }, 7, "exit code 7"),
+            (End::Exited { code: 0 }, 3, "exit code 3 (the command's was 0)"),
+            (End::Signalled { signal: 9 }, 137, "exit code 137 (ended by SIGKILL)"),
+            (End::Signalled { signal: 40 }, 168, "exit code 168 (ended by signal 40)"),
+            (End::TimedOut, 124, "exit code 124 (timed out)"),
+        ] {
+            let mut report = example::passed(1, 1);
+            (report.runs[0].end, report.exit_code) = (end, exit_code);
+            let table = Table(&report).to_string();
+            let line = table.lines().find(|line| line.ends_with(", seed 42"));
+            assert_eq!(line, Some(&*format!("{said} after 21.4 s, seed 42")));
+        }
+    }
+
+    #[test]
+    fn several_runs_are_counted_first() {
+        let first = |report: &Report| Table(report).to_string().lines().next().map(str::to_owned);
+        assert_eq!(first(&example::passed(20, 20)).as_deref(), Some("20 of 20 runs passed, seeds 42 to 61"));
+        assert_eq!(first(&example::passed(1, 20)).as_deref(), Some("1 of 20 runs passed, seed 42"));
+        let mut report = example::passed(7, 20);
+        report.runs[6].end = End::TimedOut;
+        report.exit_code = 124;
+        let table = Table(&report).to_string();
+        assert!(table.starts_with("run 7 of 20 failed\nproxy "), "{table}");
+        assert!(table.contains("\nexit code 124 (timed out) after 21.4 s, seed 48\n"), "{table}");
+        assert!(table.ends_with(&format!("again: {}\n", again(48))), "{table}");
+    }
+
+    #[test]
+    fn where_nothing_was_run_it_says_so() {
+        let mut report = Report::new(None, 1);
+        report.exit_code = 127;
+        assert_eq!(Table(&report).to_string(), "exit code 127, nothing was run\n");
+    }
+
+    #[test]
+    fn connections_are_told_as_a_summary_tells_them() {
+        let summary = Summary {
+            connections: 12,
+            to_backend: 80,
+            to_client: 0,
+            opaque: 1,
+            backend_failures: 2,
+            ..Summary::default()
+        };
+        let table = Table(&example::report()).to_string();
+        assert!(summary.lines().last().is_some_and(|line| table.contains(&format!("cache: {line}\n"))), "{table}");
+    }
+}

@@ -1,0 +1,98 @@
+//! What is said of a run, in words that table, Markdown, JUnit and annotations share.
+
+use std::fmt;
+
+use nix::sys::signal::Signal;
+
+use super::{End, Expected, Proxy, Report, Run, time};
+use crate::program::command::typed;
+use crate::proxy::config::DEFAULT;
+
+impl Report {
+    /// The command as a shell takes it; nothing for a daemon.
+    pub(crate) fn command_line(&self) -> Option<String> {
+        self.command.as_deref().map(typed)
+    }
+
+    /// What came of the runs, where several were asked for.
+    pub(crate) fn repeated(&self) -> Option<String> {
+        let (first, last) = (self.runs.first()?, self.runs.last()?);
+        let (count, repeat) = (self.runs.len(), self.repeat);
+        if repeat <= 1 {
+            None
+        } else if last.failed() {
+            Some(format!("run {count} of {repeat} failed"))
+        } else if count == 1 {
+            Some(format!("1 of {repeat} runs passed, seed {}", first.seed))
+        } else {
+            Some(format!("{count} of {repeat} runs passed, seeds {} to {}", first.seed, last.seed))
+        }
+    }
+}
+
+impl Run {
+    /// How it ended, where the program then exits with `exit_code`.
+    pub(crate) fn outcome(&self, exit_code: u8) -> String {
+        let end = match self.end {
+            End::Stopped if exit_code == 0 => "stopped".to_owned(),
+            End::Exited { code } if exit_code == code => format!("exit code {code}"),
+            End::Exited { code } => format!("exit code {exit_code} (the command's was {code})"),
+            end => format!("exit code {exit_code} ({end})"),
+        };
+        format!("{end} after {}, seed {}", time::text(self.took), self.seed)
+    }
+
+    /// Whether its one proxy never got a name.
+    pub(super) fn is_of_one_unnamed_proxy(&self) -> bool {
+        matches!(self.proxies.as_slice(), [one] if one.name == DEFAULT)
+    }
+
+    /// What came of connections, a line each proxy.
+    pub(super) fn connections(&self) -> impl Iterator<Item = String> {
+        let unnamed = self.is_of_one_unnamed_proxy();
+        self.proxies.iter().map(move |proxy| {
+            let connections = proxy.connections();
+            if unnamed { connections } else { format!("{}: {connections}", proxy.name) }
+        })
+    }
+}
+
+impl Proxy {
+    /// What came of its connections.
+    fn connections(&self) -> String {
+        format!(
+            "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures",
+            self.connections, self.to_backend, self.to_client, self.opaque, self.dial_failures
+        )
+    }
+}
+
+impl Expected {
+    /// What is wrong where it is not met.
+    pub(super) fn failure(&self) -> String {
+        format!("expected {}, counted {}", self.expectation, self.count)
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let met = if self.met { "met" } else { "NOT met" };
+        write!(f, "expected {}: {met}, {}", self.expectation, self.count)
+    }
+}
+
+/// How the command ended.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Stopped => write!(f, "stopped"),
+            Self::Exited { code } => write!(f, "exit code {code}"),
+            Self::Signalled { signal } => match Signal::try_from(signal) {
+                Ok(signal) => write!(f, "ended by {signal}"),
+                // Those of real time have no names.
+                Err(_) => write!(f, "ended by signal {signal}"),
+            },
+            Self::TimedOut => write!(f, "timed out"),
+        }
+    }
+}

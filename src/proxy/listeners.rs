@@ -1,0 +1,140 @@
+//! Where a proxy listens now: opened, closed, and opened again on the same port.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::net::address::Address;
+use crate::net::connection_limit::Permit;
+use crate::net::listener::{listen, resolve};
+use crate::proxy::Proxy;
+use crate::proxy::shared::Shared;
+
+/// A proxy's listeners, or where they were.
+#[derive(Debug, Default)]
+pub(crate) struct Listening {
+    /// What was asked for, and what came of it. Kept while the proxy does not listen, so that it gets the same port again.
+    at: Option<Address>,
+    addresses: Vec<SocketAddr>,
+    /// The same of where it listened before, for when it goes back.
+    before: Option<(Address, Vec<SocketAddr>)>,
+    tasks: Vec<JoinHandle<()>>,
+    /// What they take of the descriptors that connections could have.
+    places: Vec<Permit>,
+}
+
+/// A proxy cannot listen where it should.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {why}")]
+pub struct CannotListen {
+    address: Address,
+    why: String,
+    kind: io::ErrorKind,
+}
+
+impl CannotListen {
+    /// What kind of error it was, such as [`io::ErrorKind::AddrInUse`].
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.kind
+    }
+
+    pub(crate) fn new(address: &Address, error: &io::Error) -> Self {
+        let why = match error.kind() {
+            io::ErrorKind::AddrInUse => "it is taken, give another `proxy`, or port 0 for a free one".to_owned(),
+            _ => error.to_string(),
+        };
+        Self { address: address.clone(), why, kind: error.kind() }
+    }
+}
+
+impl Listening {
+    /// Where it listens; nowhere while it does not.
+    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+        if self.tasks.is_empty() { &[] } else { &self.addresses }
+    }
+
+    /// Listens at `address` and nowhere else, and lets `proxy` accept once it is `ready`. Where that fails, nothing has
+    /// changed.
+    pub(crate) async fn open(
+        &mut self,
+        proxy: &Arc<Proxy>,
+        address: &Address,
+        ready: impl FnOnce(),
+    ) -> Result<(), CannotListen> {
+        let is_same = self.at.as_ref() == Some(address);
+        if is_same && !self.tasks.is_empty() {
+            ready();
+            return Ok(());
+        }
+        if proxy.stop.is_given() {
+            return Err(CannotListen::new(address, &io::Error::other("the proxy has stopped")));
+        }
+        let before = self.before.as_ref().filter(|(before, _)| before == address).map(|(_, addresses)| addresses);
+        let known = if is_same { Some(&self.addresses) } else { before };
+        // A port that it had before is what has to be free again.
+        let named = known.and_then(|known| known.first());
+        let named = named.map_or_else(|| address.clone(), |known| Address::new(known.ip().to_string(), known.port()));
+        let failed = |error| CannotListen::new(&named, &error);
+        let addresses = match known {
+            Some(known) => known.clone(),
+            None => resolve(address).await.map_err(failed)?,
+        };
+        let listeners = match bind(proxy, &addresses) {
+            // Perhaps by this proxy itself, which listens on `localhost` and is to listen on 127.0.0.1.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.has_port_of(&addresses) => {
+                self.close().await;
+                match bind(proxy, &addresses) {
+                    Err(error) => {
+                        // It had these a moment ago, and listens nowhere if another was quicker.
+                        if let Ok(reopened) = bind(proxy, &self.addresses) {
+                            self.accept(proxy, reopened);
+                        }
+                        return Err(failed(error));
+                    }
+                    bound => bound.map_err(failed)?,
+                }
+            }
+            bound => bound.map_err(failed)?,
+        };
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(failed)?;
+        ready();
+        self.close().await;
+        let left = std::mem::replace(&mut self.addresses, addresses);
+        if let Some(at) = self.at.replace(address.clone()).filter(|at| at != address) {
+            self.before = Some((at, left));
+        }
+        self.accept(proxy, listeners);
+        Ok(())
+    }
+
+    /// Whether it listens on the port of one of `addresses`.
+    fn has_port_of(&self, addresses: &[SocketAddr]) -> bool {
+        self.addresses().iter().any(|own| addresses.iter().any(|other| other.port() == own.port()))
+    }
+
+    /// Listens no more: from here on clients are refused.
+    pub(crate) async fn close(&mut self) {
+        for task in self.tasks.drain(..) {
+            task.abort();
+            // It was told to end, and has.
+            let _ = task.await;
+        }
+        self.places.clear();
+    }
+
+    fn accept(&mut self, proxy: &Arc<Proxy>, listeners: Vec<TcpListener>) {
+        let Shared { runtime, connection_limit: limit, .. } = &*proxy.shared;
+        self.places = listeners.iter().filter_map(|_| limit.take()).collect();
+        self.tasks = listeners.into_iter().map(|listener| runtime.spawn(proxy.clone().accept(listener))).collect();
+    }
+}
+
+/// Listens, so that the data path's runtime knows of it.
+fn bind(proxy: &Proxy, addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
+    let _within = proxy.shared.runtime.enter();
+    listen(addresses)
+}

@@ -1,0 +1,110 @@
+//! A proxy's settings as people write them: flags, keys and help are read off these structs.
+
+use std::ops::RangeInclusive;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::duration::Seconds;
+use crate::net::address::Address;
+use crate::net::buffer::MAX_READ;
+use crate::protocol::Protocol;
+
+/// A proxy's options.
+#[derive(Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct ProxyOptions {
+    /// Listen here; port 0 takes a free port
+    pub(crate) proxy: Address,
+    /// Where calls go; required
+    #[serde(deserialize_with = "backend")]
+    #[schemars(with = "Address")]
+    pub(crate) backend: Option<Address>,
+    /// A handler, or a mix: 20:delay,5:error
+    #[schemars(extend("x-unit" = "mix"))]
+    pub(crate) handler: String,
+    #[serde(flatten)]
+    pub(crate) connection: ConnectionOptions,
+    /// Free backend connections that are kept at most
+    #[serde(deserialize_with = "pool_size")]
+    #[schemars(extend("x-unit" = "connections"))]
+    pub(crate) pool_size: usize,
+    /// How long a free one is kept
+    pub(crate) pool_timeout: Seconds,
+    /// How long the backend has to accept one
+    #[serde(deserialize_with = "connect_timeout")]
+    pub(crate) connect_timeout: Seconds,
+    /// Whether it listens
+    pub(crate) enabled: bool,
+}
+
+impl Default for ProxyOptions {
+    fn default() -> Self {
+        Self {
+            proxy: Address::new("localhost", 8000),
+            backend: None,
+            handler: "dummy".to_owned(),
+            connection: ConnectionOptions::default(),
+            pool_size: 100,
+            pool_timeout: Seconds::from_secs(30),
+            connect_timeout: Seconds::from_secs(10),
+            enabled: true,
+        }
+    }
+}
+
+/// Options of a proxy's connections. Most handlers take them too, for a proxy that has the handler in its mix.
+#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(crate) struct ConnectionOptions {
+    /// How calls are found: tcp, redis, memcache, http
+    #[schemars(extend("x-unit" = "protocol"))]
+    pub(crate) protocol: Protocol,
+    /// Size of one read [default: 2048, growing with traffic]
+    #[serde(deserialize_with = "buffer")]
+    #[schemars(extend("x-unit" = "bytes"))]
+    pub(crate) buffer: Option<usize>,
+    /// The client stays when the backend closes
+    pub(crate) keep_alive: bool,
+    /// The next client gets a free backend connection
+    pub(crate) reuse_socket: bool,
+}
+
+/// Sizes of one read that can be asked for, in bytes.
+pub(crate) const BUFFER: RangeInclusive<usize> = 1..=MAX_READ;
+
+/// Kept backend connections that can be asked for: as many as there are ports.
+pub(crate) const POOL_SIZE: RangeInclusive<usize> = 1..=65536;
+
+fn buffer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+    let size = Option::deserialize(deserializer)?;
+    size.map(|size| within(size, &BUFFER, "a read takes", "bytes")).transpose()
+}
+
+fn pool_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    within(usize::deserialize(deserializer)?, &POOL_SIZE, "a pool keeps", "connections")
+}
+
+fn within<E: de::Error>(number: usize, range: &RangeInclusive<usize>, what: &str, unit: &str) -> Result<usize, E> {
+    if range.contains(&number) {
+        return Ok(number);
+    }
+    let size = if number < *range.start() { "small" } else { "large" };
+    Err(E::custom(format_args!("`{number}` is too {size}, {what} {} to {} {unit}", range.start(), range.end())))
+}
+
+fn backend<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
+    match Option::<Address>::deserialize(deserializer)? {
+        Some(address) if address.port == 0 => {
+            Err(de::Error::custom(format_args!("`{address}` has the port 0, a backend's port is 1 to 65535")))
+        }
+        address => Ok(address),
+    }
+}
+
+fn connect_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Seconds, D::Error> {
+    match Seconds::deserialize(deserializer)? {
+        none if none == Seconds::default() => Err(de::Error::custom("`0` leaves no time to connect, give more than 0")),
+        time => Ok(time),
+    }
+}

@@ -1,0 +1,23 @@
+//! How a connection is made: what holds from its first byte to its last, whatever happens to its calls.
+
+use crate::handler::Scope;
+use crate::net::backend::Backend;
+use crate::plan::Plan;
+use crate::protocol::Protocol;
+
+/// What a proxy's connections have in common. A new one applies to connections that begin after it.
+#[derive(Debug)]
+pub(crate) struct ConnectionSettings {
+    pub(crate) protocol: Protocol,
+    pub(crate) buffer: Option<usize>,
+    pub(crate) keep_alive: bool,
+    pub(crate) reuse_socket: bool,
+    pub(crate) backend: Backend,
+}
+
+impl ConnectionSettings {
+    /// Whether bytes need only be copied: no handler wants to see calls, and nothing else depends on where they end.
+    pub(crate) fn copies(&self, plan: &Plan) -> bool {
+        self.protocol == Protocol::Tcp && plan.scope() == Scope::Nothing && !self.keep_alive && !self.reuse_socket
+    }
+}
