@@ -6,6 +6,23 @@
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
 
+/// The streams of one proxy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProxyStreams {
+    seed: u64,
+    proxy: u64,
+}
+
+impl ProxyStreams {
+    pub(crate) fn new(seed: u64, proxy: &str) -> Self {
+        Self { seed, proxy: fnv1a(proxy.as_bytes()) }
+    }
+
+    pub(crate) fn connection(self, connection: u64) -> Streams {
+        Streams { seed: self.seed, proxy: self.proxy, connection }
+    }
+}
+
 /// The streams of one connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Streams {
@@ -16,7 +33,7 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn new(seed: u64, proxy: &str, connection: u64) -> Self {
-        Self { seed, proxy: fnv1a(proxy.as_bytes()), connection }
+        ProxyStreams::new(seed, proxy).connection(connection)
     }
 
     pub(crate) fn connection(&self) -> u64 {

@@ -56,7 +56,7 @@ mod tests {
     /// Runs [`child`] in a process of its own: the environment cannot be changed in this one.
     fn run(socket: Option<&Path>) -> Output {
         let mut child = Command::new(env::current_exe().unwrap());
-        child.args(["--exact", "systemd::tests::child"]).env(CHILD, "1").env_remove("NOTIFY_SOCKET");
+        child.args(["--exact", "program::systemd::tests::child"]).env(CHILD, "1").env_remove("NOTIFY_SOCKET");
         if let Some(socket) = socket {
             child.env("NOTIFY_SOCKET", socket);
         }

@@ -16,13 +16,14 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{Failure, Location};
 use super::read::{Named, Object, Parameters};
-use crate::connection::table::{ConnectionHandle, State};
+use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
 use crate::program::config::spec::Spec;
 use crate::program::export::openmetrics::{self, Format};
 use crate::proxy::Proxy;
 use crate::proxy::config::check_name;
 use crate::proxy::set::{Change, Refusal};
+use crate::pump::State;
 
 /// What a proxy does at the moment, and has done.
 #[derive(Serialize, JsonSchema)]
@@ -98,16 +99,16 @@ pub(super) struct Connection {
 }
 
 impl From<&ConnectionHandle> for Connection {
-    fn from(live: &ConnectionHandle) -> Self {
-        let bytes = Bytes { to_backend: live.to_backend.bytes.get(), to_client: live.to_client.bytes.get() };
+    fn from(handle: &ConnectionHandle) -> Self {
+        let activity = &handle.activity;
         Self {
-            id: live.number,
-            peer: live.peer,
-            age: live.age().into(),
-            bytes,
-            calls: live.calls.get(),
-            handler: live.handler().map(|drawn| drawn.name.to_string()),
-            state: live.state(),
+            id: activity.number,
+            peer: handle.client,
+            age: handle.age().into(),
+            bytes: Bytes { to_backend: activity.to_backend.bytes.get(), to_client: activity.to_client.bytes.get() },
+            calls: activity.calls.get(),
+            handler: activity.handler().map(|handler| handler.name.to_string()),
+            state: activity.state(),
         }
     }
 }
@@ -116,7 +117,7 @@ impl From<&ConnectionHandle> for Connection {
 pub(super) async fn list(extract::State(api): extract::State<Arc<Api>>) -> Json<Value> {
     let proxies = api.proxies.all();
     let proxies: Map<String, Value> =
-        proxies.iter().map(|proxy| (proxy.name.to_string(), Value::Object(described(&api, proxy)))).collect();
+        proxies.iter().map(|proxy| (proxy.name().to_owned(), Value::Object(described(&api, proxy)))).collect();
     Json(json!({ "proxies": proxies }))
 }
 
@@ -182,7 +183,7 @@ pub(super) async fn connections(
     Named(name): Named<String>,
 ) -> Result<Json<Value>, Failure> {
     let connections: Vec<_> =
-        proxy(&api, &name)?.connections.all().iter().map(|live| Connection::from(&**live)).collect();
+        proxy(&api, &name)?.connections.all().iter().map(|handle| Connection::from(&**handle)).collect();
     Ok(Json(json!({ "connections": connections })))
 }
 
@@ -196,11 +197,11 @@ pub(super) async fn end(
     let proxy = proxy(&api, &name)?;
     let wrong = |status, what| Failure::of(status, Location::Path, "id", what);
     let number = id.parse().map_err(|_| wrong(StatusCode::BAD_REQUEST, format!("`{id}` is no connection's number")))?;
-    let live = proxy.connections.get(number).ok_or_else(|| {
+    let handle = proxy.connections.get(number).ok_or_else(|| {
         let what = format!("`{name}` has no connection {number}, GET /v1/proxies/{name}/connections lists them");
         wrong(StatusCode::NOT_FOUND, what)
     })?;
-    live.cut(reset);
+    handle.cut(reset);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -275,9 +276,9 @@ fn described(api: &Api, proxy: &Proxy) -> Map<String, Value> {
         faults: summary.faults.into_iter().collect(),
         bytes: Bytes { to_backend: summary.to_backend, to_client: summary.to_client },
         backend_failures: summary.backend_failures,
-        reverts_in: api.proxies.lasts(&proxy.name).map(Seconds::from),
+        reverts_in: api.proxies.lasts(proxy.name()).map(Seconds::from),
     };
-    let mut described = Map::from_iter([("name".to_owned(), Value::from(&*proxy.name))]);
+    let mut described = Map::from_iter([("name".to_owned(), Value::from(proxy.name()))]);
     described.extend(proxy.config().keys.all);
     described.insert("status".to_owned(), json!(status));
     described

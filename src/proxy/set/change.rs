@@ -172,7 +172,7 @@ impl ProxySet {
             named.proxy.clone()
         } else {
             let proxy = self.start(&config).await?;
-            proxy.tell(|| What::Plan { handler: config.mix.to_string(), enabled: config.enabled });
+            proxy.context.tell(|| What::Plan { handler: config.mix.to_string(), enabled: config.enabled });
             proxy
         };
         if wish.anew && !now.contains(&"handler") {
