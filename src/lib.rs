@@ -116,7 +116,13 @@ pub use program::main;
 pub use protocol::Protocol;
 pub use seconds::Seconds;
 
-/// The README's code is right.
+/// The Rust code on the pages is right.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/rust-tests.md")]
+    struct RustTests;
+    #[doc = include_str!("../docs/writing-a-handler.md")]
+    struct WritingAHandler;
+}
