@@ -47,10 +47,13 @@ fn flags() -> Vec<Flag> {
             flags.push(Flag { heading: heading.clone(), name, value, meaning, default: None });
             within = true;
         } else if !line.is_empty() && !line.starts_with(' ') {
-            heading = line.trim_end_matches(':').to_owned();
+            line.trim_end_matches(':').clone_into(&mut heading);
             within = false;
         } else if let Some(flag) = flags.last_mut().filter(|_| within && line.starts_with("        ")) {
-            flag.meaning = format!("{} {}", flag.meaning, line.trim()).trim().to_owned();
+            if !flag.meaning.is_empty() && !line.trim().is_empty() {
+                flag.meaning += " ";
+            }
+            flag.meaning += line.trim();
         }
     }
     let default = Regex::new(r"^(.*?) ?\[default: (.*)\]$").unwrap();
@@ -233,10 +236,10 @@ fn the_tables_are_what_the_program_says() {
     if std::env::var_os("UPDATE_DOCS").is_some() {
         return fs::write(path(PAGE), [before, BEGIN, &tables, END, after].concat()).unwrap();
     }
-    let only = |text: &str, other: &str, sign: char| {
+    let only = |text: &str, other: &str, sign: char| -> Vec<String> {
         let lines = text.lines().filter(|line| !other.lines().any(|known| known == *line));
-        lines.map(|line| format!("{sign} {line}\n")).collect::<String>()
+        lines.map(|line| format!("{sign} {line}")).collect()
     };
-    let difference = only(written, &tables, '-') + &only(&tables, written, '+');
+    let difference = [only(written, &tables, '-'), only(&tables, written, '+')].concat().join("\n");
     panic!("{PAGE} is not what the program says; UPDATE_DOCS=1 writes it again:\n{difference}");
 }
