@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use regex_lite::Regex;
 use serde_json::Value;
 
+use super::options::{handlers, options_of};
 use super::page::Page;
 use super::world::{Backend, Program};
 
@@ -18,6 +19,21 @@ fn first_cells(page: &str) -> BTreeSet<String> {
 
 fn with_api() -> Program {
     Program::start(&Backend::lines(), "--protocol redis --http --http-port 0 --handler delay --handler-delay-sleep 1ms")
+}
+
+#[test]
+fn handlers_are_all_named_with_their_options() {
+    let (readme, page) = (Page::read("README.md").text, Page::read("docs/handlers.md").text);
+    for handler in handlers() {
+        let row = readme.lines().find(|line| line.starts_with(&format!("| `{handler}` |")));
+        let row = row.unwrap_or_else(|| panic!("no row for {handler}"));
+        assert!(page.contains(&format!("\n**`{handler}`** ")), "{handler}");
+        let options = options_of(&handler);
+        for (option, default) in &options {
+            assert!(row.contains(&format!("`{option}` ({default}")), "{option}, {default}: {row}");
+        }
+        assert_eq!(row.rsplit("| ").next().unwrap().matches('`').count(), 2 * options.len(), "{row}");
+    }
 }
 
 #[test]
@@ -74,10 +90,11 @@ fn fields(value: &Value, into: &mut BTreeSet<String>) {
 fn fields_of_the_report_are_all_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("report.json");
-    // A call that waits, and a command that is ended by a signal or not: all that a report can have.
+    // A call that waits, a command that exits and one that is ended by a signal: together they have every field.
     let backend = Backend::lines();
     let mut known = BTreeSet::new();
-    for script in ["printf 'get a\\r\\n' >/dev/tcp/{host}/{port}", "kill -9 $$"] {
+    let call = "exec 3<>/dev/tcp/{host}/{port}; printf 'get a\\r\\n' >&3; head -c 1 <&3";
+    for script in [call, "kill -9 $$"] {
         let mut command =
             Program::command("--protocol redis --handler delay --handler-delay-sleep 1ms --expect calls>=0");
         command.args(["--backend", &backend.address().to_string()]).arg("--report").arg(&file);
@@ -89,9 +106,5 @@ fn fields_of_the_report_are_all_named() {
     let (_, page) = page.split_once("## JSON").unwrap();
     let code = Regex::new(r"`[\w.\[\]]*?(\w+)(?:\[\])?`").unwrap();
     let named: BTreeSet<String> = code.captures_iter(page).map(|found| found[1].to_owned()).collect();
-    assert_eq!(known.difference(&named).collect::<Vec<_>>(), Vec::<&String>::new());
-    let rows = first_cells("docs/reports.md");
-    let unknown = rows.iter().filter(|name| !name.starts_with(".h") && !name.starts_with(".x") && *name != ".json");
-    let unknown = unknown.filter(|name| !known.contains(name.trim_end_matches("[]").rsplit('.').next().unwrap()));
-    assert_eq!(unknown.collect::<Vec<_>>(), Vec::<&String>::new());
+    assert_eq!(known, named);
 }

@@ -33,9 +33,16 @@ struct Flag {
     default: Option<String>,
 }
 
-/// Every flag in the help, in its order. The text of a flag may go on in lines that are further to the right.
+/// Every flag in the help, in its order.
 fn flags() -> Vec<Flag> {
     let help = Program::run(Program::command("--help").env_remove("COLUMNS")).stdout;
+    let flags = read(&help);
+    assert!(flags.len() > 40, "{help}");
+    flags
+}
+
+/// The flags in this help. The text of a flag may go on in lines that are further to the right.
+fn read(help: &str) -> Vec<Flag> {
     let first =
         Regex::new(r"^ {2,6}(?:-\w, )?(--[a-z][a-z-]*)(?: \[?<([^>]+)>\]?(?:\.\.\.)?)?(?: {2,}(.*))?$").unwrap();
     let (mut flags, mut heading): (Vec<Flag>, _) = (Vec::new(), String::new());
@@ -63,8 +70,18 @@ fn flags() -> Vec<Flag> {
             (flag.meaning, flag.default) = (meaning, Some(value));
         }
     }
-    assert!(flags.len() > 40, "{help}");
     flags
+}
+
+#[test]
+fn help_may_have_its_text_beside_or_below_a_flag() {
+    let below = "Proxy:\n  -s, --size [<BYTES>]\n          How\n          large [default: 9]\n\n      --on\n          On\n\nEnd.\n";
+    for help in ["Proxy:\n  -s, --size [<BYTES>]  How large [default: 9]\n      --on              On\n", below] {
+        let [size, on] = &read(help)[..] else { panic!("{help}") };
+        assert_eq!((&size.heading[..], &size.name[..], &size.value[..]), ("Proxy", "--size", "BYTES"));
+        assert_eq!((&size.meaning[..], size.default.as_deref()), ("How large", Some("9")));
+        assert_eq!((&on.name[..], &on.value[..], &on.meaning[..], &on.default), ("--on", "", "On", &None));
+    }
 }
 
 /// What `--print-config` prints: for each key, with its tables, its value and where that comes from.
@@ -88,7 +105,7 @@ fn printed(more: &[String], variable: Option<(&str, &str)>) -> Option<BTreeMap<S
 }
 
 /// The handlers that the program has.
-fn handlers() -> Vec<String> {
+pub(crate) fn handlers() -> Vec<String> {
     Registry::default().names().map(str::to_owned).collect()
 }
 
@@ -162,6 +179,12 @@ pub(crate) fn documented_flags() -> BTreeSet<String> {
     let all: Vec<Flag> = flags.iter().cloned().chain(of_handlers).collect();
     let names = all.into_iter().map(|flag| flag.name);
     names.flat_map(|name| [name.replace("--handler", "--behavior"), name]).collect()
+}
+
+/// A handler's own options, each with its default.
+pub(crate) fn options_of(handler: &str) -> Vec<(String, String)> {
+    let own = |flag: Flag| Some((flag.name.strip_prefix(&format!("--handler-{handler}-"))?.to_owned(), flag.default?));
+    flags().into_iter().filter_map(own).collect()
 }
 
 /// As a cell of a table.

@@ -77,6 +77,17 @@ fn a_daemon_says_what_it_is_said_to() {
 }
 
 #[test]
+fn a_call_is_logged_as_it_is_quoted() {
+    let code = Page::read("docs/handlers.md").inline_code();
+    let quoted = code.iter().find(|code| code.starts_with("TRACE ")).unwrap();
+    let mut vaurien = Program::start(&Backend::lines(), "--protocol redis --handler error --log-level trace");
+    vaurien.connect().send("get a\r\n").read(1);
+    let message = quoted.split(' ').skip(1).take(3).collect::<Vec<_>>().join(" ");
+    let line = vaurien.line(&message);
+    assert_eq!(shape([line.split_once("TRACE").unwrap().1]), shape([&quoted["TRACE".len()..]]));
+}
+
+#[test]
 fn a_mistake_is_told_as_it_is_quoted() {
     let page = Page::read("docs/configuration.md");
     let file = page.block("toml", "[handlers.error]").replace("20:delay", "20:delya");
