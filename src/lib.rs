@@ -103,7 +103,13 @@ pub use protocol::Protocol;
 pub use proxy::config::ProxyConfig;
 pub use proxy::listeners::CannotListen;
 
-/// The README's code is right.
+/// The Rust code on the pages is right.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/rust-tests.md")]
+    struct RustTests;
+    #[doc = include_str!("../docs/writing-a-handler.md")]
+    struct WritingAHandler;
+}
