@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 
 use crate::error::{Error, Result};
-use crate::events::Act;
+use crate::events::Action;
 use crate::net::stream::Peer;
 use crate::protocol::Protocol;
 
@@ -99,7 +99,7 @@ impl<'a> Call<'a> {
     ///
     /// [`Error::ClientLeft`].
     pub async fn sleep(&mut self, duration: Duration) -> Result<()> {
-        self.context.fault(self.state, Act::Sleep);
+        self.context.fault(self.state, Action::Sleep);
         let begun = Instant::now();
         tokio::select! {
             () = tokio::time::sleep(duration) => {}
@@ -116,7 +116,7 @@ impl<'a> Call<'a> {
     ///
     /// [`Error::ClientLeft`]; [`Error::Released`] when the handler is replaced or the daemon stops.
     pub async fn wait<T>(&mut self, something: impl Future<Output = T>) -> Result<T> {
-        self.context.fault(self.state, Act::Wait);
+        self.context.fault(self.state, Action::Wait);
         tokio::select! {
             done = something => Ok(done),
             () = self.message.client().left() => Err(Error::ClientLeft),
@@ -142,7 +142,7 @@ impl<'a> Call<'a> {
     /// Reads whatever the client sends and drops it, until the client leaves, the handler is replaced or the daemon stops.
     /// It ends with the error to return.
     pub async fn hold(&mut self) -> Error {
-        self.context.fault(self.state, Act::Hold);
+        self.context.fault(self.state, Action::Hold);
         let departure = async {
             self.message.swallow().await;
             self.message.client().left().await;

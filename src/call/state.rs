@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rand::rngs::ChaCha8Rng;
 
 use crate::call_log::ConnectionLog;
-use crate::events::{Act, Events, Head, What};
+use crate::events::{Action, EventKind, Events, RequestHead};
 use crate::metrics::counters::HandlerCounters;
 use crate::protocol::Protocol;
 use crate::rng::Streams;
@@ -68,19 +68,19 @@ pub(crate) struct CallContext<'a> {
 
 impl CallContext<'_> {
     /// The handler does something to the call: the one place where a fault is counted, told and logged.
-    pub(crate) fn fault(&self, call: &mut CallState, act: Act) {
+    pub(crate) fn fault(&self, call: &mut CallState, action: Action) {
         if !std::mem::replace(&mut call.is_fault, true) {
             self.counters.faults.add(1);
         }
-        self.events.tell(self.proxy, || What::Fault {
+        self.events.emit(self.proxy, || EventKind::Fault {
             connection: call.streams.connection(),
             call: call.call(),
             handler: self.handler.clone(),
-            verdict: act,
-            head: Head::of(call.protocol, &call.head),
+            verdict: action,
+            head: RequestHead::of(call.protocol, &call.head),
         });
         if let Some(log) = self.log {
-            log.fault(call.call(), self.handler, act);
+            log.fault(call.call(), self.handler, action);
         }
     }
 

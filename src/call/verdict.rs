@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rand::Rng;
 
 use super::CallState;
-use crate::events::Act;
+use crate::events::Action;
 
 /// What a handler decides about a call. Where it is an error, the connection is reset.
 #[derive(Debug)]
@@ -26,13 +26,13 @@ pub enum Verdict {
 
 impl Verdict {
     /// What it does to the call, if that does not pass.
-    pub(crate) fn act(&self) -> Option<Act> {
+    pub(crate) fn action(&self) -> Option<Action> {
         match self {
             Self::Pass => None,
-            Self::Answer(_) => Some(Act::Answer),
-            Self::Inject(_) => Some(Act::Inject),
-            Self::Close => Some(Act::Close),
-            Self::Reset => Some(Act::Reset),
+            Self::Answer(_) => Some(Action::Answer),
+            Self::Inject(_) => Some(Action::Inject),
+            Self::Close => Some(Action::Close),
+            Self::Reset => Some(Action::Reset),
         }
     }
 }

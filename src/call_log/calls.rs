@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::RecordedCall;
-use crate::events::{Act, Head};
+use crate::events::{Action, RequestHead};
 use crate::protocol::{Expect, Protocol};
 
 /// How a call ended.
@@ -70,7 +70,7 @@ impl Calls {
         if number <= self.last {
             if let Some(open) = self.open.back_mut().filter(|open| open.number == number) {
                 open.has_reply = has_reply;
-                self.kept[open.at].head = Head::of(protocol, head);
+                self.kept[open.at].head = RequestHead::of(protocol, head);
             }
             return;
         }
@@ -92,13 +92,13 @@ impl Calls {
             ended: now,
             is_done: false,
             fault: None,
-            head: Head::of(protocol, head),
+            head: RequestHead::of(protocol, head),
         });
     }
 
-    pub(super) fn fault(&mut self, number: u64, act: Act) {
+    pub(super) fn fault(&mut self, number: u64, action: Action) {
         if let Ok(place) = self.open.binary_search_by_key(&number, |open| open.number) {
-            self.kept[self.open[place].at].fault = Some(act);
+            self.kept[self.open[place].at].fault = Some(action);
         }
     }
 
@@ -250,13 +250,13 @@ mod tests {
     fn the_first_call_begins_when_it_is_first_told_of() {
         let mut line = Line::new(Protocol::Redis);
         line.begins(10, 1, Expect::Reply);
-        line.0.fault(1, Act::Sleep);
+        line.0.fault(1, Action::Sleep);
         line.begins(30, 1, Expect::Nothing);
-        line.0.fault(1, Act::Wait);
+        line.0.fault(1, Action::Wait);
         line.0.passed_on(ms(50));
         let calls = line.0.take();
         assert_eq!(times(&calls), [(1, 10, 50, false)]);
-        assert_eq!((calls[0].fault, calls[0].head.is_some()), (Some(Act::Wait), true));
+        assert_eq!((calls[0].fault, calls[0].head.is_some()), (Some(Action::Wait), true));
     }
 
     #[test]
@@ -264,7 +264,7 @@ mod tests {
         let mut line = Line::new(Protocol::Redis);
         line.begins(1, 1, Expect::Reply);
         line.0.begins(ms(2), || false, 2, &"dummy".into(), Protocol::Redis, b"", Expect::Reply);
-        line.0.fault(2, Act::Sleep);
+        line.0.fault(2, Action::Sleep);
         for millis in 10..12 {
             line.0.passed_on(ms(millis));
             line.0.ended(ms(millis), CallEnd::Replied);

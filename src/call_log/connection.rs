@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Shared;
 use super::calls::{CallEnd, Calls};
-use crate::events::Act;
+use crate::events::Action;
 use crate::protocol::{Expect, Protocol};
 
 /// The calls of one connection. They become part of the run's log when this is dropped, also where a handler panics.
@@ -28,12 +28,12 @@ impl ConnectionLog {
     }
 
     /// `handler` does something to call `number`, which may not have begun.
-    pub(crate) fn fault(&self, number: u64, handler: &Arc<str>, act: Act) {
+    pub(crate) fn fault(&self, number: u64, handler: &Arc<str>, action: Action) {
         self.with(|calls, now| {
             if calls.last() < number {
                 calls.begins(now, || self.shared.admits(), number, handler, self.protocol, &[], Expect::Reply);
             }
-            calls.fault(number, act);
+            calls.fault(number, action);
         });
     }
 

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::events::{Act, Head};
+use crate::events::{Action, RequestHead};
 use crate::protocol::Protocol;
 
 pub(crate) use calls::CallEnd;
@@ -50,9 +50,9 @@ pub(crate) struct RecordedCall {
     /// The last byte of its reply came. False for a call without a reply, and for one that was closed, reset, held or cut.
     pub(crate) is_done: bool,
     /// What its handler did to it, the last thing if there were several.
-    pub(crate) fault: Option<Act>,
+    pub(crate) fault: Option<Action>,
     /// None with `tcp`, and for a call that ended before its request came.
-    pub(crate) head: Option<Head>,
+    pub(crate) head: Option<RequestHead>,
 }
 
 impl RecordedCall {

@@ -54,8 +54,8 @@ async fn accept(
         })
         .await?
     };
-    if let Some(act) = verdict.act() {
-        context.call(handler).fault(&mut state, act);
+    if let Some(action) = verdict.action() {
+        context.call(handler).fault(&mut state, action);
     }
     match verdict {
         Verdict::Pass => Ok(is_counted),

@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::first_turn::first_turn;
 use super::outcome::{finish, leave};
 use super::table::ConnectionHandle;
-use crate::events::What;
+use crate::events::EventKind;
 use crate::handler::Scope;
 use crate::net::stream::Stream;
 use crate::pump::{
@@ -127,6 +127,6 @@ async fn dial(context: &ConnectionContext<'_>, client: &Stream) -> Result<Stream
         () = proxy.shutdown.grace_over() => return Err(Outcome::CutOff),
     };
     proxy.counters.backend_failures.add(1);
-    proxy.tell(|| What::DialFailure { connection: activity.number, error: failed.to_string() });
+    proxy.emit(|| EventKind::DialFailure { connection: activity.number, error: failed.to_string() });
     Err(Outcome::Unreachable(failed))
 }

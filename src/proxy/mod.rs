@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::connection::table::Connections;
-use crate::events::What;
+use crate::events::EventKind;
 use crate::metrics::counters::Counters;
 use crate::plan::Plan;
 use crate::plan::mix::Mix;
@@ -119,7 +119,7 @@ impl Proxy {
             }
             if new_plan || was_enabled != config.enabled {
                 // Before any call meets it.
-                self.context.tell(|| What::Plan { handler: config.mix.to_string(), enabled: config.enabled });
+                self.context.emit(|| EventKind::Plan { handler: config.mix.to_string(), enabled: config.enabled });
             }
             if new_plan {
                 self.publish(&config.mix);
@@ -143,7 +143,7 @@ impl Proxy {
     pub(crate) fn set_mix(&self, mix: Mix) {
         // Locked until the end, so that what is shown last is what was published last.
         let now = &mut self.shown().0;
-        self.context.tell(|| What::Plan { handler: mix.to_string(), enabled: now.enabled });
+        self.context.emit(|| EventKind::Plan { handler: mix.to_string(), enabled: now.enabled });
         self.publish(&mix);
         now.mix = mix;
     }

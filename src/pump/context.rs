@@ -12,7 +12,7 @@ use super::outcome::Outcome;
 use super::settings::ConnectionSettings;
 use crate::call::CallContext;
 use crate::call_log::{CallEnd, CallLog, ConnectionLog};
-use crate::events::{Events, What};
+use crate::events::{EventKind, Events};
 use crate::metrics::counters::Counters;
 use crate::metrics::histogram::Histogram;
 use crate::plan::{Plan, SelectedHandler};
@@ -45,8 +45,8 @@ pub(crate) struct ProxyContext {
 
 impl ProxyContext {
     /// Tells readers of events what the proxy did.
-    pub(crate) fn tell(&self, what: impl FnOnce() -> What) {
-        self.events.tell(&self.name, what);
+    pub(crate) fn emit(&self, kind: impl FnOnce() -> EventKind) {
+        self.events.emit(&self.name, kind);
     }
 }
 
@@ -128,7 +128,7 @@ impl<'a> ConnectionContext<'a> {
             let connection = self.activity.number;
             self.activity.set_state(State::Opaque);
             self.proxy.counters.opaque.add(1);
-            self.proxy.tell(|| What::Opaque { connection, why: why.into() });
+            self.proxy.emit(|| EventKind::Opaque { connection, why: why.into() });
             debug!(connection, why, "opaque from here on");
         }
     }

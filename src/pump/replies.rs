@@ -171,8 +171,8 @@ impl<'a, 's> ReplyPump<'a, 's> {
             let _at_work = context.activity.works(handler);
             handler.handler.after(&mut Call::new(state, self, context.call(handler))).await?
         };
-        if let Some(act) = verdict.act() {
-            context.call(handler).fault(state, act);
+        if let Some(action) = verdict.action() {
+            context.call(handler).fault(state, action);
         }
         match verdict {
             Verdict::Pass => {}

@@ -130,8 +130,8 @@ impl<'a, 's> RequestPump<'a, 's> {
             let _at_work = context.activity.works(&handler);
             handler.handler.before(&mut Call::new(&mut state, self, context.call(&handler))).await?
         };
-        if let Some(act) = verdict.act() {
-            context.call(&handler).fault(&mut state, act);
+        if let Some(action) = verdict.action() {
+            context.call(&handler).fault(&mut state, action);
         }
         let source = match verdict {
             Verdict::Pass if lock(calls).has_no_backend() => {
