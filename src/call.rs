@@ -11,7 +11,7 @@ use rand::rngs::ChaCha8Rng;
 use tokio::net::TcpStream;
 
 use crate::error::{Error, Result};
-use crate::events::{Act, Head, What};
+use crate::events::{Action, EventKind, RequestHead};
 use crate::net::disconnect::left;
 use crate::plan::SelectedHandler;
 use crate::protocol::Protocol;
@@ -38,13 +38,13 @@ pub enum Verdict {
 
 impl Verdict {
     /// What it does to the call, if that does not pass.
-    pub(crate) fn act(&self) -> Option<Act> {
+    pub(crate) fn action(&self) -> Option<Action> {
         match self {
             Self::Pass => None,
-            Self::Answer(_) => Some(Act::Answer),
-            Self::Inject(_) => Some(Act::Inject),
-            Self::Close => Some(Act::Close),
-            Self::Reset => Some(Act::Reset),
+            Self::Answer(_) => Some(Action::Answer),
+            Self::Inject(_) => Some(Action::Inject),
+            Self::Close => Some(Action::Close),
+            Self::Reset => Some(Action::Reset),
         }
     }
 }
@@ -129,13 +129,13 @@ impl CallState {
     }
 
     /// A handler does something to it.
-    pub(crate) fn fault(&self, handler: &Arc<str>, verdict: Act) -> What {
-        What::Fault {
+    pub(crate) fn fault(&self, handler: &Arc<str>, verdict: Action) -> EventKind {
+        EventKind::Fault {
             connection: self.streams.connection(),
             call: self.call(),
             handler: handler.clone(),
             verdict,
-            head: Head::of(self.protocol, &self.head),
+            head: RequestHead::of(self.protocol, &self.head),
         }
     }
 
@@ -242,7 +242,7 @@ impl<'a> Call<'a> {
     ///
     /// [`Error::ClientLeft`].
     pub async fn sleep(&mut self, duration: Duration) -> Result<()> {
-        self.proxy.fault(self.drawn, self.about, Act::Sleep);
+        self.proxy.fault(self.drawn, self.about, Action::Sleep);
         let begun = Instant::now();
         tokio::select! {
             () = tokio::time::sleep(duration) => {}
@@ -259,7 +259,7 @@ impl<'a> Call<'a> {
     ///
     /// [`Error::ClientLeft`]; [`Error::Released`] when the handler is replaced or the daemon stops.
     pub async fn wait<T>(&mut self, something: impl Future<Output = T>) -> Result<T> {
-        self.proxy.fault(self.drawn, self.about, Act::Wait);
+        self.proxy.fault(self.drawn, self.about, Action::Wait);
         tokio::select! {
             done = something => Ok(done),
             () = left(self.message.client()) => Err(Error::ClientLeft),
@@ -285,7 +285,7 @@ impl<'a> Call<'a> {
     /// Reads whatever the client sends and drops it, until the client leaves, the handler is replaced or the daemon stops.
     /// It ends with the error to return.
     pub async fn hold(&mut self) -> Error {
-        self.proxy.fault(self.drawn, self.about, Act::Hold);
+        self.proxy.fault(self.drawn, self.about, Action::Hold);
         let departure = async {
             self.message.swallow().await;
             left(self.message.client()).await;

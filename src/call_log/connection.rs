@@ -5,7 +5,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use super::{Kept, RecordedCall};
-use crate::events::{Act, Head};
+use crate::events::{Action, RequestHead};
 use crate::protocol::{Expect, Protocol};
 
 /// Tells of one connection's calls at one moment.
@@ -56,7 +56,7 @@ impl<'a> Track<'a> {
         if number <= calls.last {
             if let Some(open) = calls.open.back_mut().filter(|open| open.number == number) {
                 open.has_reply = has_reply;
-                recorded.calls[open.at].head = Head::of(protocol, head);
+                recorded.calls[open.at].head = RequestHead::of(protocol, head);
             }
             return;
         }
@@ -79,12 +79,12 @@ impl<'a> Track<'a> {
             ended: now,
             is_done: false,
             fault: None,
-            head: Head::of(protocol, head),
+            head: RequestHead::of(protocol, head),
         });
     }
 
     /// `handler` does something to call `number`. It may be the first that is heard of that call.
-    pub(crate) fn fault(&mut self, number: u64, handler: &Arc<str>, protocol: Protocol, act: Act) {
+    pub(crate) fn fault(&mut self, number: u64, handler: &Arc<str>, protocol: Protocol, action: Action) {
         let key = self.key();
         if self.kept.connections.get(&key).is_none_or(|calls| calls.last < number) {
             self.begins(number, handler, protocol, &[], Expect::Reply);
@@ -92,7 +92,7 @@ impl<'a> Track<'a> {
         let Kept { recorded, connections, .. } = &mut *self.kept;
         let Some(Calls { open, .. }) = connections.get_mut(&key) else { return };
         if let Ok(place) = open.binary_search_by_key(&number, |open| open.number) {
-            recorded.calls[open[place].at].fault = Some(act);
+            recorded.calls[open[place].at].fault = Some(action);
         }
     }
 
@@ -316,15 +316,15 @@ mod tests {
     #[test]
     fn the_first_call_begins_when_it_is_first_told_of() {
         let line = Line::new(Protocol::Redis);
-        line.at(10).fault(1, &"slow".into(), Protocol::Redis, Act::Sleep);
+        line.at(10).fault(1, &"slow".into(), Protocol::Redis, Action::Sleep);
         line.at(20).begins(1, &"slow".into(), Protocol::Redis, b"", Expect::Reply);
         line.begins(30, 1, Expect::Nothing);
-        line.at(40).fault(1, &"slow".into(), Protocol::Redis, Act::Wait);
+        line.at(40).fault(1, &"slow".into(), Protocol::Redis, Action::Wait);
         line.at(50).passed_on();
         let recorded = line.take();
         assert_eq!(times(&recorded), [(1, 10, 50, false)]);
         let call = &recorded.calls[0];
-        assert_eq!((&*call.handler, call.fault, call.head.is_some()), ("slow", Some(Act::Wait), true));
+        assert_eq!((&*call.handler, call.fault, call.head.is_some()), ("slow", Some(Action::Wait), true));
     }
 
     #[test]
@@ -333,7 +333,7 @@ mod tests {
         for number in 1..=5 {
             line.begins(number, number, Expect::Reply);
             line.begins(number, number, Expect::Reply);
-            line.at(number).fault(number, &"dummy".into(), Protocol::Redis, Act::Sleep);
+            line.at(number).fault(number, &"dummy".into(), Protocol::Redis, Action::Sleep);
         }
         for millis in 10..15 {
             line.at(millis).passed_on();

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::events::{Act, Head};
+use crate::events::{Action, RequestHead};
 use connection::Calls;
 pub(crate) use connection::Track;
 
@@ -46,9 +46,9 @@ pub(crate) struct RecordedCall {
     /// The last byte of its reply came. Of one that has no reply, or was closed, reset, held or cut off, none does.
     pub(crate) is_done: bool,
     /// What its handler did to it, the last thing where that was more than one.
-    pub(crate) fault: Option<Act>,
+    pub(crate) fault: Option<Action>,
     /// There is none with `tcp`, nor of a call that was struck before its request was there.
-    pub(crate) head: Option<Head>,
+    pub(crate) head: Option<RequestHead>,
 }
 
 impl RecordedCall {

@@ -136,7 +136,7 @@ fn lines(recording: &CallLog) -> Vec<String> {
         assert!(call.begun <= call.ended, "{call:?}");
         assert_eq!((&*call.proxy, call.connection), ("default", 1));
         let RecordedCall { call: number, handler, .. } = call;
-        let fault = call.fault.map(|act| format!(" {act:?}")).unwrap_or_default();
+        let fault = call.fault.map(|action| format!(" {action:?}")).unwrap_or_default();
         let end = if call.is_done { "done" } else { "cut" };
         let head = call.head.as_ref().map(|head| format!(" {}", serde_json::to_string(head).unwrap()));
         format!("{number} {handler}{fault} {end}{}", head.unwrap_or_default())
@@ -260,7 +260,7 @@ async fn a_late_call_takes_longer() {
         let recorded = world.recording.take();
         let call = &recorded.calls[0];
         assert!(call.took().is_some_and(|took| took >= sleep.duration()), "{recorded:?}");
-        assert_eq!((call.fault, &*call.handler), (Some(Act::Sleep), "delay"));
+        assert_eq!((call.fault, &*call.handler), (Some(Action::Sleep), "delay"));
     }
 }
 

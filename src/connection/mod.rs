@@ -17,7 +17,7 @@ use tracing::{debug, warn};
 use crate::call::{Accept, Call, CallState, Message, Verdict};
 use crate::connection::table::{ConnectionHandle, State};
 use crate::error::{Error, Result};
-use crate::events::What;
+use crate::events::EventKind;
 use crate::handler::Scope;
 use crate::net::buffer::{ReadSize, poll_read};
 use crate::net::disconnect::left;
@@ -129,8 +129,8 @@ async fn first_turn(
         })
         .await?
     };
-    if let Some(act) = verdict.act() {
-        link.proxy.fault(first, &mut about, act);
+    if let Some(action) = verdict.action() {
+        link.proxy.fault(first, &mut about, action);
     }
     match verdict {
         Verdict::Pass => Ok(counted),
@@ -204,7 +204,7 @@ async fn dial(link: &ConnectionContext<'_>, client: &TcpStream) -> Result<TcpStr
         () = link.proxy.stop.grace_is_over() => return Err(End::CutOff),
     };
     link.proxy.counters.backend_failures.add(1);
-    link.proxy.tell(|| What::DialFailure { connection: link.live.number, error: failed.to_string() });
+    link.proxy.emit(|| EventKind::DialFailure { connection: link.live.number, error: failed.to_string() });
     Err(End::Unreachable(failed))
 }
 

@@ -21,22 +21,22 @@ pub(crate) struct Event {
     pub(crate) id: u64,
     pub(crate) time: SystemTime,
     pub(crate) proxy: Arc<str>,
-    pub(crate) what: What,
+    pub(crate) kind: EventKind,
 }
 
 /// The event's kind, and what that kind tells.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(crate) enum What {
+pub(crate) enum EventKind {
     /// A handler did something to a call.
     Fault {
         connection: u64,
         call: u64,
         #[serde(serialize_with = "text")]
         handler: Arc<str>,
-        verdict: Act,
+        verdict: Action,
         #[serde(skip_serializing_if = "Option::is_none")]
-        head: Option<Head>,
+        head: Option<RequestHead>,
     },
     /// The proxy has a new plan.
     Plan {
@@ -53,7 +53,7 @@ pub(crate) enum What {
 /// What a handler did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Act {
+pub(crate) enum Action {
     /// It let the call wait for a time.
     Sleep,
     /// It let the call wait for something else.
@@ -72,7 +72,7 @@ pub(crate) enum Act {
 ///
 /// Each is cut to 64 characters; what is not UTF-8 is replaced.
 #[derive(Debug)]
-pub(crate) struct Head {
+pub(crate) struct RequestHead {
     protocol: Protocol,
     /// The command, and then the key.
     text: Box<str>,
@@ -81,13 +81,13 @@ pub(crate) struct Head {
 
 impl Event {
     /// What kind of event it is, in one word.
-    pub(crate) fn kind(&self) -> &'static str {
-        self.what.kind()
+    pub(crate) fn name(&self) -> &'static str {
+        self.kind.name()
     }
 }
 
-impl What {
-    fn kind(&self) -> &'static str {
+impl EventKind {
+    fn name(&self) -> &'static str {
         match self {
             Self::Fault { .. } => "fault",
             Self::Plan { .. } => "plan",
@@ -97,7 +97,7 @@ impl What {
     }
 }
 
-impl Head {
+impl RequestHead {
     /// The words of a request's head. There are none with `tcp`, nor before the request was read.
     pub(crate) fn of(protocol: Protocol, head: &[u8]) -> Option<Self> {
         let (command, key) = protocol.words(head);
@@ -137,16 +137,16 @@ impl Serialize for Event {
             event: &'static str,
             proxy: &'a str,
             #[serde(flatten)]
-            what: &'a What,
+            kind: &'a EventKind,
         }
         // Times before 1970, which only a clock that is wrong tells, cannot be written.
         let time = humantime::format_rfc3339_micros(self.time.max(SystemTime::UNIX_EPOCH)).to_string();
-        let Self { id, proxy, what, .. } = self;
-        Object { id: *id, time, event: what.kind(), proxy, what }.serialize(serializer)
+        let Self { id, proxy, kind, .. } = self;
+        Object { id: *id, time, event: kind.name(), proxy, kind }.serialize(serializer)
     }
 }
 
-impl Serialize for Head {
+impl Serialize for RequestHead {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let names = if self.protocol == Protocol::Http { ("method", "path") } else { ("command", "key") };
         let (command, key) = self.words();
@@ -165,14 +165,14 @@ mod tests {
 
     use super::*;
 
-    fn line(what: What) -> String {
+    fn line(kind: EventKind) -> String {
         let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
-        serde_json::to_string(&Event { id: 7, time, proxy: "cache".into(), what }).unwrap()
+        serde_json::to_string(&Event { id: 7, time, proxy: "cache".into(), kind }).unwrap()
     }
 
     fn fault(protocol: Protocol, head: &[u8]) -> String {
-        let head = Head::of(protocol, head);
-        line(What::Fault { connection: 3, call: 2, handler: "delay".into(), verdict: Act::Sleep, head })
+        let head = RequestHead::of(protocol, head);
+        line(EventKind::Fault { connection: 3, call: 2, handler: "delay".into(), verdict: Action::Sleep, head })
     }
 
     /// What every fault here has in common.
@@ -194,18 +194,19 @@ mod tests {
     fn the_others_tell_what_belongs_to_them() {
         let common =
             |kind: &str| format!(r#"{{"id":7,"time":"2023-11-14T22:13:20.123456Z","event":"{kind}","proxy":"cache","#);
-        let plan = line(What::Plan { handler: "20:delay".into(), enabled: true });
+        let plan = line(EventKind::Plan { handler: "20:delay".into(), enabled: true });
         assert_eq!(plan, common("plan") + r#""handler":"20:delay","enabled":true}"#);
-        let failure = line(What::DialFailure { connection: 3, error: "refused".into() });
+        let failure = line(EventKind::DialFailure { connection: 3, error: "refused".into() });
         assert_eq!(failure, common("dial_failure") + r#""connection":3,"error":"refused"}"#);
-        let opaque = line(What::Opaque { connection: 3, why: "MONITOR".into() });
+        let opaque = line(EventKind::Opaque { connection: 3, why: "MONITOR".into() });
         assert_eq!(opaque, common("opaque") + r#""connection":3,"why":"MONITOR"}"#);
     }
 
     #[test]
     fn acts_are_written_in_lower_case() {
-        let acts = [Act::Sleep, Act::Wait, Act::Hold, Act::Answer, Act::Inject, Act::Close, Act::Reset];
-        let text = serde_json::to_string(&acts).unwrap();
+        let actions =
+            [Action::Sleep, Action::Wait, Action::Hold, Action::Answer, Action::Inject, Action::Close, Action::Reset];
+        let text = serde_json::to_string(&actions).unwrap();
         assert_eq!(text, r#"["sleep","wait","hold","answer","inject","close","reset"]"#);
     }
 
@@ -227,8 +228,8 @@ mod tests {
     #[test]
     fn a_clock_before_1970_is_no_panic() {
         let time = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-        let what = What::Opaque { connection: 1, why: "a".into() };
-        let text = serde_json::to_string(&Event { id: 1, time, proxy: "a".into(), what }).unwrap();
+        let kind = EventKind::Opaque { connection: 1, why: "a".into() };
+        let text = serde_json::to_string(&Event { id: 1, time, proxy: "a".into(), kind }).unwrap();
         assert!(text.contains("1970-01-01T00:00:00.000000Z"), "{text}");
     }
 }

@@ -11,8 +11,8 @@ use std::time::SystemTime;
 
 use tokio::sync::Notify;
 
-pub(crate) use event::{Act, Head};
-pub(crate) use event::{Event, What};
+pub(crate) use event::{Action, RequestHead};
+pub(crate) use event::{Event, EventKind};
 
 /// How many events are kept for readers.
 pub(crate) const EVENTS: usize = 16_384;
@@ -50,16 +50,16 @@ impl Events {
     }
 
     /// Tells what a proxy did. `what` is asked only where events are kept.
-    pub(crate) fn tell(&self, proxy: &Arc<str>, what: impl FnOnce() -> What) {
+    pub(crate) fn emit(&self, proxy: &Arc<str>, kind: impl FnOnce() -> EventKind) {
         let Some(ring) = &self.0 else { return };
-        let (proxy, what) = (proxy.clone(), what());
+        let (proxy, kind) = (proxy.clone(), kind());
         let mut kept = ring.kept();
         if kept.closed {
             return;
         }
         kept.last += 1;
         // The time is read here so that later events have no earlier times.
-        let event = Arc::new(Event { id: kept.last, time: SystemTime::now(), proxy, what });
+        let event = Arc::new(Event { id: kept.last, time: SystemTime::now(), proxy, kind });
         let oldest = if kept.events.len() == EVENTS { kept.events.pop_front() } else { None };
         kept.events.push_back(event);
         drop(kept);
@@ -117,12 +117,12 @@ pub(crate) struct Batch {
 
 /// What there is for a reader now.
 #[derive(Debug)]
-pub(crate) enum News {
-    Events(Batch),
+pub(crate) enum Next {
+    Batch(Batch),
     /// Nothing yet.
-    None,
+    Pending,
     /// Nothing any more: the journal is closed, or off.
-    End,
+    Closed,
 }
 
 impl Reader {
@@ -138,20 +138,20 @@ impl Reader {
             let ring = self.ring.clone()?;
             // It listens from here on, so that nothing is told between the two.
             let told = ring.readers.notified();
-            match self.now() {
-                News::Events(batch) => return Some(batch),
-                News::None => told.await,
-                News::End => return None,
+            match self.try_next() {
+                Next::Batch(batch) => return Some(batch),
+                Next::Pending => told.await,
+                Next::Closed => return None,
             }
         }
     }
 
     /// The same without waiting.
-    pub(crate) fn now(&mut self) -> News {
-        let Some(ring) = &self.ring else { return News::End };
+    pub(crate) fn try_next(&mut self) -> Next {
+        let Some(ring) = &self.ring else { return Next::Closed };
         let kept = ring.kept();
         if self.read == kept.last {
-            return if kept.closed { News::End } else { News::None };
+            return if kept.closed { Next::Closed } else { Next::Pending };
         }
         let before_oldest = kept.last - kept.events.len() as u64;
         let lost = before_oldest.saturating_sub(self.read);
@@ -159,7 +159,7 @@ impl Reader {
         let events: Vec<_> = kept.events.iter().skip(from).take(BATCH).cloned().collect();
         drop(kept);
         self.read += lost + events.len() as u64;
-        News::Events(Batch { lost, events })
+        Next::Batch(Batch { lost, events })
     }
 }
 
@@ -172,19 +172,19 @@ mod tests {
 
     use super::*;
 
-    fn opaque(connection: u64) -> What {
-        What::Opaque { connection, why: "no RESP".into() }
+    fn opaque(connection: u64) -> EventKind {
+        EventKind::Opaque { connection, why: "no RESP".into() }
     }
 
-    fn tell(journal: &Events, connections: impl IntoIterator<Item = u64>) {
+    fn emit(events: &Events, connections: impl IntoIterator<Item = u64>) {
         let proxy = "cache".into();
-        connections.into_iter().for_each(|connection| journal.tell(&proxy, || opaque(connection)));
+        connections.into_iter().for_each(|connection| events.emit(&proxy, || opaque(connection)));
     }
 
     /// What there is by now: how many were lost, and the numbers of the others.
     fn read(reader: &mut Reader) -> (u64, Vec<u64>) {
         let (mut lost, mut ids) = (0, Vec::new());
-        while let News::Events(batch) = reader.now() {
+        while let Next::Batch(batch) = reader.try_next() {
             lost += batch.lost;
             ids.extend(batch.events.iter().map(|event| event.id));
         }
@@ -197,64 +197,64 @@ mod tests {
 
     #[test]
     fn readers_begin_where_they_want_to() {
-        let journal = Events::on();
-        tell(&journal, 1..=5);
-        let (mut all, mut later, mut new) = (journal.reader(Some(0)), journal.reader(Some(3)), journal.reader(None));
-        tell(&journal, [6]);
+        let events = Events::on();
+        emit(&events, 1..=5);
+        let (mut all, mut later, mut new) = (events.reader(Some(0)), events.reader(Some(3)), events.reader(None));
+        emit(&events, [6]);
         assert_eq!(read(&mut all), (0, vec![1, 2, 3, 4, 5, 6]));
         assert_eq!(read(&mut later), (0, vec![4, 5, 6]));
         assert_eq!(read(&mut new), (0, vec![6]));
         assert_eq!(read(&mut new), (0, vec![]));
-        assert_eq!(read(&mut journal.reader(Some(6))), (0, vec![]));
-        assert_eq!(read(&mut journal.reader(Some(7))), (0, vec![1, 2, 3, 4, 5, 6]), "7 is of another run");
+        assert_eq!(read(&mut events.reader(Some(6))), (0, vec![]));
+        assert_eq!(read(&mut events.reader(Some(7))), (0, vec![1, 2, 3, 4, 5, 6]), "7 is of another run");
     }
 
     #[test]
     fn a_reader_that_is_overtaken_is_told_how_many_it_lost() {
-        let journal = Events::on();
+        let events = Events::on();
         let kept = EVENTS as u64;
-        let (mut slow, mut slower) = (journal.reader(Some(0)), journal.reader(Some(0)));
-        tell(&journal, 1..=kept);
-        assert!(matches!(slow.now(), News::Events(batch) if batch.lost == 0 && batch.events.len() == BATCH));
-        tell(&journal, 1..=1000);
+        let (mut slow, mut slower) = (events.reader(Some(0)), events.reader(Some(0)));
+        emit(&events, 1..=kept);
+        assert!(matches!(slow.try_next(), Next::Batch(batch) if batch.lost == 0 && batch.events.len() == BATCH));
+        emit(&events, 1..=1000);
         assert_eq!(read(&mut slow), (1000 - BATCH as u64, (1001..=kept + 1000).collect()));
-        tell(&journal, 1..=kept);
+        emit(&events, 1..=kept);
         assert_eq!(read(&mut slow), (0, (kept + 1001..=2 * kept + 1000).collect()), "as slow as one may be");
         assert_eq!(read(&mut slower), (kept + 1000, (kept + 1001..=2 * kept + 1000).collect()));
     }
 
     #[test]
     fn a_waiting_reader_is_woken() {
-        let journal = Events::on();
-        let mut reader = journal.reader(None);
+        let events = Events::on();
+        let mut reader = events.reader(None);
         assert!(poll(reader.next()).is_pending());
         let mut next = pin!(reader.next());
         let context = &mut Context::from_waker(Waker::noop());
         assert!(next.as_mut().poll(context).is_pending());
-        tell(&journal, [1]);
+        emit(&events, [1]);
         let Poll::Ready(Some(batch)) = next.as_mut().poll(context) else { panic!("it sleeps on") };
         assert_eq!(batch.events.len(), 1);
     }
 
     #[test]
     fn numbers_have_no_gaps_however_many_tell() {
-        let journal = Events::on();
+        let events = Events::on();
         thread::scope(|scope| {
             for thread in 0..8 {
-                let journal = &journal;
-                scope.spawn(move || tell(journal, thread * 1000..(thread + 1) * 1000));
+                let events = &events;
+                scope.spawn(move || emit(events, thread * 1000..(thread + 1) * 1000));
             }
-            let mut reader = journal.reader(Some(0));
+            let mut reader = events.reader(Some(0));
             let (mut ids, mut time) = (Vec::new(), SystemTime::UNIX_EPOCH);
             let mut connections = Vec::new();
             while ids.len() < 8000 {
-                let News::Events(batch) = reader.now() else { continue };
+                let Next::Batch(batch) = reader.try_next() else { continue };
                 assert_eq!(batch.lost, 0);
                 for event in batch.events {
                     assert!(event.time >= time, "{event:?}");
                     time = event.time;
                     ids.push(event.id);
-                    let What::Opaque { connection, .. } = event.what else { panic!("{event:?}") };
+                    let EventKind::Opaque { connection, .. } = event.kind else { panic!("{event:?}") };
                     connections.push(connection);
                 }
             }
@@ -266,23 +266,23 @@ mod tests {
 
     #[test]
     fn off_it_asks_for_nothing() {
-        let (journal, asked) = (Events::off(), Cell::new(false));
-        journal.tell(&"cache".into(), || {
+        let (events, asked) = (Events::off(), Cell::new(false));
+        events.emit(&"cache".into(), || {
             asked.set(true);
             opaque(1)
         });
         assert!(!asked.get());
-        assert!(matches!(poll(journal.reader(Some(0)).next()), Poll::Ready(None)));
-        journal.close();
+        assert!(matches!(poll(events.reader(Some(0)).next()), Poll::Ready(None)));
+        events.close();
     }
 
     #[test]
     fn closed_it_gives_what_is_left_and_then_the_end() {
-        let journal = Events::on();
-        let mut reader = journal.reader(None);
-        tell(&journal, 1..=3);
-        journal.close();
-        tell(&journal, [4]);
+        let events = Events::on();
+        let mut reader = events.reader(None);
+        emit(&events, 1..=3);
+        events.close();
+        emit(&events, [4]);
         let Poll::Ready(Some(batch)) = poll(reader.next()) else { panic!("there are three") };
         assert_eq!(batch.events.iter().map(|event| event.id).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(matches!(poll(reader.next()), Poll::Ready(None)));
@@ -290,12 +290,12 @@ mod tests {
 
     #[test]
     fn closing_wakes_readers() {
-        let journal = Events::on();
-        let mut reader = journal.reader(None);
+        let events = Events::on();
+        let mut reader = events.reader(None);
         let mut next = pin!(reader.next());
         let context = &mut Context::from_waker(Waker::noop());
         assert!(next.as_mut().poll(context).is_pending());
-        journal.close();
+        events.close();
         assert!(matches!(next.as_mut().poll(context), Poll::Ready(None)));
     }
 }

@@ -16,7 +16,7 @@ use arc_swap::{ArcSwap, Guard};
 
 use crate::call::CallState;
 use crate::connection::table::Connections;
-use crate::events::{Act, What};
+use crate::events::{Action, EventKind};
 use crate::metrics::counters::Counters;
 use crate::plan::mix::Mix;
 use crate::plan::{Plan, SelectedHandler};
@@ -117,7 +117,7 @@ impl Proxy {
             }
             if new_plan || was_enabled != config.enabled {
                 // Before any call meets it.
-                self.tell(|| What::Plan { handler: config.mix.to_string(), enabled: config.enabled });
+                self.emit(|| EventKind::Plan { handler: config.mix.to_string(), enabled: config.enabled });
             }
             if new_plan {
                 self.publish(&config.mix);
@@ -141,7 +141,7 @@ impl Proxy {
     pub(crate) fn set_mix(&self, mix: Mix) {
         // What is shown last is what was published last.
         let now = &mut self.shown().0;
-        self.tell(|| What::Plan { handler: mix.to_string(), enabled: now.enabled });
+        self.emit(|| EventKind::Plan { handler: mix.to_string(), enabled: now.enabled });
         self.publish(&mix);
         now.mix = mix;
     }
@@ -191,19 +191,19 @@ impl Proxy {
     }
 
     /// A handler did something to a call.
-    pub(crate) fn fault(&self, drawn: &SelectedHandler, about: &mut CallState, act: Act) {
+    pub(crate) fn fault(&self, drawn: &SelectedHandler, about: &mut CallState, action: Action) {
         if !std::mem::replace(&mut about.is_fault, true) {
             drawn.counts.faults.add(1);
         }
-        self.tell(|| about.fault(&drawn.name, act));
+        self.emit(|| about.fault(&drawn.name, action));
         if let Some(mut track) = self.shared.call_log.track(&self.name, about.streams.connection()) {
-            track.fault(about.call(), &drawn.name, about.protocol, act);
+            track.fault(about.call(), &drawn.name, about.protocol, action);
         }
     }
 
     /// Tells those who listen to it.
-    pub(crate) fn tell(&self, what: impl FnOnce() -> What) {
-        self.shared.events.tell(&self.name, what);
+    pub(crate) fn emit(&self, kind: impl FnOnce() -> EventKind) {
+        self.shared.events.emit(&self.name, kind);
     }
 
     /// What it runs with.

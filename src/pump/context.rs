@@ -9,7 +9,7 @@ use super::End;
 use super::settings::ConnectionSettings;
 use crate::call_log::Track;
 use crate::connection::table::{ConnectionHandle, State};
-use crate::events::What;
+use crate::events::EventKind;
 use crate::metrics::histogram::Histogram;
 use crate::protocol::Protocol;
 use crate::proxy::Proxy;
@@ -53,7 +53,7 @@ impl<'a> ConnectionContext<'a> {
         if !self.opaque.swap(true, Ordering::Relaxed) {
             self.live.is(State::Opaque);
             self.proxy.counters.opaque.add(1);
-            self.proxy.tell(|| What::Opaque { connection: self.live.number, why: why.into() });
+            self.proxy.emit(|| EventKind::Opaque { connection: self.live.number, why: why.into() });
             debug!(connection = self.live.number, why, "opaque from here on");
         }
     }

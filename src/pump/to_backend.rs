@@ -130,8 +130,8 @@ impl<'a, 's> ToBackend<'a, 's> {
             let _at_work = live.works(&drawn);
             drawn.handler.before(&mut Call::new(&mut about, self, &drawn, proxy)).await?
         };
-        if let Some(act) = verdict.act() {
-            proxy.fault(&drawn, &mut about, act);
+        if let Some(action) = verdict.action() {
+            proxy.fault(&drawn, &mut about, action);
         }
         let fate = match verdict {
             Verdict::Pass if lock(exchange).backend_left => {

@@ -167,8 +167,8 @@ impl<'a, 's> ToClient<'a, 's> {
             let _at_work = live.works(drawn);
             drawn.handler.after(&mut Call::new(about, self, drawn, proxy)).await?
         };
-        if let Some(act) = verdict.act() {
-            proxy.fault(drawn, about, act);
+        if let Some(action) = verdict.action() {
+            proxy.fault(drawn, about, action);
         }
         match verdict {
             Verdict::Pass => {}

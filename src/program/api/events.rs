@@ -37,10 +37,10 @@ pub(super) async fn stream(
         let what = "too many read events already, close one of them";
         Failure::of(StatusCode::SERVICE_UNAVAILABLE, Location::Nowhere, "", what)
     })?;
-    let journal = api.proxies.events();
+    let events = api.proxies.events();
     // However many there are by the time that these are read.
-    let last = (!follow).then(|| journal.last());
-    Ok(Sse::new(read(journal.reader(since), last, place)).keep_alive(KeepAlive::new().interval(ALIVE)))
+    let last = (!follow).then(|| events.last());
+    Ok(Sse::new(read(events.reader(since), last, place)).keep_alive(KeepAlive::new().interval(ALIVE)))
 }
 
 fn last(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
@@ -68,7 +68,7 @@ fn read(
         let gap = (lost > 0).then(|| Event::default().event("lost").json_data(json!({ "count": lost })));
         let events = events
             .into_iter()
-            .map(|event| Event::default().id(event.id.to_string()).event(event.kind()).json_data(event.as_ref()));
+            .map(|event| Event::default().id(event.id.to_string()).event(event.name()).json_data(event.as_ref()));
         stream::iter(gap.into_iter().chain(events))
     })
 }

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::{Builder, Runtime};
 use tracing::warn;
 
-use crate::events::{Batch, News, Reader};
+use crate::events::{Batch, Next, Reader};
 
 /// Writes events on a thread of its own: one JSON object a line, and where some were lost `{"event":"lost","count":N}`. What is
 /// written is in the file at the latest when there is nothing more to write; all of it when the journal was closed and the
@@ -34,10 +34,10 @@ pub(crate) fn write_to(
 fn write(out: impl Write, mut reader: Reader, waiting: &Runtime) -> io::Result<()> {
     let mut out = BufWriter::new(out);
     loop {
-        match reader.now() {
-            News::Events(batch) => write_batch(&mut out, &batch)?,
-            News::End => return out.flush(),
-            News::None => {
+        match reader.try_next() {
+            Next::Batch(batch) => write_batch(&mut out, &batch)?,
+            Next::Closed => return out.flush(),
+            Next::Pending => {
                 out.flush()?;
                 let Some(batch) = waiting.block_on(reader.next()) else { return Ok(()) };
                 write_batch(&mut out, &batch)?;
@@ -66,12 +66,12 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::events::{EVENTS, Events, What};
+    use crate::events::{EVENTS, EventKind, Events};
 
-    fn tell(journal: &Events, connections: impl IntoIterator<Item = u64>) {
+    fn emit(events: &Events, connections: impl IntoIterator<Item = u64>) {
         let proxy = "cache".into();
         for connection in connections {
-            journal.tell(&proxy, || What::DialFailure { connection, error: "two\nlines".into() });
+            events.emit(&proxy, || EventKind::DialFailure { connection, error: "two\nlines".into() });
         }
     }
 
@@ -84,11 +84,11 @@ mod tests {
     fn at_the_end_all_is_in_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
-        let journal = Events::on();
+        let events = Events::on();
         let writer =
-            write_to(File::create(&path).unwrap(), path.display().to_string(), journal.reader(Some(0))).unwrap();
-        tell(&journal, 1..=10_000);
-        journal.close();
+            write_to(File::create(&path).unwrap(), path.display().to_string(), events.reader(Some(0))).unwrap();
+        emit(&events, 1..=10_000);
+        events.close();
         writer.join().unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.ends_with('\n') && ids(&text).into_iter().eq(1..=10_000));
@@ -97,10 +97,10 @@ mod tests {
     #[test]
     fn what_was_lost_is_a_line() {
         let (read, write) = io::pipe().unwrap();
-        let journal = Events::on();
-        let reader = journal.reader(Some(0));
-        tell(&journal, 1..=EVENTS as u64 + 5);
-        journal.close();
+        let events = Events::on();
+        let reader = events.reader(Some(0));
+        emit(&events, 1..=EVENTS as u64 + 5);
+        events.close();
         let writer = write_to(write, "events.jsonl", reader).unwrap();
         let text = io::read_to_string(read).unwrap();
         writer.join().unwrap();
@@ -111,14 +111,14 @@ mod tests {
     #[test]
     fn a_line_is_there_before_the_next_event_is() {
         let (read, write) = io::pipe().unwrap();
-        let journal = Events::on();
-        let writer = write_to(write, "events.jsonl", journal.reader(None)).unwrap();
+        let events = Events::on();
+        let writer = write_to(write, "events.jsonl", events.reader(None)).unwrap();
         let mut lines = BufReader::<PipeReader>::new(read).lines();
         for id in 1..=3 {
-            tell(&journal, [id]);
+            emit(&events, [id]);
             assert_eq!(ids(&lines.next().unwrap().unwrap()), [id]);
         }
-        journal.close();
+        events.close();
         writer.join().unwrap();
         assert!(lines.next().is_none());
     }
@@ -126,12 +126,12 @@ mod tests {
     #[test]
     fn a_write_that_fails_ends_the_writing_and_nothing_else() {
         let (read, write) = io::pipe().unwrap();
-        let journal = Events::on();
-        let writer = write_to(write, "events.jsonl", journal.reader(Some(0))).unwrap();
+        let events = Events::on();
+        let writer = write_to(write, "events.jsonl", events.reader(Some(0))).unwrap();
         drop(read);
-        tell(&journal, [1]);
+        emit(&events, [1]);
         writer.join().unwrap();
-        tell(&journal, [2]);
-        assert!(matches!(journal.reader(Some(0)).now(), News::Events(batch) if batch.events.len() == 2));
+        emit(&events, [2]);
+        assert!(matches!(events.reader(Some(0)).try_next(), Next::Batch(batch) if batch.events.len() == 2));
     }
 }
