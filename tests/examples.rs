@@ -1,9 +1,9 @@
-//! What is in `examples/` does what its header says.
+//! The files in `examples/` do what their headers say.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
-/// Its tests are run here like all others.
+/// Runs the example's own tests as a part of these.
 #[path = "../examples/embedded.rs"]
 mod embedded;
 #[path = "../examples/live.rs"]
@@ -18,9 +18,9 @@ use vaurien::{Config, Registry};
 use world::client::Ending;
 use world::{Backend, Client, Program};
 
-/// The program of an example, which not every way to run this test has built by now.
+/// The executable of an example, which is built here if necessary.
 fn example(name: &str) -> PathBuf {
-    // This is `target/debug/deps/examples-…`.
+    // The path of this test: `target/debug/deps/examples-…`.
     let this = std::env::current_exe().unwrap();
     let profile = this.ancestors().nth(2).unwrap();
     let mut build = Command::new(env!("CARGO"));
@@ -37,7 +37,7 @@ fn example(name: &str) -> PathBuf {
     profile.join("examples").join(name)
 }
 
-/// `vaurien --config` with one of the examples' files, in front of another backend.
+/// Runs `vaurien --config` with one of the example files, in front of another backend.
 fn with_file(name: &str, backend: &Backend, more: &str) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vaurien"));
     command.arg("--config").arg(file(name)).args([
@@ -52,7 +52,7 @@ fn with_file(name: &str, backend: &Backend, more: &str) -> Program {
 const READONLY: &str = "-READONLY You can't write against a read only replica.\r\n";
 
 #[test]
-fn the_custom_handler_refuses_writes_and_lets_reads_pass() {
+fn the_custom_handler_refuses_writes_and_passes_reads() {
     let backend = Backend::lines();
     let mut command = Command::new(example("custom_handler"));
     command.args(["--backend", &backend.address().to_string(), "--proxy", "127.0.0.1:0"]);
@@ -64,14 +64,14 @@ fn the_custom_handler_refuses_writes_and_lets_reads_pass() {
 }
 
 #[test]
-fn the_custom_handler_is_set_like_the_others() {
+fn the_custom_handler_has_settings_like_the_others() {
     let program = example("custom_handler");
     let help = Command::new(&program).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(help.contains("--handler-readonly-sleep <SECONDS>"), "{help}");
     assert!(help.contains("  readonly  Refuses writes as a Redis replica does\n"), "{help}");
 
-    // The file is the one that its header shows.
+    // The configuration is the one shown in the example's header.
     let source = include_str!("../examples/custom_handler.rs");
     let (_, file) = source.split_once("//! ```toml\n").unwrap();
     let (file, _) = file.split_once("//! ```\n").unwrap();
@@ -112,7 +112,7 @@ fn a_flaky_api_fails_after_its_warmup_and_its_failures_are_counted() {
         stream.read("GET / HTTP/1.0\r\n\r\n".len());
         stream.send("HTTP/1.0 204 No Content\r\n\r\n");
     });
-    // More failures than the file asks for, so that the test need not go on for long.
+    // A higher percentage than in the file keeps the test short.
     let vaurien = with_file("flaky-http-api.toml", &backend, "--seed 1 --handler 80:error,10:blackout");
     let mut failures = 0;
     let mut closed = 0;
@@ -129,12 +129,12 @@ fn a_flaky_api_fails_after_its_warmup_and_its_failures_are_counted() {
     assert!(failures > 0 && closed > 0, "{failures} failures, {closed} closed");
     assert_eq!(counts.calls("error"), failures + 10, "ten pass first");
     assert_eq!(counts.calls("blackout"), closed);
-    // And as it is in the file, it is a program.
+    // The unchanged file must be accepted as well.
     drop(with_file("flaky-http-api.toml", &backend, ""));
 }
 
 #[test]
-fn a_dead_memcached_takes_commands_and_calls_nobody() {
+fn a_dead_memcached_accepts_commands_and_calls_no_backend() {
     let backend = Backend::lines();
     let vaurien = with_file("dead-memcached.toml", &backend, "");
     let mut client = vaurien.connect();
@@ -145,7 +145,7 @@ fn a_dead_memcached_takes_commands_and_calls_nobody() {
 }
 
 #[test]
-fn several_proxies_are_set_by_one_file() {
+fn one_file_configures_several_proxies() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/several-proxies.toml");
     let args = ["vaurien", "--config", file].map(Into::into);
     let config = Config::from_args(args, |_| None, &Registry::default()).unwrap();
@@ -161,7 +161,7 @@ fn several_proxies_are_set_by_one_file() {
     assert_eq!(config.http.unwrap().port, 8080);
 }
 
-/// Runs a client of the API in front of a Redis that answers everything with its command, and answers what it said.
+/// Runs an API client against a program in front of a Redis that echoes commands; returns the client's output.
 fn with_api(client: &mut Command) -> (String, Program) {
     let backend = Backend::new(|mut stream| {
         let mut buffer = [0; 4096];
@@ -201,7 +201,7 @@ fn every_call_of_the_api_can_be_made_with_curl() {
     assert!(first("/v1/events?since=0&follow=false").contains("event: plan\n"));
     assert!(first("/metrics").ends_with("# EOF"));
     assert_eq!(said.matches(r#""status":"error""#).count(), 1, "only one call is refused: {said}");
-    // Each path that there is has its line.
+    // Every path of the API must be covered.
     for path in program.api().get("/v1/openapi.json").json()["paths"].as_object().unwrap().keys() {
         let path = path.replace("{name}", "another").replace("{id}", "1");
         let path = path.replace("/another/reset", "/default/reset");
@@ -212,7 +212,7 @@ fn every_call_of_the_api_can_be_made_with_curl() {
 
 #[test]
 #[ignore = "needs python3"]
-fn a_python_test_makes_trouble_for_a_while() {
+fn a_python_test_injects_faults_for_a_while() {
     let (said, _program) = with_api(Command::new("python3").arg(file("live.py")));
     let lines: Vec<&str> = said.lines().collect();
     let [as_it_is, delay, error, down, again, delayed] = lines[..] else { panic!("{said}") };
@@ -223,7 +223,7 @@ fn a_python_test_makes_trouble_for_a_while() {
 
 #[test]
 #[ignore = "needs python3"]
-fn a_python_test_does_not_make_last_what_was_to_pass() {
+fn a_python_test_does_not_make_a_timed_fault_permanent() {
     let script = "\
 import sys
 from live import Vaurien
