@@ -18,7 +18,8 @@ pub enum Error {
     /// Reading from or writing to the backend failed.
     #[error("backend: {0}")]
     Backend(#[source] io::Error),
-    /// A handler returned [`Verdict::Inject`](crate::Verdict::Inject) before there was a reply. Its connection is reset.
+    /// A handler returned [`Verdict::Inject`](crate::Verdict::Inject) before there was a reply. Its connection is
+    /// reset.
     #[error("handler: `Verdict::Inject` is only allowed in `after`")]
     NoReplyYet,
     /// A handler failed for a reason of its own. Its connection is reset.

@@ -1,7 +1,7 @@
 //! Random streams that a seed reproduces.
 //!
-//! Every choice draws from its own `ChaCha8` stream, keyed by seed, proxy, connection and call. So neither timing nor the
-//! sizes of reads can change it.
+//! Every choice draws from its own `ChaCha8` stream, keyed by seed, proxy, connection and call. So neither timing nor
+//! the sizes of reads can change it.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use world::client::Ending;
 use world::{Backend, Program, noise};
 
-/// Sends `count` numbered calls at once; returns which of them got random bytes in place of their reply. All others must
-/// get their replies in order, and the connection must remain usable.
+/// Sends `count` numbered calls at once; returns which of them got random bytes in place of their reply. All others
+/// must get their replies in order, and the connection must remain usable.
 fn junked(vaurien: &Program, count: usize) -> BTreeSet<usize> {
     let mut client = vaurien.connect();
     let pipeline: String = (0..count).flat_map(|number| [format!("call {number:04}"), "\r\n".to_owned()]).collect();

@@ -1,7 +1,7 @@
 //! The events of proxies: injected faults, new plans, failed dials, opaque connections.
 //!
-//! A ring keeps the latest [`EVENTS`] events. Emitting never waits for a reader: a reader that falls further behind loses
-//! the oldest events, and learns how many.
+//! A ring keeps the latest [`EVENTS`] events. Emitting never waits for a reader: a reader that falls further behind
+//! loses the oldest events, and learns how many.
 
 mod event;
 
@@ -67,8 +67,8 @@ impl Events {
         ring.readers.notify_waiters();
     }
 
-    /// A reader of the events after id `since`, or without `since` of those still to come. An id beyond the latest comes
-    /// from another run of the program: then the reader begins with the first event.
+    /// A reader of the events after id `since`, or without `since` of those still to come. An id beyond the latest
+    /// comes from another run of the program: then the reader begins with the first event.
     pub(crate) fn reader(&self, since: Option<u64>) -> Reader {
         let last = self.last();
         let read = match since {
@@ -131,8 +131,8 @@ impl Reader {
         self.read
     }
 
-    /// Waits for the next events and returns at most [`BATCH`] of them; `None` once there will be no more. Cancel-safe: no
-    /// event is lost if the future is dropped.
+    /// Waits for the next events and returns at most [`BATCH`] of them; `None` once there will be no more. Cancel-safe:
+    /// no event is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> Option<Batch> {
         loop {
             let ring = self.ring.clone()?;

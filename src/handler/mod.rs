@@ -1,8 +1,8 @@
 //! Handlers decide what happens to a call.
 //!
 //! A handler is a struct. Its fields are its settings, and its implementation of [`Handler`] is what it does. The five
-//! built-in handlers are in this module, one file each; your own is written in the same way. This page builds one step by
-//! step. [`Handler`] documents when each method is called and what it must not do.
+//! built-in handlers are in this module, one file each; your own is written in the same way. This page builds one step
+//! by step. [`Handler`] documents when each method is called and what it must not do.
 //!
 //! # The smallest handler
 //!
@@ -28,8 +28,8 @@
 //!
 //! # A delay
 //!
-//! [`before`](Handler::before) runs before any byte of the request reaches the backend. Write it as a plain `async fn`; the
-//! call waits until it returns.
+//! [`before`](Handler::before) runs before any byte of the request reaches the backend. Write it as a plain `async fn`;
+//! the call waits until it returns.
 //!
 //! ```
 //! # use schemars::JsonSchema;
@@ -81,9 +81,9 @@
 //!
 //! # An answer
 //!
-//! A [`Call`] has a [`command`](Call::command), a [`key`](Call::key) and a [`number`](Call::number). Draw random values from
-//! [`Call::random`], so that a seed reproduces them. With [`Verdict::Answer`] the client gets an answer and the backend is
-//! not called.
+//! A [`Call`] has a [`command`](Call::command), a [`key`](Call::key) and a [`number`](Call::number). Draw random values
+//! from [`Call::random`], so that a seed reproduces them. With [`Verdict::Answer`] the client gets an answer and the
+//! backend is not called.
 //!
 //! ```
 //! # use schemars::JsonSchema;
@@ -106,8 +106,8 @@
 //!
 //! # The reply
 //!
-//! [`after`](Handler::after) runs for calls that [`before`](Handler::before) passed on, when the backend's reply has begun
-//! and before any byte of it reaches the client.
+//! [`after`](Handler::after) runs for calls that [`before`](Handler::before) passed on, when the backend's reply has
+//! begun and before any byte of it reaches the client.
 //!
 //! ```
 //! # use schemars::JsonSchema;
@@ -162,30 +162,29 @@ pub enum Scope {
 ///
 /// For each call, in this order, each method at most once:
 ///
-/// 1. [`accept`](Self::accept), only for a connection's first call: the client has connected, nothing has been read from
-///    it, and the backend has not been dialled.
+/// 1. [`accept`](Self::accept), only for a connection's first call: the client has connected, nothing has been read
+///    from it, and the backend has not been dialled.
 /// 2. [`before`](Self::before): the request's head has been read. Nothing of the request has reached the backend.
-/// 3. [`after`](Self::after), if `before` returned [`Verdict::Pass`]: the reply has begun. Nothing of it has reached the
-///    client. A call without a reply, such as memcached's `noreply`, has no `after`.
+/// 3. [`after`](Self::after), if `before` returned [`Verdict::Pass`]: the reply has begun. Nothing of it has reached
+///    the client. A call without a reply, such as memcached's `noreply`, has no `after`.
 ///
 /// A handler is not called for calls that are drawn for other handlers, nor for bytes of an opaque connection.
 ///
 /// # Concurrency
 ///
-/// On one connection at most one call is in `before` and at most one in `after`, but a later call may be in `before` while
-/// an earlier one is in `after`. One value serves all connections on all threads at once: keep state that changes in an
-/// atomic or behind a lock. State of a single call is in its [`Call`].
+/// On one connection at most one call is in `before` and at most one in `after`, but a later call may be in `before`
+/// while an earlier one is in `after`. One value serves all connections on all threads at once: keep state that changes
+/// in an atomic or behind a lock. State of a single call is in its [`Call`].
 ///
 /// # Waiting
 ///
 /// While a handler waits, its call waits, and so do later calls on the same connection: in `before` their requests, in
-/// `after` their replies. None of their bytes are lost, and no more are read meanwhile. Earlier calls and other connections
-/// continue.
+/// `after` their replies. None of their bytes are lost, and no more are read meanwhile. Earlier calls and other
+/// connections continue.
 ///
 /// Wait only with the methods of the call: [`sleep`](Call::sleep), [`wait`](Call::wait), [`drain`](Call::drain) and
-/// [`hold`](Call::hold). They end at once when the client leaves and when the daemon stops; all but `drain` also when the
-/// handler is replaced. Return their error with `?`: it says how the connection ends, and is not counted as a failure of the
-/// handler.
+/// [`hold`](Call::hold). They end at once when the client leaves and when the daemon stops; all but `drain` also when
+/// the handler is replaced. Return their error with `?`: it says how the connection ends and is not a failure.
 ///
 /// # What a handler must not do
 ///
@@ -199,8 +198,8 @@ pub enum Scope {
 ///
 /// # Counting
 ///
-/// A call is counted once, for the handler for which it was drawn, whatever the verdict. It is counted when the request's
-/// head has been read; or in `accept`, unless that returns [`Verdict::Pass`] without waiting.
+/// A call is counted once, for the handler for which it was drawn, whatever the verdict. It is counted when the
+/// request's head has been read; or in `accept`, unless that returns [`Verdict::Pass`] without waiting.
 pub trait Handler: Send + Sync + 'static {
     /// What the handler needs to see. Called once, when the proxy is set up.
     fn scope(&self) -> Scope {

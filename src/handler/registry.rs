@@ -78,8 +78,8 @@ impl Registry {
     ///
     /// # Panics
     ///
-    /// If `name` is not a lower-case letter followed by lower-case letters, digits and `_`: it becomes a part of flags and
-    /// variables.
+    /// If `name` is not a lower-case letter followed by lower-case letters, digits and `_`: it becomes a part of flags
+    /// and variables.
     #[must_use]
     pub fn with<H: Configured>(self, name: &str) -> Self {
         self.entry::<H>(name, true)

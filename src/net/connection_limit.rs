@@ -1,8 +1,8 @@
 //! Limits connections to the available file descriptors.
 //!
-//! A connection needs a descriptor for the client and one for the backend. Detecting that a client has left takes another
-//! for a moment, to read the system's table of sockets. So no client is accepted that would take the last descriptors: it
-//! could not be served.
+//! A connection needs a descriptor for the client and one for the backend. Detecting that a client has left takes
+//! another for a moment, to read the system's table of sockets. So no client is accepted that would take the last
+//! descriptors: it could not be served.
 
 use std::sync::Arc;
 

@@ -73,8 +73,8 @@ pub const MAX_HEAD: usize = 64 * 1024;
 
 /// What the next bytes of a direction are.
 ///
-/// Each `len` counts from the start of the bytes shown, and is at least 1 and at most their number. The caller passes on
-/// that many and shows the rest again. `left` is how many bytes of the same message follow these: `Some(0)` ends the
+/// Each `len` counts from the start of the bytes shown, and is at least 1 and at most their number. The caller passes
+/// on that many and shows the rest again. `left` is how many bytes of the same message follow these: `Some(0)` ends the
 /// message, `None` means that the number is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -102,8 +102,8 @@ pub enum Step {
         /// Bytes still to come.
         left: Option<u64>,
     },
-    /// Replies only: the expected call gets no reply (a quiet command with nothing to report). Nothing was consumed: ask
-    /// again with the next call.
+    /// Replies only: the expected call gets no reply (a quiet command with nothing to report). Nothing was consumed:
+    /// ask again with the next call.
     Unanswered,
     /// From these bytes on, messages cannot be told apart, for this reason.
     Opaque(&'static str),
@@ -185,7 +185,8 @@ impl Protocol {
         }
     }
 
-    /// The interim response for which the client waits before it sends the rest of the request that begins with `bytes`.
+    /// The interim response for which the client waits before it sends the rest of the request that begins with
+    /// `bytes`.
     #[must_use]
     pub fn awaited(self, bytes: &[u8]) -> Option<&'static [u8]> {
         (self == Self::Http && http::expects_continue(bytes)).then_some(http::CONTINUE)

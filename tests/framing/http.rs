@@ -27,7 +27,10 @@ impl Promised {
             Step::Call { len, head, left, .. } => {
                 let text = &shown[..head];
                 assert!(text.ends_with(b"\n\n") || text.ends_with(b"\n\r\n"), "a head without an end: {text:?}");
-                assert!(len == shown.len() || left == Some(0) || left.is_none(), "left {left:?}, but more bytes are here");
+                assert!(
+                    len == shown.len() || left == Some(0) || left.is_none(),
+                    "left {left:?}, but more bytes are here"
+                );
                 self.0 = left;
             }
             Step::Part { len, left } => {

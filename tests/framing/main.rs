@@ -1,5 +1,5 @@
-//! Properties of all framers: the messages found do not depend on how the bytes are split, no byte is lost or added, nothing
-//! panics, and no more than a head is kept.
+//! Properties of all framers: the messages found do not depend on how the bytes are split, no byte is lost or added,
+//! nothing panics, and no more than a head is kept.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod http;
@@ -49,7 +49,8 @@ pub(crate) fn cut<'a>(input: &'a [u8], cuts: &[proptest::sample::Index]) -> Vec<
     at.windows(2).map(|pair| &input[pair[0]..pair[1]]).filter(|piece| !piece.is_empty()).collect()
 }
 
-/// The messages that `step` finds in requests that arrive as `pieces`. No call is ever open, so nothing waits for a reply.
+/// The messages that `step` finds in requests that arrive as `pieces`. No call is ever open, so nothing waits for a
+/// reply.
 pub(crate) fn requests(pieces: &[&[u8]], mut step: impl FnMut(&[u8]) -> Step) -> Vec<Message> {
     run(pieces, |bytes, _| step(bytes), Vec::new())
 }

@@ -1,4 +1,5 @@
-//! Out of descriptors, the program keeps its connections, logs it once, and accepts more clients when descriptors are free.
+//! Out of descriptors, the program keeps its connections, logs it once, and accepts more clients when descriptors are
+//! free.
 
 use std::time::Duration;
 

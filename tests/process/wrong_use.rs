@@ -1,4 +1,5 @@
-//! A program that cannot start prints the reason on one line of standard error; its exit code tells a usage error from others.
+//! A program that cannot start prints the reason on one line of standard error; its exit code tells a usage error from
+//! others.
 
 use std::net::TcpListener;
 
@@ -62,7 +63,7 @@ fn a_taken_port_is_one_line_and_code_1() {
     let line = |taken| format!("cannot listen on {taken}: it is taken, give another `proxy`, or port 0 for a free one");
     assert_complains(&format!("--backend a:1 --proxy {taken}"), 1, &[&line(taken)]);
 
-    // The message must not name another reason when the other program is vaurien too.
+    // The error is the same if the port belongs to another vaurien.
     let vaurien = Program::start(&Backend::echo(), "");
     assert_complains(&format!("--backend a:1 --proxy {}", vaurien.address()), 1, &[&line(vaurien.address())]);
     vaurien.connect().send("unharmed").expect("unharmed");

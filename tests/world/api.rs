@@ -71,7 +71,11 @@ impl Api {
     #[track_caller]
     pub(crate) fn address(self, name: &str) -> SocketAddr {
         let proxy = self.proxy(name);
-        proxy["status"]["addresses"][0].as_str().unwrap_or_else(|| panic!("the proxy does not listen: {proxy}")).parse().unwrap()
+        proxy["status"]["addresses"][0]
+            .as_str()
+            .unwrap_or_else(|| panic!("the proxy does not listen: {proxy}"))
+            .parse()
+            .unwrap()
     }
 
     /// A connection to a proxy.

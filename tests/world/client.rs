@@ -95,8 +95,8 @@ impl Client {
         peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// Sends `bytes` as far as they are accepted and half-closes, while reading to the end. Returns the bytes read and how the
-    /// connection ended.
+    /// Sends `bytes` as far as they are accepted and half-closes, while reading to the end. Returns the bytes read and
+    /// how the connection ended.
     #[track_caller]
     pub(crate) fn send_while_reading(&mut self, bytes: &[u8]) -> (Vec<u8>, Ending) {
         std::thread::scope(|scope| {

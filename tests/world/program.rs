@@ -22,7 +22,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts the program in front of `backend` on a free port, and waits until it is ready. `arguments` are split at blanks.
+    /// Starts the program in front of `backend` on a free port, and waits until it is ready. `arguments` are split at
+    /// blanks.
     pub(crate) fn start(backend: &Backend, arguments: &str) -> Self {
         Self::start_at(&backend.address().to_string(), arguments)
     }

@@ -26,8 +26,8 @@ pub struct Answer {
 
 /// The response with `status` to the request that begins with `head`; `now` is its date.
 ///
-/// The request decides whether the connection persists (RFC 9112, section 9.3). A response to HEAD has no body (RFC 9110,
-/// section 9.3.2).
+/// The request decides whether the connection persists (RFC 9112, section 9.3). A response to HEAD has no body (RFC
+/// 9110, section 9.3.2).
 #[must_use]
 pub fn answer(head: &[u8], status: u16, now: SystemTime) -> Answer {
     let read =

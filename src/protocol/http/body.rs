@@ -23,8 +23,8 @@ impl Body {
     /// The beginning of a chunked body.
     pub(super) const CHUNKED: Self = Self::Chunked(Chunked { at: At::Size, left: 0, line: 0 });
 
-    /// Takes the bytes that belong to the body. Returns how many were taken and how many are still to come: `Some(0)` at
-    /// the end, `None` if unknown. Valid bytes before an invalid one are taken first; the error is returned when the
+    /// Takes the bytes that belong to the body. Returns how many were taken and how many are still to come: `Some(0)`
+    /// at the end, `None` if unknown. Valid bytes before an invalid one are taken first; the error is returned when the
     /// invalid byte is the first.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(usize, Option<u64>), &'static str> {
         match self {

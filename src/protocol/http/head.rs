@@ -54,8 +54,8 @@ pub(super) struct Search {
 impl Search {
     /// The head at the start of `bytes`, read by `parse`. An incomplete head must be shown again from its first byte.
     ///
-    /// Whether a head is refused depends on its bytes alone, not on how they were split: an incomplete one is parsed up to
-    /// its last line end. That is at most one parse for each line, and [`MAX_FIELDS`] limits the lines.
+    /// Whether a head is refused depends on its bytes alone, not on how they were split: an incomplete one is parsed up
+    /// to its last line end. That is at most one parse for each line, and [`MAX_FIELDS`] limits the lines.
     pub(super) fn find<T>(&mut self, bytes: &[u8], parse: impl Fn(&[u8]) -> Parsed<T>) -> Parsed<T> {
         let window = &bytes[..bytes.len().min(MAX_HEAD)];
         // Nearly every head arrives in one piece.

@@ -1,7 +1,7 @@
 //! `http`: HTTP/1.0 and 1.1 (RFC 9110, RFC 9112). A call is one request and its final response.
 //!
-//! Where two readers of the same bytes could disagree about the end of a message (an invalid length, an unknown transfer
-//! coding), the connection turns opaque: only the backend's reading counts, and the proxy cannot know it.
+//! Where two readers of the same bytes could disagree about the end of a message (an invalid length, an unknown
+//! transfer coding), the connection turns opaque: only the backend's reading counts, and the proxy cannot know it.
 
 mod answer;
 mod body;

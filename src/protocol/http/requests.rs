@@ -25,8 +25,8 @@ struct Head {
 }
 
 impl Requests {
-    /// The next step; `open` is true while a call waits for its reply. Bytes after CONNECT or an upgrade request wait for
-    /// the reply, which decides whether they are HTTP.
+    /// The next step; `open` is true while a call waits for its reply. Bytes after CONNECT or an upgrade request wait
+    /// for the reply, which decides whether they are HTTP.
     pub fn step(&mut self, bytes: &[u8], open: bool) -> Step {
         if let Some(body) = &mut self.body {
             return match body.take(bytes) {

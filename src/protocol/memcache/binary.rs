@@ -1,9 +1,9 @@
 //! The binary protocol: packets of a 24-byte header, extras, key and value.
 //!
-//! Quiet commands (protocol-binary.xml, "Command Opcodes") get a reply only when there is something to report. A reply is
-//! matched by opcode and opaque: matched by opcode alone, a `getq` that misses would take the reply of a later `getq` that
-//! hits, as in every multi-get. Commands with equal opcodes and opaques are matched in order. This cannot shift the reply
-//! of another command, which has another opcode.
+//! Quiet commands (protocol-binary.xml, "Command Opcodes") get a reply only when there is something to report. A reply
+//! is matched by opcode and opaque: matched by opcode alone, a `getq` that misses would take the reply of a later
+//! `getq` that hits, as in every multi-get. Commands with equal opcodes and opaques are matched in order. This cannot
+//! shift the reply of another command, which has another opcode.
 
 use super::super::{Expect as AnyExpect, MAX_HEAD, Step};
 use super::{Piece, ReplyKind, Request};
@@ -105,8 +105,8 @@ pub(super) fn request(bytes: &[u8]) -> Result<Request, Step> {
     Ok(Request { head, body: u64::from(header.body) - extras_and_key as u64, expect })
 }
 
-/// The packet at the start of `bytes`, in reply to a request with `opcode`. `quiet` is the opaque of a quiet request, whose
-/// reply may be missing.
+/// The packet at the start of `bytes`, in reply to a request with `opcode`. `quiet` is the opaque of a quiet request,
+/// whose reply may be missing.
 pub(super) fn reply(bytes: &[u8], opcode: u8, quiet: Option<u32>) -> Result<Piece, Step> {
     let header = Header::read(bytes, REPLY)?;
     match quiet {

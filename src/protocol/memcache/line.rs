@@ -30,8 +30,8 @@ pub(super) fn words(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     content.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).take(MAX_WORDS)
 }
 
-/// Parses a number as `strtoull(3)` and `strtoll(3)` do: whether it is negative, and its absolute value. White space may
-/// precede it. White space followed by anything may follow it.
+/// Parses a number as `strtoull(3)` and `strtoll(3)` do: whether it is negative, and its absolute value. White space
+/// may precede it. White space followed by anything may follow it.
 pub(super) fn number(word: &[u8]) -> Option<(bool, u64)> {
     let is_space = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
     let word = &word[word.iter().take_while(|byte| is_space(byte)).count()..];

@@ -31,8 +31,8 @@ impl Command {
         }
     }
 
-    /// The codes that remain with the `q` flag. memcached 1.6.18 replies `NF` to a quiet `md` or `ma` that found nothing,
-    /// which later versions do not, and `HD` or `VA` to a quiet `ma` that created its item.
+    /// The codes that remain with the `q` flag. memcached 1.6.18 replies `NF` to a quiet `md` or `ma` that found
+    /// nothing, which later versions do not, and `HD` or `VA` to a quiet `ma` that created its item.
     pub(super) const fn quiet_codes(self) -> Codes {
         let silent = match self {
             Command::Get => EN,
@@ -132,8 +132,8 @@ fn is_canonical(key: &[u8]) -> bool {
     key.len().is_multiple_of(4) && spare_bits_are_0 && digits.iter().all(is_digit)
 }
 
-/// A hash of what a reply repeats of its request, computed from the flags of either: of the opaque, else of the key. 0 for
-/// neither; errors repeat nothing. In a reply the flag `k` carries the key; in a request it only asks for `key`.
+/// A hash of what a reply repeats of its request, computed from the flags of either: of the opaque, else of the key. 0
+/// for neither; errors repeat nothing. In a reply the flag `k` carries the key; in a request it only asks for `key`.
 ///
 /// A hash is small enough for every expectation to hold one. Two opaques share one with a probability of 1 in 2^32.
 pub(super) fn echo<'a>(flags: impl Iterator<Item = &'a [u8]>, key: Option<&'a [u8]>) -> u32 {

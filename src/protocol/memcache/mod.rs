@@ -1,8 +1,8 @@
 //! `memcache`: the text protocol with its meta commands, and the binary protocol.
 //!
-//! References are to memcached's `doc/protocol.txt` and, for the binary protocol, to `protocol-binary.xml`. They do not say
-//! what a malformed request does. There memcached 1.6 is the reference: it decides whether the data block after an invalid
-//! command line is skipped or read as commands, and so to which request each later reply belongs.
+//! References are to memcached's `doc/protocol.txt` and, for the binary protocol, to `protocol-binary.xml`. They do not
+//! say what a malformed request does. There memcached 1.6 is the reference: it decides whether the data block after an
+//! invalid command line is skipped or read as commands, and so to which request each later reply belongs.
 
 mod binary;
 mod command;
@@ -16,8 +16,8 @@ use super::{Expect as AnyExpect, Step, skip};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expect {
     kind: ReplyKind,
-    /// What the reply repeats of the request: a hash or an opaque; 0 for nothing. It is also 0 where pairing does not need
-    /// it, so that similar calls have equal expectations.
+    /// What the reply repeats of the request: a hash or an opaque; 0 for nothing. It is also 0 where pairing does not
+    /// need it, so that similar calls have equal expectations.
     echo: u32,
 }
 

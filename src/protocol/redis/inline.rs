@@ -1,5 +1,5 @@
-//! Splits an inline command into words as `sdssplitargs` in Redis does: at white space, with `"…"` and `'…'` around words
-//! that contain white space. The specification does not mention quotes.
+//! Splits an inline command into words as `sdssplitargs` in Redis does: at white space, with `"…"` and `'…'` around
+//! words that contain white space. The specification does not mention quotes.
 
 use std::iter;
 

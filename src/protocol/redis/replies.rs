@@ -75,7 +75,8 @@ impl Replies {
             (b'>', awaited) => {
                 let confirms = awaited.map_or(Some(false), |awaited| confirms(bytes, awaited.subscription));
                 let Some(confirms) = confirms else { return Ok(false) };
-                // Any push between two confirmations counts as part of the reply: the bytes of a message are contiguous.
+                // Any push between two confirmations counts as part of the reply: the bytes of a message are
+                // contiguous.
                 self.is_push = !confirms && self.due.is_none();
                 if let (Some(awaited), true) = (awaited, confirms) {
                     self.confirmed(awaited)?;

@@ -132,7 +132,8 @@ struct Body {
 }
 
 impl Body {
-    /// Continues at `bytes[*at..]`, at most to the end of the command. After an error `at` is the index of the invalid byte.
+    /// Continues at `bytes[*at..]`, at most to the end of the command. After an error `at` is the index of the invalid
+    /// byte.
     fn read(&mut self, bytes: &[u8], at: &mut usize) -> Result<(), &'static str> {
         // Fast path: most words are short and arrive complete.
         while self.unread > 0
@@ -217,8 +218,8 @@ fn word_size(size: Size) -> Result<u64, &'static str> {
     }
 }
 
-/// The command and its first argument, usually a key, in a request's head. One that is not in the head is empty. Words of
-/// an inline command are returned as typed, quotes included.
+/// The command and its first argument, usually a key, in a request's head. One that is not in the head is empty. Words
+/// of an inline command are returned as typed, quotes included.
 #[must_use]
 pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     if !head.starts_with(b"*") {

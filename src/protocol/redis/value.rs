@@ -5,8 +5,8 @@ use memchr::memchr;
 use super::number::{self, Number, Size};
 use crate::protocol::skip;
 
-/// How deep streamed aggregates, which do not announce their number of elements, may be nested. Other aggregates need no
-/// limit: one count of the elements still to come serves all levels.
+/// How deep streamed aggregates, which do not announce their number of elements, may be nested. Other aggregates need
+/// no limit: one count of the elements still to come serves all levels.
 const MAX_STREAMED: usize = 32;
 
 /// The state of reading a value, which may be split anywhere. No bytes are kept, and contents of lines are not checked.

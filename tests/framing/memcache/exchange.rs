@@ -217,8 +217,8 @@ impl Quiet {
     }
 }
 
-/// A pipeline of text commands. It ends with a command whose reply shows which quiet commands before it had none. Such a
-/// command also precedes every error that a quiet command could have got as well.
+/// A pipeline of text commands. It ends with a command whose reply shows which quiet commands before it had none. Such
+/// a command also precedes every error that a quiet command could have got as well.
 pub(crate) fn text() -> impl Strategy<Value = Vec<Exchange>> {
     let one = prop_oneof![
         get().prop_map(Text::Plain),
