@@ -2,7 +2,7 @@
 //!
 //! Each framer reads requests and replies: a pipeline of small messages (with HTTP mostly headers), and one message
 //! with a large body that arrives in reads of the largest size.
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
 //! Nothing that a peer sends or does not read accumulates: memory stays bounded.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

@@ -1,5 +1,5 @@
 //! What outlives a connection with `keep_alive` and `reuse_socket`, and what does not.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

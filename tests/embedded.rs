@@ -1,5 +1,5 @@
 //! A daemon embedded in another program stops when told to, whatever that program's handlers do.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Connections end as without a proxy, or as a handler decides, and nothing is left over.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

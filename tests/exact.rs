@@ -1,5 +1,5 @@
 //! A fault hits the calls it was drawn for and no others, is counted, and is reproduced by the same seed.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

@@ -1,5 +1,5 @@
 //! Each handler does what it should to the calls that are drawn for it, with each of its options.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

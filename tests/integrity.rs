@@ -1,5 +1,5 @@
 //! Gibibytes of random bytes arrive intact past peers that read slowly, stop reading, half-close early, or die.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

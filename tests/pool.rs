@@ -1,5 +1,5 @@
 //! Backend connections that are kept for the next client take no resources beyond themselves.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

@@ -1,5 +1,5 @@
 //! What no handler touches passes byte for byte, in order, in both directions.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 

@@ -13,7 +13,7 @@ use crate::load::exchange;
 use crate::message::Talk;
 use crate::tally::Tally;
 
-/// Notifies one connection after the other, each once in `every`, until nobody listens.
+/// Notifies one connection after the other, each once in `every`, until no connection listens.
 ///
 /// It runs in a thread, since a runtime's timers have a resolution of a millisecond: calls in bunches would delay each
 /// other.

@@ -18,7 +18,7 @@ const JUNK: usize = 1000;
 /// How many random bytes are inserted into a reply.
 const INJECTED: usize = 100;
 
-/// Answers with random bytes, or in http with a 500, 501, 502 or 503; the backend is not called.
+/// Answers with random bytes (http: a 500, 501, 502 or 503); the backend is not called.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Error {

@@ -1,6 +1,6 @@
 //! Properties of all framers: the messages found do not depend on how the bytes are split, no byte is lost or added,
 //! nothing panics, and no more than a head is kept.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod http;
 mod memcache;

@@ -1,7 +1,7 @@
 //! Whatever a peer sends, the program does not crash, hang, grow or lose descriptors, and it serves the next client.
 //! With
 //! `dummy` even hostile bytes pass unaltered in both directions.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cases;
 #[path = "../world/mod.rs"]
