@@ -1,4 +1,4 @@
-//! One event, and how it is written.
+//! An event and its JSON form.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,23 +8,23 @@ use serde::{Serialize, Serializer};
 
 use crate::protocol::Protocol;
 
-/// As much of a command, key, method or path is told.
+/// The longest command, key, method or path in an event, in characters. Longer ones are cut.
 const CHARACTERS: usize = 64;
 
-/// A character's bytes at most, and those of what one replacement stands for.
+/// The longest character, and the longest invalid sequence that one replacement character stands for, in bytes.
 const BYTES: usize = 4;
 
-/// What a proxy did that its user may want to know of. It is written as one JSON object.
+/// Something that a proxy did. It serializes as one JSON object.
 #[derive(Debug)]
 pub(crate) struct Event {
-    /// Its place among all events of the process, from 1.
+    /// Numbers the events of the process, from 1.
     pub(crate) id: u64,
     pub(crate) time: SystemTime,
     pub(crate) proxy: Arc<str>,
     pub(crate) kind: EventKind,
 }
 
-/// The event's kind, and what that kind tells.
+/// The kind of an event, with the fields of that kind.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 pub(crate) enum EventKind {
@@ -38,49 +38,52 @@ pub(crate) enum EventKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         head: Option<RequestHead>,
     },
-    /// The proxy has a new plan.
+    /// The proxy got a new plan.
     Plan {
-        /// The mix as it would be written.
+        /// The mix in its text form: `20:delay,5:error`.
         handler: String,
         enabled: bool,
     },
     /// The backend could not be reached.
     DialFailure { connection: u64, error: String },
-    /// The connection's messages can no longer be told apart.
+    /// The connection turned opaque.
     Opaque { connection: u64, why: Box<str> },
 }
 
-/// What a handler did.
+/// What a handler did to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Action {
-    /// It let the call wait for a time.
+    /// Delayed it for a time.
     Sleep,
-    /// It let the call wait for something else.
+    /// Delayed it until something happened.
     Wait,
-    /// It held the connection.
+    /// Held the connection without an answer.
     Hold,
-    /// It answered in the backend's place.
+    /// Answered in place of the backend.
     Answer,
-    /// It put bytes into the reply.
+    /// Inserted bytes into the reply.
     Inject,
+    /// Closed the client's connection.
     Close,
+    /// Reset the client's connection.
     Reset,
 }
 
-/// Which call it was: `{"command": "GET", "key": "a"}`, with `http` `{"method": "GET", "path": "/"}`.
+/// What identifies a request: `{"command": "GET", "key": "a"}`, with `http` `{"method": "GET", "path": "/"}`.
 ///
-/// Each is cut to 64 characters; what is not UTF-8 is replaced.
+/// Each is cut to 64 characters; invalid UTF-8 is replaced by U+FFFD.
 #[derive(Debug)]
 pub(crate) struct RequestHead {
     protocol: Protocol,
-    /// The command, and then the key.
+    /// The command, directly followed by the key.
     text: Box<str>,
+    /// The length of the command, in bytes.
     command: usize,
 }
 
 impl Event {
-    /// What kind of event it is, in one word.
+    /// The name of its kind: `fault`, `plan`, `dial_failure` or `opaque`.
     pub(crate) fn name(&self) -> &'static str {
         self.kind.name()
     }
@@ -98,7 +101,7 @@ impl EventKind {
 }
 
 impl RequestHead {
-    /// The words of a request's head. There are none with `tcp`, nor before the request was read.
+    /// Reads the head of a request. `None` with `tcp`, and before the request has been read.
     pub(crate) fn of(protocol: Protocol, head: &[u8]) -> Option<Self> {
         let (command, key) = protocol.words(head);
         let mut text = String::with_capacity((command.len() + key.len()).min(2 * CHARACTERS));
@@ -108,7 +111,7 @@ impl RequestHead {
         (!text.is_empty()).then(|| Self { protocol, text: text.into(), command })
     }
 
-    /// The command or method, and the key or path, which may be empty.
+    /// The command and the key, or the method and the path. The second may be empty.
     pub(crate) fn words(&self) -> (&str, &str) {
         self.text.split_at(self.command)
     }
@@ -139,7 +142,7 @@ impl Serialize for Event {
             #[serde(flatten)]
             kind: &'a EventKind,
         }
-        // Times before 1970, which only a clock that is wrong tells, cannot be written.
+        // `humantime` cannot format times before 1970, which a wrong clock may show.
         let time = humantime::format_rfc3339_micros(self.time.max(SystemTime::UNIX_EPOCH)).to_string();
         let Self { id, proxy, kind, .. } = self;
         Object { id: *id, time, event: kind.name(), proxy, kind }.serialize(serializer)
@@ -175,11 +178,11 @@ mod tests {
         line(EventKind::Fault { connection: 3, call: 2, handler: "delay".into(), verdict: Action::Sleep, head })
     }
 
-    /// What every fault here has in common.
+    /// The beginning of every fault below.
     const FAULT: &str = r#"{"id":7,"time":"2023-11-14T22:13:20.123456Z","event":"fault","proxy":"cache","connection":3,"call":2,"handler":"delay","verdict":"sleep""#;
 
     #[test]
-    fn faults_tell_which_call_it_was() {
+    fn faults_identify_their_request() {
         let get = fault(Protocol::Redis, b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n");
         assert_eq!(get, format!("{FAULT},\"head\":{{\"command\":\"GET\",\"key\":\"a\"}}}}"));
         let ping = fault(Protocol::Redis, b"PING\r\n");
@@ -191,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_others_tell_what_belongs_to_them() {
+    fn other_kinds_have_their_own_fields() {
         let common =
             |kind: &str| format!(r#"{{"id":7,"time":"2023-11-14T22:13:20.123456Z","event":"{kind}","proxy":"cache","#);
         let plan = line(EventKind::Plan { handler: "20:delay".into(), enabled: true });
@@ -211,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_cut_to_64_characters_and_made_text() {
+    fn words_are_cut_to_64_characters_and_valid_utf8() {
         for (character, expected) in
             [("a", "a"), ("ß", "ß"), ("🐢", "🐢"), ("\u{1}", "\\u0001"), ("\"", "\\\""), ("\u{2028}", "\u{2028}")]
         {

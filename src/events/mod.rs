@@ -1,7 +1,7 @@
-//! What proxies did that their users may want to know of: injected faults, new plans, failed dials, opaque connections.
+//! The events of proxies: injected faults, new plans, failed dials, opaque connections.
 //!
-//! The latest [`EVENTS`] are kept. Whoever tells of an event waits for no reader: one that is too slow for that many loses
-//! the oldest, and is told how many.
+//! A ring keeps the latest [`EVENTS`] events. Emitting never waits for a reader: a reader that falls further behind
+//! loses the oldest events, and learns how many.
 
 mod event;
 
@@ -17,10 +17,10 @@ pub(crate) use event::{Event, EventKind};
 /// How many events are kept for readers.
 pub(crate) const EVENTS: usize = 16_384;
 
-/// As many events are handed over at once at most: so long does a reader keep the others out.
+/// How many events a reader gets at once, at most. It holds the lock while they are copied.
 const BATCH: usize = 256;
 
-/// Where events are told and read. Clones are the same journal.
+/// Keeps events for readers. Clones share the same ring.
 #[derive(Debug, Clone)]
 pub(crate) struct Events(Option<Arc<Ring>>);
 
@@ -33,23 +33,23 @@ struct Ring {
 #[derive(Debug, Default)]
 struct Kept {
     events: VecDeque<Arc<Event>>,
-    /// The last event's `id`; 0 before the first.
+    /// The id of the latest event; 0 before the first.
     last: u64,
     closed: bool,
 }
 
 impl Events {
-    /// A journal that keeps nothing.
+    /// Keeps no events. Its readers end at once.
     pub(crate) fn off() -> Self {
         Self(None)
     }
 
-    /// An empty journal.
+    /// Keeps events; none yet.
     pub(crate) fn on() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// Tells what a proxy did. `what` is asked only where events are kept.
+    /// Adds an event of `proxy`. `kind` is called only if events are kept.
     pub(crate) fn emit(&self, proxy: &Arc<str>, kind: impl FnOnce() -> EventKind) {
         let Some(ring) = &self.0 else { return };
         let (proxy, kind) = (proxy.clone(), kind());
@@ -58,7 +58,7 @@ impl Events {
             return;
         }
         kept.last += 1;
-        // The time is read here so that later events have no earlier times.
+        // Read under the lock, so that times never decrease from one event to the next.
         let event = Arc::new(Event { id: kept.last, time: SystemTime::now(), proxy, kind });
         let oldest = if kept.events.len() == EVENTS { kept.events.pop_front() } else { None };
         kept.events.push_back(event);
@@ -67,8 +67,8 @@ impl Events {
         ring.readers.notify_waiters();
     }
 
-    /// Reads the events after number `since`, and without one those that are still to come. A number that was not given yet
-    /// is of another run: it is read from the first event on.
+    /// A reader of the events after id `since`, or without `since` of those still to come. An id beyond the latest
+    /// comes from another run of the program: then the reader begins with the first event.
     pub(crate) fn reader(&self, since: Option<u64>) -> Reader {
         let last = self.last();
         let read = match since {
@@ -79,12 +79,12 @@ impl Events {
         Reader { ring: self.0.clone(), read }
     }
 
-    /// The number of the latest event; 0 before the first.
+    /// The id of the latest event; 0 before the first.
     pub(crate) fn last(&self) -> u64 {
         self.0.as_ref().map_or(0, |ring| ring.kept().last)
     }
 
-    /// Takes no more events. Readers get those that are left, and then the end.
+    /// Accepts no more events. Readers get the remaining ones and then end.
     pub(crate) fn close(&self) {
         if let Some(ring) = &self.0 {
             ring.kept().closed = true;
@@ -99,54 +99,54 @@ impl Ring {
     }
 }
 
-/// Reads a journal at its own pace.
+/// Reads events at its own pace.
 #[derive(Debug)]
 pub(crate) struct Reader {
     ring: Option<Arc<Ring>>,
-    /// The number of the last event that was read or lost.
+    /// The id of the last event that was read or lost.
     read: u64,
 }
 
-/// Events that follow each other.
+/// Consecutive events.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// How many before these were gone before they were read.
+    /// How many events before these were lost, because the reader was too slow.
     pub(crate) lost: u64,
     pub(crate) events: Vec<Arc<Event>>,
 }
 
-/// What there is for a reader now.
+/// The result of [`Reader::try_next`].
 #[derive(Debug)]
 pub(crate) enum Next {
     Batch(Batch),
-    /// Nothing yet.
+    /// There are no events yet.
     Pending,
-    /// Nothing any more: the journal is closed, or off.
+    /// There will be no more events.
     Closed,
 }
 
 impl Reader {
-    /// The number of the last event that it has read or lost.
+    /// The id of the last event that it has read or lost.
     pub(crate) fn position(&self) -> u64 {
         self.read
     }
 
-    /// The next events, at most a few hundred, as soon as there are any. `None` at the journal's end. A call that is given
-    /// up loses nothing.
+    /// Waits for the next events and returns at most [`BATCH`] of them; `None` once there will be no more. Cancel-safe:
+    /// no event is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> Option<Batch> {
         loop {
             let ring = self.ring.clone()?;
-            // It listens from here on, so that nothing is told between the two.
-            let told = ring.readers.notified();
+            // Registered before the check, so that no event between the check and the wait is missed.
+            let emitted = ring.readers.notified();
             match self.try_next() {
                 Next::Batch(batch) => return Some(batch),
-                Next::Pending => told.await,
+                Next::Pending => emitted.await,
                 Next::Closed => return None,
             }
         }
     }
 
-    /// The same without waiting.
+    /// The next events, without waiting.
     pub(crate) fn try_next(&mut self) -> Next {
         let Some(ring) = &self.ring else { return Next::Closed };
         let kept = ring.kept();
@@ -181,7 +181,7 @@ mod tests {
         connections.into_iter().for_each(|connection| events.emit(&proxy, || opaque(connection)));
     }
 
-    /// What there is by now: how many were lost, and the numbers of the others.
+    /// Reads all events so far: how many were lost, and the ids of the others.
     fn read(reader: &mut Reader) -> (u64, Vec<u64>) {
         let (mut lost, mut ids) = (0, Vec::new());
         while let Next::Batch(batch) = reader.try_next() {
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_begin_where_they_want_to() {
+    fn a_reader_begins_after_the_given_id() {
         let events = Events::on();
         emit(&events, 1..=5);
         let (mut all, mut later, mut new) = (events.reader(Some(0)), events.reader(Some(3)), events.reader(None));
@@ -206,11 +206,11 @@ mod tests {
         assert_eq!(read(&mut new), (0, vec![6]));
         assert_eq!(read(&mut new), (0, vec![]));
         assert_eq!(read(&mut events.reader(Some(6))), (0, vec![]));
-        assert_eq!(read(&mut events.reader(Some(7))), (0, vec![1, 2, 3, 4, 5, 6]), "7 is of another run");
+        assert_eq!(read(&mut events.reader(Some(7))), (0, vec![1, 2, 3, 4, 5, 6]), "id 7 comes from another run");
     }
 
     #[test]
-    fn a_reader_that_is_overtaken_is_told_how_many_it_lost() {
+    fn a_slow_reader_learns_how_many_events_it_lost() {
         let events = Events::on();
         let kept = EVENTS as u64;
         let (mut slow, mut slower) = (events.reader(Some(0)), events.reader(Some(0)));
@@ -219,7 +219,7 @@ mod tests {
         emit(&events, 1..=1000);
         assert_eq!(read(&mut slow), (1000 - BATCH as u64, (1001..=kept + 1000).collect()));
         emit(&events, 1..=kept);
-        assert_eq!(read(&mut slow), (0, (kept + 1001..=2 * kept + 1000).collect()), "as slow as one may be");
+        assert_eq!(read(&mut slow), (0, (kept + 1001..=2 * kept + 1000).collect()), "a full ring without a loss");
         assert_eq!(read(&mut slower), (kept + 1000, (kept + 1001..=2 * kept + 1000).collect()));
     }
 
@@ -232,12 +232,12 @@ mod tests {
         let context = &mut Context::from_waker(Waker::noop());
         assert!(next.as_mut().poll(context).is_pending());
         emit(&events, [1]);
-        let Poll::Ready(Some(batch)) = next.as_mut().poll(context) else { panic!("it sleeps on") };
+        let Poll::Ready(Some(batch)) = next.as_mut().poll(context) else { panic!("the reader was not woken") };
         assert_eq!(batch.events.len(), 1);
     }
 
     #[test]
-    fn numbers_have_no_gaps_however_many_tell() {
+    fn ids_have_no_gaps_however_many_threads_emit() {
         let events = Events::on();
         thread::scope(|scope| {
             for thread in 0..8 {
@@ -265,25 +265,25 @@ mod tests {
     }
 
     #[test]
-    fn off_it_asks_for_nothing() {
-        let (events, asked) = (Events::off(), Cell::new(false));
+    fn switched_off_it_builds_no_event() {
+        let (events, called) = (Events::off(), Cell::new(false));
         events.emit(&"cache".into(), || {
-            asked.set(true);
+            called.set(true);
             opaque(1)
         });
-        assert!(!asked.get());
+        assert!(!called.get());
         assert!(matches!(poll(events.reader(Some(0)).next()), Poll::Ready(None)));
         events.close();
     }
 
     #[test]
-    fn closed_it_gives_what_is_left_and_then_the_end() {
+    fn closed_it_returns_the_remaining_events_and_then_ends() {
         let events = Events::on();
         let mut reader = events.reader(None);
         emit(&events, 1..=3);
         events.close();
         emit(&events, [4]);
-        let Poll::Ready(Some(batch)) = poll(reader.next()) else { panic!("there are three") };
+        let Poll::Ready(Some(batch)) = poll(reader.next()) else { panic!("expected three events") };
         assert_eq!(batch.events.iter().map(|event| event.id).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(matches!(poll(reader.next()), Poll::Ready(None)));
     }

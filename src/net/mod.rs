@@ -1,4 +1,4 @@
-//! Addresses, sockets and the buffers between them.
+//! Addresses, sockets and buffers.
 
 pub mod address; // `host:port`
 pub(crate) mod backend; // where a proxy's calls go
