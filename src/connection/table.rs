@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
@@ -21,20 +20,14 @@ pub(crate) struct ConnectionHandle {
     /// The client's address.
     pub(crate) client: SocketAddr,
     since: Instant,
-    cut: AtomicU8,
     /// Wakes its task, which has one waker as long as it lives.
     waker: OnceLock<Waker>,
 }
 
-/// What [`ConnectionHandle::cut`] has been set to.
-const UNCUT: u8 = 0;
-const CLOSED: u8 = 1;
-const RESET: u8 = 2;
-
 impl ConnectionHandle {
     pub(crate) fn new(number: u64, client: SocketAddr) -> Self {
         let (activity, since) = (Activity::new(number), Instant::now());
-        Self { activity, client, since, cut: AtomicU8::new(UNCUT), waker: OnceLock::new() }
+        Self { activity, client, since, waker: OnceLock::new() }
     }
 
     /// How long it has been open.
@@ -44,7 +37,7 @@ impl ConnectionHandle {
 
     /// Ends it at once: by a reset, or in order.
     pub(crate) fn cut(&self, reset: bool) {
-        self.cut.store(if reset { RESET } else { CLOSED }, Ordering::Relaxed);
+        self.activity.cut(reset);
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
@@ -52,10 +45,9 @@ impl ConnectionHandle {
 
     /// Runs a phase of the connection to its end, unless the connection is cut.
     pub(crate) async fn until_cut<T>(&self, mut phase: impl Future<Output = T> + Unpin) -> Result<T, Outcome> {
-        poll_fn(|cx| match self.cut.load(Ordering::Relaxed) {
-            UNCUT => Pin::new(&mut phase).poll(cx).map(Ok),
-            RESET => Poll::Ready(Err(Outcome::Reset)),
-            _ => Poll::Ready(Err(Outcome::Close)),
+        poll_fn(|cx| match self.activity.is_cut() {
+            None => Pin::new(&mut phase).poll(cx).map(Ok),
+            Some(outcome) => Poll::Ready(Err(outcome)),
         })
         .await
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::outcome::Outcome;
 use crate::plan::SelectedHandler;
 
 /// A connection's number, its traffic and its state.
@@ -17,9 +18,16 @@ pub(crate) struct Activity {
     pub(crate) to_client: Moved,
     pub(crate) calls: LocalCounter,
     state: AtomicU8,
+    /// How it is to be cut, if it is.
+    cut: AtomicU8,
     /// The handler that has a call in hand.
     at_work: Mutex<Option<Arc<SelectedHandler>>>,
 }
+
+/// What `Activity::cut` has been set to.
+const UNCUT: u8 = 0;
+const CLOSED: u8 = 1;
+const RESET: u8 = 2;
 
 /// A counter that only the connection's own task changes.
 #[derive(Debug, Default)]
@@ -82,6 +90,7 @@ impl Activity {
             to_client: Moved::default(),
             calls: LocalCounter::default(),
             state: AtomicU8::new(State::Accepted as u8),
+            cut: AtomicU8::new(UNCUT),
             at_work: Mutex::default(),
         }
     }
@@ -92,6 +101,20 @@ impl Activity {
 
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Ends it at once when its task is polled next: by a reset, or in order.
+    pub(crate) fn cut(&self, reset: bool) {
+        self.cut.store(if reset { RESET } else { CLOSED }, Ordering::Relaxed);
+    }
+
+    /// How it is to end, if it was cut.
+    pub(crate) fn is_cut(&self) -> Option<Outcome> {
+        match self.cut.load(Ordering::Relaxed) {
+            UNCUT => None,
+            RESET => Some(Outcome::Reset),
+            _ => Some(Outcome::Close),
+        }
     }
 
     /// The handler that has a call in hand, if one has.

@@ -35,40 +35,41 @@ pub(crate) async fn copy(
     client: &mut Stream,
     backend: &mut Stream,
 ) -> Copied {
-    let ConnectionContext { proxy, settings, activity, .. } = context;
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
-    let mut requests = Half::new(from_client, to_backend, settings.buffer);
-    let mut replies = Half::new(from_backend, to_client, settings.buffer);
+    let mut requests = Half::new(from_client, to_backend, context.settings.buffer);
+    let mut replies = Half::new(from_backend, to_client, context.settings.buffer);
     let closes = HalfCloses::default();
     // The first call's handler has all of them, unless it has been replaced since.
-    let streams = context.streams();
-    let handler = if first.handler.released.has_begun() { plan.draw(streams, draws, 1) } else { &first.handler };
+    let is_replaced = first.handler.released.has_begun();
+    let handler = if is_replaced { plan.draw(context.streams(), draws, 1) } else { &first.handler };
     // The client has sent something, and the backend has not since.
     let turn = AtomicBool::new(false);
     let mut number = 0;
     let client_sent = |bytes| {
-        activity.to_backend.add(bytes);
+        context.activity.to_backend.add(bytes);
         if !turn.load(Ordering::Relaxed) {
             turn.store(true, Ordering::Relaxed);
             number += 1;
             if number > 1 || !first.is_counted {
-                handler.count(streams, number);
+                handler.count(context.streams(), number);
             }
             context.call_begins(number, handler, &[], Expect::Reply);
         }
     };
     let backend_sent = |bytes| {
-        activity.to_client.add(bytes);
+        context.activity.to_client.add(bytes);
         turn.store(false, Ordering::Relaxed);
         context.call_ended(CallEnd::Replied);
     };
+    let mut forth = OneWay { context, half: &mut requests, seen: client_sent };
+    let mut back = OneWay { context, half: &mut replies, seen: backend_sent };
     let replanned = AtomicBool::new(false);
     let outcome = {
-        let holds = || turn.load(Ordering::Relaxed) || !plan.is_over() || proxy.shutdown.has_begun();
+        let holds = || turn.load(Ordering::Relaxed) || !plan.is_over() || context.proxy.shutdown.has_begun();
         let requests = pin!(async {
-            match requests.copy_while(context, client_sent, holds).await {
-                Some(ended) => Box::pin(closes.requests(ended, &mut requests)).await,
+            match forth.run_while(holds).await {
+                Some(ended) => Box::pin(closes.requests(ended, forth.half)).await,
                 None => {
                     replanned.store(true, Ordering::Relaxed);
                     Outcome::Done
@@ -76,41 +77,44 @@ pub(crate) async fn copy(
             }
         });
         let replies = pin!(async {
-            let ended = replies.copy(context, backend_sent).await;
-            Box::pin(closes.replies(ended, &mut replies)).await
+            let ended = back.run().await;
+            Box::pin(closes.replies(ended, back.half)).await
         });
         let stopped = pin!(context.stopped(|| turn.load(Ordering::Relaxed)));
-        drive(requests, replies, stopped, &proxy.shutdown, || false).await
+        drive(requests, replies, stopped, &context.proxy.shutdown, || false).await
     };
     if !replanned.into_inner() {
         return Copied::Ended(outcome);
     }
     let (held, unsent) = (requests.outbound.take_waiting().into_bytes(), replies.outbound.take_waiting());
     if !held.is_empty() {
-        activity.to_backend.add(held.len());
+        context.activity.to_backend.add(held.len());
     }
     let first = (number == 0).then(|| first.clone());
-    Copied::Replanned(Box::new(Framing::after(number, first, settings.protocol, draws.take(), held, unsent)))
+    Copied::Replanned(Box::new(Framing::after(number, first, context.settings.protocol, draws.take(), held, unsent)))
 }
 
-impl Half<'_> {
-    /// Passes on all that comes. `seen` is told how many bytes were taken off the side that is read.
-    pub(super) async fn copy(&mut self, context: &ConnectionContext<'_>, seen: impl FnMut(usize)) -> Ended {
-        self.copy_while(context, seen, || true).await.unwrap_or(Ended::Eof)
+/// One direction of bytes that pass untouched.
+pub(super) struct OneWay<'h, 's, S> {
+    pub(super) context: &'h ConnectionContext<'h>,
+    pub(super) half: &'h mut Half<'s>,
+    /// Is told how many bytes were taken off the side that is read.
+    pub(super) seen: S,
+}
+
+impl<S: FnMut(usize)> OneWay<'_, '_, S> {
+    /// Passes on all that comes.
+    pub(super) async fn run(&mut self) -> Ended {
+        self.run_while(|| true).await.unwrap_or(Ended::Eof)
     }
 
     /// Passes on what comes for as long as it `holds` before each read. What was read when it held no more waits.
-    async fn copy_while(
-        &mut self,
-        context: &ConnectionContext<'_>,
-        mut seen: impl FnMut(usize),
-        holds: impl Fn() -> bool,
-    ) -> Option<Ended> {
+    async fn run_while(&mut self, holds: impl Fn() -> bool) -> Option<Ended> {
         loop {
-            if let Err(ended) = self.flush(context).await {
+            if let Err(ended) = self.half.flush(self.context).await {
                 return Some(ended);
             }
-            match poll_fn(|cx| self.poll_copy(cx, context, &mut seen, &holds)).await {
+            match poll_fn(|cx| self.poll_pass(cx, &holds)).await {
                 Ok(Passed::All | Passed::Some) => {}
                 Ok(Passed::None) => return None,
                 Err(ended) => return Some(ended),
@@ -119,22 +123,13 @@ impl Half<'_> {
     }
 
     /// Passes on what is there, until there is no more or the other side takes no more.
-    fn poll_copy(
-        &mut self,
-        cx: &mut Context<'_>,
-        context: &ConnectionContext<'_>,
-        seen: &mut impl FnMut(usize),
-        holds: impl Fn() -> bool,
-    ) -> Poll<Result<Passed, Ended>> {
+    fn poll_pass(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Ended>> {
         for _ in 0..READS_A_TURN {
             if !holds() {
                 return Poll::Ready(Ok(Passed::None));
             }
-            let passed = if self.inbound.size.is_largest() {
-                self.poll_offer(cx, context, seen, &holds)
-            } else {
-                self.poll_pass_on(cx, context, seen, &holds)
-            };
+            let is_largest = self.half.inbound.size.is_largest();
+            let passed = if is_largest { self.poll_offer(cx, &holds) } else { self.poll_send(cx, &holds) };
             match ready!(passed)? {
                 Passed::All => {}
                 passed => return Poll::Ready(Ok(passed)),
@@ -145,14 +140,8 @@ impl Half<'_> {
     }
 
     /// Reads once; what the other side does not take waits.
-    fn poll_pass_on(
-        &mut self,
-        cx: &mut Context<'_>,
-        context: &ConnectionContext<'_>,
-        seen: &mut impl FnMut(usize),
-        holds: impl Fn() -> bool,
-    ) -> Poll<Result<Passed, Ended>> {
-        let Self { inbound, outbound } = self;
+    fn poll_send(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Ended>> {
+        let Self { context, half: Half { inbound, outbound }, seen } = self;
         let passed = ready!(inbound.poll_read(cx, |cx, bytes| {
             if bytes.is_empty() {
                 return Err(Ended::Eof);
@@ -174,14 +163,8 @@ impl Half<'_> {
     }
 
     /// Offers a lot at once; what the other side does not take stays where it is.
-    fn poll_offer(
-        &mut self,
-        cx: &mut Context<'_>,
-        context: &ConnectionContext<'_>,
-        seen: &mut impl FnMut(usize),
-        holds: impl Fn() -> bool,
-    ) -> Poll<Result<Passed, Ended>> {
-        let Self { inbound, outbound } = self;
+    fn poll_offer(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Ended>> {
+        let Self { context, half: Half { inbound, outbound }, seen } = self;
         let offered = poll_take(cx, &mut inbound.from, |cx, bytes| {
             if !holds() {
                 return Ok(0);

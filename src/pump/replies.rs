@@ -10,6 +10,7 @@ use bytes::{Buf, BytesMut};
 
 use super::READS_A_TURN;
 use super::context::ConnectionContext;
+use super::copy::OneWay;
 use super::half::Half;
 use super::half_close::HalfCloses;
 use super::open_calls::{OpenCalls, ReplySource, lock};
@@ -294,8 +295,8 @@ impl<'a, 's> ReplyPump<'a, 's> {
             return self.end().await;
         }
         self.half.outbound.push_all(&mut self.held);
-        let moved = &self.context.activity.to_client;
-        self.half.copy(self.context, |bytes| moved.add(bytes)).await
+        let context = self.context;
+        OneWay { context, half: &mut self.half, seen: |bytes| context.activity.to_client.add(bytes) }.run().await
     }
 
     /// Tells the request pump, wherever it waits.

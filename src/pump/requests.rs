@@ -11,6 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use super::READS_A_TURN;
 use super::call_frames::{CallFrames, CallStop, NewCall};
 use super::context::ConnectionContext;
+use super::copy::OneWay;
 use super::framed::Undelivered;
 use super::half::Half;
 use super::half_close::HalfCloses;
@@ -189,8 +190,8 @@ impl<'a, 's> RequestPump<'a, 's> {
     /// From here on bytes pass as they come.
     async fn opaque(&mut self) -> Ended {
         self.half.outbound.push_all(self.held);
-        let moved = &self.context.activity.to_backend;
-        self.half.copy(self.context, |bytes| moved.add(bytes)).await
+        let context = self.context;
+        OneWay { context, half: &mut self.half, seen: |bytes| context.activity.to_backend.add(bytes) }.run().await
     }
 
     /// Whether the client has left between two calls, with a backend that another client may use. Waits for the replies
