@@ -1,4 +1,4 @@
-//! Events, written to a file as JSON lines.
+//! Events in a file, as JSON lines.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -9,11 +9,11 @@ use tracing::warn;
 
 use crate::events::{Batch, News, Reader};
 
-/// Writes events on a thread of its own: one JSON object a line, and where some were lost `{"event":"lost","count":N}`. What is
-/// written is in the file at the latest when there is nothing more to write; all of it when the journal was closed and the
-/// thread has ended.
+/// Writes events on a thread of its own: one JSON object a line, and `{"event":"lost","count":N}` where some were lost. The
+/// file is flushed whenever there is nothing more to write; it is complete when the events were closed and the thread has
+/// ended.
 ///
-/// A line that cannot be written is a warning that names `file`, and the end of the writing.
+/// If a line cannot be written, the thread logs a warning that names `file` and ends.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub(crate) fn write_to(
     let waiting = Builder::new_current_thread().build()?;
     thread::Builder::new().name("events".to_owned()).spawn(move || {
         if let Err(error) = write(out, reader, &waiting) {
-            warn!("{file}: no more events are written: {error}");
+            warn!("{file}: writing events has stopped: {error}");
         }
     })
 }
@@ -68,10 +68,10 @@ mod tests {
     use super::*;
     use crate::events::{EVENTS, Events, What};
 
-    fn tell(journal: &Events, connections: impl IntoIterator<Item = u64>) {
+    fn record(events: &Events, connections: impl IntoIterator<Item = u64>) {
         let proxy = "cache".into();
         for connection in connections {
-            journal.tell(&proxy, || What::DialFailure { connection, error: "two\nlines".into() });
+            events.tell(&proxy, || What::DialFailure { connection, error: "two\nlines".into() });
         }
     }
 
@@ -84,11 +84,11 @@ mod tests {
     fn at_the_end_all_is_in_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
-        let journal = Events::on();
+        let events = Events::on();
         let writer =
-            write_to(File::create(&path).unwrap(), path.display().to_string(), journal.reader(Some(0))).unwrap();
-        tell(&journal, 1..=10_000);
-        journal.close();
+            write_to(File::create(&path).unwrap(), path.display().to_string(), events.reader(Some(0))).unwrap();
+        record(&events, 1..=10_000);
+        events.close();
         writer.join().unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.ends_with('\n') && ids(&text).into_iter().eq(1..=10_000));
@@ -97,10 +97,10 @@ mod tests {
     #[test]
     fn what_was_lost_is_a_line() {
         let (read, write) = io::pipe().unwrap();
-        let journal = Events::on();
-        let reader = journal.reader(Some(0));
-        tell(&journal, 1..=EVENTS as u64 + 5);
-        journal.close();
+        let events = Events::on();
+        let reader = events.reader(Some(0));
+        record(&events, 1..=EVENTS as u64 + 5);
+        events.close();
         let writer = write_to(write, "events.jsonl", reader).unwrap();
         let text = io::read_to_string(read).unwrap();
         writer.join().unwrap();
@@ -111,14 +111,14 @@ mod tests {
     #[test]
     fn a_line_is_there_before_the_next_event_is() {
         let (read, write) = io::pipe().unwrap();
-        let journal = Events::on();
-        let writer = write_to(write, "events.jsonl", journal.reader(None)).unwrap();
+        let events = Events::on();
+        let writer = write_to(write, "events.jsonl", events.reader(None)).unwrap();
         let mut lines = BufReader::<PipeReader>::new(read).lines();
         for id in 1..=3 {
-            tell(&journal, [id]);
+            record(&events, [id]);
             assert_eq!(ids(&lines.next().unwrap().unwrap()), [id]);
         }
-        journal.close();
+        events.close();
         writer.join().unwrap();
         assert!(lines.next().is_none());
     }
@@ -126,12 +126,12 @@ mod tests {
     #[test]
     fn a_write_that_fails_ends_the_writing_and_nothing_else() {
         let (read, write) = io::pipe().unwrap();
-        let journal = Events::on();
-        let writer = write_to(write, "events.jsonl", journal.reader(Some(0))).unwrap();
+        let events = Events::on();
+        let writer = write_to(write, "events.jsonl", events.reader(Some(0))).unwrap();
         drop(read);
-        tell(&journal, [1]);
+        record(&events, [1]);
         writer.join().unwrap();
-        tell(&journal, [2]);
-        assert!(matches!(journal.reader(Some(0)).now(), News::Events(batch) if batch.events.len() == 2));
+        record(&events, [2]);
+        assert!(matches!(events.reader(Some(0)).now(), News::Events(batch) if batch.events.len() == 2));
     }
 }

@@ -9,8 +9,9 @@ use rand::{RngExt, SeedableRng};
 use crate::call_log::{Recorded, RecordedCall};
 use crate::events::{Act, Head};
 use crate::metrics::counters::Waited;
+use crate::program::exit_code::UNMET;
 use crate::program::report::example::{expected, passed};
-use crate::program::report::{Handler, Proxy, Report, UNMET};
+use crate::program::report::{Handler, Proxy, Report};
 use crate::protocol::Protocol;
 
 /// Handlers, what they do, how often in a thousand calls, and how long such calls take at least, in microseconds.
