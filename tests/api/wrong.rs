@@ -50,6 +50,20 @@ fn all_that_is_wrong_is_said_at_once() {
 }
 
 #[test]
+fn a_put_of_an_incomplete_proxy_names_patch() {
+    let program = start(&Backend::lines(), "");
+    let what = "the backend is missing, give `HOST:PORT`; PUT replaces all settings, PATCH changes some of them";
+    for body in [r#"{"handler": "delay"}"#, r#"{"backend": null}"#, "{}"] {
+        for name in ["default", "new"] {
+            let reply = program.api().put(&format!("/v1/proxies/{name}"), body);
+            assert_eq!(is(&reply), wrong(400, "body", "backend", what), "{name}: {body}");
+        }
+    }
+    let reply = program.api().put("/v1/proxies/default", r#"{"backend": "db"}"#);
+    assert!(!reply.body.contains("PATCH"), "{}", reply.body);
+}
+
+#[test]
 fn a_name_that_cannot_be_one_is_refused() {
     let program = start(&Backend::lines(), "");
     let api = program.api();
@@ -95,7 +109,7 @@ fn a_wrong_method_or_path_is_told_what_is_right() {
         ("OPTIONS", "/metrics", "GET,HEAD"),
     ] {
         let reply = program.api().ask(method, path, "", "");
-        let what = format!("{method} is not for {path}, the header Allow has what is");
+        let what = format!("{path} has no {method}, use {}", allow.replace(',', ", "));
         assert_eq!((is(&reply), reply.header("allow")), (wrong(405, "", "", &what), Some(allow)));
     }
     for path in ["/", "/v1", "/v2", "//behavior", "/behavior/", "/v1/proxies/"] {

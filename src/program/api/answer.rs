@@ -86,6 +86,13 @@ impl Failure {
         Self::of(StatusCode::NOT_FOUND, Location::Path, "name", what)
     }
 
+    /// The same, with a `hint` after what is said about `name`.
+    pub(super) fn with_hint(mut self, name: &str, hint: &str) -> Self {
+        let faults = self.errors.iter_mut().filter(|fault| fault.name == name);
+        faults.for_each(|fault| fault.description = format!("{}; {hint}", fault.description));
+        self
+    }
+
     /// The same with other names.
     pub(super) fn rename(mut self, other: impl Fn(&str) -> String) -> Self {
         self.errors.iter_mut().for_each(|fault| fault.name = other(&fault.name));

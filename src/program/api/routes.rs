@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{MatchedPath, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::IntoResponse;
@@ -107,8 +107,15 @@ async fn document(State(api): State<Arc<Api>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], api.document.clone())
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Failure {
-    let what = format!("{method} is not for {}, the header Allow has what is", uri.path());
+/// The header `Allow` is added by the router.
+async fn wrong_method(method: Method, matched: MatchedPath, uri: Uri) -> Failure {
+    let routes = all().into_iter().filter(|route| route.path == matched.as_str());
+    let methods = routes.flat_map(|route| match route.method {
+        Method::GET => vec![Method::GET, Method::HEAD],
+        method => vec![method],
+    });
+    let methods: Vec<String> = methods.map(|method| method.to_string()).collect();
+    let what = format!("{} has no {method}, use {}", uri.path(), methods.join(", "));
     Failure::of(StatusCode::METHOD_NOT_ALLOWED, Location::Nowhere, "", what)
 }
 

@@ -112,6 +112,9 @@ impl From<&ConnectionHandle> for Connection {
     }
 }
 
+/// For a PUT that leaves out what a proxy needs.
+const PATCH_HINT: &str = "PUT replaces all settings, PATCH changes some of them";
+
 /// `GET /v1/proxies`.
 pub(super) async fn list(extract::State(api): extract::State<Arc<Api>>) -> Json<Value> {
     let proxies = api.proxies.all();
@@ -136,7 +139,11 @@ pub(super) async fn put(
 ) -> Result<Response, Failure> {
     check_name(&name).map_err(|wrong| Failure::of(StatusCode::BAD_REQUEST, Location::Path, "name", wrong.what()))?;
     let lasts = besides(&name, &mut keys)?;
-    let config = Spec::new(keys).check(&name, &api.registry).map_err(Refusal::Wrong)?;
+    let is_incomplete = keys.get("backend").is_none_or(Value::is_null);
+    let config = Spec::new(keys).check(&name, &api.registry).map_err(|wrong| {
+        let failure = Failure::from(Refusal::Wrong(wrong));
+        if is_incomplete { failure.with_hint("backend", PATCH_HINT) } else { failure }
+    })?;
     let change = api.proxies.put(config, lasts).await?;
     if !change.created {
         return Ok(changed(&api, change).into_response());

@@ -189,7 +189,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
         ("BREW", "/v1/proxies/default/connections/1", "DELETE"),
     ] {
         let answer = world.call(method, path, "").await;
-        let what = format!("{method} is not for {path}, the header Allow has what is");
+        let what = format!("{path} has no {method}, use {}", allow.replace(',', ", "));
         assert_eq!(answer.is(), wrong(405, "", "", &what));
         assert_eq!(answer.header("allow"), Some(allow));
     }
