@@ -1,4 +1,4 @@
-//! The full API: every proxy, with every key of the file.
+//! The full API: every proxy, with every key that the file has.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,55 +24,55 @@ use crate::proxy::Proxy;
 use crate::proxy::config::check_name;
 use crate::proxy::set::{Change, Refusal};
 
-/// What a proxy does at the moment, and has done.
+/// The state and counters of a proxy.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Status {
-    /// Where it listens; nowhere when it is disabled.
+    /// The addresses it listens on; none while it is disabled.
     #[schemars(with = "Vec<String>")]
     addresses: Vec<SocketAddr>,
     connections: Connections,
     /// Calls by handler.
     calls: BTreeMap<String, u64>,
-    /// Calls that a handler did something to, by handler.
+    /// Faults by handler.
     faults: BTreeMap<String, u64>,
     bytes: Bytes,
     /// Connections for which the backend could not be reached.
     backend_failures: u64,
-    /// Seconds until a change that was made for a time is taken back; null where there is none.
+    /// Seconds until a temporary change is reverted; null without one.
     #[schemars(with = "Option<f64>")]
     reverts_in: Option<Seconds>,
 }
 
-/// How many connections.
+/// Numbers of connections.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Connections {
-    /// Accepted so far.
+    /// Accepted since the start.
     total: u64,
     /// Open now.
     open: u64,
-    /// Whose messages could not be told apart to their end.
+    /// Turned opaque.
     opaque: u64,
 }
 
-/// Bytes by direction.
+/// Bytes in each direction.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Bytes {
-    /// Those that clients sent.
+    /// Sent by clients.
     to_backend: u64,
-    /// Those that the backend sent; what the proxy itself answered is not among them.
+    /// Sent by the backend, without the proxy's own answers.
     to_client: u64,
 }
 
-/// When the keys of a change apply.
+/// Which keys a change affects, and when.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Applied {
-    /// To every connection from its next call on.
+    /// Every connection, from its next call on.
     now: Vec<&'static str>,
-    /// To connections that are accepted from now on.
+    /// Connections that are accepted from now on.
     new_connections: Vec<&'static str>,
 }
 
@@ -80,7 +80,7 @@ pub(super) struct Applied {
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Connection {
-    /// Its number: clients are counted from 1 as they are accepted.
+    /// Its number, from 1, in the order in which connections were accepted.
     id: u64,
     /// The client's address.
     #[schemars(with = "String")]
@@ -89,25 +89,25 @@ pub(super) struct Connection {
     #[schemars(with = "f64")]
     age: Seconds,
     bytes: Bytes,
-    /// Calls so far.
+    /// Calls since it was accepted.
     calls: u64,
-    /// The handler at work; null between two calls.
+    /// The handler of the current call; null between calls.
     handler: Option<String>,
-    /// How far it has come.
+    /// What it is doing.
     state: State,
 }
 
 impl From<&ConnectionHandle> for Connection {
-    fn from(live: &ConnectionHandle) -> Self {
-        let bytes = Bytes { to_backend: live.to_backend.bytes.get(), to_client: live.to_client.bytes.get() };
+    fn from(handle: &ConnectionHandle) -> Self {
+        let bytes = Bytes { to_backend: handle.to_backend.bytes.get(), to_client: handle.to_client.bytes.get() };
         Self {
-            id: live.number,
-            peer: live.peer,
-            age: live.age().into(),
+            id: handle.number,
+            peer: handle.peer,
+            age: handle.age().into(),
             bytes,
-            calls: live.calls.get(),
-            handler: live.handler().map(|drawn| drawn.name.to_string()),
-            state: live.state(),
+            calls: handle.calls.get(),
+            handler: handle.handler().map(|handler| handler.name.to_string()),
+            state: handle.state(),
         }
     }
 }
@@ -138,13 +138,13 @@ pub(super) async fn put(
     Object(mut keys): Object,
 ) -> Result<Response, Failure> {
     check_name(&name).map_err(|wrong| Failure::of(StatusCode::BAD_REQUEST, Location::Path, "name", wrong.what()))?;
-    let lasts = besides(&name, &mut keys)?;
+    let duration = take_extra_keys(&name, &mut keys)?;
     let is_incomplete = keys.get("backend").is_none_or(Value::is_null);
     let config = Spec::new(keys).check(&name, &api.registry).map_err(|wrong| {
         let failure = Failure::from(Refusal::Wrong(wrong));
         if is_incomplete { failure.with_hint("backend", PATCH_HINT) } else { failure }
     })?;
-    let change = api.proxies.put(config, lasts).await?;
+    let change = api.proxies.put(config, duration).await?;
     if !change.created {
         return Ok(changed(&api, change).into_response());
     }
@@ -162,8 +162,8 @@ pub(super) async fn patch(
     Object(mut keys): Object,
 ) -> Result<Json<Value>, Failure> {
     proxy(&api, &name)?;
-    let lasts = besides(&name, &mut keys)?;
-    Ok(changed(&api, api.proxies.patch(&name, Spec::edit(keys, &api.registry), lasts).await?))
+    let duration = take_extra_keys(&name, &mut keys)?;
+    Ok(changed(&api, api.proxies.patch(&name, Spec::edit(keys, &api.registry), duration).await?))
 }
 
 /// `DELETE /v1/proxies/{name}`.
@@ -189,7 +189,7 @@ pub(super) async fn connections(
     Named(name): Named<String>,
 ) -> Result<Json<Value>, Failure> {
     let connections: Vec<_> =
-        proxy(&api, &name)?.connections.all().iter().map(|live| Connection::from(&**live)).collect();
+        proxy(&api, &name)?.connections.all().iter().map(|handle| Connection::from(&**handle)).collect();
     Ok(Json(json!({ "connections": connections })))
 }
 
@@ -202,12 +202,12 @@ pub(super) async fn end(
     let reset = query.only(&["reset"])?.get("reset", "true or false")?.unwrap_or(false);
     let proxy = proxy(&api, &name)?;
     let wrong = |status, what| Failure::of(status, Location::Path, "id", what);
-    let number = id.parse().map_err(|_| wrong(StatusCode::BAD_REQUEST, format!("`{id}` is no connection's number")))?;
-    let live = proxy.connections.get(number).ok_or_else(|| {
+    let number = id.parse().map_err(|_| wrong(StatusCode::BAD_REQUEST, format!("`{id}` is not a number")))?;
+    let handle = proxy.connections.get(number).ok_or_else(|| {
         let what = format!("`{name}` has no connection {number}, GET /v1/proxies/{name}/connections lists them");
         wrong(StatusCode::NOT_FOUND, what)
     })?;
-    live.cut(reset);
+    handle.cut(reset);
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -227,38 +227,40 @@ pub(super) async fn metrics(
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Failure> {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // Who knows of the newer format says so; who only knows of text gets the older one.
+    // A client that knows OpenMetrics accepts it; one that accepts only text gets the older format.
     let older = accepts.contains("text/plain") && !accepts.contains("openmetrics");
     let format = if older { Format::Text } else { Format::OpenMetrics };
     let metrics = openmetrics::all(&api.proxies, format).map_err(|_| {
-        Failure::of(StatusCode::INTERNAL_SERVER_ERROR, Location::Nowhere, "", "the metrics cannot be written")
+        Failure::of(StatusCode::INTERNAL_SERVER_ERROR, Location::Nowhere, "", "cannot write the metrics")
     })?;
     Ok(([(header::CONTENT_TYPE, format.content_type())], metrics))
 }
 
-/// Takes `for` out of a body: how long the change lasts.
-pub(super) fn lasts(keys: &mut Map<String, Value>) -> Result<Option<Duration>, Failure> {
+/// Takes `for` out of a body: how long the change is to last.
+pub(super) fn take_duration(keys: &mut Map<String, Value>) -> Result<Option<Duration>, Failure> {
     let given = keys.remove("for").unwrap_or_default();
     if given.is_array() || given.is_object() || given.is_boolean() {
         return Err(Failure::body("for", format!("`{given}` is not a number of seconds")));
     }
     match Option::<Seconds>::deserialize(given) {
         Ok(Some(none)) if none == Seconds::default() => {
-            Err(Failure::body("for", "`0` is over at once, give more than 0"))
+            Err(Failure::body("for", "`0` would end at once, give more than 0"))
         }
         Ok(time) => Ok(time.map(Seconds::duration)),
         Err(why) => Err(Failure::body("for", why.to_string())),
     }
 }
 
-/// Takes out of a body what is no key of the file, so that what GET answers can be PUT.
-fn besides(name: &str, keys: &mut Map<String, Value>) -> Result<Option<Duration>, Failure> {
+/// Takes `name`, `status` and `for`, which are no keys of the file, out of a body: what GET answers can be PUT. Answers how
+/// long the change is to last.
+fn take_extra_keys(name: &str, keys: &mut Map<String, Value>) -> Result<Option<Duration>, Failure> {
     keys.remove("status");
     match keys.remove("name") {
-        Some(other) if other != name => {
-            Err(Failure::body("name", format!("the path says `{name}`, and a proxy keeps its name: leave it out")))
-        }
-        _ => lasts(keys),
+        Some(other) if other != name => Err(Failure::body(
+            "name",
+            format!("the path says `{name}`, and a proxy cannot be renamed: leave `name` out"),
+        )),
+        _ => take_duration(keys),
     }
 }
 
