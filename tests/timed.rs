@@ -51,10 +51,10 @@ fn it_goes_back_by_itself_and_what_hangs_is_reset() {
 fn the_log_says_that_the_time_is_over() {
     let backend = Backend::lines();
     let mut program = start(&backend);
-    let (api, address) = (program.api(), program.address());
+    let api = program.api();
     api.patch("/v1/proxies/default", r#"{"handler": "hang", "for": "100ms"}"#);
     let line = program.line("is over");
-    let now = format!("its `for` is over: now {address} -> {}, protocol redis, handler dummy", backend.address());
+    let now = format!("its `for` is over: now 127.0.0.1:0 -> {}, protocol redis, handler dummy", backend.address());
     assert!(line.contains(&now) && line.contains("INFO") && line.contains("default"), "{line}");
     pass_time(api, &backend, "100ms");
     let line = program.line("is over");

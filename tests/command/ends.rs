@@ -21,7 +21,7 @@ fn begun(backend: &Backend, options: &str, script: &str) -> (Child, BufReader<st
 fn one_that_takes_too_long_is_ended() {
     let backend = Backend::lines();
     let ran = run(&backend, "--timeout 200ms", &["sleep", "1000"]).ends(124);
-    ran.says("the command has taken 200ms, and is ended");
+    ran.says("the command has run for 200ms, stopping it");
     run_script(&backend, "--timeout 1h", "exit 5").ends(5);
 }
 

@@ -25,7 +25,7 @@ fn a_signal_that_ended_it_is_128_and_its_number() {
 fn a_command_that_is_not_there_is_127() {
     let backend = Backend::lines();
     let none = run(&backend, "", &["there-is-no-such-command"]).ends(127);
-    none.says("vaurien: `there-is-no-such-command`: there is no such command");
+    none.says("vaurien: `there-is-no-such-command`: command not found");
     run(&backend, "", &["./there-is-no-such-file"]).ends(127);
 }
 
@@ -53,7 +53,7 @@ fn a_script_that_does_not_say_what_runs_it_is_run_by_the_shell() {
     let ran = run(&backend, "", &[&script("plain", "echo \"$1\"; exit 5"), "said"]).ends(5);
     assert_eq!(ran.stdout, "said\n");
     let nobody = script("nobody", "#!/no/such/interpreter\n");
-    run(&backend, "", &[&nobody]).ends(127).says("what it is to be run by is not there");
+    run(&backend, "", &[&nobody]).ends(127).says("its interpreter does not exist");
 }
 
 #[test]

@@ -33,8 +33,8 @@ fn what_cannot_be_expected_is_a_mistake() {
     let wrong = |expected: &str| run_script(&backend, &format!("--expect {expected}"), "true").ends(125);
     wrong("eror>=1").says("--expect: `eror>=1`: unknown handler or count `eror`").says_again("did you mean `error`?");
     wrong("cache.error>=1").says("unknown proxy `cache` (known: default)");
-    wrong("error").says("`error` is no expectation, write `error>=1`");
-    wrong("error>=many").says("is no expectation");
+    wrong("error").says("invalid expectation `error`: write `error>=1`");
+    wrong("error>=many").says("invalid expectation");
     wrong("delay>=1").says("--expect: `delay>=1` cannot be met: `delay` is not in `dummy`");
     // That nothing of it happens can be met.
     run_script(&backend, "--expect delay==0", "true").ends(0);
@@ -46,10 +46,10 @@ fn what_cannot_be_expected_is_a_mistake() {
 fn a_handler_that_never_struck_is_a_warning() {
     let backend = Backend::lines();
     let ran = calls(&backend, "--protocol redis --handler 0.001:hang,1:dummy --seed 1", 2).ends(0);
-    ran.says("warning: `hang` did nothing in 2 calls");
+    ran.says("warning: `hang` injected no fault: 2 calls");
     let ran = run_script(&backend, "--handler 50:error", "true").ends(0);
-    ran.says("warning: nobody connected").says_again("VAURIEN_PROXY");
-    run_script(&backend, "--handler error --expect error>0", "true").ends(3).says("warning: nobody connected");
+    ran.says("warning: no connections").says_again("VAURIEN_PROXY");
+    run_script(&backend, "--handler error --expect error>0", "true").ends(3).says("warning: no connections");
     run_script(&backend, "--handler 50:error --expect calls==0", "true").ends(0).never_says("warning: ");
     run_script(&backend, "--handler dummy", "true").ends(0).never_says("warning: ");
     calls(&backend, "--protocol redis --handler error", 1).ends(0).never_says("warning: ");

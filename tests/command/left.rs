@@ -33,7 +33,7 @@ fn what_runs_in_the_background_ends_with_it() {
         run_script(&backend, "", &script(&mark, "sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &) ; exit 6"))
             .ends(6);
     assert_eq!(processes(&mark), [0; 0]);
-    ran.says("WARN").says("left 3 processes behind, ended now");
+    ran.says("WARN").says("left 3 processes running, stopping");
 }
 
 #[test]

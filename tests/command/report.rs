@@ -78,7 +78,7 @@ fn on_github_it_is_in_the_summary_and_in_annotations() {
     let mut vaurien = super::around(&Backend::lines(), "--handler error --expect error>=1", &["true"]);
     vaurien.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
     let ran = Ran::from(vaurien.output().unwrap()).ends(3);
-    ran.says("::error title=vaurien::expected error>=1, counted 0").says("::warning title=vaurien::nobody connected");
+    ran.says("::error title=vaurien::expected error>=1, counted 0").says("::warning title=vaurien::no connections");
     assert!(fs::read_to_string(summary).unwrap().contains("| error | 0 | 0 |"));
 }
 
@@ -108,9 +108,9 @@ fn what_never_ran_is_reported_too() {
     run(&Backend::lines(), &options, &["there-is-no-such-command"]).ends(127);
     let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
     assert_eq!((&report["exit_code"], &report["runs"]), (&127.into(), &serde_json::json!([])));
-    assert_eq!(report["error"], "`there-is-no-such-command`: there is no such command");
+    assert_eq!(report["error"], "`there-is-no-such-command`: command not found");
     let junit = fs::read_to_string(junit).unwrap();
-    assert!(junit.contains(r#"errors="1""#) && junit.contains("there is no such command"), "{junit}");
+    assert!(junit.contains(r#"errors="1""#) && junit.contains("command not found"), "{junit}");
 }
 
 #[test]

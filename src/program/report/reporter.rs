@@ -74,7 +74,7 @@ impl Reporter {
         if self.shows_table && !self.report.runs.is_empty() {
             let _ = write!(io::stderr(), "{}", Table(&self.report));
         }
-        github::tell(&self.report, |name| std::env::var(name).ok(), io::stderr());
+        github::publish(&self.report, |name| std::env::var(name).ok(), io::stderr());
         let mut failed = None;
         for file in self.files {
             let what = cannot_write(&file.target);

@@ -69,14 +69,14 @@ async fn what_is_asked_wrongly_is_refused() {
         ("since=-1", "since", "`-1` is not an event's number"),
         ("since=18446744073709551616", "since", "`18446744073709551616` is not an event's number"),
         ("follow=1", "follow", "`1` is not true or false"),
-        ("from=1", "from", "`from` is no parameter here (known: since, follow)"),
+        ("from=1", "from", "unknown parameter `from` (known: since, follow)"),
         ("since=1&since=2", "since", "`since` is there twice, give it once"),
     ] {
         let answer = world.get(&format!("/v1/events?{query}")).await;
         assert_eq!(answer.is(), wrong(400, "query", name, description));
     }
     let request = ask("GET", "/v1/events").header("Last-Event-ID", "x").body(Body::empty()).unwrap();
-    let what = "it is no event's number, send the last `id:` that was read";
+    let what = "not an event's number: send the last `id:` that was read";
     assert_eq!(world.send(request).await.is(), wrong(400, "header", "Last-Event-ID", what));
 }
 
@@ -92,7 +92,7 @@ async fn readers_leave_room_for_others() {
     for _ in 0..super::super::READERS {
         streams.push(open().await.unwrap());
     }
-    let what = "too many read events already, close one of them";
+    let what = "too many connections read events, close one";
     assert_eq!(world.get("/v1/events").await.is(), wrong(503, "", "", what));
     streams.pop();
     assert_eq!(open().await.unwrap().status(), 200);

@@ -47,7 +47,7 @@ async fn only_a_host_of_ours_is_answered() {
         }
     }
     let request = Request::builder().uri("/behavior").header(header::HOST, "evil.example").body(Body::empty()).unwrap();
-    let what = "`evil.example` is not this program, use localhost, or allow it: `--http-allow-host`";
+    let what = "`evil.example` is not a host of this program: use localhost, or allow it with `--http-allow-host`";
     assert_eq!(world.send(request).await.is(), wrong(403, "header", "Host", what));
 }
 
@@ -57,7 +57,7 @@ async fn a_host_is_there_once_and_agrees_with_the_request_line() {
     let none = Request::builder().uri("/behavior").body(Body::empty()).unwrap();
     assert_eq!(
         world.send(none).await.is(),
-        wrong(400, "header", "Host", "the Host is missing, send `Host: localhost`")
+        wrong(400, "header", "Host", "the header Host is missing, send `Host: localhost`")
     );
     let twice = ask("GET", "/behavior").header(header::HOST, "localhost").body(Body::empty()).unwrap();
     assert_eq!(world.send(twice).await.status, 400);
@@ -132,6 +132,6 @@ async fn what_decides_is_there_once() {
         let request = ask("GET", "/behavior").header(header::AUTHORIZATION, "Bearer s3cret");
         let request = if name == "Origin" { request.header(name, value) } else { request };
         let answer = world.send(request.header(name, value).body(Body::empty()).unwrap()).await;
-        assert_eq!(answer.is(), wrong(400, "header", name, "the header is there twice, send it once"));
+        assert_eq!(answer.is(), wrong(400, "header", name, "the header is repeated, send it once"));
     }
 }

@@ -147,7 +147,7 @@ fn proxy(name: &str, recorded: &Recorded) -> Proxy {
     }
 }
 
-/// What must not get out of the text where it is put.
+/// Text that would run a script if it were not escaped.
 pub(super) const HOSTILE: &str = "</script><img/src=x/onerror=document.documentElement.dataset.failed='run'>\"'&<!--";
 
 /// A report in which every text is hostile.
