@@ -82,7 +82,7 @@ impl References {
             rest = after;
             match (first, after) {
                 (TokenTree::Punct(hash), [TokenTree::Group(attribute), item @ ..]) if hash.as_char() == '#' => {
-                    rest = if is_for_tests(attribute.stream()) { self.skip_item(item, module) } else { item };
+                    rest = if is_for_tests(&attribute.stream()) { self.skip_item(item, module) } else { item };
                 }
                 // `pub(in crate::protocol)` names a parent.
                 (TokenTree::Ident(word), [TokenTree::Group(_), ..]) if word == "pub" => rest = &after[1..],
@@ -162,7 +162,7 @@ fn after_colons(tokens: &[TokenTree]) -> Option<&[TokenTree]> {
 
 /// Whether an attribute is `cfg(test)`, or `cfg(all(test, …))`. Test code may use whatever it needs: it is not part of the
 /// crate that others build on.
-fn is_for_tests(attribute: TokenStream) -> bool {
+fn is_for_tests(attribute: &TokenStream) -> bool {
     let text = attribute.to_string().replace(' ', "");
     text == "cfg(test)" || text.starts_with("cfg(all(test,")
 }

@@ -33,17 +33,17 @@ pub(crate) enum Unhealthy {
     Silent,
 }
 
-/// Asks the daemon whose API is on `address`.
+/// Checks the daemon whose API is at `address`.
 ///
 /// # Errors
 ///
 /// It is not healthy, or does not answer.
-pub(crate) fn ask(address: &Address) -> Result<(), Unhealthy> {
+pub(crate) fn check(address: &Address) -> Result<(), Unhealthy> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = runtime.block_on(answer(address));
+    let checked = runtime.block_on(answer(address));
     // Looking up a name cannot be cancelled: do not wait for it.
     runtime.shutdown_background();
-    asked
+    checked
 }
 
 /// The URL of the check.
@@ -129,7 +129,7 @@ mod tests {
         };
         tokio::select! {
             () = serve => unreachable!("it never ends"),
-            asked = answer(&address) => asked.map_err(|error| error.to_string()),
+            checked = answer(&address) => checked.map_err(|error| error.to_string()),
         }
     }
 

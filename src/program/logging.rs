@@ -22,7 +22,7 @@ pub enum Level {
     Error,
     /// Something is wrong, and the daemon goes on.
     Warn,
-    /// What the daemon was asked for.
+    /// What the daemon does on request: start, reload, change, stop.
     #[default]
     Info,
     /// What happened to each connection.

@@ -74,7 +74,7 @@ fn leave(exit: Exit) -> ExitCode {
             }
             print(&lines)
         }
-        Exit::Health(address) => match health::ask(&address) {
+        Exit::Health(address) => match health::check(&address) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 print_error(format_args!("{}: {error}", health::url(&address)));

@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Api;
 use super::answer::{Failure, Location};
-use super::read::Parameters;
+use super::read::QueryParams;
 use crate::events::{Batch, Reader};
 
 /// The header with which a reader that reconnects names the last event that it has read.
@@ -26,7 +26,7 @@ const ALIVE: Duration = Duration::from_secs(15);
 pub(super) async fn stream(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
-    query: Parameters,
+    query: QueryParams,
 ) -> Result<impl IntoResponse, Failure> {
     let query = query.only(&["since", "follow"])?;
     let since = query.get("since", "an event's number")?;

@@ -37,7 +37,7 @@ impl Operation {
     }
 
     /// Takes this query parameter.
-    pub(super) fn asks(mut self, name: &'static str, what: &'static str) -> Self {
+    pub(super) fn parameter(mut self, name: &'static str, what: &'static str) -> Self {
         self.query.push((name, what));
         self
     }

@@ -73,14 +73,14 @@ pub(super) fn all() -> Vec<Route> {
         on_delete(
             "/v1/proxies/{name}/connections/{id}",
             delete(v1::end),
-            of("End a connection").asks("reset", "True: reset it instead of closing it").gives(204, "").fails(&[404]),
+            of("End a connection").parameter("reset", "True: reset it instead of closing it").gives(204, "").fails(&[404]),
         ),
         on_get(
             "/v1/events",
             get(events::stream),
             of("Events: those after `since`, if it is given, then new ones")
-                .asks("since", "The number of the last event that was read, or 0; a number that does not exist yet counts as 0. The header Last-Event-ID takes precedence")
-                .asks("follow", "False: send the events that exist, and end")
+                .parameter("since", "The number of the last event that was read, or 0; a number that does not exist yet counts as 0. The header Last-Event-ID takes precedence")
+                .parameter("follow", "False: send the events that exist, and end")
                 .sends(200, &[EVENTS])
                 .fails(&[503]),
         ),

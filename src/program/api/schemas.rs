@@ -29,11 +29,11 @@ const TIME: &str = "([0-9]{1,5} ?(ns|us|ms|s|m)|[0-9]{1,3} ?h|[0-9]{1,2} ?d)";
 pub(super) fn all(registry: &Registry) -> Value {
     let options = Options::new(registry);
     let settings = settings(&options);
-    let mut asked = settings.clone();
-    asked.insert("for".to_owned(), duration());
-    asked.insert("name".to_owned(), json!({ "type": "string", "description": "The same as in the path" }));
-    asked.insert("status".to_owned(), json!({ "description": "Ignored, so that what GET answers can be PUT" }));
-    let mut patch = asked.clone();
+    let mut writable = settings.clone();
+    writable.insert("for".to_owned(), duration());
+    writable.insert("name".to_owned(), json!({ "type": "string", "description": "The same as in the path" }));
+    writable.insert("status".to_owned(), json!({ "description": "Ignored, so that what GET answers can be PUT" }));
+    let mut patch = writable.clone();
     for (key, schema) in &mut patch {
         if !REQUIRED.contains(&key.as_str()) && !matches!(key.as_str(), "for" | "name" | "status") {
             or_null(schema);
@@ -57,7 +57,7 @@ pub(super) fn all(registry: &Registry) -> Value {
         "Handlers": word("handlers", texts),
         "Backend": word("backend", settings.get("backend").cloned().unwrap_or_default()),
         "BehaviorChange": behavior(&options, &settings),
-        "ProxySettings": object(asked, &REQUIRED),
+        "ProxySettings": object(writable, &REQUIRED),
         "ProxyPatch": object(patch, &[]),
         "ProxySet": word("proxies", json!({
             "type": "object",

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{Failure, Location};
-use super::read::{Named, Object, Parameters};
+use super::read::{Object, PathParams, QueryParams};
 use crate::connection::table::{ConnectionHandle, State};
 use crate::duration::Seconds;
 use crate::program::config::spec::Spec;
@@ -126,7 +126,7 @@ pub(super) async fn list(extract::State(api): extract::State<Arc<Api>>) -> Json<
 /// `GET /v1/proxies/{name}`.
 pub(super) async fn get(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, Failure> {
     Ok(Json(Value::Object(described(&api, &*proxy(&api, &name)?))))
 }
@@ -134,7 +134,7 @@ pub(super) async fn get(
 /// `PUT /v1/proxies/{name}`.
 pub(super) async fn put(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
     Object(mut keys): Object,
 ) -> Result<Response, Failure> {
     check_name(&name).map_err(|wrong| Failure::of(StatusCode::BAD_REQUEST, Location::Path, "name", wrong.what()))?;
@@ -158,7 +158,7 @@ pub(super) async fn put(
 /// `PATCH /v1/proxies/{name}`.
 pub(super) async fn patch(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
     Object(mut keys): Object,
 ) -> Result<Json<Value>, Failure> {
     proxy(&api, &name)?;
@@ -169,7 +169,7 @@ pub(super) async fn patch(
 /// `DELETE /v1/proxies/{name}`.
 pub(super) async fn delete(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<StatusCode, Failure> {
     api.proxies.remove(&name).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -178,7 +178,7 @@ pub(super) async fn delete(
 /// `POST /v1/proxies/{name}/reset`.
 pub(super) async fn reset(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, Failure> {
     Ok(changed(&api, api.proxies.reset(&name).await?))
 }
@@ -186,7 +186,7 @@ pub(super) async fn reset(
 /// `GET /v1/proxies/{name}/connections`.
 pub(super) async fn connections(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, Failure> {
     let connections: Vec<_> =
         proxy(&api, &name)?.connections.all().iter().map(|handle| Connection::from(&**handle)).collect();
@@ -196,8 +196,8 @@ pub(super) async fn connections(
 /// `DELETE /v1/proxies/{name}/connections/{id}`.
 pub(super) async fn end(
     extract::State(api): extract::State<Arc<Api>>,
-    Named((name, id)): Named<(String, String)>,
-    query: Parameters,
+    PathParams((name, id)): PathParams<(String, String)>,
+    query: QueryParams,
 ) -> Result<StatusCode, Failure> {
     let reset = query.only(&["reset"])?.get("reset", "true or false")?.unwrap_or(false);
     let proxy = proxy(&api, &name)?;

@@ -56,7 +56,7 @@ impl Signals {
         let signals: SigSet = FORWARDED.into_iter().filter(|signal| !stays_ignored(signal)).collect();
         signals.thread_block()?;
         let next = system::listen(signals)?;
-        let (sender, receiver) = unbounded_channel();
+        let (sender, signals) = unbounded_channel();
         let wait = move || {
             loop {
                 match next() {
@@ -67,7 +67,7 @@ impl Signals {
             }
         };
         thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
-        Ok(Self(receiver))
+        Ok(Self(signals))
     }
 
     /// A signal that asks the program to stop, if one has arrived.

@@ -82,7 +82,7 @@ impl World {
     }
 
     async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
-        self.send(ask(method, path).body(body.into()).unwrap()).await
+        self.send(request(method, path).body(body.into()).unwrap()).await
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -95,7 +95,7 @@ fn proxies() -> Arc<ProxySet> {
     ProxySet::new(Shared::new(1, ConnectionLimit::left(0), Events::on(), CallLog::off()))
 }
 
-fn ask(method: &str, path: &str) -> Builder {
+fn request(method: &str, path: &str) -> Builder {
     Request::builder().method(method).uri(path).header(header::HOST, "localhost:8080")
 }
 

@@ -109,7 +109,8 @@ async fn what_is_taken_back_has_to_be_a_key() {
 async fn the_content_type_does_not_matter() {
     let world = World::new(&["cache"]).await;
     for kind in ["application/json", "application/x-www-form-urlencoded", "nonsense", ""] {
-        let request = ask("PATCH", "/v1/proxies/cache").header(header::CONTENT_TYPE, kind).body("{}".into()).unwrap();
+        let request =
+            request("PATCH", "/v1/proxies/cache").header(header::CONTENT_TYPE, kind).body("{}".into()).unwrap();
         assert_eq!(world.send(request).await.status, 200, "{kind}");
     }
 }
