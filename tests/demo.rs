@@ -1,4 +1,4 @@
-//! The demo shows each handler at work by itself, and goes on serving.
+//! `--demo` shows each handler by itself, then serves other clients.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use world::{Client, Program};
 
-/// The program with these arguments; what it says on standard output is among its other lines.
+/// The program with these arguments, its standard output merged into standard error.
 fn vaurien(arguments: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" \"$@\" >&2", env!("CARGO_BIN_EXE_vaurien")]);
@@ -24,7 +24,7 @@ fn call(demo: &mut Program, number: u32) -> (String, String) {
     (words[3].to_owned(), words[4..].join(" "))
 }
 
-/// The head of the reply, whose body is as long as it says.
+/// Reads a reply with its body. Returns the head.
 fn reply(client: &mut Client) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -132,7 +132,7 @@ fn its_server_takes_any_request() {
 
 #[test]
 fn it_takes_a_free_port_where_the_usual_one_is_taken() {
-    // Taken by this test, or by somebody else: it makes no difference.
+    // Taken by this test or by another process: either will do.
     let _taken = TcpListener::bind("localhost:8000");
     let demo = Program::spawn(&mut vaurien("--demo --handler dummy"));
     assert_ne!(demo.address().port(), 8000);

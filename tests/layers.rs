@@ -74,7 +74,7 @@ impl References {
         references
     }
 
-    /// The tokens have neither comments nor the content of strings.
+    /// Tokens leave out comments. Paths within strings, as in attributes of serde, are not seen.
     fn scan(&mut self, tokens: TokenStream, module: &[String]) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut rest = tokens.as_slice();

@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Access: hosts, origins, the token.
 
 use serde_json::json;
 
@@ -30,7 +30,7 @@ fn a_foreign_host_or_origin_is_refused() {
     assert_eq!(is(&api.get("/behavior")), (200, json!({ "behavior": "dummy" })));
 }
 
-/// Asks without a token, with a wrong one and with the right one.
+/// Requests without a token, with a wrong one and with the right one.
 fn demands_a_token(api: Api) {
     let ask = |headers: &str| api.ask("GET", "/behavior", headers, "");
     let rest = "send `Authorization: Bearer TOKEN` with that of `--http-token`";

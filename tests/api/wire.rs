@@ -1,4 +1,4 @@
-//! What HTTP itself allows, and what it does not.
+//! HTTP itself: limits, pipelining, malformed requests.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -82,7 +82,7 @@ fn what_is_too_large_is_not_read() {
     assert_eq!(is(&api.get("/behavior")), (200, json!({ "behavior": "dummy" })));
 }
 
-/// It takes the ten seconds that the API has patience for.
+/// Takes ten seconds: the timeout of the API.
 #[test]
 fn what_never_comes_is_not_waited_for() {
     let program = start(&Backend::lines(), "");

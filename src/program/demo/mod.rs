@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, channel};
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use crate::handler::DynHandler;
@@ -33,9 +34,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// How long the client waits for a reply.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// How many reports wait to be printed. More are dropped: nobody reads standard output.
+const REPORTS: usize = 10_000;
+
 /// The client, and the table that it prints.
 pub(crate) struct Demo {
-    reports: UnboundedReceiver<Report>,
+    reports: Receiver<Report>,
     /// Handlers that were not drawn yet.
     unseen: BTreeSet<String>,
     /// The connections that this client has made.
@@ -55,7 +59,7 @@ impl Demo {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let backend = server.local_addr()?;
         tokio::spawn(server::serve(server));
-        let (sender, reports) = unbounded_channel();
+        let (sender, reports) = channel(REPORTS);
         let shares = proxy.mix.shares().iter().filter(|share| share.percent() > 0.0);
         let unseen = shares.map(|share| share.name().to_owned()).collect();
         let title = format!("in front of a small HTTP server, protocol {}, handler {}", proxy.protocol, proxy.mix);
@@ -82,17 +86,18 @@ impl Demo {
     }
 
     async fn show(mut self, address: SocketAddr) -> io::Result<()> {
-        let mut out = io::stdout();
-        writeln!(out, "http://{address}/ {}\n\n call  request  drawn for  the client saw", self.title)?;
+        print(format!("http://{address}/ {}\n\n call  request  drawn for  the client saw\n", self.title)).await?;
         let (begun, mut calls) = (Instant::now(), 0);
         while calls < CALLS || (!self.unseen.is_empty() && begun.elapsed() < EXTRA) {
             calls += 1;
             sleep(PAUSE).await;
             self.call(address).await?;
         }
-        writeln!(out, "\nNow yours: curl -i http://{address}/ or a browser. Ctrl-C stops and shows the counts.")?;
+        let invitation =
+            format!("\nNow yours: curl -i http://{address}/ or a browser. Ctrl-C stops and shows the counts.\n");
+        print(invitation).await?;
         while let Some(report) = self.reports.recv().await {
-            self.show_foreign(report)?;
+            self.show_foreign(report).await?;
         }
         Ok(())
     }
@@ -125,28 +130,33 @@ impl Demo {
                 Report::Drawn { connection, client, handler } if client == own => {
                     self.own.insert(connection);
                     self.unseen.remove(&*handler);
-                    return print_row(row, &format!("GET /{row}"), &handler, &saw);
+                    return print_row(row, &format!("GET /{row}"), &handler, &saw).await;
                 }
-                report => self.show_foreign(report)?,
+                report => self.show_foreign(report).await?,
             }
         }
         Err(io::ErrorKind::NotConnected.into())
     }
 
     /// Shows a call of another client.
-    fn show_foreign(&mut self, report: Report) -> io::Result<()> {
+    async fn show_foreign(&mut self, report: Report) -> io::Result<()> {
         match report {
             Report::Ended { connection, handler, request, saw } if !self.own.contains(&connection) => {
                 self.rows += 1;
-                print_row(self.rows, &request, &handler, &saw)
+                print_row(self.rows, &request, &handler, &saw).await
             }
             _ => Ok(()),
         }
     }
 }
 
-fn print_row(row: u64, request: &str, handler: &str, saw: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{row:5}  {request:7}  {}  {saw}", coloured(handler))
+async fn print_row(row: u64, request: &str, handler: &str, saw: &str) -> io::Result<()> {
+    print(format!("{row:5}  {request:7}  {}  {saw}\n", coloured(handler))).await
+}
+
+/// Standard output may be a pipe that is full: that must not keep the program from stopping.
+async fn print(text: String) -> io::Result<()> {
+    spawn_blocking(move || io::stdout().write_all(text.as_bytes())).await?
 }
 
 /// The status line without the version, if it is one.

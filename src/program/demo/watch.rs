@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::Sender;
 
 use super::{server, status};
 use crate::call::{Accept, Answer, Call, Verdict};
@@ -29,19 +29,19 @@ pub(super) enum Report {
 pub(super) struct Watched {
     name: Arc<str>,
     handler: Arc<dyn DynHandler>,
-    reports: UnboundedSender<Report>,
+    reports: Sender<Report>,
     /// When calls that wait for their reply began, by connection and number.
     begun: Mutex<HashMap<(u64, u64), Instant>>,
 }
 
 impl Watched {
-    pub(super) fn new(name: &str, handler: Arc<dyn DynHandler>, reports: UnboundedSender<Report>) -> Self {
+    pub(super) fn new(name: &str, handler: Arc<dyn DynHandler>, reports: Sender<Report>) -> Self {
         Self { name: name.into(), handler, reports, begun: Mutex::default() }
     }
 
-    /// Nobody reads the reports any more once standard output is closed.
+    /// The report is lost if standard output is closed or not read.
     fn report(&self, report: Report) {
-        let _ = self.reports.send(report);
+        let _ = self.reports.try_send(report);
     }
 
     fn ended(&self, connection: u64, head: &[u8], saw: String) {

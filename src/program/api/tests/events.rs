@@ -55,7 +55,7 @@ async fn events_come_as_they_happen_and_a_quiet_stream_is_alive() {
         let frame = body.frame().await.unwrap().unwrap();
         String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
     };
-    // Nothing from before.
+    // No earlier events.
     assert_eq!(next().await, ":\n\n");
     record(&world, "a");
     assert!(next().await.starts_with("id: 3\nevent: plan\n"));

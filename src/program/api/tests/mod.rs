@@ -1,4 +1,4 @@
-//! The router by itself: what is asked, with every status and body that answers it.
+//! The router without sockets: requests, with the status and body of each answer.
 
 mod behavior;
 mod document;
@@ -28,13 +28,13 @@ use crate::program::config::spec::Spec;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
 
-/// An API of its own, and the proxies behind it.
+/// An API and its proxies.
 struct World {
     router: Router,
     proxies: Arc<ProxySet>,
 }
 
-/// What was answered.
+/// An answer.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,

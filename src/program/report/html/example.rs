@@ -14,7 +14,7 @@ use crate::program::report::example::{expected, passed};
 use crate::program::report::{Handler, Proxy, Report};
 use crate::protocol::Protocol;
 
-/// Handlers, what they do, how often in a thousand calls, and how long such calls take at least, in microseconds.
+/// Handlers: what they do, how often in a thousand calls, and the least time of such calls in microseconds.
 const MIX: [(&str, Option<Act>, u32, u64); 7] = [
     ("delay", Some(Act::Sleep), 60, 250_000),
     ("error", Some(Act::Answer), 40, 30),
@@ -25,7 +25,7 @@ const MIX: [(&str, Option<Act>, u32, u64); 7] = [
     ("dummy", None, 1000, 250),
 ];
 
-/// A call that a reply ended, and that nothing was done to.
+/// A call with a reply and without a fault.
 pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micros: Range<u64>) -> Building {
     Building(RecordedCall {
         proxy: proxy.into(),
@@ -40,7 +40,7 @@ pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micro
     })
 }
 
-/// A call that is being made up.
+/// Builds a call.
 pub(super) struct Building(RecordedCall);
 
 impl Building {
@@ -64,7 +64,7 @@ impl Building {
     }
 }
 
-/// So many calls of all kinds, on so many connections to two proxies.
+/// This many calls of all kinds, on this many connections to two proxies.
 pub(super) fn mixed(calls: u64, connections: u64) -> Recorded {
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let calls = (1..=connections).flat_map(|connection| {
@@ -93,12 +93,12 @@ fn drawn(random: &mut ChaCha8Rng, proxy: &str, connection: u64, number: u64, now
     }
 }
 
-/// Of a command that passed, with the figures of `recorded`.
+/// The report of a command that passed, with the figures of `recorded`.
 pub(super) fn report(recorded: &Recorded) -> Report {
     of(recorded, passed(1, 1))
 }
 
-/// The report of `--repeat 20` whose seventh run met less than was expected.
+/// The report of `--repeat 20` whose seventh run did not meet an expectation.
 pub(super) fn repeated(recorded: &Recorded) -> Report {
     let mut report = of(recorded, passed(7, 20));
     report.exit_code = UNMET;
@@ -150,7 +150,7 @@ fn proxy(name: &str, recorded: &Recorded) -> Proxy {
 /// Text that would run a script if it were not escaped.
 pub(super) const HOSTILE: &str = "</script><img/src=x/onerror=document.documentElement.dataset.failed='run'>\"'&<!--";
 
-/// A report in which every text is hostile.
+/// A report with such text everywhere.
 pub(super) fn hostile() -> (Report, Recorded) {
     let calls = (1..=20).map(|number| {
         call(HOSTILE, 1, number, HOSTILE, number * 1000..number * 1000 + 700)
