@@ -1,8 +1,8 @@
-//! What it costs to find messages: `cargo bench --bench framers`, or with the beginning of a name behind it.
+//! The cost of finding messages: `cargo bench --bench framers`, optionally followed by the beginning of a name.
 //!
-//! Each framer reads what a client sends and what a backend answers: a pipeline of small messages (with HTTP these are
-//! mostly headers), and one message with a large body that comes in reads of the largest size.
-#![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on has failed")]
+//! Each framer reads requests and replies: a pipeline of small messages (with HTTP mostly headers), and one message
+//! with a large body that arrives in reads of the largest size.
+#![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 use std::fmt;
 
@@ -11,20 +11,20 @@ use divan::counter::{BytesCount, ItemsCount};
 use vaurien::Mix;
 use vaurien::protocol::{Expect, Protocol, Step};
 
-/// Calls of a pipeline.
+/// Calls in a pipeline.
 const CALLS: usize = 64;
 
-/// A large body, in bytes.
+/// The length of a large body, in bytes.
 const BODY: usize = 16 << 20;
 
-/// What a framer is shown at once, in bytes: the largest read.
+/// How many bytes a framer is shown at once: the largest read.
 const READ: usize = 256 * 1024;
 
 fn main() {
     divan::main();
 }
 
-/// Calls as a client and a backend would have them.
+/// Requests and replies as a client and a backend would send them.
 struct Traffic {
     protocol: Protocol,
     name: &'static str,
@@ -102,7 +102,7 @@ fn large() -> Vec<Traffic> {
     ]
 }
 
-/// Frames all requests, and tells what their replies will look like.
+/// Frames all requests, and passes on the expectation of each.
 fn frame_requests(traffic: &Traffic, mut begun: impl FnMut(Expect)) {
     let (mut framer, mut rest) = (traffic.protocol.requests(), traffic.requests.as_slice());
     while !rest.is_empty() {
@@ -118,7 +118,7 @@ fn frame_requests(traffic: &Traffic, mut begun: impl FnMut(Expect)) {
     }
 }
 
-/// Frames all replies; how many there were.
+/// Frames all replies; returns their number.
 fn frame_replies(traffic: &Traffic, expected: &[Expect]) -> usize {
     let (mut framer, mut rest) = (traffic.protocol.replies(), traffic.replies.as_slice());
     let mut ended = 0;

@@ -1,15 +1,15 @@
-//! A handler of one's own, in a program of one's own.
+//! A program with a handler of its own.
 //!
-//! During a failover, clients of Redis meet a server that has become a replica: it still answers reads, and refuses writes.
-//! Does yours find the new primary, or does it lose what it wrote? To see it, in front of a Redis on its usual port:
+//! During a failover, clients of Redis may reach a server that has become a replica: it answers reads and refuses writes. Does
+//! your client find the new primary, or does it lose its writes? Try it, with a Redis on its usual port:
 //!
 //! ```sh
 //! cargo run --example custom_handler -- --backend localhost:6379 --protocol redis --handler readonly
 //! redis-cli -p 8000 set color red    # (error) READONLY You can't write against a read only replica.
-//! redis-cli -p 8000 get color        # what it was before
+//! redis-cli -p 8000 get color        # the old value
 //! ```
 //!
-//! `--help` has `readonly` and its settings among the others. They can also be in the file:
+//! `--help` lists `readonly` and its options like all others. They can also be set in the file:
 //!
 //! ```toml
 //! backend = "localhost:6379"

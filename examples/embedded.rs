@@ -1,11 +1,11 @@
-//! A proxy inside a Rust test: it is started on a free port, and gone when the test is over.
+//! A proxy inside a Rust test: it starts on a free port, and stops when the test ends.
 //!
 //! ```sh
 //! cargo test --example embedded
 //! ```
 //!
-//! What is tested is a client that asks a server for a line, gives up when that takes too long, and tries once more when the
-//! connection breaks. The server is there already. That it is late or gone at the right moment is what vaurien is for.
+//! The client under test asks a server for a line, gives up if that takes too long, and retries once if the connection breaks.
+//! vaurien makes the server slow, or closes the connection, at the right moment.
 
 #![cfg_attr(not(test), allow(dead_code, reason = "only the tests use the client"))]
 
@@ -82,7 +82,7 @@ mod tests {
             })
             .await;
 
-        // What the test wanted to happen did happen, and no second call was made.
+        // The call was delayed, and no second call was made.
         assert_eq!(summary.calls_of("delay"), 1);
         Ok(())
     }
@@ -92,7 +92,7 @@ mod tests {
         let config = ProxyConfig::new("127.0.0.1:0", server().await?)?
             .protocol(Protocol::Redis)
             .handler(Mix::default().with(50.0, "blackout", Blackout::default())?);
-        // With this seed the first connection is closed and the second is not, each time that the test runs.
+        // With this seed the first connection is closed and the second is not, in every run of the test.
         let daemon = Daemon::bind(&config, 2).await?;
         let address = daemon.addresses()[0];
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Changes a running vaurien from a Python test: a context manager that needs nothing but the standard library.
+"""Changes a running vaurien from a Python test: a context manager that needs only the standard library.
 
     vaurien --backend localhost:6379 --protocol redis --http
     python3 examples/live.py
@@ -7,7 +7,7 @@
     vaurien = Vaurien()
     with vaurien.handler("delay", sleep=2):
         ...  # Redis is slow
-    # and is again as it was before
+    # Redis is as before
 
 Copy the class into your tests.
 """
@@ -31,8 +31,8 @@ class Vaurien:
 
     @contextlib.contextmanager
     def handler(self, mix, **options):
-        """Lets a handler have the calls of the block, with its options; or a mix of several, such as `20:delay,5:error`,
-        with the options of each: `delay={"sleep": 2}`."""
+        """Sets the handler and its options while the block runs. For a mix such as `20:delay,5:error`, give the options of
+        each handler: `delay={"sleep": 2}`."""
         before = self.settled()
         handlers = options if ":" in mix else {mix: options}
         self.put({**before, "handler": mix, "handlers": handlers})
@@ -43,7 +43,7 @@ class Vaurien:
 
     @contextlib.contextmanager
     def down(self):
-        """Connecting is refused while the block runs, and connections are closed."""
+        """Refuses new connections while the block runs, and closes open ones."""
         before = self.settled()
         self.put({**before, "enabled": False})
         try:
@@ -52,25 +52,25 @@ class Vaurien:
             self.put(before)
 
     def settled(self):
-        """What the proxy is now; or, where a change was made with `for`, what it is when that is over."""
+        """The settings of the proxy. If a change with `for` is active, waits until it has expired."""
         while (now := self.get())["status"]["reverts_in"] is not None:
             time.sleep(now["status"]["reverts_in"])
         return now
 
     def get(self):
-        """What the proxy is now: the keys of the file."""
+        """The settings of the proxy: the keys of the file."""
         return self.call("GET", self.path)
 
     def put(self, keys):
-        """Lets the proxy be this."""
+        """Replaces the settings of the proxy."""
         return self.call("PUT", self.path, keys)
 
     def faults(self, handler):
-        """To how many calls a handler has done something so far."""
+        """The number of faults of a handler so far."""
         return self.get()["status"]["faults"].get(handler, 0)
 
     def call(self, method, path, body=None):
-        """One call of the HTTP API."""
+        """Calls the HTTP API."""
         request = urllib.request.Request(self.url + path, method=method)
         if self.token:
             request.add_header("Authorization", "Bearer " + self.token)
@@ -81,13 +81,13 @@ class Vaurien:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            # What is wrong, and what would be right.
+            # The errors say what is wrong, and what would be right.
             wrong = "; ".join(one["description"] for one in json.load(error)["errors"])
             raise ValueError(f"{method} {path}: {wrong}") from None
 
 
 def main():
-    """Shows it at work in front of Redis: a PING as it is, one that is late, one that is answered with junk."""
+    """A demonstration in front of Redis: a normal PING, a late one, and one that is answered with junk."""
     import socket
 
     vaurien = Vaurien(*sys.argv[1:2])

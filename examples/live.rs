@@ -1,23 +1,23 @@
-//! A proxy that is changed in the middle of a Rust test, and is again as it was when the trouble goes out of scope.
+//! Changes a proxy in the middle of a Rust test, and changes it back when a guard goes out of scope.
 //!
 //! ```sh
 //! cargo test --example live
 //! ```
 //!
-//! The program under test keeps its connection: trouble that comes and goes strikes the next call, not the next connection.
+//! The client under test keeps its connection: a change applies to the next call, not only to the next connection.
 
 #![cfg_attr(not(test), allow(dead_code, reason = "only the tests use it"))]
 
 use vaurien::{Control, Mix};
 
-/// Trouble, until it is dropped.
-struct Trouble {
+/// Faults, until this is dropped.
+struct Faults {
     proxy: Control,
     before: Mix,
 }
 
-impl Trouble {
-    /// Gives the calls of `proxy` to `mix`.
+impl Faults {
+    /// Sets the mix of `proxy`, until this is dropped.
     fn begin(proxy: &Control, mix: Mix) -> Self {
         let before = proxy.handler();
         proxy.set_handler(mix);
@@ -25,7 +25,7 @@ impl Trouble {
     }
 }
 
-impl Drop for Trouble {
+impl Drop for Faults {
     fn drop(&mut self) {
         self.proxy.set_handler(self.before.clone());
     }
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn trouble_comes_and_goes() -> Result<(), Box<dyn Error>> {
+    async fn faults_come_and_go() -> Result<(), Box<dyn Error>> {
         let config = ProxyConfig::new("127.0.0.1:0", server().await?)?.protocol(Protocol::Redis);
         let daemon = Daemon::bind(&config, 1).await?;
         let proxy = daemon.proxy("default").ok_or("it is called default")?;
@@ -90,13 +90,13 @@ mod tests {
                 assert_eq!(client.ping().await.unwrap(), "+PONG\r\n");
                 {
                     let slow = Delay { sleep: Seconds::from_millis(100), before: true };
-                    let _slow = Trouble::begin(&proxy, Mix::of("delay", slow));
+                    let _slow = Faults::begin(&proxy, Mix::of("delay", slow));
                     let begun = Instant::now();
                     assert_eq!(client.ping().await.unwrap(), "+PONG\r\n");
                     assert!(begun.elapsed() >= Duration::from_millis(100));
                 }
                 assert_eq!(client.ping().await.unwrap(), "+PONG\r\n");
-                let _dead = Trouble::begin(&proxy, Mix::of("blackout", Blackout::default()));
+                let _dead = Faults::begin(&proxy, Mix::of("blackout", Blackout::default()));
                 assert_eq!(client.ping().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
             })
             .await;

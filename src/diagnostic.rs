@@ -1,10 +1,10 @@
-//! What is wrong with a configuration: where, what, and what would be right, each on one line.
+//! Mistakes in a configuration. Each is one line: where, what is wrong, what would be right.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// Something that a person wrote and has to change.
+/// A mistake that the user has to correct.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     place: String,
@@ -12,12 +12,13 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    /// `place` is a flag, a variable, or a file's name and line; empty where there is none to name.
+    /// `place` is a flag, a variable, or a file's name and line; empty if there is none. `what` says what is wrong and
+    /// what would be right.
     pub(crate) fn new(place: impl fmt::Display, what: impl fmt::Display) -> Self {
         Self { place: place.to_string(), what: what.to_string() }
     }
 
-    /// Where: `--backend`, `VAURIEN_BACKEND`, `vaurien.toml:4: backend`.
+    /// Where the mistake is: `--backend`, `VAURIEN_BACKEND`, `vaurien.toml:4: backend`.
     #[must_use]
     pub fn place(&self) -> &str {
         &self.place
@@ -37,7 +38,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// The text as one line, which what it quotes cannot break.
+/// The text as one line: control characters, which may come from quoted input, are escaped.
 pub(super) fn one_line(text: &str) -> String {
     let mut line = String::new();
     for char in text.chars() {
@@ -46,27 +47,27 @@ pub(super) fn one_line(text: &str) -> String {
     line
 }
 
-/// All that is wrong, in the order in which it was found. Never empty in an `Err`.
+/// All mistakes, in the order in which they were found. Never empty in an `Err`.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// One after the other; each displays as one line.
+    /// The mistakes; each displays as one line.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()
     }
 
-    pub(crate) fn push(&mut self, mistake: Diagnostic) {
-        self.0.push(mistake);
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        self.0.push(diagnostic);
     }
 
     pub(crate) fn extend(&mut self, others: Self) {
         self.0.extend(others.0);
     }
 
-    /// `right`, if nothing is wrong.
-    pub(crate) fn none_or<T>(self, right: T) -> Result<T, Self> {
-        if self.0.is_empty() { Ok(right) } else { Err(self) }
+    /// `value` if there are no mistakes, else the mistakes.
+    pub(crate) fn none_or<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
     }
 }
 
@@ -80,21 +81,21 @@ impl<'a> IntoIterator for &'a Diagnostics {
 }
 
 impl FromIterator<Diagnostic> for Diagnostics {
-    fn from_iter<I: IntoIterator<Item = Diagnostic>>(mistakes: I) -> Self {
-        Self(mistakes.into_iter().collect())
+    fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Self {
+        Self(diagnostics.into_iter().collect())
     }
 }
 
 impl From<Diagnostic> for Diagnostics {
-    fn from(mistake: Diagnostic) -> Self {
-        Self(vec![mistake])
+    fn from(diagnostic: Diagnostic) -> Self {
+        Self(vec![diagnostic])
     }
 }
 
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, mistake) in self.0.iter().enumerate() {
-            write!(f, "{}{mistake}", if number == 0 { "" } else { "\n" })?;
+        for (number, diagnostic) in self.0.iter().enumerate() {
+            write!(f, "{}{diagnostic}", if number == 0 { "" } else { "\n" })?;
         }
         Ok(())
     }
@@ -102,29 +103,29 @@ impl fmt::Display for Diagnostics {
 
 impl std::error::Error for Diagnostics {}
 
-/// More slips than this in one word, and another word was meant.
-const MAX_SLIPS: usize = 3;
+/// A name with more typos than this is not suggested.
+const MAX_TYPOS: usize = 3;
 
-/// The name that was probably meant: one slip in three letters at most.
+/// The name that was probably meant. It may differ by one typo for every three letters.
 fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let slips = (given.chars().count() / 3).clamp(1, MAX_SLIPS);
+    let typos = (given.chars().count() / 3).clamp(1, MAX_TYPOS);
     names
         .into_iter()
         .map(|name| (strsim::damerau_levenshtein(given, name), name))
-        .filter(|(distance, _)| *distance <= slips)
+        .filter(|(distance, _)| *distance <= typos)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
 }
 
-/// The end of a message about a name that is not known: which of `names` was probably meant, or nothing.
+/// The end of a message about an unknown name: suggests the nearest of `names`, or is empty.
 pub(crate) fn did_you_mean<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     nearest(given, names).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default()
 }
 
-/// The longest value that is shown whole, in characters.
+/// The longest value that a message shows uncut, in characters.
 const MAX_SHOWN: usize = 60;
 
-/// A value in a message, as its author wrote it, as far as that is of use.
+/// A value for a message, as the user wrote it, in backticks. A long one is cut.
 pub(crate) fn shown(value: &Value) -> String {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -141,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_within_a_few_slips() {
+    fn the_nearest_name_is_within_a_few_typos() {
         let names = ["tcp", "redis", "memcache", "http"];
         for (given, meant) in
             [("tpc", Some("tcp")), ("htp", Some("http")), ("memchached", Some("memcache")), ("ftp", None), ("", None)]
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mistake_is_one_line_whatever_it_quotes() {
+    fn a_diagnostic_is_one_line_whatever_it_quotes() {
         assert_eq!(Diagnostic::new("--proxy", "`a\nb\u{1b}` is wrong").to_string(), r"--proxy: `a\nb\u{1b}` is wrong");
         assert_eq!(Diagnostic::new("", "unknown option `-x`").to_string(), "unknown option `-x`");
         let long = Value::String("x".repeat(200));

@@ -1,16 +1,16 @@
-//! What can end a connection.
+//! The errors with which a handler's work on a connection ends.
 
 use std::io;
 
-/// Why a handler's work on a connection ended before it was done.
+/// Why a handler's work on a connection ended early.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The client reset its connection, or closed both its directions.
     #[error("the client left")]
     ClientLeft,
-    /// The daemon stops, or the handler was replaced, and what was held back cannot be taken up again.
-    #[error("the call was let go")]
+    /// The handler was replaced or the daemon stops, and the call cannot continue.
+    #[error("the call was released: its handler was replaced or the daemon is stopping")]
     Released,
     /// Reading from or writing to the client failed.
     #[error("client: {0}")]
@@ -18,15 +18,16 @@ pub enum Error {
     /// Reading from or writing to the backend failed.
     #[error("backend: {0}")]
     Backend(#[source] io::Error),
-    /// A handler wanted to put bytes into a reply before there was one. Its connection is reset.
-    #[error("handler: only `after` has a reply to inject into")]
+    /// A handler returned [`Verdict::Inject`](crate::Verdict::Inject) before there was a reply. Its connection is
+    /// reset.
+    #[error("handler: `Verdict::Inject` is only allowed in `after`")]
     NoReplyYet,
-    /// A handler failed by itself. Its connection is reset.
+    /// A handler failed for a reason of its own. Its connection is reset.
     #[error("handler: {0}")]
     Handler(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// What the system says, as one says it within a line: without its number, and no sentence.
+/// The text of a system error for use inside a line: without its number, first letter in lower case.
 pub(crate) fn plain(error: &io::Error) -> String {
     let why = error.to_string();
     let why = why.split(" (os error").next().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! A chaos TCP proxy that knows what a call is.
 //!
 //! `vaurien` stands between a client and a backend, passes their traffic on, and makes trouble on purpose: late replies,
-//! broken replies, dead connections. The program, its handlers and all its options are described in the README. The
+//! broken replies, dead connections. The program, its handlers and its options are described in the README and in `docs/`. The
 //! library beneath it is there for two things.
 //!
 //! # A proxy inside a test
@@ -103,7 +103,13 @@ pub use protocol::Protocol;
 pub use proxy::config::ProxyConfig;
 pub use proxy::listeners::CannotListen;
 
-/// The README's code is right.
+/// The Rust code on the pages is right.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod pages {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/rust-tests.md")]
+    struct RustTests;
+    #[doc = include_str!("../docs/writing-a-handler.md")]
+    struct WritingAHandler;
+}

@@ -1,10 +1,27 @@
 //! Random streams that a seed reproduces.
 //!
-//! Every choice draws from a `ChaCha8` stream of its own, keyed by seed, proxy, connection and call, so that neither timing
-//! nor how the kernel cut the reads can change it.
+//! Every choice draws from its own `ChaCha8` stream, keyed by seed, proxy, connection and call. So neither timing nor
+//! the sizes of reads can change it.
 
 use rand::rngs::ChaCha8Rng;
 use rand::{Rng, SeedableRng};
+
+/// The streams of one proxy.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProxyStreams {
+    seed: u64,
+    proxy: u64,
+}
+
+impl ProxyStreams {
+    pub(crate) fn new(seed: u64, proxy: &str) -> Self {
+        Self { seed, proxy: fnv1a(proxy.as_bytes()) }
+    }
+
+    pub(crate) fn connection(self, connection: u64) -> Streams {
+        Streams { seed: self.seed, proxy: self.proxy, connection }
+    }
+}
 
 /// The streams of one connection.
 #[derive(Debug, Clone, Copy)]
@@ -16,14 +33,14 @@ pub(crate) struct Streams {
 
 impl Streams {
     pub(crate) fn new(seed: u64, proxy: &str, connection: u64) -> Self {
-        Self { seed, proxy: fnv1a(proxy.as_bytes()), connection }
+        ProxyStreams::new(seed, proxy).connection(connection)
     }
 
     pub(crate) fn connection(&self) -> u64 {
         self.connection
     }
 
-    /// What a handler draws from for call number `call` (from 1).
+    /// The stream of a handler for call number `call` (from 1).
     pub(crate) fn call(&self, call: u64) -> ChaCha8Rng {
         let mut key = [0; 32];
         for (part, value) in key.chunks_exact_mut(8).zip([self.seed, self.proxy, self.connection, call]) {
@@ -32,35 +49,35 @@ impl Streams {
         ChaCha8Rng::from_seed(key)
     }
 
-    /// What decides which handler a call gets.
+    /// The numbers that select a handler for each call.
     pub(crate) fn draws(self) -> Draws {
         Draws { stream: Box::new(self.call(0)), next: 1 }
     }
 }
 
-/// One number for each call of a connection: call `n` has the `n`th, whatever was asked before.
+/// One number for each call of a connection: call `n` gets the `n`th, in whatever order calls ask.
 #[derive(Debug)]
 pub(crate) struct Draws {
-    // Boxed: a connection whose plan leaves nothing to chance carries only the pointer.
+    // Boxed, to keep connections small whose plan needs no draws.
     stream: Box<ChaCha8Rng>,
     next: u64,
 }
 
 impl Draws {
-    /// A number of 0 ≤ n < 100 for call number `call`.
+    /// A number in `0.0..100.0` for call number `call` (from 1).
     pub(crate) fn percent(&mut self, call: u64) -> f64 {
         if self.next != call {
             self.stream.set_word_pos(u128::from(call - 1) * 2);
         }
         self.next = call + 1;
-        // 53 bits are what a double holds exactly.
+        // An `f64` holds 53 bits exactly.
         #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
         let unit = (self.stream.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
         unit * 100.0
     }
 }
 
-/// FNV-1a, 64 bits: names are few, and their hash has to be the same for ever.
+/// FNV-1a, 64 bits. The hash of a name must never change, or seeds would not reproduce; collisions do not matter.
 fn fnv1a(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
@@ -98,7 +115,7 @@ mod tests {
         assert_eq!(distinct.len(), all.len());
     }
 
-    /// A seed in somebody's bug report has to mean the same next year.
+    /// A seed from an old bug report must still reproduce.
     #[test]
     fn the_streams_never_change() {
         let streams = Streams::new(42, "default", 1);

@@ -1,4 +1,4 @@
-//! The word to stop, from the one who gives it to all who work.
+//! Stopping: one side begins it, everybody else waits for it, and a grace period limits it.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -9,62 +9,61 @@ use tokio::time::Instant;
 /// What is under way when the daemon is told to stop has this long to finish.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
-/// Gives the word; at the latest when it is dropped.
+/// Begins the shutdown, at the latest when it is dropped.
 #[derive(Debug)]
-pub(crate) struct ShutdownTrigger(Arc<Word>);
+pub(crate) struct ShutdownTrigger(Arc<State>);
 
-/// Hears it.
+/// Waits for the shutdown.
 #[derive(Debug, Clone)]
-pub(crate) struct Shutdown(Arc<Word>);
+pub(crate) struct Shutdown(Arc<State>);
 
 #[derive(Debug, Default)]
-struct Word {
-    /// When the grace period is over; unset until the word is given.
+struct State {
+    /// When the grace period is over; unset until the shutdown begins.
     end: OnceLock<Instant>,
-    listeners: Notify,
+    waiting: Notify,
 }
 
 impl ShutdownTrigger {
     pub(crate) fn new() -> (Self, Shutdown) {
-        let word = Arc::new(Word::default());
-        (Self(word.clone()), Shutdown(word))
+        let state = Arc::new(State::default());
+        (Self(state.clone()), Shutdown(state))
     }
 
-    /// Whether it has given the word.
-    pub(crate) fn is_given(&self) -> bool {
+    /// Whether the shutdown has begun.
+    pub(crate) fn has_begun(&self) -> bool {
         self.0.end.get().is_some()
     }
 
-    pub(crate) fn stop(&self) {
+    pub(crate) fn begin(&self) {
         self.0.end.get_or_init(|| Instant::now() + GRACE);
-        self.0.listeners.notify_waiters();
+        self.0.waiting.notify_waiters();
     }
 }
 
 impl Drop for ShutdownTrigger {
     fn drop(&mut self) {
-        self.stop();
+        self.begin();
     }
 }
 
 impl Shutdown {
-    /// Whether the word was given.
-    pub(crate) fn is_given(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.0.end.get().is_some()
     }
 
-    /// Resolves when the word was given.
-    pub(crate) async fn stopped(&self) {
-        // It listens from here on, so that the word cannot be given between the two.
-        let told = self.0.listeners.notified();
-        if !self.is_given() {
-            told.await;
+    /// Resolves when the shutdown begins.
+    pub(crate) async fn begun(&self) {
+        // Registered before the check, so that a shutdown between the two is not missed.
+        let notified = self.0.waiting.notified();
+        if !self.has_begun() {
+            notified.await;
         }
     }
 
-    /// Resolves when the grace period is over, that begins with the word.
-    pub(crate) async fn grace_is_over(&self) {
-        self.stopped().await;
+    /// Resolves when the grace period is over. It begins with the shutdown.
+    pub(crate) async fn grace_over(&self) {
+        self.begun().await;
         if let Some(end) = self.0.end.get() {
             tokio::time::sleep_until(*end).await;
         }
@@ -93,18 +92,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_word_reaches_a_task_that_first_listened_at_the_end_of_its_turn() {
-        let (stopper, stop) = ShutdownTrigger::new();
-        let mut told = pin!(stop.stopped());
+    async fn a_shutdown_wakes_a_task_that_began_to_wait_at_the_end_of_its_turn() {
+        let (trigger, shutdown) = ShutdownTrigger::new();
+        let mut begun = pin!(shutdown.begun());
         let woken = Arc::new(Woken::default());
         poll_fn(|cx| {
             while pin!(consume_budget()).poll(cx).is_ready() {}
-            assert!(told.as_mut().poll(&mut Context::from_waker(&Waker::from(woken.clone()))).is_pending());
+            assert!(begun.as_mut().poll(&mut Context::from_waker(&Waker::from(woken.clone()))).is_pending());
             Poll::Ready(())
         })
         .await;
         woken.0.store(false, Ordering::Relaxed);
-        stopper.stop();
+        trigger.begin();
         assert!(woken.0.load(Ordering::Relaxed));
     }
 }

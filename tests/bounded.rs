@@ -1,5 +1,5 @@
-//! Nothing that a peer sends, or does not take, is held: memory stays where it was.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Nothing that a peer sends or does not read accumulates: memory stays bounded.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
@@ -11,10 +11,10 @@ use world::{Backend, Client, Program, eventually};
 
 const GIB: usize = 1 << 30;
 
-/// The most that the daemon's memory may grow, in KiB.
+/// How much the daemon's memory may grow, in KiB.
 const GROWTH: u64 = 8 * 1024;
 
-/// Sends `len` bytes of which each tells its place.
+/// Sends `len` bytes, each of which depends on its position.
 fn send(stream: &mut impl Write, len: usize) {
     let block = block();
     for at in (0..len).step_by(block.len()) {
@@ -22,14 +22,14 @@ fn send(stream: &mut impl Write, len: usize) {
     }
 }
 
-/// Reads what [`send`] sends.
+/// Reads and checks what [`send`] sends.
 fn check(stream: &mut impl Read, len: usize) {
     let block = block();
     let mut got = vec![0; block.len()];
     for at in (0..len).step_by(block.len()) {
         let size = block.len().min(len - at);
         stream.read_exact(&mut got[..size]).unwrap();
-        assert!(got[..size] == block[..size], "altered behind byte {at}");
+        assert!(got[..size] == block[..size], "altered after byte {at}");
     }
 }
 
@@ -117,7 +117,7 @@ fn a_gibibyte_in_chunks_passes_in_bounded_memory_and_is_one_call() {
 }
 
 #[test]
-fn clients_that_take_nothing_cost_a_quarter_of_a_mebibyte_each_at_most() {
+fn a_client_that_reads_nothing_costs_at_most_a_quarter_of_a_mebibyte() {
     const CLIENTS: u64 = 20;
     for way in ["--handler dummy", "--protocol redis", "--protocol redis --handler delay --handler-delay-sleep 0"] {
         let (tell, full) = channel();
@@ -138,20 +138,20 @@ fn clients_that_take_nothing_cost_a_quarter_of_a_mebibyte_each_at_most() {
             })
             .collect();
         let growth = vaurien.peak_memory() - before;
-        // Both workers' buffers, and what the clients do not take.
+        // The buffers of both workers, and what the clients do not read.
         assert!(growth < 2 * 1024 + CLIENTS * 260, "{way}: grew by {growth} KiB");
         drop(stuck);
     }
 }
 
 #[test]
-fn that_a_client_leaves_a_machine_with_many_sockets_is_noticed_in_bounded_memory() {
+fn a_leaving_client_is_noticed_in_bounded_memory_among_many_sockets() {
     const SOCKETS: usize = 20_000;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     for _ in 0..SOCKETS {
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let served = listener.accept().unwrap();
-        // The one that closes first leaves a trace in the system's table of sockets, for a minute.
+        // The end that closes first stays in the system's table of sockets for a minute (TIME_WAIT).
         drop(client);
         drop(served);
     }
@@ -168,7 +168,7 @@ fn that_a_client_leaves_a_machine_with_many_sockets_is_noticed_in_bounded_memory
 }
 
 #[test]
-fn a_pipeline_whose_replies_nobody_reads_is_not_remembered_for_ever() {
+fn a_pipeline_whose_replies_nobody_reads_takes_bounded_memory() {
     for handler in ["50:error", "50:error --handler-error-inject", "50:delay --handler-delay-sleep 0"] {
         let vaurien = Program::start(&Backend::lines(), &format!("--protocol redis --handler {handler}"));
         let before = vaurien.memory();

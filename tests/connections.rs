@@ -1,5 +1,5 @@
-//! What outlives a connection, and what does not: `keep_alive` and `reuse_socket`.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! What outlives a connection with `keep_alive` and `reuse_socket`, and what does not.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use world::client::Ending;
 use world::{Backend, Client, Program, eventually};
 
-/// Answers one call for each connection.
+/// Answers one call on each connection, then closes it.
 fn one_call() -> Backend {
     Backend::new(|stream| {
         let mut stream = Client::from(stream);
@@ -19,7 +19,7 @@ fn one_call() -> Backend {
 }
 
 #[test]
-fn without_keep_alive_client_and_backend_share_one_fate() {
+fn without_keep_alive_the_client_ends_with_the_backend() {
     for protocol in ["tcp", "redis", "memcache"] {
         let vaurien = Program::start(&one_call(), &format!("--protocol {protocol}"));
         let mut client = vaurien.connect();
@@ -90,7 +90,7 @@ fn a_backend_connection_in_the_middle_of_a_call_is_not_reused() {
 }
 
 #[test]
-fn a_backend_connection_on_which_something_was_said_is_thrown_away() {
+fn a_kept_connection_on_which_bytes_arrive_is_closed() {
     let (park, parked) = std::sync::mpsc::channel();
     let backend = Backend::new(move |stream| {
         let mut stream = Client::from(stream);
@@ -101,7 +101,7 @@ fn a_backend_connection_on_which_something_was_said_is_thrown_away() {
     let vaurien = Program::start(&backend, "--reuse-socket --protocol redis");
     let open = vaurien.descriptors();
     vaurien.connect().send("a\r\n").expect("+1\r\n");
-    eventually("it is kept", || vaurien.descriptors() == open + 1);
+    eventually("the connection is kept", || vaurien.descriptors() == open + 1);
     let mut first = parked.recv().unwrap();
     first.send("+late\r\n");
     vaurien.connect().send("a\r\n").expect("+1\r\n");
@@ -109,7 +109,7 @@ fn a_backend_connection_on_which_something_was_said_is_thrown_away() {
 }
 
 #[test]
-fn a_kept_connection_is_given_up_in_time_and_no_more_are_kept_than_asked_for() {
+fn kept_connections_are_limited_in_time_and_number() {
     let backend = Backend::lines();
     let vaurien = Program::start(&backend, "--reuse-socket --protocol redis --pool-size 2 --pool-timeout 1");
     let open = vaurien.descriptors();
@@ -123,7 +123,7 @@ fn a_kept_connection_is_given_up_in_time_and_no_more_are_kept_than_asked_for() {
 }
 
 #[test]
-fn a_client_that_leaves_with_a_call_open_takes_its_backend_with_it() {
+fn a_client_that_leaves_with_an_open_call_ends_its_backend_connection() {
     let backend = Backend::new(|stream| drop(Client::from(stream).read_to_end()));
     let unanswered = [("redis", "BLPOP a 0\r\n"), ("memcache", "mg a v q\r\n"), ("tcp", "a line\r\n")];
     for (number, (protocol, call)) in unanswered.into_iter().enumerate() {
@@ -155,14 +155,14 @@ fn a_half_closed_client_that_takes_its_reply_late_gets_all_of_it() {
         let vaurien = Program::start(&backend, "--reuse-socket --protocol redis");
         let mut client = vaurien.connect();
         client.send("GET k\r\n").half_close();
-        // What does not fit into all buffers between is not sent before it is read.
+        // What does not fit into the buffers is not sent until the client reads.
         let _ = sent.recv_timeout(Duration::from_millis(200));
         assert!(client.read(reply.len()) == reply.as_bytes(), "{size}");
     }
 }
 
 #[test]
-fn a_backend_connection_within_a_push_is_not_reused() {
+fn a_backend_connection_inside_a_push_is_not_reused() {
     let backend = Backend::new(|stream| {
         let mut stream = Client::from(stream);
         stream.read(3);
@@ -176,7 +176,7 @@ fn a_backend_connection_within_a_push_is_not_reused() {
 }
 
 #[test]
-fn with_keep_alive_a_call_that_sleeps_while_the_backend_leaves_goes_to_a_new_one() {
+fn with_keep_alive_a_call_that_sleeps_while_the_backend_leaves_dials_again() {
     for protocol in ["tcp", "redis"] {
         let (tell, told) = std::sync::mpsc::channel();
         let told = Mutex::new(Some(told));

@@ -1,5 +1,5 @@
-//! A daemon in another program stops when it is told to, whatever the handlers of that program do.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! A daemon embedded in another program stops when told to, whatever that program's handlers do.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use vaurien::daemon::Daemon;
 use vaurien::error::Result;
 use vaurien::handler::Handler;
 
-/// More than any test may take.
+/// Longer than any test takes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits for what never happens, and not through its call.
+/// Waits forever, and not through its call.
 struct Stubborn(Arc<Notify>);
 
 impl Handler for Stubborn {
@@ -28,7 +28,7 @@ impl Handler for Stubborn {
     }
 }
 
-/// Answers more than a client takes that reads nothing.
+/// Sends a longer answer than fits into the buffers of a client that does not read.
 struct Verbose(Arc<Notify>);
 
 impl Handler for Verbose {
@@ -42,7 +42,7 @@ impl Handler for Verbose {
     }
 }
 
-/// How long a daemon takes to stop that has a client whose first call goes to `handler`, which tells when it does.
+/// How long a daemon takes to stop while its only client's first call is in `handler`, which notifies when it is.
 async fn time_to_stop<H: Handler>(handler: fn(Arc<Notify>) -> H) -> Duration {
     let called = Arc::new(Notify::new());
     let handler = handler(called.clone());
@@ -56,7 +56,7 @@ async fn time_to_stop<H: Handler>(handler: fn(Arc<Notify>) -> H) -> Duration {
     called.notified().await;
     let begun = Instant::now();
     stop.send(()).unwrap();
-    let summary = tokio::time::timeout(PATIENCE, serving).await.expect("it stops").unwrap();
+    let summary = tokio::time::timeout(PATIENCE, serving).await.expect("the daemon must stop").unwrap();
     assert_eq!(summary.connections, 1);
     let took = begun.elapsed();
     let end = client.read_to_end(&mut Vec::new()).await;
@@ -65,7 +65,7 @@ async fn time_to_stop<H: Handler>(handler: fn(Arc<Notify>) -> H) -> Duration {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_handler_holds_a_daemon_that_stops_for_longer_than_the_grace_period() {
+async fn no_handler_delays_the_stop_beyond_the_grace_period() {
     let (stubborn, verbose) = tokio::join!(time_to_stop(Stubborn), time_to_stop(Verbose));
     for took in [stubborn, verbose] {
         assert!((4..8).contains(&took.as_secs()), "{took:?}");

@@ -1,5 +1,5 @@
-//! Connections end as they would without a proxy, or as a handler wants it, and nothing is left over.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Connections end as without a proxy, or as a handler decides, and nothing is left over.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use world::client::Ending;
 use world::{Backend, Client, Program, eventually, noise};
 
-/// Ways in which bytes are moved: copied, by turns, by calls, and opaque from the first byte.
+/// The ways in which bytes move: copied, by turns, by calls, and opaque from the first byte.
 const WAYS: [&str; 4] = [
     "--handler dummy",
     "--handler delay --handler-delay-sleep 0",
@@ -18,7 +18,7 @@ const WAYS: [&str; 4] = [
 ];
 
 #[test]
-fn a_client_that_has_sent_its_last_byte_still_gets_its_reply() {
+fn a_half_closed_client_still_gets_its_reply() {
     for way in WAYS {
         let backend = Backend::new(|mut stream| {
             let mut all = Vec::new();
@@ -32,7 +32,7 @@ fn a_client_that_has_sent_its_last_byte_still_gets_its_reply() {
 }
 
 #[test]
-fn a_backend_that_has_sent_its_last_byte_still_gets_what_comes() {
+fn a_half_closed_backend_still_gets_what_the_client_sends() {
     for way in WAYS {
         let (tell, told) = std::sync::mpsc::channel();
         let backend = Backend::new(move |stream| {
@@ -63,7 +63,7 @@ fn a_half_closed_client_is_held_by_hang() {
     let open = vaurien.descriptors();
     let mut client = vaurien.connect();
     client.send("and now I wait").half_close();
-    // A client that leaves later is noticed, while this one is still there.
+    // A client that leaves later is noticed while this one is still connected.
     let gone = vaurien.connect();
     eventually("two clients are held", || vaurien.descriptors() == open + 2);
     drop(gone);
@@ -99,7 +99,7 @@ fn a_reset_passes_from_the_backend_to_the_client() {
 }
 
 #[test]
-fn a_reply_that_breaks_off_arrives_as_far_as_it_came() {
+fn a_truncated_reply_arrives_up_to_its_end() {
     for way in WAYS {
         let backend = Backend::new(|stream| {
             let mut stream = Client::from(stream);
@@ -113,7 +113,7 @@ fn a_reply_that_breaks_off_arrives_as_far_as_it_came() {
 }
 
 #[test]
-fn a_client_that_breaks_off_is_passed_on_as_far_as_it_came() {
+fn a_truncated_request_is_passed_on_up_to_its_end() {
     for way in WAYS {
         let (tell, told) = std::sync::mpsc::channel();
         let backend = Backend::new(move |stream| tell.send(Client::from(stream).read_to_end()).unwrap());
@@ -133,14 +133,14 @@ fn a_backend_that_refuses_resets_the_client() {
 }
 
 #[test]
-fn a_backend_whose_name_nobody_knows_resets_the_client() {
+fn a_backend_whose_name_does_not_resolve_resets_the_client() {
     let vaurien = Program::start_at("nobody.invalid:80", "");
     assert_eq!(vaurien.connect().ending(), Ending::Reset);
     assert_eq!(vaurien.stop().of("dial failures"), 1);
 }
 
 #[test]
-fn a_backend_that_does_not_answer_resets_the_client_in_time() {
+fn a_backend_that_does_not_answer_resets_the_client_after_the_connect_timeout() {
     let silent = Unanswered::new();
     let vaurien = Program::start_at(&silent.address, "--connect-timeout 0.3");
     let begun = Instant::now();
@@ -150,19 +150,19 @@ fn a_backend_that_does_not_answer_resets_the_client_in_time() {
 }
 
 #[test]
-fn a_client_that_leaves_ends_the_dialling() {
+fn a_leaving_client_ends_the_dial() {
     let silent = Unanswered::new();
     let vaurien = Program::start_at(&silent.address, "--connect-timeout 1h");
     let before = vaurien.descriptors();
     let (closing, resetting) = (vaurien.connect(), vaurien.connect());
-    eventually("both are dialled for", || vaurien.descriptors() == before + 4);
+    eventually("both dials are in progress", || vaurien.descriptors() == before + 4);
     drop(closing);
-    eventually("one is dialled for", || vaurien.descriptors() == before + 2);
+    eventually("one dial is in progress", || vaurien.descriptors() == before + 2);
     resetting.reset();
-    eventually("nobody is dialled for", || vaurien.descriptors() == before);
+    eventually("no dial is in progress", || vaurien.descriptors() == before);
 }
 
-/// An address where connecting never succeeds and never fails: a listener whose queue is full.
+/// An address where connecting neither succeeds nor fails: a listener whose accept queue is full.
 struct Unanswered {
     address: String,
     _listener: socket2::Socket,
@@ -190,7 +190,7 @@ impl Unanswered {
 }
 
 #[test]
-fn a_client_that_leaves_ends_the_sleep() {
+fn a_leaving_client_ends_the_sleep() {
     for before in ["true", "false"] {
         let backend = Backend::lines();
         let options =
@@ -200,7 +200,7 @@ fn a_client_that_leaves_ends_the_sleep() {
         let (mut closing, mut resetting, mut eager) = (vaurien.connect(), vaurien.connect(), vaurien.connect());
         closing.send("a\r\n");
         resetting.send("a\r\n");
-        // One that has more to say than was read.
+        // This client sent more than has been read.
         eager.send("a\r\n".repeat(10_000));
         eventually("three calls sleep", || vaurien.descriptors() == open + 6);
         drop(closing);
@@ -213,7 +213,7 @@ fn a_client_that_leaves_ends_the_sleep() {
 }
 
 #[test]
-fn a_client_that_leaves_ends_the_hang() {
+fn a_leaving_client_ends_the_hang() {
     let vaurien = Program::start(&Backend::echo(), "--handler hang");
     let open = vaurien.descriptors();
     let (mut closing, mut resetting) = (vaurien.connect(), vaurien.connect());
@@ -227,8 +227,8 @@ fn a_client_that_leaves_ends_the_hang() {
 }
 
 #[test]
-fn a_client_that_stops_reading_holds_up_nobody_else() {
-    // All but the one that reads seven bytes at a time.
+fn a_client_that_stops_reading_delays_no_other_client() {
+    // Not the one with the buffer of 7 bytes, which would take too long.
     for way in &WAYS[..3] {
         let blob = noise(7, 8 << 20);
         let sent = [b"$8388608\r\n".as_slice(), &blob, b"\r\n"].concat();
@@ -248,17 +248,17 @@ fn a_client_that_stops_reading_holds_up_nobody_else() {
 }
 
 #[test]
-fn a_client_that_resets_while_the_backend_takes_nothing_is_let_go() {
+fn a_client_that_resets_while_the_backend_reads_nothing_is_closed() {
     for way in WAYS {
         let (park, parked) = std::sync::mpsc::channel::<std::net::TcpStream>();
         let backend = Backend::new(move |stream| park.send(stream).unwrap());
         let vaurien = Program::start(&backend, way);
         let open = vaurien.descriptors();
         let mut client = vaurien.connect();
-        // Until all buffers are full.
+        // Fills all buffers.
         client.fill(b"*1\r\n$900000000\r\n", &vec![b'x'; 64 * 1024]);
         client.reset();
-        eventually("the connection is let go", || vaurien.descriptors() == open);
+        eventually("the connection is closed", || vaurien.descriptors() == open);
         drop(parked);
     }
 }

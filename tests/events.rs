@@ -1,4 +1,4 @@
-//! Events: in a file and as a stream, the same for the same seed, and no burden to any call.
+//! Events in a file and as a stream: the same for the same seed, and without cost for calls.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -14,7 +14,7 @@ use socket2::{Domain, Socket, Type};
 use world::client::Ending;
 use world::{Api, Backend, Client, File, PATIENCE, Program, eventually};
 
-/// Without its time, once that is seen to be one.
+/// The event without its time, whose format is checked.
 fn timeless(mut event: Value) -> Value {
     let time = event.as_object_mut().unwrap().remove("time").unwrap();
     let time = time.as_str().unwrap();
@@ -22,7 +22,7 @@ fn timeless(mut event: Value) -> Value {
     event
 }
 
-/// One client after the other makes calls, until one of them ends its connection or hangs.
+/// Makes calls as one client after the other, until a client's connection ends or hangs.
 fn make_calls(program: &Program) {
     let (api, mut hanging) = (program.api(), 0);
     for connection in 0..60 {
@@ -32,7 +32,7 @@ fn make_calls(program: &Program) {
                 break;
             }
             let mut hangs = false;
-            eventually("it is answered, closed or hangs", || {
+            eventually("the call is answered, closed or hangs", || {
                 if !client.is_silent() {
                     return true;
                 }
@@ -72,7 +72,7 @@ fn the_same_seed_and_calls_give_the_same_events() {
 }
 
 #[test]
-fn each_kind_tells_what_belongs_to_it() {
+fn each_kind_has_its_own_fields() {
     let (backend, nobody) = (Backend::lines(), Backend::nobody());
     let proxy = |name, address| {
         format!("[proxies.{name}]\nproxy = \"127.0.0.1:0\"\nbackend = \"{address}\"\nprotocol = \"redis\"\n")
@@ -86,7 +86,7 @@ fn each_kind_tells_what_belongs_to_it() {
     api.patch("/v1/proxies/a", r#"{"handler": "dummy"}"#);
     client.send("MONITOR\r\n").expect("+MONITOR\r\n");
     assert_eq!(api.client("b").ending(), Ending::Reset);
-    eventually("all is told", || api.events().len() >= 5);
+    eventually("all events have arrived", || api.events().len() >= 5);
     let mut events: Vec<_> = api.events().into_iter().map(timeless).collect();
     let said = |event: &mut Value, key: &str| {
         let text = event.as_object_mut().unwrap().remove(key).unwrap();
@@ -111,7 +111,7 @@ fn each_kind_tells_what_belongs_to_it() {
 /// A stream of events, read line by line.
 struct Stream(BufReader<TcpStream>);
 
-/// What it says.
+/// One event of the stream.
 #[derive(Debug, PartialEq)]
 struct Said {
     id: Option<u64>,
@@ -130,12 +130,12 @@ impl Stream {
         let (mut id, mut kind, mut line) = (None, String::new(), String::new());
         loop {
             line.clear();
-            assert!(self.0.read_line(&mut line).unwrap() > 0, "the end");
+            assert!(self.0.read_line(&mut line).unwrap() > 0, "unexpected end of the stream");
             match line.trim_end().split_once(": ") {
                 Some(("id", number)) => id = Some(number.parse().unwrap()),
                 Some(("event", name)) => name.clone_into(&mut kind),
                 Some(("data", json)) => return Said { id, kind, data: serde_json::from_str(json).unwrap() },
-                // The response's head, or how the body is cut.
+                // The response's head, or a chunk's size line.
                 _ => {}
             }
         }
@@ -146,7 +146,7 @@ fn erring(backend: &Backend) -> Program {
     Program::start(backend, "--protocol redis --handler error --http --http-port 0")
 }
 
-/// So many calls, each of which is answered with junk.
+/// Makes this many calls, each of which is answered with random bytes.
 fn err(client: &mut Client, calls: usize) {
     client.send("a\r\n".repeat(calls)).read(1000 * calls);
 }
@@ -182,10 +182,10 @@ fn a_pipe_that_nobody_reads_is_an_error() {
 }
 
 #[test]
-fn a_reader_that_stalls_holds_up_neither_calls_nor_the_end() {
+fn a_stalled_reader_delays_neither_calls_nor_the_stop() {
     let folder = tempfile::tempdir().unwrap();
     let path = pipe(folder.path());
-    // Both ends, so that opening it waits for nobody.
+    // Open for reading and writing, so that opening does not wait for a reader.
     let stalled = OpenOptions::new().read(true).write(true).open(&path).unwrap();
     let mut program = Program::start(&Backend::lines(), &format!("--handler blackout --events {}", path.display()));
     for _ in 0..2000 {
@@ -198,7 +198,7 @@ fn a_reader_that_stalls_holds_up_neither_calls_nor_the_end() {
 }
 
 #[test]
-fn a_stream_tells_as_things_happen_and_goes_on_where_it_was() {
+fn a_stream_is_live_and_resumes_after_the_last_id() {
     let program = erring(&Backend::lines());
     let (api, mut client) = (program.api(), program.connect());
     let mut stream = Stream::open(api, "?since=0", "");
@@ -218,12 +218,12 @@ fn a_stream_tells_as_things_happen_and_goes_on_where_it_was() {
         assert_eq!(Stream::open(api, query, header).next().id, Some(first), "{query} {header}");
     }
     let ids: Vec<_> = api.events().iter().map(|event| event["id"].as_u64().unwrap()).collect();
-    assert_eq!(ids, [1, 2, 3, 4, 5, 6], "what is there, and then the end");
+    assert_eq!(ids, [1, 2, 3, 4, 5, 6], "all events, then the end");
 }
 
 #[test]
 fn a_reader_that_does_not_read_loses_events_and_slows_no_call() {
-    // More than the journal keeps and the system takes of a stream that nobody reads.
+    // More than the ring keeps and the system buffers of a stream that nobody reads.
     const FAULTS: usize = 50_000;
     let program = erring(&Backend::lines());
     let (api, mut client) = (program.api(), program.connect());
@@ -246,11 +246,11 @@ fn a_reader_that_does_not_read_loses_events_and_slows_no_call() {
         } else {
             received += 1;
             at += 1;
-            assert_eq!(said.id, Some(at), "none is missing that was not told");
+            assert_eq!(said.id, Some(at), "every missing event must be reported as lost");
         }
     }
     assert!(lost > 0);
     assert_eq!(received + lost, FAULTS as u64 + 1);
     err(&mut client, 1);
-    assert_eq!(stream.next().id, Some(FAULTS as u64 + 2), "and it goes on");
+    assert_eq!(stream.next().id, Some(FAULTS as u64 + 2), "the stream continues");
 }

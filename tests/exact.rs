@@ -1,5 +1,5 @@
-//! Trouble happens to the calls it was asked for and to no others; it can be counted and reproduced.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! A fault hits the calls it was drawn for and no others, is counted, and is reproduced by the same seed.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use world::client::Ending;
 use world::{Backend, Program, noise};
 
-/// Sends `count` numbered calls at once, and which of them got junk in place of their reply. All others have to arrive, in
-/// order, and the connection has to be usable after.
+/// Sends `count` numbered calls at once; returns which of them got random bytes in place of their reply. All others
+/// must get their replies in order, and the connection must remain usable.
 fn junked(vaurien: &Program, count: usize) -> BTreeSet<usize> {
     let mut client = vaurien.connect();
     let pipeline: String = (0..count).flat_map(|number| [format!("call {number:04}"), "\r\n".to_owned()]).collect();
@@ -17,7 +17,7 @@ fn junked(vaurien: &Program, count: usize) -> BTreeSet<usize> {
     let mut junked = BTreeSet::new();
     for number in 0..count {
         let reply = format!("+call {number:04}\r\n");
-        // A thousand random bytes begin like this once in 2^96 times.
+        // A thousand random bytes begin like this with a probability of 1 in 2^96.
         let begin = client.read(reply.len());
         if begin != reply.as_bytes() {
             client.read(1000 - reply.len());
@@ -28,7 +28,7 @@ fn junked(vaurien: &Program, count: usize) -> BTreeSet<usize> {
 }
 
 #[test]
-fn a_pipeline_has_as_many_injected_replies_as_calls_drawn_for_it_in_their_places() {
+fn exactly_the_calls_drawn_for_error_get_random_bytes() {
     let vaurien = Program::start(&Backend::lines(), "--protocol redis --handler 50:error");
     let junked: usize = (0..20).map(|_| junked(&vaurien, 64).len()).sum();
     let counts = vaurien.stop();
@@ -39,7 +39,7 @@ fn a_pipeline_has_as_many_injected_replies_as_calls_drawn_for_it_in_their_places
 }
 
 #[test]
-fn the_same_seed_and_the_same_calls_give_the_same_trouble() {
+fn the_same_seed_and_calls_give_the_same_faults() {
     let places = |seed: u64, buffer: &str| {
         let options = format!("--protocol redis --handler 30:error --seed {seed} {buffer}");
         let vaurien = Program::start(&Backend::lines(), &options);
@@ -50,13 +50,13 @@ fn the_same_seed_and_the_same_calls_give_the_same_trouble() {
     };
     let once = places(42, "");
     assert_eq!(once, places(42, ""));
-    assert_eq!(once, places(42, "--buffer 3"), "how the reads are cut must not matter");
+    assert_eq!(once, places(42, "--buffer 3"), "the sizes of reads must not matter");
     assert_ne!(once, places(43, ""));
-    assert_ne!(once.0, once.1, "connections have streams of their own");
+    assert_ne!(once.0, once.1, "each connection has a stream of its own");
 }
 
 #[test]
-fn the_seed_decides_the_junk_too() {
+fn the_seed_determines_the_random_bytes_too() {
     let junk = |seed: u64| {
         let vaurien = Program::start(&Backend::lines(), &format!("--protocol redis --handler error --seed {seed}"));
         vaurien.connect().send("call\r\n").read(1000)
@@ -119,7 +119,7 @@ fn a_long_upload_is_one_call() {
 }
 
 #[test]
-fn one_long_upload_after_the_other_is_one_call_each() {
+fn successive_long_uploads_are_one_call_each() {
     const UPLOADS: u64 = 50;
     for handler in ["delay --handler-delay-sleep 0", "delay --handler-delay-sleep 0 --handler-delay-before false"] {
         let upload = noise(4, 2 << 20);
@@ -142,7 +142,7 @@ fn one_long_upload_after_the_other_is_one_call_each() {
 }
 
 #[test]
-fn a_mix_does_each_of_its_parts() {
+fn each_handler_of_a_mix_gets_its_share() {
     let options = "--protocol redis --handler 20:error,20:blackout,20:delay --handler-delay-sleep 0 --seed 3";
     let vaurien = Program::start(&Backend::lines(), options);
     let (mut closed, mut junk, mut passed) = (0, 0, 0);

@@ -1,9 +1,9 @@
-//! What is in `examples/` does what its header says.
+//! The files in `examples/` do what their headers say.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
-/// Its tests are run here like all others.
+/// Runs the tests of these examples like all others.
 #[path = "../examples/embedded.rs"]
 mod embedded;
 #[path = "../examples/live.rs"]
@@ -18,7 +18,7 @@ use vaurien::{Config, Registry};
 use world::client::Ending;
 use world::{Backend, Client, Program};
 
-/// The program of an example, which not every way to run this test has built by now.
+/// The program of an example. It is built here, because not every way to run this test has built it.
 fn example(name: &str) -> PathBuf {
     // This is `target/debug/deps/examples-…`.
     let this = std::env::current_exe().unwrap();
@@ -37,7 +37,7 @@ fn example(name: &str) -> PathBuf {
     profile.join("examples").join(name)
 }
 
-/// `vaurien --config` with one of the examples' files, in front of another backend.
+/// `vaurien --config` with one of the example files, in front of another backend.
 fn with_file(name: &str, backend: &Backend, more: &str) -> Program {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vaurien"));
     command.arg("--config").arg(file(name)).args([
@@ -71,7 +71,7 @@ fn the_custom_handler_is_set_like_the_others() {
     assert!(help.contains("--handler-readonly-sleep <SECONDS>"), "{help}");
     assert!(help.contains("  readonly  Refuses writes as a Redis replica does\n"), "{help}");
 
-    // The file is the one that its header shows.
+    // The file from the header of the example.
     let source = include_str!("../examples/custom_handler.rs");
     let (_, file) = source.split_once("//! ```toml\n").unwrap();
     let (file, _) = file.split_once("//! ```\n").unwrap();
@@ -112,7 +112,7 @@ fn a_flaky_api_fails_after_its_warmup_and_its_failures_are_counted() {
         stream.read("GET / HTTP/1.0\r\n\r\n".len());
         stream.send("HTTP/1.0 204 No Content\r\n\r\n");
     });
-    // More failures than the file asks for, so that the test need not go on for long.
+    // More failures than in the file, so that the test is short.
     let vaurien = with_file("flaky-http-api.toml", &backend, "--seed 1 --handler 80:error,10:blackout");
     let mut failures = 0;
     let mut closed = 0;
@@ -129,7 +129,7 @@ fn a_flaky_api_fails_after_its_warmup_and_its_failures_are_counted() {
     assert!(failures > 0 && closed > 0, "{failures} failures, {closed} closed");
     assert_eq!(counts.calls("error"), failures + 10, "ten pass first");
     assert_eq!(counts.calls("blackout"), closed);
-    // And as it is in the file, it is a program.
+    // The file also works as it is.
     drop(with_file("flaky-http-api.toml", &backend, ""));
 }
 
@@ -161,7 +161,7 @@ fn several_proxies_are_set_by_one_file() {
     assert_eq!(config.http.unwrap().port, 8080);
 }
 
-/// Runs a client of the API in front of a Redis that answers everything with its command, and answers what it said.
+/// Runs a client of the API in front of a Redis that answers every command with PONG, and returns its output.
 fn with_api(client: &mut Command) -> (String, Program) {
     let backend = Backend::new(|mut stream| {
         let mut buffer = [0; 4096];
@@ -201,7 +201,7 @@ fn every_call_of_the_api_can_be_made_with_curl() {
     assert!(first("/v1/events?since=0&follow=false").contains("event: plan\n"));
     assert!(first("/metrics").ends_with("# EOF"));
     assert_eq!(said.matches(r#""status":"error""#).count(), 1, "only one call is refused: {said}");
-    // Each path that there is has its line.
+    // Each path of the API has a line.
     for path in program.api().get("/v1/openapi.json").json()["paths"].as_object().unwrap().keys() {
         let path = path.replace("{name}", "another").replace("{id}", "1");
         let path = path.replace("/another/reset", "/default/reset");

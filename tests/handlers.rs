@@ -1,5 +1,5 @@
-//! Each handler does what it says to the calls that it was asked for, with each of its options.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Each handler does what it should to the calls that are drawn for it, with each of its options.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
@@ -16,7 +16,7 @@ use world::{Backend, Client, Program, eventually};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: here\r\n\r\n";
 
-/// The status line, the headers and the body of a response.
+/// Reads a response: the status line, the headers and the body.
 fn response(client: &mut Client) -> (String, String, String) {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -86,8 +86,8 @@ fn a_pipeline_of_five_delays_takes_five_times_as_long_and_stays_in_order() {
 }
 
 #[test]
-fn a_delayed_call_does_not_hold_the_one_before_it() {
-    // The first call is dummy's and the second delay's with this seed.
+fn a_delayed_call_does_not_delay_the_one_before_it() {
+    // With this seed the first call is drawn for `dummy` and the second for `delay`.
     let vaurien =
         Program::start(&Backend::lines(), "--protocol redis --handler 50:delay --handler-delay-sleep 1h --seed 8");
     let mut client = vaurien.connect();
@@ -106,7 +106,7 @@ fn error_answers_a_thousand_random_bytes() {
         assert_ne!(first, second);
         assert!(client.is_silent());
         let distinct: BTreeSet<u8> = first.into_iter().collect();
-        assert!(distinct.len() > 200, "a thousand random bytes are {} different ones", distinct.len());
+        assert!(distinct.len() > 200, "only {} distinct values among a thousand random bytes", distinct.len());
         assert_eq!(vaurien.stop().calls("error"), 2);
     }
 }
@@ -128,7 +128,7 @@ fn error_in_http_is_a_well_formed_failure() {
 }
 
 #[test]
-fn error_in_http_closes_where_the_request_asks_for_it() {
+fn error_in_http_closes_if_the_request_asks_for_it() {
     let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
     for request in ["GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {
         let mut client = vaurien.connect();
@@ -139,7 +139,7 @@ fn error_in_http_closes_where_the_request_asks_for_it() {
 }
 
 #[test]
-fn error_in_http_gives_head_no_body() {
+fn error_in_http_answers_head_without_a_body() {
     let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
     let request = "HEAD / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n";
     let (bytes, ending) = vaurien.connect().send(request).read_to_end();
@@ -148,7 +148,7 @@ fn error_in_http_gives_head_no_body() {
 }
 
 #[test]
-fn error_in_http_reads_the_request_to_its_end_first() {
+fn error_in_http_reads_the_whole_request_first() {
     let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
     let mut client = vaurien.connect();
     client.send("POST / HTTP/1.1\r\nHost: here\r\nContent-Length: 1000000\r\n\r\n").send(vec![b'x'; 999_999]);
@@ -161,7 +161,7 @@ fn error_in_http_reads_the_request_to_its_end_first() {
 }
 
 #[test]
-fn error_in_http_tells_a_client_that_waits_for_it_to_go_on() {
+fn error_in_http_sends_100_continue_to_a_waiting_client() {
     let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
     let mut client = vaurien.connect();
     client.send("POST / HTTP/1.1\r\nHost: here\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
@@ -206,7 +206,7 @@ fn error_injects_a_hundred_bytes_into_the_middle_of_the_reply() {
 }
 
 #[test]
-fn error_finds_the_middle_of_a_reply_that_is_never_held() {
+fn error_finds_the_middle_of_a_streamed_reply() {
     const LEN: usize = 3_000_000;
     let value = world::noise(1, LEN);
     let reply = [format!("${LEN}\r\n").as_bytes(), &value, b"\r\n"].concat();
@@ -238,12 +238,12 @@ fn error_warms_up_over_the_whole_proxy() {
 }
 
 #[test]
-fn blackout_closes_in_order_and_dials_nobody() {
+fn blackout_closes_cleanly_and_does_not_dial() {
     let backend = Backend::echo();
     let vaurien = Program::start(&backend, "--handler blackout");
     for _ in 0..20 {
         assert_eq!(vaurien.connect().ending(), Ending::Closed);
-        // What the client has sent meanwhile must not turn the end of file into a reset.
+        // Unread bytes from the client must not turn the close into a reset.
         assert_eq!(vaurien.connect().send(vec![b'x'; 1000]).ending(), Ending::Closed);
     }
     assert_eq!(backend.connections(), 0);
@@ -251,11 +251,11 @@ fn blackout_closes_in_order_and_dials_nobody() {
 }
 
 #[test]
-fn hang_reads_everything_answers_nothing_and_dials_nobody() {
+fn hang_reads_everything_answers_nothing_and_does_not_dial() {
     let backend = Backend::echo();
     let vaurien = Program::start(&backend, "--handler hang");
     let mut client = vaurien.connect();
-    // More than all buffers between could hold: it is read.
+    // More than all buffers hold: the proxy must read it.
     client.send(vec![b'x'; 64 << 20]);
     assert!(client.is_silent());
     assert_eq!(backend.connections(), 0);
@@ -265,7 +265,7 @@ fn hang_reads_everything_answers_nothing_and_dials_nobody() {
 
 #[test]
 fn hang_holds_a_client_whose_backend_leaves() {
-    // Call 1 is dummy's and call 2 is hang's with this seed; the backend closes after its first reply.
+    // With this seed call 1 is drawn for `dummy` and call 2 for `hang`; the backend closes after its first reply.
     let backend = Backend::new(|stream| {
         let mut stream = Client::from(stream);
         stream.read(3);
@@ -279,7 +279,7 @@ fn hang_holds_a_client_whose_backend_leaves() {
 }
 
 #[test]
-fn hang_holds_a_client_whose_backend_speaks_unasked() {
+fn hang_holds_a_client_whose_backend_sends_unasked() {
     let (tell, told) = std::sync::mpsc::channel();
     let told = std::sync::Mutex::new(told);
     let backend = Backend::new(move |stream| {
@@ -289,20 +289,20 @@ fn hang_holds_a_client_whose_backend_speaks_unasked() {
         told.lock().unwrap().recv().unwrap();
         stream.send("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n");
     });
-    // Call 1 is dummy's and call 2 is hang's with this seed.
+    // With this seed call 1 is drawn for `dummy` and call 2 for `hang`.
     let mut vaurien = Program::start(&backend, "--protocol http --handler 50:hang --seed 8 --log-level trace");
     let mut client = vaurien.connect();
     client.send(REQUEST).expect("HTTP/1.1 204 No Content\r\n\r\n").send(REQUEST);
     vaurien.line("drawn for hang");
     tell.send(()).unwrap();
-    eventually("the backend has spoken", || backend.ended() == 1);
+    eventually("the backend has sent its bytes", || backend.ended() == 1);
     assert!(client.is_silent());
     vaurien.stop();
     assert_eq!(client.ending(), Ending::Reset);
 }
 
 #[test]
-fn error_in_http_answers_a_request_that_breaks_off_being_one_and_closes() {
+fn error_in_http_answers_a_request_that_turns_opaque_and_closes() {
     let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
     let mut client = vaurien.connect();
     client.send("POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n3\nabc\n0\n\n");
@@ -313,19 +313,19 @@ fn error_in_http_answers_a_request_that_breaks_off_being_one_and_closes() {
 }
 
 #[test]
-fn a_later_blackout_lets_earlier_replies_arrive() {
+fn earlier_replies_arrive_before_a_blackout() {
     let vaurien = Program::start(&Backend::lines(), "--protocol redis --handler 50:blackout --seed 8");
     let (bytes, ending) = vaurien.connect().send("a\r\nb\r\nc\r\n").read_to_end();
     assert_eq!((bytes.as_slice(), ending), (&b"+a\r\n"[..], Ending::Closed));
 }
 
 #[test]
-fn a_client_that_leaves_does_not_wait_for_its_later_blackout() {
-    // The first call is dummy's, and never answered; the second is blackout's with this seed.
+fn a_leaving_client_does_not_wait_for_its_later_blackout() {
+    // With this seed the first call is drawn for `dummy` and never answered, the second for `blackout`.
     let backend = Backend::new(|stream| drop(Client::from(stream).read_to_end()));
     let vaurien = Program::start(&backend, "--protocol redis --handler 50:blackout --seed 8");
     let open = vaurien.descriptors();
     vaurien.connect().send("a\r\nb\r\n");
-    eventually("the backend is left", || backend.ended() == 1);
-    eventually("the connection is let go", || vaurien.descriptors() == open);
+    eventually("the backend's connection is closed", || backend.ended() == 1);
+    eventually("the connection is closed", || vaurien.descriptors() == open);
 }

@@ -1,5 +1,5 @@
-//! Gibibytes of random bytes arrive whole, past peers that read slowly, stop, say their last byte early, or die.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Gibibytes of random bytes arrive intact past peers that read slowly, stop reading, half-close early, or die.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
@@ -20,10 +20,10 @@ use world::{Backend, Client, PATIENCE, Program, Script, eventually};
 const MIB: usize = 1 << 20;
 const GIB: usize = 1 << 30;
 
-/// Options that let everything pass, and how requests and replies are framed there.
+/// Options under which everything passes, and how requests and replies are framed with them.
 type Way<'a> = (&'a str, [Frame; 2]);
 
-/// What stands before and behind a message's random bytes.
+/// What precedes and follows the random bytes of a message.
 type Frame = [&'static str; 2];
 
 const TCP: [Frame; 2] = [["", ""], ["", ""]];
@@ -33,7 +33,7 @@ const HTTP: [Frame; 2] = [
     ["HTTP/1.1 200 OK\r\nContent-Length: LEN\r\n\r\n", ""],
 ];
 
-/// The copy path, and all that are framed.
+/// The copy path, and all framed protocols.
 const WAYS: [Way<'static>; 5] = [
     ("--handler dummy", TCP),
     ("--handler delay --handler-delay-sleep 0", TCP),
@@ -45,73 +45,73 @@ const WAYS: [Way<'static>; 5] = [
 /// One end of a connection.
 struct Peer {
     socket: Client,
-    says: Script,
-    hears: Script,
+    sender: Script,
+    receiver: Script,
 }
 
 impl Peer {
-    /// Dies when it has said so many bytes, and heard so many at the most; how many it has said.
-    fn die(self, [said, heard]: [usize; 2], resets: bool) -> usize {
-        let Self { socket, mut says, mut hears } = self;
+    /// Ends after sending and receiving at most these numbers of bytes; returns how many it sent.
+    fn die(self, [sent, received]: [usize; 2], resets: bool) -> usize {
+        let Self { socket, mut sender, mut receiver } = self;
         thread::scope(|scope| {
             let stream = socket.stream();
-            scope.spawn(move || hears.hear(stream, heard).unwrap());
-            says.say(stream, said).unwrap();
-            // Wakes the one that hears, and nobody else notices.
+            scope.spawn(move || receiver.receive(stream, received).unwrap());
+            sender.send(stream, sent).unwrap();
+            // Wakes the receiving thread; the peer does not notice.
             stream.shutdown(Shutdown::Read).unwrap();
         });
         if resets {
             socket.reset();
         }
-        says.passed()
+        sender.passed()
     }
 
-    /// Goes on until it hears the end, and how much it has heard before.
+    /// Receives until the end; returns how many bytes it had received.
     fn survive(self) -> usize {
-        let Self { socket, mut says, mut hears } = self;
+        let Self { socket, mut sender, mut receiver } = self;
         let until_gone = |how: io::Result<()>| match how.map_err(|error| error.kind()) {
             Ok(()) | Err(ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
             Err(kind) => panic!("{kind}"),
         };
         thread::scope(|scope| {
             let stream = socket.stream();
-            scope.spawn(move || until_gone(says.say(stream, usize::MAX)));
-            let heard = scope.spawn(move || {
-                until_gone(hears.hear(stream, usize::MAX));
-                hears.passed()
+            scope.spawn(move || until_gone(sender.send(stream, usize::MAX)));
+            let received = scope.spawn(move || {
+                until_gone(receiver.receive(stream, usize::MAX));
+                receiver.passed()
             });
-            heard.join().unwrap()
+            received.join().unwrap()
         })
     }
 }
 
-/// Both say and hear everything at once.
+/// Both peers send and receive everything at once.
 fn talk(one: &mut Peer, other: &mut Peer) {
     thread::scope(|scope| {
-        scope.spawn(|| one.says.say_all(one.socket.stream()));
-        scope.spawn(|| one.hears.hear_all(one.socket.stream()));
-        scope.spawn(|| other.says.say_all(other.socket.stream()));
-        scope.spawn(|| other.hears.hear_all(other.socket.stream()));
+        scope.spawn(|| one.sender.send_all(one.socket.stream()));
+        scope.spawn(|| one.receiver.receive_all(one.socket.stream()));
+        scope.spawn(|| other.sender.send_all(other.socket.stream()));
+        scope.spawn(|| other.receiver.receive_all(other.socket.stream()));
     });
 }
 
-/// One says all that it has left to say, and the other, who says nothing meanwhile, hears it.
-fn tell(one: &mut Peer, other: &mut Peer) {
+/// One peer sends everything that it has left; the other receives and sends nothing meanwhile.
+fn send_rest(one: &mut Peer, other: &mut Peer) {
     thread::scope(|scope| {
-        scope.spawn(|| one.says.say_all(one.socket.stream()));
-        other.hears.hear_all(other.socket.stream());
+        scope.spawn(|| one.sender.send_all(one.socket.stream()));
+        other.receiver.receive_all(other.socket.stream());
     });
 }
 
-/// One has begun to say something, and the other has heard enough to answer.
+/// One peer begins to send, and the other has received enough to answer.
 fn begin(one: &mut Peer, other: &mut Peer) {
     thread::scope(|scope| {
-        scope.spawn(|| one.says.say(one.socket.stream(), 3 * MAX_HEAD).unwrap());
-        other.hears.hear(other.socket.stream(), 2 * MAX_HEAD).unwrap();
+        scope.spawn(|| one.sender.send(one.socket.stream(), 3 * MAX_HEAD).unwrap());
+        other.receiver.receive(other.socket.stream(), 2 * MAX_HEAD).unwrap();
     });
 }
 
-/// The program, and peers on both sides of it.
+/// The program, with peers on both sides.
 struct Passage<'a> {
     way: Way<'a>,
     vaurien: Program,
@@ -126,7 +126,7 @@ impl<'a> Passage<'a> {
         Self { open: vaurien.descriptors(), way, vaurien, served }
     }
 
-    /// A client and its backend, with messages of these sizes to say to each other.
+    /// A client and its backend, with messages of these sizes for each other.
     fn peers(&self, random: &mut impl Rng, sizes: &[usize]) -> (Peer, Peer) {
         let client = self.vaurien.connect();
         let backend = Client::from(self.served.recv_timeout(PATIENCE).unwrap());
@@ -135,7 +135,7 @@ impl<'a> Passage<'a> {
         let [request, reply] = self.way.1;
         let request = |len: &usize| {
             let [head, tail] = request.map(|frame| text(frame, *len));
-            // As by a server, a short one is answered when it is there, and a long one as soon as it is understood.
+            // Like a server: a short message is answered when it is complete, a long one once its head is.
             if *len <= MAX_HEAD {
                 return vec![head, Part::Noise(*len), tail, Part::Turn];
             }
@@ -150,14 +150,14 @@ impl<'a> Passage<'a> {
         let (call, called) = channel();
         let client = Peer {
             socket: client,
-            says: Script::new(seeds[0], requests.clone(), || true),
-            hears: Script::new(seeds[1], replies.clone(), || true),
+            sender: Script::new(seeds[0], requests.clone(), || true),
+            receiver: Script::new(seeds[1], replies.clone(), || true),
         };
         let backend = Peer {
             socket: backend,
-            says: Script::new(seeds[1], replies, move || called.recv_timeout(PATIENCE).is_ok()),
-            hears: Script::new(seeds[0], requests, move || {
-                // It hears on when it no longer answers.
+            sender: Script::new(seeds[1], replies, move || called.recv_timeout(PATIENCE).is_ok()),
+            receiver: Script::new(seeds[0], requests, move || {
+                // It continues to receive after its last answer.
                 let _ = call.send(());
                 true
             }),
@@ -165,23 +165,23 @@ impl<'a> Passage<'a> {
         (client, backend)
     }
 
-    /// Of its connections nothing is left, and all their messages were told apart.
+    /// Checks that no connection is left and that none turned opaque.
     fn close(self) -> Counts {
-        eventually("the descriptors are back", || self.vaurien.descriptors() == self.open);
+        eventually("all descriptors are closed", || self.vaurien.descriptors() == self.open);
         let counts = self.vaurien.stop();
         assert_eq!((counts.of("opaque"), counts.of("dial failures")), (0, 0), "{}", self.way.0);
         counts
     }
 
-    /// The same, and what these have said was counted: so many messages each way.
+    /// Like `close`, and checks that this many messages each way were counted.
     fn close_after(self, talks: &[(Peer, Peer)], messages: usize) {
         let (options, frames) = self.way;
         let counts = self.close();
-        let said: usize = talks.iter().map(|(client, _)| client.says.passed()).sum();
-        let answered: usize = talks.iter().map(|(_, backend)| backend.says.passed()).sum();
+        let sent: usize = talks.iter().map(|(client, _)| client.sender.passed()).sum();
+        let answered: usize = talks.iter().map(|(_, backend)| backend.sender.passed()).sum();
         let passed = [counts.of("bytes from clients"), counts.of("bytes from backends")];
-        assert_eq!(passed, [said as u64, answered as u64], "{options}");
-        // A call of `tcp` is a turn, and of those there are as many as it happens.
+        assert_eq!(passed, [sent as u64, answered as u64], "{options}");
+        // A call of `tcp` is a turn, and the number of turns varies.
         if frames != TCP {
             let handlers = ["delay", "dummy"].into_iter().filter(|handler| options.contains(handler));
             assert_eq!(handlers.map(|handler| counts.calls(handler)).sum::<u64>(), messages as u64, "{options}");
@@ -189,21 +189,20 @@ impl<'a> Passage<'a> {
     }
 }
 
-/// Where all that is random comes from: something else each time, unless the variable `SEED` says what. A test that fails
-/// shows what it has printed.
+/// The source of all randomness: a new seed each time, or the variable `SEED`. A failing test shows the printed seed.
 fn random() -> ChaCha8Rng {
     let seed = std::env::var("SEED").map_or_else(|_| RandomState::new().hash_one(()), |seed| seed.parse().unwrap());
     eprintln!("SEED={seed}");
     ChaCha8Rng::seed_from_u64(seed)
 }
 
-/// A number of 1 to 2^`bits`, of any magnitude as likely as of any other.
+/// A number from 1 to 2^`bits`, with every magnitude equally likely.
 fn size(random: &mut impl Rng, bits: u32) -> usize {
     let bits = random.random_range(0..bits);
     random.random_range(1 << bits..=2 << bits)
 }
 
-/// Sizes of messages, from a byte to 32 MiB, `len` or more in all.
+/// Sizes of messages, from one byte to 32 MiB, at least `len` bytes together.
 fn sizes(random: &mut impl Rng, len: usize) -> Vec<usize> {
     let mut sizes = Vec::new();
     while sizes.iter().sum::<usize>() < len {
@@ -213,15 +212,15 @@ fn sizes(random: &mut impl Rng, len: usize) -> Vec<usize> {
 }
 
 #[test]
-fn gibibytes_pass_whole_in_both_directions_at_once_also_where_one_reads_slowly() {
+fn gibibytes_pass_intact_in_both_directions_at_once_past_a_slow_reader() {
     let mut random = random();
-    // So many bytes each way.
+    // Bytes each way.
     for (way, len) in WAYS.into_iter().zip([2 * GIB, GIB / 4, GIB / 4, GIB / 4, GIB / 4]) {
         let passage = Passage::open(way);
         let sizes = [(); 3].map(|()| sizes(&mut random, len / 3 + 1));
         let mut talks = sizes.each_ref().map(|sizes| passage.peers(&mut random, sizes));
-        talks[1].0.hears.hear_slowly(8 * MIB);
-        talks[2].1.hears.hear_slowly(8 * MIB);
+        talks[1].0.receiver.receive_slowly(8 * MIB);
+        talks[2].1.receiver.receive_slowly(8 * MIB);
         thread::scope(|scope| {
             for (client, backend) in &mut talks {
                 scope.spawn(|| talk(client, backend));
@@ -232,7 +231,7 @@ fn gibibytes_pass_whole_in_both_directions_at_once_also_where_one_reads_slowly()
 }
 
 #[test]
-fn a_peer_that_stops_reading_stops_one_direction_and_hears_it_whole_later() {
+fn a_peer_that_stops_reading_stops_one_direction_and_gets_it_intact_later() {
     let mut random = random();
     for way in WAYS {
         let passage = Passage::open(way);
@@ -241,9 +240,9 @@ fn a_peer_that_stops_reading_stops_one_direction_and_hears_it_whole_later() {
             begin(&mut client, &mut backend);
             begin(&mut backend, &mut client);
             let (stops, goes_on) = if client_stops { (&mut client, &mut backend) } else { (&mut backend, &mut client) };
-            goes_on.says.fill(goes_on.socket.stream());
-            tell(stops, goes_on);
-            tell(goes_on, stops);
+            goes_on.sender.fill(goes_on.socket.stream());
+            send_rest(stops, goes_on);
+            send_rest(goes_on, stops);
             (client, backend)
         });
         passage.close_after(&talks, 2);
@@ -251,24 +250,24 @@ fn a_peer_that_stops_reading_stops_one_direction_and_hears_it_whole_later() {
 }
 
 #[test]
-fn whoever_has_said_the_last_byte_hears_the_other_to_the_end() {
+fn a_half_closed_peer_receives_everything() {
     let mut random = random();
     for way in WAYS {
         let passage = Passage::open(way);
         let sizes = sizes(&mut random, 16 * MIB);
         let (mut early_client, mut late_backend) = passage.peers(&mut random, &sizes);
-        tell(&mut early_client, &mut late_backend);
-        tell(&mut late_backend, &mut early_client);
+        send_rest(&mut early_client, &mut late_backend);
+        send_rest(&mut late_backend, &mut early_client);
         let (mut late_client, mut early_backend) = passage.peers(&mut random, &[16 * MIB]);
         begin(&mut late_client, &mut early_backend);
-        tell(&mut early_backend, &mut late_client);
-        tell(&mut late_client, &mut early_backend);
+        send_rest(&mut early_backend, &mut late_client);
+        send_rest(&mut late_client, &mut early_backend);
         passage.close_after(&[(early_client, late_backend), (late_client, early_backend)], sizes.len() + 1);
     }
 }
 
 #[test]
-fn whoever_outlives_the_other_has_heard_a_beginning_and_hears_an_end() {
+fn a_peer_whose_other_side_dies_gets_a_prefix_and_an_end() {
     const ROUNDS: usize = 10;
     const AT_ONCE: usize = 10;
     let mut random = random();
@@ -281,10 +280,10 @@ fn whoever_outlives_the_other_has_heard_a_beginning_and_hears_an_end() {
                     let (client, backend) = passage.peers(&mut random, &sizes);
                     let (dies, survives) = if random.random() { (client, backend) } else { (backend, client) };
                     let (most, resets) = ([(); 2].map(|()| size(&mut random, 21) - 1), random.random());
-                    let heard = scope.spawn(|| survives.survive());
+                    let received = scope.spawn(|| survives.survive());
                     scope.spawn(move || {
-                        let said = dies.die(most, resets);
-                        assert!(heard.join().unwrap() <= said, "more was heard than said");
+                        let sent = dies.die(most, resets);
+                        assert!(received.join().unwrap() <= sent, "received more than was sent");
                     });
                 }
             });
@@ -298,7 +297,7 @@ fn nothing_is_lost_while_the_plan_is_changed_a_thousand_times() {
     const CHANGES: usize = 1000;
     const PLANS: [&str; 4] = ["delay", "dummy", "50:delay", "20:dummy,30:delay"];
     let mut random = random();
-    // So many bytes each way, or more if that takes less time than the changes.
+    // Bytes each way, or more if the changes take longer.
     for (protocol, frames, len) in [("tcp", TCP, 2 * GIB), ("redis", REDIS, GIB / 8), ("http", HTTP, GIB / 8)] {
         let options = format!("--protocol {protocol} --http --http-port 0 --handler-delay-sleep 0");
         let passage = Passage::open((&options, frames));
@@ -324,8 +323,8 @@ fn nothing_is_lost_while_the_plan_is_changed_a_thousand_times() {
                         scope.spawn(|| talk(client, backend));
                     }
                 });
-                passed[0] += talks.iter().map(|(client, _)| client.says.passed()).sum::<usize>();
-                passed[1] += talks.iter().map(|(_, backend)| backend.says.passed()).sum::<usize>();
+                passed[0] += talks.iter().map(|(client, _)| client.sender.passed()).sum::<usize>();
+                passed[1] += talks.iter().map(|(_, backend)| backend.sender.passed()).sum::<usize>();
                 messages += sizes.concat().len();
             }
             over.store(true, Ordering::Relaxed);

@@ -1,4 +1,5 @@
-//! A proxy that is changed while it serves: the next call meets the new plan, and what the old one holds back is let go.
+//! A proxy that is changed while it serves: the next call gets the new plan, and calls held by the old plan are
+//! released.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -14,7 +15,7 @@ use vaurien::{Control, Daemon, Mix, Protocol, ProxyConfig, Seconds, Summary};
 use world::client::Ending;
 use world::{Backend, Client, eventually};
 
-/// Longer than any test may take.
+/// Longer than any test takes.
 const FOR_EVER: Seconds = Seconds::from_secs(3600);
 
 fn delay(before: bool) -> Mix {
@@ -29,7 +30,7 @@ fn blackout() -> Mix {
     Mix::of("blackout", Blackout::default())
 }
 
-/// Runs `test` with a proxy to `backend` that it may change, and answers what the proxy did.
+/// Runs `test` with a proxy to `backend` that it may change; returns the proxy's summary.
 fn change(backend: &Backend, protocol: Protocol, mix: Mix, test: impl FnOnce(Control) + Send + 'static) -> Summary {
     let config = ProxyConfig::new("127.0.0.1:0", backend.address()).unwrap().protocol(protocol).handler(mix);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -44,28 +45,28 @@ fn address(control: &Control) -> SocketAddr {
     control.addresses()[0]
 }
 
-/// A call that is answered, so that the connection is there to its backend.
+/// A client whose first call has been answered, so that it is connected to the backend.
 fn settled(control: &Control) -> Client {
     let mut client = Client::connect(address(control));
     client.send("a\r\n").expect("+a\r\n");
     client
 }
 
-/// Waits until so many calls were drawn for `handler`, which has them in hand then.
+/// Waits until `handler` holds this many calls.
 fn taken(control: &Control, handler: &str, calls: u64) {
-    eventually("the calls are there", || control.summary().faults_of(handler) == calls);
+    eventually("the calls are held", || control.summary().faults_of(handler) == calls);
 }
 
 #[test]
-fn the_next_call_meets_the_new_plan() {
+fn the_next_call_gets_the_new_plan() {
     for protocol in [Protocol::Tcp, Protocol::Redis] {
         let summary = change(&Backend::lines(), protocol, Mix::default(), |control| {
             let (mut calling, mut silent) = (settled(&control), settled(&control));
             let mut new = Client::connect(address(&control));
-            eventually("it is let in", || control.summary().open == 3);
+            eventually("the client is accepted", || control.summary().open == 3);
             control.set_handler(blackout());
             assert_eq!(calling.send("b\r\n").ending(), Ending::Closed);
-            assert_eq!(new.send("b\r\n").ending(), Ending::Closed, "its first call begins with its first byte");
+            assert_eq!(new.send("b\r\n").ending(), Ending::Closed, "the first call begins with the first byte");
             control.set_handler(Mix::default());
             silent.send("c\r\n").expect("+c\r\n");
         });
@@ -75,7 +76,7 @@ fn the_next_call_meets_the_new_plan() {
 }
 
 #[test]
-fn a_call_that_sleeps_goes_on_at_once() {
+fn a_sleeping_call_continues_at_once() {
     for (protocol, before) in
         [(Protocol::Tcp, true), (Protocol::Tcp, false), (Protocol::Redis, true), (Protocol::Redis, false)]
     {
@@ -94,7 +95,7 @@ fn a_call_that_sleeps_goes_on_at_once() {
 }
 
 #[test]
-fn a_call_that_hangs_is_reset_at_once() {
+fn a_hanging_call_is_reset_at_once() {
     for protocol in [Protocol::Tcp, Protocol::Redis] {
         change(&Backend::lines(), protocol, Mix::default(), |control| {
             let mut later = settled(&control);
@@ -110,7 +111,7 @@ fn a_call_that_hangs_is_reset_at_once() {
 }
 
 #[test]
-fn a_call_ends_under_the_plan_under_which_it_began() {
+fn a_call_keeps_its_plan_to_its_end() {
     let (asked, told) = mpsc::channel();
     let backend = Backend::new(move |mut stream| {
         stream.read_exact(&mut [0; 5]).unwrap();
@@ -131,7 +132,7 @@ fn a_call_ends_under_the_plan_under_which_it_began() {
 }
 
 #[test]
-fn what_waits_for_a_slow_client_reaches_it_under_another_plan() {
+fn a_reply_waiting_for_a_slow_client_survives_a_new_plan() {
     const GREETING: usize = 16 << 20;
     let sent = world::noise(7, GREETING);
     let greeting = sent.clone();
@@ -146,7 +147,7 @@ fn what_waits_for_a_slow_client_reaches_it_under_another_plan() {
         let mut client = Client::connect(address(&control));
         let mut all = client.read(1);
         let before = control.summary().to_client;
-        eventually("it takes no more", || control.summary().to_client > before.max(1 << 20));
+        eventually("the proxy reads no more", || control.summary().to_client > before.max(1 << 20));
         let slow = Delay { sleep: Seconds::from_millis(1), before: true };
         control.set_handler(Mix::of("delay", slow));
         client.send("call");
@@ -158,7 +159,7 @@ fn what_waits_for_a_slow_client_reaches_it_under_another_plan() {
 }
 
 #[test]
-fn a_disabled_proxy_refuses_clients_and_comes_back_on_its_port() {
+fn a_disabled_proxy_refuses_clients_and_listens_again_on_its_port() {
     let summary = change(&Backend::lines(), Protocol::Redis, Mix::default(), |control| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let enable = |enabled| runtime.block_on(control.set_enabled(enabled)).unwrap();
@@ -186,7 +187,7 @@ fn two_proxies_have_two_names() {
 }
 
 #[test]
-fn what_hangs_is_closed_when_the_proxy_is_disabled() {
+fn hanging_calls_are_closed_when_the_proxy_is_disabled() {
     change(&Backend::lines(), Protocol::Tcp, hang(), |control| {
         let mut client = Client::connect(address(&control));
         taken(&control, "hang", 1);
@@ -194,6 +195,6 @@ fn what_hangs_is_closed_when_the_proxy_is_disabled() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(control.set_enabled(false)).unwrap();
         assert_eq!(client.ending(), Ending::Closed);
-        assert!(begun.elapsed() < Duration::from_secs(4), "sooner than any grace period ends");
+        assert!(begun.elapsed() < Duration::from_secs(4), "must not take the grace period");
     });
 }

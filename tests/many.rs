@@ -1,5 +1,5 @@
 //! Many connections at once, and many one after another.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
@@ -13,28 +13,28 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use world::{Backend, Client, PATIENCE, Program, eventually};
 
-/// The descriptors of this process. Each test here needs most of them, so they take turns.
+/// Guards the descriptors of this process: each test needs most of them, so they run one at a time.
 static DESCRIPTORS: Mutex<()> = Mutex::new(());
 
 fn descriptors() -> MutexGuard<'static, ()> {
     DESCRIPTORS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// As many connections as the descriptors of one process allow, where it has both ends of each.
+/// `wanted`, or as many connections as this process has descriptors for with both ends of each.
 fn as_many_as(wanted: usize) -> usize {
     let allowed = usize::try_from(rlimit::increase_nofile_limit(u64::MAX).unwrap()).unwrap();
     wanted.min((allowed - 200) / 2)
 }
 
-/// The most memory that a connection may take that sleeps or hangs, in bytes. An optimised build takes a tenth less.
+/// How much memory a sleeping or hanging connection may take, in bytes. An optimised build takes a tenth less.
 const MEMORY: usize = 4500;
 
-/// How much memory `vaurien` has taken for each of `count` connections since it had `before` KiB.
+/// By how many bytes per connection `vaurien` has grown since it had `before` KiB.
 fn memory_of_each(vaurien: &Program, before: u64, count: usize) -> usize {
     usize::try_from(vaurien.memory().saturating_sub(before)).unwrap() * 1024 / count
 }
 
-/// An echo that takes no thread for each connection.
+/// An echo server without a thread for each connection.
 fn echo(runtime: &Runtime) -> String {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap().to_string();
@@ -81,12 +81,12 @@ fn nine_thousand_connections_sleep_at_once() {
         assert_eq!(&reply, b"late");
         assert!(took >= Duration::from_secs(5), "{took:?}");
     }
-    eventually("all have left", || vaurien.descriptors() == open);
+    eventually("all connections are closed", || vaurien.descriptors() == open);
     assert_eq!(vaurien.stop().calls("delay"), count as u64);
 }
 
 #[test]
-fn nine_thousand_hanging_connections_are_let_go_when_the_clients_leave() {
+fn nine_thousand_hanging_connections_end_when_the_clients_leave() {
     let _descriptors = descriptors();
     let runtime = Runtime::new().unwrap();
     let count = as_many_as(9000);
@@ -99,12 +99,12 @@ fn nine_thousand_hanging_connections_are_let_go_when_the_clients_leave() {
     let each = memory_of_each(&vaurien, memory, count);
     assert!(each < MEMORY, "{each} bytes");
     drop(clients);
-    eventually("all have left", || vaurien.descriptors() == open);
+    eventually("all connections are closed", || vaurien.descriptors() == open);
     assert_eq!(vaurien.stop().calls("hang"), count as u64);
 }
 
 #[test]
-fn nine_thousand_hanging_connections_are_let_go_by_one_request() {
+fn nine_thousand_hanging_connections_are_released_by_one_request() {
     let _descriptors = descriptors();
     let runtime = Runtime::new().unwrap();
     let count = as_many_as(9000);
@@ -129,25 +129,25 @@ fn nine_thousand_hanging_connections_are_let_go_by_one_request() {
         let (ended, when) = runtime.block_on(client).unwrap();
         assert_eq!(ended, std::io::ErrorKind::ConnectionReset);
         let took = when - asked;
-        assert!(took < LET_GO, "{took:?}");
+        assert!(took < RELEASE_TIME, "{took:?}");
     }
     vaurien.connect().send("a\r\n").expect("+a\r\n");
     assert_eq!(vaurien.stop().calls("hang"), count as u64);
 }
 
-/// In so much time a change of the plan has let go whatever hangs.
-const LET_GO: Duration = Duration::from_secs(1);
+/// A new plan must release all hanging calls within this time.
+const RELEASE_TIME: Duration = Duration::from_secs(1);
 
-/// How long a client waits that may have been drawn for `hang`.
+/// How long a client waits whose call may have been drawn for `hang`.
 const SHORT: Duration = Duration::from_millis(50);
 
-/// What one client does, of all the ways there are to use and to end a connection.
+/// Uses and ends a client in one of the possible ways.
 fn live_and_die(mut client: Client, way: usize) {
     let call = b"*2\r\n$4\r\nECHO\r\n$2\r\nhi\r\n";
     let (sent, waits, resets) = match way % 8 {
         0 => (&[][..], false, false),
         1 => (&[][..], false, true),
-        // Breaks off in the middle of a request.
+        // Ends in the middle of a request.
         2 => (&call[..9], false, false),
         3 => (&call[..9], false, true),
         // Does not wait for the reply.
@@ -155,7 +155,7 @@ fn live_and_die(mut client: Client, way: usize) {
         5 => (&call[..], false, true),
         _ => (&call[..], true, false),
     };
-    // A handler or the backend may be quicker to end it.
+    // A handler or the backend may end it first.
     client.try_send(sent);
     if way % 8 == 7 {
         client.try_half_close();
@@ -168,7 +168,7 @@ fn live_and_die(mut client: Client, way: usize) {
     }
 }
 
-/// Ends each connection in another way.
+/// A backend that ends each connection in another way.
 fn fickle() -> Backend {
     let next = AtomicUsize::new(0);
     Backend::new(move |stream| {
@@ -186,24 +186,24 @@ fn fickle() -> Backend {
     })
 }
 
-/// Makes calls until one is served, and how many those were. Clients are accepted in order: all that connected before it
-/// have been accepted then.
+/// Makes calls until one is served; returns how many. Clients are accepted in order, so by then all that connected
+/// before have been accepted.
 fn call_until_served(address: SocketAddr) -> usize {
     let mut calls = 0;
-    eventually("one more is served", || {
+    eventually("a call is served", || {
         calls += 1;
         let mut client = Client::connect(address);
-        // One that was drawn for `hang` is given up.
+        // Gives up a call that was drawn for `hang`.
         client.try_send(b"PING\r\n") && client.try_read(Duration::from_secs(1))
     });
     calls
 }
 
 #[test]
-fn fifty_thousand_connections_that_end_in_every_way_leave_nothing_behind() {
+fn fifty_thousand_connections_that_end_in_every_way_leak_nothing() {
     const COUNT: usize = 50_000;
     const THREADS: usize = 8;
-    /// With as many of each thread the system's queue of clients to be accepted is never full: what it drops nobody counts.
+    /// How far each thread may be ahead: the accept queue never overflows, and the system drops no client uncounted.
     const AHEAD: usize = 200;
     let _descriptors = descriptors();
     let mix = "--protocol redis --handler 10:blackout,10:error,10:delay,2:hang --handler-delay-sleep 0.001 --seed 5";
@@ -224,7 +224,7 @@ fn fifty_thousand_connections_that_end_in_every_way_leave_nothing_behind() {
         }
     });
     let more = more.into_inner() + call_until_served(vaurien.address());
-    eventually("all have left", || vaurien.descriptors() == open);
+    eventually("all connections are closed", || vaurien.descriptors() == open);
     let counts = vaurien.stop();
     assert_eq!((counts.of("connections"), counts.of("dial failures")), ((COUNT + more) as u64, 0));
 }

@@ -1,4 +1,4 @@
-//! Metrics: figures of connections that are still open, as `OpenMetrics`.
+//! Metrics in the `OpenMetrics` format, also of open connections.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -15,11 +15,11 @@ fn call(client: &mut Client) {
     client.send("a\r\n").expect("+a\r\n");
 }
 
-/// Every sample, read strictly: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
+/// Every sample, parsed strictly: <https://prometheus.io/docs/specs/om/open_metrics_spec/>.
 fn metrics(api: Api) -> BTreeMap<String, f64> {
     let reply = api.get("/metrics");
     assert_eq!(reply.header("content-type"), Some("application/openmetrics-text; version=1.0.0; charset=utf-8"));
-    let text = reply.body.strip_suffix("# EOF\n").expect("its last line");
+    let text = reply.body.strip_suffix("# EOF\n").expect("the text must end with `# EOF`");
     let (mut samples, mut kinds, mut buckets) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let mut family = String::new();
     for line in text.lines() {
@@ -27,7 +27,7 @@ fn metrics(api: Api) -> BTreeMap<String, f64> {
             let [what, name, rest] = meta.splitn(3, ' ').collect::<Vec<_>>().try_into().unwrap();
             if name != family {
                 name.clone_into(&mut family);
-                assert!(!kinds.contains_key(name), "{name} is there twice");
+                assert!(!kinds.contains_key(name), "{name} appears twice");
             }
             match what {
                 "TYPE" => assert!(kinds.insert(name.to_owned(), rest.to_owned()).is_none(), "{line}"),
@@ -39,13 +39,13 @@ fn metrics(api: Api) -> BTreeMap<String, f64> {
         }
         let (series, value) = line.rsplit_once(' ').unwrap();
         let (name, labels) = series.split_once('{').unwrap_or((series, "}"));
-        let suffix = name.strip_prefix(&family).unwrap_or_else(|| panic!("{line} is not of {family}"));
+        let suffix = name.strip_prefix(&family).unwrap_or_else(|| panic!("{line} does not belong to {family}"));
         let suffixes: &[&str] = match &*kinds[&family] {
             "counter" => &["_total"],
             "gauge" => &[""],
             "histogram" => &["_bucket", "_sum", "_count"],
             "info" => &["_info"],
-            other => panic!("{family} is a {other}"),
+            other => panic!("{family} has the unknown type {other}"),
         };
         assert!(suffixes.contains(&suffix), "{line}");
         for label in labels.strip_suffix('}').unwrap().split_terminator(',') {
@@ -62,7 +62,7 @@ fn metrics(api: Api) -> BTreeMap<String, f64> {
             assert!(last < bound && below <= value, "{line}, after {last}: {below}");
         }
     }
-    // The last bucket has all.
+    // The last bucket counts everything.
     for (all, (bound, count)) in buckets {
         let counted = samples[&all.replacen("_bucket", "_count", 1)];
         assert!(bound.is_infinite() && (counted - count).abs() < 0.5, "{all}: {count}, and {counted} in all");
@@ -70,7 +70,7 @@ fn metrics(api: Api) -> BTreeMap<String, f64> {
     samples
 }
 
-/// A bucket's histogram, and its bound.
+/// The series of a bucket's histogram, and the bucket's bound.
 fn without_bound(series: &str) -> (String, f64) {
     let (before, rest) = series.split_once("le=\"").unwrap();
     let (bound, after) = rest.split_once('"').unwrap();
@@ -78,7 +78,7 @@ fn without_bound(series: &str) -> (String, f64) {
     (labels.replace(",}", "}"), bound.parse().unwrap())
 }
 
-/// A sample of the proxy, if there is one; `labels` without the proxy's.
+/// A sample of the proxy, if there is one. `labels` are those besides the proxy's.
 fn sample(api: Api, name: &str, labels: &str) -> Option<f64> {
     metrics(api).get(&format!("vaurien_{name}{{proxy=\"default\"{labels}}}")).copied()
 }
@@ -105,11 +105,11 @@ fn counters_are_live_while_a_connection_is_open() {
         }
     }
     drop(client);
-    eventually("it is closed", || sample(api, "connections_open", "") == Some(0.0));
+    eventually("the connection is closed", || sample(api, "connections_open", "") == Some(0.0));
 }
 
 #[test]
-fn histograms_have_what_took_long() {
+fn histograms_count_durations() {
     let program = start("--handler delay --handler-delay-sleep 30ms");
     let api = program.api();
     call(&mut program.connect());
@@ -151,7 +151,7 @@ fn counters_never_go_down() {
         check(api);
         drop(clients);
         check(api);
-        eventually("they have left", || sample(api, "connections_open", "") == Some(0.0));
+        eventually("the clients have left", || sample(api, "connections_open", "") == Some(0.0));
         check(api);
         for enabled in [false, true] {
             let keys = format!("{{\"enabled\": {enabled}}}");
@@ -162,7 +162,7 @@ fn counters_never_go_down() {
 }
 
 #[test]
-fn no_label_is_what_a_peer_or_a_request_says() {
+fn no_label_contains_bytes_from_a_peer() {
     let program = start("");
     let api = program.api();
     let mut client = program.connect();

@@ -1,4 +1,4 @@
-//! What the documentation of `Handler` promises to whoever writes one.
+//! The promises in the documentation of `Handler`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -21,7 +21,7 @@ use vaurien::protocol::Protocol;
 use world::client::Ending;
 use world::{Backend, Client, PATIENCE};
 
-/// A proxy in front of `backend` that gives all calls to `handler`, for as long as `test` takes; what it counted.
+/// Runs a proxy to `backend` with `handler` for all calls while `test` runs; returns its summary.
 fn through(
     backend: &Backend,
     protocol: Protocol,
@@ -48,7 +48,7 @@ fn serve(
     })
 }
 
-/// Tells when it is called, and what it drew.
+/// Reports each call of its methods, with a number that it drew.
 struct Diary(Sender<(String, u64)>);
 
 impl Diary {
@@ -76,7 +76,7 @@ impl Handler for Diary {
 }
 
 #[test]
-fn each_method_has_its_turn_once() {
+fn each_method_is_called_once() {
     let (diary, told) = Diary::new();
     let counts = through(&Backend::lines(), Protocol::Redis, diary, |address| {
         Client::connect(address).send("a\r\n").expect("+a\r\n").send("b\r\n").expect("+b\r\n");
@@ -87,7 +87,7 @@ fn each_method_has_its_turn_once() {
 }
 
 #[test]
-fn nothing_is_drawn_twice_and_everything_again_with_the_same_seed() {
+fn draws_differ_within_a_run_and_repeat_with_the_seed() {
     let draws = || {
         let (diary, told) = Diary::new();
         through(&Backend::lines(), Protocol::Redis, diary, |address| {
@@ -142,7 +142,7 @@ impl Handler for Greets {
 }
 
 #[test]
-fn an_answer_to_a_client_that_has_said_nothing_is_the_end() {
+fn an_answer_in_accept_closes_the_connection() {
     let backend = Backend::echo();
     let counts = through(&backend, Protocol::Tcp, Greets, |address| {
         assert_eq!(Client::connect(address).read_to_end(), (b"go away\n".to_vec(), Ending::Closed));
@@ -150,7 +150,7 @@ fn an_answer_to_a_client_that_has_said_nothing_is_the_end() {
     assert_eq!((backend.connections(), counts.calls), (0, vec![("own".to_owned(), 1)]));
 }
 
-/// Fails in the way that the command asks for.
+/// Fails in the way that the command names.
 struct Fails;
 
 impl Handler for Fails {
@@ -158,14 +158,14 @@ impl Handler for Fails {
         match call.command() {
             b"inject" => Ok(Verdict::Inject("x".into())),
             b"fail" => Err(Error::Handler("no idea".into())),
-            b"panic" => panic!("as asked for"),
+            b"panic" => panic!("requested by the test"),
             _ => Ok(Verdict::Pass),
         }
     }
 }
 
 #[test]
-fn a_handler_that_fails_ends_its_own_connection_alone() {
+fn a_failing_handler_ends_only_its_own_connection() {
     through(&Backend::lines(), Protocol::Redis, Fails, |address| {
         let mut other = Client::connect(address);
         other.send("a\r\n").expect("+a\r\n");
@@ -177,7 +177,7 @@ fn a_handler_that_fails_ends_its_own_connection_alone() {
     });
 }
 
-/// Waits in a way of its own, and tells when it begins and when it is dropped.
+/// Waits without its call, and reports when it begins and when it is dropped.
 struct Waits {
     method: &'static str,
     tell: Sender<&'static str>,
@@ -213,14 +213,14 @@ impl Handler for Waits {
 }
 
 #[test]
-fn a_wait_of_its_own_outlasts_the_end_by_the_grace_period_alone() {
+fn a_wait_without_the_call_delays_the_stop_by_the_grace_period_only() {
     let (end, ended) = channel();
     for method in ["before", "after"] {
         let end = end.clone();
         std::thread::spawn(move || {
             let (tell, told) = channel();
             let counts = through(&Backend::lines(), Protocol::Redis, Waits { method, tell }, move |address| {
-                // The client stays until the proxy has stopped, and longer.
+                // The client stays connected beyond the end of the proxy.
                 std::mem::forget(Client::connect(address).send("a\r\n").stream().try_clone().unwrap());
                 assert_eq!(told.recv_timeout(PATIENCE), Ok("waiting"));
                 std::mem::forget(told);
@@ -234,7 +234,7 @@ fn a_wait_of_its_own_outlasts_the_end_by_the_grace_period_alone() {
 }
 
 #[test]
-fn what_waits_for_a_reply_is_dropped_with_its_client() {
+fn a_handler_in_after_is_dropped_when_its_client_leaves() {
     let (tell, told) = channel();
     through(&Backend::lines(), Protocol::Redis, Waits { method: "after", tell }, move |address| {
         let mut client = Client::connect(address);
@@ -245,7 +245,7 @@ fn what_waits_for_a_reply_is_dropped_with_its_client() {
     });
 }
 
-/// Tells when a reply has begun, and answers in its place once it is told to.
+/// Reports when a reply has begun, and answers in its place when told to.
 struct Instead(Sender<()>, Mutex<Option<oneshot::Receiver<()>>>);
 
 impl Handler for Instead {
@@ -258,7 +258,7 @@ impl Handler for Instead {
 }
 
 #[test]
-fn an_answer_in_place_of_a_reply_keeps_its_place() {
+fn an_answer_in_after_keeps_its_place_among_the_replies() {
     let ((tell_begun, begun), (tell, told)) = (channel(), oneshot::channel());
     let tell = Mutex::new(Some(tell));
     let backend = Backend::new(move |stream| {
@@ -268,12 +268,12 @@ fn an_answer_in_place_of_a_reply_keeps_its_place() {
         tell.lock().unwrap().take().unwrap().send(()).unwrap();
         stream.send("+b\r\n").ending();
     });
-    // The first call is the handler's with this seed, the second dummy's.
+    // With this seed the first call is drawn for `own`, the second for `dummy`.
     let mix = Mix::default().with(50.0, "own", Instead(tell_begun, Mutex::new(Some(told)))).unwrap();
     let summary = serve(&backend, Protocol::Redis, mix, 2, move |address| {
         let mut client = Client::connect(address);
         client.send("a\r\n");
-        // The second call begins while the first one's handler waits.
+        // The second call begins while the handler of the first one waits.
         begun.recv_timeout(PATIENCE).unwrap();
         client.send("b\r\n").expect("+instead\r\n+b\r\n");
     });

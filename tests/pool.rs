@@ -1,12 +1,12 @@
-//! Backend connections that are kept for the next client cost no more than themselves.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Backend connections that are kept for the next client take no resources beyond themselves.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
 use world::{Backend, Program, eventually};
 
 #[test]
-fn keeping_connections_for_long_does_not_add_up() {
+fn keeping_connections_for_long_does_not_leak() {
     let backend = Backend::lines();
     let vaurien = Program::start(&backend, "--protocol redis --reuse-socket --pool-timeout 1h");
     let serve = |clients: usize| {
@@ -25,7 +25,7 @@ fn keeping_connections_for_long_does_not_add_up() {
 }
 
 #[test]
-fn each_kept_connection_is_given_up_in_its_time() {
+fn each_kept_connection_is_closed_after_its_timeout() {
     let backend = Backend::lines();
     let vaurien = Program::start(&backend, "--protocol redis --reuse-socket --pool-timeout 50ms");
     for round in 1..=3 {

@@ -1,4 +1,4 @@
-//! SIGHUP reads the file again, and those who watch the program are told what it is at.
+//! SIGHUP reads the file again, and systemd and statsd are notified.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -12,7 +12,7 @@ use world::client::Ending;
 use world::file::{call, proxy, settled};
 use world::{Backend, File, PATIENCE, Program, eventually};
 
-/// Lets the program read its file again, and waits until it has.
+/// Makes the program read its file again, and waits until it has.
 fn reload(program: &mut Program) {
     program.signal("HUP");
     program.line("reloaded");
@@ -38,13 +38,13 @@ fn each_proxy_becomes_what_the_file_says() {
     assert_eq!(api.proxy("other")["status"]["calls"], json!({"blackout": 1, "dummy": 1}));
     assert_eq!(gone_client.ending(), Ending::Closed);
     assert_eq!(api.get("/v1/proxies/gone").status, 404);
-    assert_eq!(api.address("new"), gone, "a port that another proxy of the file had");
+    assert_eq!(api.address("new"), gone, "the port of a removed proxy");
     settled(api, "new");
     assert!(program.seen().iter().all(|line| !line.contains("WARN")), "{:#?}", program.seen());
 }
 
 #[test]
-fn proxies_may_take_each_others_places() {
+fn a_proxy_may_take_the_address_of_another() {
     let backend = Backend::lines();
     let file = File::new(proxy("a", &backend, "") + &proxy("b", &backend, ""));
     let mut program = file.start("");
@@ -59,7 +59,7 @@ fn proxies_may_take_each_others_places() {
 }
 
 #[test]
-fn two_proxies_may_change_places() {
+fn two_proxies_may_swap_addresses() {
     let backend = Backend::lines();
     let file = File::new(proxy("a", &backend, "") + &proxy("b", &backend, ""));
     let mut program = file.start("");
@@ -78,7 +78,7 @@ fn two_proxies_may_change_places() {
 }
 
 #[test]
-fn what_cannot_follow_the_file_stays_and_is_said() {
+fn a_proxy_that_cannot_change_stays_and_is_reported() {
     let (backend, taken) = (Backend::lines(), TcpListener::bind("127.0.0.1:0").unwrap());
     let file = File::new(proxy("a", &backend, "") + &proxy("b", &backend, ""));
     let mut program = file.start("");
@@ -115,7 +115,7 @@ fn a_broken_file_changes_nothing_and_is_one_error_line() {
 }
 
 #[test]
-fn what_the_api_did_to_a_proxy_of_the_file_is_taken_back_and_what_it_added_stays() {
+fn a_reload_reverts_api_changes_but_keeps_proxies_that_the_api_added() {
     let backend = Backend::lines();
     let file = File::new(proxy("a", &backend, "") + &proxy("b", &backend, ""));
     let mut program = file.start("");
@@ -132,7 +132,7 @@ fn what_the_api_did_to_a_proxy_of_the_file_is_taken_back_and_what_it_added_stays
 }
 
 #[test]
-fn what_the_file_says_now_is_what_a_reset_goes_back_to() {
+fn a_reset_returns_to_the_file_as_last_read() {
     let backend = Backend::lines();
     let file = File::new(proxy("a", &backend, ""));
     let mut program = file.start("");
@@ -141,13 +141,13 @@ fn what_the_file_says_now_is_what_a_reset_goes_back_to() {
     assert_eq!(api.patch("/v1/proxies/a", blackout).status, 200);
     file.write(proxy("a", &backend, "handler = \"blackout\""));
     reload(&mut program);
-    assert_eq!(api.proxy("a")["status"]["reverts_in"], json!(null), "it is to stay");
+    assert_eq!(api.proxy("a")["status"]["reverts_in"], json!(null), "the change must be permanent");
     assert_eq!(api.post("/v1/proxies/a/reset").status, 200);
     assert_eq!(api.proxy("a")["handler"], "blackout");
 }
 
 #[test]
-fn what_needs_a_restart_is_one_warning_each() {
+fn each_setting_that_needs_a_restart_is_one_warning() {
     let backend = Backend::lines();
     let text = |seed, host| format!("seed = {seed}\n[http]\nallow_host = [\"{host}\"]\n{}", proxy("a", &backend, ""));
     let file = File::new(text(1, "a.example"));
@@ -162,11 +162,11 @@ fn what_needs_a_restart_is_one_warning_each() {
 fn without_a_file_the_signal_ends_the_program() {
     let mut program = Program::start(&Backend::lines(), "");
     program.signal("HUP");
-    assert_eq!(program.wait(), None, "by the signal");
+    assert_eq!(program.wait(), None, "the signal must end the program");
 }
 
 #[test]
-fn systemd_is_told_each_step() {
+fn systemd_is_notified_of_each_step() {
     let (backend, folder) = (Backend::lines(), tempfile::tempdir().unwrap());
     let path = folder.path().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
@@ -197,7 +197,7 @@ fn systemd_is_told_each_step() {
 }
 
 #[test]
-fn statsd_is_told_what_was_counted() {
+fn statsd_gets_the_counts() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = server.local_addr().unwrap().port();
     let program = Program::start(&Backend::lines(), &format!("--protocol redis --statsd-enabled --statsd-port {port}"));
@@ -218,12 +218,12 @@ fn statsd_is_told_what_was_counted() {
 }
 
 #[test]
-fn where_no_statsd_listens_nothing_breaks() {
+fn a_missing_statsd_breaks_nothing() {
     let nobody = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let arguments = format!("--protocol redis --statsd-enabled --statsd-port {nobody} --http --http-port 0");
     let program = Program::start(&Backend::lines(), &arguments);
     drop(settled(program.api(), "default"));
-    eventually("it has left", || program.api().proxy("default")["status"]["connections"]["open"] == 0);
+    eventually("the client has left", || program.api().proxy("default")["status"]["connections"]["open"] == 0);
     let counts = program.stop();
     assert!(counts.lines.iter().all(|line| !line.contains("WARN")), "{:#?}", counts.lines);
 }

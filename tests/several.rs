@@ -1,4 +1,4 @@
-//! Several proxies in one daemon, each on its own, and added, moved and removed while the others serve.
+//! Several proxies in one daemon: each is independent, and proxies are added, moved and removed while others serve.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -19,7 +19,7 @@ fn is_refused(address: SocketAddr) -> bool {
     TcpStream::connect(address).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
-/// What a proxy is asked to be, and where it listens; what it did is left out.
+/// The configuration and addresses of a proxy, without its counts.
 fn shape(api: Api, name: &str) -> Value {
     let mut proxy = api.proxy(name);
     proxy["status"] = proxy["status"]["addresses"].take();
@@ -27,7 +27,7 @@ fn shape(api: Api, name: &str) -> Value {
 }
 
 #[test]
-fn each_has_its_own_protocol_and_handler_and_is_counted_by_name() {
+fn each_proxy_has_its_own_protocol_handler_and_counts() {
     let (lines, echo) = (Backend::lines(), Backend::echo());
     let slow = "handler = \"delay\"\n[proxies.slow.handlers.delay]\nsleep = \"1ms\"";
     let text = proxy("cache", &lines, "") + &proxy("slow", &lines, slow) + &proxy("web", &echo, "protocol = \"tcp\"");
@@ -47,7 +47,7 @@ fn each_has_its_own_protocol_and_handler_and_is_counted_by_name() {
 }
 
 #[test]
-fn two_hundred_serve_in_one_daemon() {
+fn two_hundred_proxies_serve_in_one_daemon() {
     const PROXIES: usize = 200;
     let backend = Backend::lines();
     let mut text = String::new();
@@ -60,7 +60,7 @@ fn two_hundred_serve_in_one_daemon() {
     let all = api.get("/v1/proxies").json();
     let ports: BTreeSet<_> =
         all["proxies"].as_object().unwrap().values().map(|proxy| proxy["status"]["addresses"].to_string()).collect();
-    assert_eq!(ports.len(), PROXIES, "each has a port of its own");
+    assert_eq!(ports.len(), PROXIES, "every proxy needs a port of its own");
     assert_eq!(api.patch("/v1/proxies/p7", r#"{"handler": "blackout"}"#).status, 200);
     for (number, client) in clients.iter_mut().enumerate() {
         if number == 7 {
@@ -76,7 +76,7 @@ fn two_hundred_serve_in_one_daemon() {
 }
 
 #[test]
-fn a_disabled_one_listens_once_it_is_enabled() {
+fn a_disabled_proxy_listens_once_it_is_enabled() {
     let (backend, taken) = (Backend::lines(), Backend::nobody());
     let elsewhere = proxy("taken", &backend, "enabled = false").replace("127.0.0.1:0", &taken.address().to_string());
     let program = File::new(proxy("off", &backend, "enabled = false") + &elsewhere).start("");
@@ -87,7 +87,7 @@ fn a_disabled_one_listens_once_it_is_enabled() {
     assert_eq!((answer.status, &answer.json()["applied"]["now"]), (200, &json!(["enabled"])));
     settled(api, "off");
     let answer = api.patch("/v1/proxies/taken", enable);
-    assert_eq!(answer.status, 409, "it was not listened on: {}", answer.body);
+    assert_eq!(answer.status, 409, "the proxy does not listen: {}", answer.body);
     assert_eq!(api.proxy("taken")["enabled"], false);
 }
 
@@ -121,7 +121,7 @@ fn connections_of_two_proxies_draw_from_different_streams() {
 }
 
 #[test]
-fn one_that_is_put_serves_until_it_is_deleted() {
+fn a_proxy_that_is_put_serves_until_it_is_deleted() {
     let backend = Backend::lines();
     let program = Program::start(&backend, "--http --http-port 0");
     let api = program.api();
@@ -131,7 +131,7 @@ fn one_that_is_put_serves_until_it_is_deleted() {
     let (address, mut open, mut stuck) = (api.address("new"), settled(api, "new"), settled(api, "new"));
     assert_eq!(api.patch("/v1/proxies/new", r#"{"handler": "hang"}"#).status, 200);
     stuck.send("b\r\n");
-    eventually("it hangs", || api.proxy("new")["status"]["faults"]["hang"] == 1);
+    eventually("the call hangs", || api.proxy("new")["status"]["faults"]["hang"] == 1);
     let mut other = program.connect();
     call(&mut other);
     assert_eq!(api.delete("/v1/proxies/new").status, 204);
@@ -144,7 +144,7 @@ fn one_that_is_put_serves_until_it_is_deleted() {
 }
 
 #[test]
-fn an_address_that_is_taken_changes_nothing() {
+fn an_address_in_use_changes_nothing() {
     let (backend, taken) = (Backend::lines(), TcpListener::bind("127.0.0.1:0").unwrap());
     let program = File::new(proxy("a", &backend, "") + &proxy("b", &backend, "")).start("");
     let api = program.api();
@@ -168,7 +168,7 @@ fn an_address_that_is_taken_changes_nothing() {
 }
 
 #[test]
-fn no_proxy_goes_back_to_where_another_is_to_listen() {
+fn a_proxy_does_not_return_to_an_address_that_another_uses() {
     let backend = Backend::lines();
     let program = Program::start(&backend, "--protocol redis --http --http-port 0");
     let (api, before) = (program.api(), program.address());
@@ -180,11 +180,11 @@ fn no_proxy_goes_back_to_where_another_is_to_listen() {
     assert_eq!(api.patch("/v1/proxies/default", r#"{"proxy": "localhost:0"}"#).status, 200);
     assert_eq!(api.put("/v1/proxies/b", &keys).status, 201);
     assert_eq!(api.put("/v1/proxies/default", &file).status, 409);
-    assert_eq!(api.patch("/v1/proxies/default", r#"{"handler": "blackout"}"#).status, 200, "it has not moved");
+    assert_eq!(api.patch("/v1/proxies/default", r#"{"handler": "blackout"}"#).status, 200, "the proxy has not moved");
 }
 
 #[test]
-fn a_change_that_is_refused_turns_no_client_away() {
+fn a_refused_change_turns_no_client_away() {
     let (backend, taken) = (Backend::lines(), TcpListener::bind("127.0.0.1:0").unwrap());
     let program = Program::start(&backend, "--protocol redis --http --http-port 0");
     let (api, over) = (program.api(), AtomicBool::new(false));
@@ -202,7 +202,7 @@ fn a_change_that_is_refused_turns_no_client_away() {
     });
 }
 
-/// Asks for a change, and is gone before it is answered.
+/// Sends a request and closes without reading the answer.
 fn ask_and_leave(api: Api, method: &str, path: &str, body: &str) {
     let request =
         format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n{body}", api.0, body.len());
@@ -210,7 +210,7 @@ fn ask_and_leave(api: Api, method: &str, path: &str, body: &str) {
 }
 
 #[test]
-fn a_change_is_made_whole_or_not_at_all_where_whoever_asked_for_it_has_left() {
+fn a_change_is_atomic_when_its_requester_leaves() {
     let backend = Backend::lines();
     let program = Program::start(&backend, "--protocol redis --http --http-port 0");
     let api = program.api();
@@ -228,11 +228,11 @@ fn a_change_is_made_whole_or_not_at_all_where_whoever_asked_for_it_has_left() {
         })
         .collect();
     for (name, first, mut client) in changed {
-        // What it is said to be, it is.
-        let is_there = || api.get(&format!("/v1/proxies/{name}")).status == 200;
-        let is_said_to_be_there = || is_there() && api.proxy(&name)["status"]["addresses"][0] == first.to_string();
-        eventually("it is one or the other", || is_said_to_be_there() != is_refused(first));
-        if is_there() && api.proxy(&name)["enabled"] == true {
+        // The API and the listener must agree.
+        let exists = || api.get(&format!("/v1/proxies/{name}")).status == 200;
+        let api_says_first = || exists() && api.proxy(&name)["status"]["addresses"][0] == first.to_string();
+        eventually("API and listener agree", || api_says_first() != is_refused(first));
+        if exists() && api.proxy(&name)["enabled"] == true {
             settled(api, &name);
             call(&mut client);
         } else {
@@ -242,7 +242,7 @@ fn a_change_is_made_whole_or_not_at_all_where_whoever_asked_for_it_has_left() {
 }
 
 #[test]
-fn a_new_listen_address_moves_the_listener_and_no_connection() {
+fn a_new_listen_address_moves_the_listener_but_no_connection() {
     let backend = Backend::lines();
     let program = Program::start(&backend, "--protocol redis --http --http-port 0");
     let (api, mut old) = (program.api(), program.connect());
@@ -256,7 +256,7 @@ fn a_new_listen_address_moves_the_listener_and_no_connection() {
 }
 
 #[test]
-fn a_name_may_become_its_address_on_the_same_port() {
+fn a_host_name_can_be_replaced_by_its_address_on_the_same_port() {
     let backend = Backend::lines();
     let file = File::new(proxy("a", &backend, "").replace("127.0.0.1:0", "localhost:0"));
     let program = file.start("");
@@ -274,7 +274,7 @@ fn a_name_may_become_its_address_on_the_same_port() {
 }
 
 #[test]
-fn a_new_backend_or_protocol_is_for_new_connections() {
+fn a_new_backend_or_protocol_applies_to_new_connections() {
     let (lines, echo) = (Backend::lines(), Backend::echo());
     let program = Program::start(&lines, "--protocol redis --http --http-port 0");
     let (api, mut old) = (program.api(), program.connect());
@@ -287,7 +287,7 @@ fn a_new_backend_or_protocol_is_for_new_connections() {
     assert_eq!((lines.connections(), echo.connections()), (1, 1));
     old.send("a\r\nb\r\n").expect("+a\r\n+b\r\n");
     let calls = api.get("/v1/proxies/default/connections").json()["connections"][0]["calls"].take();
-    assert_eq!(calls, 4, "it is still told apart as redis");
+    assert_eq!(calls, 4, "the connection is still framed as redis");
     let nothing = api.patch("/v1/proxies/default", &json!({"backend": echo.address()}).to_string());
     assert_eq!(nothing.json()["applied"], json!({"now": [], "new_connections": []}));
 }

@@ -1,4 +1,4 @@
-//! A fault that was asked for with `for` goes by itself.
+//! A change made with `for` reverts by itself.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -18,15 +18,15 @@ fn reverts_in(api: Api) -> Value {
     api.proxy("default")["status"]["reverts_in"].take()
 }
 
-/// Waits until a change has been taken back that was made just now, and lasted as long as those in question or longer.
+/// Waits until a change reverts that is made now, with the same duration as those under test or a longer one.
 fn pass_time(api: Api, backend: &Backend, time: &str) {
     let keys = json!({"proxy": "127.0.0.1:0", "backend": backend.address(), "for": time}).to_string();
     assert_eq!(api.put("/v1/proxies/clock", &keys).status, 201);
-    eventually("the time is over", || api.get("/v1/proxies/clock").status == 404);
+    eventually("the time has passed", || api.get("/v1/proxies/clock").status == 404);
 }
 
 #[test]
-fn it_goes_back_by_itself_and_what_hangs_is_reset() {
+fn a_timed_change_reverts_and_hanging_calls_are_reset() {
     let backend = Backend::lines();
     let program = start(&backend);
     let api = program.api();
@@ -40,7 +40,7 @@ fn it_goes_back_by_itself_and_what_hangs_is_reset() {
         };
         assert_eq!(hang.status, 200, "{}", hang.body);
         assert_eq!(client.send("b\r\n").ending(), Ending::Reset);
-        eventually("it is said", || api.get("/behavior").json()["behavior"] == "dummy");
+        eventually("the change has reverted", || api.get("/behavior").json()["behavior"] == "dummy");
         assert_eq!(reverts_in(api), json!(null));
         call(&mut program.connect());
     }
@@ -62,18 +62,18 @@ fn the_log_says_that_the_time_is_over() {
 }
 
 #[test]
-fn it_tells_how_long_it_lasts() {
+fn the_remaining_time_is_shown() {
     let program = start(&Backend::lines());
     let api = program.api();
     assert_eq!(reverts_in(api), json!(null));
     let answer = api.patch("/v1/proxies/default", r#"{"handler": "hang", "for": "1h"}"#);
     let first = answer.json()["status"]["reverts_in"].as_f64().unwrap();
     assert!((3570.0..=3600.0).contains(&first), "{first}");
-    eventually("it is less", || reverts_in(api).as_f64().unwrap() < first);
+    eventually("the remaining time decreases", || reverts_in(api).as_f64().unwrap() < first);
 }
 
 #[test]
-fn a_later_change_stays() {
+fn a_later_change_replaces_a_timed_one() {
     let backend = Backend::lines();
     let program = start(&backend);
     let api = program.api();
@@ -86,7 +86,7 @@ fn a_later_change_stays() {
 }
 
 #[test]
-fn a_change_of_something_else_leaves_it_its_time_and_stays() {
+fn a_change_of_another_setting_stays_and_keeps_the_time() {
     let backend = Backend::lines();
     let program = start(&backend);
     let api = program.api();
@@ -95,14 +95,14 @@ fn a_change_of_something_else_leaves_it_its_time_and_stays() {
     assert_eq!(api.patch("/v1/proxies/default", r#"{"connect_timeout": 5}"#).status, 200);
     assert_eq!(api.patch("/v1/proxies/default", "{}").status, 200);
     assert!(reverts_in(api).as_f64().unwrap() > 0.0);
-    eventually("it is over", || api.get("/behavior").json()["behavior"] == "dummy");
+    eventually("the change has reverted", || api.get("/behavior").json()["behavior"] == "dummy");
     let now = api.proxy("default");
     assert_eq!((&now["backend"], &now["connect_timeout"]), (&json!("localhost:1"), &json!(5)));
     assert_eq!(reverts_in(api), json!(null));
 }
 
 #[test]
-fn another_time_needs_another_fault() {
+fn a_new_time_needs_a_new_fault() {
     let program = Program::start(&Backend::lines(), "--http --http-port 0");
     let api = program.api();
     api.put("/behavior", r#"{"name": "hang", "for": "1h"}"#);
@@ -113,30 +113,30 @@ fn another_time_needs_another_fault() {
 }
 
 #[test]
-fn one_that_moves_a_proxy_gives_it_its_port_back() {
+fn a_timed_move_returns_the_proxy_to_its_port() {
     let program = start(&Backend::lines());
     let (api, before) = (program.api(), program.address());
     let moved = api.patch("/v1/proxies/default", r#"{"proxy": "localhost:0", "for": "200ms"}"#);
     assert_eq!(moved.status, 200, "{}", moved.body);
-    eventually("it is back", || api.address("default") == before);
+    eventually("the proxy has its port again", || api.address("default") == before);
     call(&mut program.connect());
 }
 
 #[test]
-fn one_whose_port_is_taken_meanwhile_ends_where_it_is() {
+fn a_timed_move_whose_port_is_taken_meanwhile_keeps_the_new_port() {
     let mut program = Program::start(&Backend::lines(), "--protocol redis --http --http-port 0");
     let (api, before) = (program.api(), program.address());
     let keys = r#"{"proxy": "localhost:0", "handler": "hang", "for": "500ms"}"#;
     assert_eq!(api.patch("/v1/proxies/default", keys).status, 200);
     let _taken = TcpListener::bind(before).unwrap();
     program.line("cannot listen on its earlier address, keeps the present one");
-    eventually("it is over", || api.proxy("default")["handler"] == "dummy");
+    eventually("the change has reverted", || api.proxy("default")["handler"] == "dummy");
     assert_eq!(api.proxy("default")["proxy"], "localhost:0");
     call(&mut Client::connect(api.address("default")));
 }
 
 #[test]
-fn a_second_one_goes_back_to_what_was_there_before_the_first() {
+fn a_second_timed_change_reverts_to_the_state_before_the_first() {
     let backend = Backend::lines();
     let program = start(&backend);
     let api = program.api();
@@ -146,14 +146,14 @@ fn a_second_one_goes_back_to_what_was_there_before_the_first() {
         assert_eq!(api.patch("/v1/proxies/default", &keys).status, 200);
     }
     pass_time(api, &backend, "200ms");
-    eventually("it lasts", || reverts_in(api).is_null());
+    eventually("the change is permanent", || reverts_in(api).is_null());
     let proxy = api.proxy("default");
     assert_eq!((&proxy["handler"], &proxy["handlers"]["delay"]["sleep"]), (&json!("delay"), &json!(0.001)));
     call(&mut program.connect());
 }
 
 #[test]
-fn a_proxy_that_was_added_for_a_time_is_removed() {
+fn a_proxy_added_for_a_time_is_removed() {
     let backend = Backend::lines();
     let program = start(&backend);
     let api = program.api();
@@ -162,24 +162,24 @@ fn a_proxy_that_was_added_for_a_time_is_removed() {
     let address = created["status"]["addresses"][0].as_str().unwrap().parse().unwrap();
     let mut client = Client::connect(address);
     assert_eq!(client.ending(), Ending::Closed);
-    eventually("it is gone", || api.get("/v1/proxies/new").status == 404);
+    eventually("the proxy is removed", || api.get("/v1/proxies/new").status == 404);
     TcpListener::bind(address).unwrap();
 }
 
 #[test]
-fn one_that_is_disabled_for_a_time_listens_again_on_its_port() {
+fn a_proxy_disabled_for_a_time_listens_again_on_its_port() {
     let program = start(&Backend::lines());
     let api = program.api();
     let mut client = program.connect();
     call(&mut client);
     assert_eq!(api.patch("/v1/proxies/default", r#"{"enabled": false, "for": "200ms"}"#).status, 200);
     assert_eq!(client.ending(), Ending::Closed);
-    eventually("it listens", || TcpStream::connect(program.address()).is_ok());
+    eventually("the proxy listens", || TcpStream::connect(program.address()).is_ok());
     call(&mut program.connect());
 }
 
 #[test]
-fn the_time_of_a_deleted_proxy_is_not_that_of_its_successor() {
+fn the_time_of_a_deleted_proxy_does_not_apply_to_its_successor() {
     let backend = Backend::lines();
     let program = start(&backend);
     let api = program.api();

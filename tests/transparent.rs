@@ -1,5 +1,5 @@
 //! What no handler touches passes byte for byte, in order, in both directions.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
 
@@ -10,7 +10,7 @@ use std::thread;
 use sha2::{Digest, Sha256};
 use world::{Backend, Client, Program, noise};
 
-/// Every way in which `dummy` moves bytes, and handlers that let everything pass.
+/// Every way in which `dummy` moves bytes, and handlers that pass everything.
 const WAYS: [&str; 5] = [
     "--handler dummy",
     "--handler dummy --buffer 1000",
@@ -30,7 +30,7 @@ fn digest_of(mut stream: impl Read) -> [u8; 32] {
     }
 }
 
-/// Sends `len` bytes of noise in pieces of odd sizes, then the last byte; their digest.
+/// Sends `len` random bytes in pieces of odd sizes and half-closes; returns their digest.
 fn send_noise(mut stream: &TcpStream, seed: u64, len: usize) -> [u8; 32] {
     let block = noise(seed, 1 << 20);
     let mut digest = Sha256::new();
@@ -74,7 +74,7 @@ fn noise_passes_unaltered_in_both_directions_at_once() {
 }
 
 #[test]
-fn a_greeting_passes_before_the_client_has_spoken() {
+fn a_greeting_passes_before_the_client_has_sent_anything() {
     for way in ["--handler dummy", "--handler delay --handler-delay-sleep 0", "--protocol redis"] {
         let backend = Backend::new(|stream| {
             let mut stream = Client::from(stream);

@@ -1,4 +1,4 @@
-//! The backend: counts whole requests by their bytes, and answers each read with one write.
+//! The backend: counts complete requests by their bytes, and answers each read with one write.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -14,13 +14,13 @@ use tokio::sync::oneshot;
 use crate::message::Talk;
 use crate::tally::Tally;
 
-/// Connections that wait to be accepted. With fewer the system drops some where many come at once.
+/// How many connections may wait to be accepted. With fewer, the system drops some where many arrive at once.
 const BACKLOG: i32 = 4096;
 
-/// Requests that one read may take: of small ones about as many bytes as Redis reads.
+/// How many requests one read may return: for small ones about as many bytes as Redis reads.
 const AT_ONCE: u64 = 512;
 
-/// A backend in a thread of its own, which ends when it is dropped.
+/// A backend in a thread of its own, which ends when this is dropped.
 pub(crate) struct Backend {
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -76,7 +76,7 @@ async fn serve(listener: TcpListener, talk: Arc<Talk>, tally: Arc<Tally>) -> io:
     }
 }
 
-/// Until the client leaves, in whatever way.
+/// Answers requests until the client leaves.
 async fn answer(mut client: TcpStream, talk: Arc<Talk>, tally: Arc<Tally>) -> io::Result<()> {
     client.set_nodelay(true)?;
     let mut buffer = talk.request.buffer(AT_ONCE);

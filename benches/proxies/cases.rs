@@ -1,4 +1,4 @@
-//! What is measured.
+//! The measured cases.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use crate::load::Load;
 use crate::message::Talk;
 
 pub(crate) struct Case {
-    /// Without commas, which are between the parts of names that are asked for.
+    /// Without commas, which separate names on the command line.
     pub(crate) name: String,
-    /// vaurien's.
+    /// Arguments for vaurien.
     pub(crate) arguments: &'static str,
     pub(crate) talk: Arc<Talk>,
     pub(crate) load: Load,
@@ -27,7 +27,7 @@ impl Case {
         Self { arguments, ..self }
     }
 
-    /// Whether it means anything to `contender`: no proxy has no memory, and only vaurien delays.
+    /// Whether the case applies to `contender`: without a proxy there is no memory to measure, and only vaurien delays.
     pub(crate) fn takes(&self, contender: &Contender) -> bool {
         match self.load {
             Load::Paced { .. } => matches!(contender, Contender::Vaurien),
@@ -70,13 +70,13 @@ pub(crate) fn all() -> Vec<Case> {
     ]
 }
 
-/// Fewer connections where there are too few descriptors: the benchmark has both ends of each.
+/// Fewer connections if descriptors are few: the benchmark holds both ends of each.
 fn idle() -> Case {
     let count = connections().min(9000);
     Case::new(&format!("idle on {count} connections"), Talk::echo(64), Load::idle(count), &[figures::MEMORY])
 }
 
-/// Half of the calls are late by a millisecond. What came sooner was not; how late the others were beyond it is the figure.
+/// Delays half of the calls by a millisecond. Faster calls were not delayed; the figure is the excess of the others.
 fn delay() -> Case {
     let count = connections().min(1000);
     let load = Load::Paced { connections: count, every: Duration::from_millis(250) };

@@ -1,4 +1,4 @@
-//! `vaurien` beside the others, case by case.
+//! Compares `vaurien` with the other contenders, case by case.
 
 use crate::cases::{self, Case};
 use crate::contenders::Contender;
@@ -13,7 +13,7 @@ pub(crate) fn compare(options: &Options) -> anyhow::Result<()> {
         return Ok(());
     }
     let contenders = Contender::all();
-    // The two of the ratio.
+    // The two contenders of the ratio.
     let vaurien = contenders.iter().position(|contender| matches!(contender, Contender::Vaurien));
     let haproxy = contenders.iter().position(|contender| matches!(contender, Contender::Haproxy(_)));
     println!("Medians. Rounds: {}, of {} s for each measurement.", options.rounds, options.seconds);
@@ -38,7 +38,7 @@ pub(crate) fn compare(options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is measured in all rounds: by figure, by contender, in the order of the rounds.
+/// The measurements of all rounds: by figure, by contender, in the order of the rounds.
 fn rounds(case: &Case, contenders: &[Contender], options: &Options) -> anyhow::Result<Vec<Vec<Vec<f64>>>> {
     let mut values = vec![vec![Vec::new(); contenders.len()]; case.figures.len()];
     for round in 0..options.rounds {
@@ -52,7 +52,7 @@ fn rounds(case: &Case, contenders: &[Contender], options: &Options) -> anyhow::R
     Ok(values)
 }
 
-/// How many times better one is than the other.
+/// How many times better `one` is than `other`: the median of the ratios of each round.
 fn ratio(figure: &Figure, one: &[f64], other: &[f64]) -> String {
     let ratios: Vec<_> = one.iter().zip(other).filter_map(|(one, other)| figure.times_better(*one, *other)).collect();
     ranged(&ratios, |ratio| format!("{ratio:.2}"))

@@ -1,4 +1,4 @@
-//! What stands between client and backend: nothing, `vaurien`, or HAProxy.
+//! The contenders between client and backend: nothing, `vaurien`, or HAProxy.
 
 use std::env;
 use std::fmt;
@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 use crate::backend::listen;
 use crate::process::Process;
 
-/// Each proxy's.
+/// The threads of each proxy.
 const THREADS: &str = "2";
 
 #[derive(Debug)]
@@ -26,13 +26,13 @@ pub(crate) enum Contender {
 }
 
 impl Contender {
-    /// Those that are on this machine.
+    /// The contenders installed on this machine.
     pub(crate) fn all() -> Vec<Self> {
         let haproxy = find("haproxy").map(Self::Haproxy);
         [Some(Self::Direct), Some(Self::Vaurien), haproxy].into_iter().flatten().collect()
     }
 
-    /// Starts it in front of `backend`. `arguments` are vaurien's, split at blanks.
+    /// Starts the contender in front of `backend`. `arguments` are for vaurien, split at blanks.
     pub(crate) fn start(&self, backend: SocketAddr, arguments: &str) -> anyhow::Result<Running> {
         match self {
             Self::Direct => Ok(Running { address: backend, child: None, _config: None }),
@@ -52,11 +52,11 @@ impl fmt::Display for Contender {
     }
 }
 
-/// A contender at work. Its process ends when this is dropped.
+/// A running contender. Its process ends when this is dropped.
 pub(crate) struct Running {
     address: SocketAddr,
     child: Option<Child>,
-    /// Is there for as long as its reader may be.
+    /// Kept for as long as the process may read it.
     _config: Option<NamedTempFile>,
 }
 
@@ -65,7 +65,7 @@ impl Running {
         self.address
     }
 
-    /// The proxy's process, if there is a proxy.
+    /// The process of the proxy, if there is one.
     pub(crate) fn process(&self) -> Option<Process> {
         self.child.as_ref().map(|child| Process::new(child.id()))
     }
@@ -91,20 +91,20 @@ fn vaurien(backend: SocketAddr, arguments: &str) -> anyhow::Result<Running> {
     command.env("TOKIO_WORKER_THREADS", THREADS).env("NO_COLOR", "1");
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let said = child.stderr.take();
-    // From here on it ends with this, whatever goes wrong.
+    // From here on, `running` ends the process on any error.
     let mut running = Running { address: backend, child: Some(child), _config: None };
     let mut lines = BufReader::new(said.context("no standard error")?).lines();
     let ready = lines.next().context("it said nothing")??;
     let address = ready.split_once("ready: ").and_then(|(_, rest)| rest.split_once(" -> "));
     let (address, _) = address.ok_or_else(|| anyhow!("it said {ready:?}"))?;
     running.address = address.parse()?;
-    // What it says later is a warning.
+    // Later lines are warnings.
     thread::spawn(move || lines.map_while(Result::ok).for_each(|line| eprintln!("vaurien: {line}")));
     Ok(running)
 }
 
-/// Its listener is bound here and handed over as standard input: no other program can take the port meanwhile, and who
-/// connects before it has started waits.
+/// The listener is bound here and passed as standard input: no other program can take the port meanwhile, and clients
+/// that connect before HAProxy has started wait.
 fn haproxy(program: &PathBuf, backend: SocketAddr) -> anyhow::Result<Running> {
     let listener = listen()?;
     let address = listener.local_addr()?;
@@ -123,7 +123,7 @@ listen proxy
     bind fd@0
     server backend {backend}
 ",
-        // That by which it is known to have started comes on top.
+        // One more for the connection that shows that it has started.
         connections() + 1
     )?;
     let mut command = Command::new(program);
@@ -132,13 +132,13 @@ listen proxy
     Ok(Running { address, child: Some(child), _config: Some(config) })
 }
 
-/// How many connections a process has descriptors for, with two for each and some for itself.
+/// For how many connections a process has descriptors: two for each, and some for itself.
 pub(crate) fn connections() -> usize {
     let limit = rlimit::Resource::NOFILE.get_soft().unwrap_or(1024);
     usize::try_from((limit - (limit / 4).min(1200)) / 2).unwrap_or(usize::MAX)
 }
 
-/// Servers are not on everybody's path. With an empty one nothing is found.
+/// The path of a program. Servers may be outside the PATH; an empty PATH finds nothing.
 fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").filter(|path| !path.is_empty())?;
     env::split_paths(&path)

@@ -1,4 +1,4 @@
-//! What grows with what, in vaurien.
+//! How figures of vaurien grow with connections, pipelines and sizes.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::table::Table;
 
 pub(crate) const NAMES: [&str; 3] = ["curve of connections", "curve of calls in a pipeline", "curve of message sizes"];
 
-/// Processor time comes in hundredths of a second: with this there are so many of them that one is no matter.
+/// Processor time is counted in hundredths of a second: with this window, one more or less does not matter.
 const WINDOW: Duration = Duration::from_secs(2);
 
 pub(crate) fn draw(options: &Options) -> anyhow::Result<()> {
@@ -49,7 +49,7 @@ fn curve(name: &str, points: &[Case], options: &Options) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Always ten calls at once, on one connection after the other of more and more of them.
+/// Always ten calls at once, spread over more and more connections in turn.
 fn by_connections() -> Vec<Case> {
     const FIGURES: &[Figure] = &[figures::MEMORY, figures::PROCESSOR_PER_CALL, figures::CALLS];
     let most = connections().min(9000);

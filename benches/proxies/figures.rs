@@ -1,10 +1,10 @@
-//! What is read off a measurement, and what many of them come to.
+//! Figures: how they are computed from measurements and aggregated over rounds.
 
 use std::time::Duration;
 
 use crate::measure::Sample;
 
-/// What is read off a measurement.
+/// A quantity computed from a measurement.
 pub(crate) struct Figure {
     pub(crate) label: &'static str,
     better: Better,
@@ -16,7 +16,7 @@ impl Figure {
         (self.of)(sample).filter(|value| value.is_finite())
     }
 
-    /// How many times better one value is than another, if there is a number for it.
+    /// How many times better one value is than another; `None` if that is undefined.
     pub(crate) fn times_better(&self, one: f64, other: f64) -> Option<f64> {
         let ratio = match self.better {
             Better::More => one / other,
@@ -61,15 +61,16 @@ pub(crate) const DELAY: &[Figure] = &[
 
 const DELAYED_MS: f64 = 1.0;
 
-/// The calls that took as long as a delay. Where the machine is so busy that others take as long, their share says so.
+/// The durations of the calls that took as long as a delay. On an overloaded machine other calls may be among them;
+/// their share shows it.
 fn delayed(sample: &Sample) -> &[Duration] {
     let first = sample.times.partition_point(|time| time.as_secs_f64() * 1e3 < DELAYED_MS);
     &sample.times[first..]
 }
 
-/// In seconds, of times that are in order.
+/// The percentile of sorted durations, in seconds.
 fn percentile(times: &[Duration], share: f64) -> Option<f64> {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in a list")]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
     let at = (times.len() as f64 * share) as usize;
     times.get(at).map(Duration::as_secs_f64)
 }
@@ -95,7 +96,7 @@ pub(crate) fn median(values: &[f64]) -> Option<f64> {
     }
 }
 
-/// Three digits, or all before the point.
+/// Three significant digits, or all digits before the point.
 pub(crate) fn number(value: f64) -> String {
     match value {
         100.0.. => grouped(&format!("{value:.0}")),
@@ -105,7 +106,7 @@ pub(crate) fn number(value: f64) -> String {
     }
 }
 
-/// With a comma before each three digits: 12,345.
+/// With a comma every three digits: 12,345.
 fn grouped(digits: &str) -> String {
     let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
     groups.join(",")

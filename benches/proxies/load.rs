@@ -13,14 +13,15 @@ use tokio::time::{sleep, timeout};
 use crate::message::Talk;
 use crate::tally::Tally;
 
-/// What clients do all the while.
+/// The behaviour of the clients.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Load {
-    /// Some call at once, each a pipeline of calls on one connection, then on the next of its share of all connections.
+    /// `at_once` clients, each with a share of the connections, send a pipeline of calls on one connection after the
+    /// other.
     Calls { connections: usize, at_once: usize, pipeline: u64 },
-    /// Each connects, makes one call and closes, and so on.
+    /// `at_once` clients connect, make one call and close, repeatedly.
     Connect { at_once: usize },
-    /// Each connection's calls are due by the clock.
+    /// Calls on each connection are due at fixed times.
     Paced { connections: usize, every: Duration },
 }
 
@@ -38,7 +39,7 @@ impl Load {
         Self::Calls { connections, at_once: 0, pipeline: 1 }
     }
 
-    /// How many connections there are from the beginning.
+    /// The number of connections from the beginning.
     pub(crate) fn connections(self) -> usize {
         match self {
             Self::Calls { connections, .. } | Self::Paced { connections, .. } => connections,
@@ -47,13 +48,13 @@ impl Load {
     }
 }
 
-/// How long connections may take to get to the backend.
+/// How long connections may take to reach the backend.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Connections on the way to the backend. More would wait in vain for a place in a listener's queue.
+/// How many connections are opened at once. More would overflow the listener's queue.
 const ON_THE_WAY: usize = 256;
 
-/// So many connections, each of which has got to the backend.
+/// Opens this many connections, and waits until each has reached the backend.
 pub(crate) async fn open(address: SocketAddr, count: usize, tally: &Tally) -> io::Result<Vec<TcpStream>> {
     let before = tally.accepted();
     let mut opened = Vec::with_capacity(count);
@@ -72,7 +73,7 @@ pub(crate) async fn open(address: SocketAddr, count: usize, tally: &Tally) -> io
     done.map(|()| opened)
 }
 
-/// Until so many connections have got to the backend.
+/// Waits until this many connections have reached the backend.
 async fn arrival(tally: &Tally, count: usize) {
     while tally.accepted() < count {
         sleep(Duration::from_millis(1)).await;
@@ -85,7 +86,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Calls on these connections in turn.
+/// Makes calls on these connections in turn.
 pub(crate) async fn call(
     mut connections: Vec<TcpStream>,
     pipeline: u64,
@@ -100,7 +101,7 @@ pub(crate) async fn call(
     }
 }
 
-/// Connects, calls, closes.
+/// Connects, makes a call, closes; repeatedly.
 pub(crate) async fn connect_and_call(
     address: SocketAddr,
     talk: Arc<Talk>,
@@ -113,7 +114,7 @@ pub(crate) async fn connect_and_call(
     }
 }
 
-/// Makes so many calls together and takes their replies.
+/// Sends this many calls in one pipeline and reads their replies.
 pub(crate) async fn exchange(
     connection: &mut TcpStream,
     calls: u64,

@@ -1,4 +1,4 @@
-//! What does the proxy cost? `vaurien` beside HAProxy and beside no proxy at all, over loopback. Linux only.
+//! The cost of the proxy: `vaurien` compared with HAProxy and with no proxy, over loopback. Linux only.
 //!
 //! ```sh
 //! cargo bench --bench proxies                                         # about five minutes
@@ -6,37 +6,38 @@
 //! cargo bench --bench proxies -- --curves --cases curve               # what grows with what, in vaurien
 //! ```
 //!
-//! Each measurement has a backend and a proxy of its own, both just started. The contenders take turns, and every other
-//! round in the opposite order, so that a machine that grows faster or slower does so for all of them. A figure is the
-//! median over the rounds. A ratio is the median of the ratios of each round, with the least and the greatest of them.
+//! Each measurement starts its own backend and proxy. Contenders take turns, in the opposite order in every other
+//! round, so that a change in the machine's speed affects all of them. A figure is the median over the rounds. A ratio
+//! is the median of the ratios of each round, with the smallest and the largest of them.
 //!
-//! HAProxy is in TCP mode in every case, with the settings that it comes with: it moves the bytes of a protocol and does not
-//! look for calls in them. Both proxies have two threads. Clients and backend are threads of the benchmark and share the processors with the proxy, which is why
-//! a proxy's own processor time says more than its rate.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "tables are what it is for")]
+//! HAProxy runs in TCP mode with its default settings in every case: it copies bytes and does not look for calls. Both
+//! proxies have two threads. Clients and backend are threads of the benchmark and share the processors with the proxy,
+//! so a proxy's own processor time says more than its rate.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the benchmark prints tables")]
 #![allow(clippy::cast_precision_loss, reason = "a figure has three digits")]
 
-mod backend; // answers
-mod cases; // what is measured
-mod compare; // vaurien beside the others
-mod contenders; // what stands between client and backend
-mod curves; // what grows with what
-mod figures; // what is read off a measurement, medians
+mod backend; // answers requests
+mod cases; // the measured cases
+mod compare; // vaurien compared with the others
+mod contenders; // nothing, vaurien, HAProxy
+mod curves; // growth of figures in vaurien
+mod figures; // figures and medians
 mod load; // the clients
-mod measure; // one measurement: start all, wait, look
-mod message; // what is said
+mod measure; // one measurement
+mod message; // requests and replies
 mod options; // the command line
-mod pace; // clients that ask by the clock
+mod pace; // calls at fixed times
 mod process; // processor time and memory of a proxy
-mod table; // as Markdown
-mod tally; // what was done so far
+mod table; // Markdown output
+mod tally; // shared counters
 
 use std::process::ExitCode;
 
 use crate::compare::compare;
 use crate::options::Options;
 
-/// Enough for all cases. Proxies make room for as many connections as their limit allows, and some systems allow a billion.
+/// Enough for all cases. Proxies allocate for as many connections as their limit allows, which on some systems is a
+/// billion.
 const DESCRIPTORS: u64 = 65_536;
 
 /// The exit code for a wrong command line.
@@ -44,12 +45,12 @@ const WRONG_USE: u8 = 2;
 
 fn main() -> ExitCode {
     if !std::env::args().any(|argument| argument == options::BENCH) {
-        // `cargo test --all-targets` runs benchmarks too, and wants to know no more than that they build.
+        // `cargo test --all-targets` also runs benchmarks, only to see that they build.
         eprintln!("proxies: nothing is measured without `--bench`, which `cargo bench --bench proxies` passes");
         return ExitCode::SUCCESS;
     }
     if let Err(error) = rlimit::increase_nofile_limit(DESCRIPTORS) {
-        // Some cases then have fewer connections, as their names say.
+        // Some cases then have fewer connections, which their names show.
         eprintln!("proxies: cannot have more descriptors: {error}");
     }
     let options = match Options::read(std::env::args().skip(1)) {

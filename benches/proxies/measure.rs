@@ -1,4 +1,4 @@
-//! One measurement: start all, wait, look.
+//! One measurement: start everything, wait, read the counters.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,36 +19,36 @@ use crate::pace;
 use crate::process::Process;
 use crate::tally::Tally;
 
-/// The load's first moments, which are not measured.
+/// The beginning of the load, which is not measured.
 const WARM_UP: Duration = Duration::from_millis(200);
 
-/// After which a proxy has done all that new connections ask for.
+/// How long a proxy may take to finish its work for new connections.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// What was seen in one measurement.
+/// The result of one measurement.
 #[derive(Debug)]
 pub(crate) struct Sample {
     pub(crate) seconds: f64,
     pub(crate) calls: f64,
     pub(crate) bytes: f64,
-    /// How many bytes a request and its reply have.
+    /// Bytes of a request and its reply together.
     pub(crate) exchange: f64,
-    /// Calls that should have been made, where that goes by the clock.
+    /// Calls that were due, if the load has fixed times.
     pub(crate) due: f64,
-    /// How long calls took, least first.
+    /// The durations of calls, ascending.
     pub(crate) times: Vec<Duration>,
-    /// The proxy's processor time in seconds.
+    /// The proxy's processor time, in seconds.
     pub(crate) processor: Option<f64>,
-    /// By how many bytes the proxy grew for each connection that it has.
+    /// By how many bytes the proxy grew per connection.
     pub(crate) memory: Option<f64>,
 }
 
-/// Whose turn it is in a round: one after the other, and in every other round the other way.
+/// The order of contenders in a round: reversed in every other round.
 pub(crate) fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |at| if round.is_multiple_of(2) { at } else { count - 1 - at })
 }
 
-/// Measures `case` through `contender` for so long.
+/// Measures `case` through `contender` for the duration of `window`.
 pub(crate) fn measure(contender: &Contender, case: &Case, window: Duration) -> anyhow::Result<Sample> {
     let tally = Arc::new(Tally::default());
     let backend = Backend::start(&case.talk, &tally)?;
@@ -59,7 +59,7 @@ pub(crate) fn measure(contender: &Contender, case: &Case, window: Duration) -> a
 }
 
 async fn run(proxy: &Running, case: &Case, tally: &Arc<Tally>, window: Duration) -> anyhow::Result<Sample> {
-    // The first connection finds a proxy that is still about to start.
+    // The first connection waits until the proxy has started.
     let first = load::open(proxy.address(), 1, tally).await?;
     sleep(SETTLE).await;
     let before = memory(proxy)?;
@@ -99,7 +99,7 @@ fn start(proxy: &Running, case: &Case, mut connections: Vec<TcpStream>, tally: &
                 tasks.spawn(load::call(share, pipeline, talk.clone(), tally.clone()));
             }
             if !connections.is_empty() {
-                // They stay open until all is over.
+                // Kept open until the measurement is over.
                 tasks.spawn(async move {
                     let _idle = connections;
                     std::future::pending().await
@@ -121,7 +121,7 @@ fn start(proxy: &Running, case: &Case, mut connections: Vec<TcpStream>, tally: &
     tasks
 }
 
-/// Lets `tasks` go on for so long. One that ends has met an error.
+/// Runs `tasks` for this long. A task that ends has met an error.
 async fn pass(time: Duration, tasks: &mut Tasks) -> anyhow::Result<()> {
     let ended: Result<io::Result<Infallible>, JoinError> = tokio::select! {
         () = sleep(time) => return Ok(()),
@@ -132,7 +132,7 @@ async fn pass(time: Duration, tasks: &mut Tasks) -> anyhow::Result<()> {
     }
 }
 
-/// What the counters say at one moment.
+/// The counters at one moment.
 struct Reading {
     at: Instant,
     calls: u64,

@@ -1,11 +1,11 @@
-//! What is said: requests and replies of a fixed length, from a few bytes to more than memory holds.
+//! Requests and replies of fixed length, from a few bytes to more than fits into memory.
 
 use std::io;
 
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-/// The size of one read or write where there is so much to say.
+/// The size of one read or write of a long message.
 pub(crate) const CHUNK: usize = 256 * 1024;
 
 static FILL: [u8; CHUNK] = [b'x'; CHUNK];
@@ -14,10 +14,10 @@ static FILL: [u8; CHUNK] = [b'x'; CHUNK];
 pub(crate) enum Message {
     Short {
         len: usize,
-        /// As many copies in a row as fit in a chunk: a pipeline is one write.
+        /// As many copies as fit into a chunk, so that a pipeline is one write.
         copies: Vec<u8>,
     },
-    /// A body that is never whole in memory.
+    /// A body that is never in memory as a whole.
     Long { head: String, body: u64, tail: &'static str },
 }
 
@@ -26,22 +26,22 @@ impl Message {
         Self::Short { len: bytes.len(), copies: bytes.repeat((CHUNK / bytes.len()).max(1)) }
     }
 
-    /// So many bytes that are no protocol's.
+    /// This many bytes of no protocol.
     pub(crate) fn opaque(len: usize) -> Self {
         Self::short(&vec![b'x'; len])
     }
 
-    /// More than can be said in the time.
+    /// More than can be sent during a measurement.
     pub(crate) fn endless() -> Self {
         Self::Long { head: String::new(), body: 1 << 60, tail: "" }
     }
 
-    /// A value of so many bytes, as Redis says it.
+    /// A Redis value of this many bytes.
     pub(crate) fn redis_value(len: u64) -> Self {
         Self::Long { head: format!("${len}\r\n"), body: len, tail: "\r\n" }.shortened()
     }
 
-    /// What is no longer than a chunk is said in one write.
+    /// Turns a message of at most a chunk into one write.
     fn shortened(self) -> Self {
         match self {
             Self::Long { head, body, tail } if body <= CHUNK as u64 => {
@@ -59,7 +59,7 @@ impl Message {
         }
     }
 
-    /// Says it so many times.
+    /// Sends the message this many times.
     pub(crate) async fn send(&self, to: &mut TcpStream, mut times: u64) -> io::Result<()> {
         match self {
             Self::Short { len, copies } => {
@@ -85,14 +85,14 @@ impl Message {
         Ok(())
     }
 
-    /// Room to read so many of them. It is more than they are, so that a read that takes all that is there is known to have
-    /// done so, and needs no second one that finds nothing.
+    /// A buffer for this many copies. It is larger than they are, so that a read that does not fill it is known to have
+    /// returned everything, and no second read is needed.
     pub(crate) fn buffer(&self, times: u64) -> Vec<u8> {
         vec![0; prefix(self.len().saturating_mul(times)).saturating_add(1).clamp(4096, CHUNK)]
     }
 }
 
-/// What is left, as far as memory can have it.
+/// The part of `left` bytes that fits into memory.
 fn prefix(left: u64) -> usize {
     usize::try_from(left).unwrap_or(usize::MAX)
 }
@@ -105,7 +105,7 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
-    /// The same number of bytes there and back.
+    /// The same number of bytes in both directions.
     pub(crate) fn echo(len: usize) -> Self {
         Self { request: Message::opaque(len), reply: Message::opaque(len) }
     }
@@ -118,7 +118,7 @@ impl Talk {
         Self { request: Message::endless(), reply: Message::opaque(64) }
     }
 
-    /// A key's value of so many bytes.
+    /// GET of a value of this many bytes.
     pub(crate) fn redis(value: u64) -> Self {
         Self { request: Message::short(b"*2\r\n$3\r\nGET\r\n$8\r\nkey:0042\r\n"), reply: Message::redis_value(value) }
     }
@@ -130,7 +130,7 @@ impl Talk {
         }
     }
 
-    /// A page as small servers serve it.
+    /// A page as small servers send it.
     pub(crate) fn http() -> Self {
         let request = "GET /index.html HTTP/1.1\r\nHost: localhost:8000\r\nUser-Agent: proxies\r\nAccept: */*\r\n\
                        Accept-Encoding: gzip, deflate\r\nConnection: keep-alive\r\n\r\n";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{cases, curves};
 
-/// What `cargo bench` passes, and `cargo test` does not.
+/// The argument that `cargo bench` passes and `cargo test` does not.
 pub(crate) const BENCH: &str = "--bench";
 
 const KNOWN: &str = "`--rounds N`, `--seconds S`, `--cases PART,...` and `--curves`";
@@ -14,7 +14,7 @@ pub(crate) struct Options {
     pub(crate) rounds: usize,
     /// How long one measurement takes.
     pub(crate) seconds: f64,
-    /// Parts of the names of the cases that are wanted, or none for all.
+    /// Parts of the names of the selected cases; empty for all.
     parts: Vec<String>,
     pub(crate) curves: bool,
 }
@@ -43,7 +43,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether a case or curve of this name is wanted.
+    /// Whether a case or curve of this name is selected.
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.parts.is_empty() || self.parts.iter().any(|part| name.to_lowercase().contains(part))
     }
@@ -52,7 +52,7 @@ impl Options {
         Duration::from_secs_f64(self.seconds)
     }
 
-    /// Every part is in a name.
+    /// Checks that every part occurs in a name.
     fn all_known(&self) -> Result<(), String> {
         let mut names: Vec<String> = cases::all().into_iter().map(|case| case.name).collect();
         if self.curves {

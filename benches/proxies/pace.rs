@@ -1,4 +1,4 @@
-//! Clients that ask by the clock: what they meet is how late replies are, not how fast the clients can be.
+//! Clients that call at fixed times: they measure how late replies are, not how fast clients can be.
 
 use std::convert::Infallible;
 use std::io;
@@ -13,9 +13,10 @@ use crate::load::exchange;
 use crate::message::Talk;
 use crate::tally::Tally;
 
-/// Says of one connection after the other that it is its turn, so that each has one every so often, until nobody listens.
+/// Notifies one connection after the other, each once in `every`, until no connection listens.
 ///
-/// A thread, since a runtime's timers go by whole milliseconds: calls in bunches would be late because of each other.
+/// It runs in a thread, since a runtime's timers have a resolution of a millisecond: calls in bunches would delay each
+/// other.
 pub(crate) fn start(connections: usize, every: Duration, tally: &Arc<Tally>) -> Arc<Vec<Notify>> {
     let turns: Arc<Vec<Notify>> = Arc::new((0..connections).map(|_| Notify::new()).collect());
     let (listening, tally) = (Arc::downgrade(&turns), tally.clone());
@@ -35,7 +36,7 @@ fn go_round(turns: &Weak<Vec<Notify>>, connections: usize, step: Duration, tally
     }
 }
 
-/// Calls when it is this connection's turn. A turn that comes before the last reply is taken when that is there.
+/// Calls when notified. If the last reply is still missing, the call follows it.
 pub(crate) async fn call(
     mut connection: TcpStream,
     at: usize,

@@ -12,17 +12,17 @@ impl Process {
         Self(pid)
     }
 
-    /// What all its threads have used, of user and system time.
+    /// The user and system time of all its threads.
     pub(crate) fn processor_time(self) -> io::Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.0))?;
-        // The name, in parentheses, may contain anything; behind it the 12th and 13th are user and system time.
+        // The name, in parentheses, may contain anything. The 12th and 13th fields after it are user and system time.
         let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
         let ticks = fields.split_ascii_whitespace().skip(11).take(2).flat_map(str::parse::<u64>);
-        // Of these ticks (USER_HZ) Linux counts a hundred a second, whatever clock it has itself.
+        // Linux counts 100 of these ticks (USER_HZ) per second on every machine.
         Ok(Duration::from_millis(ticks.sum::<u64>() * 10))
     }
 
-    /// The memory that it has of its own, without the system's for its sockets, in bytes.
+    /// Its private memory in bytes, without the system's memory for its sockets.
     pub(crate) fn memory(self) -> io::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();

@@ -1,13 +1,13 @@
-//! A Markdown table, printed as it grows: its columns have a width that fits what is to come.
+//! Prints a Markdown table row by row, with columns of fixed width.
 
 pub(crate) struct Table {
     widths: Vec<usize>,
-    /// How many columns, from the first, are words; the others are numbers.
+    /// How many of the first columns are text; the others are numbers.
     words: usize,
 }
 
 impl Table {
-    /// Begins it with its columns' titles and widths.
+    /// Prints the header with these column titles and widths.
     pub(crate) fn begin(columns: &[(&str, usize)], words: usize) -> Self {
         let table = Self { widths: columns.iter().map(|(_, width)| *width).collect(), words };
         let rule =

@@ -1,4 +1,4 @@
-//! What was done so far, by clients and backend.
+//! Counters of what clients and backend did.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
-    /// Connections that the backend took.
+    /// Connections accepted by the backend.
     accepted: AtomicUsize,
-    /// What arrived, at either end.
+    /// Bytes that arrived, at either end.
     bytes: AtomicU64,
     calls: AtomicU64,
-    /// Calls that the clock said should be made.
+    /// Calls that were due.
     due: AtomicU64,
-    /// How long each call took, or each pipeline of them.
+    /// How long each call took, or each pipeline of calls.
     times: Mutex<Vec<Duration>>,
 }
 
@@ -34,7 +34,7 @@ impl Tally {
         self.bytes.load(Relaxed)
     }
 
-    /// So many calls were answered together, after this time.
+    /// Records that this many calls were answered together, after this time.
     pub(crate) fn answered(&self, calls: u64, time: Duration) {
         self.calls.fetch_add(calls, Relaxed);
         self.times.lock().unwrap_or_else(PoisonError::into_inner).push(time);
@@ -52,7 +52,7 @@ impl Tally {
         self.due.load(Relaxed)
     }
 
-    /// The times since this was last asked.
+    /// The durations since the last call of this.
     pub(crate) fn take_times(&self) -> Vec<Duration> {
         std::mem::take(&mut *self.times.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-"""A cache in Redis, as an application has it, whose client gets over calls that fail."""
+"""A cache in Redis whose client recovers from calls that fail."""
 
 import json
 
@@ -8,28 +8,28 @@ from redis.retry import Retry
 
 
 def connect(address):
-    """A client of the Redis at `host:port` that asks again where a call fails."""
+    """A client of the Redis at `host:port` that retries failed calls."""
     return redis.Redis.from_url(
         f"redis://{address}",
         decode_responses=True,
-        # Of a broken reply the end may never come, and this is how long it is waited for. redis-py's default is five seconds.
+        # The end of a broken reply may never come. This is how long the client waits for it; redis-py's default is five seconds.
         socket_timeout=0.05,
-        # Each attempt is made on a new connection, which begins with four calls of redis-py's own. Any of the five may fail:
-        # where one call in ten does, four attempts in ten come to nothing. Twenty-one in a row do not.
+        # Each attempt uses a new connection, on which redis-py first makes four calls of its own. Each of the five may fail: if
+        # one call in ten does, four attempts in ten fail. Twenty-one failures in a row practically never happen.
         retry=Retry(ExponentialBackoff(base=0.001, cap=0.02), retries=20),
-        # Time-outs and lost connections are retried anyway. These two are what redis-py makes of bytes that are not Redis'
-        # protocol: a reply of no known type, and a number or a text that is none. After them, too, it drops the connection,
-        # on which the rest of the junk would be taken for the next reply. (One junk reply in some six thousand looks like a short
-        # one of Redis, and no client can tell. Which, depends on vaurien's --seed.)
+        # redis-py retries time-outs and lost connections anyway. It raises these two for bytes that are not Redis' protocol: a
+        # reply of unknown type, and an invalid number or text. Then it also drops the connection, as the rest of the junk would
+        # look like the next reply. (About one junk reply in six thousand looks like a short Redis reply, which no client can
+        # detect. Which one depends on vaurien's --seed.)
         retry_on_error=[redis.InvalidResponse, ValueError],
     )
 
 
 class Cache:
-    """Values under names, for a while.
+    """Values under names, with a time to live.
 
-    Nothing here does harm when it is done twice: who hears no answer cannot know whether it was done, and asks again. INCR would
-    have counted twice.
+    Every command here may safely run twice: a client that gets no answer cannot know whether the command ran, and retries it.
+    INCR would count twice.
     """
 
     def __init__(self, client, prefix, ttl=60):
@@ -45,7 +45,7 @@ class Cache:
         self.client.set(self.prefix + name, json.dumps(value), ex=self.ttl)
 
     def put_all(self, values):
-        """All of them or none."""
+        """Stores all of them or none."""
         with self.client.pipeline(transaction=True) as pipeline:
             for name, value in values.items():
                 pipeline.set(self.prefix + name, json.dumps(value), ex=self.ttl)
@@ -55,7 +55,7 @@ class Cache:
         self.client.delete(*(self.prefix + name for name in names))
 
     def remember(self, name, compute):
-        """What is there, or else what `compute` says, which is there from then on."""
+        """Returns the stored value, or else computes and stores it."""
         value = self.get(name)
         if value is None:
             value = compute()

@@ -7,12 +7,12 @@ from cache import Cache, connect
 
 @pytest.fixture(scope="session")
 def client():
-    """Redis, through vaurien where it runs these tests, and else itself."""
+    """Redis, through vaurien if it runs these tests, or else directly."""
     with connect(os.environ.get("VAURIEN_PROXY", "localhost:6379")) as client:
         yield client
 
 
 @pytest.fixture
 def cache(client):
-    """A cache of the test's own, in which nothing stays for long."""
+    """A cache for this test only, whose values expire soon."""
     return Cache(client, prefix=f"test:{uuid.uuid4()}:", ttl=60)

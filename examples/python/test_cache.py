@@ -4,7 +4,7 @@
     vaurien --backend localhost:6379 --protocol redis --handler 10:error --seed 42 --expect 'error>=1' -- \
         python -m pytest -x examples/python
 
-Without vaurien, `python -m pytest -x examples/python` has them talk to the same Redis.
+Without vaurien, `python -m pytest -x examples/python` runs them against the same Redis.
 """
 
 import pytest

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::call::{Answer, Call, Verdict};
-use crate::daemon::Daemon;
+use crate::daemon::{Control, Daemon};
 use crate::duration::Seconds;
 use crate::error::Result;
 use crate::events::Events;
@@ -44,10 +44,11 @@ impl Handler for Obey {
 
 /// One client of a proxy, and the backend that it calls: a test is both.
 struct World {
-    recording: CallLog,
+    log: CallLog,
     client: TcpStream,
     listener: TcpListener,
     backend: Option<TcpStream>,
+    proxy: Control,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Summary>,
 }
@@ -57,16 +58,17 @@ impl World {
         Self::with(CallLog::on(), protocol, mix).await
     }
 
-    async fn with(recording: CallLog, protocol: Protocol, mix: Mix) -> Self {
+    async fn with(log: CallLog, protocol: Protocol, mix: Mix) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let backend: SocketAddr = listener.local_addr().unwrap();
         let config = ProxyConfig::new("127.0.0.1:0", backend).unwrap().protocol(protocol).handler(mix);
-        let shared = Shared::new(1, ConnectionLimit::left(0), Events::off(), recording.clone());
+        let shared = Shared::new(1, ConnectionLimit::left(0), Events::off(), log.clone());
         let daemon = Daemon::start([&config], shared).await.unwrap();
         let client = TcpStream::connect(daemon.addresses()[0]).await.unwrap();
+        let proxy = daemon.proxy("default").unwrap();
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(daemon.serve(async { stopped.await.unwrap() }));
-        Self { recording, client, listener, backend: None, stop, serving }
+        Self { log, client, listener, backend: None, proxy, stop, serving }
     }
 
     async fn send(&mut self, request: &str) {
@@ -109,39 +111,33 @@ impl World {
         self.client.read_to_end(&mut Vec::new()).await.unwrap()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.recording.0.as_ref().unwrap().kept()
+    /// What was kept when both peers had left, a line each.
+    async fn lines(self) -> Vec<String> {
+        lines(&self.recorded().await)
     }
 
-    /// What is kept by now, a line each.
-    fn lines(&self) -> Vec<String> {
-        lines(&self.recording)
-    }
-
-    /// What was kept when both peers had left.
-    async fn over(self) -> Vec<String> {
-        let Self { recording, client, backend, stop, serving, .. } = self;
+    async fn recorded(self) -> Recorded {
+        let Self { log, client, backend, stop, serving, .. } = self;
         drop((client, backend));
         stop.send(()).unwrap();
         serving.await.unwrap();
-        if let Some(tape) = &recording.0 {
-            assert!(tape.kept().connections.is_empty(), "none is there");
-        }
-        lines(&recording)
+        let begun = log.0.as_ref().map_or_else(Instant::now, |shared| shared.begun);
+        let recorded = log.take_since(begun);
+        assert!(log.take_since(Instant::now()).calls.is_empty(), "they are taken once");
+        recorded
     }
 }
 
-fn lines(recording: &CallLog) -> Vec<String> {
+fn lines(recorded: &Recorded) -> Vec<String> {
     let line = |call: &RecordedCall| {
         assert!(call.begun <= call.ended, "{call:?}");
         assert_eq!((&*call.proxy, call.connection), ("default", 1));
         let RecordedCall { call: number, handler, .. } = call;
-        let fault = call.fault.map(|act| format!(" {act:?}")).unwrap_or_default();
+        let fault = call.fault.map(|action| format!(" {action:?}")).unwrap_or_default();
         let end = if call.is_done { "done" } else { "cut" };
         let head = call.head.as_ref().map(|head| format!(" {}", serde_json::to_string(head).unwrap()));
         format!("{number} {handler}{fault} {end}{}", head.unwrap_or_default())
     };
-    let recorded = recording.take();
     assert!(recorded.calls.is_sorted_by_key(|call| call.begun));
     recorded.calls.iter().map(line).collect()
 }
@@ -165,7 +161,7 @@ async fn redis_calls_last_until_their_replies() {
     world.ask(&[get("a"), get("b"), get("c")].concat()).await;
     world.reply("$1\r\na\r\n+b\r\n$1\r\n").await;
     let expected = [line("1 dummy done", "a"), line("2 dummy done", "b"), line("3 dummy cut", "c")];
-    assert_eq!(world.lines(), expected);
+    assert_eq!(world.lines().await, expected);
 }
 
 #[tokio::test]
@@ -182,14 +178,14 @@ async fn no_reply_ends_memcache_calls_that_have_none() {
         "3 dummy done {\"command\":\"mn\"}".to_owned(),
         keyed("4 dummy cut", "get", "c"),
     ];
-    assert_eq!(world.over().await, expected);
+    assert_eq!(world.lines().await, expected);
 }
 
 #[tokio::test]
 async fn a_call_whose_request_is_not_here_yet_is_not_done() {
     let mut world = World::new(Protocol::Memcache, Mix::of("obey", Obey)).await;
     world.ask("set a 0 0 5 noreply\r\nhel").await;
-    assert_eq!(world.over().await, ["1 obey cut {\"command\":\"set\",\"key\":\"a\"}"]);
+    assert_eq!(world.lines().await, ["1 obey cut {\"command\":\"set\",\"key\":\"a\"}"]);
 }
 
 #[tokio::test]
@@ -205,7 +201,7 @@ async fn no_reply_ends_a_handled_call_that_has_none() {
         "2 obey Answer cut {\"command\":\"set\",\"key\":\"answer\"}",
         "3 obey done {\"command\":\"get\",\"key\":\"b\"}",
     ];
-    assert_eq!(world.over().await, expected);
+    assert_eq!(world.lines().await, expected);
 }
 
 #[tokio::test]
@@ -216,7 +212,7 @@ async fn http_calls_last_until_their_final_response() {
     world.ask("GET /cut HTTP/1.1\r\nHost: c\r\n\r\n").await;
     world.reply("HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no").await;
     let line = |begin: &str, path: &str| format!("{begin} {{\"method\":\"GET\",\"path\":\"{path}\"}}");
-    assert_eq!(world.over().await, [line("1 dummy done", "/a"), line("2 dummy cut", "/cut")]);
+    assert_eq!(world.lines().await, [line("1 dummy done", "/a"), line("2 dummy cut", "/cut")]);
 }
 
 #[tokio::test]
@@ -226,7 +222,7 @@ async fn an_http_response_may_last_until_the_connection_ends() {
     world.reply("HTTP/1.0 200 OK\r\n\r\nhello").await;
     world.backend = None;
     assert_eq!(world.rest().await, 0);
-    assert_eq!(world.over().await, ["1 dummy done {\"method\":\"GET\",\"path\":\"/\"}"]);
+    assert_eq!(world.lines().await, ["1 dummy done {\"method\":\"GET\",\"path\":\"/\"}"]);
 }
 
 #[tokio::test]
@@ -234,7 +230,7 @@ async fn what_is_said_for_a_call_before_its_answer_does_not_end_it() {
     let mut world = World::new(Protocol::Http, Mix::of("error", handler::Error::new(false, 0))).await;
     world.send("PUT / HTTP/1.1\r\nHost: c\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n").await;
     world.got("HTTP/1.1 100 Continue\r\n\r\n").await;
-    assert_eq!(world.lines(), ["1 error Answer cut {\"method\":\"PUT\",\"path\":\"/\"}"]);
+    assert_eq!(world.lines().await, ["1 error Answer cut {\"method\":\"PUT\",\"path\":\"/\"}"]);
 }
 
 #[tokio::test]
@@ -247,7 +243,7 @@ async fn tcp_calls_are_turns() {
     world.ask("e").await;
     world.reply("f").await;
     world.ask("g").await;
-    assert_eq!(world.over().await, ["1 dummy done", "2 dummy done", "3 dummy cut"]);
+    assert_eq!(world.lines().await, ["1 dummy done", "2 dummy done", "3 dummy cut"]);
 }
 
 #[tokio::test]
@@ -257,10 +253,10 @@ async fn a_late_call_takes_longer() {
         let mut world = World::new(Protocol::Redis, Mix::of("delay", handler::Delay { sleep, before })).await;
         world.ask(&get("a")).await;
         world.reply("+b\r\n").await;
-        let recorded = world.recording.take();
+        let recorded = world.recorded().await;
         let call = &recorded.calls[0];
         assert!(call.took().is_some_and(|took| took >= sleep.duration()), "{recorded:?}");
-        assert_eq!((call.fault, &*call.handler), (Some(Act::Sleep), "delay"));
+        assert_eq!((call.fault, &*call.handler), (Some(Action::Sleep), "delay"));
     }
 }
 
@@ -273,7 +269,7 @@ async fn an_answer_of_our_own_ends_a_call_in_its_place() {
     world.got("+a\r\n+ours\r\n+ours\r\n").await;
     let expected =
         [line("1 obey done", "a"), line("2 obey Answer done", "answer"), line("3 obey Answer done", "replace")];
-    assert_eq!(world.lines(), expected);
+    assert_eq!(world.lines().await, expected);
 }
 
 #[tokio::test]
@@ -281,7 +277,10 @@ async fn an_answer_waits_for_the_reply_before_it() {
     let mut world = World::new(Protocol::Redis, Mix::of("obey", Obey)).await;
     world.send(&[get("a"), get("answer"), get("b")].concat()).await;
     world.heard(&[get("a"), get("b")].concat()).await;
-    assert_eq!(world.lines(), [line("1 obey cut", "a"), line("2 obey Answer cut", "answer"), line("3 obey cut", "b")]);
+    assert_eq!(
+        world.lines().await,
+        [line("1 obey cut", "a"), line("2 obey Answer cut", "answer"), line("3 obey cut", "b")]
+    );
 }
 
 #[tokio::test]
@@ -290,30 +289,30 @@ async fn an_injected_reply_is_a_reply() {
     world.ask(&get("a")).await;
     world.say("+hello\r\n").await;
     world.client.read_exact(&mut [0; 108]).await.unwrap();
-    assert_eq!(world.lines(), [line("1 error Inject done", "a")]);
+    assert_eq!(world.lines().await, [line("1 error Inject done", "a")]);
 }
 
 #[tokio::test]
 async fn a_call_that_is_closed_or_reset_is_not_done() {
     let mut world = World::new(Protocol::Redis, Mix::of("blackout", handler::Blackout {})).await;
     assert_eq!(world.rest().await, 0);
-    assert_eq!(world.lines(), ["1 blackout Close cut"]);
+    assert_eq!(world.lines().await, ["1 blackout Close cut"]);
 
     let mut world = World::new(Protocol::Redis, Mix::of("obey", Obey)).await;
     world.send(&[get("a"), get("reset")].concat()).await;
     world.heard(&get("a")).await;
     world.reply("+a\r\n").await;
     assert!(world.client.read(&mut [0]).await.is_err());
-    assert_eq!(world.lines(), [line("1 obey done", "a"), line("2 obey Reset cut", "reset")]);
+    assert_eq!(world.lines().await, [line("1 obey done", "a"), line("2 obey Reset cut", "reset")]);
 }
 
 #[tokio::test]
 async fn a_hanging_call_lasts_until_its_connection_ends() {
     let world = World::new(Protocol::Redis, Mix::of("hang", handler::Hang {})).await;
-    while world.kept().recorded.calls.is_empty() {
+    while world.proxy.summary().faults_of("hang") == 0 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(world.over().await, ["1 hang Hold cut"]);
+    assert_eq!(world.lines().await, ["1 hang Hold cut"]);
 }
 
 #[tokio::test]
@@ -323,7 +322,7 @@ async fn a_connection_that_turns_opaque_ends_its_calls() {
     world.reply("+a\r\nnonsense\r\n").await;
     world.ask(&get("c")).await;
     world.reply("+c\r\n").await;
-    assert_eq!(world.over().await, [line("1 dummy done", "a"), line("2 dummy cut", "b")]);
+    assert_eq!(world.lines().await, [line("1 dummy done", "a"), line("2 dummy cut", "b")]);
 }
 
 #[tokio::test]
@@ -331,15 +330,15 @@ async fn a_panic_ends_calls_too() {
     let mut world = World::new(Protocol::Redis, Mix::of("obey", Obey)).await;
     world.send(&get("panic")).await;
     let _ = world.client.read(&mut [0]).await;
-    assert_eq!(world.over().await, [line("1 obey cut", "panic")]);
+    assert_eq!(world.lines().await, [line("1 obey cut", "panic")]);
 }
 
 #[tokio::test]
 async fn only_the_first_calls_are_kept() {
-    let mut world = World::with(CallLog::of_at_most(2), Protocol::Redis, dummy()).await;
+    let mut world = World::with(CallLog::with_at_most(2), Protocol::Redis, dummy()).await;
     world.ask(&get("a").repeat(5)).await;
     world.reply(&"+a\r\n".repeat(5)).await;
-    let recorded = world.recording.take();
+    let recorded = world.recorded().await;
     assert_eq!((recorded.calls.len(), recorded.left_out), (2, 3));
     assert!(recorded.calls.iter().all(|call| call.is_done));
 }
@@ -349,7 +348,7 @@ async fn off_it_keeps_nothing() {
     for protocol in Protocol::ALL {
         let mut world = World::with(CallLog::off(), protocol, dummy()).await;
         world.ask("GET / HTTP/1.1\r\n\r\n").await;
-        assert!(!world.recording.is_on() && world.recording.track(&"default".into(), 1).is_none());
-        assert_eq!(world.over().await, [""; 0]);
+        assert!(world.log.connection(&"default".into(), 1, protocol).is_none());
+        assert_eq!(world.lines().await, [""; 0]);
     }
 }

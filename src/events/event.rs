@@ -1,4 +1,4 @@
-//! One event, and how it is written.
+//! An event and its JSON form.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -8,86 +8,89 @@ use serde::{Serialize, Serializer};
 
 use crate::protocol::Protocol;
 
-/// As much of a command, key, method or path is told.
+/// The longest command, key, method or path in an event, in characters. Longer ones are cut.
 const CHARACTERS: usize = 64;
 
-/// A character's bytes at most, and those of what one replacement stands for.
+/// The longest character, and the longest invalid sequence that one replacement character stands for, in bytes.
 const BYTES: usize = 4;
 
-/// What a proxy did that its user may want to know of. It is written as one JSON object.
+/// Something that a proxy did. It serializes as one JSON object.
 #[derive(Debug)]
 pub(crate) struct Event {
-    /// Its place among all events of the process, from 1.
+    /// Numbers the events of the process, from 1.
     pub(crate) id: u64,
     pub(crate) time: SystemTime,
     pub(crate) proxy: Arc<str>,
-    pub(crate) what: What,
+    pub(crate) kind: EventKind,
 }
 
-/// The event's kind, and what that kind tells.
+/// The kind of an event, with the fields of that kind.
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
-pub(crate) enum What {
+pub(crate) enum EventKind {
     /// A handler did something to a call.
     Fault {
         connection: u64,
         call: u64,
         #[serde(serialize_with = "text")]
         handler: Arc<str>,
-        verdict: Act,
+        verdict: Action,
         #[serde(skip_serializing_if = "Option::is_none")]
-        head: Option<Head>,
+        head: Option<RequestHead>,
     },
-    /// The proxy has a new plan.
+    /// The proxy got a new plan.
     Plan {
-        /// The mix as it would be written.
+        /// The mix in its text form: `20:delay,5:error`.
         handler: String,
         enabled: bool,
     },
     /// The backend could not be reached.
     DialFailure { connection: u64, error: String },
-    /// The connection's messages can no longer be told apart.
+    /// The connection turned opaque.
     Opaque { connection: u64, why: Box<str> },
 }
 
-/// What a handler did.
+/// What a handler did to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Act {
-    /// It let the call wait for a time.
+pub(crate) enum Action {
+    /// Delayed it for a time.
     Sleep,
-    /// It let the call wait for something else.
+    /// Delayed it until something happened.
     Wait,
-    /// It held the connection.
+    /// Held the connection without an answer.
     Hold,
-    /// It answered in the backend's place.
+    /// Answered in place of the backend.
     Answer,
-    /// It put bytes into the reply.
+    /// Inserted bytes into the reply.
     Inject,
+    /// Closed the client's connection.
     Close,
+    /// Reset the client's connection.
     Reset,
 }
 
-/// Which call it was: `{"command": "GET", "key": "a"}`, with `http` `{"method": "GET", "path": "/"}`.
+/// What identifies a request: `{"command": "GET", "key": "a"}`, with `http` `{"method": "GET", "path": "/"}`.
 ///
-/// Each is cut to 64 characters; what is not UTF-8 is replaced.
+/// Each is cut to 64 characters; invalid UTF-8 is replaced by U+FFFD.
 #[derive(Debug)]
-pub(crate) struct Head {
+pub(crate) struct RequestHead {
     protocol: Protocol,
-    /// The command, and then the key.
+    /// The command, directly followed by the key.
     text: Box<str>,
+    /// The length of the command, in bytes.
     command: usize,
 }
 
 impl Event {
-    /// What kind of event it is, in one word.
-    pub(crate) fn kind(&self) -> &'static str {
-        self.what.kind()
+    /// The name of its kind: `fault`, `plan`, `dial_failure` or `opaque`.
+    pub(crate) fn name(&self) -> &'static str {
+        self.kind.name()
     }
 }
 
-impl What {
-    fn kind(&self) -> &'static str {
+impl EventKind {
+    fn name(&self) -> &'static str {
         match self {
             Self::Fault { .. } => "fault",
             Self::Plan { .. } => "plan",
@@ -97,8 +100,8 @@ impl What {
     }
 }
 
-impl Head {
-    /// The words of a request's head. There are none with `tcp`, nor before the request was read.
+impl RequestHead {
+    /// Reads the head of a request. `None` with `tcp`, and before the request has been read.
     pub(crate) fn of(protocol: Protocol, head: &[u8]) -> Option<Self> {
         let (command, key) = protocol.words(head);
         let mut text = String::with_capacity((command.len() + key.len()).min(2 * CHARACTERS));
@@ -108,7 +111,7 @@ impl Head {
         (!text.is_empty()).then(|| Self { protocol, text: text.into(), command })
     }
 
-    /// The command or method, and the key or path, which may be empty.
+    /// The command and the key, or the method and the path. The second may be empty.
     pub(crate) fn words(&self) -> (&str, &str) {
         self.text.split_at(self.command)
     }
@@ -137,16 +140,16 @@ impl Serialize for Event {
             event: &'static str,
             proxy: &'a str,
             #[serde(flatten)]
-            what: &'a What,
+            kind: &'a EventKind,
         }
-        // Times before 1970, which only a clock that is wrong tells, cannot be written.
+        // `humantime` cannot format times before 1970, which a wrong clock may show.
         let time = humantime::format_rfc3339_micros(self.time.max(SystemTime::UNIX_EPOCH)).to_string();
-        let Self { id, proxy, what, .. } = self;
-        Object { id: *id, time, event: what.kind(), proxy, what }.serialize(serializer)
+        let Self { id, proxy, kind, .. } = self;
+        Object { id: *id, time, event: kind.name(), proxy, kind }.serialize(serializer)
     }
 }
 
-impl Serialize for Head {
+impl Serialize for RequestHead {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let names = if self.protocol == Protocol::Http { ("method", "path") } else { ("command", "key") };
         let (command, key) = self.words();
@@ -165,21 +168,21 @@ mod tests {
 
     use super::*;
 
-    fn line(what: What) -> String {
+    fn line(kind: EventKind) -> String {
         let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
-        serde_json::to_string(&Event { id: 7, time, proxy: "cache".into(), what }).unwrap()
+        serde_json::to_string(&Event { id: 7, time, proxy: "cache".into(), kind }).unwrap()
     }
 
     fn fault(protocol: Protocol, head: &[u8]) -> String {
-        let head = Head::of(protocol, head);
-        line(What::Fault { connection: 3, call: 2, handler: "delay".into(), verdict: Act::Sleep, head })
+        let head = RequestHead::of(protocol, head);
+        line(EventKind::Fault { connection: 3, call: 2, handler: "delay".into(), verdict: Action::Sleep, head })
     }
 
-    /// What every fault here has in common.
+    /// The beginning of every fault below.
     const FAULT: &str = r#"{"id":7,"time":"2023-11-14T22:13:20.123456Z","event":"fault","proxy":"cache","connection":3,"call":2,"handler":"delay","verdict":"sleep""#;
 
     #[test]
-    fn faults_tell_which_call_it_was() {
+    fn faults_identify_their_request() {
         let get = fault(Protocol::Redis, b"*2\r\n$3\r\nGET\r\n$1\r\na\r\n");
         assert_eq!(get, format!("{FAULT},\"head\":{{\"command\":\"GET\",\"key\":\"a\"}}}}"));
         let ping = fault(Protocol::Redis, b"PING\r\n");
@@ -191,26 +194,27 @@ mod tests {
     }
 
     #[test]
-    fn the_others_tell_what_belongs_to_them() {
+    fn other_kinds_have_their_own_fields() {
         let common =
             |kind: &str| format!(r#"{{"id":7,"time":"2023-11-14T22:13:20.123456Z","event":"{kind}","proxy":"cache","#);
-        let plan = line(What::Plan { handler: "20:delay".into(), enabled: true });
+        let plan = line(EventKind::Plan { handler: "20:delay".into(), enabled: true });
         assert_eq!(plan, common("plan") + r#""handler":"20:delay","enabled":true}"#);
-        let failure = line(What::DialFailure { connection: 3, error: "refused".into() });
+        let failure = line(EventKind::DialFailure { connection: 3, error: "refused".into() });
         assert_eq!(failure, common("dial_failure") + r#""connection":3,"error":"refused"}"#);
-        let opaque = line(What::Opaque { connection: 3, why: "MONITOR".into() });
+        let opaque = line(EventKind::Opaque { connection: 3, why: "MONITOR".into() });
         assert_eq!(opaque, common("opaque") + r#""connection":3,"why":"MONITOR"}"#);
     }
 
     #[test]
     fn acts_are_written_in_lower_case() {
-        let acts = [Act::Sleep, Act::Wait, Act::Hold, Act::Answer, Act::Inject, Act::Close, Act::Reset];
-        let text = serde_json::to_string(&acts).unwrap();
+        let actions =
+            [Action::Sleep, Action::Wait, Action::Hold, Action::Answer, Action::Inject, Action::Close, Action::Reset];
+        let text = serde_json::to_string(&actions).unwrap();
         assert_eq!(text, r#"["sleep","wait","hold","answer","inject","close","reset"]"#);
     }
 
     #[test]
-    fn words_are_cut_to_64_characters_and_made_text() {
+    fn words_are_cut_to_64_characters_and_valid_utf8() {
         for (character, expected) in
             [("a", "a"), ("ß", "ß"), ("🐢", "🐢"), ("\u{1}", "\\u0001"), ("\"", "\\\""), ("\u{2028}", "\u{2028}")]
         {
@@ -227,8 +231,8 @@ mod tests {
     #[test]
     fn a_clock_before_1970_is_no_panic() {
         let time = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
-        let what = What::Opaque { connection: 1, why: "a".into() };
-        let text = serde_json::to_string(&Event { id: 1, time, proxy: "a".into(), what }).unwrap();
+        let kind = EventKind::Opaque { connection: 1, why: "a".into() };
+        let text = serde_json::to_string(&Event { id: 1, time, proxy: "a".into(), kind }).unwrap();
         assert!(text.contains("1970-01-01T00:00:00.000000Z"), "{text}");
     }
 }

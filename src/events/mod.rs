@@ -1,7 +1,7 @@
-//! What proxies did that their users may want to know of: injected faults, new plans, failed dials, opaque connections.
+//! The events of proxies: injected faults, new plans, failed dials, opaque connections.
 //!
-//! The latest [`EVENTS`] are kept. Whoever tells of an event waits for no reader: one that is too slow for that many loses
-//! the oldest, and is told how many.
+//! A ring keeps the latest [`EVENTS`] events. Emitting never waits for a reader: a reader that falls further behind
+//! loses the oldest events, and learns how many.
 
 mod event;
 
@@ -11,16 +11,16 @@ use std::time::SystemTime;
 
 use tokio::sync::Notify;
 
-pub(crate) use event::{Act, Head};
-pub(crate) use event::{Event, What};
+pub(crate) use event::{Action, RequestHead};
+pub(crate) use event::{Event, EventKind};
 
 /// How many events are kept for readers.
 pub(crate) const EVENTS: usize = 16_384;
 
-/// As many events are handed over at once at most: so long does a reader keep the others out.
+/// How many events a reader gets at once, at most. It holds the lock while they are copied.
 const BATCH: usize = 256;
 
-/// Where events are told and read. Clones are the same journal.
+/// Keeps events for readers. Clones share the same ring.
 #[derive(Debug, Clone)]
 pub(crate) struct Events(Option<Arc<Ring>>);
 
@@ -33,33 +33,33 @@ struct Ring {
 #[derive(Debug, Default)]
 struct Kept {
     events: VecDeque<Arc<Event>>,
-    /// The last event's `id`; 0 before the first.
+    /// The id of the latest event; 0 before the first.
     last: u64,
     closed: bool,
 }
 
 impl Events {
-    /// A journal that keeps nothing.
+    /// Keeps no events. Its readers end at once.
     pub(crate) fn off() -> Self {
         Self(None)
     }
 
-    /// An empty journal.
+    /// Keeps events; none yet.
     pub(crate) fn on() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// Tells what a proxy did. `what` is asked only where events are kept.
-    pub(crate) fn tell(&self, proxy: &Arc<str>, what: impl FnOnce() -> What) {
+    /// Adds an event of `proxy`. `kind` is called only if events are kept.
+    pub(crate) fn emit(&self, proxy: &Arc<str>, kind: impl FnOnce() -> EventKind) {
         let Some(ring) = &self.0 else { return };
-        let (proxy, what) = (proxy.clone(), what());
+        let (proxy, kind) = (proxy.clone(), kind());
         let mut kept = ring.kept();
         if kept.closed {
             return;
         }
         kept.last += 1;
-        // The time is read here so that later events have no earlier times.
-        let event = Arc::new(Event { id: kept.last, time: SystemTime::now(), proxy, what });
+        // Read under the lock, so that times never decrease from one event to the next.
+        let event = Arc::new(Event { id: kept.last, time: SystemTime::now(), proxy, kind });
         let oldest = if kept.events.len() == EVENTS { kept.events.pop_front() } else { None };
         kept.events.push_back(event);
         drop(kept);
@@ -67,8 +67,8 @@ impl Events {
         ring.readers.notify_waiters();
     }
 
-    /// Reads the events after number `since`, and without one those that are still to come. A number that was not given yet
-    /// is of another run: it is read from the first event on.
+    /// A reader of the events after id `since`, or without `since` of those still to come. An id beyond the latest
+    /// comes from another run of the program: then the reader begins with the first event.
     pub(crate) fn reader(&self, since: Option<u64>) -> Reader {
         let last = self.last();
         let read = match since {
@@ -79,12 +79,12 @@ impl Events {
         Reader { ring: self.0.clone(), read }
     }
 
-    /// The number of the latest event; 0 before the first.
+    /// The id of the latest event; 0 before the first.
     pub(crate) fn last(&self) -> u64 {
         self.0.as_ref().map_or(0, |ring| ring.kept().last)
     }
 
-    /// Takes no more events. Readers get those that are left, and then the end.
+    /// Accepts no more events. Readers get the remaining ones and then end.
     pub(crate) fn close(&self) {
         if let Some(ring) = &self.0 {
             ring.kept().closed = true;
@@ -99,59 +99,59 @@ impl Ring {
     }
 }
 
-/// Reads a journal at its own pace.
+/// Reads events at its own pace.
 #[derive(Debug)]
 pub(crate) struct Reader {
     ring: Option<Arc<Ring>>,
-    /// The number of the last event that was read or lost.
+    /// The id of the last event that was read or lost.
     read: u64,
 }
 
-/// Events that follow each other.
+/// Consecutive events.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    /// How many before these were gone before they were read.
+    /// How many events before these were lost, because the reader was too slow.
     pub(crate) lost: u64,
     pub(crate) events: Vec<Arc<Event>>,
 }
 
-/// What there is for a reader now.
+/// The result of [`Reader::try_next`].
 #[derive(Debug)]
-pub(crate) enum News {
-    Events(Batch),
-    /// Nothing yet.
-    None,
-    /// Nothing any more: the journal is closed, or off.
-    End,
+pub(crate) enum Next {
+    Batch(Batch),
+    /// There are no events yet.
+    Pending,
+    /// There will be no more events.
+    Closed,
 }
 
 impl Reader {
-    /// The number of the last event that it has read or lost.
+    /// The id of the last event that it has read or lost.
     pub(crate) fn position(&self) -> u64 {
         self.read
     }
 
-    /// The next events, at most a few hundred, as soon as there are any. `None` at the journal's end. A call that is given
-    /// up loses nothing.
+    /// Waits for the next events and returns at most [`BATCH`] of them; `None` once there will be no more. Cancel-safe:
+    /// no event is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> Option<Batch> {
         loop {
             let ring = self.ring.clone()?;
-            // It listens from here on, so that nothing is told between the two.
-            let told = ring.readers.notified();
-            match self.now() {
-                News::Events(batch) => return Some(batch),
-                News::None => told.await,
-                News::End => return None,
+            // Registered before the check, so that no event between the check and the wait is missed.
+            let emitted = ring.readers.notified();
+            match self.try_next() {
+                Next::Batch(batch) => return Some(batch),
+                Next::Pending => emitted.await,
+                Next::Closed => return None,
             }
         }
     }
 
-    /// The same without waiting.
-    pub(crate) fn now(&mut self) -> News {
-        let Some(ring) = &self.ring else { return News::End };
+    /// The next events, without waiting.
+    pub(crate) fn try_next(&mut self) -> Next {
+        let Some(ring) = &self.ring else { return Next::Closed };
         let kept = ring.kept();
         if self.read == kept.last {
-            return if kept.closed { News::End } else { News::None };
+            return if kept.closed { Next::Closed } else { Next::Pending };
         }
         let before_oldest = kept.last - kept.events.len() as u64;
         let lost = before_oldest.saturating_sub(self.read);
@@ -159,7 +159,7 @@ impl Reader {
         let events: Vec<_> = kept.events.iter().skip(from).take(BATCH).cloned().collect();
         drop(kept);
         self.read += lost + events.len() as u64;
-        News::Events(Batch { lost, events })
+        Next::Batch(Batch { lost, events })
     }
 }
 
@@ -172,19 +172,19 @@ mod tests {
 
     use super::*;
 
-    fn opaque(connection: u64) -> What {
-        What::Opaque { connection, why: "no RESP".into() }
+    fn opaque(connection: u64) -> EventKind {
+        EventKind::Opaque { connection, why: "no RESP".into() }
     }
 
-    fn tell(journal: &Events, connections: impl IntoIterator<Item = u64>) {
+    fn emit(events: &Events, connections: impl IntoIterator<Item = u64>) {
         let proxy = "cache".into();
-        connections.into_iter().for_each(|connection| journal.tell(&proxy, || opaque(connection)));
+        connections.into_iter().for_each(|connection| events.emit(&proxy, || opaque(connection)));
     }
 
-    /// What there is by now: how many were lost, and the numbers of the others.
+    /// Reads all events so far: how many were lost, and the ids of the others.
     fn read(reader: &mut Reader) -> (u64, Vec<u64>) {
         let (mut lost, mut ids) = (0, Vec::new());
-        while let News::Events(batch) = reader.now() {
+        while let Next::Batch(batch) = reader.try_next() {
             lost += batch.lost;
             ids.extend(batch.events.iter().map(|event| event.id));
         }
@@ -196,65 +196,65 @@ mod tests {
     }
 
     #[test]
-    fn readers_begin_where_they_want_to() {
-        let journal = Events::on();
-        tell(&journal, 1..=5);
-        let (mut all, mut later, mut new) = (journal.reader(Some(0)), journal.reader(Some(3)), journal.reader(None));
-        tell(&journal, [6]);
+    fn a_reader_begins_after_the_given_id() {
+        let events = Events::on();
+        emit(&events, 1..=5);
+        let (mut all, mut later, mut new) = (events.reader(Some(0)), events.reader(Some(3)), events.reader(None));
+        emit(&events, [6]);
         assert_eq!(read(&mut all), (0, vec![1, 2, 3, 4, 5, 6]));
         assert_eq!(read(&mut later), (0, vec![4, 5, 6]));
         assert_eq!(read(&mut new), (0, vec![6]));
         assert_eq!(read(&mut new), (0, vec![]));
-        assert_eq!(read(&mut journal.reader(Some(6))), (0, vec![]));
-        assert_eq!(read(&mut journal.reader(Some(7))), (0, vec![1, 2, 3, 4, 5, 6]), "7 is of another run");
+        assert_eq!(read(&mut events.reader(Some(6))), (0, vec![]));
+        assert_eq!(read(&mut events.reader(Some(7))), (0, vec![1, 2, 3, 4, 5, 6]), "id 7 comes from another run");
     }
 
     #[test]
-    fn a_reader_that_is_overtaken_is_told_how_many_it_lost() {
-        let journal = Events::on();
+    fn a_slow_reader_learns_how_many_events_it_lost() {
+        let events = Events::on();
         let kept = EVENTS as u64;
-        let (mut slow, mut slower) = (journal.reader(Some(0)), journal.reader(Some(0)));
-        tell(&journal, 1..=kept);
-        assert!(matches!(slow.now(), News::Events(batch) if batch.lost == 0 && batch.events.len() == BATCH));
-        tell(&journal, 1..=1000);
+        let (mut slow, mut slower) = (events.reader(Some(0)), events.reader(Some(0)));
+        emit(&events, 1..=kept);
+        assert!(matches!(slow.try_next(), Next::Batch(batch) if batch.lost == 0 && batch.events.len() == BATCH));
+        emit(&events, 1..=1000);
         assert_eq!(read(&mut slow), (1000 - BATCH as u64, (1001..=kept + 1000).collect()));
-        tell(&journal, 1..=kept);
-        assert_eq!(read(&mut slow), (0, (kept + 1001..=2 * kept + 1000).collect()), "as slow as one may be");
+        emit(&events, 1..=kept);
+        assert_eq!(read(&mut slow), (0, (kept + 1001..=2 * kept + 1000).collect()), "a full ring without a loss");
         assert_eq!(read(&mut slower), (kept + 1000, (kept + 1001..=2 * kept + 1000).collect()));
     }
 
     #[test]
     fn a_waiting_reader_is_woken() {
-        let journal = Events::on();
-        let mut reader = journal.reader(None);
+        let events = Events::on();
+        let mut reader = events.reader(None);
         assert!(poll(reader.next()).is_pending());
         let mut next = pin!(reader.next());
         let context = &mut Context::from_waker(Waker::noop());
         assert!(next.as_mut().poll(context).is_pending());
-        tell(&journal, [1]);
-        let Poll::Ready(Some(batch)) = next.as_mut().poll(context) else { panic!("it sleeps on") };
+        emit(&events, [1]);
+        let Poll::Ready(Some(batch)) = next.as_mut().poll(context) else { panic!("the reader was not woken") };
         assert_eq!(batch.events.len(), 1);
     }
 
     #[test]
-    fn numbers_have_no_gaps_however_many_tell() {
-        let journal = Events::on();
+    fn ids_have_no_gaps_however_many_threads_emit() {
+        let events = Events::on();
         thread::scope(|scope| {
             for thread in 0..8 {
-                let journal = &journal;
-                scope.spawn(move || tell(journal, thread * 1000..(thread + 1) * 1000));
+                let events = &events;
+                scope.spawn(move || emit(events, thread * 1000..(thread + 1) * 1000));
             }
-            let mut reader = journal.reader(Some(0));
+            let mut reader = events.reader(Some(0));
             let (mut ids, mut time) = (Vec::new(), SystemTime::UNIX_EPOCH);
             let mut connections = Vec::new();
             while ids.len() < 8000 {
-                let News::Events(batch) = reader.now() else { continue };
+                let Next::Batch(batch) = reader.try_next() else { continue };
                 assert_eq!(batch.lost, 0);
                 for event in batch.events {
                     assert!(event.time >= time, "{event:?}");
                     time = event.time;
                     ids.push(event.id);
-                    let What::Opaque { connection, .. } = event.what else { panic!("{event:?}") };
+                    let EventKind::Opaque { connection, .. } = event.kind else { panic!("{event:?}") };
                     connections.push(connection);
                 }
             }
@@ -265,37 +265,37 @@ mod tests {
     }
 
     #[test]
-    fn off_it_asks_for_nothing() {
-        let (journal, asked) = (Events::off(), Cell::new(false));
-        journal.tell(&"cache".into(), || {
-            asked.set(true);
+    fn switched_off_it_builds_no_event() {
+        let (events, called) = (Events::off(), Cell::new(false));
+        events.emit(&"cache".into(), || {
+            called.set(true);
             opaque(1)
         });
-        assert!(!asked.get());
-        assert!(matches!(poll(journal.reader(Some(0)).next()), Poll::Ready(None)));
-        journal.close();
+        assert!(!called.get());
+        assert!(matches!(poll(events.reader(Some(0)).next()), Poll::Ready(None)));
+        events.close();
     }
 
     #[test]
-    fn closed_it_gives_what_is_left_and_then_the_end() {
-        let journal = Events::on();
-        let mut reader = journal.reader(None);
-        tell(&journal, 1..=3);
-        journal.close();
-        tell(&journal, [4]);
-        let Poll::Ready(Some(batch)) = poll(reader.next()) else { panic!("there are three") };
+    fn closed_it_returns_the_remaining_events_and_then_ends() {
+        let events = Events::on();
+        let mut reader = events.reader(None);
+        emit(&events, 1..=3);
+        events.close();
+        emit(&events, [4]);
+        let Poll::Ready(Some(batch)) = poll(reader.next()) else { panic!("expected three events") };
         assert_eq!(batch.events.iter().map(|event| event.id).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(matches!(poll(reader.next()), Poll::Ready(None)));
     }
 
     #[test]
     fn closing_wakes_readers() {
-        let journal = Events::on();
-        let mut reader = journal.reader(None);
+        let events = Events::on();
+        let mut reader = events.reader(None);
         let mut next = pin!(reader.next());
         let context = &mut Context::from_waker(Waker::noop());
         assert!(next.as_mut().poll(context).is_pending());
-        journal.close();
+        events.close();
         assert!(matches!(next.as_mut().poll(context), Poll::Ready(None)));
     }
 }

@@ -1,4 +1,4 @@
-//! `blackout`.
+//! `blackout` closes the client's connection.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! `delay`.
+//! `delay` waits, then passes the call on.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,15 +8,15 @@ use crate::call::{Call, Verdict};
 use crate::duration::Seconds;
 use crate::error::Result;
 
-/// Waits, and then lets the call go on.
+/// Waits, then passes the call on.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Delay {
     /// How long a call waits
     pub sleep: Seconds,
-    /// Wait before the backend, not the reply
+    /// Delay the request, or if false the reply
     ///
-    /// True: before the request reaches the backend. False: after that, and before its reply reaches the client.
+    /// True: waits before the request reaches the backend. False: waits before the reply reaches the client.
     pub before: bool,
 }
 

@@ -1,11 +1,11 @@
-//! `dummy`.
+//! `dummy` passes everything unaltered.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Handler, Scope};
 
-/// Nothing: every byte passes unaltered, both ways.
+/// Passes every byte unaltered, in both directions.
 #[derive(Debug, Default, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dummy {}

@@ -1,4 +1,4 @@
-//! `error`.
+//! `error` answers in place of the backend, or inserts random bytes into its reply.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
@@ -12,41 +12,41 @@ use crate::call::{Answer, Call, Verdict, random};
 use crate::error::Result;
 use crate::protocol::{Protocol, http};
 
-/// Bytes of junk in place of a reply.
+/// How many random bytes replace a reply.
 const JUNK: usize = 1000;
 
-/// Bytes of junk within a reply.
+/// How many random bytes are inserted into a reply.
 const INJECTED: usize = 100;
 
-/// Answers with junk, or in http with a 500, 501, 502 or 503; the backend is not called.
+/// Answers with random bytes (http: a 500, 501, 502 or 503); the backend is not called.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Error {
-    /// Put junk into the backend's own reply
+    /// Insert random bytes into the backend's reply
     ///
-    /// 100 random bytes in the middle of it; no effect with `http`.
+    /// 100 bytes in the middle of the reply, in place of the answer. No effect with `http`.
     pub inject: bool,
-    /// This many calls pass unharmed first
+    /// Pass this many calls before the first error
     ///
-    /// Counted over the whole proxy, of the calls that reach the handler.
+    /// Counts the calls that are drawn for the handler, over all connections of the proxy.
     #[schemars(extend("x-unit" = "calls"))]
     pub warmup: u64,
-    /// Calls that passed unharmed so far.
+    /// Warm-up calls so far.
     #[serde(skip)]
-    unharmed: AtomicU64,
+    warmed_up: AtomicU64,
 }
 
 impl Error {
-    /// With these settings.
+    /// An `error` handler. `warmup` is a number of calls.
     #[must_use]
     pub fn new(inject: bool, warmup: u64) -> Self {
-        Self { inject, warmup, unharmed: AtomicU64::new(0) }
+        Self { inject, warmup, warmed_up: AtomicU64::new(0) }
     }
 
-    /// Whether this call is among the first that pass.
+    /// Whether this call belongs to the warm-up, and counts it if so.
     fn warms_up(&self) -> bool {
         let more = |passed| (passed < self.warmup).then_some(passed + 1);
-        self.unharmed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        self.warmed_up.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
     fn injects(&self, call: &Call<'_>) -> bool {

@@ -1,4 +1,4 @@
-//! `hang`.
+//! `hang` reads the request and never answers.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

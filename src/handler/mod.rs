@@ -1,35 +1,35 @@
-//! What happens to a call.
+//! Handlers decide what happens to a call.
 //!
-//! A handler is one struct: its fields are its settings, and [`Handler`] is what it does. The five that come with the
-//! program are here, one file each, and one of your own is written in the same way. This page grows one; [`Handler`] says
-//! what it may rely on.
+//! A handler is a struct. Its fields are its settings, and its implementation of [`Handler`] is what it does. The five
+//! built-in handlers are in this module, one file each; your own is written in the same way. This page builds one step
+//! by step. [`Handler`] documents when each method is called and what it must not do.
 //!
-//! # Nothing
+//! # The smallest handler
 //!
-//! The least handler there is. All three methods of the trait have a default, and that lets the call pass.
+//! All methods of the trait have defaults, which pass the call on unaltered.
 //!
 //! ```
 //! use schemars::JsonSchema;
 //! use serde::{Deserialize, Serialize};
 //! use vaurien::{Handler, Registry};
 //!
-//! /// Lets every call pass.
+//! /// Passes every call
 //! #[derive(Default, Serialize, Deserialize, JsonSchema)]
 //! #[serde(default, deny_unknown_fields)]
 //! struct Stumble {}
 //!
 //! impl Handler for Stumble {}
 //!
-//! // `vaurien::main(&registry)` is a program that knows `--handler 10:stumble`.
+//! // `vaurien::main(&registry)` runs the program with `--handler 10:stumble` available.
 //! let registry = Registry::default().with::<Stumble>("stumble");
 //! ```
 //!
-//! The derives come from `serde` (with its feature `derive`) and `schemars` 1, which belong into your `Cargo.toml`.
+//! The derives need `serde` (with its feature `derive`) and `schemars` 1 in your `Cargo.toml`.
 //!
-//! # A wait
+//! # A delay
 //!
-//! [`before`](Handler::before) has a request in hand of which nothing has reached the backend yet. It may be written as a
-//! plain `async fn`, and whatever it waits for, the call waits with it.
+//! [`before`](Handler::before) runs before any byte of the request reaches the backend. Write it as a plain `async fn`;
+//! the call waits until it returns.
 //!
 //! ```
 //! # use schemars::JsonSchema;
@@ -49,19 +49,19 @@
 //!
 //! # Settings
 //!
-//! A field is a setting: `--handler-stumble-sleep 0.1`, `VAURIEN_HANDLER_STUMBLE_SLEEP`, `sleep = 0.1` under
-//! `[handlers.stumble]`. Its documentation is its line in `--help`, and the struct's `Default` has its default.
+//! A field is a setting: `--handler-stumble-sleep 0.1`, `VAURIEN_HANDLER_STUMBLE_SLEEP`, or `sleep = 0.1` under
+//! `[handlers.stumble]`. The field's doc comment is its line in `--help`, and the struct's `Default` holds its default.
 //!
 //! ```
 //! # use schemars::JsonSchema;
 //! # use serde::{Deserialize, Serialize};
 //! use vaurien::{Call, Handler, Result, Seconds, Verdict};
 //!
-//! /// Makes calls stumble
+//! /// Delays calls
 //! #[derive(Serialize, Deserialize, JsonSchema)]
 //! #[serde(default, deny_unknown_fields)]
 //! struct Stumble {
-//!     /// How long it takes to get up
+//!     /// How long a call waits
 //!     sleep: Seconds,
 //! }
 //!
@@ -79,11 +79,11 @@
 //! }
 //! ```
 //!
-//! # A choice
+//! # An answer
 //!
-//! The call knows what it is: its [`command`](Call::command), its [`key`](Call::key), its [`number`](Call::number). What is
-//! left to chance is drawn from the call's [own stream](Call::random), so that a seed reproduces it. And a handler need not
-//! call the backend at all: [`Verdict::Answer`] is what the client gets instead.
+//! A [`Call`] has a [`command`](Call::command), a [`key`](Call::key) and a [`number`](Call::number). Draw random values
+//! from [`Call::random`], so that a seed reproduces them. With [`Verdict::Answer`] the client gets an answer and the
+//! backend is not called.
 //!
 //! ```
 //! # use schemars::JsonSchema;
@@ -106,8 +106,8 @@
 //!
 //! # The reply
 //!
-//! What passed [`before`](Handler::before) comes back in [`after`](Handler::after), when the backend's reply has begun and
-//! none of it has reached the client.
+//! [`after`](Handler::after) runs for calls that [`before`](Handler::before) passed on, when the backend's reply has
+//! begun and before any byte of it reaches the client.
 //!
 //! ```
 //! # use schemars::JsonSchema;
@@ -118,13 +118,13 @@
 //! # struct Stumble {}
 //! impl Handler for Stumble {
 //!     async fn after(&self, call: &mut Call<'_>) -> Result<Verdict> {
-//!         // The backend has done its work, and the client will never know.
+//!         // The backend has done the work, but the client does not learn it.
 //!         Ok(if call.key() == b"payment" { Verdict::Reset } else { Verdict::Pass })
 //!     }
 //! }
 //! ```
 //!
-//! `examples/custom_handler.rs` is a handler in a program of its own.
+//! `examples/custom_handler.rs` is a complete program with a handler of its own.
 
 mod blackout;
 mod delay;
@@ -147,91 +147,92 @@ pub use hang::Hang;
 pub(crate) use registry::Entry;
 pub use registry::{Configured, Registry};
 
-/// What a handler needs to see of a connection. The engine picks the cheapest way to move bytes that can show it.
+/// What a handler needs to see of a connection. The engine chooses the cheapest way to move bytes that provides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Nothing: its calls are counted and pass.
+    /// Nothing: its calls are counted and passed on.
     Nothing,
-    /// Each call drawn for it.
+    /// Each call that is drawn for it.
     Calls,
 }
 
-/// What happens to the calls that are drawn for it.
+/// Decides what happens to the calls that are drawn for it.
 ///
-/// # When it is asked
+/// # Order of calls
 ///
-/// For one call, in this order, and each at most once:
+/// For each call, in this order, each method at most once:
 ///
-/// 1. [`accept`](Self::accept), for a connection's first call alone: the client has connected, nothing of it has been read,
-///    and the backend is not dialled.
-/// 2. [`before`](Self::before): the request's head is here. Nothing of the request has reached the backend.
-/// 3. [`after`](Self::after), if `before` let it pass: the reply has begun. Nothing of the reply has reached the client. A
-///    call without a reply, such as memcached's `noreply`, has no `after`.
+/// 1. [`accept`](Self::accept), only for a connection's first call: the client has connected, nothing has been read
+///    from it, and the backend has not been dialled.
+/// 2. [`before`](Self::before): the request's head has been read. Nothing of the request has reached the backend.
+/// 3. [`after`](Self::after), if `before` returned [`Verdict::Pass`]: the reply has begun. Nothing of it has reached
+///    the client. A call without a reply, such as memcached's `noreply`, has no `after`.
 ///
-/// It is never asked about calls that are drawn for others, nor about bytes behind the point where messages can no longer be
-/// told apart.
+/// A handler is not called for calls that are drawn for other handlers, nor for bytes of an opaque connection.
 ///
-/// On one connection `before` has one call at a time, and so has `after`; but one call may be in `before` while an earlier
-/// one is in `after`. One value serves all connections, on all threads, at once: what changes in it has to be an atomic or
-/// behind a lock, and what belongs to one call comes with its [`Call`].
+/// # Concurrency
 ///
-/// # While it waits
+/// On one connection at most one call is in `before` and at most one in `after`, but a later call may be in `before`
+/// while an earlier one is in `after`. One value serves all connections on all threads at once: keep state that changes
+/// in an atomic or behind a lock. State of a single call is in its [`Call`].
 ///
-/// Its own call waits, and so do those behind it on the same connection: in `before` their requests, in `after` their
-/// replies. Nothing of them is lost, and no more is read meanwhile. Earlier calls and other connections go
-/// on.
+/// # Waiting
 ///
-/// A handler waits through its call: [`sleep`](Call::sleep), [`wait`](Call::wait), [`drain`](Call::drain),
-/// [`hold`](Call::hold). These end at once when the client leaves, when the handler is replaced and when the daemon
-/// stops. Their error is passed on with `?`: it says how the connection ends, and is no failure.
+/// While a handler waits, its call waits, and so do later calls on the same connection: in `before` their requests, in
+/// `after` their replies. None of their bytes are lost, and no more are read meanwhile. Earlier calls and other
+/// connections continue.
 ///
-/// # What it must not do
+/// Wait only with the methods of the call: [`sleep`](Call::sleep), [`wait`](Call::wait), [`drain`](Call::drain) and
+/// [`hold`](Call::hold). They end at once when the client leaves and when the daemon stops; all but `drain` also when
+/// the handler is replaced. Return their error with `?`: it says how the connection ends and is not a failure.
 ///
-/// - Wait in another way for long: of a client that leaves meanwhile it learns nothing.
-/// - Block the thread, on which other connections wait.
-/// - Count on being finished. Its future may be dropped wherever it awaits, when the connection ends for another reason.
-///   What has to be undone belongs into the `Drop` of a local value.
-/// - Let a call pass that it has [drained](Call::drain).
+/// # What a handler must not do
 ///
-/// One that fails, by an [`Error::Handler`](crate::Error::Handler) or by a panic, ends its own connection and no other.
+/// - Wait in any other way for long: it would not notice that the client leaves.
+/// - Block the thread: other connections run on it.
+/// - Rely on running to the end. When the connection ends for another reason, the future is dropped at an `.await`. Put
+///   clean-up into the `Drop` of a local value.
+/// - Return [`Verdict::Pass`] for a call that it has [drained](Call::drain).
 ///
-/// # What is counted
+/// A handler that returns [`Error::Handler`](crate::Error::Handler) or panics ends its own connection and no other.
 ///
-/// A call is counted for the handler that it was drawn for, once, whatever that decides: when the request's head is here,
-/// or already in `accept`, if that does more than let the client in at once.
+/// # Counting
+///
+/// A call is counted once, for the handler for which it was drawn, whatever the verdict. It is counted when the
+/// request's head has been read; or in `accept`, unless that returns [`Verdict::Pass`] without waiting.
 pub trait Handler: Send + Sync + 'static {
-    /// What it needs to see. Asked once, when the proxy is set up.
+    /// What the handler needs to see. Called once, when the proxy is set up.
     fn scope(&self) -> Scope {
         Scope::Calls
     }
 
-    /// The turn of a connection's first call, before any byte is read and before the backend is dialled.
+    /// Called for a connection's first call, before any byte is read and before the backend is dialled.
     ///
-    /// An answer given here is the connection's end.
+    /// After [`Verdict::Answer`] the connection closes.
     ///
     /// # Errors
     ///
-    /// What ends the connection.
+    /// Any error ends the connection.
     fn accept(&self, client: &mut Accept<'_>) -> impl Future<Output = Result<Verdict>> + Send {
         let _ = client;
         async { Ok(Verdict::Pass) }
     }
 
-    /// The request's head is here; its body streams after.
+    /// Called when the request's head has been read. The body, if any, streams after it.
     ///
     /// # Errors
     ///
-    /// What ends the connection.
+    /// Any error ends the connection.
     fn before(&self, call: &mut Call<'_>) -> impl Future<Output = Result<Verdict>> + Send {
         let _ = call;
         async { Ok(Verdict::Pass) }
     }
 
-    /// The reply has begun, and none of it has reached the client.
+    /// Called when the reply has begun and none of it has reached the client.
     ///
     /// # Errors
     ///
-    /// What ends the connection.
+    /// Any error ends the connection.
     fn after(&self, call: &mut Call<'_>) -> impl Future<Output = Result<Verdict>> + Send {
         let _ = call;
         async { Ok(Verdict::Pass) }
@@ -240,7 +241,7 @@ pub trait Handler: Send + Sync + 'static {
 
 type Pending<'a> = Pin<Box<dyn Future<Output = Result<Verdict>> + Send + 'a>>;
 
-/// [`Handler`] as a trait object: the same, with boxed futures.
+/// An object-safe [`Handler`]: the same methods, with boxed futures.
 pub(crate) trait DynHandler: Send + Sync {
     fn scope(&self) -> Scope;
     fn accept<'a>(&'a self, client: &'a mut Accept<'_>) -> Pending<'a>;

@@ -1,4 +1,4 @@
-//! Which handlers there are, and what each can be set to.
+//! The handlers that a program offers, with their settings.
 
 use std::sync::Arc;
 
@@ -11,19 +11,19 @@ use super::{Blackout, Delay, Dummy, DynHandler, Error, Handler, Hang, Scope};
 use crate::settings;
 use crate::settings::Field;
 
-/// A handler that can be asked for by name: its fields are its settings, their documentation is the help text, and its
-/// `Default` has the defaults. Implemented for every type that derives what it takes:
+/// A handler that can be registered by name. Its fields are its settings, their doc comments are the help text, and its
+/// `Default` holds the defaults. Every type that derives the required traits implements it:
 ///
 /// ```
 /// use schemars::JsonSchema;
 /// use serde::{Deserialize, Serialize};
 /// use vaurien::handler::{Handler, Registry};
 ///
-/// /// Lets one call in so many stumble.
+/// /// Disturbs every nth call
 /// #[derive(Default, Serialize, Deserialize, JsonSchema)]
 /// #[serde(default, deny_unknown_fields)]
 /// struct Stumble {
-///     /// Every how manieth call stumbles.
+///     /// Disturb every nth call
 ///     #[schemars(extend("x-unit" = "calls"))]
 ///     every: u64,
 /// }
@@ -35,29 +35,29 @@ use crate::settings::Field;
 /// # assert_eq!(registry.names().last(), Some("stumble"));
 /// ```
 ///
-/// What a field cannot be is refused by its own `Deserialize`, whose message is shown; fields with `#[serde(skip)]` are
-/// no settings. `x-unit` names the unit in the help. Each field is checked with the others at their defaults, so what it
-/// can be must not depend on theirs.
+/// A field's own `Deserialize` refuses invalid values, and its message is shown. Fields with `#[serde(skip)]` are not
+/// settings. `x-unit` names the unit in the help. Each field is checked with the others at their defaults, so its valid
+/// values must not depend on theirs.
 pub trait Configured: Handler + Default + Serialize + DeserializeOwned + JsonSchema {}
 
 impl<H: Handler + Default + Serialize + DeserializeOwned + JsonSchema> Configured for H {}
 
-/// The handlers that a program knows, by name. The default has `blackout`, `delay`, `dummy`, `error` and `hang`.
+/// The handlers of a program, by name. The default registry has `blackout`, `delay`, `dummy`, `error` and `hang`.
 #[derive(Debug, Clone)]
 pub struct Registry {
     entries: Vec<Entry>,
 }
 
-/// Makes a handler from its settings.
+/// Builds a handler from its settings.
 type Build = fn(Map<String, Value>) -> Result<Arc<dyn DynHandler>, String>;
 
-/// One handler.
+/// One registered handler.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     name: String,
     help: String,
     fields: Vec<Field>,
-    /// Whether the connection's options can be set for this handler: not where it ends the connection anyway.
+    /// Whether connection options can be set for this handler. They have no effect if it always ends the connection.
     pub(crate) takes_connection_options: bool,
     build: Build,
 }
@@ -74,17 +74,18 @@ impl Default for Registry {
 }
 
 impl Registry {
-    /// Adds a handler of the user's own under `name`, or puts it in the place of the one that had this name.
+    /// Adds a handler under `name`, or replaces the one of this name.
     ///
     /// # Panics
     ///
-    /// When `name` is not made of lower-case letters, digits and `_`, a letter first: it becomes part of flags and variables.
+    /// If `name` is not a lower-case letter followed by lower-case letters, digits and `_`: it becomes a part of flags
+    /// and variables.
     #[must_use]
     pub fn with<H: Configured>(self, name: &str) -> Self {
         self.entry::<H>(name, true)
     }
 
-    /// The handlers' names, in the order in which they were added.
+    /// The names of the handlers, in the order in which they were added.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().map(|entry| entry.name.as_str())
     }
@@ -100,7 +101,10 @@ impl Registry {
     fn entry<H: Configured>(mut self, name: &str, takes_connection_options: bool) -> Self {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         let letter_first = name.starts_with(|first: char| first.is_ascii_lowercase());
-        assert!(letter_first && name.bytes().all(plain), "`{name}` cannot be a handler's name");
+        assert!(
+            letter_first && name.bytes().all(plain),
+            "invalid handler name `{name}`: use lower-case letters, digits and `_`, beginning with a letter"
+        );
         let entry = Entry {
             name: name.to_owned(),
             help: settings::help::<H>(),
@@ -121,22 +125,26 @@ impl Entry {
         &self.name
     }
 
-    /// What it does, in a sentence.
+    /// What the handler does, in one sentence.
     pub(crate) fn help(&self) -> &str {
         &self.help
     }
 
-    /// Whether it lets every call pass as it is.
+    /// Whether the handler passes every call unaltered.
     pub(crate) fn does_nothing(&self) -> bool {
         (self.build)(Map::new()).is_ok_and(|handler| handler.scope() == Scope::Nothing)
     }
 
-    /// Its own settings.
+    /// The handler's own settings, without connection options.
     pub(crate) fn fields(&self) -> &[Field] {
         &self.fields
     }
 
-    /// The handler with `values`, which have been checked one by one. It may still refuse them together.
+    /// Builds the handler with `values`, each of which has been checked.
+    ///
+    /// # Errors
+    ///
+    /// The handler refuses the values together.
     pub(crate) fn build(&self, mut values: Map<String, Value>) -> Result<Arc<dyn DynHandler>, String> {
         values.retain(|name, _| self.fields.iter().any(|field| field.name == *name));
         (self.build)(values)

@@ -1,4 +1,4 @@
-//! How often something took how long.
+//! Histograms of durations.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,50 +8,49 @@ const US: u64 = 1_000;
 const MS: u64 = 1_000 * US;
 const S: u64 = 1_000 * MS;
 
-/// From the shortest delay that is felt to the longest that clients put up with.
+/// Bounds in nanoseconds: from the shortest noticeable delay to the longest that clients tolerate.
 #[rustfmt::skip]
 const DELAY: &[u64] = &[
     MS, 2_500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS,
     S, 2_500 * MS, 5 * S, 10 * S, 30 * S, 60 * S,
 ];
 
-/// From the same machine to a connect timeout's default.
+/// Bounds in nanoseconds: from a dial on the same machine to beyond the default connect timeout (10 s).
 #[rustfmt::skip]
 const DIAL: &[u64] = &[
     50 * US, 100 * US, 250 * US, 500 * US, MS, 2_500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS,
     S, 2_500 * MS, 5 * S, 10 * S,
 ];
 
-/// From what passing on costs to what a full machine makes of it.
+/// Bounds in nanoseconds: from the cost of passing bytes on to that on an overloaded machine.
 #[rustfmt::skip]
 const PASS: &[u64] = &[
     US, 2_500, 5 * US, 10 * US, 25 * US, 50 * US, 100 * US, 250 * US, 500 * US,
     MS, 2_500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS,
 ];
 
-/// Times, counted in buckets.
-///
-/// Adding and reading take no lock.
+/// Counts durations in buckets, without locks.
 pub(crate) struct Histogram {
-    /// What a bucket takes at most, in nanoseconds, ascending.
+    /// The inclusive upper bounds of the buckets, in nanoseconds, ascending.
     bounds: &'static [u64],
-    /// One for each bound and one for what is longer.
+    /// One for each bound, and one for everything longer.
     counts: Box<[AtomicU64]>,
+    /// The sum of all durations.
     nanoseconds: AtomicU64,
 }
 
 impl Histogram {
-    /// For the times by which handlers delay calls: 1 ms to 60 s.
+    /// For the delays of calls by handlers: buckets from 1 ms to 60 s.
     pub(crate) fn of_delays() -> Self {
         Self::new(DELAY)
     }
 
-    /// For the times in which the backend was dialled: 50 µs to 10 s.
+    /// For the times that dials of the backend took: buckets from 50 µs to 10 s.
     pub(crate) fn of_dials() -> Self {
         Self::new(DIAL)
     }
 
-    /// For the times that passing a call on took: 1 µs to 100 ms.
+    /// For the times that passing a read on took: buckets from 1 µs to 100 ms.
     pub(crate) fn of_passes() -> Self {
         Self::new(PASS)
     }
@@ -61,7 +60,7 @@ impl Histogram {
         Self { bounds, counts, nanoseconds: AtomicU64::new(0) }
     }
 
-    /// Counts one more time.
+    /// Counts one duration.
     pub(crate) fn add(&self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let bucket = self.bounds.partition_point(|&bound| bound < nanoseconds);
@@ -69,7 +68,7 @@ impl Histogram {
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    /// The upper bound of each bucket in seconds, with how many times are in it; and the sum of all times in seconds.
+    /// The inclusive upper bound of each bucket in seconds with its count, and the sum of all durations in seconds.
     pub(crate) fn load(&self) -> (Vec<(f64, u64)>, f64) {
         let bounds = self.bounds.iter().map(|&bound| seconds(bound)).chain([f64::INFINITY]);
         let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
@@ -83,8 +82,7 @@ impl fmt::Debug for Histogram {
     }
 }
 
-/// Beyond 104 days the last digits are rounded.
-#[expect(clippy::cast_precision_loss, reason = "nobody needs them")]
+#[expect(clippy::cast_precision_loss, reason = "only sums over 104 days lose nanoseconds")]
 fn seconds(nanoseconds: u64) -> f64 {
     nanoseconds as f64 / S as f64
 }

@@ -1,4 +1,4 @@
-//! What the proxies count. How it is exported is the program's business.
+//! Counters, histograms and snapshots of the proxies. The exporters are in `program`.
 
 pub(crate) mod counters;
 pub(crate) mod histogram;

@@ -1,4 +1,4 @@
-//! What a proxy has counted, read once: reports, metrics and statsd are all made of this.
+//! Snapshots of a proxy's counters, from which reports, metrics and statsd are made.
 
 use std::sync::Arc;
 
@@ -7,56 +7,56 @@ use super::histogram::Histogram;
 use super::summary::Summary;
 use crate::protocol::Protocol;
 
-/// What a proxy has counted since it was created, and what it runs with now.
+/// A proxy's counts since it was created, and its current settings.
 #[derive(Debug, Clone)]
 pub(crate) struct ProxySnapshot {
     pub(crate) name: String,
     pub(crate) backend: String,
     pub(crate) protocol: Protocol,
-    /// The mix, as it is written.
+    /// The mix in its text form: `20:delay,5:error`.
     pub(crate) mix: String,
     pub(crate) enabled: bool,
     pub(crate) connections: ConnectionTotals,
-    /// How often a client had to wait because none could be accepted.
+    /// How often a client had to wait because no connection could be accepted.
     pub(crate) refused: u64,
-    /// Connections whose messages could not be told apart to their end.
+    /// Connections that turned opaque.
     pub(crate) opaque: u64,
     /// Connections for which the backend could not be reached.
     pub(crate) dial_failures: u64,
-    /// Handlers of the mix in its order, then those of earlier mixes by name.
+    /// The handlers of the mix in its order, then those of earlier mixes by name.
     pub(crate) handlers: Vec<HandlerSnapshot>,
     pub(crate) dial: Arc<Histogram>,
-    /// How long passing on a read took, where nothing was done to it: a sample.
+    /// How long passing a read on took where no fault touched it; a sample of all reads.
     pub(crate) pass: Arc<Histogram>,
 }
 
-/// What a proxy counted for one of its handlers. Names are unique within a proxy.
+/// A proxy's counts for one handler. Names are unique within a proxy.
 #[derive(Debug, Clone)]
 pub(crate) struct HandlerSnapshot {
     pub(crate) name: String,
     pub(crate) in_mix: bool,
     pub(crate) calls: u64,
-    /// Those of them to which it did something.
+    /// The calls to which the handler did something.
     pub(crate) faults: u64,
-    /// How long it delayed calls; unset where it never did.
+    /// How long the handler delayed calls; `None` if it delayed none.
     pub(crate) delay: Option<Arc<Histogram>>,
     pub(crate) waited: Option<Waited>,
 }
 
-/// The connections of a proxy, added up.
+/// Totals over the connections of a proxy.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct ConnectionTotals {
-    /// Clients that were accepted.
+    /// Connections accepted.
     pub(crate) accepted: u64,
-    /// Those of them that are connected now.
+    /// Connections open now.
     pub(crate) open: u64,
-    /// What clients sent.
+    /// Sent by clients.
     pub(crate) to_backend: Traffic,
-    /// What backends sent.
+    /// Sent by backends.
     pub(crate) to_client: Traffic,
 }
 
-/// What was read from one side.
+/// Bytes and reads of one direction.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Traffic {
     pub(crate) bytes: u64,
@@ -64,7 +64,7 @@ pub(crate) struct Traffic {
 }
 
 impl ProxySnapshot {
-    /// The same for people and for tests.
+    /// The part for people and tests.
     pub(crate) fn summary(&self) -> Summary {
         let handlers = || self.handlers.iter().filter(|handler| handler.in_mix || handler.calls > 0);
         Summary {

@@ -1,41 +1,41 @@
-//! What a proxy has done, in numbers: calls and faults by handler, connections, bytes.
+//! The public summary of a proxy's counts: calls and faults by handler, connections, bytes.
 
-/// What a proxy has done, from its start to its end.
+/// What a proxy has done since it was created.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Calls by handler: those of the mix in its order, then those of earlier ones by name.
+    /// Calls by handler: the handlers of the mix in its order, then those of earlier mixes by name.
     pub calls: Vec<(String, u64)>,
-    /// Those of them to which the handler did something, by handler in the same order.
+    /// Calls to which the handler did something, in the same order.
     pub faults: Vec<(String, u64)>,
-    /// Clients that were accepted.
+    /// Connections accepted.
     pub connections: u64,
-    /// Those of them that are there now.
+    /// Connections open now.
     pub open: u64,
     /// Bytes that clients sent.
     pub to_backend: u64,
-    /// Bytes that the backend sent; what the proxy itself answered is not among them.
+    /// Bytes that the backend sent, without the proxy's own answers.
     pub to_client: u64,
-    /// Connections whose messages could not be told apart to their end.
+    /// Connections that turned opaque.
     pub opaque: u64,
     /// Connections for which the backend could not be reached.
     pub backend_failures: u64,
 }
 
 impl Summary {
-    /// How many calls the handler of this name took.
+    /// How many calls were drawn for the handler of this name; 0 if there is none.
     #[must_use]
     pub fn calls_of(&self, handler: &str) -> u64 {
         of(&self.calls, handler)
     }
 
-    /// To how many calls the handler of this name did something: it delayed them, held them, answered or ended them.
+    /// To how many calls the handler of this name did something: delayed, held, answered, altered or ended them.
     #[must_use]
     pub fn faults_of(&self, handler: &str) -> u64 {
         of(&self.faults, handler)
     }
 
-    /// What both have done together.
+    /// The sum of both.
     pub(crate) fn with(mut self, other: Self) -> Self {
         let add = |counts: &mut Vec<(String, u64)>, more: Vec<(String, u64)>| {
             for (name, count) in more {
@@ -56,7 +56,7 @@ impl Summary {
         self
     }
 
-    /// One line for each handler, and one for the connections.
+    /// One line for each handler, then one for the connections.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let calls = self.calls.iter().map(|(name, calls)| {

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::ReadHalf;
+
+use super::stream::ReadHalf;
 
 /// The largest read, in bytes: what a direction may have to hold when the peer takes none of it.
 pub(crate) const MAX_READ: usize = 256 * 1024;
@@ -110,26 +110,13 @@ pub(crate) fn poll_take<E>(
         };
         let mut left = taken;
         while left > 0 {
-            match discard(from.as_ref(), &mut lent[..left])? {
+            match from.discard(&mut lent[..left])? {
                 0 => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
                 len => left -= len,
             }
         }
         Poll::Ready(Ok(Ok((there, taken))))
     })
-}
-
-/// Takes bytes off a socket, as many as `space` is long.
-#[cfg(target_os = "linux")]
-fn discard(from: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
-    use rustix::net::{RecvFlags, recv};
-    // TCP copies none of what is truncated (tcp(7), MSG_TRUNC).
-    Ok(recv(from, space, RecvFlags::TRUNC)?.1)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn discard(from: &TcpStream, space: &mut [u8]) -> io::Result<usize> {
-    from.try_read(space)
 }
 
 /// Writes what the peer takes of `bytes` at once, and says how much that was.

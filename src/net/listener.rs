@@ -1,4 +1,4 @@
-//! Where a proxy listens.
+//! Listening sockets.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -8,22 +8,22 @@ use tokio::net::{TcpListener, lookup_host};
 
 use crate::net::address::Address;
 
-/// Connections that the system may keep waiting for `accept`; it takes less where it allows less.
+/// How many connections may wait for `accept`. The system may impose a lower limit.
 const BACKLOG: i32 = 4096;
 
-/// How many free ports of the first address are tried until one is free on all of them.
+/// How many ports that are free on the first address are tried on the other addresses.
 const FREE_PORTS: usize = 32;
 
-/// Every address that `address` resolves to.
+/// Every address to which `address` resolves.
 ///
 /// # Errors
 ///
-/// It cannot be resolved.
+/// `address` cannot be resolved.
 pub(crate) async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
 }
 
-/// Where a client on this machine reaches what listens on `ip`.
+/// The address at which a client on this machine reaches a listener on `ip`: loopback for an unspecified address.
 pub(crate) fn reachable(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
@@ -32,11 +32,13 @@ pub(crate) fn reachable(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// Listens on all `addresses`, which have one port. Port 0 is a free one, the same on all of them.
+/// Listens on all `addresses`, which have the same port. Port 0 stands for a free port, the same for all.
+///
+/// Addresses of a family that this machine does not have are skipped, unless all are.
 ///
 /// # Errors
 ///
-/// That of the first that cannot be listened on.
+/// The error of the first address that fails.
 pub(crate) fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let any_port = addresses.iter().all(|address| address.port() == 0);
     if any_port { listen_on_any_port(addresses) } else { listen_on(addresses) }
@@ -45,7 +47,7 @@ pub(crate) fn listen(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
 fn listen_on_any_port(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     for _ in 1..FREE_PORTS {
         match listen_on(addresses) {
-            // The first address had this port free, another had not.
+            // The port was free on the first address, but not on another.
             Err(error) if error.kind() == ErrorKind::AddrInUse => {}
             done => return done,
         }
@@ -58,7 +60,7 @@ fn listen_on(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let mut port = None;
     let mut unavailable = None;
     for (at, address) in addresses.iter().enumerate() {
-        // A name that stands in the hosts file twice may resolve to one address twice.
+        // A name that is in the hosts file twice may resolve to the same address twice.
         if addresses[..at].contains(address) {
             continue;
         }
@@ -67,7 +69,7 @@ fn listen_on(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
                 port = Some(listener.local_addr()?.port());
                 listeners.push(listener);
             }
-            // A name may have an address of a family that this machine does not have.
+            // A name may have addresses of a family that this machine does not have.
             Err(error) if error.kind() == ErrorKind::AddrNotAvailable || is_unsupported(&error) => {
                 unavailable = Some(error);
             }
@@ -80,7 +82,7 @@ fn listen_on(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     }
 }
 
-/// `EAFNOSUPPORT`: the family is not there at all.
+/// Whether the machine does not have the address family at all: `EAFNOSUPPORT`.
 fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == ErrorKind::Unsupported || error.raw_os_error() == Some(97)
 }
@@ -88,12 +90,12 @@ fn is_unsupported(error: &io::Error) -> bool {
 fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
-        // IPv4 has a listener of its own.
+        // IPv4 addresses get a listener of their own.
         socket.set_only_v6(true)?;
     }
-    // A daemon that is started again takes its port over from connections that are still being closed.
+    // A restarted daemon must get its port while old connections are in TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // The sockets that it accepts have this from their listener.
+    // Accepted sockets inherit this.
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -106,23 +108,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_is_accepted_does_not_wait_to_send_little() {
+    async fn accepted_sockets_have_nodelay() {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(listener.accept().await.unwrap().0.nodelay().unwrap());
     }
 
     #[tokio::test]
-    async fn an_address_that_is_there_twice_is_one() {
+    async fn a_repeated_address_gets_one_listener() {
         let twice = SocketAddr::from(([127, 0, 0, 1], 0));
         assert_eq!(listen_on(&[twice, twice]).unwrap().len(), 1);
     }
 
     #[tokio::test]
-    #[cfg(target_os = "linux")] // elsewhere 127.0.0.2 is no address
+    #[cfg(target_os = "linux")] // elsewhere 127.0.0.2 is not local
     async fn a_free_port_is_free_on_all_addresses() {
         let (here, there) = (SocketAddr::from(([127, 0, 0, 1], 0)), SocketAddr::from(([127, 0, 0, 2], 0)));
-        // Some of the ports that are free here are taken there.
+        // Take ports on the second address that may be free on the first.
         let _taken: Vec<_> = (0..2000).map(|_| std::net::TcpListener::bind(there).unwrap()).collect();
         for _ in 0..200 {
             let listeners = listen_on_any_port(&[here, there]).unwrap();

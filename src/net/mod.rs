@@ -1,8 +1,13 @@
-//! Addresses, sockets and the buffers between them.
+//! Addresses, sockets and buffers.
 
-pub mod address;
-pub(crate) mod backend;
-pub(crate) mod buffer;
-pub(crate) mod connection_limit;
-pub(crate) mod disconnect;
-pub(crate) mod listener;
+pub mod address; // `host:port`
+pub(crate) mod backend; // where a proxy's calls go
+pub(crate) mod buffer; // the read buffer that a thread lends, and what a peer has not taken
+pub(crate) mod connection_limit; // how many connections there are descriptors for
+pub(crate) mod dial; // connecting to a name
+mod disconnect; // whether a peer has left
+pub(crate) mod listener; // listening on a name
+#[cfg(test)]
+pub(crate) mod memory; // streams in memory
+mod pool; // backend connections kept for the next client
+pub(crate) mod stream; // a client's or a backend's stream

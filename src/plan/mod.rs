@@ -27,7 +27,7 @@ pub(crate) struct Plan {
 struct Slot {
     /// Draws below this, and not below the slots before, are its own.
     below: f64,
-    drawn: Arc<SelectedHandler>,
+    handler: Arc<SelectedHandler>,
 }
 
 /// The handler that a call was drawn for.
@@ -35,8 +35,8 @@ pub(crate) struct SelectedHandler {
     pub(crate) name: Arc<str>,
     pub(crate) handler: Arc<dyn DynHandler>,
     pub(crate) scope: Scope,
-    pub(crate) counts: Arc<HandlerCounters>,
-    /// The word that its plan was replaced, or that the daemon stops: what it holds back is let go.
+    pub(crate) counters: Arc<HandlerCounters>,
+    /// Begins when its plan is replaced, or the daemon stops: what the handler holds goes on, or ends.
     pub(crate) released: Shutdown,
 }
 
@@ -50,7 +50,7 @@ impl SelectedHandler {
     /// Counts call number `call` of a connection as its own, and tells whoever listens to each.
     pub(crate) fn count(&self, streams: Streams, call: u64) {
         self.tell(streams, call);
-        self.counts.calls.add(1);
+        self.counters.calls.add(1);
     }
 
     fn tell(&self, streams: Streams, call: u64) {
@@ -68,18 +68,18 @@ pub(crate) struct Tally<'p> {
 
 impl<'p> Tally<'p> {
     /// As [`SelectedHandler::count`].
-    pub(crate) fn count(&mut self, drawn: &'p SelectedHandler, streams: Streams, call: u64) {
-        drawn.tell(streams, call);
-        if !self.last.is_some_and(|last| std::ptr::eq(last, drawn)) {
+    pub(crate) fn count(&mut self, handler: &'p SelectedHandler, streams: Streams, call: u64) {
+        handler.tell(streams, call);
+        if !self.last.is_some_and(|last| std::ptr::eq(last, handler)) {
             self.add();
-            self.last = Some(drawn);
+            self.last = Some(handler);
         }
         self.calls += 1;
     }
 
     fn add(&mut self) {
         if let Some(last) = self.last {
-            last.counts.calls.add(std::mem::take(&mut self.calls));
+            last.counters.calls.add(std::mem::take(&mut self.calls));
         }
     }
 }
@@ -91,20 +91,20 @@ impl Drop for Tally<'_> {
 }
 
 impl Plan {
-    /// Draws from `mix`; what a handler of some name does is counted where `counts` says.
-    pub(crate) fn new(mix: &Mix, counts: impl Fn(&str) -> Arc<HandlerCounters>) -> Self {
+    /// Draws from `mix`; what a handler of some name does is counted where `counters` says.
+    pub(crate) fn new(mix: &Mix, counters: impl Fn(&str) -> Arc<HandlerCounters>) -> Self {
         let (replaced, released) = ShutdownTrigger::new();
         let mut below = 0.0;
         let slot = |share: &Share| {
             below += share.percent();
             let handler = share.handler().clone();
-            let (scope, counts) = (handler.scope(), counts(share.name()));
-            let drawn =
-                SelectedHandler { name: share.name().into(), handler, scope, counts, released: released.clone() };
-            Slot { below, drawn: Arc::new(drawn) }
+            let (scope, counters) = (handler.scope(), counters(share.name()));
+            let selected =
+                SelectedHandler { name: share.name().into(), handler, scope, counters, released: released.clone() };
+            Slot { below, handler: Arc::new(selected) }
         };
         let slots: Vec<Slot> = mix.shares().iter().map(slot).collect();
-        let scope = slots.iter().map(|slot| slot.drawn.scope).max().unwrap_or(Scope::Nothing);
+        let scope = slots.iter().map(|slot| slot.handler.scope).max().unwrap_or(Scope::Nothing);
         Self { slots, scope, replaced }
     }
 
@@ -115,12 +115,12 @@ impl Plan {
 
     /// The handlers, in the order in which they are drawn.
     pub(crate) fn handlers(&self) -> impl Iterator<Item = &SelectedHandler> {
-        self.slots.iter().map(|slot| &*slot.drawn)
+        self.slots.iter().map(|slot| &*slot.handler)
     }
 
     /// The handler for call number `call`. A plan of one handler leaves nothing to chance, and draws nothing.
     pub(crate) fn draw(&self, streams: Streams, draws: &mut Option<Draws>, call: u64) -> &Arc<SelectedHandler> {
-        &self.slots[self.place(streams, draws, call)].drawn
+        &self.slots[self.place(streams, draws, call)].handler
     }
 
     /// The place in the mix of the handler for call number `call`.
@@ -136,12 +136,12 @@ impl Plan {
 
     /// Whether another has taken its place.
     pub(crate) fn is_over(&self) -> bool {
-        self.replaced.is_given()
+        self.replaced.has_begun()
     }
 
     /// Its time is over: calls that its handlers hold back are let go.
-    pub(crate) fn released(&self) {
-        self.replaced.stop();
+    pub(crate) fn release(&self) {
+        self.replaced.begin();
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::error::plain;
 use crate::net::address::{Address, BadAddress};
-use crate::net::backend::dial;
+use crate::net::dial::dial;
 use crate::net::listener;
 
 /// How long the check may take.

@@ -1,8 +1,8 @@
-//! How messages are found in a stream of bytes.
+//! Finds messages in a stream of bytes.
 //!
-//! A framer is a pure state machine: it is shown the bytes that have not been passed on yet and answers with the next
-//! [`Step`]. It does no I/O, knows no clock, holds no bytes and never allocates in proportion to what a peer sends.
-//! [`Requests`] reads what the client sends, [`Replies`] what the backend sends; what a reply looks like often depends on
+//! A framer is a pure state machine: it is shown the bytes that have not been passed on yet and returns the next
+//! [`Step`]. It does no I/O, reads no clock, keeps no bytes and never allocates in proportion to what a peer sends.
+//! [`Requests`] frames what the client sends, [`Replies`] what the backend sends. The shape of a reply often depends on
 //! its request, so each call carries an [`Expect`] from one to the other.
 
 pub mod http;
@@ -20,12 +20,12 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// No messages, only turns: any protocol on TCP.
+    /// Any protocol on TCP. There are no messages, only turns: see [`tcp`].
     #[default]
     Tcp,
     /// RESP2 and RESP3.
     Redis,
-    /// memcached's text, meta and binary commands. `memache`, a spelling of old, is read as well.
+    /// memcached's text, meta and binary commands. The original vaurien's spelling `memache` is accepted.
     #[serde(alias = "memache")]
     Memcache,
     /// HTTP/1.0 and 1.1.
@@ -33,10 +33,10 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// All of them.
+    /// All protocols.
     pub const ALL: [Self; 4] = [Self::Tcp, Self::Redis, Self::Memcache, Self::Http];
 
-    /// The name by which it is asked for.
+    /// The name in options and files: `tcp`, `redis`, `memcache` or `http`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -68,55 +68,54 @@ impl FromStr for Protocol {
     }
 }
 
-/// The largest head (command and key, request line and headers) that is waited for, in bytes. Beyond it a connection
-/// turns opaque.
+/// The longest head (command and key, request line and headers), in bytes. A longer one turns the connection opaque.
 pub const MAX_HEAD: usize = 64 * 1024;
 
 /// What the next bytes of a direction are.
 ///
-/// Each `len` counts from the start of the bytes that were shown, is never 0 and never more than were shown; the caller
-/// passes on that many and shows the rest again. `left` is how many bytes of the same message are still to come after
-/// these: `Some(0)` ends the message, `None` says that the protocol does not tell yet.
+/// Each `len` counts from the start of the bytes shown, and is at least 1 and at most their number. The caller passes
+/// on that many and shows the rest again. `left` is how many bytes of the same message follow these: `Some(0)` ends the
+/// message, `None` means that the number is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The bytes end inside a head: show these again with more behind them. Nothing was consumed.
+    /// The bytes end inside a head. Nothing was consumed: show them again together with more.
     More,
-    /// Requests only: what the next bytes mean depends on a reply that is still open. Show them again when it has ended.
+    /// Requests only: the meaning of the next bytes depends on an open reply. Show them again when it has ended.
     Wait,
     /// The next `len` bytes belong to no call: a blank line between requests, a push, an interim response, a greeting.
     Pass(usize),
-    /// Requests only: a call begins. Its head is the first `head` bytes; `len` may take in body as well.
+    /// Requests only: a call begins. Its head is the first `head` bytes; `len` may include a part of the body.
     Call {
-        /// Bytes of the request that are here, head included.
+        /// Bytes of the request received so far, head included.
         len: usize,
-        /// Bytes of its head: what a handler may look at.
+        /// Bytes of the head, which a handler sees.
         head: usize,
         /// Bytes still to come.
         left: Option<u64>,
-        /// What the reply will look like.
+        /// The shape of the reply.
         expect: Expect,
     },
-    /// More of the message under way; in replies also its beginning.
+    /// The next part of the current message. Replies begin with a part as well.
     Part {
-        /// Bytes of the message that are here.
+        /// Bytes of this part.
         len: usize,
         /// Bytes still to come.
         left: Option<u64>,
     },
-    /// Replies only: the call that was expected gets no reply (a quiet command that had nothing to say). Nothing was
-    /// consumed; ask again with the next call.
+    /// Replies only: the expected call gets no reply (a quiet command with nothing to report). Nothing was consumed:
+    /// ask again with the next call.
     Unanswered,
-    /// From these bytes on messages cannot be told apart, and why.
+    /// From these bytes on, messages cannot be told apart, for this reason.
     Opaque(&'static str),
 }
 
-/// What a call's reply looks like, as far as its request decides it.
+/// The shape of a call's reply, as far as its request decides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u32)] // A tag of one byte that is read with its neighbours stalls for several nanoseconds a call.
+#[repr(u32)] // Reading a one-byte tag together with its neighbours stalls for several nanoseconds a call.
 pub enum Expect {
-    /// None at all: `noreply`.
+    /// No reply: `noreply`.
     Nothing,
-    /// One reply, delimited by itself.
+    /// One reply, which shows where it ends.
     Reply,
     /// What `redis` needs to know.
     Redis(redis::Expect),
@@ -175,7 +174,7 @@ impl Protocol {
         }
     }
 
-    /// The command and the key (method and path) in a request's head; nothing where there is none.
+    /// The command and the key (method and path) in a request's head. A missing one is empty.
     #[must_use]
     pub fn words(self, head: &[u8]) -> (&[u8], &[u8]) {
         match self {
@@ -186,7 +185,8 @@ impl Protocol {
         }
     }
 
-    /// The interim response that a client awaits before it sends the rest of the request that begins with `bytes`.
+    /// The interim response for which the client waits before it sends the rest of the request that begins with
+    /// `bytes`.
     #[must_use]
     pub fn awaited(self, bytes: &[u8]) -> Option<&'static [u8]> {
         (self == Self::Http && http::expects_continue(bytes)).then_some(http::CONTINUE)
@@ -194,7 +194,7 @@ impl Protocol {
 }
 
 impl Requests {
-    /// What the next bytes are; `bytes` is not empty, and `open` says whether a call still waits for its reply.
+    /// The next step. `bytes` is not empty; `open` is true while a call waits for its reply.
     pub fn step(&mut self, bytes: &[u8], open: bool) -> Step {
         match self {
             Self::Tcp(framer) => framer.step(bytes, open),
@@ -206,7 +206,7 @@ impl Requests {
 }
 
 impl Replies {
-    /// What the next bytes are; `bytes` is not empty, and `expect` is that of the oldest open call, if any is open.
+    /// The next step. `bytes` is not empty; `expect` belongs to the oldest open call, `None` if no call is open.
     pub fn step(&mut self, bytes: &[u8], expect: Option<Expect>) -> Step {
         match self {
             Self::Tcp(framer) => framer.step(bytes, expect),
@@ -216,12 +216,12 @@ impl Replies {
         }
     }
 
-    /// Whether the reply under way has no other end than its connection's.
+    /// Whether the current reply ends only when its connection ends.
     pub(crate) fn ends_with_connection(&self) -> bool {
         matches!(self, Self::Http(framer) if framer.ends_with_connection())
     }
 
-    /// Whether the bytes that were passed on end within a message, be it one that belongs to no call.
+    /// Whether the bytes passed on end inside a message, including one that belongs to no call.
     #[must_use]
     pub fn is_within(&self) -> bool {
         match self {
@@ -233,14 +233,14 @@ impl Replies {
     }
 }
 
-/// Counts the bytes that are here, `here` at most, off what is still to come, and says how many those were.
-fn skip(left: &mut u64, here: usize) -> usize {
-    let len = usize::try_from(*left).map_or(here, |left| left.min(here));
+/// Subtracts the smaller of `left` and `available` from `left`, and returns it.
+fn skip(left: &mut u64, available: usize) -> usize {
+    let len = usize::try_from(*left).map_or(available, |left| left.min(available));
     *left -= len as u64;
     len
 }
 
-/// A number of decimal digits alone.
+/// The value of `digits`; `None` unless they are one or more decimal digits and fit.
 fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;

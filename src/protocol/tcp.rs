@@ -1,14 +1,14 @@
-//! `tcp`: no messages, only turns. A turn begins with the first byte from the client after the backend spoke, and ends
-//! where the next begins.
+//! `tcp`: turns in place of messages. A turn begins with the client's first byte after the backend sent something, and
+//! ends where the next one begins.
 
 use super::{Expect, MAX_HEAD, Step};
 
-/// What the client sends. While a call is open the backend has not spoken, so the bytes belong to it.
+/// Frames what the client sends. While a call is open the backend has sent nothing, so the bytes belong to that call.
 #[derive(Debug, Default)]
 pub struct Requests;
 
 impl Requests {
-    /// The next step; `open` says whether a call still waits for its reply.
+    /// The next step; `open` is true while a call waits for its reply.
     pub fn step(&mut self, bytes: &[u8], open: bool) -> Step {
         let len = bytes.len();
         if open {
@@ -19,12 +19,12 @@ impl Requests {
     }
 }
 
-/// What the backend sends: its first bytes are the reply, later ones and a greeting belong to no call.
+/// Frames what the backend sends: the first bytes are the reply; later ones, and a greeting, belong to no call.
 #[derive(Debug, Default)]
 pub struct Replies;
 
 impl Replies {
-    /// The next step; `expect` is that of the oldest open call.
+    /// The next step; `expect` belongs to the oldest open call, `None` if no call is open.
     pub fn step(&mut self, bytes: &[u8], expect: Option<Expect>) -> Step {
         match expect {
             Some(_) => Step::Part { len: bytes.len(), left: Some(0) },

@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::connection::serve;
 use crate::connection::table::ConnectionHandle;
 use crate::net::connection_limit::Permit;
+use crate::net::stream::Stream;
 use crate::proxy::Proxy;
 
 /// The pause after a failed accept, such as one without a free descriptor.
@@ -22,7 +23,7 @@ impl Proxy {
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
         tokio::select! {
             () = self.clone().let_in(&listener) => {}
-            () = self.stop.stopped() => {}
+            () = self.context.shutdown.begun() => {}
         }
     }
 
@@ -48,8 +49,8 @@ impl Proxy {
                     continue;
                 }
             };
-            let place = if let Some(place) = limit.take() {
-                place
+            let permit = if let Some(permit) = limit.take() {
+                permit
             } else {
                 let connections = limit.connections();
                 self.refuse(
@@ -58,28 +59,29 @@ impl Proxy {
                 );
                 limit.wait().await
             };
-            self.clone().begin(client, peer, place);
+            self.clone().begin(client, peer, permit);
         }
     }
 
-    fn begin(self: Arc<Self>, mut client: TcpStream, peer: SocketAddr, place: Permit) {
-        // All that the task carries from its beginning to its end counts for each connection.
-        let live = Arc::new(ConnectionHandle::new(self.next_number(), peer));
+    fn begin(self: Arc<Self>, client: TcpStream, peer: SocketAddr, permit: Permit) {
+        // Small: all that the task carries from its beginning to its end counts for each connection.
+        let mut client = Stream::from(client);
+        let handle = Arc::new(ConnectionHandle::new(self.next_number(), peer));
         let tasks = self.shared.tasks.clone();
         tasks.spawn(async move {
-            let entered = self.connections.enter(live).await;
+            let entered = self.connections.enter(handle).await;
             if !self.is_open() {
                 // It was disabled since the client was accepted.
-                entered.live.cut(false);
+                entered.handle.cut(false);
             }
-            serve(&mut client, &entered.live, &self).await;
-            drop((client, place));
+            serve(&mut client, &entered.handle, &self.context, &self.settings()).await;
+            drop((client, permit));
         });
     }
 
     /// Says why clients have to wait, unless it has been said.
     fn refuse(&self, said: &mut bool, why: impl fmt::Display) {
-        self.counters.refused.add(1);
+        self.context.counters.refused.add(1);
         if !std::mem::replace(said, true) {
             warn!("cannot accept, trying again until it works: {why}");
         }

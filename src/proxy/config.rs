@@ -11,7 +11,7 @@ use crate::net::address::Address;
 use crate::net::backend::Backend;
 use crate::plan::mix::Mix;
 use crate::protocol::Protocol;
-use crate::pump::settings::ConnectionSettings;
+use crate::pump::ConnectionSettings;
 
 /// What a proxy is called that has no name.
 pub(crate) const DEFAULT: &str = "default";

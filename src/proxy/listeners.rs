@@ -7,11 +7,11 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use super::Proxy;
+use super::shared::Shared;
 use crate::net::address::Address;
 use crate::net::connection_limit::Permit;
 use crate::net::listener::{listen, resolve};
-use crate::proxy::Proxy;
-use crate::proxy::shared::Shared;
 
 /// A proxy's listeners, or where they were.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(crate) struct Listening {
     before: Option<(Address, Vec<SocketAddr>)>,
     tasks: Vec<JoinHandle<()>>,
     /// What they take of the descriptors that connections could have.
-    places: Vec<Permit>,
+    permits: Vec<Permit>,
 }
 
 /// A proxy cannot listen where it should.
@@ -70,7 +70,7 @@ impl Listening {
             ready();
             return Ok(());
         }
-        if proxy.stop.is_given() {
+        if proxy.context.shutdown.has_begun() {
             return Err(CannotListen::new(address, &io::Error::other("the proxy has stopped")));
         }
         let before = self.before.as_ref().filter(|(before, _)| before == address).map(|(_, addresses)| addresses);
@@ -123,12 +123,12 @@ impl Listening {
             // It was told to end, and has.
             let _ = task.await;
         }
-        self.places.clear();
+        self.permits.clear();
     }
 
     fn accept(&mut self, proxy: &Arc<Proxy>, listeners: Vec<TcpListener>) {
         let Shared { runtime, connection_limit: limit, .. } = &*proxy.shared;
-        self.places = listeners.iter().filter_map(|_| limit.take()).collect();
+        self.permits = listeners.iter().filter_map(|_| limit.take()).collect();
         self.tasks = listeners.into_iter().map(|listener| runtime.spawn(proxy.clone().accept(listener))).collect();
     }
 }

@@ -1,68 +1,71 @@
-//! One proxy: what its connections share, and how it becomes another.
+//! One proxy: what its connections share, and how it changes while it serves.
 
-mod accept;
-pub mod config;
-pub(crate) mod listeners;
-pub(crate) mod options;
-pub(crate) mod set;
-pub(crate) mod shared;
-mod snapshot;
+mod accept; // lets clients in
+pub mod config; // what a proxy runs with
+pub(crate) mod listeners; // where it listens now
+pub(crate) mod options; // its settings as people write them
+pub(crate) mod set; // the proxies of a daemon, and their changes
+pub(crate) mod shared; // what they have in common
+mod snapshot; // what it has counted
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arc_swap::{ArcSwap, Guard};
+use arc_swap::ArcSwap;
 
-use crate::call::CallState;
 use crate::connection::table::Connections;
-use crate::events::{Act, What};
+use crate::events::EventKind;
 use crate::metrics::counters::Counters;
+use crate::plan::Plan;
 use crate::plan::mix::Mix;
-use crate::plan::{Plan, SelectedHandler};
-use crate::proxy::config::ProxyConfig;
-use crate::proxy::listeners::{CannotListen, Listening};
-use crate::proxy::shared::Shared;
-use crate::pump::settings::ConnectionSettings;
-use crate::shutdown::{Shutdown, ShutdownTrigger};
+use crate::pump::{ConnectionSettings, ProxyContext};
+use crate::rng::ProxyStreams;
+use crate::shutdown::ShutdownTrigger;
+use config::ProxyConfig;
+use listeners::{CannotListen, Listening};
+use shared::Shared;
 
-/// What the connections of one proxy share.
+/// One proxy, from its creation to its end.
 #[derive(Debug)]
 pub(crate) struct Proxy {
-    pub(crate) name: Arc<str>,
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) counters: Counters,
+    /// What its connections share.
+    pub(crate) context: ProxyContext,
     pub(crate) connections: Connections,
-    pub(crate) stop: Shutdown,
-    /// The plan of the calls that begin now.
-    plan: ArcSwap<Plan>,
-    /// That of the connections that begin now.
+    shared: Arc<Shared>,
+    /// How connections are made that begin now.
     settings: ArcSwap<ConnectionSettings>,
-    stopper: ShutdownTrigger,
+    shutdown: ShutdownTrigger,
     accepted: AtomicU64,
-    /// What it runs with and where it listens, for those who ask.
+    /// What it runs with, and where it listens.
     shown: Mutex<(ProxyConfig, Vec<SocketAddr>)>,
     /// Whether clients are let in.
     open: AtomicBool,
-    /// Held by whoever changes where it listens.
+    /// Locked while where it listens changes.
     listening: tokio::sync::Mutex<Listening>,
 }
 
 impl Proxy {
     /// It does not listen yet.
     pub(crate) fn new(config: &ProxyConfig, shared: Arc<Shared>) -> Arc<Self> {
-        let (stopper, stop) = ShutdownTrigger::new();
+        let (trigger, shutdown) = ShutdownTrigger::new();
         let counters = Counters::default();
         let plan = Plan::new(&config.mix, |handler| counters.of(handler));
-        Arc::new(Self {
+        let context = ProxyContext {
             name: config.name.as_str().into(),
-            shared,
-            counters,
-            connections: Connections::default(),
-            stop,
             plan: ArcSwap::from_pointee(plan),
+            counters,
+            events: shared.events.clone(),
+            call_log: shared.call_log.clone(),
+            streams: ProxyStreams::new(shared.seed, &config.name),
+            shutdown,
+        };
+        Arc::new(Self {
+            context,
+            connections: Connections::default(),
+            shared,
             settings: ArcSwap::from_pointee(config.connection_settings()),
-            stopper,
+            shutdown: trigger,
             accepted: AtomicU64::new(0),
             shown: Mutex::new((config.clone(), Vec::new())),
             open: AtomicBool::new(false),
@@ -70,19 +73,18 @@ impl Proxy {
         })
     }
 
-    /// Its clients are counted as they are accepted.
-    pub(crate) fn next_number(&self) -> u64 {
+    pub(crate) fn name(&self) -> &str {
+        &self.context.name
+    }
+
+    /// The number of a client that was accepted, from 1.
+    fn next_number(&self) -> u64 {
         self.accepted.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Whether clients are let in.
-    pub(crate) fn is_open(&self) -> bool {
+    fn is_open(&self) -> bool {
         self.open.load(Ordering::Relaxed)
-    }
-
-    /// The plan now. A call asks once, and keeps what it is given.
-    pub(crate) fn plan(&self) -> Guard<Arc<Plan>> {
-        self.plan.load()
     }
 
     /// How connections are made now. A connection asks once.
@@ -91,33 +93,33 @@ impl Proxy {
     }
 
     /// Becomes what `config` says. With a new plan, calls that begin from now on are drawn from its mix, and what handlers
-    /// of the old one hold back is let go. The rest holds for connections that begin from now on.
+    /// of the old one hold is released. The rest applies to connections that begin from now on.
     ///
     /// # Errors
     ///
     /// It cannot listen where it should. Then nothing has changed.
     pub(crate) async fn change(self: &Arc<Self>, config: &ProxyConfig, new_plan: bool) -> Result<(), CannotListen> {
         let mut listening = self.listening.lock().await;
-        self.follow(&mut listening, config, new_plan).await
+        self.apply(&mut listening, config, new_plan).await
     }
 
-    async fn follow(
+    async fn apply(
         self: &Arc<Self>,
         listening: &mut Listening,
         config: &ProxyConfig,
         new_plan: bool,
     ) -> Result<(), CannotListen> {
         let ready = || {
-            let (differences, was_enabled) = {
+            let (changes, was_enabled) = {
                 let now = &self.shown().0;
                 (now.connection_changes(config), now.enabled)
             };
-            if !differences.is_empty() {
+            if !changes.is_empty() {
                 self.settings.store(Arc::new(config.connection_settings()));
             }
             if new_plan || was_enabled != config.enabled {
                 // Before any call meets it.
-                self.tell(|| What::Plan { handler: config.mix.to_string(), enabled: config.enabled });
+                self.context.emit(|| EventKind::Plan { handler: config.mix.to_string(), enabled: config.enabled });
             }
             if new_plan {
                 self.publish(&config.mix);
@@ -137,16 +139,16 @@ impl Proxy {
         Ok(())
     }
 
-    /// As [`change`](Self::change), where only the mix is another.
+    /// Replaces the mix alone.
     pub(crate) fn set_mix(&self, mix: Mix) {
-        // What is shown last is what was published last.
+        // Locked until the end, so that what is shown last is what was published last.
         let now = &mut self.shown().0;
-        self.tell(|| What::Plan { handler: mix.to_string(), enabled: now.enabled });
+        self.context.emit(|| EventKind::Plan { handler: mix.to_string(), enabled: now.enabled });
         self.publish(&mix);
         now.mix = mix;
     }
 
-    /// As [`change`](Self::change), where only that is another.
+    /// Listens or not, and changes nothing else.
     ///
     /// # Errors
     ///
@@ -154,56 +156,46 @@ impl Proxy {
     pub(crate) async fn set_enabled(self: &Arc<Self>, enabled: bool) -> Result<(), CannotListen> {
         let mut listening = self.listening.lock().await;
         let config = ProxyConfig { enabled, ..self.config() };
-        self.follow(&mut listening, &config, false).await
+        self.apply(&mut listening, &config, false).await
     }
 
-    /// Listens nowhere until it is told where, for another to listen there.
-    pub(crate) async fn make_room(&self) {
+    /// Calls are drawn from `mix` from now on.
+    fn publish(&self, mix: &Mix) {
+        let plan = Plan::new(mix, |handler| self.context.counters.of(handler));
+        self.context.plan.swap(Arc::new(plan)).release();
+        if self.shutdown.has_begun() {
+            self.context.plan.load().release();
+        }
+    }
+
+    /// Stops listening until it is told where, so that another proxy can listen there.
+    pub(crate) async fn free_address(&self) {
         self.listening.lock().await.close().await;
     }
 
-    /// Listens no more, and closes all connections.
+    /// Stops listening, and closes all connections at once.
     pub(crate) async fn close(&self) {
         self.listening.lock().await.close().await;
         self.cut();
         self.stop();
     }
 
-    /// Ends all connections at once, and those that are still to begin: before their handlers let anything go.
-    fn cut(&self) {
-        self.open.store(false, Ordering::Relaxed);
-        self.connections.all().iter().for_each(|live| live.cut(false));
-    }
-
-    /// Listens no more, lets go what its handlers hold back, and gives the rest a grace period.
-    pub(crate) async fn end(&self) {
+    /// Stops listening, releases what its handlers hold, and gives the rest a grace period.
+    pub(crate) async fn drain(&self) {
         self.listening.lock().await.close().await;
         self.stop();
     }
 
-    /// From now on calls are drawn from `mix`.
-    fn publish(&self, mix: &Mix) {
-        let plan = Plan::new(mix, |handler| self.counters.of(handler));
-        self.plan.swap(Arc::new(plan)).released();
-        if self.stop.is_given() {
-            self.plan().released();
-        }
+    /// Ends all connections at once, and those that are still to begin: before their handlers release anything.
+    fn cut(&self) {
+        self.open.store(false, Ordering::Relaxed);
+        self.connections.all().iter().for_each(|connection| connection.cut(false));
     }
 
-    /// A handler did something to a call.
-    pub(crate) fn fault(&self, drawn: &SelectedHandler, about: &mut CallState, act: Act) {
-        if !std::mem::replace(&mut about.is_fault, true) {
-            drawn.counts.faults.add(1);
-        }
-        self.tell(|| about.fault(&drawn.name, act));
-        if let Some(mut track) = self.shared.call_log.track(&self.name, about.streams.connection()) {
-            track.fault(about.call(), &drawn.name, about.protocol, act);
-        }
-    }
-
-    /// Tells those who listen to it.
-    pub(crate) fn tell(&self, what: impl FnOnce() -> What) {
-        self.shared.events.tell(&self.name, what);
+    /// Accepts no more, releases what its handlers hold, and gives the rest a grace period.
+    pub(crate) fn stop(&self) {
+        self.shutdown.begin();
+        self.context.plan.load().release();
     }
 
     /// What it runs with.
@@ -218,11 +210,5 @@ impl Proxy {
 
     fn shown(&self) -> MutexGuard<'_, (ProxyConfig, Vec<SocketAddr>)> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// It accepts no more, lets go what its handlers hold back, and gives the rest a grace period.
-    pub(crate) fn stop(&self) {
-        self.stopper.stop();
-        self.plan().released();
     }
 }

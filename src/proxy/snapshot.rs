@@ -6,10 +6,11 @@ use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot};
 
 impl Proxy {
     pub(crate) fn snapshot(&self) -> ProxySnapshot {
-        let Counters { opaque, backend_failures, refused, dial, pass, .. } = &self.counters;
+        let Counters { opaque, backend_failures, refused, dial, pass, .. } = &self.context.counters;
         let config = self.config();
-        let in_mix: Vec<String> = self.plan().handlers().map(|selected| selected.name.to_string()).collect();
-        let handlers = self.counters.by_handler().into_iter().map(|(name, counters)| HandlerSnapshot {
+        let in_mix: Vec<String> =
+            self.context.plan.load().handlers().map(|selected| selected.name.to_string()).collect();
+        let handlers = self.context.counters.by_handler().into_iter().map(|(name, counters)| HandlerSnapshot {
             in_mix: in_mix.contains(&name),
             name,
             calls: counters.calls.get(),
@@ -21,7 +22,7 @@ impl Proxy {
         let place = |handler: &HandlerSnapshot| in_mix.iter().position(|name| *name == handler.name);
         handlers.sort_by_key(|handler| place(handler).unwrap_or(usize::MAX));
         ProxySnapshot {
-            name: self.name.to_string(),
+            name: self.name().to_owned(),
             backend: config.backend.to_string(),
             protocol: self.settings().protocol,
             mix: config.mix.to_string(),

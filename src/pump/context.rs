@@ -1,64 +1,139 @@
-//! One connection, as its two pumps share it.
+//! What the pumps know of their proxy and their connection.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tracing::debug;
 
-use super::End;
+use super::activity::{Activity, State};
+use super::outcome::Outcome;
 use super::settings::ConnectionSettings;
-use crate::call_log::Track;
-use crate::connection::table::{ConnectionHandle, State};
-use crate::events::What;
+use crate::call::CallContext;
+use crate::call_log::{CallEnd, CallLog, ConnectionLog};
+use crate::events::{EventKind, Events};
+use crate::metrics::counters::Counters;
 use crate::metrics::histogram::Histogram;
-use crate::protocol::Protocol;
-use crate::proxy::Proxy;
-use crate::rng::Streams;
+use crate::plan::{Plan, SelectedHandler};
+use crate::protocol::{Expect, Protocol};
+use crate::rng::{ProxyStreams, Streams};
+use crate::shutdown::Shutdown;
 
 /// When the daemon stops, a connection that waits for no reply and has moved no byte for this long is done.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// The same where replies have no end that could be known: a pause may well be within one.
+/// The same where the end of a reply cannot be known: a pause may well be within one.
 const LONG_QUIET: Duration = Duration::from_secs(1);
 
-/// How long passing on takes is measured for so many reads of a connection at first, and then for one in so many.
+/// Passing on is measured for this many reads of a connection at first, and then for one in [`MEASURED`].
 const MEASURED_FIRST: u64 = 8;
 const MEASURED: u64 = 16;
 
-/// One connection, as its two pumps share it.
+/// What the connections of one proxy share.
+#[derive(Debug)]
+pub(crate) struct ProxyContext {
+    pub(crate) name: Arc<str>,
+    /// The plan of the calls that begin now.
+    pub(crate) plan: ArcSwap<Plan>,
+    pub(crate) counters: Counters,
+    pub(crate) events: Events,
+    pub(crate) call_log: CallLog,
+    pub(crate) streams: ProxyStreams,
+    pub(crate) shutdown: Shutdown,
+}
+
+impl ProxyContext {
+    /// Tells readers of events what the proxy did.
+    pub(crate) fn emit(&self, kind: impl FnOnce() -> EventKind) {
+        self.events.emit(&self.name, kind);
+    }
+}
+
+/// What the two pumps of one connection share.
 #[derive(Debug)]
 pub(crate) struct ConnectionContext<'a> {
-    pub(crate) proxy: &'a Proxy,
+    pub(crate) proxy: &'a ProxyContext,
     pub(crate) settings: &'a ConnectionSettings,
-    pub(crate) live: &'a ConnectionHandle,
-    pub(crate) streams: Streams,
-    /// Directions whose bytes the other side does not take for now.
+    pub(crate) activity: &'a Activity,
+    /// Where its calls are kept, if they are.
+    log: Option<Box<ConnectionLog>>,
+    /// How many directions have bytes that the other side does not take for now.
     blocked: AtomicU8,
     opaque: AtomicBool,
 }
 
 impl<'a> ConnectionContext<'a> {
-    pub(crate) fn new(proxy: &'a Proxy, settings: &'a ConnectionSettings, live: &'a ConnectionHandle) -> Self {
-        let streams = Streams::new(proxy.shared.seed, &proxy.name, live.number);
-        Self { proxy, settings, live, streams, blocked: AtomicU8::new(0), opaque: AtomicBool::new(false) }
+    pub(crate) fn new(proxy: &'a ProxyContext, settings: &'a ConnectionSettings, activity: &'a Activity) -> Self {
+        let log = proxy.call_log.connection(&proxy.name, activity.number, settings.protocol);
+        Self { proxy, settings, activity, log, blocked: AtomicU8::new(0), opaque: AtomicBool::new(false) }
     }
 
-    /// Where its calls are told of, if they are recorded.
-    pub(crate) fn track(&self) -> Option<Track<'_>> {
-        self.proxy.shared.call_log.track(&self.proxy.name, self.live.number)
+    pub(crate) fn streams(&self) -> Streams {
+        self.proxy.streams.connection(self.activity.number)
     }
 
-    /// Messages can no longer be told apart: counted once, and said why.
-    pub(super) fn turns_opaque(&self, why: &str) {
-        if !self.opaque.swap(true, Ordering::Relaxed) {
-            self.live.is(State::Opaque);
-            self.proxy.counters.opaque.add(1);
-            self.proxy.tell(|| What::Opaque { connection: self.live.number, why: why.into() });
-            debug!(connection = self.live.number, why, "opaque from here on");
+    /// What a call needs while `handler` has it in hand.
+    pub(crate) fn call<'c>(&'c self, handler: &'c SelectedHandler) -> CallContext<'c> {
+        CallContext {
+            handler: &handler.name,
+            counters: &handler.counters,
+            released: &handler.released,
+            shutdown: &self.proxy.shutdown,
+            proxy: &self.proxy.name,
+            events: &self.proxy.events,
+            log: self.log.as_deref(),
         }
     }
 
-    /// Bytes of one direction are not taken, for as long as the answer lives.
+    /// Call `number` begins.
+    pub(crate) fn call_begins(&self, number: u64, handler: &SelectedHandler, head: &[u8], expect: Expect) {
+        self.activity.calls.set(number);
+        if let Some(log) = &self.log {
+            log.begins(number, &handler.name, head, expect);
+        }
+    }
+
+    /// The oldest open call ends: every end of a call comes by here.
+    pub(crate) fn call_ended(&self, how: CallEnd) {
+        if let Some(log) = &self.log {
+            log.ended(how);
+        }
+    }
+
+    /// The last byte of the latest request was passed on, or dropped.
+    pub(super) fn request_passed(&self) {
+        if let Some(log) = &self.log {
+            log.passed_on();
+        }
+    }
+
+    /// The backend sent bytes that belong to no message.
+    pub(super) fn between_replies(&self) {
+        if let Some(log) = &self.log {
+            log.more();
+        }
+    }
+
+    /// Replies can no longer be told apart; a handler may still hold a request.
+    pub(crate) fn replies_end(&self, holds_request: bool) {
+        if let Some(log) = &self.log {
+            log.replies_end(holds_request);
+        }
+    }
+
+    /// Messages can no longer be told apart: counted once, with the reason.
+    pub(super) fn turns_opaque(&self, why: &str) {
+        if !self.opaque.swap(true, Ordering::Relaxed) {
+            let connection = self.activity.number;
+            self.activity.set_state(State::Opaque);
+            self.proxy.counters.opaque.add(1);
+            self.proxy.emit(|| EventKind::Opaque { connection, why: why.into() });
+            debug!(connection, why, "opaque from here on");
+        }
+    }
+
+    /// The other side of one direction takes no bytes until the guard is dropped.
     pub(super) fn block(&self) -> Blocked<'_> {
         self.blocked.fetch_add(1, Ordering::Relaxed);
         Blocked(&self.blocked)
@@ -69,36 +144,28 @@ impl<'a> ConnectionContext<'a> {
         self.blocked.load(Ordering::Relaxed) > 0
     }
 
-    pub(super) fn client_spoke(&self, bytes: usize) {
-        self.live.to_backend.add(bytes);
-    }
-
-    pub(super) fn backend_spoke(&self, bytes: usize) {
-        self.live.to_client.add(bytes);
-    }
-
-    /// Measures what passing on a read takes until the answer is dropped, for some of the reads: two looks at the clock
-    /// for each would show.
-    pub(super) fn passing(&self) -> Option<Passing<'_>> {
-        let ConnectionHandle { to_backend, to_client, .. } = self.live;
+    /// Measures what passing on a read takes until the guard is dropped, for some of the reads: reading the clock twice for
+    /// each would show.
+    pub(super) fn measure(&self) -> Option<Measured<'_>> {
+        let Activity { to_backend, to_client, .. } = self.activity;
         let reads = to_backend.reads.get().wrapping_add(to_client.reads.get());
         let is_measured = reads < MEASURED_FIRST || reads.is_multiple_of(MEASURED);
-        is_measured.then(|| Passing { times: &self.proxy.counters.pass, begun: Instant::now() })
+        is_measured.then(|| Measured { times: &self.proxy.counters.pass, begun: Instant::now() })
     }
 
     /// Bytes read from either side.
     fn moved(&self) -> u64 {
-        self.live.to_backend.bytes.get().wrapping_add(self.live.to_client.bytes.get())
+        self.activity.to_backend.bytes.get().wrapping_add(self.activity.to_client.bytes.get())
     }
 
-    /// Resolves when the daemon stops and nothing is under way any more: it is not `busy`, and has moved no byte for a
+    /// Resolves when the daemon stops and nothing is under way: the connection is not `busy`, and has moved no byte for a
     /// while. After the grace period it resolves in any case.
-    pub(super) async fn stopped(&self, busy: impl Fn() -> bool) -> End {
-        self.proxy.stop.stopped().await;
+    pub(super) async fn stopped(&self, busy: impl Fn() -> bool) -> Outcome {
+        self.proxy.shutdown.begun().await;
         Box::pin(self.wind_down(busy)).await
     }
 
-    async fn wind_down(&self, busy: impl Fn() -> bool) -> End {
+    async fn wind_down(&self, busy: impl Fn() -> bool) -> Outcome {
         let done = async {
             loop {
                 let before = self.moved();
@@ -110,28 +177,19 @@ impl<'a> ConnectionContext<'a> {
             }
         };
         tokio::select! {
-            () = done => End::Stopped,
-            () = self.proxy.stop.grace_is_over() => End::CutOff,
+            () = done => Outcome::Stopped,
+            () = self.proxy.shutdown.grace_over() => Outcome::CutOff,
         }
     }
 }
 
-impl Drop for ConnectionContext<'_> {
-    /// However the connection ends: a handler may panic.
-    fn drop(&mut self) {
-        if let Some(track) = self.track() {
-            track.end();
-        }
-    }
-}
-
-/// A read is passed on.
-pub(super) struct Passing<'a> {
+/// A read that is being passed on.
+pub(super) struct Measured<'a> {
     times: &'a Histogram,
     begun: Instant,
 }
 
-impl Drop for Passing<'_> {
+impl Drop for Measured<'_> {
     fn drop(&mut self) {
         self.times.add(self.begun.elapsed());
     }

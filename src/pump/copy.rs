@@ -5,127 +5,136 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
-
 use super::context::ConnectionContext;
-use super::ends::{Broken, Ends};
-use super::outbound::flush;
-use super::{End, FirstCall, Framing, READS_A_TURN, drive};
-use crate::net::buffer::{MAX_READ, Outgoing, ReadSize, poll_read, poll_take, write};
+use super::framed::{FirstCall, Framing};
+use super::half::Half;
+use super::half_close::HalfCloses;
+use super::outcome::{Ended, Outcome};
+use super::{READS_A_TURN, drive};
+use crate::call_log::CallEnd;
+use crate::net::buffer::{MAX_READ, poll_take};
+use crate::net::stream::Stream;
 use crate::plan::Plan;
+use crate::protocol::Expect;
 use crate::rng::Draws;
 
 /// How copying ends.
 pub(crate) enum Copied {
-    Ended(End),
-    /// A call begins after the plan has been replaced, and here is all that is known of those before it.
+    Ended(Outcome),
+    /// A call begins after the plan has been replaced: here is all that is known of the calls before it.
     Replanned(Box<Framing>),
 }
 
 /// Passes on what comes from either side. `tcp` needs no more where no handler wants to see calls; that they are counted
 /// costs a comparison.
 pub(crate) async fn copy(
-    link: &ConnectionContext<'_>,
+    context: &ConnectionContext<'_>,
     plan: &Plan,
     first: &FirstCall,
     draws: &mut Option<Draws>,
-    client: &mut TcpStream,
-    backend: &mut TcpStream,
+    client: &mut Stream,
+    backend: &mut Stream,
 ) -> Copied {
-    let (mut from_client, mut to_client) = client.split();
-    let (mut from_backend, mut to_backend) = backend.split();
-    let ends = Ends::default();
+    let ConnectionContext { proxy, settings, activity, .. } = context;
+    let (from_client, to_client) = client.split();
+    let (from_backend, to_backend) = backend.split();
+    let mut requests = Half::new(from_client, to_backend, settings.buffer);
+    let mut replies = Half::new(from_backend, to_client, settings.buffer);
+    let closes = HalfCloses::default();
     // The first call's handler has all of them, unless it has been replaced since.
-    let handler = if first.drawn.released.is_given() { plan.draw(link.streams, draws, 1) } else { &first.drawn };
-    // The client has spoken, and the backend has not spoken since.
+    let streams = context.streams();
+    let handler = if first.handler.released.has_begun() { plan.draw(streams, draws, 1) } else { &first.handler };
+    // The client has sent something, and the backend has not since.
     let turn = AtomicBool::new(false);
     let mut number = 0;
-    let mut forth = OneWay::new(link, &mut from_client, &mut to_backend, |bytes| {
-        link.client_spoke(bytes);
+    let client_sent = |bytes| {
+        activity.to_backend.add(bytes);
         if !turn.load(Ordering::Relaxed) {
             turn.store(true, Ordering::Relaxed);
             number += 1;
-            link.live.calls.set(number);
             if number > 1 || !first.is_counted {
-                handler.count(link.streams, number);
+                handler.count(streams, number);
             }
+            context.call_begins(number, handler, &[], Expect::Reply);
         }
-    });
-    let mut back = OneWay::new(link, &mut from_backend, &mut to_client, |bytes| {
-        link.backend_spoke(bytes);
+    };
+    let backend_sent = |bytes| {
+        activity.to_client.add(bytes);
         turn.store(false, Ordering::Relaxed);
-    });
+        context.call_ended(CallEnd::Replied);
+    };
     let replanned = AtomicBool::new(false);
-    let end = {
-        let holds = || turn.load(Ordering::Relaxed) || !plan.is_over() || link.proxy.stop.is_given();
+    let outcome = {
+        let holds = || turn.load(Ordering::Relaxed) || !plan.is_over() || proxy.shutdown.has_begun();
         let requests = pin!(async {
-            let how = match forth.run_while(holds).await {
-                Ok(Passed::None) => {
+            match requests.copy_while(context, client_sent, holds).await {
+                Some(ended) => Box::pin(closes.requests(ended, &mut requests)).await,
+                None => {
                     replanned.store(true, Ordering::Relaxed);
-                    return End::Done;
+                    Outcome::Done
                 }
-                how => how.map(drop),
-            };
-            Box::pin(ends.requests(how, forth.from, forth.to)).await
+            }
         });
         let replies = pin!(async {
-            let how = back.run().await;
-            Box::pin(ends.replies(how, back.from, back.to)).await
+            let ended = replies.copy(context, backend_sent).await;
+            Box::pin(closes.replies(ended, &mut replies)).await
         });
-        let stopped = pin!(link.stopped(|| turn.load(Ordering::Relaxed)));
-        drive(requests, replies, stopped, &link.proxy.stop, || false).await
+        let stopped = pin!(context.stopped(|| turn.load(Ordering::Relaxed)));
+        drive(requests, replies, stopped, &proxy.shutdown, || false).await
     };
     if !replanned.into_inner() {
-        return Copied::Ended(end);
+        return Copied::Ended(outcome);
     }
-    let (held, unsent) = (forth.out.into_bytes(), back.out);
+    let (held, unsent) = (requests.outbound.take_waiting().into_bytes(), replies.outbound.take_waiting());
     if !held.is_empty() {
-        link.client_spoke(held.len());
+        activity.to_backend.add(held.len());
     }
     let first = (number == 0).then(|| first.clone());
-    Copied::Replanned(Box::new(Framing::after(number, first, link.settings.protocol, draws.take(), held, unsent)))
+    Copied::Replanned(Box::new(Framing::after(number, first, settings.protocol, draws.take(), held, unsent)))
 }
 
-/// One direction of bytes that pass untouched.
-pub(super) struct OneWay<'w, 's, S> {
-    pub(super) link: &'w ConnectionContext<'w>,
-    pub(super) from: &'w mut ReadHalf<'s>,
-    pub(super) to: &'w mut WriteHalf<'s>,
-    pub(super) out: Outgoing,
-    pub(super) size: ReadSize,
-    /// Is told how many bytes were taken from the side that is read.
-    pub(super) seen: S,
-}
-
-impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
-    fn new(link: &'w ConnectionContext<'w>, from: &'w mut ReadHalf<'s>, to: &'w mut WriteHalf<'s>, seen: S) -> Self {
-        Self { link, from, to, out: Outgoing::default(), size: ReadSize::new(link.settings.buffer), seen }
+impl Half<'_> {
+    /// Passes on all that comes. `seen` is told how many bytes were taken off the side that is read.
+    pub(super) async fn copy(&mut self, context: &ConnectionContext<'_>, seen: impl FnMut(usize)) -> Ended {
+        self.copy_while(context, seen, || true).await.unwrap_or(Ended::Eof)
     }
 
-    /// Passes on all that comes.
-    pub(super) async fn run(&mut self) -> Result<(), Broken> {
-        self.run_while(|| true).await.map(drop)
-    }
-
-    /// Passes on what comes, for as long as it `holds` before each read: the end, or where it stopped.
-    async fn run_while(&mut self, holds: impl Fn() -> bool) -> Result<Passed, Broken> {
+    /// Passes on what comes for as long as it `holds` before each read. What was read when it held no more waits.
+    async fn copy_while(
+        &mut self,
+        context: &ConnectionContext<'_>,
+        mut seen: impl FnMut(usize),
+        holds: impl Fn() -> bool,
+    ) -> Option<Ended> {
         loop {
-            flush(&mut self.out, self.to, self.from.as_ref(), self.link).await?;
-            match poll_fn(|cx| self.poll_pass(cx, &holds)).await? {
-                Passed::All | Passed::Some => {}
-                over => return Ok(over),
+            if let Err(ended) = self.flush(context).await {
+                return Some(ended);
+            }
+            match poll_fn(|cx| self.poll_copy(cx, context, &mut seen, &holds)).await {
+                Ok(Passed::All | Passed::Some) => {}
+                Ok(Passed::None) => return None,
+                Err(ended) => return Some(ended),
             }
         }
     }
 
     /// Passes on what is there, until there is no more or the other side takes no more.
-    fn poll_pass(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Broken>> {
+    fn poll_copy(
+        &mut self,
+        cx: &mut Context<'_>,
+        context: &ConnectionContext<'_>,
+        seen: &mut impl FnMut(usize),
+        holds: impl Fn() -> bool,
+    ) -> Poll<Result<Passed, Ended>> {
         for _ in 0..READS_A_TURN {
             if !holds() {
                 return Poll::Ready(Ok(Passed::None));
             }
-            let passed = if self.size.is_largest() { self.poll_offer(cx, &holds) } else { self.poll_hold(cx, &holds) };
+            let passed = if self.inbound.size.is_largest() {
+                self.poll_offer(cx, context, seen, &holds)
+            } else {
+                self.poll_pass_on(cx, context, seen, &holds)
+            };
             match ready!(passed)? {
                 Passed::All => {}
                 passed => return Poll::Ready(Ok(passed)),
@@ -135,49 +144,60 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
         Poll::Pending
     }
 
-    /// Reads once; what the other side does not take is held.
-    fn poll_hold(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Broken>> {
-        let Self { link, to, out, seen, .. } = self;
-        let passed = ready!(poll_read(cx, self.from, &mut self.size, |cx, bytes| {
+    /// Reads once; what the other side does not take waits.
+    fn poll_pass_on(
+        &mut self,
+        cx: &mut Context<'_>,
+        context: &ConnectionContext<'_>,
+        seen: &mut impl FnMut(usize),
+        holds: impl Fn() -> bool,
+    ) -> Poll<Result<Passed, Ended>> {
+        let Self { inbound, outbound } = self;
+        let passed = ready!(inbound.poll_read(cx, |cx, bytes| {
             if bytes.is_empty() {
-                return Ok(Passed::End);
+                return Err(Ended::Eof);
             }
             if !holds() {
                 // Meanwhile a call may have begun that is not to be passed on like this.
-                out.push(bytes);
+                outbound.push(bytes);
                 return Ok(Passed::None);
             }
-            let _passing = link.passing();
+            let _measured = context.measure();
             seen(bytes.len());
-            out.send(cx, *to, bytes).map_err(Broken::To)?;
-            Ok(if out.is_empty() { Passed::All } else { Passed::Some })
+            Ok(if outbound.send(cx, bytes)? { Passed::All } else { Passed::Some })
         }))
-        .map_err(Broken::From)??;
+        .map_err(Ended::Read)??;
         if passed == Passed::Some {
-            self.size.refused();
+            inbound.size.refused();
         }
         Poll::Ready(Ok(passed))
     }
 
     /// Offers a lot at once; what the other side does not take stays where it is.
-    fn poll_offer(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Broken>> {
-        let (link, to) = (self.link, &mut *self.to);
-        let offered = poll_take(cx, self.from, |cx, bytes| {
+    fn poll_offer(
+        &mut self,
+        cx: &mut Context<'_>,
+        context: &ConnectionContext<'_>,
+        seen: &mut impl FnMut(usize),
+        holds: impl Fn() -> bool,
+    ) -> Poll<Result<Passed, Ended>> {
+        let Self { inbound, outbound } = self;
+        let offered = poll_take(cx, &mut inbound.from, |cx, bytes| {
             if !holds() {
                 return Ok(0);
             }
-            let _passing = link.passing();
-            write(cx, to, bytes).map_err(Broken::To)
+            let _measured = context.measure();
+            outbound.offer(cx, bytes)
         });
-        let (there, taken) = ready!(offered).map_err(Broken::From)??;
+        let (there, taken) = ready!(offered).map_err(Ended::Read)??;
         if there == 0 {
-            return Poll::Ready(Ok(Passed::End));
+            return Poll::Ready(Err(Ended::Eof));
         }
         if taken > 0 {
-            (self.seen)(taken);
+            seen(taken);
         }
         if taken < there || there < MAX_READ {
-            self.size.refused();
+            inbound.size.refused();
         }
         Poll::Ready(Ok(Passed::All))
     }
@@ -187,8 +207,8 @@ impl<'w, 's, S: FnMut(usize)> OneWay<'w, 's, S> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Passed {
     All,
+    /// What the other side did not take waits.
     Some,
-    /// Nothing; what was read nevertheless waits.
+    /// Nothing, and what was read waits.
     None,
-    End,
 }

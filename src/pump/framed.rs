@@ -4,65 +4,65 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
-use tokio::net::TcpStream;
 
+use super::call_frames::CallFrames;
 use super::context::ConnectionContext;
-use super::ends::Ends;
-use super::open_calls::{Handled, OpenCalls, ReplySource, lock};
-use super::outbound::Lane;
-use super::replies::Replies;
-use super::requests::Requests;
-use super::to_backend::ToBackend;
-use super::to_client::ToClient;
-use super::{End, drive};
+use super::drive;
+use super::half::Half;
+use super::half_close::HalfCloses;
+use super::open_calls::{HandledCall, OpenCalls, ReplySource, lock};
+use super::outcome::Outcome;
+use super::replies::ReplyPump;
+use super::reply_frames::ReplyFrames;
+use super::requests::RequestPump;
 use crate::net::buffer::Outgoing;
+use crate::net::stream::Stream;
 use crate::plan::SelectedHandler;
-use crate::protocol;
-use crate::protocol::{Expect, Protocol};
+use crate::protocol::{self, Expect, Protocol};
 use crate::rng::Draws;
 
 /// A connection's first call, which begins when the client connects.
 #[derive(Debug, Clone)]
 pub(crate) struct FirstCall {
-    pub(crate) drawn: Arc<SelectedHandler>,
-    /// Its handler did not let the client in at once, and so has had the call already.
+    pub(crate) handler: Arc<SelectedHandler>,
+    /// The handler did not let the client in at once, and so has had the call already.
     pub(crate) is_counted: bool,
 }
 
 impl FirstCall {
-    /// Whether it is still the handler's: a client that has not been made to wait by it calls under the plan of the call.
+    /// Whether the call is still the handler's: a client that it has not delayed calls under the plan of the call.
     pub(super) fn holds(&self) -> bool {
-        self.is_counted || !self.drawn.released.is_given()
+        self.is_counted || !self.handler.released.has_begun()
     }
 }
 
-/// What a connection knows of its client's requests. It outlives the backend's connection.
+/// What a connection knows of its client. It outlives the backend's connection.
 #[derive(Debug)]
 pub(crate) struct Framing {
-    calls: Calls,
-    /// What was read of them and not passed on yet.
+    requests: Requests,
+    /// What was read of the requests and not passed on yet.
     held: BytesMut,
     /// What the backend said before, and the client has not taken yet.
     unsent: Outgoing,
 }
 
-/// A client's calls.
+/// A client's requests.
 #[derive(Debug)]
-pub(super) struct Calls {
+pub(super) struct Requests {
     pub(super) framer: protocol::Requests,
-    /// The number of the last one.
+    /// The number of the last call.
     pub(super) number: u64,
     pub(super) draws: Option<Draws>,
     /// A call that its handler let pass when there was no backend any more.
-    pub(super) decided: Option<Decided>,
-    /// The first one, until its request is there.
+    pub(super) undelivered: Option<Undelivered>,
+    /// The first call, until its request is here.
     pub(super) first: Option<FirstCall>,
 }
 
-/// A call whose first byte is still to go to the backend.
+/// A call of which no byte has gone to the backend.
 #[derive(Debug)]
-pub(super) struct Decided {
-    pub(super) handled: Box<Handled>,
+pub(super) struct Undelivered {
+    pub(super) call: Box<HandledCall>,
     pub(super) expect: Expect,
     /// Bytes of its request that are held, and how many are still to come.
     pub(super) due: usize,
@@ -72,63 +72,60 @@ pub(super) struct Decided {
 impl Framing {
     /// From the first call on.
     pub(crate) fn new(protocol: Protocol, first: FirstCall, draws: Option<Draws>) -> Self {
-        Self::of(protocol, draws, Some(first))
+        Self::after(0, Some(first), protocol, draws, BytesMut::new(), Outgoing::default())
     }
 
-    /// After so many calls whose bytes were copied. `held` is what was read of the next, and `unsent` is still to reach the
-    /// client.
+    /// After `number` calls whose bytes were copied. `held` is what was read of the next call, and `unsent` is still to reach
+    /// the client.
     pub(super) fn after(
-        calls: u64,
+        number: u64,
         first: Option<FirstCall>,
         protocol: Protocol,
         draws: Option<Draws>,
         held: BytesMut,
         unsent: Outgoing,
     ) -> Self {
-        let framing = Self::of(protocol, draws, first);
-        Self { calls: Calls { number: calls, ..framing.calls }, held, unsent }
-    }
-
-    fn of(protocol: Protocol, draws: Option<Draws>, first: Option<FirstCall>) -> Self {
-        let calls = Calls { framer: protocol.requests(), number: 0, draws, decided: None, first };
-        Self { calls, held: BytesMut::new(), unsent: Outgoing::default() }
+        let requests = Requests { framer: protocol.requests(), number, draws, undelivered: None, first };
+        Self { requests, held, unsent }
     }
 
     /// Whether a call is here that needs a backend.
     pub(crate) fn has_call(&self) -> bool {
-        self.calls.decided.is_some()
+        self.requests.undelivered.is_some()
     }
 }
 
 /// Passes calls on until the connection, or the backend's part in it, ends.
 pub(crate) async fn framed(
-    link: &ConnectionContext<'_>,
+    context: &ConnectionContext<'_>,
     framing: &mut Framing,
-    client: &mut TcpStream,
-    backend: &mut TcpStream,
-) -> End {
+    client: &mut Stream,
+    backend: &mut Stream,
+) -> Outcome {
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
-    let (ends, exchange) = (Ends::default(), Mutex::new(OpenCalls::default()));
-    let Framing { calls, held, unsent } = framing;
-    let decided = calls.decided.take();
-    let mut requests = Requests { link, exchange: &exchange, calls, lane: Lane::new(to_backend, held) };
-    if let Some(Decided { handled, expect, due, left }) = decided {
-        (requests.lane.due, requests.lane.left) = (due, left);
+    let (closes, calls) = (HalfCloses::default(), Mutex::new(OpenCalls::default()));
+    let Framing { requests, held, unsent } = framing;
+
+    let undelivered = requests.undelivered.take();
+    let mut frames = CallFrames { context, calls: &calls, requests, look: true, due: 0, left: Some(0) };
+    if let Some(Undelivered { call, expect, due, left }) = undelivered {
+        (frames.due, frames.left) = (due, left);
         if expect != Expect::Nothing {
-            lock(&exchange).push(expect, ReplySource::Handled(handled));
+            lock(&calls).push(expect, ReplySource::Handler(call));
         }
     }
-    let mut requests = ToBackend::new(requests, &ends, from_client);
+    let half = Half::new(from_client, to_backend, context.settings.buffer);
+    let mut requests = RequestPump::new(frames, held, &closes, half);
     let requests = pin!(requests.run());
-    let (framer, mut held) = (link.settings.protocol.replies(), BytesMut::new());
-    let mut lane = Lane::new(to_client, &mut held);
-    lane.out = std::mem::take(unsent);
-    let replies = Replies { link, exchange: &exchange, framer, lane };
-    let mut replies = ToClient::new(replies, &ends, from_backend);
+
+    let framer = context.settings.protocol.replies();
+    let frames = ReplyFrames { context, calls: &calls, framer, look: true, due: 0, left: Some(0) };
+    let mut half = Half::new(from_backend, to_client, context.settings.buffer);
+    half.outbound.resume(std::mem::take(unsent));
+    let mut replies = ReplyPump::new(frames, &closes, half);
     let replies = pin!(replies.run());
-    let busy = || !lock(&exchange).is_idle();
-    let again = || lock(&exchange).take_queued();
-    let stopped = pin!(link.stopped(busy));
-    drive(requests, replies, stopped, &link.proxy.stop, again).await
+
+    let stopped = pin!(context.stopped(|| !lock(&calls).is_idle()));
+    drive(requests, replies, stopped, &context.proxy.shutdown, || lock(&calls).take_look()).await
 }

@@ -1,8 +1,9 @@
 //! The calls of one connection that are open: what joins the two pumps.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use crate::call::{Answer, CallState};
 use crate::plan::SelectedHandler;
@@ -11,29 +12,52 @@ use crate::protocol::Expect;
 /// How much the open calls of one connection may weigh, in bytes, before no further request is read.
 const MAX_WEIGHT: usize = 256 * 1024;
 
+/// An estimate of what a boxed call takes beside its own bytes.
+const BOXED: usize = 128;
+
 /// The open calls that an idle connection keeps room for.
 const SPARE: usize = 16;
 
-/// The open calls in order, and what one pump has to know of the other.
+/// The open calls in order, and where each pump is.
 #[derive(Debug, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(crate) struct OpenCalls {
-    open: VecDeque<Open>,
+pub(super) struct OpenCalls {
+    queue: VecDeque<Open>,
     weight: usize,
+    requests: RequestPhase,
+    replies: ReplyPhase,
+    /// What the pumps tell each other. They share one task.
+    signals: Signals,
+}
+
+/// Where the request pump is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum RequestPhase {
+    #[default]
+    BetweenRequests,
+    WithinRequest,
+    /// A handler holds a request: the end of the backend has to wait for its verdict.
+    Held,
+    /// The same, and the backend has left meanwhile: it is to be dialled again if the request goes on.
+    HeldWithoutBackend,
+}
+
+/// Where the reply pump is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum ReplyPhase {
+    #[default]
+    BetweenReplies,
+    /// Within a reply, or within a message that belongs to no call.
+    WithinReply,
     /// Messages can no longer be told apart: both directions pass bytes.
-    pub(crate) opaque: bool,
-    /// A handler has a request in hand, so that an end of the backend has to wait for its verdict.
-    pub(crate) in_hand: bool,
-    /// Meanwhile the backend has left, and is to be dialled again if the request is to go on.
-    pub(crate) backend_left: bool,
-    /// The request pump is within a message.
-    pub(crate) within_request: bool,
-    /// The reply pump is within a message, perhaps one that belongs to no call.
-    pub(crate) within_reply: bool,
-    /// The request pump waits until something of this has changed.
-    waiting: bool,
-    /// Something was queued that the reply pump has to look at.
-    queued: bool,
+    Opaque,
+}
+
+#[derive(Debug, Default)]
+struct Signals {
+    /// The request pump waits for a change.
+    requests_wait: bool,
+    /// The reply pump has something new to look at.
+    replies_look: bool,
 }
 
 /// What comes next towards the client.
@@ -42,19 +66,19 @@ struct Open {
     expect: Expect,
     /// How many calls like this one follow each other.
     count: u32,
-    fate: ReplySource,
+    source: ReplySource,
 }
 
-/// Where a call's reply comes from, and what happens to it.
+/// Where the reply of a call comes from, and what happens to it.
 #[derive(Debug)]
-pub(crate) enum ReplySource {
-    /// The backend's, unaltered.
-    Pass,
-    /// The backend's, which the handler sees first.
-    Handled(Box<Handled>),
-    /// The backend's, which the handler has in hand or has seen.
+pub(super) enum ReplySource {
+    /// The backend's reply, unaltered.
+    Backend,
+    /// The backend's reply, which the handler sees first.
+    Handler(Box<HandledCall>),
+    /// The backend's reply, which the handler has in hand or has seen.
     Seen,
-    /// Our own.
+    /// An answer of our own.
     Answer(Box<(Answer, CallState)>),
     /// The client's connection is closed.
     Close,
@@ -66,138 +90,195 @@ pub(crate) enum ReplySource {
 
 /// A call that its handler will see again.
 #[derive(Debug)]
-pub(crate) struct Handled {
-    pub(crate) drawn: Arc<SelectedHandler>,
-    pub(crate) about: CallState,
+pub(super) struct HandledCall {
+    pub(super) handler: Arc<SelectedHandler>,
+    pub(super) state: CallState,
 }
 
 impl ReplySource {
     /// An estimate of what it holds, in bytes.
     fn weight(&self) -> usize {
         match self {
-            Self::Handled(handled) => 128 + handled.about.head.len(),
-            Self::Answer(answer) => 128 + answer.0.weight(),
-            Self::Pass | Self::Seen | Self::Close | Self::Reset | Self::Opaque => 0,
+            Self::Handler(call) => BOXED + call.state.head.len(),
+            Self::Answer(answer) => BOXED + answer.0.weight(),
+            Self::Backend | Self::Seen | Self::Close | Self::Reset | Self::Opaque => 0,
         }
     }
 }
 
 impl OpenCalls {
     /// No further call should be opened for now.
-    pub(crate) fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.weight >= MAX_WEIGHT
     }
 
-    /// Some call waits for its reply.
-    pub(crate) fn is_open(&self) -> bool {
-        !self.open.is_empty()
+    /// Whether a call waits for its reply.
+    pub(super) fn is_open(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     /// Neither a call nor a message is under way.
-    pub(crate) fn is_idle(&self) -> bool {
-        self.owes_nothing() && !self.in_hand && !self.within_request
+    pub(super) fn is_idle(&self) -> bool {
+        self.owes_nothing() && self.requests == RequestPhase::BetweenRequests
     }
 
     /// The backend owes no reply, and no rest of one.
-    pub(crate) fn owes_nothing(&self) -> bool {
-        self.open.is_empty() && !self.within_reply
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.queue.is_empty() && self.replies != ReplyPhase::WithinReply
+    }
+
+    /// Both pumps are between messages that can be told apart.
+    pub(super) fn is_between_messages(&self) -> bool {
+        self.requests == RequestPhase::BetweenRequests && self.replies == ReplyPhase::BetweenReplies
+    }
+
+    pub(super) fn is_opaque(&self) -> bool {
+        self.replies == ReplyPhase::Opaque
+    }
+
+    pub(super) fn turn_opaque(&mut self) {
+        self.replies = ReplyPhase::Opaque;
+    }
+
+    /// The request pump passed on bytes, and is `within` a request or not.
+    pub(super) fn set_within_request(&mut self, within: bool) {
+        self.requests = if within { RequestPhase::WithinRequest } else { RequestPhase::BetweenRequests };
+    }
+
+    /// The reply pump passed on bytes, and is `within` a message or not.
+    pub(super) fn set_within_reply(&mut self, within: bool) {
+        if !self.is_opaque() {
+            self.replies = if within { ReplyPhase::WithinReply } else { ReplyPhase::BetweenReplies };
+        }
+    }
+
+    /// A handler holds a request from now on.
+    pub(super) fn hold(&mut self) {
+        self.requests = RequestPhase::Held;
+    }
+
+    /// Whether a handler holds a request.
+    pub(super) fn holds(&self) -> bool {
+        matches!(self.requests, RequestPhase::Held | RequestPhase::HeldWithoutBackend)
+    }
+
+    /// The backend has left while a handler holds a request, and the client stays.
+    pub(super) fn backend_left(&mut self) {
+        self.requests = RequestPhase::HeldWithoutBackend;
+    }
+
+    /// Whether the backend has left while a handler held a request.
+    pub(super) fn has_no_backend(&self) -> bool {
+        self.requests == RequestPhase::HeldWithoutBackend
+    }
+
+    /// The handler has decided about the request that it held.
+    pub(super) fn decided(&mut self) {
+        self.requests = RequestPhase::BetweenRequests;
+        self.signals.replies_look = true;
     }
 
     /// A call begins that nothing touches.
-    pub(crate) fn pass(&mut self, expect: Expect) {
+    pub(super) fn pass(&mut self, expect: Expect) {
         if expect == Expect::Nothing {
             return;
         }
-        match self.open.back_mut() {
-            Some(Open { expect: like, count, fate: ReplySource::Pass }) if *like == expect && *count < u32::MAX => {
-                *count += 1
+        match self.queue.back_mut() {
+            Some(Open { expect: like, count, source: ReplySource::Backend })
+                if *like == expect && *count < u32::MAX =>
+            {
+                *count += 1;
             }
-            _ => self.push(expect, ReplySource::Pass),
+            _ => self.push(expect, ReplySource::Backend),
         }
     }
 
-    pub(crate) fn push(&mut self, expect: Expect, fate: ReplySource) {
-        self.weight += size_of::<Open>() + fate.weight();
-        self.queued |= !matches!(fate, ReplySource::Pass | ReplySource::Handled(_));
-        self.open.push_back(Open { expect, count: 1, fate });
+    pub(super) fn push(&mut self, expect: Expect, source: ReplySource) {
+        self.weight += size_of::<Open>() + source.weight();
+        self.signals.replies_look |= !matches!(source, ReplySource::Backend | ReplySource::Handler(_));
+        self.queue.push_back(Open { expect, count: 1, source });
     }
 
     /// The oldest open call.
-    pub(crate) fn front(&self) -> Option<(Expect, &ReplySource)> {
-        self.open.front().map(|open| (open.expect, &open.fate))
+    pub(super) fn front(&self) -> Option<(Expect, &ReplySource)> {
+        self.queue.front().map(|open| (open.expect, &open.source))
     }
 
-    /// The oldest call is done.
-    pub(crate) fn pop(&mut self, cx: &Context<'_>) -> Option<ReplySource> {
-        let front = self.open.front_mut()?;
+    /// The oldest call leaves the queue.
+    pub(super) fn pop(&mut self, cx: &Context<'_>) -> Option<ReplySource> {
+        let front = self.queue.front_mut()?;
         if front.count > 1 {
             front.count -= 1;
-            return Some(ReplySource::Pass);
+            return Some(ReplySource::Backend);
         }
-        let open = self.open.pop_front()?;
-        self.weight -= size_of::<Open>() + open.fate.weight();
-        if self.open.is_empty() && self.open.capacity() > SPARE {
-            // What a long pipeline needed, the idle connection does not.
-            self.open = VecDeque::new();
+        let open = self.queue.pop_front()?;
+        self.weight -= size_of::<Open>() + open.source.weight();
+        if self.queue.is_empty() && self.queue.capacity() > SPARE {
+            // An idle connection does not need what a long pipeline needed.
+            self.queue = VecDeque::new();
         }
         self.changed(cx);
-        Some(open.fate)
+        Some(open.source)
     }
 
-    /// The oldest call's handler has seen its reply.
-    pub(crate) fn handled(&mut self) -> Option<Box<Handled>> {
-        let front = self.open.front_mut()?;
-        let weight = front.fate.weight();
-        match std::mem::replace(&mut front.fate, ReplySource::Seen) {
-            ReplySource::Handled(handled) => {
+    /// The oldest call, for its handler to see the reply.
+    pub(super) fn take_handled(&mut self) -> Option<Box<HandledCall>> {
+        let front = self.queue.front_mut()?;
+        let weight = front.source.weight();
+        match std::mem::replace(&mut front.source, ReplySource::Seen) {
+            ReplySource::Handler(call) => {
                 self.weight -= weight;
-                Some(handled)
+                Some(call)
             }
             other => {
-                front.fate = other;
+                front.source = other;
                 None
             }
         }
     }
 
-    /// The oldest call, whose reply its handler dropped, is answered by us.
-    pub(crate) fn answer(&mut self, answer: Answer, about: CallState) {
-        if let Some(front) = self.open.front_mut() {
-            front.fate = ReplySource::Answer(Box::new((answer, about)));
-            self.weight += front.fate.weight();
+    /// The handler dropped the reply of the oldest call: we answer it.
+    pub(super) fn answer(&mut self, answer: Answer, state: CallState) {
+        if let Some(front) = self.queue.front_mut() {
+            front.source = ReplySource::Answer(Box::new((answer, state)));
+            self.weight += front.source.weight();
         }
     }
 
-    /// A handler has decided about the request that it had in hand.
-    pub(crate) fn decided(&mut self) {
-        self.in_hand = false;
-        self.queued = true;
+    /// Whether the reply pump has to look again; true once.
+    pub(super) fn take_look(&mut self) -> bool {
+        std::mem::take(&mut self.signals.replies_look)
     }
 
-    /// The request pump waits for a change.
-    pub(crate) fn wait(&mut self) {
-        self.waiting = true;
-    }
-
-    /// Whether the reply pump has to look again; says so once.
-    pub(crate) fn take_queued(&mut self) -> bool {
-        std::mem::take(&mut self.queued)
-    }
-
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.waiting
-    }
-
-    /// Something has changed that the request pump may wait for. Both pumps share one task.
-    pub(crate) fn changed(&mut self, cx: &Context<'_>) {
-        if std::mem::take(&mut self.waiting) {
+    /// Something has changed that the request pump may wait for.
+    pub(super) fn changed(&mut self, cx: &Context<'_>) {
+        if std::mem::take(&mut self.signals.requests_wait) {
             cx.waker().wake_by_ref();
         }
     }
 }
 
-/// The lock is there to satisfy the compiler that a connection may move to another thread: both pumps share one task, so
-/// nobody ever waits for it.
-pub(crate) fn lock(exchange: &Mutex<OpenCalls>) -> MutexGuard<'_, OpenCalls> {
-    exchange.lock().unwrap_or_else(PoisonError::into_inner)
+/// Both pumps share one task, so nobody ever waits for the lock: it is there because a connection may move to another
+/// thread.
+pub(super) fn lock(calls: &Mutex<OpenCalls>) -> MutexGuard<'_, OpenCalls> {
+    calls.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The request pump waits until something has changed.
+pub(super) async fn change(calls: &Mutex<OpenCalls>) {
+    lock(calls).signals.requests_wait = true;
+    until(calls, |calls| !calls.signals.requests_wait).await;
+}
+
+/// The request pump waits until a change makes `so` true.
+pub(super) async fn until(calls: &Mutex<OpenCalls>, so: impl Fn(&OpenCalls) -> bool) {
+    poll_fn(|_| {
+        let mut calls = lock(calls);
+        if so(&calls) {
+            return Poll::Ready(());
+        }
+        calls.signals.requests_wait = true;
+        Poll::Pending
+    })
+    .await;
 }

@@ -1,174 +1,143 @@
-//! One direction: the side that is read, what was read and not passed on yet, and the side that is written to.
+//! The side of a direction that is written to, and what it has not taken yet.
 
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use bytes::{Buf, BytesMut};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::io::AsyncWriteExt;
 
 use super::context::ConnectionContext;
-use super::ends::Broken;
-use crate::net::buffer::{Outgoing, ReadSize, poll_read};
-use crate::net::disconnect::reset;
+use super::outcome::Ended;
+use crate::net::buffer::{Outgoing, write};
+use crate::net::stream::{Peer, WriteHalf};
 
-/// The side that is read.
 #[derive(Debug)]
-pub(super) struct Source<'s> {
-    pub(super) from: ReadHalf<'s>,
-    pub(super) size: ReadSize,
+pub(super) struct Outbound<'s> {
+    to: WriteHalf<'s>,
+    waiting: Outgoing,
 }
 
-impl<'s> Source<'s> {
-    pub(super) fn new(from: ReadHalf<'s>, buffer: Option<usize>) -> Self {
-        Self { from, size: ReadSize::new(buffer) }
+/// Why passing on came to a stop.
+#[derive(Debug)]
+pub(super) enum Stop<S> {
+    /// The other side takes no more for now.
+    Blocked,
+    /// The side that is read has sent its last byte.
+    Eof,
+    /// The messages themselves ask for something.
+    At(S),
+}
+
+impl<'s> Outbound<'s> {
+    pub(super) fn new(to: WriteHalf<'s>) -> Self {
+        Self { to, waiting: Outgoing::default() }
     }
 
-    pub(super) fn stream(&self) -> &TcpStream {
-        self.from.as_ref()
+    pub(super) fn peer(&self) -> Peer<'_> {
+        self.to.peer()
     }
 
-    /// Reads once and shows what came.
-    pub(super) fn poll_read<T>(
+    /// What the other side has not taken.
+    pub(super) fn take_waiting(&mut self) -> Outgoing {
+        std::mem::take(&mut self.waiting)
+    }
+
+    /// Lets `waiting` go first.
+    pub(super) fn resume(&mut self, waiting: Outgoing) {
+        self.waiting = waiting;
+    }
+
+    /// Adds to what waits.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.waiting.push(bytes);
+    }
+
+    /// Adds all that is held to what waits.
+    pub(super) fn push_all(&mut self, held: &mut BytesMut) {
+        self.push(held);
+        *held = BytesMut::new();
+    }
+
+    /// Writes `bytes` behind what waits; what the other side does not take now waits as well. Whether it took everything.
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<bool, Ended> {
+        self.waiting.send(cx, &mut self.to, bytes).map_err(Ended::Write)?;
+        Ok(self.waiting.is_empty())
+    }
+
+    /// Writes what the other side takes of `bytes` at once: how much that was.
+    pub(super) fn offer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Ended> {
+        write(cx, &mut self.to, bytes).map_err(Ended::Write)
+    }
+
+    /// Passes on as much of `bytes`, which were just read, as `frame` says, and holds the rest.
+    pub(super) fn pass<S>(
         &mut self,
         cx: &mut Context<'_>,
-        with: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
-    ) -> Poll<io::Result<T>> {
-        poll_read(cx, &mut self.from, &mut self.size, with)
-    }
-
-    /// Reads once behind `held`; how much came, and nothing at the end.
-    pub(super) async fn fill(&mut self, held: &mut BytesMut) -> io::Result<usize> {
-        poll_fn(|cx| {
-            self.poll_read(cx, |_, bytes| {
-                held.extend_from_slice(bytes);
-                bytes.len()
-            })
-        })
-        .await
-    }
-}
-
-/// The side that is written to, and what stands before it.
-#[derive(Debug)]
-pub(super) struct Lane<'a, 's> {
-    pub(super) to: WriteHalf<'s>,
-    /// Passed on, but not taken yet.
-    pub(super) out: Outgoing,
-    /// Read, but not passed on yet: an incomplete head, or what stands behind a message that a handler has in hand.
-    pub(super) held: &'a mut BytesMut,
-    /// Something has changed since what is held was looked at.
-    pub(super) look: bool,
-    /// How much of what is held belongs to the message that a handler has in hand.
-    pub(super) due: usize,
-    /// What is still to come of that message.
-    pub(super) left: Option<u64>,
-}
-
-impl<'a, 's> Lane<'a, 's> {
-    pub(super) fn new(to: WriteHalf<'s>, held: &'a mut BytesMut) -> Self {
-        Self { to, out: Outgoing::default(), held, look: true, due: 0, left: Some(0) }
-    }
-
-    /// Waits until the other side has taken what it would not take at once. `from`, which is not read meanwhile, may
-    /// reset.
-    pub(super) fn flush(
-        &mut self,
-        from: &TcpStream,
-        link: &ConnectionContext<'_>,
-    ) -> impl Future<Output = Result<(), Broken>> {
-        flush(&mut self.out, &mut self.to, from, link)
-    }
-
-    /// Passes on what is here of the message that a handler had in hand.
-    pub(super) fn pass_due(&mut self) {
-        let due = std::mem::take(&mut self.due);
-        self.out.push(&self.held[..due]);
-        self.held.advance(due);
-    }
-
-    /// Passes on all that is held, whatever it is.
-    pub(super) fn pass_all(&mut self) {
-        self.out.push(self.held);
-        *self.held = BytesMut::new();
-    }
-}
-
-/// Finds messages in a lane's bytes.
-pub(super) trait Frame<'a, 's> {
-    /// Why passing on came to a stop.
-    type Stop;
-
-    /// The stop of bytes that the other side did not take.
-    const BLOCKED: Self::Stop;
-
-    fn lane(&mut self) -> &mut Lane<'a, 's>;
-
-    /// Tells the messages in `bytes` apart. Answers how many bytes may pass, and what has to happen before more can;
-    /// nothing, where more has to be read.
-    fn frame(&mut self, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<Self::Stop>);
-
-    /// Passes on what it may of `bytes` just read, and holds the rest.
-    fn pass(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<Option<Self::Stop>, Broken> {
-        self.lane().look = true;
-        if !self.lane().held.is_empty() {
-            self.lane().held.extend_from_slice(bytes);
-            return self.pass_held(cx);
+        held: &mut BytesMut,
+        bytes: &[u8],
+        frame: impl FnOnce(&Context<'_>, &[u8]) -> (usize, Option<S>),
+    ) -> Result<Option<Stop<S>>, Ended> {
+        if !held.is_empty() {
+            held.extend_from_slice(bytes);
+            return self.pass_held(cx, held, frame);
         }
-        let (passed, stop) = self.frame(cx, bytes);
-        self.lane().held.extend_from_slice(&bytes[passed..]);
-        self.send(cx, &bytes[..passed], stop)
+        let (passed, stop) = frame(cx, bytes);
+        held.extend_from_slice(&bytes[passed..]);
+        self.pass_on(cx, &bytes[..passed], stop)
     }
 
-    /// Passes on what it may of what is held.
-    fn pass_held(&mut self, cx: &mut Context<'_>) -> Result<Option<Self::Stop>, Broken> {
-        if self.lane().held.is_empty() || !self.lane().look {
+    /// Passes on as much of what is held as `frame` says.
+    pub(super) fn pass_held<S>(
+        &mut self,
+        cx: &mut Context<'_>,
+        held: &mut BytesMut,
+        frame: impl FnOnce(&Context<'_>, &[u8]) -> (usize, Option<S>),
+    ) -> Result<Option<Stop<S>>, Ended> {
+        if held.is_empty() {
             return Ok(None);
         }
-        let mut held = std::mem::take(self.lane().held);
-        let (passed, stop) = self.frame(cx, &held);
-        let sent = self.send(cx, &held[..passed], stop);
+        let (passed, stop) = frame(cx, held);
+        let stop = self.pass_on(cx, &held[..passed], stop);
         held.advance(passed);
-        if !held.is_empty() {
-            *self.lane().held = held;
+        if held.is_empty() {
+            *held = BytesMut::new();
         }
-        sent
+        stop
     }
 
-    fn send(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-        stop: Option<Self::Stop>,
-    ) -> Result<Option<Self::Stop>, Broken> {
-        let Lane { to, out, .. } = self.lane();
-        out.send(cx, to, bytes).map_err(Broken::To)?;
-        Ok(stop.or_else(|| (!out.is_empty()).then_some(Self::BLOCKED)))
+    fn pass_on<S>(&mut self, cx: &mut Context<'_>, bytes: &[u8], stop: Option<S>) -> Result<Option<Stop<S>>, Ended> {
+        let took_all = self.send(cx, bytes)?;
+        Ok(stop.map(Stop::At).or((!took_all).then_some(Stop::Blocked)))
     }
-}
 
-/// Waits until `to` has taken what it would not take at once. `from`, which is not read meanwhile, may reset.
-pub(super) fn flush(
-    out: &mut Outgoing,
-    to: &mut WriteHalf<'_>,
-    from: &TcpStream,
-    link: &ConnectionContext<'_>,
-) -> impl Future<Output = Result<(), Broken>> {
-    // Boxed, as it is rare and would make every connection larger.
-    let blocked = (!out.is_empty()).then(|| {
-        Box::pin(async move {
-            let _blocked = link.block();
-            tokio::select! {
-                flushed = poll_fn(|cx| out.poll_flush(cx, to)) => flushed.map_err(Broken::To),
-                () = reset(from) => Err(Broken::From(io::ErrorKind::ConnectionReset.into())),
+    /// Waits until the other side has taken what it would not take at once. `from`, which is not read meanwhile, may reset.
+    pub(super) fn flush<'o>(
+        &'o mut self,
+        from: Peer<'o>,
+        context: &'o ConnectionContext<'_>,
+    ) -> impl Future<Output = Result<(), Ended>> + use<'o, 's> {
+        let Self { to, waiting } = self;
+        // Boxed, as it is rare and would make every connection larger.
+        let blocked = (!waiting.is_empty()).then(|| {
+            Box::pin(async move {
+                let _blocked = context.block();
+                tokio::select! {
+                    flushed = poll_fn(|cx| waiting.poll_flush(cx, to)) => flushed.map_err(Ended::Write),
+                    () = from.reset() => Err(Ended::Read(io::ErrorKind::ConnectionReset.into())),
+                }
+            })
+        });
+        async move {
+            match blocked {
+                Some(flushed) => flushed.await,
+                None => Ok(()),
             }
-        })
-    });
-    async move {
-        match blocked {
-            Some(flushed) => flushed.await,
-            None => Ok(()),
         }
+    }
+
+    /// Ends the stream in order. A peer that is gone already is noticed where it is read.
+    pub(super) async fn shutdown(&mut self) {
+        let _ = self.to.shutdown().await;
     }
 }

@@ -1,124 +1,350 @@
-//! Replies in what the backend sends, and whose turn it is.
+//! From the backend to the client: replies, and answers of our own in their places.
 
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
 use std::sync::Mutex;
-use std::task::Context;
+use std::task::{Context, Poll, ready};
 
-use super::End;
+use bytes::{Buf, BytesMut};
+
+use super::READS_A_TURN;
 use super::context::ConnectionContext;
+use super::half::Half;
+use super::half_close::HalfCloses;
 use super::open_calls::{OpenCalls, ReplySource, lock};
-use super::outbound::{Frame, Lane};
-use crate::protocol;
-use crate::protocol::Step;
+use super::outbound::Stop;
+use super::outcome::{Ended, Outcome};
+use super::reply_frames::{ReplyFrames, ReplyStop};
+use crate::call::{Answer, Call, CallState, Message, Verdict};
+use crate::call_log::CallEnd;
+use crate::error::{Error, Result};
+use crate::net::stream::Peer;
+use crate::protocol::{MAX_HEAD, Protocol, Step};
 
-/// Finds replies and passes on those that no handler wants to see.
-pub(super) struct Replies<'a, 's> {
-    pub(super) link: &'a ConnectionContext<'a>,
-    pub(super) exchange: &'a Mutex<OpenCalls>,
-    pub(super) framer: protocol::Replies,
-    pub(super) lane: Lane<'a, 's>,
+/// The reply pump: reads, lets handlers decide, and keeps everything in order.
+pub(super) struct ReplyPump<'a, 's> {
+    context: &'a ConnectionContext<'a>,
+    calls: &'a Mutex<OpenCalls>,
+    closes: &'a HalfCloses,
+    half: Half<'s>,
+    /// Read, but not passed on yet.
+    held: BytesMut,
+    frames: ReplyFrames<'a>,
+    /// How the backend ended; what was queued before may still have to be sent.
+    ended: Option<io::Result<()>>,
 }
 
-/// Why passing on came to a stop.
-pub(super) enum Stop {
-    /// The client takes no more for now.
-    Blocked,
-    /// It is the turn of an answer of our own.
-    Answer,
-    /// A handler's turn: its reply has begun with this many bytes, and this is still to come.
-    Handled(usize, Option<u64>),
-    /// Messages can no longer be told apart.
-    Opaque,
-    /// What follows is no reply, and a handler has a request in hand that may have to be answered before.
-    Hold,
-    /// A handler ends the connection.
-    End(End),
-    /// The backend has sent its last byte.
-    Ended,
-}
-
-impl Replies<'_, '_> {
-    /// What has its turn now, if it is not the backend.
-    pub(super) fn turn(&self) -> Option<Stop> {
-        turn(&lock(self.exchange))
-    }
-}
-
-fn turn(exchange: &OpenCalls) -> Option<Stop> {
-    if exchange.opaque {
-        return Some(Stop::Opaque);
-    }
-    match exchange.front()?.1 {
-        ReplySource::Pass | ReplySource::Handled(_) | ReplySource::Seen => None,
-        ReplySource::Answer(_) => Some(Stop::Answer),
-        ReplySource::Close => Some(Stop::End(End::Close)),
-        ReplySource::Reset => Some(Stop::End(End::Reset)),
-        ReplySource::Opaque => Some(Stop::Opaque),
-    }
-}
-
-impl<'a, 's> Frame<'a, 's> for Replies<'a, 's> {
-    type Stop = Stop;
-
-    const BLOCKED: Stop = Stop::Blocked;
-
-    fn lane(&mut self) -> &mut Lane<'a, 's> {
-        &mut self.lane
+impl<'a, 's> ReplyPump<'a, 's> {
+    pub(super) fn new(frames: ReplyFrames<'a>, closes: &'a HalfCloses, half: Half<'s>) -> Self {
+        let ReplyFrames { context, calls, .. } = frames;
+        Self { context, calls, closes, half, held: BytesMut::new(), frames, ended: None }
     }
 
-    fn frame(&mut self, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
-        self.lane.look = false;
-        let mut exchange = lock(self.exchange);
-        let (at, stop) = self.find(&mut exchange, cx, bytes);
-        exchange.within_reply = at < bytes.len() || self.framer.is_within();
-        (at, stop)
-    }
-}
-
-impl Replies<'_, '_> {
-    fn find(&mut self, exchange: &mut OpenCalls, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
-        let mut at = 0;
-        let mut track = self.link.track();
-        while at < bytes.len() {
-            if let Some(stop) = turn(exchange) {
-                return (at, Some(stop));
+    /// Runs until the replies, or the connection, end.
+    pub(super) async fn run(&mut self) -> Outcome {
+        let ended = loop {
+            if let Err(ended) = self.step().await {
+                break ended;
             }
-            let front = exchange.front();
-            let handled = matches!(front, Some((_, ReplySource::Handled(_))));
-            match self.framer.step(&bytes[at..], front.map(|(expect, _)| expect)) {
-                Step::More => break,
-                Step::Pass(len) => {
-                    at += len;
-                    if let Some(track) = &mut track {
-                        track.more();
-                    }
+        };
+        Box::pin(self.closes.replies(ended, &mut self.half)).await
+    }
+
+    /// Passes on replies until something else has to be done, and does it.
+    async fn step(&mut self) -> Result<(), Ended> {
+        self.flush().await?;
+        match poll_fn(|cx| self.poll_pass(cx)).await? {
+            Stop::Blocked => self.half.inbound.size.refused(),
+            Stop::At(ReplyStop::Answer) => self.answer().await?,
+            Stop::At(ReplyStop::Handler { len, left }) => {
+                // The replies before this one do not wait for its handler.
+                self.flush().await?;
+                // Boxed, as it would make connections larger whose handlers see no replies.
+                Box::pin(self.handle(len, left)).await?;
+            }
+            Stop::At(ReplyStop::Opaque) => return Err(self.opaque().await),
+            Stop::At(ReplyStop::Hold) => self.hold().await,
+            Stop::At(ReplyStop::End(outcome)) => return Err(outcome.into()),
+            Stop::Eof => return Err(self.end().await),
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> impl Future<Output = Result<(), Ended>> {
+        self.half.flush(self.context)
+    }
+
+    /// Passes on what no handler wants to see, until something else has to be done.
+    fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stop<ReplyStop>, Ended>> {
+        let Self { context, half: Half { inbound, outbound }, held, frames, .. } = self;
+        if frames.look
+            && let Some(stop) = outbound.pass_held(cx, held, |cx, bytes| frames.find(cx, bytes))?
+        {
+            return Poll::Ready(Ok(stop));
+        }
+        for _ in 0..READS_A_TURN {
+            if let Some(stop) = frames.turn() {
+                return Poll::Ready(Ok(Stop::At(stop)));
+            }
+            if self.ended.is_some() {
+                return self.poll_end();
+            }
+            let read = inbound.poll_read(cx, |cx, bytes| {
+                if bytes.is_empty() {
+                    return Ok(Some(Stop::Eof));
                 }
-                Step::Part { len, left } if handled => return (at, Some(Stop::Handled(len, left))),
-                Step::Part { len, left } => {
-                    at += len;
-                    if left == Some(0) {
-                        exchange.pop(cx);
-                        if let Some(track) = &mut track {
-                            track.replied();
-                        }
-                    }
-                }
-                Step::Unanswered => {
-                    exchange.pop(cx);
-                    if let Some(track) = &mut track {
-                        track.unanswered();
-                    }
-                }
-                Step::Opaque(_) if exchange.in_hand && front.is_none() => {
-                    self.lane.look = true;
-                    return (at, Some(Stop::Hold));
-                }
-                Step::Opaque(why) => {
-                    self.link.turns_opaque(why);
-                    return (at, Some(Stop::Opaque));
-                }
-                Step::Call { .. } | Step::Wait => unreachable!("a reply framer knows of no requests"),
+                let _measured = context.measure();
+                context.activity.to_client.add(bytes.len());
+                outbound.pass(cx, held, bytes, |cx, bytes| frames.find(cx, bytes))
+            });
+            match ready!(read) {
+                Err(error) => self.ended = Some(Err(error)),
+                Ok(Ok(Some(Stop::Eof))) => self.ended = Some(Ok(())),
+                Ok(Ok(Some(stop))) => return Poll::Ready(Ok(stop)),
+                Ok(Ok(None)) => {}
+                Ok(Err(ended)) => return Poll::Ready(Err(ended)),
             }
         }
-        (at, None)
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// The backend's end has to wait while a handler holds a request: it may hold the client, or answer by itself.
+    fn poll_end(&self) -> Poll<Result<Stop<ReplyStop>, Ended>> {
+        let mut calls = lock(self.calls);
+        if !calls.holds() {
+            return Poll::Ready(Ok(Stop::Eof));
+        }
+        if self.client_stays(&calls) {
+            calls.backend_left();
+        }
+        Poll::Pending
+    }
+
+    /// Whether the client's connection outlives the backend's, which has ended.
+    fn client_stays(&self, calls: &OpenCalls) -> bool {
+        let settings = self.context.settings;
+        let in_order = !matches!(self.ended, Some(Err(_))) && !calls.is_opaque() && calls.owes_nothing();
+        settings.keep_alive && settings.protocol != Protocol::Http && in_order && !self.closes.have_requests()
+    }
+
+    /// Waits until a handler has decided about the request that it holds.
+    async fn hold(&self) {
+        poll_fn(|_| if lock(self.calls).holds() { Poll::Pending } else { Poll::Ready(()) }).await;
+    }
+
+    /// An answer of our own has its turn.
+    async fn answer(&mut self) -> Result<(), Ended> {
+        self.frames.look = true;
+        let Some(ReplySource::Answer(answer)) = self.pop().await else { return Ok(()) };
+        if self.say(*answer) {
+            self.flush().await?;
+            return Err(Outcome::Close.into());
+        }
+        Ok(())
+    }
+
+    /// Puts an answer of our own in its place; whether it closes.
+    fn say(&mut self, (answer, mut state): (Answer, CallState)) -> bool {
+        let close = answer.close;
+        self.half.outbound.push(&answer.into_bytes(&mut state));
+        if state.is_of_call() {
+            self.context.call_ended(CallEnd::Replied);
+        }
+        close
+    }
+
+    /// The oldest call leaves the queue.
+    async fn pop(&mut self) -> Option<ReplySource> {
+        poll_fn(|cx| Poll::Ready(lock(self.calls).pop(cx))).await
+    }
+
+    /// A handler's turn: its reply has begun, and nothing of it has been passed on.
+    async fn handle(&mut self, len: usize, left: Option<u64>) -> Result<(), Ended> {
+        let Some(mut call) = lock(self.calls).take_handled() else { return Ok(()) };
+        let context = self.context;
+        self.frames.look = true;
+        (self.frames.due, self.frames.left) = (len, left);
+        let (handler, state) = (&call.handler, &mut call.state);
+        let verdict = {
+            let _at_work = context.activity.works(handler);
+            handler.handler.after(&mut Call::new(state, self, context.call(handler))).await?
+        };
+        if let Some(action) = verdict.action() {
+            context.call(handler).fault(state, action);
+        }
+        match verdict {
+            Verdict::Pass => {}
+            Verdict::Inject(bytes) => self.inject(&bytes).await?,
+            Verdict::Answer(answer) => return Ok(self.replace(answer, call.state).await?),
+            Verdict::Close => return Err(Outcome::Close.into()),
+            Verdict::Reset => return Err(Outcome::Reset.into()),
+        }
+        self.pass_due();
+        self.settle();
+        if self.frames.left == Some(0) {
+            self.pop().await;
+            context.call_ended(CallEnd::Replied);
+        }
+        Ok(())
+    }
+
+    /// Passes on what is here of the reply that a handler held.
+    fn pass_due(&mut self) {
+        let due = std::mem::take(&mut self.frames.due);
+        self.half.outbound.push(&self.held[..due]);
+        self.held.advance(due);
+    }
+
+    /// Notes whether what was passed on ends within a message.
+    fn settle(&self) {
+        let within = !self.held.is_empty() || self.frames.framer.is_within();
+        lock(self.calls).set_within_reply(within);
+    }
+
+    /// Drops the reply, and answers in its place.
+    async fn replace(&mut self, answer: Answer, state: CallState) -> Result<()> {
+        self.drain().await?;
+        self.settle();
+        lock(self.calls).answer(answer, state);
+        Ok(())
+    }
+
+    /// Passes on the first half of the reply, and `bytes`.
+    async fn inject(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        while self.frames.left.is_none() && self.frames.due < MAX_HEAD && self.part().await? {}
+        let mut half = u64::midpoint(self.frames.due as u64, self.frames.left.unwrap_or(0));
+        while half > self.frames.due as u64 {
+            half -= self.frames.due as u64;
+            self.pass_due();
+            self.flush().await?;
+            if !self.part().await? {
+                return Ok(());
+            }
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "no more than what is held")]
+        let first = self.held.split_to(half as usize);
+        self.frames.due -= first.len();
+        self.half.outbound.push(&first);
+        self.half.outbound.push(bytes);
+        Ok(())
+    }
+
+    /// Waits for more of the reply that a handler holds; whether there is more.
+    async fn part(&mut self) -> Result<bool> {
+        loop {
+            let Self { context, calls, half, held, frames, .. } = self;
+            if frames.left == Some(0) {
+                return Ok(false);
+            }
+            if held.len() > frames.due {
+                let expect = lock(calls).front().map(|(expect, _)| expect);
+                match frames.framer.step(&held[frames.due..], expect) {
+                    Step::Part { len, left } => {
+                        frames.due += len;
+                        frames.left = left;
+                        return Ok(true);
+                    }
+                    Step::Opaque(why) => {
+                        context.turns_opaque(why);
+                        lock(calls).turn_opaque();
+                        return Ok(false);
+                    }
+                    // Of a message under way, the rest is more of it or nothing.
+                    _ => {}
+                }
+            }
+            match half.inbound.fill(held).await {
+                Ok(0) => {
+                    self.ended = Some(Ok(()));
+                    return Ok(false);
+                }
+                Ok(len) => context.activity.to_client.add(len),
+                Err(error) => return Err(Error::Backend(error)),
+            }
+        }
+    }
+
+    async fn drain_reply(&mut self) -> Result<()> {
+        loop {
+            let due = std::mem::take(&mut self.frames.due);
+            self.held.advance(due);
+            if !self.part().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// From here on bytes pass as they come, behind the answers of our own that were still to be sent.
+    async fn opaque(&mut self) -> Ended {
+        loop {
+            match self.pop().await {
+                Some(ReplySource::Answer(answer)) => {
+                    self.say(*answer);
+                }
+                Some(ReplySource::Close) => return Outcome::Close.into(),
+                Some(ReplySource::Reset) => return Outcome::Reset.into(),
+                Some(_) => {}
+                None => break,
+            }
+        }
+        self.turn_opaque().await;
+        if self.ended.is_some() {
+            return self.end().await;
+        }
+        self.half.outbound.push_all(&mut self.held);
+        let moved = &self.context.activity.to_client;
+        self.half.copy(self.context, |bytes| moved.add(bytes)).await
+    }
+
+    /// Tells the request pump, wherever it waits.
+    async fn turn_opaque(&mut self) {
+        poll_fn(|cx| {
+            let mut calls = lock(self.calls);
+            calls.turn_opaque();
+            calls.changed(cx);
+            self.context.replies_end(calls.holds());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// The backend has sent its last byte, and everything before it is on its way.
+    async fn end(&mut self) -> Ended {
+        if let Some(Err(error)) = self.ended.take() {
+            return Ended::Read(error);
+        }
+        self.half.outbound.push_all(&mut self.held);
+        if let Err(ended) = self.flush().await {
+            return ended;
+        }
+        let stays = {
+            let calls = lock(self.calls);
+            calls.is_idle() && self.client_stays(&calls)
+        };
+        if stays {
+            return Outcome::BackendLeft.into();
+        }
+        if self.frames.framer.ends_with_connection() {
+            self.context.call_ended(CallEnd::Replied);
+        }
+        self.turn_opaque().await;
+        Ended::Eof
+    }
+}
+
+impl Message for ReplyPump<'_, '_> {
+    fn client(&self) -> Peer<'_> {
+        self.half.outbound.peer()
+    }
+
+    fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(self.drain_reply())
+    }
+
+    fn swallow(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        // What the client sends is the request pump's to read.
+        Box::pin(std::future::ready(()))
     }
 }

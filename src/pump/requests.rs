@@ -1,140 +1,302 @@
-//! Calls in what the client sends, each drawn for its handler.
+//! From the client to the backend: requests.
 
-use std::sync::{Arc, Mutex};
-use std::task::Context;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, ready};
 
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::READS_A_TURN;
+use super::call_frames::{CallFrames, CallStop, NewCall};
 use super::context::ConnectionContext;
-use super::framed::{Calls, FirstCall};
-use super::open_calls::{OpenCalls, ReplySource, lock};
-use super::outbound::{Frame, Lane};
-use crate::handler::Scope;
-use crate::plan::{Plan, SelectedHandler, Tally};
+use super::framed::Undelivered;
+use super::half::Half;
+use super::half_close::HalfCloses;
+use super::open_calls::{HandledCall, OpenCalls, ReplySource, change, lock, until};
+use super::outbound::Stop;
+use super::outcome::{Ended, Outcome};
+use crate::call::{Answer, Call, CallState, Message, Verdict};
+use crate::error::{Error, Result};
+use crate::net::stream::Peer;
 use crate::protocol::{Expect, Protocol, Step};
 
-/// Finds calls and passes on those that no handler wants to see.
-pub(super) struct Requests<'a, 's> {
-    pub(super) link: &'a ConnectionContext<'a>,
-    pub(super) exchange: &'a Mutex<OpenCalls>,
-    pub(super) calls: &'a mut Calls,
-    pub(super) lane: Lane<'a, 's>,
+/// The request pump: reads, lets handlers decide, and passes on what they let pass.
+pub(super) struct RequestPump<'a, 's> {
+    context: &'a ConnectionContext<'a>,
+    calls: &'a Mutex<OpenCalls>,
+    closes: &'a HalfCloses,
+    half: Half<'s>,
+    /// Read, but not passed on yet: an incomplete head, or what follows a request that a handler holds.
+    held: &'a mut BytesMut,
+    frames: CallFrames<'a>,
+    /// The rest of the request that a handler held was not the protocol: what follows it cannot be told apart.
+    broken: bool,
 }
 
-/// A call begins that a handler wants to see.
-pub(super) struct Begun {
-    pub(super) drawn: Arc<SelectedHandler>,
-    pub(super) head: usize,
-    pub(super) len: usize,
-    pub(super) left: Option<u64>,
-    pub(super) expect: Expect,
-}
-
-/// Why passing on came to a stop.
-pub(super) enum Stop {
-    /// The backend takes no more for now.
-    Blocked,
-    /// Only a reply can tell what comes next, or too many calls are open.
-    Wait,
-    /// A handler's turn.
-    Call(Begun),
-    /// Messages can no longer be told apart.
-    Opaque,
-    /// The client has sent its last byte.
-    End,
-}
-
-impl<'a, 's> Frame<'a, 's> for Requests<'a, 's> {
-    type Stop = Stop;
-
-    const BLOCKED: Stop = Stop::Blocked;
-
-    fn lane(&mut self) -> &mut Lane<'a, 's> {
-        &mut self.lane
+impl<'a, 's> RequestPump<'a, 's> {
+    pub(super) fn new(frames: CallFrames<'a>, held: &'a mut BytesMut, closes: &'a HalfCloses, half: Half<'s>) -> Self {
+        let CallFrames { context, calls, .. } = frames;
+        Self { context, calls, closes, half, held, frames, broken: false }
     }
 
-    fn frame(&mut self, _: &Context<'_>, bytes: &[u8]) -> (usize, Option<Stop>) {
-        self.lane.look = false;
-        let plan = self.link.proxy.plan();
-        let mut exchange = lock(self.exchange);
-        let mut tally = Tally::default();
-        let mut track = self.link.track();
-        // What a handler let pass comes first.
-        let mut at = std::mem::take(&mut self.lane.due);
+    /// Runs until the requests, or the connection, end.
+    pub(super) async fn run(&mut self) -> Outcome {
+        let ended = loop {
+            if let Err(ended) = self.step().await {
+                break ended;
+            }
+        };
+        if matches!(ended, Ended::Eof | Ended::Read(_)) && self.leaves_spare().await {
+            return Outcome::Spare;
+        }
+        Box::pin(self.closes.requests(ended, &mut self.half)).await
+    }
+
+    /// Passes on calls until something else has to be done, and does it.
+    async fn step(&mut self) -> Result<(), Ended> {
+        self.flush().await?;
+        match poll_fn(|cx| self.poll_pass(cx)).await? {
+            Stop::Blocked => self.half.inbound.size.refused(),
+            Stop::At(CallStop::Wait) => self.wait().await?,
+            Stop::At(CallStop::Call(call)) => {
+                // The calls before this one do not wait for its handler.
+                self.flush().await?;
+                self.call(call).await?;
+            }
+            Stop::At(CallStop::Opaque) => return Err(self.opaque().await),
+            Stop::Eof => {
+                if !self.held.is_empty() {
+                    lock(self.calls).set_within_request(true);
+                }
+                self.half.outbound.push_all(self.held);
+                self.flush().await?;
+                return Err(Ended::Eof);
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> impl Future<Output = Result<(), Ended>> {
+        self.half.flush(self.context)
+    }
+
+    /// Passes on what no handler wants to see, until something else has to be done.
+    fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stop<CallStop>, Ended>> {
+        if lock(self.calls).is_opaque() {
+            return Poll::Ready(Ok(Stop::At(CallStop::Opaque)));
+        }
+        let Self { context, half: Half { inbound, outbound }, held, frames, .. } = self;
+        if frames.look
+            && let Some(stop) = outbound.pass_held(cx, held, |_, bytes| frames.find(bytes))?
+        {
+            return Poll::Ready(Ok(stop));
+        }
+        for _ in 0..READS_A_TURN {
+            let read = inbound.poll_read(cx, |cx, bytes| {
+                if bytes.is_empty() {
+                    return Ok(Some(Stop::Eof));
+                }
+                let _measured = context.measure();
+                context.activity.to_backend.add(bytes.len());
+                outbound.pass(cx, held, bytes, |_, bytes| frames.find(bytes))
+            });
+            if let Some(stop) = ready!(read).map_err(Ended::Read)?? {
+                return Poll::Ready(Ok(stop));
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Waits until a reply has changed something.
+    async fn wait(&mut self) -> Result<(), Ended> {
+        tokio::select! {
+            () = change(self.calls) => Ok(()),
+            () = self.client().reset() => Err(Ended::Read(io::ErrorKind::ConnectionReset.into())),
+        }
+    }
+
+    /// A handler's turn: nothing of the request has been passed on.
+    async fn call(&mut self, NewCall { handler, head, len, left, expect }: NewCall) -> Result<(), Ended> {
+        let Self { context, calls, .. } = *self;
+        let head = Bytes::copy_from_slice(&self.held[..head]);
+        let number = self.frames.requests.number;
+        let mut state = CallState::new(context.settings.protocol, context.streams(), number, head);
+        (self.frames.due, self.frames.left) = (len, left);
+        lock(calls).hold();
+        let verdict = {
+            let _at_work = context.activity.works(&handler);
+            handler.handler.before(&mut Call::new(&mut state, self, context.call(&handler))).await?
+        };
+        if let Some(action) = verdict.action() {
+            context.call(&handler).fault(&mut state, action);
+        }
+        let source = match verdict {
+            Verdict::Pass if lock(calls).has_no_backend() => {
+                let CallFrames { due, left, .. } = self.frames;
+                let call = Box::new(HandledCall { handler, state });
+                self.frames.requests.undelivered = Some(Undelivered { call, expect, due, left });
+                return Err(Outcome::BackendLeft.into());
+            }
+            Verdict::Pass => ReplySource::Handler(Box::new(HandledCall { handler, state })),
+            // Where messages cannot be told apart any more, no answer would find its place.
+            Verdict::Answer(_) if lock(calls).is_opaque() => ReplySource::Backend,
+            Verdict::Answer(answer) => {
+                self.drain().await?;
+                if lock(calls).is_opaque() {
+                    // Meanwhile messages cannot be told apart any more, and the bytes of this one are gone.
+                    return Err(Outcome::Released.into());
+                }
+                state.head = Bytes::new();
+                ReplySource::Answer(Box::new((if self.broken { answer.then_close() } else { answer }, state)))
+            }
+            Verdict::Close => ReplySource::Close,
+            Verdict::Reset => ReplySource::Reset,
+            Verdict::Inject(_) => return Err(Outcome::Failed(Error::NoReplyYet).into()),
+        };
+        let ends = self.broken || matches!(source, ReplySource::Close | ReplySource::Reset);
+        let answers = matches!(source, ReplySource::Answer(_));
+        if answers && !ends {
+            // All that there was of the request has been read.
+            context.request_passed();
+        }
+        {
+            let mut calls = lock(calls);
+            calls.decided();
+            if calls.is_opaque() {
+                context.replies_end(false);
+            }
+            // The client would take an answer to a call that has no reply for another call's.
+            if expect != Expect::Nothing || ends {
+                calls.push(expect, source);
+            }
+        }
+        if ends {
+            // Nothing that follows is of any use: the replies of earlier calls are awaited, and that is the end.
+            Box::pin(self.client().left()).await;
+            return Err(Outcome::ClientLeft.into());
+        }
+        self.frames.look = true;
+        if answers && context.settings.protocol == Protocol::Tcp {
+            // The next turn begins when the client has been answered. Boxed, as few calls come to this.
+            Box::pin(self.wait()).await?;
+        }
+        Ok(())
+    }
+
+    /// From here on bytes pass as they come.
+    async fn opaque(&mut self) -> Ended {
+        self.half.outbound.push_all(self.held);
+        let moved = &self.context.activity.to_backend;
+        self.half.copy(self.context, |bytes| moved.add(bytes)).await
+    }
+
+    /// Whether the client has left between two calls, with a backend that another client may use. Waits for the replies
+    /// that are still to come.
+    async fn leaves_spare(&self) -> bool {
+        let Self { context, calls, .. } = self;
+        if !context.settings.reuse_socket || !lock(calls).is_between_messages() {
+            return false;
+        }
+        if context.settings.protocol == Protocol::Tcp {
+            // Where a reply has no end, a client that only waits for more must not be mistaken for one that has left.
+            tokio::select! {
+                () = self.client().left() => {}
+                () = until(calls, OpenCalls::is_opaque) => return false,
+            }
+        }
+        let settled = |calls: &OpenCalls| calls.is_opaque() || !(calls.is_open() || context.is_blocked());
+        tokio::select! {
+            biased;
+            () = until(calls, settled) => {}
+            // Nobody waits for the replies that are still to come, and they are not for the next client.
+            () = self.client().left() => return false,
+        }
+        lock(calls).is_between_messages()
+    }
+
+    /// Reads more behind what is held. An end of file in the middle of a request is the end of the client.
+    async fn fill(&mut self) -> Result<()> {
+        match self.half.inbound.fill(self.held).await {
+            Ok(0) => Err(Error::ClientLeft),
+            Ok(len) => {
+                self.context.activity.to_backend.add(len);
+                Ok(())
+            }
+            Err(error) => Err(Error::Client(error)),
+        }
+    }
+
+    /// Reads and drops what comes; ready when the client can send no more.
+    fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let moved = &self.context.activity.to_backend;
         loop {
-            // A turn has no end that could be waited for.
-            exchange.within_request = self.lane.left != Some(0) && self.link.settings.protocol != Protocol::Tcp;
-            if self.lane.left == Some(0)
-                && let Some(track) = &mut track
-            {
-                track.passed_on();
-            }
-            if at == bytes.len() {
-                return (at, None);
-            }
-            // The rest of a message may be what the open calls wait for.
-            let waits = exchange.is_full() && self.lane.left == Some(0);
-            let step = if waits { Step::Wait } else { self.calls.framer.step(&bytes[at..], exchange.is_open()) };
-            match step {
-                Step::More => return (at, None),
-                Step::Wait => {
-                    self.lane.look = true;
-                    return (at, Some(Stop::Wait));
-                }
-                Step::Pass(len) => at += len,
-                Step::Part { len, left } => {
-                    at += len;
-                    self.lane.left = left;
-                }
-                Step::Call { len, head, left, expect } => {
-                    let begins = |drawn: &SelectedHandler, number| {
-                        if let Some(track) = &mut track {
-                            track.begins(
-                                number,
-                                &drawn.name,
-                                self.link.settings.protocol,
-                                &bytes[at..at + head],
-                                expect,
-                            );
-                        }
-                    };
-                    if let Some(drawn) = self.calls.draw(self.link, &plan, &mut tally, begins) {
-                        return (at, Some(Stop::Call(Begun { drawn, head, len, left, expect })));
-                    }
-                    exchange.pass(expect);
-                    at += len;
-                    self.lane.left = left;
-                }
-                Step::Opaque(why) => {
-                    self.link.turns_opaque(why);
-                    exchange.push(Expect::Nothing, ReplySource::Opaque);
-                    return (at, Some(Stop::Opaque));
-                }
-                Step::Unanswered => unreachable!("a request framer knows of no replies"),
+            let read = self.half.inbound.poll_read(cx, |_, bytes| {
+                moved.add(bytes.len());
+                bytes.len()
+            });
+            if let Ok(0) | Err(_) = ready!(read) {
+                return Poll::Ready(());
             }
         }
     }
+
+    async fn drain_request(&mut self) -> Result<()> {
+        let context = self.context;
+        let protocol = context.settings.protocol;
+        if protocol == Protocol::Tcp {
+            // The request has no end that could be waited for: what is there by now is taken for it.
+            self.held.clear();
+            (self.frames.due, self.frames.left) = (0, Some(0));
+            return poll_fn(|cx| {
+                let _ = self.poll_drop(cx);
+                Poll::Ready(Ok(()))
+            })
+            .await;
+        }
+        let due = std::mem::take(&mut self.frames.due);
+        if self.frames.left != Some(0)
+            && let Some(interim) = protocol.awaited(&self.held[..due])
+        {
+            let state = CallState::new(protocol, context.streams(), CallState::INTERIM, Bytes::new());
+            lock(self.calls).push(Expect::Reply, ReplySource::Answer(Box::new((Answer::new(interim), state))));
+        }
+        self.held.advance(due);
+        while self.frames.left != Some(0) {
+            if self.held.is_empty() {
+                self.fill().await?;
+            }
+            match self.frames.requests.framer.step(self.held, true) {
+                Step::Part { len, left } => {
+                    self.held.advance(len);
+                    self.frames.left = left;
+                }
+                Step::More => self.fill().await?,
+                Step::Opaque(why) => {
+                    context.turns_opaque(why);
+                    self.broken = true;
+                    self.frames.left = Some(0);
+                }
+                _ => unreachable!("a message under way is nothing but parts"),
+            }
+        }
+        Ok(())
+    }
 }
 
-impl Calls {
-    /// Counts the next call, and answers its handler if that wants to see it. `begins` is told of both.
-    fn draw<'p>(
-        &mut self,
-        link: &ConnectionContext<'_>,
-        plan: &'p Plan,
-        tally: &mut Tally<'p>,
-        begins: impl FnOnce(&SelectedHandler, u64),
-    ) -> Option<Arc<SelectedHandler>> {
-        self.number += 1;
-        link.live.calls.set(self.number);
-        if let Some(FirstCall { drawn, is_counted }) = self.first.take().filter(FirstCall::holds) {
-            if !is_counted {
-                drawn.count(link.streams, self.number);
-            }
-            begins(&drawn, self.number);
-            return (drawn.scope == Scope::Calls).then_some(drawn);
-        }
-        let drawn = plan.draw(link.streams, &mut self.draws, self.number);
-        tally.count(drawn, link.streams, self.number);
-        begins(drawn, self.number);
-        (drawn.scope == Scope::Calls).then(|| drawn.clone())
+impl Message for RequestPump<'_, '_> {
+    fn client(&self) -> Peer<'_> {
+        self.half.inbound.from.peer()
+    }
+
+    fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        Box::pin(self.drain_request())
+    }
+
+    fn swallow(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        *self.held = BytesMut::new();
+        Box::pin(poll_fn(|cx| self.poll_drop(cx)))
     }
 }

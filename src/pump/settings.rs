@@ -1,14 +1,16 @@
-//! How a connection is made: what holds from its first byte to its last, whatever happens to its calls.
+//! How connections are made.
 
 use crate::handler::Scope;
 use crate::net::backend::Backend;
 use crate::plan::Plan;
 use crate::protocol::Protocol;
 
-/// What a proxy's connections have in common. A new one applies to connections that begin after it.
+/// What holds for a connection from its first byte to its last, whatever happens to its calls. A change applies to
+/// connections that begin after it.
 #[derive(Debug)]
 pub(crate) struct ConnectionSettings {
     pub(crate) protocol: Protocol,
+    /// The size of a read in bytes; without one it grows with the traffic.
     pub(crate) buffer: Option<usize>,
     pub(crate) keep_alive: bool,
     pub(crate) reuse_socket: bool,

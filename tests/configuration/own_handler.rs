@@ -126,7 +126,7 @@ fn a_user_can_put_a_handler_in_anothers_place() {
 }
 
 #[test]
-#[should_panic(expected = "`My Handler` cannot be a handler's name")]
+#[should_panic(expected = "invalid handler name `My Handler`")]
 fn a_name_must_fit_into_flags() {
     let _ = Registry::default().with::<Dummy>("My Handler");
 }

@@ -1,4 +1,4 @@
-//! Where the cookbook's lines are run: a folder with `examples/`, real servers, and bash.
+//! Runs the cookbook's commands with bash, in a folder with `examples/` and in front of real servers.
 
 use std::env;
 use std::fs;
@@ -14,7 +14,7 @@ use super::world::servers::{Postgres, memcached, nginx, redis};
 use super::world::{Program, Server};
 use super::{example, python};
 
-/// How many seconds the lines of one recipe may take.
+/// The most seconds that one recipe may take.
 const SECONDS: &str = "300";
 
 pub(crate) struct Kitchen {
@@ -34,8 +34,8 @@ impl Kitchen {
         Self { redis: redis(""), memcached: memcached(""), nginx: nginx(), postgres: Postgres::start(), folder }
     }
 
-    /// Runs the lines as they are, but for the ports of servers, and answers how they ended and what was seen. A line that fails
-    /// is the last one to be run.
+    /// Runs the commands unchanged except for the ports of servers. Returns the exit code and the output. A command that fails is
+    /// the last one.
     pub(crate) fn cook(&self, recipe: &Recipe) -> (Option<i32>, String) {
         let daemon = recipe.lines.contains("localhost:8080").then(|| self.daemon(&recipe.title));
         let mut ports = vec![
@@ -54,7 +54,7 @@ impl Kitchen {
         (output.status.code(), ports.iter().fold(seen, |seen, (known, at)| seen.replace(&here(at), known)))
     }
 
-    /// In the folder, with the program, and without variables that it would read.
+    /// Runs in the folder, with the program in the path, and without variables that the program would read.
     fn clean<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         let reads = |name: &str| name.starts_with("VAURIEN_") || name.starts_with("GITHUB_");
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(reads)) {
@@ -65,18 +65,18 @@ impl Kitchen {
         command.env("PATH", path).current_dir(self.folder.path())
     }
 
-    /// What runs in the container or the pod that a recipe starts, here.
+    /// Runs here what the recipe runs in a container or a pod.
     fn daemon(&self, title: &str) -> Program {
         let file = match title {
             "In docker compose" => example("examples/docker/vaurien.toml"),
             "In a Kubernetes pod" => self.configuration_of_a_pod(),
-            other => panic!("{other}: who listens on 8080?"),
+            other => panic!("{other}: nothing listens on 8080"),
         };
         let mut command = Program::command("--proxy 127.0.0.1:0 --http-host 127.0.0.1 --http-port 0 --config");
         Program::spawn(command.arg(file).args(["--backend", &self.redis.address().to_string()]))
     }
 
-    /// The file in the `ConfigMap`, which is indented there.
+    /// The file in the `ConfigMap`, without its indentation.
     fn configuration_of_a_pod(&self) -> PathBuf {
         let pod = fs::read_to_string(example("examples/kubernetes/sidecar.yaml")).unwrap();
         let (_, text) = pod.split_once("  vaurien.toml: |\n").unwrap();

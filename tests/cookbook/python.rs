@@ -1,4 +1,4 @@
-//! A Python test suite in front of which a real Redis fails: what well-made clients get over.
+//! The Python test suite in `examples/python` passes while a real Redis fails.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,17 +10,17 @@ use super::example;
 use super::world::Program;
 use super::world::servers::redis;
 
-/// Where tests/run.sh puts Python with redis-py and pytest.
+/// The folder where tests/run.sh installs Python with redis-py and pytest.
 pub(crate) fn programs() -> PathBuf {
     example("target/judges/bin")
 }
 
-/// Leaves nothing in the folders of the examples.
+/// Writes no caches into the folders of the examples.
 pub(crate) fn quiet(command: &mut Command) -> &mut Command {
     command.env("PYTHONDONTWRITEBYTECODE", "1").env("PYTEST_ADDOPTS", "-p no:cacheprovider")
 }
 
-/// Runs the suite behind vaurien with these options, and answers the report.
+/// Runs the suite behind vaurien with these options, and returns the report.
 fn run_suite(options: &str, folder: &Path) -> Value {
     let redis = redis("");
     let mut vaurien = Program::command("--protocol redis --handler 10:error --seed 42 --expect error>=1");

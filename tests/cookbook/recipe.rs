@@ -1,30 +1,41 @@
-//! What the cookbook says: lines to copy, and what is seen then.
+//! Commands to copy from a page, and the outputs that it quotes.
 
-pub(crate) const COOKBOOK: &str = include_str!("../../examples/README.md");
+pub(crate) const COOKBOOK: &str = include_str!("../../docs/cookbook.md");
+const README: &str = include_str!("../../README.md");
 
-/// Lines to copy.
+/// Commands to copy.
 #[derive(Debug)]
 pub(crate) struct Recipe {
-    /// The question that they answer.
+    /// The heading above them.
     pub(crate) title: String,
     pub(crate) lines: String,
-    /// The output that they are said to have.
+    /// The output that the page quotes.
     pub(crate) seen: Option<String>,
 }
 
 impl Recipe {
-    /// How the lines are said to end: as vaurien says that it ends, which is last in them.
+    /// The exit code that the output quotes: vaurien prints it last.
     pub(crate) fn exit_code(&self) -> i32 {
         let mut said = self.seen.iter().flat_map(|seen| seen.lines()).rev();
         said.find_map(|line| line.strip_prefix("exit code ")?.split(' ').next()?.parse().ok()).unwrap_or(0)
     }
 }
 
-/// All of them, in order.
+/// The recipes of the cookbook, in order.
 pub(crate) fn recipes() -> Vec<Recipe> {
+    read(COOKBOOK)
+}
+
+/// The README's line around a test command.
+pub(crate) fn first_line() -> Recipe {
+    read(README).into_iter().find(|recipe| recipe.lines.starts_with("vaurien ")).unwrap()
+}
+
+/// The blocks of `sh` on a page, each with the block of `text` that follows it.
+fn read(page: &str) -> Vec<Recipe> {
     let mut recipes: Vec<Recipe> = Vec::new();
     let mut title = "";
-    let mut lines = COOKBOOK.lines();
+    let mut lines = page.lines();
     while let Some(line) = lines.next() {
         if let Some(heading) = line.strip_prefix("## ") {
             title = heading;
@@ -38,7 +49,7 @@ pub(crate) fn recipes() -> Vec<Recipe> {
                 let seen = &mut recipes.last_mut().expect("something to run comes first").seen;
                 assert!(seen.replace(block).is_none(), "{title}: seen twice");
             }
-            other => panic!("{title}: a block of {other:?}"),
+            _ => {}
         }
     }
     recipes

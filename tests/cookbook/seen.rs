@@ -1,11 +1,11 @@
-//! Whether what is seen is what was said.
+//! Compares an output with the one that a page quotes.
 
 use regex_lite::Regex;
 
-/// A line that stands for any number of lines that are left out.
+/// Stands for any number of lines.
 const LEFT_OUT: &str = "…";
 
-/// What is not the same each time, and what it is shown as.
+/// What differs from run to run, and what replaces it.
 const VARIES: [(&str, &str); 10] = [
     (r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "TIME"),
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
@@ -15,12 +15,12 @@ const VARIES: [(&str, &str); 10] = [
     (r"\d+ bytes", "BYTES"),
     (r": met, [1-9]\d*", "MET"),
     (r"\d+\.\d+\.\d+", "VERSION"),
-    // Lines across the page, and columns.
+    // Rulers and columns.
     (r"==+", "="),
     (r"[ \t]+", " "),
 ];
 
-/// Whether `came` is what is `said`, but for what varies and what is left out. If not, what is missing.
+/// Whether `came` equals `said`, except for what varies and what is left out. Otherwise, the part that is missing.
 pub(crate) fn compare(said: &str, came: &str) -> Result<(), String> {
     let (said, came) = (stable(said), stable(came));
     let came: Vec<&str> = came.lines().collect();

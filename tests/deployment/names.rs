@@ -1,4 +1,4 @@
-//! Names and ports that belong together are the same.
+//! Names and ports are the same wherever they refer to the same thing.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use vaurien::{Protocol, Registry};
 use super::world::{Api, Backend, File, Program};
 use super::{documents, list, path, port, read, string, strings};
 
-/// What the program is set to by this file.
+/// The configuration that this file gives.
 fn set_by(text: &str) -> Config {
     let file = File::new(text);
     let arguments = ["vaurien".into(), "--config".into(), file.path().into()];
@@ -22,8 +22,8 @@ fn set_by(text: &str) -> Config {
     config
 }
 
-/// Starts the program with this file in front of another backend and on free ports, where a request that calls the API by
-/// `host` is answered. `open` says whether others than this machine reach the API, of which there is a warning.
+/// Starts the program with this file, but with another backend and free ports, and checks that the API accepts requests for
+/// `host`. `open` says whether other machines can reach the API, about which the program warns.
 fn runs_with(text: &str, host: &str, open: bool) {
     let backend = Backend::lines();
     let file = File::new(text);
@@ -33,7 +33,7 @@ fn runs_with(text: &str, host: &str, open: bool) {
     let warned = |line: &String| line.contains("WARN") && line.contains("can change the proxies");
     assert_eq!(program.seen().iter().any(warned), open, "{:#?}", program.seen());
     program.connect().send("get a\r\n").expect("+get a\r\n");
-    // It may listen everywhere, which is no place to call it at.
+    // It may listen on 0.0.0.0, which is no address to connect to.
     let port = program.api().0.port();
     let api = Api(([127, 0, 0, 1], port).into());
     assert_eq!(api.ask("GET", "/metrics", &format!("Host: {host}:{port}\r\n"), "").status, 200);
@@ -59,7 +59,7 @@ fn the_services_of_compose_find_each_other() {
     let config = set_by(&file);
     let (proxy, http) = (&config.proxies[0], config.http.as_ref().unwrap());
 
-    // Whoever is in a container of its own reaches neither on localhost.
+    // Another container reaches neither of them on localhost.
     assert_eq!((proxy.listen.host.as_str(), http.host.as_str()), ("0.0.0.0", "0.0.0.0"));
     let called = redis(string(&services["application"]["environment"]["REDIS_URL"]));
     assert_eq!(called.port, proxy.listen.port);
@@ -68,12 +68,12 @@ fn the_services_of_compose_find_each_other() {
     let vaurien = &services[called.host.as_str()];
     assert_eq!(strings(&vaurien["ports"]), [format!("127.0.0.1:{0}:{0}", http.port)]);
     assert_eq!(string(&services["application"]["depends_on"][called.host.as_str()]["condition"]), "service_healthy");
-    // What it calls is another service, with the port that the image has.
+    // The backend is another service, on the port of the image.
     assert_eq!(proxy.backend, Address::new("redis", 6379));
     assert_eq!(string(&vaurien["depends_on"]["redis"]["condition"]), "service_healthy");
     assert!(services["redis"].contains_mapping_key("healthcheck"));
 
-    // From where compose.yaml is, the context is the repository, and the folder that is mounted has the file.
+    // Relative to compose.yaml, the context is the repository, and the mounted folder contains the file.
     let folder = path("examples/docker");
     assert_eq!(fs::canonicalize(folder.join(string(&vaurien["build"]["context"]))).unwrap(), path(""));
     assert!(path(string(&vaurien["build"]["dockerfile"])).is_file());
@@ -85,7 +85,7 @@ fn the_services_of_compose_find_each_other() {
     runs_with(&file, &called.host, true);
 }
 
-/// A file of Kubernetes: what it sets the program to, and the container that does so.
+/// A file for Kubernetes: the configuration that it gives, and the container of vaurien.
 struct Manifest<'a> {
     documents: &'a [Yaml<'a>],
     file: &'a str,
@@ -95,7 +95,7 @@ struct Manifest<'a> {
 }
 
 impl<'a> Manifest<'a> {
-    /// `containers` is where the pod has vaurien.
+    /// `containers` is the key under which the pod has vaurien.
     fn new(documents: &'a [Yaml<'a>], containers: &str) -> Self {
         let [map] = of_kind(documents, "ConfigMap")[..] else { panic!("one ConfigMap") };
         let [deployment] = of_kind(documents, "Deployment")[..] else { panic!("one Deployment") };
@@ -104,7 +104,7 @@ impl<'a> Manifest<'a> {
         let [container] = list(&pod["spec"][containers]) else { panic!("one container") };
         assert_eq!(deployment["spec"]["selector"]["matchLabels"], pod["metadata"]["labels"]);
 
-        // The map is mounted where the program looks for its file.
+        // The ConfigMap is mounted where the program looks for its file.
         let [volume] = list(&pod["spec"]["volumes"]) else { panic!("one volume") };
         let [mount] = list(&container["volumeMounts"]) else { panic!("one mount") };
         assert_eq!(volume["configMap"]["name"], map["metadata"]["name"]);
@@ -114,7 +114,7 @@ impl<'a> Manifest<'a> {
         let manifest = Self { documents, file, config: set_by(file), pod, container };
         manifest.is_probed();
         manifest.is_what_was_built();
-        // What Kubernetes knows of other Services is no setting of this program.
+        // Otherwise variables for Services could be taken for options.
         assert_eq!(pod["spec"]["enableServiceLinks"].as_bool(), Some(false));
         manifest
     }
@@ -125,7 +125,7 @@ impl<'a> Manifest<'a> {
         }
     }
 
-    /// Its image has the name and the version under which the README has it built and pushed.
+    /// The image has the name and version that the README builds and pushes.
     fn is_what_was_built(&self) {
         let image = string(&self.container["image"]);
         assert_eq!(image, concat!("registry.example.org/vaurien:", env!("CARGO_PKG_VERSION")));
@@ -134,20 +134,20 @@ impl<'a> Manifest<'a> {
         assert!(readme.contains(&format!("docker push {image}\n")), "{image}");
     }
 
-    /// Prometheus is told where the metrics are, and reaches them.
+    /// Prometheus finds and reaches the metrics.
     fn is_scraped(&self) {
         let http = self.config.http.as_ref().unwrap();
         assert_eq!(http.host, "0.0.0.0");
         assert_eq!(string(&self.pod["metadata"]["annotations"]["prometheus.io/port"]), http.port.to_string());
     }
 
-    /// The port of the container that has this name.
+    /// The container's port with this name.
     fn port(&self, name: &str) -> u16 {
         let named = list(&self.container["ports"]).iter().find(|port| string(&port["name"]) == name);
         port(&named.unwrap_or_else(|| panic!("no port {name}"))["containerPort"])
     }
 
-    /// The Service with this name: its selector's `app`, its port and the one that it goes to.
+    /// The Service with this name: the `app` of its selector, its port and its target port.
     fn service(&self, name: &str) -> (&str, u16, &Yaml<'a>) {
         let services = of_kind(self.documents, "Service");
         let service = services.into_iter().find(|service| string(&service["metadata"]["name"]) == name).unwrap();
@@ -172,10 +172,10 @@ fn a_sidecar_is_called_by_its_own_pod_alone() {
     assert_eq!(redis(variable(application, "REDIS_URL")), proxy.listen);
     assert_eq!((proxy.listen.host.as_str(), &proxy.backend), ("127.0.0.1", &Address::new("redis", 6379)));
     assert_eq!(manifest.port("vaurien-http"), manifest.config.http.as_ref().unwrap().port);
-    // Prometheus calls it by the address at which it finds it.
+    // Prometheus connects to the address of the pod.
     runs_with(manifest.file, "127.0.0.1", true);
 
-    // The monitor that the README shows finds this pod and this port.
+    // The PodMonitor in the README selects this pod and this port.
     let readme = read("examples/kubernetes/README.md");
     let (_, monitor) = readme.split_once("```yaml\n").unwrap();
     let monitor = &super::documents(monitor.split("```").next().unwrap())[0]["spec"];
@@ -192,10 +192,10 @@ fn a_service_takes_the_place_of_the_backends_name() {
     let app = string(&manifest.pod["metadata"]["labels"]["app"]);
     let (selected, _, target) = manifest.service("redis");
     assert_eq!((selected, manifest.port(string(target))), (app, proxy.listen.port));
-    // What it calls is not itself.
+    // Its backend is not itself.
     let (selected, real, target) = manifest.service(&proxy.backend.host);
     assert_eq!((selected, real, port(target)), ("redis", proxy.backend.port, 6379));
-    // Who may forward a port to the pod may steer it, as its header says, and nobody else.
+    // Only someone who may forward a port to the pod can change it, as the header of the file says.
     assert_eq!((http.host.as_str(), http.allow_hosts.len()), ("localhost", 0));
     let (_, forward) = text.split_once("kubectl port-forward deployment/").unwrap();
     assert_eq!(forward.lines().next().unwrap(), format!("{app} {}", http.port));
@@ -210,9 +210,9 @@ fn a_rollout_refuses_no_connection() {
     let rolling = &deployment["spec"]["strategy"]["rollingUpdate"];
     assert_eq!((rolling["maxSurge"].as_integer(), rolling["maxUnavailable"].as_integer()), (Some(1), Some(0)));
     let [container] = list(&deployment["spec"]["template"]["spec"]["containers"]) else { panic!("one container") };
-    // The image has no shell that could wait.
+    // Kubernetes waits, as the image has no shell that could.
     let waits = container["lifecycle"]["preStop"]["sleep"]["seconds"].as_integer().unwrap();
-    // With the five seconds that calls have to finish it is well within the thirty that Kubernetes gives.
+    // Together with the five seconds for calls to finish, this is well within the thirty seconds of Kubernetes.
     assert!((1..=20).contains(&waits), "{waits}");
 }
 

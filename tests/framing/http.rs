@@ -10,14 +10,14 @@ use vaurien::protocol::{Expect as AnyExpect, Step};
 
 use super::{CASES, Message, bytes, cut, cuts};
 
-/// A message as it was made, and what the framer is to make of it.
+/// The bytes of a message, and what the framer should find in them.
 type Made = (Vec<u8>, Expect);
 
 fn config() -> ProptestConfig {
     ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() }
 }
 
-/// Holds a framer to what it promised: `left` bytes are still to come of the message under way.
+/// Checks that a framer keeps its promise that `left` bytes of the current message follow.
 #[derive(Default)]
 struct Promised(Option<u64>);
 
@@ -26,8 +26,11 @@ impl Promised {
         match step {
             Step::Call { len, head, left, .. } => {
                 let text = &shown[..head];
-                assert!(text.ends_with(b"\n\n") || text.ends_with(b"\n\r\n"), "a head that ends nowhere: {text:?}");
-                assert!(len == shown.len() || left == Some(0) || left.is_none(), "left {left:?} behind what is here");
+                assert!(text.ends_with(b"\n\n") || text.ends_with(b"\n\r\n"), "a head without an end: {text:?}");
+                assert!(
+                    len == shown.len() || left == Some(0) || left.is_none(),
+                    "left {left:?}, but more bytes are here"
+                );
                 self.0 = left;
             }
             Step::Part { len, left } => {
@@ -57,7 +60,7 @@ fn expect() -> impl Strategy<Value = Expect> {
     select(vec![Expect::Other, Expect::Head, Expect::Connect])
 }
 
-/// `name` in the case that `bits` say.
+/// `name` with the letter case given by `bits`.
 fn cased(name: &str, bits: u32) -> String {
     let case = |(at, letter): (usize, char)| {
         if bits >> (at % 32) & 1 == 1 { letter.to_ascii_uppercase() } else { letter.to_ascii_lowercase() }
@@ -65,7 +68,7 @@ fn cased(name: &str, bits: u32) -> String {
     name.char_indices().map(case).collect()
 }
 
-/// A header field that says nothing about the framing, without its line end.
+/// A header field without its line end, which does not affect framing.
 fn field() -> impl Strategy<Value = String> {
     let names =
         ["A", "host", "X-Content-Length", "Content-Lengths", "Trailer", "TE", "!#$%&'*+-.^_`|~09", "Connection"];
@@ -88,12 +91,12 @@ fn field() -> impl Strategy<Value = String> {
 enum Body {
     None,
     Length(Vec<u8>),
-    /// Chunks, each with what is between its size and its line's end; trailers.
+    /// Chunks, each with what stands between its size and the line end; then trailers.
     Chunked(Vec<(Vec<u8>, String)>, String, Vec<String>),
 }
 
 fn data(len: Range<usize>) -> impl Strategy<Value = Vec<u8>> {
-    // What looks like the protocol is the data that is easiest taken for it.
+    // Data that looks like the protocol is the hardest to skip.
     prop_oneof![vec(any::<u8>(), len.clone()), vec(select(b"\r\n0:;G /".to_vec()), len)]
 }
 
@@ -119,14 +122,14 @@ impl Body {
             Body::Chunked(..) => {
                 let coding = cased("chunked", bits.rotate_left(7));
                 let before = ["", "gzip, ", ",", "x,\t"][bits as usize % 4];
-                // A length beside it means nothing (RFC 9112, section 6.3).
+                // A length beside a transfer coding is ignored (RFC 9112, section 6.3).
                 let length = ["", "Content-Length: 7\r\n"][(bits >> 8) as usize % 2];
                 Some(format!("{length}{}: {before}{coding}", cased("transfer-encoding", bits)))
             }
         }
     }
 
-    /// The version to say it in.
+    /// The HTTP version of the message.
     fn version(&self, bits: u32) -> u8 {
         u8::from(matches!(self, Body::Chunked(..)) || !bits.is_multiple_of(3))
     }
@@ -183,7 +186,7 @@ fn blank_lines() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![3 => Just(Vec::new()), 1 => vec(select(vec!["\r\n", "\n"]), 1..4).prop_map(|lines| lines.concat().into_bytes())]
 }
 
-/// One well-formed response and the request's expectation: with a body that ends by itself.
+/// One well-formed response whose body does not end with the connection, and its request's expectation.
 fn response() -> impl Strategy<Value = Made> {
     let code = select(vec![200u16, 201, 204, 206, 304, 404, 407, 500, 999]);
     let phrase = select(vec!["", " ", " OK", " Not  Quite: \t\u{e9} "]);
@@ -191,7 +194,7 @@ fn response() -> impl Strategy<Value = Made> {
         |(code, phrase, expect, fields, body, bits)| {
             let expect = if expect == Expect::Connect && code / 100 == 2 { Expect::Other } else { expect };
             let bare = expect == Expect::Head || matches!(code, 204 | 304);
-            // Without a body a response may still tell how long that would have been, and without that it would not end.
+            // A response without a body may announce a length; without one it would last until the connection ends.
             let body = match body {
                 Body::None if !bare => Body::Length(Vec::new()),
                 body => body,
@@ -206,14 +209,14 @@ fn response() -> impl Strategy<Value = Made> {
     )
 }
 
-/// Interim responses: as many as a server likes.
+/// Interim responses, any number of them.
 fn interim() -> impl Strategy<Value = Vec<u8>> {
     let one = (select(vec![100, 102, 103, 199]), vec(field(), 0..3), any::<u32>())
         .prop_map(|(code, fields, bits)| head(&format!("HTTP/1.1 {code} Wait"), fields, None, bits));
     prop_oneof![3 => Just(Vec::new()), 1 => vec(one, 1..3).prop_map(|all| all.concat())]
 }
 
-/// A last response that lasts until the connection ends, if any.
+/// An optional last response that lasts until the connection ends.
 fn until_close() -> impl Strategy<Value = Option<Vec<u8>>> {
     let line = select(vec![
         "HTTP/1.0 200 OK\r\n\r\n",
@@ -223,7 +226,7 @@ fn until_close() -> impl Strategy<Value = Option<Vec<u8>>> {
     prop::option::of((line, data(0..60)).prop_map(|(line, data)| [line.as_bytes(), &data].concat()))
 }
 
-/// What messages are made of, and what spoils them.
+/// Fragments of valid and invalid messages.
 fn soup() -> impl Strategy<Value = Vec<u8>> {
     let words = select(vec![
         "GET / HTTP/1.1\r\n",
@@ -268,7 +271,7 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
     vec(word, 0..12).prop_map(|words| words.concat())
 }
 
-/// One thing that went wrong on the way.
+/// One modification of valid bytes.
 #[derive(Debug, Clone)]
 enum Fault {
     Change(Index, u8),
@@ -302,7 +305,7 @@ fn spoil(mut bytes: Vec<u8>, faults: Vec<Fault>) -> Vec<u8> {
     bytes
 }
 
-/// Anything: noise, or good messages with faults.
+/// Random bytes, or valid messages with modifications.
 fn anything(good: impl Strategy<Value = Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![soup(), (good, faults()).prop_map(|(bytes, faults)| spoil(bytes, faults))]
 }
@@ -315,7 +318,7 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn requests_come_out_as_they_were_made(pipeline in vec((blank_lines(), request()), 0..5), cuts in cuts()) {
+    fn requests_are_found_as_generated(pipeline in vec((blank_lines(), request()), 0..5), cuts in cuts()) {
         let (mut input, mut made) = (Vec::new(), Vec::new());
         for (blank, (request, expect)) in pipeline {
             input.extend([blank.as_slice(), &request].concat());
@@ -328,7 +331,7 @@ proptest! {
     }
 
     #[test]
-    fn replies_come_out_as_they_were_made(
+    fn replies_are_found_as_generated(
         pipeline in vec((interim(), response()), 0..4),
         last in until_close(),
         cuts in cuts(),
@@ -351,7 +354,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_a_client_are_read_alike_however_cut(
+    fn any_bytes_of_a_client_are_framed_alike_however_split(
         input in anything(vec(request(), 1..3).prop_map(|made| joined(&made))),
         cuts in cuts(),
     ) {
@@ -361,7 +364,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_a_backend_are_read_alike_however_cut(
+    fn any_bytes_of_a_backend_are_framed_alike_however_split(
         input in anything(vec(response(), 1..3).prop_map(|made| joined(&made))),
         open in vec(expect(), 0..4),
         cuts in cuts(),
@@ -373,7 +376,7 @@ proptest! {
 }
 
 #[test]
-fn a_head_in_single_bytes_is_held_up_to_the_limit() {
+fn a_head_in_single_bytes_is_kept_up_to_the_limit() {
     let long = ["GET / HTTP/1.1\r\nX: ", &"x".repeat(vaurien::protocol::MAX_HEAD)].concat();
     let input = long.as_bytes();
     let found = requests(&input.chunks(1).collect::<Vec<_>>());

@@ -1,6 +1,6 @@
-//! Framers are indifferent to how the bytes were cut: any cut gives the same messages, what goes in comes out, nothing
-//! panics and nothing is held beyond a head.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Properties of all framers: the messages found do not depend on how the bytes are split, no byte is lost or added,
+//! nothing panics, and no more than a head is kept.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod http;
 mod memcache;
@@ -12,33 +12,33 @@ use vaurien::protocol::{Expect, MAX_HEAD, Step};
 /// Cases for each property: at least this many in a normal run.
 pub(crate) const CASES: u32 = 10_000;
 
-/// One message as it came out, however many steps it took.
+/// One message found by a framer, joined from its steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Message {
     /// A request and what it expects.
     Call(Vec<u8>, Expect),
     /// A reply.
     Reply(Vec<u8>),
-    /// Bytes of no call; neighbours are joined.
+    /// Bytes that belong to no call; adjacent ones are joined.
     Pass(Vec<u8>),
     /// The oldest call got no reply.
     Unanswered,
-    /// All that follows is opaque.
+    /// All bytes after the connection turned opaque.
     Opaque(Vec<u8>),
-    /// What was still held when the bytes ended inside a head.
+    /// The incomplete head left when the bytes ended.
     Held(Vec<u8>),
 }
 
-/// Where to cut `len` bytes: sorted positions.
+/// Where to cut: sorted positions.
 pub(crate) fn cuts() -> impl Strategy<Value = Vec<proptest::sample::Index>> {
     prop_oneof![
         prop::collection::vec(any::<proptest::sample::Index>(), 0..12),
-        // Single bytes: every cut there is.
+        // No positions stand for a cut after every byte.
         Just(Vec::new()),
     ]
 }
 
-/// The pieces of `input` cut at `cuts`; no cut at all means single bytes.
+/// The pieces of `input` cut at `cuts`; without cuts, single bytes.
 pub(crate) fn cut<'a>(input: &'a [u8], cuts: &[proptest::sample::Index]) -> Vec<&'a [u8]> {
     if cuts.is_empty() {
         return input.chunks(1).collect();
@@ -49,12 +49,13 @@ pub(crate) fn cut<'a>(input: &'a [u8], cuts: &[proptest::sample::Index]) -> Vec<
     at.windows(2).map(|pair| &input[pair[0]..pair[1]]).filter(|piece| !piece.is_empty()).collect()
 }
 
-/// The messages that `step` finds in requests that arrive as `pieces`. `open` is never true: nothing waits for a reply.
+/// The messages that `step` finds in requests that arrive as `pieces`. No call is ever open, so nothing waits for a
+/// reply.
 pub(crate) fn requests(pieces: &[&[u8]], mut step: impl FnMut(&[u8]) -> Step) -> Vec<Message> {
     run(pieces, |bytes, _| step(bytes), Vec::new())
 }
 
-/// The messages that `step` finds in replies that arrive as `pieces`, with `open` calls waiting.
+/// The messages that `step` finds in replies that arrive as `pieces`, with these `open` calls.
 pub(crate) fn replies(
     pieces: &[&[u8]],
     open: Vec<Expect>,
@@ -67,7 +68,7 @@ fn run(pieces: &[&[u8]], mut step: impl FnMut(&[u8], Option<Expect>) -> Step, op
     let mut open = std::collections::VecDeque::from(open);
     let mut found = Vec::new();
     let mut held: Vec<u8> = Vec::new();
-    let mut within = false; // a message is under way
+    let mut within = false; // inside a message
     for piece in pieces {
         held.extend_from_slice(piece);
         if let Some(Message::Opaque(bytes)) = found.last_mut() {
@@ -77,7 +78,7 @@ fn run(pieces: &[&[u8]], mut step: impl FnMut(&[u8], Option<Expect>) -> Step, op
         while !held.is_empty() {
             match step(&held, open.front().copied()) {
                 Step::More => {
-                    assert!(held.len() <= MAX_HEAD, "holds {} bytes", held.len());
+                    assert!(held.len() <= MAX_HEAD, "keeps {} bytes", held.len());
                     break;
                 }
                 Step::Wait => break,
@@ -107,7 +108,7 @@ fn run(pieces: &[&[u8]], mut step: impl FnMut(&[u8], Option<Expect>) -> Step, op
                     }
                 }
                 Step::Unanswered => {
-                    assert!(!within && open.pop_front().is_some(), "no call to leave unanswered");
+                    assert!(!within && open.pop_front().is_some(), "there is no open call to leave unanswered");
                     found.push(Message::Unanswered);
                 }
                 Step::Opaque(_) => found.push(Message::Opaque(std::mem::take(&mut held))),

@@ -56,7 +56,7 @@ fn expects(messages: &[Message]) -> Vec<Expect> {
         .collect()
 }
 
-/// One call for each request, one reply or none for each call, however the bytes are cut.
+/// Checks that each request is one call, and each call has its reply or none, however the bytes are split.
 fn check_pipeline(exchanges: &[Exchange], cuts: &[Index]) -> Result<(), TestCaseError> {
     let input = asked(exchanges);
     let found = framed_requests(&cut(&input, cuts));
@@ -64,7 +64,7 @@ fn check_pipeline(exchanges: &[Exchange], cuts: &[Index]) -> Result<(), TestCase
         .iter()
         .map(|message| match message {
             Message::Call(bytes, expect) => (bytes.clone(), *expect == Expect::Nothing),
-            message => panic!("no call but {message:?}"),
+            message => panic!("expected a call, got {message:?}"),
         })
         .collect();
     let wanted: Vec<_> = exchanges.iter().map(|exchange| (exchange.request.clone(), exchange.noreply)).collect();
@@ -80,7 +80,7 @@ fn check_pipeline(exchanges: &[Exchange], cuts: &[Index]) -> Result<(), TestCase
     Ok(())
 }
 
-/// Nothing is lost or added, and the cut makes no difference.
+/// Checks that no byte is lost or added, and that the split does not matter.
 fn check_anything(input: &[u8], cuts: &[Index], frame: impl Fn(&[&[u8]]) -> Vec<Message>) -> Result<(), TestCaseError> {
     let whole = frame(&[input]);
     prop_assert_eq!(bytes(&whole), input);
@@ -88,7 +88,7 @@ fn check_anything(input: &[u8], cuts: &[Index], frame: impl Fn(&[&[u8]]) -> Vec<
     Ok(())
 }
 
-/// What is done to bytes at one place.
+/// One modification of bytes.
 #[derive(Debug, Clone, Copy)]
 enum Change {
     Set(u8),
@@ -151,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn strayed_replies(got in prop_oneof![text(), binary()], open in open(), cuts in cuts()) {
+    fn replies_to_other_requests(got in prop_oneof![text(), binary()], open in open(), cuts in cuts()) {
         check_anything(&given(&got), &cuts, |pieces| framed_replies(pieces, open.clone()))?;
     }
 
@@ -168,9 +168,9 @@ proptest! {
     }
 }
 
-/// The driver fails where more than a head is held.
+/// The test driver fails if a framer keeps more than a head.
 #[test]
-fn endless_lines_are_not_held() {
+fn endless_lines_are_not_kept() {
     let endless = vec![b'a'; 3 * MAX_HEAD];
     let pieces: Vec<&[u8]> = endless.chunks(1000).collect();
     assert_eq!(framed_requests(&pieces), [Message::Opaque(endless.clone())]);
@@ -178,7 +178,7 @@ fn endless_lines_are_not_held() {
     assert_eq!(framed_replies(&pieces, open), [Message::Opaque(endless.clone())]);
 }
 
-/// A value of many heads passes, and what follows it is framed.
+/// A value of the length of many heads passes, and what follows it is framed.
 #[test]
 fn large_values_stream() {
     let value = vec![b'\n'; 3 * MAX_HEAD];

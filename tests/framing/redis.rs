@@ -16,7 +16,7 @@ const SUBSCRIPTIONS: [(&str, Subscription); 6] = [
     ("sunsubscribe", Subscription::Sunsubscribe),
 ];
 
-/// Failures that were found become unit tests, not files of seeds.
+/// No files of seeds: a failure that is found becomes a unit test.
 fn config() -> ProptestConfig {
     ProptestConfig { cases: CASES, failure_persistence: None, ..ProptestConfig::default() }
 }
@@ -91,7 +91,7 @@ fn found_replies(pieces: &[&[u8]], open: Vec<AnyExpect>) -> Vec<Message> {
     replies(pieces, open, |bytes, expect| promise.kept_by(framer.step(bytes, expect)))
 }
 
-/// How many bytes were said to be left of the message under way.
+/// How many bytes of the current message the last step announced.
 #[derive(Default)]
 struct Promise(Option<u64>);
 
@@ -226,7 +226,7 @@ fn join_pass(found: &mut Vec<Message>, bytes: Vec<u8>) {
     }
 }
 
-/// What a command's reply looks like; `None` if it turns the connection opaque.
+/// The expectation of a command; `None` if it turns the connection opaque.
 fn expected(words: &[Vec<u8>], resp3: &mut bool) -> Option<AnyExpect> {
     let lower: Vec<String> = words.iter().map(|word| String::from_utf8_lossy(word).to_lowercase()).collect();
     let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
@@ -293,7 +293,7 @@ fn from_backend() -> impl Strategy<Value = FromBackend> {
     ]
 }
 
-/// A value of any type, with an attribute now and then.
+/// A value of any type, sometimes with an attribute.
 fn value() -> impl Strategy<Value = Vec<u8>> {
     let line = (prop::sample::select(b"+-:_#,(".to_vec()), prop::collection::vec(any::<u8>(), 0..12)).prop_map(
         |(kind, mut line)| {
@@ -338,7 +338,7 @@ fn elements() -> impl Strategy<Value = Vec<Vec<u8>>> + Clone {
     )
 }
 
-/// `elements` count as one each, so a map's are pairs.
+/// An aggregate of `elements`; those of a map must be pairs.
 fn aggregate(kind: char, elements: &[Vec<u8>], streamed: bool) -> Vec<u8> {
     if streamed {
         [format!("{kind}?\r\n").into_bytes(), elements.concat(), b".\r\n".to_vec()].concat()
@@ -358,7 +358,7 @@ fn expected_replies(sent: &[FromBackend]) -> Vec<Message> {
     found
 }
 
-/// Bytes that look like RESP now and then.
+/// Random bytes, some of which look like RESP.
 fn noise() -> impl Strategy<Value = Vec<u8>> {
     let token = prop_oneof![
         6 => prop::sample::select(vec![
@@ -386,7 +386,7 @@ fn open_calls() -> impl Strategy<Value = Vec<AnyExpect>> {
     prop::collection::vec(expect, 0..8)
 }
 
-/// One thing that can happen to well-formed bytes, and where.
+/// One modification of well-formed bytes.
 #[derive(Debug, Clone)]
 enum Harm {
     Replace(Index, u8),

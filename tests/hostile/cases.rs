@@ -1,26 +1,26 @@
-//! What a hostile peer sends.
+//! Bytes from hostile peers.
 
 use crate::world::noise;
 
-/// A line that never ends, in bytes.
+/// The length of a line without an end, in bytes.
 pub(crate) const LONG_LINE: usize = 200 * 1000;
 
 /// How deep a value is nested.
 const DEEP: usize = 1_000_000;
 
-/// Requests behind each other that get one reply. With many more, the next ones have to wait for further replies.
+/// How many pipelined requests get one reply. With many more, the next requests would wait for further replies.
 const PIPELINE: usize = 500;
 
-/// How many ways each ordinary message is cut short and damaged in.
+/// How many truncated and damaged variants of each ordinary message there are.
 const CUTS: usize = 4;
 
-/// What is sent in one protocol.
+/// The bytes to send in one protocol.
 pub(crate) struct Cases {
     pub(crate) protocol: &'static str,
     /// An ordinary request and its reply.
     pub(crate) ask: Vec<u8>,
     pub(crate) reply: Vec<u8>,
-    /// What a hostile client sends, and what a hostile backend replies to the ordinary request.
+    /// Requests of a hostile client, and replies of a hostile backend to the ordinary request.
     pub(crate) requests: Vec<Vec<u8>>,
     pub(crate) replies: Vec<Vec<u8>>,
 }
@@ -85,7 +85,7 @@ impl Cases {
     }
 
     pub(crate) fn memcache() -> Self {
-        // A binary header: magic, opcode, key, extras, 4 bytes more, the whole body's length, 12 bytes more.
+        // A binary header: magic, opcode, key length, extras length, 4 bytes, total body length, 12 bytes.
         let binary = |magic: u8, opcode: u8, key: u16, extras: u8, body: u32| {
             let [key, body] = [key.to_be_bytes().to_vec(), body.to_be_bytes().to_vec()];
             [&[magic, opcode][..], &key, &[extras, 0, 0, 0], &body, &[0; 12]].concat()
@@ -184,7 +184,8 @@ impl Cases {
     }
 }
 
-/// These messages, each also cut short and damaged; noise, alone and behind the `ordinary` one; and a line without an end.
+/// These messages, their truncated and damaged variants, random bytes alone and after the `ordinary` one, and a line
+/// without an end.
 fn worsen(ordinary: &[u8], messages: &[&[u8]]) -> Vec<Vec<u8>> {
     let mut all: Vec<Vec<u8>> = messages.iter().map(|message| message.to_vec()).collect();
     let small = messages.iter().copied().filter(|message| (1..1000).contains(&message.len()));

@@ -1,6 +1,7 @@
-//! Whatever a peer sends, the program neither falls nor hangs nor grows, loses no descriptor, and serves the next one; and
-//! with `dummy` even the worst passes unaltered, both ways.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! Whatever a peer sends, the program does not crash, hang, grow or lose descriptors, and it serves the next client.
+//! With
+//! `dummy` even hostile bytes pass unaltered in both directions.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cases;
 #[path = "../world/mod.rs"]
@@ -14,18 +15,18 @@ use cases::Cases;
 use world::client::Ending;
 use world::{Backend, PATIENCE, Program, eventually};
 
-/// How much memory the program may take beyond what a few ordinary calls have needed, in KiB.
+/// How much the program may grow beyond its memory after a few ordinary calls, in KiB.
 const GROWTH: u64 = 8 * 1024;
 
-/// What the backend of the next connection says, and when.
+/// What the backend sends on the next connection, and when.
 #[derive(Debug, Default)]
 struct Script {
     says: Vec<u8>,
-    /// Once it has heard this many bytes, or all.
+    /// After it has received this many bytes, or all.
     after: usize,
 }
 
-/// A backend that says what its script has, and a program in front of it.
+/// A backend that follows scripts, and a program in front of it.
 struct Stage {
     script: Arc<Mutex<Script>>,
     heard: Receiver<Vec<u8>>,
@@ -41,7 +42,7 @@ impl Stage {
             let Script { mut says, after } = std::mem::take(&mut *read.lock().unwrap());
             let (mut heard, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
             loop {
-                // A connection that is reset has ended as well.
+                // A reset counts as an end.
                 let len = stream.read(&mut buffer).unwrap_or(0);
                 heard.extend_from_slice(&buffer[..len]);
                 if len == 0 || heard.len() >= after {
@@ -56,17 +57,17 @@ impl Stage {
         Self { script, heard, vaurien: Program::start(&backend, options) }
     }
 
-    /// A connection on which the client sends `sends` and the backend says `says` after so many bytes: what the backend
-    /// heard, what the client got, and how it ended for the client.
+    /// Makes a connection on which the client sends `sends`, and the backend sends `says` once it has received `after`
+    /// bytes. Returns what the backend received, what the client received, and how the connection ended for the client.
     fn play(&self, sends: &[u8], says: &[u8], after: usize) -> (Vec<u8>, Vec<u8>, Ending) {
         *self.script.lock().unwrap() = Script { says: says.to_vec(), after };
         let mut client = self.vaurien.connect();
         let (got, ending) = client.send_while_reading(sends);
-        let heard = self.heard.recv_timeout(PATIENCE).expect("the backend's connection ends as well");
+        let heard = self.heard.recv_timeout(PATIENCE).expect("the backend's connection must end");
         (heard, got, ending)
     }
 
-    /// Whether an ordinary call gets its reply, perhaps with a hundred bytes in its middle, or an error of HTTP.
+    /// Whether an ordinary call gets its reply, possibly with 100 bytes inserted, or an HTTP error.
     fn serves(&self, Cases { ask, reply, .. }: &Cases) -> bool {
         let (_, got, _) = self.play(ask, reply, ask.len());
         let (first, second) = reply.split_at(reply.len() / 2);
@@ -75,7 +76,7 @@ impl Stage {
     }
 }
 
-/// Plays all `cases` before each kind of handler.
+/// Plays all `cases` with each kind of handler.
 fn assert_survives(cases: &Cases) {
     for handler in [
         "dummy",
@@ -108,17 +109,17 @@ fn assert_survives(cases: &Cases) {
                 assert_eq!(ending, Ending::Closed);
             }
         }
-        assert!((0..100).any(|_| stage.serves(cases)), "no call is served any more with {handler}");
+        assert!((0..100).any(|_| stage.serves(cases)), "no call is served after the cases with {handler}");
         let grown = stage.vaurien.peak_memory() - memory;
-        assert!(grown < GROWTH, "{grown} KiB more with {handler}");
-        eventually("all descriptors are free again", || stage.vaurien.descriptors() <= begins_with);
+        assert!(grown < GROWTH, "grew by {grown} KiB with {handler}");
+        eventually("all descriptors are closed", || stage.vaurien.descriptors() <= begins_with);
         let counts = stage.vaurien.stop();
         assert_eq!(counts.of("dial failures"), 0);
         assert!(!counts.lines.iter().any(|line| line.contains("panicked")), "{handler}: {counts:#?}");
     }
 }
 
-/// The beginning of `bytes`, to be read by a person.
+/// The beginning of `bytes`, readable.
 fn shown(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(200)].escape_ascii().to_string()
 }
@@ -150,7 +151,7 @@ fn http_survives_anything() {
 }
 
 #[test]
-fn a_head_that_is_too_long_passes_opaquely() {
+fn a_head_that_is_too_long_turns_the_connection_opaque() {
     let line = "x".repeat(cases::LONG_LINE);
     for (cases, head) in [
         (Cases::redis(), line.clone()),

@@ -1,16 +1,17 @@
-//! Out of descriptors the program keeps what it has, says so once, and takes the others in when there is room again.
+//! Out of descriptors, the program keeps its connections, logs it once, and accepts more clients when descriptors are
+//! free.
 
 use std::time::Duration;
 
 use crate::world::{Backend, Client, Program, eventually};
 
-/// More clients than forty descriptors have room for.
+/// More clients than fit into 40 descriptors.
 const CLIENTS: usize = 40;
 
-/// How long the processor's time is taken: nothing is waited for meanwhile.
+/// Processor time is measured over this period.
 const MEASURED: Duration = Duration::from_secs(1);
 
-/// Whether so much processor time is no more than a program needs that only waits.
+/// Asserts that this is no more processor time than an idle program uses.
 #[track_caller]
 fn assert_idle(used: Duration) {
     assert!(used < MEASURED / 4, "{used:?} of {MEASURED:?}");
@@ -22,7 +23,7 @@ fn said(lines: &[String], what: &str) -> usize {
 
 #[test]
 fn clients_that_do_not_fit_wait_until_others_leave() {
-    // An even and an odd number: whatever is left over, no client is let in that has no way to the backend.
+    // An even and an odd number: no client may be accepted with only one descriptor left, which has no backend.
     for limit in [40, 41] {
         let mut vaurien = Program::start_with_descriptors(limit, &Backend::echo(), "");
         let mut clients: Vec<Client> = (0..CLIENTS).map(|_| vaurien.connect()).collect();
@@ -35,7 +36,7 @@ fn clients_that_do_not_fit_wait_until_others_leave() {
         for (number, mut client) in clients.into_iter().enumerate().skip(1) {
             client.expect(format!("{number:04}"));
         }
-        // Nobody waits any more, and the next one need not.
+        // No client waits any more, so the next one is served at once.
         vaurien.connect().send("last").expect("last");
         vaurien.line("accepting again");
         let counts = vaurien.stop();
@@ -50,7 +51,7 @@ fn clients_that_do_not_fit_wait_until_others_leave() {
 }
 
 #[test]
-fn what_else_takes_the_last_descriptors_is_waited_for_as_well() {
+fn descriptors_used_by_others_are_waited_for_as_well() {
     let mut vaurien = Program::start(&Backend::echo(), "");
     let mut before = vaurien.connect();
     before.send("before").expect("before");
@@ -85,7 +86,7 @@ fn waiting_for_descriptors_takes_no_processor_time() {
 }
 
 #[test]
-fn that_clients_leave_is_noticed_without_descriptors() {
+fn leaving_clients_are_noticed_without_free_descriptors() {
     for handler in ["hang", "delay --handler-delay-sleep 1h"] {
         let mut vaurien = Program::start_with_descriptors(40, &Backend::echo(), &format!("--handler {handler}"));
         let before = vaurien.descriptors();
@@ -95,6 +96,6 @@ fn that_clients_leave_is_noticed_without_descriptors() {
             client.send("call");
         }
         drop(clients);
-        eventually("all descriptors are free again", || vaurien.descriptors() <= before);
+        eventually("all descriptors are closed", || vaurien.descriptors() <= before);
     }
 }

@@ -1,6 +1,6 @@
-//! The life of the process: how it refuses to start, what it says when it is ready, how it stops, and how it gets by without
+//! The life of the process: how it fails to start, what it prints when ready, how it stops, and what it does without
 //! descriptors.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod descriptors;
 mod output;

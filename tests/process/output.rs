@@ -1,5 +1,5 @@
-//! Where the program's words go: help to standard output, all else to standard error, and what becomes of it when nobody
-//! listens any more.
+//! Where output goes: help to standard output, everything else to standard error; and what happens when the reader of a
+//! pipe has left.
 
 use std::process::Stdio;
 
@@ -7,7 +7,7 @@ use crate::world::client::Ending;
 use crate::world::{Backend, Program};
 
 #[test]
-fn help_and_version_are_what_was_asked_for() {
+fn help_and_version_go_to_standard_output() {
     let help = Program::run(&mut Program::command("--help"));
     assert_eq!((help.code, help.lines.len()), (Some(0), 0));
     assert!(help.stdout.contains("--backend <HOST:PORT>"), "{}", help.stdout);
@@ -16,7 +16,7 @@ fn help_and_version_are_what_was_asked_for() {
     assert_eq!(version.stdout, format!("vaurien {}\n", env!("CARGO_PKG_VERSION")));
 }
 
-/// A pipe whose reader has gone, as in `vaurien --help | true`.
+/// A pipe whose reader has left, as in `vaurien --help | true`.
 fn broken_pipe() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -33,7 +33,7 @@ fn a_reader_that_leaves_early_does_not_change_the_exit_code() {
 }
 
 #[test]
-fn a_log_that_nobody_reads_any_more_stops_nothing() {
+fn a_log_whose_reader_has_left_stops_nothing() {
     // `vaurien … 2>&1 | grep -m1 ready`
     let mut vaurien = Program::start(&Backend::nobody(), "");
     let reader = vaurien.stop_listening();

@@ -1,4 +1,4 @@
-//! What the program says when it is ready, and how it was told what to do.
+//! What the program prints when it is ready, with settings from flags, variables and a file.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, TcpListener, ToSocketAddrs};
@@ -20,7 +20,7 @@ fn the_ready_line_names_the_bound_address_and_the_seed() {
 }
 
 #[test]
-fn nothing_is_said_on_standard_output() {
+fn nothing_is_printed_on_standard_output() {
     let backend = Backend::echo();
     let (reader, writer) = std::io::pipe().unwrap();
     let arguments = format!("--proxy 127.0.0.1:0 --backend {} --log-level trace", backend.address());
@@ -33,7 +33,7 @@ fn nothing_is_said_on_standard_output() {
 }
 
 #[test]
-fn a_name_listens_on_every_address_that_it_has_on_the_same_port() {
+fn a_host_name_listens_on_all_its_addresses_with_the_same_port() {
     let backend = Backend::echo();
     let arguments = format!("--proxy localhost:0 --backend {}", backend.address());
     let vaurien = Program::spawn(&mut Program::command(&arguments));
@@ -76,7 +76,7 @@ fn in_json_every_line_is_an_object() {
 }
 
 #[test]
-fn variables_and_the_file_that_one_of_them_names_are_as_good_as_flags() {
+fn variables_and_a_file_work_like_flags() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vaurien.toml");
     let backend = Backend::lines();

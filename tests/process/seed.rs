@@ -1,11 +1,11 @@
-//! The same seed and the same calls make the same choices, in another process and on another day.
+//! The same seed and the same calls give the same choices in every process.
 
 use crate::world::{Backend, Program};
 
 const CONNECTIONS: usize = 5;
 const CALLS: usize = 20;
 
-/// What a hundred calls over five connections got: the junk, where it was not the backend's reply.
+/// The replies of a hundred calls over five connections: `None` for the backend's reply, else the random bytes.
 fn trouble(vaurien: &Program) -> Vec<Option<Vec<u8>>> {
     let mut seen = Vec::new();
     for _ in 0..CONNECTIONS {
@@ -34,7 +34,7 @@ fn the_same_seed_makes_the_same_choices() {
     assert_eq!(trouble(&start(&backend, "--seed 42")), first);
     assert_ne!(trouble(&start(&backend, "--seed 43")), first);
     let harmed = first.iter().flatten().count();
-    assert!((15..45).contains(&harmed), "{harmed} of 100 calls were to have trouble of 30 per cent");
+    assert!((15..45).contains(&harmed), "{harmed} of 100 calls got a fault, expected about 30");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Asked to stop, the program listens no more, ends what it had brought about, lets the rest finish, and says what it did.
+//! Told to stop, the program stops listening, ends its faults, lets other calls finish, and prints its counts.
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
@@ -11,16 +11,16 @@ use socket2::{Domain, Socket, Type};
 use crate::world::client::Ending;
 use crate::world::{Backend, Client, PATIENCE, Program, eventually};
 
-/// What is under way has this long to finish.
+/// How long calls in progress may take to finish.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Asks `vaurien` to stop, and waits until it says that it does.
+/// Tells `vaurien` to stop, and waits until it logs that it does.
 fn ask_to_stop(vaurien: &mut Program) {
     vaurien.signal("TERM");
     vaurien.line("stopping");
 }
 
-/// A backend that tells when it was called, and replies to `ask` when it is told what.
+/// A backend that signals when it is called, and replies to `ask` with what it is told.
 fn slow_backend(ask: &'static str) -> (Backend, Receiver<()>, Sender<&'static str>) {
     let ((tell_called, called), (tell, told)) = (channel(), channel::<&str>());
     let told = Mutex::new(told);
@@ -30,7 +30,7 @@ fn slow_backend(ask: &'static str) -> (Backend, Receiver<()>, Sender<&'static st
             return; // an idle client
         }
         tell_called.send(()).unwrap();
-        // A test that never tells has ended.
+        // The channel is closed when the test ends without a reply.
         if let Ok(reply) = told.lock().unwrap().recv() {
             stream.send(reply).ending();
         }
@@ -39,7 +39,7 @@ fn slow_backend(ask: &'static str) -> (Backend, Receiver<()>, Sender<&'static st
 }
 
 #[test]
-fn either_signal_ends_an_idle_program_in_order() {
+fn either_signal_ends_an_idle_program_cleanly() {
     for name in ["INT", "TERM"] {
         let backend = Backend::echo();
         let mut vaurien = Program::start(&backend, "");
@@ -55,7 +55,7 @@ fn either_signal_ends_an_idle_program_in_order() {
 }
 
 #[test]
-fn it_stops_listening_at_once_and_a_call_under_way_finishes() {
+fn it_stops_listening_at_once_and_a_call_in_progress_finishes() {
     for (protocol, ask, reply) in [
         ("tcp", "call", "reply"),
         ("redis", "GET a\r\n", "$1\r\na\r\n"),
@@ -76,7 +76,7 @@ fn it_stops_listening_at_once_and_a_call_under_way_finishes() {
 }
 
 #[test]
-fn sleeping_calls_go_on_at_once_and_get_their_replies() {
+fn sleeping_calls_continue_at_once_and_get_their_replies() {
     for options in ["--protocol tcp", "--protocol redis", "--protocol redis --handler-delay-before false"] {
         let backend = Backend::lines();
         let mut vaurien = Program::start(&backend, &format!("{options} --handler delay --handler-delay-sleep 1h"));
@@ -84,7 +84,7 @@ fn sleeping_calls_go_on_at_once_and_get_their_replies() {
         for client in &mut clients {
             client.send("a\r\n");
         }
-        eventually("all are connected", || backend.connections() == 3);
+        eventually("all clients are connected", || backend.connections() == 3);
         ask_to_stop(&mut vaurien);
         for client in &mut clients {
             assert_eq!(client.expect("+a\r\n").ending(), Ending::Closed, "{options}");
@@ -95,7 +95,7 @@ fn sleeping_calls_go_on_at_once_and_get_their_replies() {
 
 #[test]
 fn hanging_calls_are_reset() {
-    // In the second case the first call is dummy's and the second hang's with this seed.
+    // With this seed, the first call of the second case is drawn for `dummy` and the second call for `hang`.
     for (options, before) in [("--handler hang", ""), ("--protocol redis --handler 50:hang --seed 8", "a\r\n")] {
         let mut vaurien = Program::start(&Backend::lines(), options);
         let mut client = vaurien.connect();
@@ -122,7 +122,7 @@ fn a_call_that_never_finishes_is_cut_off_after_the_grace_period() {
     ask_to_stop(&mut vaurien);
     assert_eq!(idle.ending(), Ending::Closed);
     assert!(begun.elapsed() < GRACE, "an idle client waited {:?} for another", begun.elapsed());
-    // An end of file would look like the end of a reply.
+    // A closed connection would look like the end of the reply.
     assert_eq!(never.ending(), Ending::Reset);
     assert!(begun.elapsed() >= GRACE, "{:?}", begun.elapsed());
     vaurien.stopped();
@@ -147,7 +147,7 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn its_last_words_are_true_numbers() {
+fn the_final_counts_are_correct() {
     let backend = Backend::lines();
     let vaurien = Program::start(&backend, "--protocol redis --handler 30:delay --handler-delay-sleep 1ms --seed 3");
     for _ in 0..4 {
@@ -156,7 +156,7 @@ fn its_last_words_are_true_numbers() {
             client.send("GET a\r\n").expect("+GET a\r\n");
         }
     }
-    // This is no command; from there on all is one stream, whose bytes count as well.
+    // Not a command: the connection turns opaque, but its bytes count as well.
     vaurien.connect().send("*x\r\n").expect("+*x\r\n");
     let counts = vaurien.stop();
     assert_eq!(counts.calls("delay") + counts.calls("dummy"), 100, "{counts:#?}");
@@ -180,13 +180,13 @@ fn each_handler_of_the_mix_has_its_line() {
     for handler in ["delay", "error", "blackout", "hang", "dummy"] {
         assert_eq!(counts.calls(handler), 0);
     }
-    // That it is ready and stops; the table with its header; connections, how it ended, and what does it again.
+    // Two lines for ready and stopping; the table with its header; connections, how it ended, and how to repeat it.
     assert_eq!(counts.lines.len(), 2 + 1 + 5 + 3, "{counts:#?}");
 }
 
 #[test]
-fn a_call_whose_backend_is_still_being_dialled_finishes() {
-    // A backend whose queue is full does not answer the first SYN.
+fn a_call_finishes_whose_backend_is_still_being_dialled() {
+    // A backend whose accept queue is full does not answer the first SYN.
     let busy = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     busy.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
     busy.listen(0).unwrap();
@@ -200,7 +200,7 @@ fn a_call_whose_backend_is_still_being_dialled_finishes() {
     eventually("the backend is dialled", || vaurien.descriptors() == before + 2);
     ask_to_stop(&mut vaurien);
     busy.accept().unwrap();
-    // The second SYN comes a second after the first.
+    // The client's system repeats the SYN after a second.
     let mut backend = Client::from(TcpStream::from(busy.accept().unwrap().0));
     backend.expect("call").send("reply");
     assert_eq!(client.expect("reply").ending(), Ending::Closed);

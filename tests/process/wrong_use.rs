@@ -1,4 +1,5 @@
-//! A program that cannot start says why on one line of standard error, and leaves with the code that tells whose fault it is.
+//! A program that cannot start prints the reason on one line of standard error; its exit code tells a usage error from
+//! others.
 
 use std::net::TcpListener;
 
@@ -62,15 +63,15 @@ fn a_taken_port_is_one_line_and_code_1() {
     let line = |taken| format!("cannot listen on {taken}: it is taken, give another `proxy`, or port 0 for a free one");
     assert_complains(&format!("--backend a:1 --proxy {taken}"), 1, &[&line(taken)]);
 
-    // Another program of the same kind has no better claim.
+    // The error is the same if the port belongs to another vaurien.
     let vaurien = Program::start(&Backend::echo(), "");
     assert_complains(&format!("--backend a:1 --proxy {}", vaurien.address()), 1, &[&line(vaurien.address())]);
     vaurien.connect().send("unharmed").expect("unharmed");
 }
 
 #[test]
-fn a_place_that_cannot_be_listened_on_is_one_line_and_code_1() {
-    // 192.0.2.0/24 is nobody's (RFC 5737), `.invalid` never resolves (RFC 6761).
+fn an_address_that_cannot_be_listened_on_is_one_line_and_code_1() {
+    // 192.0.2.0/24 is reserved (RFC 5737), `.invalid` never resolves (RFC 6761).
     for (proxy, why) in [("192.0.2.1:0", "Cannot assign requested address"), ("nobody.invalid:0", "failed to lookup")] {
         let ended = Program::run(&mut Program::command(&format!("--backend a:1 --proxy {proxy}")));
         assert_eq!((ended.code, ended.stdout.as_str(), ended.lines.len()), (Some(1), "", 1), "{:#?}", ended.lines);

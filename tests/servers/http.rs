@@ -1,4 +1,4 @@
-//! HTTP: nginx, asked by wrk, curl, Python and byte by byte.
+//! HTTP: nginx, with wrk, curl, Python and raw bytes.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use super::world::client::Ending;
 use super::world::servers::nginx;
 use super::world::{Backend, Client, Program, noise};
 
-/// What curl is told, and what it asks for.
+/// Options and paths for curl.
 const ASKED: [(&str, &[&str]); 17] = [
     ("", &["/small"]),
     ("", &["/small", "/large", "/none", "/missing", "/small"]),
@@ -24,9 +24,9 @@ const ASKED: [(&str, &[&str]); 17] = [
     ("--http1.0", &["/small", "/large"]),
     ("--http1.0 --header Connection:keep-alive", &["/small", "/large"]),
     ("--http1.0 --header Accept-Encoding:gzip", &["/chunked"]),
-    // An upgrade that is offered and not taken.
+    // An upgrade is offered and not accepted.
     ("--http2", &["/small", "/large"]),
-    // Stored in chunks and read back; then with a length that is announced; then away with it.
+    // Stores in chunks and reads back; then with an announced length; then deletes.
     ("--header Transfer-Encoding:chunked --upload-file -", &["/upload/file"]),
     ("--range 1000-", &["/upload/file"]),
     ("--header Expect:100-continue --upload-file -", &["/upload/file"]),
@@ -34,10 +34,10 @@ const ASKED: [(&str, &[&str]); 17] = [
     ("--request DELETE", &["/upload/file"]),
 ];
 
-/// The time that files are stored with.
+/// The time in place of the real one in compared responses.
 const DATE: &str = "Date: Sun, 06 Nov 1994 08:49:37 GMT";
 
-/// Python's own client: one connection, whose every response is read as far as its head says.
+/// Python's client: one connection; every response is read as its head says.
 const PYTHON: &str = r#"
 import http.client, sys
 connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]), timeout=30)
@@ -51,7 +51,7 @@ for method in list(bodies) * 16:
     print(response.status)
 "#;
 
-/// curl, asking `paths` of `address` over one connection if it can; `options` are split at blanks.
+/// A curl command for `paths` at `address`, over one connection if possible. `options` are split at blanks.
 fn curl(address: SocketAddr, options: &str, paths: &[&str]) -> Command {
     let mut command = program("curl");
     command
@@ -61,7 +61,7 @@ fn curl(address: SocketAddr, options: &str, paths: &[&str]) -> Command {
     command
 }
 
-/// What was received, but for the time.
+/// The received bytes with a fixed time.
 fn timeless(bytes: &[u8]) -> Vec<u8> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     lines.filter(|line| !line.starts_with(b"Date: ")).collect::<Vec<_>>().concat()
@@ -120,7 +120,7 @@ fn a_chunked_upload_arrives_as_it_was_sent() {
     assert_eq!((counts.calls("dummy"), counts.of("opaque")), (2, 0));
 }
 
-/// One request behind the other, of every kind that has an end of its own; the last asks for the connection to be closed.
+/// One request of every kind that shows its own end; the last asks the server to close the connection.
 fn requests() -> Vec<String> {
     let request = |line: &str, rest: &str| format!("{line} HTTP/1.1\r\nHost: here\r\n{rest}\r\n");
     let put = format!("{DATE}\r\nTransfer-Encoding: chunked\r\n\r\n5;of=x\r\nhello\r\n1\r\n!\r\n0\r\nTrailer: yes\r\n");
@@ -170,7 +170,7 @@ fn a_pipeline_is_answered_as_without_the_proxy_and_each_request_is_one_call() {
 
 #[test]
 #[ignore = "needs nginx; tests/run.sh installs it"]
-fn what_is_not_http_is_answered_as_without_the_proxy() {
+fn invalid_http_is_answered_as_without_the_proxy() {
     let nginx = nginx();
     let vaurien = Program::start_at(&nginx.address().to_string(), "--protocol http");
     for request in [
@@ -189,7 +189,7 @@ fn what_is_not_http_is_answered_as_without_the_proxy() {
 
 #[test]
 #[ignore = "needs nginx and wrk; tests/run.sh installs them"]
-fn wrk_finds_nothing_to_complain_about() {
+fn wrk_reports_no_errors() {
     let nginx = nginx();
     for (protocol, path) in [("http", "small"), ("http", "large"), ("tcp", "small")] {
         let vaurien = Program::start_at(&nginx.address().to_string(), &format!("--protocol {protocol}"));
@@ -217,7 +217,7 @@ fn curl_understands_an_error() {
         let options = format!("{options} --header Expect:100-continue {print}");
         let said = output_of(&curl(vaurien.address(), &options, &["/small", "/small"]), noise(1, 1_000_000));
         let said = String::from_utf8(said).unwrap();
-        // The second request needs a connection of its own only where the first one asked to close.
+        // The second request needs a connection of its own only if the first asked to close.
         let closes = options.contains("close") || options.contains("1.0");
         for (line, connects) in said.lines().zip([1, u8::from(closes)]) {
             let (code, rest) = line.split_once(':').unwrap();
@@ -241,7 +241,7 @@ fn python_understands_an_error() {
     assert_eq!((counts.calls("error"), counts.of("connections"), counts.of("opaque")), (64, 1, 0));
 }
 
-/// Answers one request with a switch to another protocol, in which everything is echoed.
+/// Answers one request with a switch to another protocol, then echoes everything.
 fn switching() -> Backend {
     Backend::new(|stream| {
         let mut client = Client::from(stream.try_clone().unwrap());
@@ -258,7 +258,7 @@ const UPGRADE: &str = "GET /chat HTTP/1.1\r\nHost: here\r\nUpgrade: websocket\r\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 #[test]
-fn a_websocket_speaks_freely_once_it_is_open() {
+fn a_websocket_passes_anything_once_it_is_open() {
     // A masked text frame that says "Hello", and one that looks like a request.
     let frames = [b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58".as_slice(), b"GET / HTTP/1.1\r\n\r\n"];
     for options in ["--protocol http", "--protocol http --buffer 1", "--protocol http --handler 0:error"] {
@@ -269,7 +269,7 @@ fn a_websocket_speaks_freely_once_it_is_open() {
             client.send(frame).expect(frame);
         }
         client.send(noise(1, 100_000)).expect(noise(1, 100_000));
-        // What is sent before the switch waits for it.
+        // Bytes sent before the switch wait for it.
         let eager = [UPGRADE.as_bytes(), frames[0]].concat();
         vaurien.connect().send(eager).expect(SWITCH).expect(frames[0]);
         assert_eq!(client.half_close().ending(), Ending::Closed);

@@ -1,4 +1,4 @@
-//! Messages that are larger than the memory they may take.
+//! Messages larger than the memory that the daemon may use.
 
 use super::world::servers::{memcached, redis};
 use super::world::{Backend, Client, Program, noise};
@@ -9,8 +9,8 @@ const GROWTH: u64 = 8 * 1024;
 const GIB: usize = 1 << 30;
 const MIB: usize = 1 << 20;
 
-/// A message that is never in memory at once: the same block again and again. A block lost, doubled or shifted shows,
-/// since its size divides none of those that anybody reads or writes.
+/// A message that is never in memory as a whole: the same block repeated. A lost, doubled or shifted block shows, since
+/// its length divides no read or write size.
 struct Large {
     block: Vec<u8>,
     len: usize,
@@ -21,7 +21,7 @@ impl Large {
         Self { block: noise(1, 1_000_003), len }
     }
 
-    /// At least `len` bytes, in HTTP's chunks.
+    /// At least `len` bytes, in HTTP chunks.
     fn chunked(len: usize) -> Self {
         let chunk = [b"f4243\r\n".as_slice(), &noise(1, 1_000_003), b"\r\n"].concat();
         Self { len: len.div_ceil(1_000_003) * chunk.len(), block: chunk }
@@ -41,7 +41,8 @@ impl Large {
     }
 }
 
-/// Measures `vaurien`, which has served a call already, while `pass` makes more; `handler` took `calls` in the end.
+/// Checks the growth of `vaurien`, which has served a call, during the calls of `pass`. At the end `handler` has had
+/// `calls`.
 #[track_caller]
 fn assert_bounded(vaurien: Program, handler: &str, calls: u64, pass: impl FnOnce(&Program)) {
     let before = vaurien.peak_memory();
@@ -54,7 +55,7 @@ fn assert_bounded(vaurien: Program, handler: &str, calls: u64, pass: impl FnOnce
 
 #[test]
 #[ignore = "needs redis-server and 2.5 GiB of memory; tests/run.sh installs the server"]
-fn a_redis_value_of_a_gibibyte_is_one_call_and_takes_no_memory() {
+fn a_redis_value_of_a_gibibyte_is_one_call_in_bounded_memory() {
     let redis = redis("--proto-max-bulk-len 2gb --client-query-buffer-limit 3gb");
     let vaurien = Program::start_at(&redis.address().to_string(), "--protocol redis");
     let mut client = vaurien.connect();
@@ -72,10 +73,10 @@ fn a_redis_value_of_a_gibibyte_is_one_call_and_takes_no_memory() {
 
 #[test]
 #[ignore = "needs memcached; tests/run.sh installs it"]
-fn a_large_item_of_memcached_is_one_call_and_takes_no_memory() {
+fn a_large_memcached_item_is_one_call_in_bounded_memory() {
     const LEN: usize = 100 * MIB;
     let memcached = memcached("-m 1024 -I 128m");
-    // The other two hold the beginning of a request or of a reply while the rest of it waits.
+    // The second and third keep the beginning of a request or reply while the rest waits.
     for options in
         ["dummy", "delay --handler-delay-sleep 10ms", "delay --handler-delay-sleep 10ms --handler-delay-before false"]
     {
@@ -105,7 +106,7 @@ fn a_large_item_of_memcached_is_one_call_and_takes_no_memory() {
 }
 
 #[test]
-fn a_chunked_body_of_a_gibibyte_is_one_call_and_takes_no_memory() {
+fn a_chunked_body_of_a_gibibyte_is_one_call_in_bounded_memory() {
     const POST: &str = "POST / HTTP/1.1\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n";
     const OK: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     const END: &str = "0\r\n\r\n";

@@ -1,11 +1,11 @@
-//! Real servers and the programs that people use with them do not notice the proxy, and get the trouble that was asked
-//! for and no other.
+//! Real servers and their usual client programs do not notice the proxy, and get exactly the faults that were asked
+//! for.
 //!
-//! Wherever the answer is the same each time, it is compared with what the server says without the proxy. Each test needs
-//! real programs and fails without them, so plain `cargo test` leaves all of them out; `tests/run.sh` installs what is
-//! missing and runs them.
+//! Where an answer is always the same, it is compared with the server's answer without the proxy. The tests need real
+//! programs and fail without them, so plain `cargo test` leaves them out. `tests/run.sh` installs what is missing and
+//! runs them.
 
-#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../world/mod.rs"]
 mod world;

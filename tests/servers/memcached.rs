@@ -1,11 +1,11 @@
-//! memcached: text, meta and binary commands.
+//! memcached with text, meta and binary commands.
 
 use super::world::client::Ending;
 use super::world::program::Counts;
 use super::world::servers::memcached;
 use super::world::{Client, Program};
 
-/// Text commands, with the data that belongs to them, that are answered the same each time.
+/// Text commands with their data blocks, whose replies are always the same.
 const TEXT: &[&str] = &[
     "flush_all\r\n",
     "version\r\n",
@@ -60,7 +60,8 @@ const TEXT: &[&str] = &[
     "get a\n",
 ];
 
-/// Meta commands, as above. The quiet ones are marked, so that their replies can be told from those of others.
+/// Meta commands whose replies are always the same. Quiet ones have an opaque or return the key, so that replies can be
+/// paired.
 const META: &[&str] = &[
     "flush_all\r\n",
     "mn\r\n",
@@ -93,7 +94,7 @@ const META: &[&str] = &[
     "mn\r\n",
 ];
 
-/// What may end in a connection that is opaque: quiet commands without marks, and what is malformed.
+/// May turn the connection opaque: quiet commands without opaque or key, and malformed commands.
 const ODD: &[&str] = &[
     "mg missing v q\r\nmg missing v q\r\nmg a v\r\n",
     "md missing q\r\nmd missing q\r\nmd missing\r\n",
@@ -107,7 +108,7 @@ const ODD: &[&str] = &[
     "\r\n\r\nget a\r\n",
 ];
 
-/// What text ends with, and the reply that no other is like.
+/// The end of each script, whose reply is unique.
 const LAST: [&str; 2] = ["set last 0 0 4\r\nlast\r\n", "get last\r\n"];
 const LAST_REPLY: &str = "VALUE last 0 4\r\nlast\r\nEND\r\n";
 
@@ -121,12 +122,12 @@ fn packet(opcode: u8, extras: &[u8], key: &str, value: &str) -> Vec<u8> {
     [packet.as_slice(), extras, key.as_bytes(), value.as_bytes()].concat()
 }
 
-/// Binary requests, as above, each with a number of its own; the last is a no-op.
+/// Binary requests whose replies are always the same, each with its own opaque; the last is a no-op.
 fn binary() -> Vec<Vec<u8>> {
     let flags = [0, 0, 0, 7, 0, 0, 0, 0];
     let number = [0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 40, 0, 0, 0, 0];
     let mut all = vec![packet(0x08, &[], "", ""), packet(0x0b, &[], "", "")];
-    // SET, ADD, REPLACE and their quiet forms: of a key that is there, and of one that is not.
+    // SET, ADD, REPLACE and their quiet forms, for a key that exists and for one that does not.
     for opcode in [0x01, 0x02, 0x03, 0x11, 0x12, 0x13] {
         all.push(packet(opcode, &flags, "a", "\r\nEND\r\n"));
         all.push(packet(opcode, &flags, &format!("new-{opcode}"), ""));
@@ -140,17 +141,17 @@ fn binary() -> Vec<Vec<u8>> {
     }
     // INCREMENT, DECREMENT and the quiet forms.
     all.extend([0x05, 0x06, 0x15, 0x16].map(|opcode| packet(opcode, &number, "n", "")));
-    // DELETE and its quiet form: what is there, and what is not any more.
+    // DELETE and its quiet form, for a key that exists and for one that does not any more.
     all.extend([0x04, 0x14, 0x04, 0x14].map(|opcode| packet(opcode, &[], "a", "")));
-    // An opcode that nobody knows, FLUSHQ, "stats reset".
+    // An unknown opcode, FLUSHQ, "stats reset".
     all.extend([packet(0x77, &[], "", ""), packet(0x18, &[], "", ""), packet(0x10, &[], "reset", "")]);
     all.push(packet(0x0a, &[], "", ""));
     all.iter_mut().zip(1_u32..).for_each(|(packet, number)| packet[12..16].copy_from_slice(&number.to_be_bytes()));
     all
 }
 
-/// Compares what two servers of the same history answer up to `end`, one of them through the proxy: at once, and byte by
-/// byte.
+/// Compares the replies up to `end` of two servers with the same history, one of them behind the proxy: with one write,
+/// and byte by byte.
 #[track_caller]
 fn assert_same(script: &[u8], end: &[u8], check: impl Fn(&str, &Counts)) {
     let (direct, behind) = (memcached(""), memcached(""));
@@ -168,7 +169,7 @@ fn assert_same(script: &[u8], end: &[u8], check: impl Fn(&str, &Counts)) {
     }
 }
 
-/// The same, and that each of `requests` is one call.
+/// The same, and checks that each of `requests` is one call.
 #[track_caller]
 fn assert_calls(requests: &[Vec<u8>], end: &[u8]) {
     assert_same(&requests.concat(), end, |options, counts| {
@@ -205,13 +206,13 @@ fn every_binary_command_is_answered_as_without_the_proxy_and_is_one_call() {
 
 #[test]
 #[ignore = "needs memcached; tests/run.sh installs it"]
-fn what_cannot_be_told_apart_is_answered_as_without_the_proxy() {
+fn opaque_connections_are_answered_as_without_the_proxy() {
     for odd in ODD {
         assert_same([odd, LAST[0], LAST[1]].concat().as_bytes(), LAST_REPLY.as_bytes(), |_, _| ());
     }
 }
 
-/// The names of the lines that `stats` answers, whose values are never the same twice.
+/// The names in the lines of a `stats` reply, whose values change.
 fn names(stats: &[u8]) -> Vec<String> {
     let stats = String::from_utf8(stats.to_vec()).unwrap();
     stats.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
@@ -230,7 +231,7 @@ fn stats_are_one_reply() {
         let ours = client.send(&request).read_until("END\r\n");
         assert_eq!(names(&ours), names(&memcached.connect().send(&request).read_until("END\r\n")), "{kind}");
     }
-    // The binary protocol's: a packet a line, and an empty one behind the last.
+    // The binary reply: a packet for each line, and an empty one at the end.
     let binary = [packet(0x10, &[], "", ""), packet(0x0b, &[], "", "")].concat();
     let stats = vaurien.connect().send(binary).read_until([0x81, 0x0b]);
     assert!(stats.escape_ascii().to_string().contains("curr_connections"), "{}", stats.escape_ascii());

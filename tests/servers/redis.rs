@@ -1,13 +1,13 @@
-//! Redis, spoken to byte by byte.
+//! Redis with raw bytes.
 
 use super::world::servers::redis;
 use super::world::{Client, Program, Server, eventually};
 
-/// What a script ends with, so that its last reply is known.
+/// The end of each script, which makes its last reply recognizable.
 const LAST: &str = "ECHO that-is-all";
 const LAST_REPLY: &str = "$11\r\nthat-is-all\r\n";
 
-/// Commands that are answered the same each time, and by every type that RESP2 knows.
+/// Commands whose replies are always the same, with every type of RESP2.
 const RESP2: &str = "\
 FLUSHALL
 PING
@@ -78,7 +78,7 @@ DEBUG PROTOCOL array
 DEBUG PROTOCOL null
 ";
 
-/// Commands that are answered by the types that RESP3 adds, and by pushes.
+/// Commands with pushes and replies of the types that RESP3 adds.
 const RESP3: &str = "\
 HELLO 3
 CONFIG GET maxmemory
@@ -136,7 +136,7 @@ fn array(words: &[impl AsRef<str>]) -> String {
     format!("*{}\r\n{}", words.len(), words.iter().map(|word| bulk(word.as_ref())).collect::<String>())
 }
 
-/// What Redis answers up to the end of a script, but for the number that it gives to each client.
+/// The reply of Redis up to the end of a script, without the client id that it contains.
 fn answer_to(client: &mut Client) -> String {
     let answer = String::from_utf8(client.read_until(LAST_REPLY)).unwrap();
     let without = |part: &str| part.trim_start_matches(|digit: char| digit.is_ascii_digit()).to_owned();
@@ -149,7 +149,7 @@ fn assert_same(ours: &str, direct: &str) {
     assert!(ours == direct, "{} and {} bytes, {differs:?} differs first", ours.len(), direct.len());
 }
 
-/// The number of this name in what Redis says about itself.
+/// The number called `name` in the reply to INFO.
 pub(crate) fn info(redis: &Server, name: &str) -> u64 {
     let mut client = redis.connect();
     let info = answer_to(client.send(format!("INFO\r\n{LAST}\r\n")));
@@ -185,7 +185,7 @@ fn every_command_is_answered_as_without_the_proxy_and_is_one_call() {
 
 #[test]
 #[ignore = "needs redis-server; tests/run.sh installs it"]
-fn replies_that_cannot_be_paired_pass_all_the_same() {
+fn replies_that_cannot_be_paired_still_pass() {
     let redis = redis("");
     for script in [
         "SET a 1\nSUBSCRIBE one two\nPING\nUNSUBSCRIBE one\nUNSUBSCRIBE two\nGET a",
@@ -221,7 +221,7 @@ fn pushes_reach_a_client_that_waits_for_nothing() {
 
 #[test]
 #[ignore = "needs redis-server; tests/run.sh installs it"]
-fn a_blocked_client_holds_nobody_and_is_woken() {
+fn a_blocked_client_blocks_no_other_and_is_woken() {
     let redis = redis("");
     for protocol in ["redis", "tcp"] {
         let vaurien = Program::start_at(&redis.address().to_string(), &format!("--protocol {protocol}"));
@@ -253,7 +253,7 @@ fn a_replica_follows_its_master_through_the_proxy() {
     assert_eq!(vaurien.stop().of("opaque"), 1);
 }
 
-/// Sends 64 commands at once, and answers how many got junk, a thousand bytes, for a reply; the others are `pushed`.
+/// Sends 64 commands at once; returns how many got random bytes in place of a reply. The others are added to `pushed`.
 fn pipeline(client: &mut Client, pipeline: usize, pushed: &mut Vec<String>) -> u64 {
     let values: Vec<String> = (0..64).map(|command| format!("{pipeline}-{command}")).collect();
     client.send(values.iter().map(|value| command(&format!("RPUSH calls {value}"))).collect::<String>());
@@ -273,7 +273,7 @@ fn pipeline(client: &mut Client, pipeline: usize, pushed: &mut Vec<String>) -> u
 
 #[test]
 #[ignore = "needs redis-server; tests/run.sh installs it"]
-fn junk_takes_the_places_of_the_calls_that_were_drawn_for_it_and_of_no_others() {
+fn exactly_the_calls_drawn_for_error_get_random_bytes() {
     let redis = redis("");
     for seed in 1..=20 {
         redis.connect().send("FLUSHALL\r\n").expect("+OK\r\n");
@@ -287,7 +287,7 @@ fn junk_takes_the_places_of_the_calls_that_were_drawn_for_it_and_of_no_others() 
         assert_eq!(junk.iter().sum::<u64>(), counts.calls("error"), "seed {seed}");
         assert_eq!(pushed.len() as u64, counts.calls("dummy"), "seed {seed}");
         assert_eq!(counts.of("opaque"), 0);
-        // The backend was called for exactly those that were answered by it.
+        // The backend was called exactly for the calls that it answered.
         redis.connect().send("LRANGE calls 0 -1\r\n").expect(array(&pushed));
     }
 }

@@ -1,4 +1,4 @@
-//! Redis, used as people do: with redis-cli and redis-benchmark.
+//! Redis with redis-cli and redis-benchmark.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -8,7 +8,7 @@ use super::tool::{Running, output, output_of, program};
 use super::world::servers::redis;
 use super::world::{Program, eventually, noise};
 
-/// Commands that print the same each time.
+/// Commands whose output is always the same.
 const SCRIPT: &str = "\
 FLUSHALL
 PING
@@ -43,10 +43,11 @@ XADD stream 1-1 field value
 XRANGE stream - +
 ";
 
-/// The requests of each of redis-benchmark's tests: a multiple of every pipeline here, so that none is cut off at the end.
+/// Requests for each test of redis-benchmark: a multiple of every pipeline length below, so that no pipeline is cut
+/// short.
 const REQUESTS: u64 = 1920;
 
-/// redis-cli for `address`; `options` and the command are split at blanks.
+/// A redis-cli command for `address`. Options and command are split at blanks.
 fn redis_cli(address: SocketAddr, arguments: &str) -> Command {
     let mut command = program("redis-cli");
     command.args(["-h", "127.0.0.1", "-p", &address.port().to_string()]).args(arguments.split_ascii_whitespace());
@@ -85,7 +86,7 @@ fn redis_cli_stores_and_reads_a_big_value() {
 
 #[test]
 #[ignore = "needs redis-server and redis-tools; tests/run.sh installs them"]
-fn redis_cli_hears_what_is_published() {
+fn redis_cli_receives_published_messages() {
     let redis = redis("");
     for version in ["", "-3"] {
         let hear = |address: SocketAddr| {
@@ -97,7 +98,7 @@ fn redis_cli_hears_what_is_published() {
         };
         let vaurien = Program::start_at(&redis.address().to_string(), "--protocol redis");
         assert_eq!(hear(vaurien.address()), hear(redis.address()));
-        // In RESP3 messages are pushes, which are no replies: only there can they be told apart.
+        // In RESP3 messages are pushes; in RESP2 they cannot be told from replies.
         assert_eq!(vaurien.stop().of("opaque"), u64::from(version.is_empty()));
     }
 }
@@ -143,7 +144,7 @@ fn redis_benchmark_runs_all_of_its_tests() {
         let printed = output(&benchmark);
         let rates = printed.lines().filter(|line| line.starts_with('"') && !line.contains("\"rps\"")).count() as u64;
         assert!(rates >= 18 && !printed.to_lowercase().contains("err"), "{printed}");
-        // The question before is two commands, and is counted itself.
+        // INFO takes two commands, which are counted themselves.
         let commands = info(&redis, "total_commands_processed") - before - 2;
         assert!(commands >= rates * REQUESTS, "{commands}");
         let counts = vaurien.stop();

@@ -1,4 +1,4 @@
-//! The programs that people use with a server.
+//! Client programs of real servers.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
@@ -8,16 +8,16 @@ use std::thread;
 use super::world::PATIENCE;
 pub(crate) use super::world::server::program;
 
-/// How many seconds a program may take that should come to its end.
+/// How many seconds a program may take to end.
 const SECONDS: &str = "120";
 
-/// Runs `command` to its end, and answers what it said. It must succeed, and say nothing on standard error.
+/// Runs `command` to its end and returns its output. It must succeed and print nothing on standard error.
 #[track_caller]
 pub(crate) fn output(command: &Command) -> String {
     String::from_utf8(output_of(command, Vec::new())).unwrap()
 }
 
-/// The same with something to read for it.
+/// The same with standard input.
 #[track_caller]
 pub(crate) fn output_of(command: &Command, input: Vec<u8>) -> Vec<u8> {
     let mut timed = program("timeout");
@@ -28,7 +28,7 @@ pub(crate) fn output_of(command: &Command, input: Vec<u8>) -> Vec<u8> {
     timed.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = timed.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A program that needs no more of it ends the pipe.
+    // A program that does not read all of it closes the pipe.
     let feed = thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     feed.join().unwrap();
@@ -38,7 +38,7 @@ pub(crate) fn output_of(command: &Command, input: Vec<u8>) -> Vec<u8> {
     output.stdout
 }
 
-/// A program that goes on until it is dropped.
+/// A program that runs until it is dropped.
 pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
@@ -53,7 +53,7 @@ impl Running {
         Self { child, lines }
     }
 
-    /// The lines up to the next one that contains `text`, and with it.
+    /// The lines up to and including the next one that contains `text`.
     #[track_caller]
     pub(crate) fn lines_until(&mut self, text: &str) -> Vec<String> {
         let mut seen: Vec<String> = Vec::new();

@@ -1,4 +1,4 @@
-//! The program's HTTP API, asked over a real socket.
+//! A client of the program's HTTP API.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use super::{Client, PATIENCE};
 
-/// Where the API is.
+/// The address of the API.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Api(pub(crate) SocketAddr);
 
-/// What it answered.
+/// A response.
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) status: u16,
-    /// Its lines, in lower case up to the colon.
+    /// The status line and headers, with header names in lower case.
     pub(crate) head: String,
     pub(crate) body: String,
 }
@@ -61,17 +61,21 @@ impl Api {
         self.ask("POST", path, "", "")
     }
 
-    /// All that is to be said of a proxy.
+    /// The full state of a proxy.
     #[track_caller]
     pub(crate) fn proxy(self, name: &str) -> Value {
         self.get(&format!("/v1/proxies/{name}")).json()
     }
 
-    /// Where a proxy listens, or the first such place.
+    /// The first address on which a proxy listens.
     #[track_caller]
     pub(crate) fn address(self, name: &str) -> SocketAddr {
         let proxy = self.proxy(name);
-        proxy["status"]["addresses"][0].as_str().unwrap_or_else(|| panic!("nowhere: {proxy}")).parse().unwrap()
+        proxy["status"]["addresses"][0]
+            .as_str()
+            .unwrap_or_else(|| panic!("the proxy does not listen: {proxy}"))
+            .parse()
+            .unwrap()
     }
 
     /// A connection to a proxy.
@@ -80,7 +84,7 @@ impl Api {
         Client::connect(self.address(name))
     }
 
-    /// The events so far.
+    /// All events so far.
     #[track_caller]
     pub(crate) fn events(self) -> Vec<Value> {
         let reply = self.get("/v1/events?since=0&follow=false");
@@ -88,7 +92,7 @@ impl Api {
         data.map(|data| serde_json::from_str(data).unwrap()).collect()
     }
 
-    /// Asks with these headers, each with its end, beside those that a request has to have.
+    /// Sends a request with these extra headers, each with its line end.
     #[track_caller]
     pub(crate) fn ask(self, method: &str, path: &str, headers: &str, body: &str) -> Reply {
         let host = if headers.to_ascii_lowercase().contains("host:") {
@@ -102,11 +106,11 @@ impl Api {
         ))
     }
 
-    /// Sends these bytes, and reads to the end.
+    /// Sends these bytes, and reads the response to its end.
     #[track_caller]
     pub(crate) fn raw(self, request: impl AsRef<[u8]>) -> Reply {
         let mut stream = self.connect();
-        // What is refused early may not be read to its end.
+        // A request that is refused early may not be read completely.
         let _ = stream.write_all(request.as_ref());
         let mut reply = Vec::new();
         let read = stream.read_to_end(&mut reply);
@@ -116,7 +120,7 @@ impl Api {
         Reply { status, head: head.to_owned(), body: body.to_owned() }
     }
 
-    /// Asks, and leaves the reading to whoever asks.
+    /// Sends a GET request and leaves the response to the caller.
     pub(crate) fn open(self, path: &str) -> TcpStream {
         let mut stream = self.connect();
         write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.0).unwrap();

@@ -1,4 +1,4 @@
-//! Backends that do as a test wants.
+//! Backends whose behaviour a test chooses.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -14,12 +14,12 @@ pub(crate) struct Backend {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
     ended: Arc<AtomicUsize>,
-    /// A port without a listener.
+    /// Holds a port without listening on it.
     taken: Option<Socket>,
 }
 
 impl Backend {
-    /// Gives each connection to `serve`, in a thread of its own.
+    /// Runs `serve` for each connection, in a thread of its own.
     pub(crate) fn new(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         let listener = listen();
         let address = listener.local_addr().unwrap();
@@ -40,7 +40,7 @@ impl Backend {
         Self { address, connections, ended, taken: None }
     }
 
-    /// Sends back what comes.
+    /// Echoes everything.
     pub(crate) fn echo() -> Self {
         Self::new(|mut stream| {
             let mut buffer = vec![0; 64 * 1024];
@@ -52,7 +52,7 @@ impl Backend {
         })
     }
 
-    /// Answers each line with `+`, the line, and its end.
+    /// Answers each line with `+` and the line.
     pub(crate) fn lines() -> Self {
         Self::new(|stream| {
             use std::io::{BufRead, BufReader};
@@ -65,7 +65,7 @@ impl Backend {
         })
     }
 
-    /// Where nobody listens, nor ever will: the port is taken.
+    /// An address that refuses connections: its port is taken, and nothing listens on it.
     pub(crate) fn nobody() -> Self {
         let taken = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         taken.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -77,19 +77,19 @@ impl Backend {
         self.address
     }
 
-    /// How many connections it is done with.
+    /// How many connections it has finished serving.
     pub(crate) fn ended(&self) -> usize {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// How many connections it has taken.
+    /// How many connections it has accepted.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
-/// Connections that wait to be accepted: with the standard library's 128 the system drops some where many come at once,
-/// and their client, who knows nothing of it, tries again for half a minute.
+/// How many connections may wait to be accepted. With the 128 of the standard library the system drops some where many
+/// arrive at once, and their clients retry for half a minute.
 const BACKLOG: i32 = 4096;
 
 fn listen() -> TcpListener {

@@ -1,4 +1,4 @@
-//! A client: one connection, with a patience that ends.
+//! A client: one connection with timeouts.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -8,10 +8,10 @@ use socket2::SockRef;
 
 use super::PATIENCE;
 
-/// How a connection ended, as its client reads it.
+/// How a connection ended, as its client sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// In order: an end of file.
+    /// Closed: end of file.
     Closed,
     /// `ECONNRESET`.
     Reset,
@@ -39,7 +39,7 @@ impl Client {
         self
     }
 
-    /// Reads exactly as many bytes as `expected` has.
+    /// Reads exactly `expected`.
     #[track_caller]
     pub(crate) fn expect(&mut self, expected: impl AsRef<[u8]>) -> &mut Self {
         let expected = expected.as_ref();
@@ -55,20 +55,20 @@ impl Client {
         bytes
     }
 
-    /// Reads up to `end`, and with it.
+    /// Reads up to and including `end`.
     #[track_caller]
     pub(crate) fn read_until(&mut self, end: impl AsRef<[u8]>) -> Vec<u8> {
         let end = end.as_ref();
         let mut bytes = Vec::new();
         while !bytes.ends_with(end) {
-            // No more than what is missing at the least, so that what follows the end is left alone.
+            // Reads at most what is certainly missing, to leave the bytes after `end` unread.
             let shared = (0..end.len()).rev().find(|len| bytes.ends_with(&end[..*len])).unwrap_or(0);
             bytes.extend(self.read(end.len() - shared));
         }
         bytes
     }
 
-    /// Reads to the end, and how it ended.
+    /// Reads to the end; returns the bytes and how the connection ended.
     #[track_caller]
     pub(crate) fn read_to_end(&mut self) -> (Vec<u8>, Ending) {
         let mut bytes = Vec::new();
@@ -79,7 +79,7 @@ impl Client {
         }
     }
 
-    /// How the connection ends, with nothing before.
+    /// How the connection ends; panics if any bytes come before.
     #[track_caller]
     pub(crate) fn ending(&mut self) -> Ending {
         let (bytes, ending) = self.read_to_end();
@@ -87,7 +87,7 @@ impl Client {
         ending
     }
 
-    /// Whether nothing can be read at this moment.
+    /// Whether there is nothing to read now.
     pub(crate) fn is_silent(&mut self) -> bool {
         self.0.set_nonblocking(true).unwrap();
         let peeked = self.0.peek(&mut [0]);
@@ -95,8 +95,8 @@ impl Client {
         peeked.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// Sends `bytes`, as far as they are taken, and its last byte, and meanwhile reads to the end: what there was, and how
-    /// it ended.
+    /// Sends `bytes` as far as they are accepted and half-closes, while reading to the end. Returns the bytes read and
+    /// how the connection ended.
     #[track_caller]
     pub(crate) fn send_while_reading(&mut self, bytes: &[u8]) -> (Vec<u8>, Ending) {
         std::thread::scope(|scope| {
@@ -109,12 +109,12 @@ impl Client {
         })
     }
 
-    /// Sends `begin`, and then `block` again and again until nobody takes any more.
+    /// Sends `begin`, then `block` repeatedly until no more is accepted.
     pub(crate) fn fill(&mut self, begin: &[u8], block: &[u8]) {
         self.0.set_nonblocking(true).unwrap();
         self.0.write_all(begin).unwrap();
         let (mut refusals, mut at) = (0, 0);
-        // What was refused once may be taken a moment later.
+        // A write that was refused may succeed a moment later.
         while refusals < 1000 {
             match self.0.write(&block[at..]) {
                 Ok(taken) => (refusals, at) = (0, (at + taken) % block.len()),
@@ -126,29 +126,29 @@ impl Client {
         self.0.set_nonblocking(false).unwrap();
     }
 
-    /// Sends the last byte, and goes on reading.
+    /// Shuts down the sending direction.
     pub(crate) fn half_close(&mut self) -> &mut Self {
         self.0.shutdown(Shutdown::Write).unwrap();
         self
     }
 
-    /// Sends, if the other side still takes it.
+    /// Sends `bytes`; false if the other side does not accept them.
     pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
         self.0.write_all(bytes).is_ok()
     }
 
-    /// Reads something, if it comes within `patience`.
+    /// Whether at least one byte arrives within `patience`.
     pub(crate) fn try_read(&mut self, patience: Duration) -> bool {
         self.0.set_read_timeout(Some(patience)).unwrap();
         self.0.read(&mut [0; 4096]).is_ok_and(|len| len > 0)
     }
 
-    /// Sends the last byte, if the other side still takes it.
+    /// Shuts down the sending direction; false if the other side is gone.
     pub(crate) fn try_half_close(&mut self) -> bool {
         self.0.shutdown(Shutdown::Write).is_ok()
     }
 
-    /// Leaves with a reset.
+    /// Closes with a reset.
     pub(crate) fn reset(self) {
         SockRef::from(&self.0).set_linger(Some(Duration::ZERO)).unwrap();
     }

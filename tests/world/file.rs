@@ -1,4 +1,4 @@
-//! A configuration file, for a program with several proxies or one that reads it again.
+//! A configuration file, for several proxies or for reloads.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ impl File {
         file
     }
 
-    /// Has this text from now on.
+    /// Replaces the text.
     pub(crate) fn write(&self, text: impl AsRef<str>) {
         std::fs::write(self.path(), text.as_ref()).unwrap();
     }
@@ -25,25 +25,25 @@ impl File {
         self.0.path()
     }
 
-    /// The program with this file, an API and these arguments, ready.
+    /// Starts the program with this file, an API and these arguments, and waits until it is ready.
     pub(crate) fn start(&self, arguments: &str) -> Program {
         let mut command = Program::command(arguments);
         Program::spawn(command.arg("--config").arg(self.path()).args(["--http", "--http-port", "0"]))
     }
 }
 
-/// A proxy of a file on a free port, with these further keys.
+/// The text of a proxy on a free port, with these further keys.
 pub(crate) fn proxy(name: &str, backend: &Backend, keys: &str) -> String {
     let backend = backend.address();
     format!("[proxies.{name}]\nproxy = \"127.0.0.1:0\"\nbackend = \"{backend}\"\nprotocol = \"redis\"\n{keys}\n")
 }
 
-/// A call that is answered.
+/// Makes a call and checks its reply.
 pub(crate) fn call(client: &mut Client) {
     client.send("a\r\n").expect("+a\r\n");
 }
 
-/// A client of the proxy of this name that has been answered.
+/// A client of this proxy whose first call has been answered.
 pub(crate) fn settled(api: Api, name: &str) -> Client {
     let mut client = api.client(name);
     call(&mut client);

@@ -1,5 +1,5 @@
-//! A small world to test in: a backend, the real program in front of it, and clients.
-#![allow(dead_code, unused_imports, reason = "each test takes what it needs")]
+//! The test world: a backend, the real program in front of it, and clients.
+#![allow(dead_code, unused_imports, reason = "each test uses a part of it")]
 
 pub(crate) mod api;
 pub(crate) mod backend;
@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// How long anything in a test may take before the test fails. Only a failing test ever waits this long.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Waits until `so` is true, by asking again and again; panics with `what` when it never is.
+/// Polls until `so` is true; panics with `what` if it does not become true within [`PATIENCE`].
 pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !so() {
@@ -32,7 +32,7 @@ pub(crate) fn eventually(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// `len` bytes that look random and are the same for the same `seed`.
+/// `len` pseudo-random bytes, determined by `seed`.
 pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);
     let mut next = || {

@@ -1,4 +1,4 @@
-//! The program as its user runs it: arguments in, lines on standard error and an exit code out.
+//! The program as a user runs it: arguments in, lines on standard error and an exit code out.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};
@@ -13,7 +13,7 @@ use super::{Api, Backend, Client, PATIENCE, eventually};
 /// A running `vaurien`, ended when it is dropped.
 pub(crate) struct Program {
     child: Child,
-    /// Reads its lines until nobody wants them any more.
+    /// The thread that reads standard error until nobody needs more lines.
     reader: Option<JoinHandle<()>>,
     lines: Receiver<String>,
     seen: Vec<String>,
@@ -22,7 +22,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Starts it in front of `backend` on a free port, and waits until it is ready. `arguments` are split at blanks.
+    /// Starts the program in front of `backend` on a free port, and waits until it is ready. `arguments` are split at
+    /// blanks.
     pub(crate) fn start(backend: &Backend, arguments: &str) -> Self {
         Self::start_at(&backend.address().to_string(), arguments)
     }
@@ -34,7 +35,7 @@ impl Program {
         Self::spawn(&mut command)
     }
 
-    /// The program with these arguments, and no variables of its own but those that a test gives it.
+    /// A command for the program with these arguments, and without variables from the test's environment.
     pub(crate) fn command(arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vaurien"));
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VAURIEN_")) {
@@ -44,7 +45,7 @@ impl Program {
         command
     }
 
-    /// Starts it in front of `backend` with room for so many descriptors and no more.
+    /// The same with at most `limit` descriptors.
     pub(crate) fn start_with_descriptors(limit: usize, backend: &Backend, arguments: &str) -> Self {
         let script = format!("ulimit -n {limit} && exec \"$0\" \"$@\"");
         let mut command = Command::new("sh");
@@ -53,18 +54,18 @@ impl Program {
         Self::spawn(&mut command)
     }
 
-    /// Starts `command`, whose lines say when it is ready.
+    /// Starts `command` and waits until it logs that it is ready.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         Self::spawn_with_stdout(command, Stdio::null())
     }
 
-    /// The same, with what it says on standard output going to `stdout`.
+    /// The same, with its standard output going to `stdout`.
     pub(crate) fn spawn_with_stdout(command: &mut Command, stdout: Stdio) -> Self {
         let mut program = Self::launch(command.stdout(stdout));
         let ready = program.line("ready: ");
         let (_, rest) = ready.split_once("ready: ").unwrap();
         let (what, seed) = rest.split_once(", seed ").unwrap();
-        // Several are announced each on a line of its own, and the API tells where they are.
+        // Several proxies have a line each; their addresses are asked of the API.
         if let Some((addresses, _)) = what.split_once(" -> ") {
             program.addresses = addresses.split(" and ").map(|address| address.parse().unwrap()).collect();
         }
@@ -91,7 +92,7 @@ impl Program {
         Self { child, reader: Some(reader), lines, seen: Vec::new(), addresses: Vec::new(), seed: String::new() }
     }
 
-    /// The next line that contains `text`.
+    /// Waits for the next line that contains `text`.
     pub(crate) fn line(&mut self, text: &str) -> String {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -106,18 +107,18 @@ impl Program {
         }
     }
 
-    /// Wants no more of its lines: once it has said one more, its standard error is a broken pipe, and the thread ends.
+    /// Stops reading lines: after one more line its standard error is a broken pipe. Returns the reading thread.
     pub(crate) fn stop_listening(&mut self) -> JoinHandle<()> {
         self.lines = channel().1;
         self.reader.take().unwrap()
     }
 
-    /// The lines that were read so far.
+    /// The lines read so far.
     pub(crate) fn seen(&self) -> &[String] {
         &self.seen
     }
 
-    /// Where it listens, or the first such place.
+    /// The first address on which the program listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.addresses[0]
     }
@@ -126,13 +127,13 @@ impl Program {
         &self.addresses
     }
 
-    /// Where its HTTP API is.
+    /// The address of its HTTP API.
     pub(crate) fn api(&self) -> Api {
         let address = self.seen.iter().find_map(|line| line.split_once("HTTP API on http://"));
         Api(address.expect("it has one").1.trim_end().parse().unwrap())
     }
 
-    /// The seed that it says it has.
+    /// The seed that it logged.
     pub(crate) fn seed(&self) -> &str {
         &self.seed
     }
@@ -145,35 +146,35 @@ impl Program {
         Client::connect(self.address())
     }
 
-    /// How many descriptors it has open.
+    /// How many descriptors the program has open.
     pub(crate) fn descriptors(&self) -> usize {
         std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap().count()
     }
 
-    /// The lowest number that none of its descriptors has: with this as its limit it can open no other.
+    /// The lowest unused descriptor number: with this as its limit, the program cannot open another descriptor.
     pub(crate) fn next_descriptor(&self) -> u64 {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.pid())).unwrap();
         let open: BTreeSet<u64> = open.map(|fd| fd.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect();
         (0..=open.len() as u64).find(|number| !open.contains(number)).unwrap()
     }
 
-    /// The most memory that it has had at once, in KiB.
+    /// The highest memory use so far, in KiB.
     pub(crate) fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
     }
 
-    /// The memory that it has, in KiB.
+    /// The current memory use, in KiB.
     pub(crate) fn memory(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// The processor time that it has used.
+    /// The processor time used so far.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        // The name, in parentheses, may contain anything; behind it the 12th and 13th are user and system time.
+        // The name, in parentheses, may contain anything. The 12th and 13th fields after it are user and system time.
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let ticks = fields.split_ascii_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap());
-        // Of these ticks Linux counts a hundred a second on every machine.
+        // Linux counts 100 of these ticks (USER_HZ) per second on every machine.
         Duration::from_millis(ticks.sum::<u64>() * 10)
     }
 
@@ -183,19 +184,19 @@ impl Program {
         line.split_ascii_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
-    /// Sends it a signal by its name, such as `TERM`.
+    /// Sends a signal by its name, such as `TERM`.
     pub(crate) fn signal(&self, name: &str) {
         let kill = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status().unwrap();
         assert!(kill.success());
     }
 
-    /// Asks it to stop, and answers what it said last: its counts.
+    /// Stops the program and returns the counts that it logged last.
     pub(crate) fn stop(self) -> Counts {
         self.signal("TERM");
         self.stopped()
     }
 
-    /// What it said, to its last line, once it has stopped as it was asked to.
+    /// Waits for a program that was told to stop; returns its counts.
     pub(crate) fn stopped(mut self) -> Counts {
         let code = self.wait();
         let lines: Vec<String> = self.seen.drain(..).chain(self.lines.iter()).collect();
@@ -203,7 +204,7 @@ impl Program {
         Counts { lines }
     }
 
-    /// Waits for it to end by itself.
+    /// Waits until the program ends by itself; returns its exit code.
     pub(crate) fn wait(&mut self) -> Option<i32> {
         let mut status = None;
         eventually("the program ends", || {
@@ -221,23 +222,23 @@ impl Drop for Program {
     }
 }
 
-/// A program that ended by itself.
+/// The result of a program that ended by itself.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
-    /// What it said on standard error.
+    /// The lines on standard error.
     pub(crate) lines: Vec<String>,
 }
 
-/// What the program counted.
+/// The counts in the program's last lines.
 #[derive(Debug)]
 pub(crate) struct Counts {
     pub(crate) lines: Vec<String>,
 }
 
 impl Counts {
-    /// The number before or after `word` in the last lines: `12 calls`, `3 opaque`.
+    /// The number beside `what` in the last lines: `12 calls`, `3 opaque`.
     pub(crate) fn of(&self, what: &str) -> u64 {
         let line = self.lines.iter().rev().find(|line| line.contains(what));
         let line = line.unwrap_or_else(|| panic!("no count of {what:?} in {:#?}", self.lines));
@@ -246,9 +247,9 @@ impl Counts {
         number.parse().unwrap_or_else(|_| panic!("no number before {what:?} in {line:?}"))
     }
 
-    /// How many calls a handler took.
+    /// How many calls were drawn for a handler.
     pub(crate) fn calls(&self, handler: &str) -> u64 {
-        // A row of the table: perhaps the proxy, the handler, and its calls.
+        // A row of the table: the proxy if there are several, the handler, and its calls.
         let calls = |line: &String| {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             let at = words.iter().take(2).position(|word| *word == handler)?;
@@ -258,7 +259,7 @@ impl Counts {
     }
 }
 
-/// Whether the program with `arguments` ends with `code`, having complained in these lines and printed nothing.
+/// Asserts that the program ends with `code`, prints these lines on standard error and nothing on standard output.
 #[track_caller]
 pub(crate) fn assert_complains(arguments: &str, code: i32, lines: &[&str]) {
     let ended = Program::run(&mut Program::command(arguments));

@@ -1,4 +1,4 @@
-//! A real server, for as long as a test takes.
+//! A real server that lives as long as a test.
 
 use std::env;
 use std::fs::{self, File};
@@ -12,43 +12,43 @@ use tempfile::TempDir;
 
 use super::{Backend, Client, PATIENCE};
 
-/// The program called `name`. Servers are not on everybody's path.
+/// A command for the program called `name`. Servers may be outside the PATH.
 pub(crate) fn program(name: &str) -> Command {
     let mut command = Command::new(name);
     command.env("PATH", format!("{}:/usr/sbin", env::var("PATH").unwrap()));
     command
 }
 
-/// A server on a free port, with a temporary folder of its own. It is ended when it is dropped.
+/// A server on a free port, with a temporary folder. It is ended when dropped.
 pub(crate) struct Server {
     child: Child,
     address: SocketAddr,
     folder: TempDir,
 }
 
-/// How a server is asked who it is: the question, and what its process id follows in the answer.
+/// How to identify a server: the question to send, and the text before the process id in its answer.
 pub(crate) type WhoIsThere = (&'static str, &'static str);
 
 impl Server {
-    /// Starts what `command` says for an address and a folder, and waits until it answers.
+    /// Starts the command for an address and a folder, and waits until the server answers.
     pub(crate) fn start(who: WhoIsThere, command: impl Fn(SocketAddr, &Path) -> Command) -> Self {
         Self::start_known_by(|address, _| identity(address, who), command)
     }
 
-    /// The same for a server whose process id is told by `identity`, once it answers.
+    /// The same for a server whose process id `identity` returns once the server answers.
     pub(crate) fn start_known_by(
         identity: impl Fn(SocketAddr, &Path) -> Option<u32>,
         command: impl Fn(SocketAddr, &Path) -> Command,
     ) -> Self {
         let begun = Instant::now();
         loop {
-            // Free from the end of this line on.
+            // The port is free from here on.
             let address = Backend::nobody().address();
-            // Only a port that somebody else took since then is a reason to try another.
+            // Try another port only if another process took this one meanwhile.
             if let Some(server) = Self::start_at(address, &identity, &command) {
                 return server;
             }
-            assert!(begun.elapsed() < PATIENCE, "somebody else takes each port that is free");
+            assert!(begun.elapsed() < PATIENCE, "every free port is taken by another process");
         }
     }
 
@@ -90,7 +90,7 @@ impl Server {
         self.folder.path()
     }
 
-    /// A client of its own, with nothing in between.
+    /// A client connected directly to the server.
     pub(crate) fn connect(&self) -> Client {
         Client::connect(self.address)
     }
@@ -103,7 +103,7 @@ impl Drop for Server {
     }
 }
 
-/// The process id of whoever listens at `address`, if somebody does who knows the answer.
+/// The process id of the server at `address`; `None` if nothing there answers the question.
 fn identity(address: SocketAddr, (question, before): WhoIsThere) -> Option<u32> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();

@@ -1,4 +1,4 @@
-//! The servers that people have.
+//! Real servers for tests.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use std::process::Command;
 use super::server::{Server, program};
 use super::{eventually, noise};
 
-/// A Redis of one's own, without persistence. `options` are split at blanks.
+/// A Redis without persistence. `options` are split at blanks.
 pub(crate) fn redis(options: &str) -> Server {
     let version = program("redis-server").arg("--version").output().expect("redis-server, which tests/run.sh installs");
     let is_old = String::from_utf8(version.stdout).unwrap().contains("v=6");
@@ -23,18 +23,18 @@ pub(crate) fn redis(options: &str) -> Server {
     })
 }
 
-/// A memcached of one's own. `options` are split at blanks.
+/// A memcached. `options` are split at blanks.
 pub(crate) fn memcached(options: &str) -> Server {
     Server::start(("stats\r\n", "STAT pid "), |address, _| {
         let mut command = program("memcached");
-        // It only runs as root when it is told to.
+        // As root it runs only with `-u`.
         command.args(["-l", "127.0.0.1", "-U", "0", "-u", "root", "-p", &address.port().to_string()]);
         command.args(options.split_ascii_whitespace());
         command
     })
 }
 
-/// What nginx is told, for an address. Everything it writes is in its own folder.
+/// The configuration of nginx. It writes only into its own folder.
 const CONFIGURATION: &str = r#"
 daemon off;
 master_process off;
@@ -61,7 +61,7 @@ http {
 }
 "#;
 
-/// An nginx of one's own, with a few files.
+/// An nginx with a few files.
 pub(crate) fn nginx() -> Server {
     Server::start(("GET /pid HTTP/1.0\r\n\r\n", "pid "), |address, folder| {
         let files = folder.join("files");
@@ -77,7 +77,7 @@ pub(crate) fn nginx() -> Server {
     })
 }
 
-/// A Postgres of one's own, with TLS, whose user `postgres` needs no password.
+/// A Postgres with TLS, whose user `postgres` needs no password.
 pub(crate) struct Postgres(Server);
 
 impl Postgres {
@@ -115,7 +115,7 @@ impl Postgres {
     }
 }
 
-/// It has processes of its own, which it has to end.
+/// Ends the server's child processes as well.
 impl Drop for Postgres {
     fn drop(&mut self) {
         let _ = Command::new("kill").args(["-s", "INT", &self.0.pid().to_string()]).status();
@@ -124,7 +124,7 @@ impl Drop for Postgres {
     }
 }
 
-/// The process id in this file, once it says that there is a server.
+/// The process id in this file, once the file says that the server is ready.
 fn ready(file: &Path) -> Option<u32> {
     let text = fs::read_to_string(file).ok()?;
     text.lines().last()?.starts_with("ready").then(|| text.lines().next()?.parse().ok())?
@@ -135,7 +135,7 @@ fn succeed(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Postgres does not run as root: there it runs as the user whom its package has made.
+/// Postgres refuses to run as root: there it runs as the user that its package creates.
 fn as_postgres(program: &Path) -> Command {
     let mut command = Command::new(program);
     if let Some((user, group)) = postgres_for_root() {
@@ -150,7 +150,7 @@ fn hand_over(folder: &Path) {
     }
 }
 
-/// The user and the group to become, for root.
+/// The user and group under which root runs Postgres.
 fn postgres_for_root() -> Option<(u32, u32)> {
     if fs::metadata("/proc/self").unwrap().uid() != 0 {
         return None;

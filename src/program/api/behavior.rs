@@ -78,7 +78,7 @@ pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -
         return Err(Failure::body(other, format!("unknown key `{other}` (known: backend)")));
     }
     let keys = Map::from_iter([("backend".to_owned(), backend)]);
-    api.proxies.patch(&proxy.name, Spec::edit(keys, &api.registry), None).await?;
+    api.proxies.patch(proxy.name(), Spec::edit(keys, &api.registry), None).await?;
     Ok(done())
 }
 
@@ -106,7 +106,7 @@ async fn put(api: &Api, word: Word, body: &[u8]) -> Result<Json<Value>, Failure>
     });
     let tables = Value::Object(tables.collect());
     let patch = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), tables)]);
-    match api.proxies.patch(&proxy.name, Spec::edit(patch, &api.registry), duration).await {
+    match api.proxies.patch(proxy.name(), Spec::edit(patch, &api.registry), duration).await {
         Ok(_) => Ok(done()),
         Err(refusal) => Err(Failure::from(refusal).rename(|place| key_of_request(place, &handlers))),
     }

@@ -68,7 +68,7 @@ fn read(
         let gap = (lost > 0).then(|| Event::default().event("lost").json_data(json!({ "count": lost })));
         let events = events
             .into_iter()
-            .map(|event| Event::default().id(event.id.to_string()).event(event.kind()).json_data(event.as_ref()));
+            .map(|event| Event::default().id(event.id.to_string()).event(event.name()).json_data(event.as_ref()));
         stream::iter(gap.into_iter().chain(events))
     })
 }

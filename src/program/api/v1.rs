@@ -16,13 +16,14 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{Failure, Location};
 use super::read::{Object, PathParams, QueryParams};
-use crate::connection::table::{ConnectionHandle, State};
+use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
 use crate::program::config::spec::Spec;
 use crate::program::export::openmetrics::{self, Format};
 use crate::proxy::Proxy;
 use crate::proxy::config::check_name;
 use crate::proxy::set::{Change, Refusal};
+use crate::pump::State;
 
 /// The state and counters of a proxy.
 #[derive(Serialize, JsonSchema)]
@@ -99,15 +100,15 @@ pub(super) struct Connection {
 
 impl From<&ConnectionHandle> for Connection {
     fn from(handle: &ConnectionHandle) -> Self {
-        let bytes = Bytes { to_backend: handle.to_backend.bytes.get(), to_client: handle.to_client.bytes.get() };
+        let activity = &handle.activity;
         Self {
-            id: handle.number,
-            peer: handle.peer,
+            id: activity.number,
+            peer: handle.client,
             age: handle.age().into(),
-            bytes,
-            calls: handle.calls.get(),
-            handler: handle.handler().map(|handler| handler.name.to_string()),
-            state: handle.state(),
+            bytes: Bytes { to_backend: activity.to_backend.bytes.get(), to_client: activity.to_client.bytes.get() },
+            calls: activity.calls.get(),
+            handler: activity.handler().map(|handler| handler.name.to_string()),
+            state: activity.state(),
         }
     }
 }
@@ -119,7 +120,7 @@ const PATCH_HINT: &str = "PUT replaces all settings, PATCH changes some of them"
 pub(super) async fn list(extract::State(api): extract::State<Arc<Api>>) -> Json<Value> {
     let proxies = api.proxies.all();
     let proxies: Map<String, Value> =
-        proxies.iter().map(|proxy| (proxy.name.to_string(), Value::Object(described(&api, proxy)))).collect();
+        proxies.iter().map(|proxy| (proxy.name().to_owned(), Value::Object(described(&api, proxy)))).collect();
     Json(json!({ "proxies": proxies }))
 }
 
@@ -284,9 +285,9 @@ fn described(api: &Api, proxy: &Proxy) -> Map<String, Value> {
         faults: summary.faults.into_iter().collect(),
         bytes: Bytes { to_backend: summary.to_backend, to_client: summary.to_client },
         backend_failures: summary.backend_failures,
-        reverts_in: api.proxies.lasts(&proxy.name).map(Seconds::from),
+        reverts_in: api.proxies.lasts(proxy.name()).map(Seconds::from),
     };
-    let mut described = Map::from_iter([("name".to_owned(), Value::from(&*proxy.name))]);
+    let mut described = Map::from_iter([("name".to_owned(), Value::from(proxy.name()))]);
     described.extend(proxy.config().keys.all);
     described.insert("status".to_owned(), json!(status));
     described

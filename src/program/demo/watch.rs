@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 use super::{server, status};
 use crate::call::{Accept, Answer, Call, Verdict};
 use crate::error::{Error, Result};
-use crate::events::Head;
+use crate::events::RequestHead;
 use crate::handler::{DynHandler, Handler};
 use crate::protocol::Protocol;
 
@@ -45,7 +45,7 @@ impl Watched {
     }
 
     fn ended(&self, connection: u64, head: &[u8], saw: String) {
-        let request = Head::of(Protocol::Http, head).map(|head| {
+        let request = RequestHead::of(Protocol::Http, head).map(|head| {
             let (method, path) = head.words();
             format!("{method} {path}").escape_debug().to_string()
         });

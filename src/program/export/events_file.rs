@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::{Builder, Runtime};
 use tracing::warn;
 
-use crate::events::{Batch, News, Reader};
+use crate::events::{Batch, Next, Reader};
 
 /// Writes events on a thread of its own: one JSON object a line, and `{"event":"lost","count":N}` where some were lost. The
 /// file is flushed whenever there is nothing more to write; it is complete when the events were closed and the thread has
@@ -34,10 +34,10 @@ pub(crate) fn write_to(
 fn write(out: impl Write, mut reader: Reader, waiting: &Runtime) -> io::Result<()> {
     let mut out = BufWriter::new(out);
     loop {
-        match reader.now() {
-            News::Events(batch) => write_batch(&mut out, &batch)?,
-            News::End => return out.flush(),
-            News::None => {
+        match reader.try_next() {
+            Next::Batch(batch) => write_batch(&mut out, &batch)?,
+            Next::Closed => return out.flush(),
+            Next::Pending => {
                 out.flush()?;
                 let Some(batch) = waiting.block_on(reader.next()) else { return Ok(()) };
                 write_batch(&mut out, &batch)?;
@@ -66,12 +66,12 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::events::{EVENTS, Events, What};
+    use crate::events::{EVENTS, EventKind, Events};
 
-    fn record(events: &Events, connections: impl IntoIterator<Item = u64>) {
+    fn emit(events: &Events, connections: impl IntoIterator<Item = u64>) {
         let proxy = "cache".into();
         for connection in connections {
-            events.tell(&proxy, || What::DialFailure { connection, error: "two\nlines".into() });
+            events.emit(&proxy, || EventKind::DialFailure { connection, error: "two\nlines".into() });
         }
     }
 
@@ -87,7 +87,7 @@ mod tests {
         let events = Events::on();
         let writer =
             write_to(File::create(&path).unwrap(), path.display().to_string(), events.reader(Some(0))).unwrap();
-        record(&events, 1..=10_000);
+        emit(&events, 1..=10_000);
         events.close();
         writer.join().unwrap();
         let text = fs::read_to_string(&path).unwrap();
@@ -99,7 +99,7 @@ mod tests {
         let (read, write) = io::pipe().unwrap();
         let events = Events::on();
         let reader = events.reader(Some(0));
-        record(&events, 1..=EVENTS as u64 + 5);
+        emit(&events, 1..=EVENTS as u64 + 5);
         events.close();
         let writer = write_to(write, "events.jsonl", reader).unwrap();
         let text = io::read_to_string(read).unwrap();
@@ -115,7 +115,7 @@ mod tests {
         let writer = write_to(write, "events.jsonl", events.reader(None)).unwrap();
         let mut lines = BufReader::<PipeReader>::new(read).lines();
         for id in 1..=3 {
-            record(&events, [id]);
+            emit(&events, [id]);
             assert_eq!(ids(&lines.next().unwrap().unwrap()), [id]);
         }
         events.close();
@@ -129,9 +129,9 @@ mod tests {
         let events = Events::on();
         let writer = write_to(write, "events.jsonl", events.reader(Some(0))).unwrap();
         drop(read);
-        record(&events, [1]);
+        emit(&events, [1]);
         writer.join().unwrap();
-        record(&events, [2]);
-        assert!(matches!(events.reader(Some(0)).now(), News::Events(batch) if batch.events.len() == 2));
+        emit(&events, [2]);
+        assert!(matches!(events.reader(Some(0)).try_next(), Next::Batch(batch) if batch.events.len() == 2));
     }
 }

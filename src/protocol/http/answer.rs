@@ -1,4 +1,4 @@
-//! What is said to a client in the backend's place.
+//! Responses that the proxy sends in place of the backend.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,28 +6,28 @@ use httparse::Header;
 
 use super::head::{self, tokens};
 
-/// The statuses that say that it was the server's fault.
+/// The statuses of server errors, from which `error` draws.
 pub const FAILURES: [u16; 4] = [500, 501, 502, 503];
 
-/// Tells a client that waits for it to send its body (RFC 9110, section 15.2.1).
+/// Tells a waiting client to send its body (RFC 9110, section 15.2.1).
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// The last second that an HTTP date can name, counted from 1970: its year has four digits.
+/// The last second of the year 9999, since 1970: an HTTP date has a four-digit year.
 const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 
-/// A response of our own.
+/// A response in place of the backend's.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// The whole response.
+    /// The complete response.
     pub bytes: Vec<u8>,
-    /// The connection is to be closed after it.
+    /// Whether the connection closes after it.
     pub close: bool,
 }
 
-/// Answers the request that begins with `head` with `status`, at the time `now`.
+/// The response with `status` to the request that begins with `head`; `now` is its date.
 ///
-/// Whether the connection lasts is the request's to say (RFC 9112, section 9.3); the answer to HEAD ends behind its
-/// headers (RFC 9110, section 9.3.2).
+/// The request decides whether the connection persists (RFC 9112, section 9.3). A response to HEAD has no body (RFC
+/// 9110, section 9.3.2).
 #[must_use]
 pub fn answer(head: &[u8], status: u16, now: SystemTime) -> Answer {
     let read =
@@ -39,7 +39,7 @@ pub fn answer(head: &[u8], status: u16, now: SystemTime) -> Answer {
         501 => "Not Implemented",
         502 => "Bad Gateway",
         503 => "Service Unavailable",
-        _ => "", // may be empty (RFC 9112, section 4)
+        _ => "", // the phrase may be empty (RFC 9112, section 4)
     };
     let title = format!("{status} {phrase}");
     let cause = if FAILURES.contains(&status) { "<p>Injected by vaurien.</p>\n" } else { "" };
@@ -57,8 +57,8 @@ pub fn answer(head: &[u8], status: u16, now: SystemTime) -> Answer {
     Answer { bytes: response.into_bytes(), close: !persists }
 }
 
-/// Whether the client waits for [`CONTINUE`] before it sends its body. HTTP/1.0 knows no such thing (RFC 9110, section
-/// 10.1.1).
+/// Whether the client waits for [`CONTINUE`] before it sends its body. HTTP/1.0 has no such expectation (RFC 9110,
+/// section 10.1.1).
 #[must_use]
 pub fn expects_continue(head: &[u8]) -> bool {
     let read = head::request(head, |request| {
@@ -71,7 +71,7 @@ fn persists(version: Option<u8>, headers: &[Header]) -> bool {
     !lists(headers, "connection", "close") && (version == Some(1) || lists(headers, "connection", "keep-alive"))
 }
 
-/// Whether a field called `name` lists `wanted`.
+/// Whether a header field called `name` lists `wanted`.
 fn lists(headers: &[Header], name: &str, wanted: &str) -> bool {
     headers
         .iter()
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_has_its_phrase_and_any_time_its_date() {
+    fn every_failure_has_a_phrase_and_every_time_a_date() {
         for status in FAILURES {
             for now in [SystemTime::UNIX_EPOCH - LAST_DATE, SystemTime::UNIX_EPOCH + 2 * LAST_DATE] {
                 let got = answer(b"GET / HTTP/1.1\r\n\r\n", status, now);

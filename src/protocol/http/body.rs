@@ -1,30 +1,31 @@
-//! Where a body ends (RFC 9112, sections 6 and 7).
+//! Finds the end of a body (RFC 9112, sections 6 and 7).
 
 use crate::protocol::skip;
 
-/// The most bytes that a chunk's size line, or all trailer fields of a body together, may take.
+/// The longest size line of a chunk, and the longest trailer section of a body, in bytes.
 const MAX_LINES: usize = 16 * 1024;
 
-/// What is still to come of a body.
+/// The rest of a body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Body {
     /// This many bytes.
     Length(u64),
-    /// Chunks, and trailers behind them.
+    /// Chunks, and then trailers.
     Chunked(Chunked),
-    /// All until the connection ends.
+    /// Everything until the connection ends.
     UntilClose,
 }
 
 impl Body {
-    /// Nothing.
+    /// No body.
     pub(super) const NONE: Self = Self::Length(0);
 
     /// The beginning of a chunked body.
     pub(super) const CHUNKED: Self = Self::Chunked(Chunked { at: At::Size, left: 0, line: 0 });
 
-    /// Takes from `bytes` what belongs to the body: how many bytes of them, and how many are still to come (`Some(0)`
-    /// ends it, `None` is not told). An error says why the first of them cannot; those before a bad one are taken first.
+    /// Takes the bytes that belong to the body. Returns how many were taken and how many are still to come: `Some(0)`
+    /// at the end, `None` if unknown. Valid bytes before an invalid one are taken first; the error is returned when the
+    /// invalid byte is the first.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(usize, Option<u64>), &'static str> {
         match self {
             Self::Length(left) => {
@@ -37,35 +38,35 @@ impl Body {
     }
 }
 
-/// How far a chunked body has come.
+/// The state of reading a chunked body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chunked {
     at: At,
-    /// The chunk's size as far as it was read, then the bytes of its data still to come.
+    /// The part of the chunk's size read so far; then the bytes of its data still to come.
     left: u64,
-    /// Bytes of the size line or of the trailers so far.
+    /// Bytes of the current size line, or of the trailers, so far.
     line: usize,
 }
 
-/// What the next byte is. Lines end in CR and LF, both: readers that take a lone LF for a line end and readers that do
-/// not would see different chunks.
+/// What the next byte is. Lines must end with CRLF: readers that accept a lone LF and readers that do not would see
+/// different chunks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     /// The first digit of a size.
     Size,
-    /// Another digit, or what ends them.
+    /// Another digit, or the end of the digits.
     Digits,
-    /// Blanks behind the digits, which some servers pad them with.
+    /// Blanks with which some servers pad the digits.
     Padding,
     /// Inside the extensions.
     Extension,
     /// The LF of a size line.
     SizeEnd,
-    /// Data, to be skipped.
+    /// Data, which is skipped.
     Data,
-    /// The CR behind data.
+    /// The CR after data.
     DataCr,
-    /// The LF behind data.
+    /// The LF after data.
     DataEnd,
     /// A trailer field, or the blank line that ends the body.
     Line,
@@ -75,7 +76,7 @@ enum At {
     TrailerEnd,
     /// The LF that ends the body.
     BodyEnd,
-    /// Behind the body.
+    /// Nothing: the body has ended.
     Done,
 }
 
@@ -93,7 +94,7 @@ impl Chunked {
             match self.byte(bytes[len]) {
                 Ok(()) => len += 1,
                 Err(why) if len == 0 => return Err(why),
-                Err(_) => break, // the same byte is shown again as the first
+                Err(_) => break, // the invalid byte is the first of the next call
             }
             if self.at == At::Done {
                 return Ok((len, Some(0)));
@@ -102,14 +103,14 @@ impl Chunked {
         Ok((len, None))
     }
 
-    /// Takes one byte outside of data. After an error nothing has changed.
+    /// Takes one byte outside data. An error leaves the state unchanged.
     fn byte(&mut self, byte: u8) -> Result<(), &'static str> {
         if self.line == MAX_LINES {
-            return Err("too long a line in a chunked body");
+            return Err("a chunk size line or trailers longer than 16 KiB");
         }
         let next = match (self.at, byte) {
             (At::Size | At::Digits, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
-                self.left = append(self.left, byte).ok_or("a chunk size that is too large")?;
+                self.left = append(self.left, byte).ok_or("a chunk size over 64 bits")?;
                 At::Digits
             }
             (At::Digits | At::Padding, b' ' | b'\t') => At::Padding,
@@ -125,9 +126,9 @@ impl Chunked {
             (At::Line | At::Trailer, 1..) if byte != b'\n' => At::Trailer,
             (At::TrailerEnd, b'\n') => At::Line,
             (At::BodyEnd, b'\n') => At::Done,
-            (At::Size | At::Digits | At::Padding, _) => return Err("a bad chunk size"),
-            (At::DataCr | At::DataEnd, _) => return Err("a chunk that is longer than its size"),
-            _ => return Err("a bad line in a chunked body"),
+            (At::Size | At::Digits | At::Padding, _) => return Err("an invalid chunk size"),
+            (At::DataCr | At::DataEnd, _) => return Err("a chunk longer than its size"),
+            _ => return Err("an invalid line in a chunked body"),
         };
         self.line = if matches!(self.at, At::SizeEnd | At::DataEnd) { 0 } else { self.line + 1 };
         self.at = next;
@@ -135,7 +136,7 @@ impl Chunked {
     }
 }
 
-/// `size` with one more hexadecimal digit, if that still is a size.
+/// `size` with one more hexadecimal digit; `None` on overflow.
 fn append(size: u64, digit: u8) -> Option<u64> {
     let value = char::from(digit).to_digit(16)?;
     size.checked_mul(16)?.checked_add(u64::from(value))
@@ -146,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_end_behind_their_trailers() {
+    fn a_chunked_body_ends_after_its_trailers() {
         for body in [
             "0\r\n\r\n",
             "5\r\nhello\r\n0\r\n\r\n",
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_byte_is_named_after_those_before_it_are_taken() {
+    fn bytes_before_an_invalid_one_are_taken() {
         for (good, bad) in [
             ("", "\r\n"),
             ("", "-1\r\n"),
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_bounded_each_and_data_is_not() {
+    fn lines_are_limited_and_data_is_not() {
         let extension = |len| format!("1;{}\r\n", "x".repeat(len - 4));
         let mut body = Body::CHUNKED;
         for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Where a head ends, and what its header fields say about the body behind it.
+//! Finds the end of a head, and reads the header fields that delimit the body.
 
 use std::mem::MaybeUninit;
 
@@ -6,13 +6,13 @@ use httparse::{Header, ParserConfig, Request, Response, Status};
 
 use crate::protocol::{MAX_HEAD, decimal};
 
-/// The most header fields a head may have.
+/// How many header fields a head has at most.
 const MAX_FIELDS: usize = 512;
 
-/// A head's length and what was read from it; `None` while its end is not here; or why it is none.
+/// A head's length and what was read from it; `None` while it is incomplete; an error if it is invalid.
 pub(super) type Parsed<T> = Result<Option<(usize, T)>, &'static str>;
 
-/// Parses the head of a request and shows it to `read`.
+/// Parses the head of a request and passes it to `read`.
 pub(super) fn request<T>(bytes: &[u8], read: impl FnOnce(&Request) -> Result<T, &'static str>) -> Parsed<T> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut request = Request::new(&mut []);
@@ -20,7 +20,7 @@ pub(super) fn request<T>(bytes: &[u8], read: impl FnOnce(&Request) -> Result<T, 
     finish(status, || read(&request))
 }
 
-/// Parses the head of a response and shows it to `read`.
+/// Parses the head of a response and passes it to `read`.
 pub(super) fn response<T>(bytes: &[u8], read: impl FnOnce(&Response) -> Result<T, &'static str>) -> Parsed<T> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut response = Response::new(&mut []);
@@ -40,26 +40,25 @@ fn reason(error: httparse::Error) -> &'static str {
     match error {
         httparse::Error::TooManyHeaders => "too many header fields",
         httparse::Error::HeaderName | httparse::Error::HeaderValue => "a malformed header field",
-        _ => "not http/1.0 or http/1.1",
+        _ => "not HTTP/1.0 or HTTP/1.1",
     }
 }
 
-/// Waits for a head's end without reading its bytes again and again, however small the pieces they come in.
+/// Searches for the end of a head without rescanning its bytes, however small the pieces in which they arrive.
 #[derive(Debug, Default)]
 pub(super) struct Search {
-    /// How many bytes of the head under way hold no end.
+    /// How many bytes of the current head have been searched without finding its end.
     searched: usize,
 }
 
 impl Search {
-    /// The head at the start of `bytes`, which `parse` reads. A head that is not here yet must be shown again from its
-    /// first byte.
+    /// The head at the start of `bytes`, read by `parse`. An incomplete head must be shown again from its first byte.
     ///
-    /// Whether a head is refused depends on its bytes alone and not on how they were cut: an unfinished one is judged up
-    /// to its last line end. That takes a parse for each new line, of which there are few before there are too many.
+    /// Whether a head is refused depends on its bytes alone, not on how they were split: an incomplete one is parsed up
+    /// to its last line end. That is at most one parse for each line, and [`MAX_FIELDS`] limits the lines.
     pub(super) fn find<T>(&mut self, bytes: &[u8], parse: impl Fn(&[u8]) -> Parsed<T>) -> Parsed<T> {
         let window = &bytes[..bytes.len().min(MAX_HEAD)];
-        // Nearly every head comes in one piece.
+        // Nearly every head arrives in one piece.
         if self.searched == 0
             && let Ok(Some(found)) = parse(window)
         {
@@ -78,12 +77,12 @@ impl Search {
         if let Some(end) = line_end {
             parse(&window[..end])?;
         }
-        // What is no text may never have a line end to be judged at.
+        // Binary data may never contain a line end at which it would be parsed.
         if window[searched..].iter().any(|byte| *byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')) {
             return Err("control characters in a head");
         }
         if bytes.len() > MAX_HEAD {
-            return Err("a head that is too long");
+            return Err("a head longer than 64 KiB");
         }
         self.searched = window.len();
         Ok(None)
@@ -95,27 +94,27 @@ impl Search {
 pub(super) enum Coding {
     /// There is no Transfer-Encoding.
     None,
-    /// The body says itself where it ends.
+    /// The chunks show where the body ends.
     Chunked,
-    /// A registered coding that leaves the end to the connection's.
+    /// A registered coding other than chunked: the body ends with the connection.
     Compressed,
-    /// None that the RFC knows.
+    /// A coding that is not registered.
     Unknown,
 }
 
-/// What the header fields say about the body and about what comes after it.
+/// What the header fields say about the body and about what follows it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fields {
     /// Content-Length, in bytes.
     pub(super) length: Option<u64>,
-    /// The last transfer coding; it overrides a length (RFC 9112, section 6.3).
+    /// The last transfer coding. It overrides the length (RFC 9112, section 6.3).
     pub(super) coding: Coding,
-    /// Another protocol is asked for (RFC 9110, section 7.8).
+    /// Whether the message asks for another protocol (RFC 9110, section 7.8).
     pub(super) upgrade: bool,
 }
 
 impl Fields {
-    /// Reads the header fields of an HTTP/1.`version` message, or says why nobody can tell what they mean.
+    /// Reads the header fields of an HTTP/1.`version` message. The error is the reason why they are ambiguous.
     pub(super) fn read(version: Option<u8>, headers: &[Header]) -> Result<Self, &'static str> {
         let mut fields = Self { length: None, coding: Coding::None, upgrade: false };
         for Header { name, value } in headers {
@@ -128,17 +127,17 @@ impl Fields {
             }
         }
         if fields.coding != Coding::None && version != Some(1) {
-            return Err("transfer-encoding in http/1.0"); // RFC 9112, section 6.1: faulty framing
+            return Err("transfer-encoding in HTTP/1.0"); // RFC 9112, section 6.1: faulty framing
         }
         Ok(fields)
     }
 
-    /// A length may be repeated, also within one field, as long as it stays the same (RFC 9110, section 8.6).
+    /// A length may be repeated, even within one field, if all are equal (RFC 9110, section 8.6).
     fn add_lengths(&mut self, value: &[u8]) -> Result<(), &'static str> {
         for digits in value.split(|byte| *byte == b',') {
-            let length = decimal(digits.trim_ascii()).ok_or("a bad content-length")?;
+            let length = decimal(digits.trim_ascii()).ok_or("an invalid content-length")?;
             if self.length.is_some_and(|before| before != length) {
-                return Err("content-lengths that differ");
+                return Err("conflicting content-lengths");
             }
             self.length = Some(length);
         }
@@ -147,7 +146,7 @@ impl Fields {
 
     fn add_codings(&mut self, value: &[u8]) -> Result<(), &'static str> {
         if self.coding == Coding::None {
-            self.coding = Coding::Unknown; // the field is here, even if it names nothing
+            self.coding = Coding::Unknown; // an empty field counts as an unknown coding
         }
         for token in tokens(value) {
             if self.coding == Coding::Chunked {
@@ -166,7 +165,7 @@ impl Fields {
     }
 }
 
-/// The elements of a comma-separated list; empty ones are skipped (RFC 9110, section 5.6.1).
+/// The elements of a comma-separated list, without empty ones (RFC 9110, section 5.6.1).
 pub(super) fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }

@@ -1,7 +1,7 @@
 //! `http`: HTTP/1.0 and 1.1 (RFC 9110, RFC 9112). A call is one request and its final response.
 //!
-//! Where two readers of the same bytes could disagree about a message's end (a bad length, an unknown transfer coding),
-//! the connection turns opaque: what the backend makes of them is what counts, and nobody here can know it.
+//! Where two readers of the same bytes could disagree about the end of a message (an invalid length, an unknown
+//! transfer coding), the connection turns opaque: only the backend's reading counts, and the proxy cannot know it.
 
 mod answer;
 mod body;
@@ -13,19 +13,19 @@ pub use answer::{Answer, CONTINUE, FAILURES, answer, expects_continue};
 pub use replies::Replies;
 pub use requests::Requests;
 
-/// What a request says about its reply: whether that has a body, and whether it ends HTTP on this connection.
+/// What a request determines about its reply: whether it has a body, and whether it ends HTTP on this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
-    /// The reply to HEAD: never a body, whatever its headers say (RFC 9112, section 6.3).
+    /// The reply to HEAD. It never has a body, whatever its headers say (RFC 9112, section 6.3).
     Head,
-    /// The reply to CONNECT: if it agrees, what follows it is a tunnel.
+    /// The reply to CONNECT. If it is 2xx, a tunnel follows.
     Connect,
-    /// Any other reply: delimited by its own status and headers.
+    /// Any other reply. Its own status and headers show where it ends.
     Other,
 }
 
-/// The method and the path in a request's head: the path alone, without the query and without the scheme and host that
-/// a client may name before it (RFC 9112, section 3.2).
+/// The method and the path in a request's head. The path is without query, and without the scheme and host of the
+/// absolute form (RFC 9112, section 3.2).
 #[must_use]
 pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     let line = head.split(|byte| matches!(byte, b'\r' | b'\n')).next().unwrap_or_default();

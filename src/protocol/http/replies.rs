@@ -1,4 +1,4 @@
-//! What the backend sends: responses, in the order of their requests.
+//! Frames responses, which come in the order of their requests.
 
 use httparse::Response;
 
@@ -7,24 +7,24 @@ use super::body::Body;
 use super::head::{self, Coding, Fields, Search};
 use crate::protocol::{Expect as AnyExpect, Step};
 
-/// What the backend sends.
+/// Frames what the backend sends.
 #[derive(Debug, Default)]
 pub struct Replies {
     search: Search,
-    /// The body under way.
+    /// The rest of the current body.
     body: Option<Body>,
 }
 
 /// What a response's head says.
 enum Head {
-    /// More is to come before the reply (RFC 9110, section 15.2).
+    /// An interim response, sent before the reply (RFC 9110, section 15.2).
     Interim,
-    /// The reply, and what follows its head.
+    /// The reply, with this body.
     Final(Body),
 }
 
 impl Replies {
-    /// The next step; `expect` is that of the oldest open call, if any is open.
+    /// The next step; `expect` belongs to the oldest open call, `None` if no call is open.
     pub fn step(&mut self, bytes: &[u8], expect: Option<AnyExpect>) -> Step {
         if let Some(body) = &mut self.body {
             return match body.take(bytes) {
@@ -38,29 +38,29 @@ impl Replies {
         match expect {
             Some(AnyExpect::Http(expect)) => self.head(bytes, expect),
             Some(_) => self.head(bytes, Expect::Other),
-            None => Step::Opaque("a reply that no request asked for"),
+            None => Step::Opaque("a reply while no request is open"),
         }
     }
 
-    /// Whether the bytes that were passed on end within a response.
+    /// Whether the bytes passed on end inside a response.
     pub(in crate::protocol) fn is_within(&self) -> bool {
         self.body.is_some()
     }
 
-    /// Whether the response under way lasts until its connection ends.
+    /// Whether the current response ends only when its connection ends.
     pub(in crate::protocol) fn ends_with_connection(&self) -> bool {
         matches!(self.body, Some(Body::UntilClose))
     }
 
     fn head(&mut self, bytes: &[u8], expect: Expect) -> Step {
-        // Also while there is no line to judge: a backend that speaks something else must not be waited for.
+        // Checked before a line is complete: waiting for the line end of another protocol could take forever.
         if !bytes.iter().zip(b"HTTP/1.").all(|(byte, wanted)| byte == wanted) {
-            return Step::Opaque("not http/1.0 or http/1.1");
+            return Step::Opaque("not HTTP/1.0 or HTTP/1.1");
         }
         match self.search.find(bytes, |bytes| head::response(bytes, |response| read(response, expect))) {
             Ok(Some((head, Head::Interim))) => Step::Pass(head),
             Ok(Some((head, Head::Final(mut body)))) => {
-                // A body that is bad from its first byte says so when it is next asked.
+                // If the first byte of the body is invalid, the next step returns the error.
                 let (len, left) = body.take(&bytes[head..]).unwrap_or((0, None));
                 self.body = (left != Some(0)).then_some(body);
                 Step::Part { len: head + len, left }
@@ -71,12 +71,12 @@ impl Replies {
     }
 }
 
-/// The rules of RFC 9112, section 6.3, in their order.
+/// Applies the rules of RFC 9112, section 6.3, in their order.
 fn read(response: &Response, expect: Expect) -> Result<Head, &'static str> {
     match (response.code, expect) {
-        (Some(101), _) => return Err("another protocol from here on"),
+        (Some(101), _) => return Err("a switch to another protocol"),
         (Some(100..=199), _) => return Ok(Head::Interim),
-        (Some(200..=299), Expect::Connect) => return Err("a tunnel from here on"),
+        (Some(200..=299), Expect::Connect) => return Err("a CONNECT tunnel"),
         (Some(204 | 304), _) | (_, Expect::Head) => return Ok(Head::Final(Body::NONE)),
         _ => {}
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_without_a_length_lasts_until_the_connection_ends() {
+    fn a_reply_without_a_length_ends_with_the_connection() {
         for head in
             ["HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: 1\r\n\r\n"]
         {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_request_asked_for_is_opaque() {
+    fn a_reply_without_a_request_is_opaque() {
         let timeout = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n";
         for bytes in [&timeout[..], &timeout[..1], b"HTTP/1.1 100 Continue\r\n\r\n", b"\r\n"] {
             assert!(matches!(Replies::default().step(bytes, None), Step::Opaque(_)));
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_opaque() {
+    fn ambiguous_replies_are_opaque() {
         for reply in [
             "\r\nHTTP/1.1 200 OK\r\n\r\n",
             "SSH-2.0",

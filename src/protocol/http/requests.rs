@@ -1,4 +1,4 @@
-//! What the client sends: requests, one behind the other.
+//! Frames requests, pipelined or not.
 
 use httparse::Request;
 
@@ -7,13 +7,13 @@ use super::body::Body;
 use super::head::{self, Coding, Fields, Search};
 use crate::protocol::{Expect as AnyExpect, Step};
 
-/// What the client sends.
+/// Frames what the client sends.
 #[derive(Debug, Default)]
 pub struct Requests {
     search: Search,
-    /// The body under way.
+    /// The rest of the current body.
     body: Option<Body>,
-    /// The last request asked for another protocol or a tunnel.
+    /// Whether the last request asked for another protocol or a tunnel.
     leaves_http: bool,
 }
 
@@ -25,8 +25,8 @@ struct Head {
 }
 
 impl Requests {
-    /// The next step; `open` says whether a call still waits for its reply. What follows CONNECT or a request to upgrade
-    /// has to wait for the reply: only that tells whether it still is HTTP.
+    /// The next step; `open` is true while a call waits for its reply. Bytes after CONNECT or an upgrade request wait
+    /// for the reply, which decides whether they are HTTP.
     pub fn step(&mut self, bytes: &[u8], open: bool) -> Step {
         if let Some(body) = &mut self.body {
             return match body.take(bytes) {
@@ -48,11 +48,11 @@ impl Requests {
 
     fn head(&mut self, bytes: &[u8]) -> Step {
         if bytes.starts_with(b"PRI * HTTP/2.0") {
-            return Step::Opaque("http/2"); // RFC 9113, section 3.4
+            return Step::Opaque("HTTP/2"); // RFC 9113, section 3.4
         }
         match self.search.find(bytes, |bytes| head::request(bytes, read)) {
             Ok(Some((head, Head { expect, mut body, leaves_http }))) => {
-                // A body that is bad from its first byte says so when it is next asked.
+                // If the first byte of the body is invalid, the next step returns the error.
                 let (len, left) = body.take(&bytes[head..]).unwrap_or((0, None));
                 self.body = (left != Some(0)).then_some(body);
                 self.leaves_http = leaves_http;
@@ -64,7 +64,7 @@ impl Requests {
     }
 }
 
-/// Blank lines before a request, which old clients send behind a body, belong to nothing (RFC 9112, section 2.2).
+/// Passes blank lines before a request, which old clients send after a body (RFC 9112, section 2.2).
 fn blank_lines(bytes: &[u8]) -> Step {
     let mut rest = bytes;
     while let [b'\n', behind @ ..] | [b'\r', b'\n', behind @ ..] = rest {
@@ -87,11 +87,11 @@ fn read(request: &Request) -> Result<Head, &'static str> {
     let expect = match request.method {
         Some("HEAD") => Expect::Head,
         Some("CONNECT") if body == Body::NONE => Expect::Connect,
-        // A tunnel's first bytes to one reader, a body to the next (RFC 9110, section 9.3.6).
-        Some("CONNECT") => return Err("connect with a body"),
-        // Methods are case-sensitive (RFC 9110, section 9.1), but not to every backend.
+        // Ambiguous: one reader takes the bytes for the tunnel, another for a body (RFC 9110, section 9.3.6).
+        Some("CONNECT") => return Err("CONNECT with a body"),
+        // Methods are case-sensitive (RFC 9110, section 9.1), but not every backend treats them so.
         Some(other) if ["head", "connect"].iter().any(|name| other.eq_ignore_ascii_case(name)) => {
-            return Err("a method that is not quite head or connect");
+            return Err("HEAD or CONNECT with lower-case letters");
         }
         _ => Expect::Other,
     };
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_request_to_leave_http_waits_for_its_reply() {
+    fn bytes_after_connect_or_upgrade_wait_for_the_reply() {
         for request in [
             "CONNECT x:1 HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
             "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upgrade_with_a_body_waits_behind_it() {
+    fn an_upgrade_with_a_body_waits_after_the_body() {
         let mut requests = Requests::default();
         let head = b"POST / HTTP/1.1\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\n";
         assert_eq!(requests.step(head, false), call(head.len(), head.len(), Some(2), Expect::Other));
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn blank_lines_before_a_request_belong_to_nothing() {
+    fn blank_lines_before_a_request_belong_to_no_call() {
         assert_eq!(first("\r\n\n\r\nGET"), Step::Pass(5));
         assert_eq!(first("\n\r"), Step::Pass(1));
         assert_eq!(first("\r"), Step::More);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_is_opaque() {
+    fn ambiguous_requests_are_opaque() {
         for fields in [
             "Content-Length: 5\r\nContent-Length: 6",
             "Content-Length: 5, 6",
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_its_limits() {
+    fn heads_are_limited() {
         let head = |len: usize| format!("GET / HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(len - 23));
         assert_eq!(first(&head(MAX_HEAD)), call(MAX_HEAD, MAX_HEAD, Some(0), Expect::Other));
         assert!(matches!(first(&head(MAX_HEAD + 1)), Step::Opaque(_)));

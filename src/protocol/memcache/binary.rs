@@ -1,12 +1,12 @@
 //! The binary protocol: packets of a 24-byte header, extras, key and value.
 //!
-//! Quiet commands (protocol-binary.xml, "Command Opcodes") are answered only when they have something to say. Their reply
-//! is known by opcode and opaque together: by the opcode alone one would take the reply that a later command of the same
-//! kind got, as in every multi-get that misses. Commands whose opaques are equal too are told apart by order, which
-//! cannot shift the replies of any other command, since those have another opcode.
+//! Quiet commands (protocol-binary.xml, "Command Opcodes") get a reply only when there is something to report. A reply
+//! is matched by opcode and opaque: matched by opcode alone, a `getq` that misses would take the reply of a later
+//! `getq` that hits, as in every multi-get. Commands with equal opcodes and opaques are matched in order. This cannot
+//! shift the reply of another command, which has another opcode.
 
 use super::super::{Expect as AnyExpect, MAX_HEAD, Step};
-use super::{Piece, Request, What};
+use super::{Piece, ReplyKind, Request};
 
 /// The first byte of a request.
 pub(super) const REQUEST: u8 = 0x80;
@@ -17,7 +17,7 @@ const HEADER: usize = 24;
 const STAT: u8 = 0x10;
 const QUITQ: u8 = 0x17;
 
-/// The opcodes' names, in lower case. Reserved ones have none.
+/// The names of the opcodes, in lower case. Reserved opcodes have none.
 const NAMES: [&str; 0x25] = [
     "get",
     "set",
@@ -58,12 +58,12 @@ const NAMES: [&str; 0x25] = [
     "gatkq",
 ];
 
-/// A header's fields that framing needs.
+/// The header fields that framing needs.
 struct Header {
     opcode: u8,
     key: u16,
     extras: u8,
-    /// Bytes of extras, key and value.
+    /// Bytes of extras, key and value together.
     body: u32,
     opaque: u32,
 }
@@ -71,7 +71,7 @@ struct Header {
 impl Header {
     fn read(bytes: &[u8], magic: u8) -> Result<Self, Step> {
         if bytes.first().is_some_and(|&byte| byte != magic) {
-            return Err(Step::Opaque("not a packet of the binary protocol"));
+            return Err(Step::Opaque("not a binary protocol packet"));
         }
         let header: &[u8; HEADER] = bytes.first_chunk().ok_or(Step::More)?;
         let &[_, opcode, k0, k1, extras, _, _, _, b0, b1, b2, b3, o0, o1, o2, o3, ..] = header;
@@ -84,31 +84,34 @@ impl Header {
     }
 }
 
-/// The request at the start of `bytes`; its head are header, extras and key.
+/// The request at the start of `bytes`. Its head consists of header, extras and key.
 pub(super) fn request(bytes: &[u8]) -> Result<Request, Step> {
     let header = Header::read(bytes, REQUEST)?;
-    let named = usize::from(header.extras) + usize::from(header.key);
-    let head = HEADER + named;
+    let extras_and_key = usize::from(header.extras) + usize::from(header.key);
+    let head = HEADER + extras_and_key;
     if head > MAX_HEAD {
-        return Err(Step::Opaque("a key longer than a head may be"));
+        return Err(Step::Opaque("a packet head longer than 64 KiB"));
     }
     if bytes.len() < head {
         return Err(Step::More);
     }
     let expect = match header.opcode {
         QUITQ => AnyExpect::Nothing,
-        0x09 | 0x0d | 0x11..=0x16 | 0x18..=0x1a | 0x1e | 0x24 => What::QuietPacket(header.opcode).marked(header.opaque),
-        opcode => What::Packet(opcode).expected(),
+        0x09 | 0x0d | 0x11..=0x16 | 0x18..=0x1a | 0x1e | 0x24 => {
+            ReplyKind::QuietPacket(header.opcode).with_echo(header.opaque)
+        }
+        opcode => ReplyKind::Packet(opcode).expected(),
     };
-    Ok(Request { head, body: u64::from(header.body) - named as u64, expect })
+    Ok(Request { head, body: u64::from(header.body) - extras_and_key as u64, expect })
 }
 
-/// The reply packet at the start of `bytes`, to a request of `opcode`; `quiet` is the opaque of one that may be missing.
+/// The packet at the start of `bytes`, in reply to a request with `opcode`. `quiet` is the opaque of a quiet request,
+/// whose reply may be missing.
 pub(super) fn reply(bytes: &[u8], opcode: u8, quiet: Option<u32>) -> Result<Piece, Step> {
     let header = Header::read(bytes, REPLY)?;
     match quiet {
         Some(opaque) if (header.opcode, header.opaque) != (opcode, opaque) => return Err(Step::Unanswered),
-        None if header.opcode != opcode => return Err(Step::Opaque("a packet in reply to another command")),
+        None if header.opcode != opcode => return Err(Step::Opaque("a reply with another command's opcode")),
         _ => {}
     }
     Ok(Piece { len: HEADER as u64 + u64::from(header.body), last: opcode != STAT || header.key == 0 })
@@ -152,7 +155,7 @@ mod tests {
     fn a_value_streams() {
         let set = packet(REQUEST, 0x01, 0, &[0; 8], b"key", b"value");
         assert_eq!(words(&set[..35]), (&b"set"[..], &b"key"[..]));
-        let expect = What::Packet(0x01).expected();
+        let expect = ReplyKind::Packet(0x01).expected();
         let mut framer = Requests::default();
         assert_eq!(framer.step(&set[..34], false), Step::More);
         assert_eq!(framer.step(&set[..36], false), Step::Call { len: 36, head: 35, left: Some(4), expect });
@@ -197,12 +200,12 @@ mod tests {
     }
 
     #[test]
-    fn quiet_opcodes_are_those_named_so() {
+    fn quiet_opcodes_have_names_that_end_in_q() {
         for (opcode, name) in (0_u8..).zip(NAMES) {
             let expect = request(&ask(opcode, 7, b"")).unwrap_or_else(|step| panic!("{step:?}")).expect;
             let quiet = match expect {
                 AnyExpect::Nothing => opcode == QUITQ,
-                expect => expect == What::QuietPacket(opcode).marked(7),
+                expect => expect == ReplyKind::QuietPacket(opcode).with_echo(7),
             };
             assert_eq!(quiet, name.ends_with('q'), "{name}");
         }

@@ -1,13 +1,13 @@
-//! Text requests: a command line, and the data block that some commands have behind it.
+//! Text requests: a command line, followed by a data block for some commands.
 
 use super::super::{Expect as AnyExpect, Step};
-use super::{Request, What, line, meta};
+use super::{ReplyKind, Request, line, meta};
 
-/// The longest key that memcached takes, in bytes (protocol.txt, "Keys").
+/// The longest key that memcached accepts, in bytes (protocol.txt, "Keys").
 pub(super) const MAX_KEY: usize = 250;
 
-/// The largest data block that memcached takes, in bytes without its line end. Up to here one that is too large to be
-/// stored is swallowed; beyond, the command line is refused and what follows it is read as commands.
+/// The largest data block that memcached reads, in bytes without its line end. Up to this size it skips a block that is
+/// too large to store. Beyond, it refuses the command line and reads the block as commands.
 const MAX_DATA: u64 = i32::MAX as u64 - 2;
 
 /// The request at the start of `bytes`.
@@ -18,19 +18,19 @@ pub(super) fn request(bytes: &[u8]) -> Result<Request, Step> {
     Ok(Request { head, body, expect })
 }
 
-/// The bytes of the data block, its line end included, and what the reply looks like.
+/// The length of the data block in bytes, line end included, and the reply to expect.
 fn read(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
     let mut words = line::words(content);
     let command = words.next().unwrap_or_default();
     let expect = match command {
-        b"get" | b"gets" | b"gat" | b"gats" | b"bget" => What::Values.expected(),
+        b"get" | b"gets" | b"gat" | b"gats" | b"bget" => ReplyKind::Values.expected(),
         [b'm', _] => return meta::request(content),
         b"set" | b"add" | b"replace" | b"append" | b"prepend" => return Ok(storage(content, 5)),
         b"cas" => return Ok(storage(content, 6)),
         b"incr" | b"decr" | b"touch" => Words::read(content).unless_noreply(3..=4),
         b"delete" => match Words::read(content) {
-            // Two words are a command and its key, even if that is `noreply`.
-            words if words.count < 3 => What::Line.expected(),
+            // In `delete noreply`, `noreply` is the key.
+            words if words.count < 3 => ReplyKind::Line.expected(),
             words => words.unless_noreply(3..=4),
         },
         b"flush_all" => Words::read(content).unless_noreply(1..=3),
@@ -38,24 +38,25 @@ fn read(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
         b"lru" | b"extstore" => Words::read(content).unless_noreply(2..=usize::MAX),
         b"slabs" if words.next() == Some(b"automove") => Words::read(content).unless_noreply(3..=usize::MAX),
         b"stats" => match words.next() {
-            // These two answer with a `STAT` line but without `END`.
-            Some(b"sizes_enable" | b"sizes_disable") => What::Line.expected(),
-            _ => What::List.expected(),
+            // The replies of these two are a `STAT` line without `END`.
+            Some(b"sizes_enable" | b"sizes_disable") => ReplyKind::Line.expected(),
+            _ => ReplyKind::List.expected(),
         },
-        b"lru_crawler" if matches!(words.next(), Some(b"metadump" | b"mgdump")) => What::List.expected(),
+        b"lru_crawler" if matches!(words.next(), Some(b"metadump" | b"mgdump")) => ReplyKind::List.expected(),
         // The server closes the connection.
         b"quit" => AnyExpect::Nothing,
-        b"watch" => return Err(Step::Opaque("watch: the connection becomes a log")),
+        b"watch" => return Err(Step::Opaque("watch: the server sends log lines in place of replies")),
         b"refresh_certs" if Words::read(content).last == b"noreply" => {
-            return Err(Step::Opaque("refresh_certs noreply: answered or not as it went"));
+            return Err(Step::Opaque("refresh_certs noreply: whether there is a reply depends on the outcome"));
         }
-        _ => What::Line.expected(),
+        _ => ReplyKind::Line.expected(),
     };
     Ok((0, expect))
 }
 
 /// `<command> <key> <flags> <exptime> <bytes> [<cas unique>] [noreply]` (protocol.txt, "Storage commands"), which has
-/// `plain` words without `noreply`. Without a data block it is refused, and what follows it is read as commands.
+/// `plain` words without `noreply`. Returns 0 for the data block if memcached refuses the command line and reads the
+/// block as commands.
 fn storage(content: &[u8], plain: usize) -> (u64, AnyExpect) {
     let words = Words::read(content);
     let [_, key, flags, exptime, bytes, cas, ..] = words.first;
@@ -69,8 +70,8 @@ fn storage(content: &[u8], plain: usize) -> (u64, AnyExpect) {
     (data(bytes).filter(|_| fits).unwrap_or(0), words.unless_noreply(plain..=plain + 1))
 }
 
-/// The bytes of a data block of which the command line says `bytes`, its line end included; `None` if memcached refuses
-/// the command line for it.
+/// The length of a data block, line end included, that the command line announces as `bytes`. `None` if memcached
+/// refuses that length.
 pub(super) fn data(bytes: &[u8]) -> Option<u64> {
     match line::number(bytes) {
         Some((false, size)) if size <= MAX_DATA => Some(size + 2),
@@ -78,7 +79,7 @@ pub(super) fn data(bytes: &[u8]) -> Option<u64> {
     }
 }
 
-/// The words that decide about a command other than a meta command.
+/// The words of a command other than a meta command that affect framing.
 struct Words<'a> {
     first: [&'a [u8]; 7],
     last: &'a [u8],
@@ -98,10 +99,14 @@ impl<'a> Words<'a> {
         words
     }
 
-    /// One line, or nothing after `noreply`. Unless the command has as many words as `counts` allows, memcached answers
-    /// `ERROR` before it looks for `noreply`; after that `noreply` silences errors too.
+    /// Expects no reply after `noreply`, else one line. If the number of words is not in `counts`, memcached answers
+    /// `ERROR` before it looks for `noreply`; otherwise `noreply` suppresses errors as well.
     fn unless_noreply(&self, counts: std::ops::RangeInclusive<usize>) -> AnyExpect {
-        if self.last == b"noreply" && counts.contains(&self.count) { AnyExpect::Nothing } else { What::Line.expected() }
+        if self.last == b"noreply" && counts.contains(&self.count) {
+            AnyExpect::Nothing
+        } else {
+            ReplyKind::Line.expected()
+        }
     }
 }
 
@@ -109,7 +114,7 @@ impl<'a> Words<'a> {
 mod tests {
     use super::*;
 
-    const LINE: AnyExpect = What::Line.expected();
+    const LINE: AnyExpect = ReplyKind::Line.expected();
     const NOTHING: AnyExpect = AnyExpect::Nothing;
 
     #[test]
@@ -175,19 +180,19 @@ mod tests {
 
     #[test]
     fn long_replies_are_told_from_lines() {
-        for (line, what) in [
-            ("get", What::Values),
-            ("gats 0 a b", What::Values),
-            ("GET a", What::Line),
-            ("stats", What::List),
-            ("stats items", What::List),
-            ("stats sizes_enable", What::Line),
-            ("lru_crawler metadump all", What::List),
-            ("lru_crawler crawl all", What::Line),
-            ("slabs automove 1", What::Line),
-            ("", What::Line),
+        for (line, kind) in [
+            ("get", ReplyKind::Values),
+            ("gats 0 a b", ReplyKind::Values),
+            ("GET a", ReplyKind::Line),
+            ("stats", ReplyKind::List),
+            ("stats items", ReplyKind::List),
+            ("stats sizes_enable", ReplyKind::Line),
+            ("lru_crawler metadump all", ReplyKind::List),
+            ("lru_crawler crawl all", ReplyKind::Line),
+            ("slabs automove 1", ReplyKind::Line),
+            ("", ReplyKind::Line),
         ] {
-            assert_eq!(read(line.as_bytes()), Ok((0, what.expected())), "{line}");
+            assert_eq!(read(line.as_bytes()), Ok((0, kind.expected())), "{line}");
         }
     }
 

@@ -1,21 +1,21 @@
-//! Lines, their words and the numbers in them, as memcached reads them.
+//! Splits lines into words and parses numbers as memcached does.
 
 use super::super::{MAX_HEAD, Step, decimal};
 use memchr::memchr;
 
-/// The words of a line that memcached looks at; whatever is behind them it does not see.
+/// How many words of a line memcached reads. It ignores the rest.
 const MAX_WORDS: usize = 23;
 
-/// The bytes of the first line, its end included.
+/// The length of the first line in bytes, line end included.
 pub(super) fn length(bytes: &[u8]) -> Result<usize, Step> {
     match memchr(b'\n', &bytes[..bytes.len().min(MAX_HEAD)]) {
         Some(end) => Ok(end + 1),
         None if bytes.len() < MAX_HEAD => Err(Step::More),
-        None => Err(Step::Opaque("a line longer than a head may be")),
+        None => Err(Step::Opaque("a line longer than 64 KiB")),
     }
 }
 
-/// A line without its end. A lone `\r` before the `\n` is no part of the end; a NUL hides what is behind it.
+/// The line without its end and without what follows a NUL. In the line `\r\n` the `\r` is content, as in memcached.
 pub(super) fn content(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     let line = match line {
@@ -25,13 +25,13 @@ pub(super) fn content(line: &[u8]) -> &[u8] {
     &line[..memchr(0, line).unwrap_or(line.len())]
 }
 
-/// The words of a line's content: only spaces part them.
+/// The words of a line's content. Only spaces separate words.
 pub(super) fn words(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     content.split(|&byte| byte == b' ').filter(|word| !word.is_empty()).take(MAX_WORDS)
 }
 
-/// A number as `strtoull(3)` and its kin read it: whether it is below zero, and its size. White space may come before it,
-/// and anything at all after white space that follows it.
+/// Parses a number as `strtoull(3)` and `strtoll(3)` do: whether it is negative, and its absolute value. White space
+/// may precede it. White space followed by anything may follow it.
 pub(super) fn number(word: &[u8]) -> Option<(bool, u64)> {
     let is_space = |byte: &u8| matches!(byte, b'\t'..=b'\r' | b' ');
     let word = &word[word.iter().take_while(|byte| is_space(byte)).count()..];

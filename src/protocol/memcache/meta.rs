@@ -1,12 +1,12 @@
-//! Meta commands (protocol.txt, "Meta Commands"): what a request asks for, and which replies can be its own.
+//! Meta commands (protocol.txt, "Meta Commands"): how requests are read, and which replies each command can get.
 
 use super::super::{Expect as AnyExpect, Step};
-use super::{What, command, line};
+use super::{ReplyKind, command, line};
 
-/// As many words a meta command has at least when memcached refuses it for their number, data block unread.
+/// memcached refuses a meta command with this many words or more, without reading its data block.
 const TOO_MANY_WORDS: usize = 20;
 
-/// The meta commands, by their second letter.
+/// The meta commands: `mg`, `ms`, `md`, `ma`, `mn`, `me`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Command {
     Get,
@@ -18,21 +18,21 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// What a reply to this command can begin with.
+    /// The codes with which a reply to this command can begin.
     pub(super) const fn codes(self) -> Codes {
         match self {
             Command::Get => Codes(VA.0 | HD.0 | EN.0 | ERROR.0),
             Command::Set => Codes(HD.0 | NS.0 | EX.0 | NF.0 | ERROR.0),
             Command::Delete => Codes(HD.0 | EX.0 | NF.0 | ERROR.0),
             Command::Arithmetic => Codes(VA.0 | HD.0 | NS.0 | EX.0 | NF.0 | ERROR.0),
-            // It always succeeds, which makes it the end of a run of quiet commands.
+            // `mn` always succeeds, so clients end a run of quiet commands with it.
             Command::NoOp => MN,
             Command::Debug => Codes(ME.0 | EN.0 | ERROR.0),
         }
     }
 
-    /// What is left of that with the `q` flag. memcached 1.6.18 answers a quiet `md` and `ma` that found nothing with
-    /// `NF`, which later versions do not, and a quiet `ma` that created its item with `HD` or `VA`.
+    /// The codes that remain with the `q` flag. memcached 1.6.18 replies `NF` to a quiet `md` or `ma` that found
+    /// nothing, which later versions do not, and `HD` or `VA` to a quiet `ma` that created its item.
     pub(super) const fn quiet_codes(self) -> Codes {
         let silent = match self {
             Command::Get => EN,
@@ -43,7 +43,7 @@ impl Command {
     }
 }
 
-/// A set of the codes that replies begin with.
+/// A set of the codes with which replies begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Codes(pub(super) u16);
 
@@ -55,9 +55,9 @@ pub(super) const EX: Codes = Codes(1 << 4);
 pub(super) const NF: Codes = Codes(1 << 5);
 pub(super) const ME: Codes = Codes(1 << 6);
 pub(super) const MN: Codes = Codes(1 << 7);
-/// Any of the error strings.
+/// Any error: `ERROR`, `CLIENT_ERROR` or `SERVER_ERROR`.
 pub(super) const ERROR: Codes = Codes(1 << 8);
-/// What replies to other than meta commands begin with.
+/// Any reply to a command that is not a meta command.
 pub(super) const OTHER: Codes = Codes(1 << 9);
 
 impl Codes {
@@ -80,7 +80,7 @@ impl Codes {
         }
     }
 
-    pub(super) const fn meets(self, other: Self) -> bool {
+    pub(super) const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
@@ -89,7 +89,8 @@ impl Codes {
     }
 }
 
-/// The bytes of the data block, its line end included, and what the reply to `m?` looks like.
+/// The length of the data block in bytes, line end included, and the reply to expect. `content` is a command line that
+/// begins with `m` and one more letter.
 pub(super) fn request(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
     let mut words = line::words(content);
     let command = match words.next() {
@@ -97,11 +98,11 @@ pub(super) fn request(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
         Some(b"ms") => Command::Set,
         Some(b"md") => Command::Delete,
         Some(b"ma") => Command::Arithmetic,
-        Some(b"mn") => return Ok((0, What::Meta(Command::NoOp).expected())),
-        Some(b"me") => return Ok((0, What::Meta(Command::Debug).expected())),
-        _ => return Ok((0, What::Line.expected())),
+        Some(b"mn") => return Ok((0, ReplyKind::Meta(Command::NoOp).expected())),
+        Some(b"me") => return Ok((0, ReplyKind::Meta(Command::Debug).expected())),
+        _ => return Ok((0, ReplyKind::Line.expected())),
     };
-    let refused = Ok((0, What::Meta(command).expected()));
+    let refused = Ok((0, ReplyKind::Meta(command).expected()));
     let Some(key) = words.next().filter(|key| key.len() <= command::MAX_KEY) else { return refused };
     let mut body = 0;
     if command == Command::Set {
@@ -114,13 +115,13 @@ pub(super) fn request(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
     let has = |letter| flags().any(|flag| flag[0] == letter);
     let quiet = words.any(|flag| flag[0] == b'q');
     if quiet && has(b'b') && has(b'k') && !has(b'O') && !is_canonical(key) {
-        return Err(Step::Opaque("a quiet command whose key may come back spelt otherwise"));
+        return Err(Step::Opaque("a quiet command with a base64 key that memcached may return in another spelling"));
     }
-    let what = if quiet { What::QuietMeta(command) } else { What::Meta(command) };
-    Ok((body, what.marked(mark(flags(), Some(key)))))
+    let kind = if quiet { ReplyKind::QuietMeta(command) } else { ReplyKind::Meta(command) };
+    Ok((body, kind.with_echo(echo(flags(), Some(key)))))
 }
 
-/// Whether a key in base64 is spelt as memcached, which decodes it, will spell it in the reply.
+/// Whether a base64 key comes back unchanged: memcached decodes it, and encodes it again in the reply.
 fn is_canonical(key: &[u8]) -> bool {
     let (digits, spare_bits_are_0) = match key {
         [digits @ .., b'=', b'='] => (digits, digits.last().is_some_and(|last| b"AQgw".contains(last))),
@@ -131,20 +132,20 @@ fn is_canonical(key: &[u8]) -> bool {
     key.len().is_multiple_of(4) && spare_bits_are_0 && digits.iter().all(is_digit)
 }
 
-/// What a request and its reply have in common, by the request's flags or the reply's: the opaque, or else the key, which
-/// a request only says that it wants back. 0 for neither; errors repeat nothing.
+/// A hash of what a reply repeats of its request, computed from the flags of either: of the opaque, else of the key. 0
+/// for neither; errors repeat nothing. In a reply the flag `k` carries the key; in a request it only asks for `key`.
 ///
-/// It is a hash, small enough to be a part of every expectation: two opaques share theirs once in four thousand million.
-pub(super) fn mark<'a>(flags: impl Iterator<Item = &'a [u8]>, key: Option<&'a [u8]>) -> u32 {
-    let mut mark = 0;
+/// A hash is small enough for every expectation to hold one. Two opaques share one with a probability of 1 in 2^32.
+pub(super) fn echo<'a>(flags: impl Iterator<Item = &'a [u8]>, key: Option<&'a [u8]>) -> u32 {
+    let mut echo = 0;
     for flag in flags {
         match flag {
             [b'O', opaque @ ..] => return hash(b'O', opaque),
-            [b'k', returned @ ..] => mark = hash(b'k', key.unwrap_or(returned)),
+            [b'k', returned @ ..] => echo = hash(b'k', key.unwrap_or(returned)),
             _ => {}
         }
     }
-    mark
+    echo
 }
 
 /// FNV-1a, never 0.
@@ -161,7 +162,7 @@ mod tests {
     fn quiet_is_a_flag_of_four_commands() {
         let quiet = |line: &str| {
             let Ok((body, AnyExpect::Memcache(expect))) = request(line.as_bytes()) else { panic!("{line}") };
-            (body, matches!(expect.what, What::QuietMeta(_)), expect.mark != 0)
+            (body, matches!(expect.kind, ReplyKind::QuietMeta(_)), expect.echo != 0)
         };
         for (line, is) in [
             ("mg k v", (0, false, false)),
@@ -179,7 +180,7 @@ mod tests {
             ("mn q", (0, false, false)),
             ("mx k q", (0, false, false)),
             ("mg", (0, false, false)),
-            // Refused for sure, and so answered.
+            // memcached refuses this, so there is a reply.
             ("ms k", (0, false, false)),
             ("ms k q", (0, false, false)),
             ("ms k -1 q", (0, false, false)),
@@ -193,24 +194,24 @@ mod tests {
     }
 
     #[test]
-    fn marks_join_a_reply_to_its_request() {
-        let asked = |line: &'static str| {
-            mark(line.split(' ').skip(2).map(str::as_bytes), line.split(' ').nth(1).map(str::as_bytes))
+    fn a_reply_has_the_echo_of_its_request() {
+        let of_request = |line: &'static str| {
+            echo(line.split(' ').skip(2).map(str::as_bytes), line.split(' ').nth(1).map(str::as_bytes))
         };
-        let given = |line: &'static str| mark(line.split(' ').map(str::as_bytes), None);
-        assert_eq!(asked("mg a q O12 k"), given("ka O12"));
-        assert_ne!(asked("mg a q O12"), given("O13"));
-        assert_eq!(asked("mg a q k v"), given("s5 ka"));
-        assert_ne!(asked("mg a q k v"), given("kb"));
-        assert_ne!(asked("mg a q k v"), given("Oa"));
-        assert_eq!(asked("mg YQ== q b k"), given("kYQ== b"));
-        assert_eq!(asked("mg a q v"), given("s5 t-1 W"));
-        assert_eq!(asked("mg a q v"), 0);
+        let of_reply = |line: &'static str| echo(line.split(' ').map(str::as_bytes), None);
+        assert_eq!(of_request("mg a q O12 k"), of_reply("ka O12"));
+        assert_ne!(of_request("mg a q O12"), of_reply("O13"));
+        assert_eq!(of_request("mg a q k v"), of_reply("s5 ka"));
+        assert_ne!(of_request("mg a q k v"), of_reply("kb"));
+        assert_ne!(of_request("mg a q k v"), of_reply("Oa"));
+        assert_eq!(of_request("mg YQ== q b k"), of_reply("kYQ== b"));
+        assert_eq!(of_request("mg a q v"), of_reply("s5 t-1 W"));
+        assert_eq!(of_request("mg a q v"), 0);
     }
 
     #[test]
-    fn a_quiet_key_must_come_back_as_it_went() {
-        for (line, told) in [
+    fn a_quiet_base64_key_must_be_canonical() {
+        for (line, valid) in [
             ("mg YWI= b k q", true),
             ("mg YQ== b k q", true),
             ("mg YWJj b k q", true),
@@ -224,7 +225,7 @@ mod tests {
             ("mg YR== b k", true),
             ("mg YR== k q", true),
         ] {
-            assert_eq!(request(line.as_bytes()).is_ok(), told, "{line}");
+            assert_eq!(request(line.as_bytes()).is_ok(), valid, "{line}");
         }
     }
 

@@ -1,8 +1,8 @@
 //! `memcache`: the text protocol with its meta commands, and the binary protocol.
 //!
-//! References are to memcached's `doc/protocol.txt`, and to `protocol-binary.xml` (the binary protocol). Where a request is
-//! malformed they are silent, and what memcached 1.6 does decides: whether the data block behind a broken command line is
-//! swallowed or read as commands is what keeps later replies with their requests.
+//! References are to memcached's `doc/protocol.txt` and, for the binary protocol, to `protocol-binary.xml`. They do not
+//! say what a malformed request does. There memcached 1.6 is the reference: it decides whether the data block after an
+//! invalid command line is skipped or read as commands, and so to which request each later reply belongs.
 
 mod binary;
 mod command;
@@ -12,73 +12,73 @@ mod reply;
 
 use super::{Expect as AnyExpect, Step, skip};
 
-/// What a reply to this call looks like.
+/// The shape of the reply to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expect {
-    what: What,
-    /// What the reply repeats of the request, 0 if nothing. It is 0 as well wherever pairing does not need it, so that like
-    /// calls have equal expectations.
-    mark: u32,
+    kind: ReplyKind,
+    /// What the reply repeats of the request: a hash or an opaque; 0 for nothing. It is also 0 where pairing does not
+    /// need it, so that similar calls have equal expectations.
+    echo: u32,
 }
 
 const _: () = assert!(size_of::<Expect>() <= 8);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum What {
+enum ReplyKind {
     /// Text: one line.
     Line,
     /// Text: any number of `VALUE` lines with their data blocks, then `END` or an error.
     Values,
-    /// Text: any number of lines that list something, then one that does not.
+    /// Text: any number of list lines, then one other line.
     List,
     /// A meta command.
     Meta(meta::Command),
     /// A meta command with the `q` flag: its reply may be missing.
     QuietMeta(meta::Command),
-    /// Binary: a packet of this opcode; `STAT` has many, up to one without a key.
+    /// Binary: a packet of this opcode. A reply to `STAT` has several; the last has no key.
     Packet(u8),
     /// Binary: a packet of this opcode that may be missing.
     QuietPacket(u8),
 }
 
-impl What {
+impl ReplyKind {
     const fn expected(self) -> AnyExpect {
-        self.marked(0)
+        self.with_echo(0)
     }
 
-    const fn marked(self, mark: u32) -> AnyExpect {
-        AnyExpect::Memcache(Expect { what: self, mark })
+    const fn with_echo(self, echo: u32) -> AnyExpect {
+        AnyExpect::Memcache(Expect { kind: self, echo })
     }
 }
 
-/// A request whose head is here.
+/// A request whose head is complete.
 struct Request {
     /// Bytes of the head.
     head: usize,
-    /// Bytes of the data block or value behind it.
+    /// Bytes of the data block or value that follows.
     body: u64,
     expect: AnyExpect,
 }
 
-/// A piece of a reply whose head is here: a line and its data block, a packet.
+/// A piece of a reply whose head is complete: a line with its data block, or a packet.
 struct Piece {
-    /// Bytes of all of it.
+    /// Bytes of the whole piece.
     len: u64,
-    /// Whether the reply ends with it.
+    /// Whether it ends the reply.
     last: bool,
 }
 
-/// What the client sends.
+/// Frames what the client sends.
 #[derive(Debug, Default)]
 pub struct Requests {
-    /// Bytes of the request under way that are still to come.
+    /// Bytes of the current request still to come.
     left: u64,
-    /// Whether the connection is binary: its first byte decides, as in memcached. `None` before that byte.
+    /// Whether the connection speaks the binary protocol. Its first byte decides, as in memcached; `None` before that.
     binary: Option<bool>,
 }
 
 impl Requests {
-    /// The next step. That a call still waits for its reply makes no difference.
+    /// The next step. Open calls make no difference.
     pub fn step(&mut self, bytes: &[u8], _open: bool) -> Step {
         let Some(&first) = bytes.first() else { return Step::More };
         if self.left > 0 {
@@ -97,18 +97,18 @@ impl Requests {
     }
 }
 
-/// What the backend sends.
+/// Frames what the backend sends.
 #[derive(Debug, Default)]
 pub struct Replies {
-    /// Bytes of the piece under way that are still to come.
+    /// Bytes of the current piece still to come.
     left: u64,
-    /// Whether that piece is not the last of its reply.
+    /// Whether the reply has more pieces after the current one.
     more: bool,
     text: reply::Pairing,
 }
 
 impl Replies {
-    /// The next step; `expect` is that of the oldest open call, if any is open.
+    /// The next step; `expect` belongs to the oldest open call, `None` if no call is open.
     pub fn step(&mut self, bytes: &[u8], expect: Option<AnyExpect>) -> Step {
         if bytes.is_empty() {
             return Step::More;
@@ -116,7 +116,7 @@ impl Replies {
         let expect = match expect {
             Some(AnyExpect::Memcache(expect)) => expect,
             Some(AnyExpect::Nothing) => return Step::Unanswered,
-            _ => return Step::Opaque("a reply that no command asked for"),
+            _ => return Step::Opaque("a reply while no command is open"),
         };
         let mut len = 0;
         loop {
@@ -137,22 +137,22 @@ impl Replies {
         }
     }
 
-    /// Whether the bytes that were passed on end within a reply.
+    /// Whether the bytes passed on end inside a reply.
     pub(super) fn is_within(&self) -> bool {
         self.left > 0 || self.more
     }
 
     fn piece(&mut self, bytes: &[u8], expect: Expect) -> Result<Piece, Step> {
-        match expect.what {
-            What::Packet(opcode) => binary::reply(bytes, opcode, None),
-            What::QuietPacket(opcode) => binary::reply(bytes, opcode, Some(expect.mark)),
+        match expect.kind {
+            ReplyKind::Packet(opcode) => binary::reply(bytes, opcode, None),
+            ReplyKind::QuietPacket(opcode) => binary::reply(bytes, opcode, Some(expect.echo)),
             _ => self.text.piece(bytes, expect),
         }
     }
 }
 
-/// The command and the key in a request's head; either is empty where there is none. A binary opcode is given by its
-/// name, in lower case.
+/// The command and the key in a request's head; an absent one is empty. The command of a binary request is the name of
+/// its opcode, in lower case.
 #[must_use]
 pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     if head.first() == Some(&binary::REQUEST) {
@@ -160,7 +160,7 @@ pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     }
     let mut words = line::words(line::content(head));
     let command = words.next().unwrap_or_default();
-    // `gat <exptime> <key>*` is the one whose key is not its first argument.
+    // The key is the first argument, except in `gat <exptime> <key>*`.
     let key = words.nth(usize::from(matches!(command, b"gat" | b"gats")));
     (command, key.unwrap_or_default())
 }
@@ -169,15 +169,15 @@ pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
 mod tests {
     use super::*;
 
-    /// The expectation of the call that `request` is.
+    /// The expectation of the call that `request` begins.
     pub(super) fn expect(request: &[u8]) -> AnyExpect {
         match Requests::default().step(request, false) {
             Step::Call { expect, .. } => expect,
-            step => panic!("no call but {step:?}"),
+            step => panic!("expected a call, got {step:?}"),
         }
     }
 
-    /// The steps that all of `replies` give for the calls that `requests` are, until the bytes end.
+    /// The steps of `replies`, paired with the calls of `requests`.
     pub(super) fn pair(requests: &[&[u8]], replies: &[u8]) -> Vec<Step> {
         let mut open = requests.iter().map(|request| expect(request));
         let mut oldest = open.next();
@@ -201,7 +201,7 @@ mod tests {
         steps
     }
 
-    /// A reply that is here as a whole.
+    /// The step of a complete reply.
     pub(super) const fn whole(len: usize) -> Step {
         Step::Part { len, left: Some(0) }
     }
@@ -209,12 +209,12 @@ mod tests {
     #[test]
     fn a_data_block_streams() {
         let mut framer = Requests::default();
-        let expect = What::Line.expected();
+        let expect = ReplyKind::Line.expected();
         assert_eq!(framer.step(b"set k 0 0 5\r", false), Step::More);
         assert_eq!(framer.step(b"set k 0 0 5\r\nhe", true), Step::Call { len: 15, head: 13, left: Some(5), expect });
         assert_eq!(framer.step(b"llo", true), Step::Part { len: 3, left: Some(2) });
         assert_eq!(framer.step(b"\r\nget k\r\n", true), Step::Part { len: 2, left: Some(0) });
-        let expect = What::Values.expected();
+        let expect = ReplyKind::Values.expected();
         assert_eq!(framer.step(b"get k\r\n", true), Step::Call { len: 7, head: 7, left: Some(0), expect });
     }
 

@@ -2,78 +2,80 @@
 
 use super::super::{Step, decimal};
 use super::meta::{self, Codes};
-use super::{Expect, Piece, What, line};
+use super::{Expect, Piece, ReplyKind, line};
 
-/// How the lines of listings begin: `stats`, `stats cachedump`, `stats detail dump`, `lru_crawler metadump` and `mgdump`.
+/// How list lines begin: `stats`, `stats cachedump`, `stats detail dump`, `lru_crawler metadump` and `mgdump`.
 const LISTED: [&[u8]; 5] = [b"STAT ", b"ITEM ", b"PREFIX ", b"key=", b"mg "];
 
-/// Which replies belong to which calls when quiet commands may have none.
+/// Pairs replies with calls where quiet commands may have no reply.
 ///
-/// A reply that a quiet command could have got, by its code and by what it repeats of the request, is taken for the
-/// oldest such command's. Within a run of quiet commands that cannot shift later replies, whoever's it was. The command
-/// that ends the run is answered for certain: where that reply could have been its own, as it never can be with `mn`, the
-/// rest cannot be paired and the connection turns opaque.
+/// A reply is assigned to the oldest quiet command that can get it, judged by its code and by what it repeats of the
+/// request. A wrong guess within a run of quiet commands does not shift later replies. The command that ends the run
+/// certainly gets a reply. If a reply assigned before could have been that one, later replies cannot be paired and the
+/// connection turns opaque. After `mn`, whose code is unique, this cannot happen.
 #[derive(Debug, Default)]
 pub(super) struct Pairing {
-    /// The codes of replies in this run of quiet commands that repeated nothing.
+    /// The codes of the replies in this run of quiet commands that repeated nothing.
     guessed: Codes,
-    /// The code of the last one that repeated something, and what that was.
-    marked: Codes,
-    mark: u32,
+    /// The code of the last reply that repeated something, and what it repeated.
+    echoed: Codes,
+    echo: u32,
 }
 
 impl Pairing {
-    /// The next line and its data block.
+    /// The next line, with its data block.
     pub(super) fn piece(&mut self, bytes: &[u8], expect: Expect) -> Result<Piece, Step> {
         let head = line::length(bytes)?;
         let line = &bytes[..head];
         let line = line.strip_suffix(b"\r\n").unwrap_or(&line[..head - 1]);
         let piece = |body: u64, last: bool| match body.checked_add(head as u64) {
             Some(len) => Ok(Piece { len, last }),
-            None => Err(Step::Opaque("a data block of impossible length")),
+            None => Err(Step::Opaque("a data block length over 64 bits")),
         };
-        match expect.what {
-            What::Values => {
+        match expect.kind {
+            ReplyKind::Values => {
                 let (body, last) = value(line)?;
                 self.settle(Codes(meta::OTHER.0 | meta::ERROR.0), 0)?;
                 piece(body, last)
             }
-            What::QuietMeta(command) => {
+            ReplyKind::QuietMeta(command) => {
                 let code = Codes::of(line);
                 let flags = line.split(|&byte| byte == b' ').skip(1);
-                if !code.meets(command.quiet_codes()) || (code != meta::ERROR && meta::mark(flags, None) != expect.mark)
+                if !code.intersects(command.quiet_codes())
+                    || (code != meta::ERROR && meta::echo(flags, None) != expect.echo)
                 {
                     return Err(Step::Unanswered);
                 }
                 let body = data(line, code)?;
-                *self = if code == meta::ERROR || expect.mark == 0 {
+                *self = if code == meta::ERROR || expect.echo == 0 {
                     Self { guessed: self.guessed.with(code), ..*self }
                 } else {
-                    // What came before it belongs to the commands before its own.
-                    Self { guessed: Codes(0), marked: code, mark: expect.mark }
+                    // Replies guessed before belong to earlier commands.
+                    Self { guessed: Codes(0), echoed: code, echo: expect.echo }
                 };
                 piece(body, true)
             }
-            What::Meta(command) => {
+            ReplyKind::Meta(command) => {
                 let code = Codes::of(line);
-                // A server that knows no meta commands answers `mn` with an error.
-                if !code.meets(command.codes().with(meta::ERROR)) {
-                    return Err(Step::Opaque("a reply that is not its meta command's"));
+                // A server without meta commands answers `mn` with an error.
+                if !code.intersects(command.codes().with(meta::ERROR)) {
+                    return Err(Step::Opaque("a reply that its meta command cannot get"));
                 }
                 let body = data(line, code)?;
-                self.settle(command.codes(), expect.mark)?;
+                self.settle(command.codes(), expect.echo)?;
                 piece(body, true)
             }
-            what => {
-                let possible = Codes(meta::OTHER.0 | meta::ERROR.0 | if what == What::List { meta::EN.0 } else { 0 });
-                if !Codes::of(line).meets(possible) {
-                    return Err(Step::Opaque("a meta command's reply to another command"));
+            kind => {
+                let possible =
+                    Codes(meta::OTHER.0 | meta::ERROR.0 | if kind == ReplyKind::List { meta::EN.0 } else { 0 });
+                if !Codes::of(line).intersects(possible) {
+                    return Err(Step::Opaque("a meta reply to a command that is not a meta command"));
                 }
                 self.settle(possible, 0)?;
-                let more = if what == What::List {
+                let more = if kind == ReplyKind::List {
                     LISTED.iter().any(|start| line.starts_with(start))
                 } else {
-                    // `stats sizes_enable` says on a second line what went wrong.
+                    // After this line, `stats sizes_enable` gives the reason on a second one.
                     line == b"STAT sizes_status error"
                 };
                 piece(0, !more)
@@ -81,18 +83,20 @@ impl Pairing {
         }
     }
 
-    /// A command that cannot be quiet has got its reply, which could be any of `possible` and repeats `mark`.
-    fn settle(&mut self, possible: Codes, mark: u32) -> Result<(), Step> {
-        let is_marked = mark != 0 && mark == self.mark && self.marked.meets(possible);
-        if is_marked || self.guessed.meets(possible) {
-            return Err(Step::Opaque("an earlier reply may have been this command's or a quiet one's"));
+    /// Ends a run of quiet commands: a command that is not quiet got its reply. `possible` are the codes that it can
+    /// get,
+    /// `echo` is what its reply repeats.
+    fn settle(&mut self, possible: Codes, echo: u32) -> Result<(), Step> {
+        let is_echoed = echo != 0 && echo == self.echo && self.echoed.intersects(possible);
+        if is_echoed || self.guessed.intersects(possible) {
+            return Err(Step::Opaque("an earlier reply that may belong to this command or to a quiet one"));
         }
         *self = Self::default();
         Ok(())
     }
 }
 
-/// The bytes of the data block behind a line of a `get`'s reply, and whether the line is the last:
+/// The length of the data block after a line of the reply to `get`, and whether the line is the last:
 /// `VALUE <key> <flags> <bytes> [<cas unique>]`, `END` or an error (protocol.txt, "Retrieval command").
 fn value(line: &[u8]) -> Result<(u64, bool), Step> {
     if let Some(item) = line.strip_prefix(b"VALUE ") {
@@ -101,19 +105,19 @@ fn value(line: &[u8]) -> Result<(u64, bool), Step> {
     if line == b"END" || Codes::of(line) == meta::ERROR {
         return Ok((0, true));
     }
-    Err(Step::Opaque("neither VALUE nor END in the reply to a get"))
+    Err(Step::Opaque("a reply to get that is not VALUE, END or an error"))
 }
 
-/// The bytes of the data block behind a meta command's reply line: `VA <size> <flags>*` has one.
+/// The length of the data block after a meta reply line. Only `VA <size> <flags>*` has one.
 fn data(line: &[u8], code: Codes) -> Result<u64, Step> {
     if code == meta::VA { size(line.splitn(3, |&byte| byte == b' ').nth(1)) } else { Ok(0) }
 }
 
-/// The bytes of a data block, its line end included.
+/// The length of a data block in bytes, line end included.
 fn size(word: Option<&[u8]>) -> Result<u64, Step> {
     word.and_then(decimal)
         .and_then(|size| size.checked_add(2))
-        .ok_or(Step::Opaque("a reply that does not say how long its data block is"))
+        .ok_or(Step::Opaque("a reply without a valid data block length"))
 }
 
 #[cfg(test)]
@@ -125,7 +129,7 @@ mod tests {
 
     const OPAQUE: &str = "opaque";
 
-    /// The steps, with only the fact of opacity.
+    /// The steps, with one reason in place of all opaque reasons.
     fn steps(requests: &[&str], replies: &str) -> Vec<Step> {
         let requests: Vec<_> = requests.iter().map(|request| request.as_bytes()).collect();
         let mut steps = pair(&requests, replies.as_bytes());
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_opaque() {
+    fn invalid_replies_are_opaque() {
         for (request, reply) in [
             ("get a\r\n", "STORED\r\n"),
             ("get a\r\n", "VALUE a 0 -1\r\n"),
@@ -190,7 +194,7 @@ mod tests {
             assert_eq!(steps(&[request], reply), [Step::Opaque(OPAQUE)], "{reply}");
         }
         let long = vec![b'a'; MAX_HEAD];
-        assert!(matches!(Replies::default().step(&long, Some(What::Line.expected())), Step::Opaque(_)));
+        assert!(matches!(Replies::default().step(&long, Some(ReplyKind::Line.expected())), Step::Opaque(_)));
     }
 
     #[test]
@@ -215,11 +219,11 @@ mod tests {
         );
         // The first reply cannot have been the get's.
         assert_eq!(steps(&[quiet, "get a\r\n"], "NS\r\nEND\r\n"), [whole(4), whole(5)]);
-        // It may have been the last command's.
+        // The first reply may have been the last command's.
         assert_eq!(steps(&[quiet, "ms b 1 ME\r\nb\r\n"], "NS\r\nNS\r\n"), [whole(4), Step::Opaque(OPAQUE)]);
         assert_eq!(steps(&[quiet, "get a\r\n"], "SERVER_ERROR\r\nEND\r\n"), [whole(14), Step::Opaque(OPAQUE)]);
         assert_eq!(steps(&[quiet, "mn\r\n"], "SERVER_ERROR\r\nMN\r\n"), [whole(14), whole(4)]);
-        // It may have been the last command's, which asked for the same key.
+        // The first reply may have been the last command's, which asked for the same key.
         let again = ["mg a v k q\r\n", "ms a 1 q\r\na\r\n", "mg a v k\r\n", "mg b v k\r\n"];
         assert_eq!(
             steps(&again, "VA 0 ka\r\n\r\nVA 0 kb\r\n\r\n"),
@@ -229,7 +233,7 @@ mod tests {
             steps(&["mg a v k q\r\n", "mg b v k\r\n"], "VA 0 ka\r\n\r\nVA 0 kb\r\n\r\n"),
             [whole(11), whole(11)]
         );
-        // A marked reply settles what was guessed before it.
+        // A reply with an echo settles the guesses before it.
         assert_eq!(
             steps(&[quiet, "ms b 1 q ME k\r\nb\r\n", "ms c 1\r\nc\r\n"], "NS\r\nNS kb\r\nNS\r\n"),
             [whole(4), whole(7), whole(4)]
@@ -237,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn quiet_leaves_out_what_the_flag_says() {
+    fn the_q_flag_suppresses_the_usual_reply() {
         for (request, answered) in [
             ("mg a q\r\n", &["HD\r\n", "VA 1\r\na\r\n"][..]),
             ("ms a 1 q\r\na\r\n", &["NS\r\n", "EX\r\n", "NF\r\n", "CLIENT_ERROR bad data chunk\r\n"]),

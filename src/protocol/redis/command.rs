@@ -1,27 +1,27 @@
-//! What a command does to the pairing of commands and replies.
+//! Which reply a command gets, and which commands make pairing impossible.
 
 use super::{Expect, Subscription};
 use crate::protocol::Expect as AnyExpect;
 
-/// The most words of a command that decide what becomes of its reply: `CLIENT REPLY OFF`.
+/// How many words of a command can affect pairing, at most: `CLIENT REPLY OFF`.
 pub(super) const MAX_WORDS: usize = 3;
 
-/// The shortest command that matters to it.
+/// The length of the shortest command that affects pairing, in bytes.
 const SHORTEST_NAME: usize = b"sync".len();
 
-/// The longest word that matters to it.
+/// The length of the longest word that affects pairing, in bytes.
 pub(super) const LONGEST_NAME: usize = b"punsubscribe".len();
 
-/// What earlier commands decided about the replies of later ones.
+/// What earlier commands determine about later replies.
 #[derive(Debug, Default)]
 pub(super) struct Pairing {
-    /// HELLO switched to RESP3. One that is refused counts as well: the replies notice it.
+    /// HELLO asked for RESP3. A refused HELLO counts as well: the replies detect it.
     resp3: bool,
 }
 
 impl Pairing {
-    /// What the reply to a command of `count` words will be, or why replies cannot be paired from here on. `words` are the
-    /// first of them, empty where there are none or where they are long.
+    /// The reply to expect for a command of `count` words, or the reason why replies cannot be paired from here on.
+    /// `words` are the first ones; an absent or long word is empty.
     #[inline]
     pub(super) fn expect(&mut self, words: [&[u8]; MAX_WORDS], count: u32) -> Result<AnyExpect, &'static str> {
         if words[0].len() < SHORTEST_NAME { Ok(AnyExpect::Reply) } else { self.expect_of_name(words, count) }
@@ -39,9 +39,11 @@ impl Pairing {
         match &*name {
             b"monitor" => return Err("MONITOR"),
             b"sync" | b"psync" => return Err("replication"),
-            // These are never answered.
+            // The server never replies to these.
             b"replconf" if first_is(&["ack", "getack"]) => return Err("replication"),
-            b"client" if first_is(&["reply"]) && second_is(&["off", "skip"]) => return Err("CLIENT REPLY"),
+            b"client" if first_is(&["reply"]) && second_is(&["off", "skip"]) => {
+                return Err("CLIENT REPLY OFF or SKIP");
+            }
             b"hello" if first == b"3" => self.resp3 = true,
             b"hello" if first == b"2" => self.resp3 = false,
             b"reset" => self.resp3 = false,
@@ -59,7 +61,7 @@ impl Pairing {
             return Err("a subscription in RESP2");
         }
         if channels == 0 && !subscription.ends() {
-            return Ok(AnyExpect::Reply); // an error
+            return Ok(AnyExpect::Reply); // the reply is an error
         }
         Ok(AnyExpect::Redis(Expect { subscription, confirmations: channels }))
     }
@@ -69,7 +71,7 @@ impl Pairing {
 mod tests {
     use super::*;
 
-    /// What the replies to `lines` look like; `None` where one turns the connection opaque.
+    /// The expectation of the last of `lines`; `None` if it turns the connection opaque.
     fn expect(lines: &[&str]) -> Option<AnyExpect> {
         let mut pairing = Pairing::default();
         let mut last = None;
@@ -87,7 +89,7 @@ mod tests {
         last
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be opaque")]
+    #[expect(clippy::unnecessary_wraps, reason = "compared with the result of `expect`")]
     fn confirmations(subscription: Subscription, confirmations: u32) -> Option<AnyExpect> {
         Some(AnyExpect::Redis(Expect { subscription, confirmations }))
     }

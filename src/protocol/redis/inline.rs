@@ -1,9 +1,9 @@
-//! The words of an inline command, split as Redis splits them: by white space, with `"…"` and `'…'` around words that
-//! contain some. The specification leaves quotes out; `sdssplitargs` in Redis decides.
+//! Splits an inline command into words as `sdssplitargs` in Redis does: at white space, with `"…"` and `'…'` around
+//! words that contain white space. The specification does not mention quotes.
 
 use std::iter;
 
-/// The words of `line`, as they were typed; an error and no more where quotes do not match, which Redis refuses.
+/// The words of `line`, as typed. Unbalanced quotes, which Redis refuses, yield an error and end the iteration.
 pub(super) fn split(line: &[u8]) -> impl Iterator<Item = Result<&[u8], &'static str>> {
     let mut rest = line;
     iter::from_fn(move || {
@@ -11,16 +11,16 @@ pub(super) fn split(line: &[u8]) -> impl Iterator<Item = Result<&[u8], &'static 
         let word = &rest[start..];
         let end = word_end(word);
         rest = end.map_or(&[], |end| &word[end..]);
-        Some(end.map(|end| &word[..end]).ok_or("quotes that do not match"))
+        Some(end.map(|end| &word[..end]).ok_or("unbalanced quotes in an inline command"))
     })
 }
 
-/// White space as C has it, vertical tab and form feed included.
+/// White space as in C's `isspace`: includes vertical tab and form feed.
 fn is_space(byte: u8) -> bool {
     byte.is_ascii_whitespace() || byte == b'\x0b'
 }
 
-/// The length of the word that `line` begins with; `None` if its quotes do not match.
+/// The length of the word at the start of `line`; `None` if its quotes are unbalanced.
 fn word_end(line: &[u8]) -> Option<usize> {
     let mut at = 0;
     let mut quote = None;
@@ -28,7 +28,7 @@ fn word_end(line: &[u8]) -> Option<usize> {
         match (quote, byte) {
             (None, b' ' | b'\t' | b'\r' | b'\n') => return Some(at),
             (None, b'"' | b'\'') => quote = Some(byte),
-            // What is escaped ends nothing.
+            // An escaped quote does not end the word.
             (Some(b'"'), b'\\') => at += 1,
             (Some(b'\''), b'\\') if line.get(at + 1) == Some(&b'\'') => at += 1,
             (Some(quote), _) if quote == byte => {
@@ -41,7 +41,7 @@ fn word_end(line: &[u8]) -> Option<usize> {
     quote.is_none().then_some(at)
 }
 
-/// The bytes that `word`, as it was typed, stands for.
+/// The bytes that `word`, as typed, stands for: quotes removed, escapes decoded.
 pub(super) fn unquoted(word: &[u8]) -> impl Iterator<Item = u8> {
     let mut rest = word;
     let mut quote = None;
@@ -62,7 +62,7 @@ pub(super) fn unquoted(word: &[u8]) -> impl Iterator<Item = u8> {
     })
 }
 
-/// The byte that a backslash and then `escaped` stand for, and the length of both together.
+/// Decodes the escape sequence of a backslash followed by `escaped`: the byte and the sequence's length.
 fn unescaped(escaped: &[u8]) -> (u8, usize) {
     if let [b'x', high, low, ..] = escaped
         && let (Some(high), Some(low)) = (hex(*high), hex(*low))
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_that_do_not_match() {
+    fn unbalanced_quotes() {
         for line in [r#"a "b"#, r#""a"b"#, "'a", "'a'b", r#""a\""#, r#""a\"#, r"'a\'"] {
             assert!(words(line).is_err(), "{line}");
         }

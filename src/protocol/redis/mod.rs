@@ -1,17 +1,17 @@
-//! `redis`: one command, its one reply, in RESP2 and RESP3.
+//! `redis`: a call is one command and its reply, in RESP2 or RESP3.
 //!
-//! A command is an array of bulk strings or an inline line; its reply is one value, found by its own shape. The
-//! specification is <https://redis.io/docs/latest/develop/reference/protocol-spec/>, for streamed values and attributes
+//! A command is an array of bulk strings or an inline line; a reply is one value. The specification is
+//! <https://redis.io/docs/latest/develop/reference/protocol-spec/>, for streamed values and attributes
 //! <https://github.com/redis/redis-specifications/blob/master/protocol/RESP3.md>.
 //!
-//! Three things keep commands and replies paired:
+//! Three rules keep commands and replies paired:
 //!
 //! - Commands after which replies no longer follow commands one to one (MONITOR, replication, `CLIENT REPLY OFF`,
 //!   subscriptions in RESP2) turn the connection opaque at their first byte.
-//! - In RESP3 pushes belong to no call, with one exception: a subscription is confirmed by pushes, which are its reply.
-//!   The request says how many to [`Expect`]. Confirmations that come as something else, because HELLO was refused or
-//!   MULTI queues them, turn the replies opaque, so a guess about the protocol's version is never trusted for long.
-//! - A length is believed: bodies are skipped, not read, and the line end behind a body is counted, as Redis does it.
+//! - In RESP3 pushes belong to no call, with one exception: the pushes that confirm a subscription are its reply. The
+//!   request determines how many to [`Expect`]. If anything else comes, because HELLO was refused or MULTI queued the
+//!   command, the replies turn opaque. So a wrong assumption about the protocol version does not last.
+//! - Lengths are trusted: as in Redis, a body and its line end are skipped, not inspected.
 
 mod command;
 mod inline;
@@ -23,20 +23,20 @@ mod value;
 pub use replies::Replies;
 pub use requests::{Requests, words};
 
-/// What a subscription's reply looks like in RESP3: the pushes that confirm it, or one error. Every other command expects
+/// The reply to a subscription in RESP3: the pushes that confirm it, or one error. Every other command expects
 /// [`super::Expect::Reply`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expect {
-    /// What the pushes confirm.
+    /// The command that the pushes confirm.
     pub subscription: Subscription,
-    /// How many there will be; 0 when only the backend knows, since the command named no channel. Then the first ends
-    /// the reply and those that follow it belong to no call.
+    /// The number of pushes. 0 if the command named no channel: then only the backend knows the number, the first push
+    /// ends the reply, and later ones belong to no call.
     pub confirmations: u32,
 }
 
 /// The commands that are confirmed by pushes, one for each channel or pattern.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "they are the commands of these names")]
+#[expect(missing_docs, reason = "the variants are named after the commands")]
 pub enum Subscription {
     Subscribe,
     Psubscribe,
@@ -47,7 +47,7 @@ pub enum Subscription {
 }
 
 impl Subscription {
-    /// The command called `name`, in lower case.
+    /// The command with this name, in lower case.
     fn named(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"subscribe" => Self::Subscribe,
@@ -60,12 +60,12 @@ impl Subscription {
         })
     }
 
-    /// Whether it may name no channel and then means all of them.
+    /// Whether it ends subscriptions: such a command may name no channel and then means all of them.
     fn ends(self) -> bool {
         matches!(self, Self::Unsubscribe | Self::Punsubscribe | Self::Sunsubscribe)
     }
 
-    /// The first element of the push that confirms it, as it is sent.
+    /// The first element of the push that confirms it, as encoded by the backend.
     fn confirmation(self) -> &'static [u8] {
         match self {
             Self::Subscribe => b"$9\r\nsubscribe\r\n",

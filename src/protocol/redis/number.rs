@@ -1,8 +1,8 @@
-//! The number in a header: `3\r\n` behind `$` or `*`.
+//! The number in a header: `3\r\n` after `$` or `*`.
 
-/// A header's number, read digit by digit: it may be cut anywhere and no byte of it has to be kept.
+/// A header's number, read digit by digit, so that it may be split anywhere and no byte has to be kept.
 ///
-/// It is as strict as Redis is: no plus sign, no zeros in front, nothing beyond 64 bits.
+/// It is as strict as Redis: no plus sign, no leading zeros, nothing over 64 bits.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Number {
     value: i64,
@@ -10,7 +10,7 @@ pub(super) struct Number {
     seen: Seen,
 }
 
-/// What was read of it.
+/// What has been read so far.
 #[derive(Debug, Clone, Copy, Default)]
 enum Seen {
     #[default]
@@ -22,18 +22,18 @@ enum Seen {
     Return(Size),
 }
 
-/// What a header says of what follows.
+/// The size of what follows the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Size {
     /// A count, or a negative number.
     Known(i64),
-    /// `?`: it is streamed and its end is marked.
+    /// `?`: streamed, with an end marker.
     Streamed,
 }
 
 impl Number {
-    /// Reads on from `bytes[*at..]`, up to and with the line end; `None` if the bytes end before it. On an error `at` is
-    /// left at the byte that is to blame.
+    /// Continues at `bytes[*at..]`, through the line end; `None` if the bytes end before it. After an error `at` is the
+    /// index of the invalid byte.
     #[inline]
     pub(super) fn read(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<Size>, &'static str> {
         if let (Seen::Nothing, Some((value, len))) = (self.seen, whole(&bytes[*at..])) {
@@ -43,13 +43,13 @@ impl Number {
         self.read_slowly(bytes, at)
     }
 
-    /// As [`Self::read`], digit by digit.
+    /// The general case of [`Self::read`], digit by digit.
     fn read_slowly(&mut self, bytes: &[u8], at: &mut usize) -> Result<Option<Size>, &'static str> {
         while let Some(&byte) = bytes.get(*at) {
             match (self.seen, byte) {
                 (Seen::Nothing | Seen::Minus, b'1'..=b'9') | (Seen::Digits, b'0'..=b'9') => {
                     let value = self.value.checked_mul(10).and_then(|value| value.checked_add(digit(byte)));
-                    self.value = value.ok_or("a size beyond 64 bits")?;
+                    self.value = value.ok_or("a size over 64 bits")?;
                     self.seen = Seen::Digits;
                 }
                 (Seen::Digits | Seen::Zero, b'\r') => {
@@ -64,7 +64,7 @@ impl Number {
                 (Seen::Nothing, b'-') => (self.seen, self.negative) = (Seen::Minus, true),
                 (Seen::Nothing, b'?') => self.seen = Seen::QuestionMark,
                 (Seen::QuestionMark, b'\r') => self.seen = Seen::Return(Size::Streamed),
-                _ => return Err("a size that is no number"),
+                _ => return Err("a size that is not a number"),
             }
             *at += 1;
         }
@@ -72,11 +72,11 @@ impl Number {
     }
 }
 
-/// The number in a header that is here as a whole, as most are, and the header's length. Where there is any doubt, `None`.
+/// Fast path for a complete header: the number and the header's length. `None` leaves the decision to [`Number::read`].
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "a SET is framed in 0.76 of the time")]
 pub(super) fn whole(bytes: &[u8]) -> Option<(i64, usize)> {
-    // Most sizes are small.
+    // Most sizes have one or two digits.
     match bytes {
         [one @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(*one), 3)),
         [ten @ b'1'..=b'9', one @ b'0'..=b'9', b'\r', b'\n', ..] => Some((digit(*ten) * 10 + digit(*one), 4)),
@@ -85,9 +85,9 @@ pub(super) fn whole(bytes: &[u8]) -> Option<(i64, usize)> {
     }
 }
 
-#[inline(never)] // so that the others are inlined
+#[inline(never)] // keeps `whole` small enough to inline
 fn whole_of_more_digits(bytes: &[u8]) -> Option<(i64, usize)> {
-    /// So many digits fit in 64 bits whatever they are.
+    /// Any number with this many digits fits in 64 bits.
     const MAX_DIGITS: usize = 18;
 
     let len = bytes.iter().take(MAX_DIGITS + 1).position(|byte| !byte.is_ascii_digit())?;
@@ -127,11 +127,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number() {
+    fn invalid_numbers() {
         for bytes in ["\r\n", "-\r\n", "+1\r\n", "01\r\n", "-0\r\n", "1 \r\n", "1\n", "1\r\r", "??", "-?", "1?", "x"] {
-            assert_eq!(read(bytes.as_bytes()), Err("a size that is no number"), "{bytes:?}");
+            assert_eq!(read(bytes.as_bytes()), Err("a size that is not a number"), "{bytes:?}");
         }
-        assert_eq!(read(b"9223372036854775808\r\n"), Err("a size beyond 64 bits"));
+        assert_eq!(read(b"9223372036854775808\r\n"), Err("a size over 64 bits"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Replies, and the pushes between them.
+//! Frames replies, and the pushes between them.
 
 use memchr::memchr;
 
@@ -6,24 +6,24 @@ use super::value::{Value, whole};
 use super::{Expect, Subscription};
 use crate::protocol::{Expect as AnyExpect, Step};
 
-/// The longest `>3\r\n` of a push that may be a confirmation, in bytes.
+/// The longest header (`>3\r\n`) of a push that can be a confirmation, in bytes.
 const MAX_PUSH_HEADER: usize = 8;
 
-/// What the backend sends.
+/// Frames what the backend sends.
 #[derive(Debug, Default)]
 pub struct Replies {
     value: Value,
-    /// The value is no part of a call's reply.
+    /// The value belongs to no call.
     is_push: bool,
-    /// The confirmations that the reply under way still lacks, once it has begun.
+    /// The confirmations still missing from a reply that has begun.
     due: Option<Expect>,
-    /// The last reply was the first confirmation of an unknown number; the others may still come.
+    /// The last reply was the first of an unknown number of these confirmations: more may follow.
     stray: Option<Subscription>,
     failure: Option<&'static str>,
 }
 
 impl Replies {
-    /// The next step; `expect` is that of the oldest open call, if any is open.
+    /// The next step; `expect` belongs to the oldest open call, `None` if no call is open.
     pub fn step(&mut self, bytes: &[u8], expect: Option<AnyExpect>) -> Step {
         if expect == Some(AnyExpect::Reply)
             && !self.is_within()
@@ -60,12 +60,12 @@ impl Replies {
         }
     }
 
-    /// Whether the bytes that were passed on end within a reply or a push.
+    /// Whether the bytes passed on end inside a reply or a push.
     pub(in crate::protocol) fn is_within(&self) -> bool {
         !self.value.has_ended() || self.due.is_some()
     }
 
-    /// Decides what the value that begins `bytes` belongs to; `false` if more of it must be seen for that.
+    /// Decides to what the value at the start of `bytes` belongs; `false` if that takes more bytes.
     fn begin(&mut self, bytes: &[u8], expect: Option<AnyExpect>) -> Result<bool, &'static str> {
         let awaited = match (self.due, expect) {
             (Some(due), _) | (None, Some(AnyExpect::Redis(due))) => Some(due),
@@ -75,7 +75,8 @@ impl Replies {
             (b'>', awaited) => {
                 let confirms = awaited.map_or(Some(false), |awaited| confirms(bytes, awaited.subscription));
                 let Some(confirms) = confirms else { return Ok(false) };
-                // Between two confirmations any push counts as part of the reply: a message is not interrupted.
+                // Any push between two confirmations counts as part of the reply: the bytes of a message are
+                // contiguous.
                 self.is_push = !confirms && self.due.is_none();
                 if let (Some(awaited), true) = (awaited, confirms) {
                     self.confirmed(awaited)?;
@@ -83,23 +84,23 @@ impl Replies {
                 self.value.begin_push();
             }
             (b'-' | b'!', Some(_)) if self.due.is_none() => self.reply(),
-            (_, Some(_)) => return Err("a subscription that no push confirms"),
-            (_, None) if expect.is_none() => return Err("a reply that no command asked for"),
+            (_, Some(_)) => return Err("a subscription whose reply is not a push"),
+            (_, None) if expect.is_none() => return Err("a reply while no command is open"),
             (_, None) => self.reply(),
         }
         Ok(true)
     }
 
-    /// A reply of one value begins.
+    /// Begins a reply of one value.
     fn reply(&mut self) {
         (self.is_push, self.stray) = (false, None);
         self.value.begin();
     }
 
-    /// One more of the confirmations that are `awaited` is here.
+    /// Counts one of the `awaited` confirmations.
     fn confirmed(&mut self, awaited: Expect) -> Result<(), &'static str> {
         if self.stray == Some(awaited.subscription) {
-            return Err("a confirmation that may be of an earlier command");
+            return Err("a confirmation that may belong to an earlier command");
         }
         self.stray = (awaited.confirmations == 0).then_some(awaited.subscription);
         let confirmations = awaited.confirmations.saturating_sub(1);
@@ -108,7 +109,7 @@ impl Replies {
     }
 }
 
-/// Whether `push` confirms `subscription`; `None` if too little of it is here to say.
+/// Whether `push` confirms `subscription`; `None` if that takes more bytes.
 fn confirms(push: &[u8], subscription: Subscription) -> Option<bool> {
     let Some(header) = memchr(b'\n', &push[..push.len().min(MAX_PUSH_HEADER)]) else {
         return (push.len() >= MAX_PUSH_HEADER).then_some(false);
@@ -123,7 +124,7 @@ mod tests {
 
     const REPLY: Option<AnyExpect> = Some(AnyExpect::Reply);
 
-    #[expect(clippy::unnecessary_wraps, reason = "it stands where no call may be open")]
+    #[expect(clippy::unnecessary_wraps, reason = "has the type of `step`'s argument")]
     fn confirmations(subscription: Subscription, confirmations: u32) -> Option<AnyExpect> {
         Some(AnyExpect::Redis(Expect { subscription, confirmations }))
     }
@@ -170,9 +171,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_paired_is_opaque() {
-        assert_eq!(first("+OK\r\n", None), Step::Opaque("a reply that no command asked for"));
-        assert_eq!(first("HTTP/1.1", REPLY), Step::Opaque("a type that RESP does not have"));
-        // A push inside a reply, as Redis before 7.0.5 sent invalidations inside the reply of EXEC.
+        assert_eq!(first("+OK\r\n", None), Step::Opaque("a reply while no command is open"));
+        assert_eq!(first("HTTP/1.1", REPLY), Step::Opaque("an unknown RESP type"));
+        // Redis before 7.0.5 sent invalidation pushes inside the reply to EXEC.
         let mut replies = Replies::default();
         assert_eq!(replies.step(b"*2\r\n>1\r\n", REPLY), Step::Part { len: 4, left: None });
         assert_eq!(replies.step(b">1\r\n", REPLY), Step::Opaque("a push inside a reply"));
@@ -181,7 +182,7 @@ mod tests {
 
     #[test]
     fn confirmations_are_the_reply_of_a_subscription() {
-        // As Redis 7.0 answers SUBSCRIBE a b a.
+        // The reply of Redis 7.0 to SUBSCRIBE a b a.
         let pushes = b">3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:1\r\n>3\r\n$9\r\nsubscribe\r\n$1\r\nb\r\n:2\r\n\
                        >3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n:2\r\n";
         let expect = confirmations(Subscription::Subscribe, 3);
@@ -205,19 +206,19 @@ mod tests {
     #[test]
     fn a_subscription_without_pushes_is_opaque() {
         let expect = confirmations(Subscription::Subscribe, 1);
-        // HELLO 3 was refused; MULTI queues it.
+        // After HELLO 3 was refused; within MULTI.
         for reply in ["*3\r\n$9\r\nsubscribe\r\n", "+QUEUED\r\n"] {
-            assert_eq!(first(reply, expect), Step::Opaque("a subscription that no push confirms"));
+            assert_eq!(first(reply, expect), Step::Opaque("a subscription whose reply is not a push"));
         }
         let mut replies = Replies::default();
         let expect = confirmations(Subscription::Subscribe, 2);
         assert_eq!(replies.step(b">1\r\n$9\r\nsubscribe\r\n-ERR\r\n", expect), Step::Part { len: 19, left: None });
-        assert_eq!(replies.step(b"-ERR\r\n", expect), Step::Opaque("a subscription that no push confirms"));
+        assert_eq!(replies.step(b"-ERR\r\n", expect), Step::Opaque("a subscription whose reply is not a push"));
     }
 
     #[test]
     fn confirmations_of_unknown_number() {
-        // As Redis 7.0 answers UNSUBSCRIBE after SUBSCRIBE a b, and then another one.
+        // The reply of Redis 7.0 to UNSUBSCRIBE after SUBSCRIBE a b, and to a second UNSUBSCRIBE.
         let pushes = b">3\r\n$11\r\nunsubscribe\r\n$1\r\nb\r\n:1\r\n>3\r\n$11\r\nunsubscribe\r\n$1\r\na\r\n:0\r\n";
         let (one, expect) = (pushes.len() / 2, confirmations(Subscription::Unsubscribe, 0));
         let mut replies = Replies::default();
@@ -225,8 +226,8 @@ mod tests {
         assert_eq!(replies.step(&pushes[one..], REPLY), Step::Pass(one));
         assert_eq!(replies.step(b"+PONG\r\n", REPLY), whole(7));
         assert_eq!(replies.step(b">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n", expect), whole(29));
-        // No reply of another kind came between: whose confirmation is it?
-        assert_eq!(replies.step(pushes, expect), Step::Opaque("a confirmation that may be of an earlier command"));
+        // No reply of another kind came between them, so the confirmation may belong to either.
+        assert_eq!(replies.step(pushes, expect), Step::Opaque("a confirmation that may belong to an earlier command"));
     }
 
     #[test]

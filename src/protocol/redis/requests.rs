@@ -1,4 +1,4 @@
-//! Commands: `*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n`, or the line `GET key`.
+//! Frames commands: `*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n`, or the line `GET key`.
 
 use memchr::memchr2;
 
@@ -7,15 +7,15 @@ use super::inline;
 use super::number::{Number, Size, whole};
 use crate::protocol::{MAX_HEAD, Step, skip};
 
-/// The longest word, in bytes, that a head takes in. From the first longer one on, a command is body.
+/// The longest word in a head, in bytes. From the first longer word on, a command is body.
 const MAX_WORD: usize = 4 * 1024;
 
-const _: () = assert!(MAX_WORDS * (MAX_WORD + 16) < MAX_HEAD, "a head of whole words fits");
+const _: () = assert!(MAX_WORDS * (MAX_WORD + 16) < MAX_HEAD, "the longest head must fit in MAX_HEAD");
 
-/// The most words in a command; Redis refuses more.
+/// How many words a command has at most; Redis refuses more.
 const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
 
-/// What the client sends.
+/// Frames what the client sends.
 #[derive(Debug, Default)]
 pub struct Requests {
     pairing: Pairing,
@@ -24,7 +24,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    /// The next step. A command begins whether or not calls are open.
+    /// The next step. Open calls make no difference.
     pub fn step(&mut self, bytes: &[u8], _open: bool) -> Step {
         if self.left() != Some(0) {
             return match self.read_body(bytes) {
@@ -45,17 +45,17 @@ impl Requests {
         let mut head = 1;
         let count = match Number::default().read(bytes, &mut head)? {
             None => return Ok(Step::More),
-            // Redis takes an empty array for no command and says nothing.
+            // Redis ignores an empty array.
             Some(Size::Known(..=0)) => return Ok(Step::Pass(head)),
             Some(Size::Known(count)) => u32::try_from(count).ok().filter(|count| *count <= MAX_COUNT),
             Some(Size::Streamed) => None,
         };
-        let count = count.ok_or("a command with an impossible number of words")?;
+        let count = count.ok_or("a command with an invalid number of words")?;
 
         let mut words: [&[u8]; MAX_WORDS] = [&[]; MAX_WORDS];
         let mut unread = count;
         for at in 0..words.len() {
-            // The command and its first argument tell all, but for CLIENT.
+            // Only CLIENT needs its second argument.
             if unread == 0 || at == 2 && !words[0].eq_ignore_ascii_case(b"client") {
                 break;
             }
@@ -73,18 +73,18 @@ impl Requests {
         Ok(Step::Call { len, head, left: self.left(), expect })
     }
 
-    /// An inline command: a line of words.
+    /// An inline command.
     fn line(&mut self, bytes: &[u8]) -> Result<Step, &'static str> {
         let limit = bytes.len().min(MAX_HEAD);
         let len = match memchr2(b'\n', 0, &bytes[..limit]) {
             Some(end) if bytes[end] == b'\n' => end + 1,
-            // Redis looks for a line's end no further than to the first of these.
-            Some(_) => return Err("a zero byte in an inline command"),
+            // Redis does not look for a line end behind a NUL.
+            Some(_) => return Err("a NUL byte in an inline command"),
             None if limit < MAX_HEAD => return Ok(Step::More),
-            None => return Err("an inline command too long"),
+            None => return Err("an inline command longer than 64 KiB"),
         };
 
-        // What of each word is needed to know it: one byte more than those that matter have.
+        // One byte more than the longest name, so that a longer word cannot be mistaken for it.
         let mut words = [([0; LONGEST_NAME + 1], 0); MAX_WORDS];
         let mut count: u32 = 0;
         for word in inline::split(without_line_end(&bytes[..len])) {
@@ -98,13 +98,13 @@ impl Requests {
             count += 1;
         }
         if count == 0 {
-            return Ok(Step::Pass(len)); // Redis says nothing to a blank line.
+            return Ok(Step::Pass(len)); // Redis ignores a blank line.
         }
         let expect = self.pairing.expect(words.each_ref().map(|(text, len)| &text[..*len]), count)?;
         Ok(Step::Call { len, head: len, left: Some(0), expect })
     }
 
-    /// How many of `bytes` are body. A failure in them is kept for the step that is shown what is behind it.
+    /// How many of `bytes` are valid body. A failure is kept for the next step, which begins at the invalid byte.
     fn read_body(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         if self.failure.is_none() {
@@ -113,29 +113,29 @@ impl Requests {
         at
     }
 
-    /// Bytes of the command under way that are still to come.
+    /// Bytes of the current command still to come; `None` if unknown.
     fn left(&self) -> Option<u64> {
         if self.failure.is_some() { None } else { self.body.left() }
     }
 }
 
-/// The words of a command that are still to come.
+/// The words of a command still to come.
 #[derive(Debug, Default)]
 struct Body {
-    /// Words whose size was not read to its end.
+    /// Words whose size has not been read completely.
     unread: u32,
-    /// `$` was read before the size that is under way.
+    /// The `$` before the current size has been read.
     dollar: bool,
     size: Number,
-    /// Bytes to come of the word under way, with its line end.
+    /// Bytes of the current word still to come, line end included.
     skip: u64,
 }
 
 impl Body {
-    /// Reads on from `bytes[*at..]`, no further than to the end of the command. On an error `at` is left at the byte that
-    /// is to blame.
+    /// Continues at `bytes[*at..]`, at most to the end of the command. After an error `at` is the index of the invalid
+    /// byte.
     fn read(&mut self, bytes: &[u8], at: &mut usize) -> Result<(), &'static str> {
-        // A small word that is here as a whole, as most are, leaves no trace.
+        // Fast path: most words are short and arrive complete.
         while self.unread > 0
             && self.is_between_words()
             && let Some(Word::Whole { end, .. }) = whole_word(bytes, *at)
@@ -160,12 +160,12 @@ impl Body {
         }
     }
 
-    /// Nothing of the next word has been read.
+    /// Whether the next byte begins a word.
     fn is_between_words(&self) -> bool {
         self.skip == 0 && !self.dollar
     }
 
-    /// Bytes to come, as soon as that is known: in the last word.
+    /// Bytes still to come; known only in the last word.
     fn left(&self) -> Option<u64> {
         (self.unread == 0).then_some(self.skip)
     }
@@ -173,15 +173,15 @@ impl Body {
 
 /// One word of a head.
 enum Word<'a> {
-    /// The bytes end before it does.
+    /// The bytes end before the word does.
     Cut,
-    /// It is longer than a head takes in.
+    /// Longer than [`MAX_WORD`].
     Long,
-    /// Here it is, and where its line ends.
+    /// The word, and the index behind its line end.
     Whole { word: &'a [u8], end: usize },
 }
 
-/// The bulk string at `bytes[at..]`, if it is small and here as a whole. Where there is any doubt, `None`: [`word`] tells.
+/// Fast path for a short, complete bulk string at `bytes[at..]`. `None` leaves the decision to [`word`].
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "a SET is framed in 0.76 of the time")]
 fn whole_word(bytes: &[u8], at: usize) -> Option<Word<'_>> {
@@ -207,19 +207,19 @@ fn word(bytes: &[u8], mut at: usize) -> Result<Word<'_>, &'static str> {
 }
 
 fn dollar(byte: u8) -> Result<(), &'static str> {
-    if byte == b'$' { Ok(()) } else { Err("a command's word that is no bulk string") }
+    if byte == b'$' { Ok(()) } else { Err("a command argument that is not a bulk string") }
 }
 
-/// How long a word is. Redis has a limit of its own, but it is a setting.
+/// The length of a word, in bytes. It has no limit here: the limit of Redis is configurable.
 fn word_size(size: Size) -> Result<u64, &'static str> {
     match size {
-        Size::Known(size) => u64::try_from(size).map_err(|_| "a word of negative size"),
-        Size::Streamed => Err("a word of unknown size"),
+        Size::Known(size) => u64::try_from(size).map_err(|_| "a command argument of negative size"),
+        Size::Streamed => Err("a streamed command argument"),
     }
 }
 
-/// The command and its first argument, mostly a key, in a request's head; empty where the head does not hold them. The
-/// words of an inline command come as they were typed, quotes included.
+/// The command and its first argument, usually a key, in a request's head. One that is not in the head is empty. Words
+/// of an inline command are returned as typed, quotes included.
 #[must_use]
 pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     if !head.starts_with(b"*") {
@@ -243,7 +243,6 @@ mod tests {
     use super::*;
     use crate::protocol::Expect;
 
-    /// The first step of `bytes`.
     fn first(bytes: &[u8]) -> Step {
         Requests::default().step(bytes, false)
     }
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_waited_for() {
+    fn an_unfinished_head_needs_more() {
         let get = b"*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n";
         for end in 0..get.len() {
             assert_eq!(first(&get[..end]), Step::More);
@@ -294,20 +293,20 @@ mod tests {
             call(36, 14, Some(9_223_372_036_854_775_809))
         );
         assert_eq!(first(b"*1\r\n$1073741824\r\nab"), call(19, 4, Some(1_073_741_824)));
-        // The longest that the head takes in, and one more.
+        // The longest word in a head, and one byte more.
         assert_eq!(first(b"*2\r\n$4\r\nECHO\r\n$4096\r\n"), Step::More);
         assert_eq!(first(b"*2\r\n$4\r\nECHO\r\n$4097\r\n"), call(21, 14, Some(4099)));
     }
 
     #[test]
-    fn what_redis_does_not_answer_is_no_call() {
+    fn blank_lines_and_empty_arrays_are_no_calls() {
         for blank in ["\r\n", "\n", " \t \r\n", "*0\r\n", "*-1\r\n", "*-7\r\n"] {
             assert_eq!(first(blank.as_bytes()), Step::Pass(blank.len()), "{blank:?}");
         }
     }
 
     #[test]
-    fn what_redis_refuses_is_opaque() {
+    fn malformed_commands_are_opaque() {
         for bytes in
             ["*abc", "*2147483648\r\n", "*9223372036854775808", "*?\r\n", "*1\r\n+", "*1\r\n$-5\r\n", "*1\r\n$x", "*01"]
         {

@@ -1,54 +1,54 @@
-//! One RESP value, of any type, and where it ends.
+//! Finds the end of a RESP value of any type.
 
 use memchr::memchr;
 
 use super::number::{self, Number, Size};
 use crate::protocol::skip;
 
-/// The deepest nesting of streamed aggregates, whose number of elements is not announced. Others need no memory, however
-/// deep: only the number of elements still to come is counted.
+/// How deep streamed aggregates, which do not announce their number of elements, may be nested. Other aggregates need
+/// no limit: one count of the elements still to come serves all levels.
 const MAX_STREAMED: usize = 32;
 
-/// A value under way. Nothing of it is held, it may be cut anywhere. The contents of lines are not judged.
+/// The state of reading a value, which may be split anywhere. No bytes are kept, and contents of lines are not checked.
 #[derive(Debug, Default)]
 pub(super) struct Value {
     next: Next,
-    /// Announced elements that have not begun, all levels up to the innermost streamed aggregate together.
+    /// Announced elements that have not begun, summed over all levels inside the innermost streamed aggregate.
     announced: u64,
-    /// For each streamed aggregate that is open, what was announced around it.
-    around: Vec<u64>,
+    /// The saved `announced` of the levels around each open streamed aggregate.
+    outer: Vec<u64>,
     size: Number,
 }
 
-/// What the next byte is.
+/// What the next byte belongs to.
 #[derive(Debug, Clone, Copy, Default)]
 enum Next {
-    /// No part of this value: it has ended.
+    /// Nothing: the value has ended.
     #[default]
     Nothing,
     /// The `>` of a push.
     Push,
-    /// A type.
+    /// The type byte of an element.
     Type,
-    /// Part of the size that belongs to this type.
+    /// The size of an element of this type.
     Size(u8),
-    /// Part of a line; the last byte was `\r`, or was not.
+    /// A line; `true` if the last byte was `\r`.
     Line(bool),
-    /// The first of this many bytes, with their line end.
+    /// A bulk string of which this many bytes remain, line end included.
     Bulk(u64),
     /// The `;` before a chunk of a streamed string.
     Semicolon,
-    /// The first of this many bytes of a chunk, with their line end.
+    /// A chunk of which this many bytes remain, line end included.
     Chunk(u64),
 }
 
 impl Value {
-    /// A value begins; its type comes next.
+    /// Begins a value; its type comes next.
     pub(super) fn begin(&mut self) {
         (self.next, self.announced) = (Next::Type, 1);
     }
 
-    /// A push begins; its `>` comes next. Pushes stand alone: inside another value a `>` is an error.
+    /// Begins a push; its `>` comes next. Inside another value a `>` is an error.
     pub(super) fn begin_push(&mut self) {
         (self.next, self.announced) = (Next::Push, 0);
     }
@@ -57,7 +57,7 @@ impl Value {
         matches!(self.next, Next::Nothing)
     }
 
-    /// Bytes to come, as soon as that is known: in a bulk string that nothing follows.
+    /// Bytes still to come; known only in a bulk string that ends the value.
     pub(super) fn left(&self) -> Option<u64> {
         match self.next {
             Next::Nothing => Some(0),
@@ -66,8 +66,8 @@ impl Value {
         }
     }
 
-    /// Reads on from `bytes[*at..]`, no further than to the value's end. On an error `at` is where they stop making
-    /// sense, however they were cut.
+    /// Continues at `bytes[*at..]`, at most to the value's end. After an error `at` is the index of the invalid byte,
+    /// however the bytes were split.
     pub(super) fn read(&mut self, bytes: &[u8], at: &mut usize) -> Result<(), &'static str> {
         while *at < bytes.len() {
             match self.next {
@@ -111,37 +111,37 @@ impl Value {
         Ok(())
     }
 
-    /// An element of type `kind` begins: what comes next.
+    /// Begins an element of type `kind` and returns what comes next.
     fn element(&mut self, kind: u8) -> Result<Next, &'static str> {
         let next = match kind {
             b'+' | b'-' | b':' | b'_' | b'#' | b',' | b'(' => Next::Line(false),
             b'$' | b'!' | b'=' | b'*' | b'%' | b'~' | b'|' => Next::Size(kind),
             // The end of a streamed aggregate.
             b'.' if self.announced == 0 => {
-                self.announced = self.around.pop().ok_or("an end of nothing")?;
+                self.announced = self.outer.pop().ok_or("an end marker outside a streamed aggregate")?;
                 return Ok(Next::Line(false));
             }
             b'>' => return Err("a push inside a reply"),
-            _ => return Err("a type that RESP does not have"),
+            _ => return Err("an unknown RESP type"),
         };
         if kind == b'|' {
-            // An attribute is no element of its own: the one that it describes is still to come.
+            // An attribute is not an element: it precedes the element that it describes.
             self.announced = self.announced.max(1);
         } else {
-            self.announced = self.announced.saturating_sub(1); // 0 in a streamed aggregate, which announces none
+            self.announced = self.announced.saturating_sub(1); // stays 0 in a streamed aggregate
         }
         Ok(next)
     }
 
-    /// The size that belongs to `kind` is known: what comes next.
+    /// What comes after the `size` of an element of type `kind`.
     fn sized(&mut self, kind: u8, size: Size) -> Result<Next, &'static str> {
         let size = match (kind, size) {
             (b'$', Size::Streamed) => return Ok(Next::Semicolon),
             (b'*' | b'%' | b'~' | b'>' | b'|', Size::Streamed) => {
-                if self.around.len() == MAX_STREAMED {
-                    return Err("streamed aggregates nested too deep");
+                if self.outer.len() == MAX_STREAMED {
+                    return Err("streamed aggregates nested more than 32 deep");
                 }
-                self.around.push(self.announced);
+                self.outer.push(self.announced);
                 self.announced = 0;
                 return Ok(Next::Type);
             }
@@ -156,7 +156,7 @@ impl Value {
             b'%' | b'|' => size.saturating_mul(2),
             _ => size,
         };
-        self.announced = self.announced.checked_add(elements).ok_or("more elements than can be counted")?;
+        self.announced = self.announced.checked_add(elements).ok_or("an aggregate of too many elements")?;
         Ok(self.after_element())
     }
 
@@ -164,14 +164,14 @@ impl Value {
         if self.is_complete() { Next::Nothing } else { Next::Type }
     }
 
-    /// Nothing is to begin any more.
+    /// Whether no further element is to begin.
     fn is_complete(&self) -> bool {
-        self.announced == 0 && self.around.is_empty()
+        self.announced == 0 && self.outer.is_empty()
     }
 }
 
-/// The length of a value that `bytes` begin with as a whole, where it is one of those that most replies are: a line or a
-/// string. Where there is any doubt, `None`.
+/// Fast path for a complete line or bulk string, as most replies are: its length. `None` leaves the decision to
+/// [`Value::read`].
 #[inline]
 pub(super) fn whole(bytes: &[u8]) -> Option<usize> {
     match bytes {
@@ -186,7 +186,7 @@ pub(super) fn whole(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The length of the line that `bytes` begin with or continue, with its `\r\n`.
+/// The length of the rest of the line, `\r\n` included. `after_return` says whether the byte before `bytes` was `\r`.
 fn line_end(bytes: &[u8], after_return: bool) -> Option<usize> {
     let mut start = 0;
     while let Some(len) = memchr(b'\n', &bytes[start..]) {
@@ -203,7 +203,7 @@ fn line_end(bytes: &[u8], after_return: bool) -> Option<usize> {
 mod tests {
     use super::*;
 
-    /// The value that begins `bytes`, read with one byte after the other: where it ends.
+    /// Where the value at the start of `bytes` ends, read one byte at a time.
     fn end(bytes: &[u8]) -> Result<Option<usize>, &'static str> {
         let mut value = Value::default();
         value.begin();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value() {
+    fn invalid_values() {
         for bytes in [
             "x",
             "$-2\r\n",
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_beyond_counting() {
+    fn element_counts_over_64_bits_are_refused() {
         let huge = "*9223372036854775807\r\n";
         assert_eq!(end(huge.repeat(2).as_bytes()), Ok(None));
         assert!(end(huge.repeat(3).as_bytes()).is_err());
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn nesting() {
         let deep = "*1\r\n".repeat(10_000) + ":1\r\n";
-        assert_eq!(end(deep.as_bytes()), Ok(Some(deep.len())), "counted ones need no memory");
+        assert_eq!(end(deep.as_bytes()), Ok(Some(deep.len())), "announced aggregates need no memory");
         assert_eq!(end("*?\r\n".repeat(MAX_STREAMED).as_bytes()), Ok(None));
         assert!(end("*?\r\n".repeat(MAX_STREAMED + 1).as_bytes()).is_err());
     }

@@ -8,7 +8,7 @@ use tracing::info;
 use super::temporary::TemporaryChange;
 use super::{Named, ProxySet, Refusal};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::events::What;
+use crate::events::EventKind;
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
 use crate::proxy::config::clash;
@@ -172,7 +172,7 @@ impl ProxySet {
             named.proxy.clone()
         } else {
             let proxy = self.start(&config).await?;
-            proxy.tell(|| What::Plan { handler: config.mix.to_string(), enabled: config.enabled });
+            proxy.context.emit(|| EventKind::Plan { handler: config.mix.to_string(), enabled: config.enabled });
             proxy
         };
         if wish.anew && !now.contains(&"handler") {

@@ -16,12 +16,12 @@ impl ProxySet {
             let _turn = self.turns.take(&gone.name).await;
             if let Some(proxy) = self.forget(&gone.name) {
                 // Another proxy may be about to listen where it did.
-                proxy.end().await;
+                proxy.drain().await;
                 info!(proxy = gone.name, "stopped, as the file has it no more");
             }
         }
         let mut left: Vec<_> = configs.iter().collect();
-        let mut made_room = false;
+        let mut freed = false;
         loop {
             let mut refused = Vec::new();
             for &config in &left {
@@ -33,7 +33,7 @@ impl ProxySet {
                 return 0;
             }
             let is_stuck = refused.len() == left.len();
-            if is_stuck && (made_room || !refused.iter().any(|(_, refusal)| refusal.is_taken())) {
+            if is_stuck && (freed || !refused.iter().any(|(_, refusal)| refusal.is_taken())) {
                 for (config, refusal) in &refused {
                     self.listen_again(&config.name).await;
                     warn!(proxy = config.name, "stays as it is: {refusal}");
@@ -41,10 +41,10 @@ impl ProxySet {
                 return refused.len();
             }
             if is_stuck {
-                made_room = true;
+                freed = true;
                 // They may wait for each other's addresses.
                 for (config, _) in refused.iter().filter(|(_, refusal)| refusal.is_taken()) {
-                    self.make_room(&config.name).await;
+                    self.free_address(&config.name).await;
                 }
             }
             // And one may have waited for an address that another has left only now.
@@ -53,10 +53,10 @@ impl ProxySet {
     }
 
     /// Lets the proxy listen nowhere for a moment.
-    async fn make_room(&self, name: &str) {
+    async fn free_address(&self, name: &str) {
         let _turn = self.turns.take(name).await;
         if let Some(proxy) = self.get(name) {
-            proxy.make_room().await;
+            proxy.free_address().await;
         }
     }
 

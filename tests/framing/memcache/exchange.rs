@@ -3,12 +3,12 @@
 use proptest::prelude::*;
 use proptest::sample::select;
 
-/// A request and its reply; `None` for one that gets none.
+/// A request and its reply; `None` if it gets none.
 #[derive(Clone)]
 pub(crate) struct Exchange {
     pub(crate) request: Vec<u8>,
     pub(crate) reply: Option<Vec<u8>>,
-    /// Whether the request alone says that there is no reply.
+    /// Whether the request alone determines that there is no reply.
     pub(crate) noreply: bool,
 }
 
@@ -33,11 +33,11 @@ impl Exchange {
     }
 }
 
-/// A quiet command, before it has got a place in its pipeline that sets it apart from the others.
+/// A quiet command before it gets its place in the pipeline, which makes its key or opaque unique.
 #[derive(Debug, Clone)]
 struct Quiet {
     command: &'static str,
-    /// Whether the reply is known by its key, not by an opaque.
+    /// Whether the reply is identified by its key, not by an opaque.
     by_key: bool,
     code: Option<&'static str>,
     data: Vec<u8>,
@@ -217,8 +217,8 @@ impl Quiet {
     }
 }
 
-/// A pipeline of text commands. It ends with one whose reply shows which of the quiet ones before it had none, and such a
-/// one stands before every error that a silent command could have got as well.
+/// A pipeline of text commands. It ends with a command whose reply shows which quiet commands before it had none. Such
+/// a command also precedes every error that a quiet command could have got as well.
 pub(crate) fn text() -> impl Strategy<Value = Vec<Exchange>> {
     let one = prop_oneof![
         get().prop_map(Text::Plain),
@@ -270,7 +270,7 @@ fn packet(magic: u8, opcode: u8, opaque: usize, extras: &[u8], key: &str, value:
     .concat()
 }
 
-/// A pipeline of binary commands, which ends as one of text commands does.
+/// A pipeline of binary commands, with an end like that of [`text`].
 pub(crate) fn binary() -> impl Strategy<Value = Vec<Exchange>> {
     const STAT: u8 = 0x10;
     const QUITQ: u8 = 0x17;

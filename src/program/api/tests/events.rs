@@ -1,5 +1,5 @@
 use super::*;
-use crate::events::{EVENTS, What};
+use crate::events::{EVENTS, EventKind};
 
 /// Two events have been recorded.
 async fn world() -> World {
@@ -10,7 +10,7 @@ async fn world() -> World {
 }
 
 fn record(world: &World, proxy: &str) {
-    world.proxies.events().tell(&proxy.into(), || What::Plan { handler: "dummy".to_owned(), enabled: true });
+    world.proxies.events().emit(&proxy.into(), || EventKind::Plan { handler: "dummy".to_owned(), enabled: true });
 }
 
 /// The stream without the times.

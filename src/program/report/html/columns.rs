@@ -10,7 +10,7 @@ use serde_json::ser::Formatter;
 
 use super::handlers::Handlers;
 use crate::call_log::RecordedCall;
-use crate::events::{Act, Head};
+use crate::events::{Action, RequestHead};
 
 /// How many different requests are written: each may have hundreds of bytes, everything else of a call has twenty.
 pub(super) const HEADS: u16 = 20_000;
@@ -47,7 +47,7 @@ struct Rows {
 #[derive(Default, Serialize)]
 struct Kinds {
     handler: Vec<usize>,
-    fault: Vec<Option<Act>>,
+    fault: Vec<Option<Action>>,
     replied: Vec<bool>,
 }
 
@@ -97,7 +97,7 @@ fn place<'a>(names: &mut Vec<&'a str>, name: &'a str) -> usize {
     })
 }
 
-fn text(head: &Head) -> String {
+fn text(head: &RequestHead) -> String {
     match head.words() {
         (command, "") => command.to_owned(),
         (command, key) => format!("{command} {key}"),
@@ -129,7 +129,7 @@ impl Formatter for Harmless {
 
 impl<'a> Heads<'a> {
     /// The index of `head` in `texts`. It is added if it is new and there is room.
-    fn place(&mut self, head: &'a Head, texts: &mut Vec<String>) -> Option<usize> {
+    fn place(&mut self, head: &'a RequestHead, texts: &mut Vec<String>) -> Option<usize> {
         if let Some(&place) = self.0.get(&head.words()) {
             return Some(place);
         }
@@ -158,7 +158,7 @@ impl Rows {
 }
 
 impl Kinds {
-    fn place(&mut self, handler: usize, fault: Option<Act>, replied: bool) -> usize {
+    fn place(&mut self, handler: usize, fault: Option<Action>, replied: bool) -> usize {
         let known =
             |&kind: &usize| self.handler[kind] == handler && self.fault[kind] == fault && self.replied[kind] == replied;
         (0..self.handler.len()).find(known).unwrap_or_else(|| {
@@ -186,10 +186,10 @@ mod tests {
     #[test]
     fn calls_are_columns_by_proxy_connection_and_time() {
         let calls = [
-            example::call("web", 2, 1, "delay", 5..9).fault(Act::Sleep).build(),
+            example::call("web", 2, 1, "delay", 5..9).fault(Action::Sleep).build(),
             example::call("cache", 7, 2, "dummy", 3_000..4_000).build(),
             example::call("cache", 7, 1, "dummy", 1_000..1_500).head("GET a").build(),
-            example::call("cache", 3, 1, "error", 10..20).fault(Act::Close).no_reply().head("GET a").build(),
+            example::call("cache", 3, 1, "error", 10..20).fault(Action::Close).no_reply().head("GET a").build(),
         ];
         let handlers = Handlers::new(["delay", "error"]);
         let text = json(&columns(&calls, &["web", "cache"], &handlers));
@@ -233,7 +233,7 @@ mod tests {
         let calls: Vec<_> = (1..=number)
             .map(|number| example::call("a", 1, number, "dummy", number..number + 1).head(&format!("GET {number}")))
             .map(example::Building::build)
-            .chain([example::call("z", 1, 1, "delay", 0..9).fault(Act::Sleep).head("GET late").build()])
+            .chain([example::call("z", 1, 1, "delay", 0..9).fault(Action::Sleep).head("GET late").build()])
             .chain([example::call("z", 1, 2, "dummy", 9..10).head("GET late").build()])
             .chain([example::call("z", 1, 3, "dummy", 11..12).build()])
             .collect();

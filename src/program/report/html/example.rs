@@ -7,7 +7,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 
 use crate::call_log::{Recorded, RecordedCall};
-use crate::events::{Act, Head};
+use crate::events::{Action, RequestHead};
 use crate::metrics::counters::Waited;
 use crate::program::exit_code::UNMET;
 use crate::program::report::example::{expected, passed};
@@ -15,13 +15,13 @@ use crate::program::report::{Handler, Proxy, Report};
 use crate::protocol::Protocol;
 
 /// Handlers: what they do, how often in a thousand calls, and the least time of such calls in microseconds.
-const MIX: [(&str, Option<Act>, u32, u64); 7] = [
-    ("delay", Some(Act::Sleep), 60, 250_000),
-    ("error", Some(Act::Answer), 40, 30),
-    ("garbled", Some(Act::Inject), 20, 300),
-    ("blackout", Some(Act::Close), 10, 20),
-    ("drop", Some(Act::Reset), 10, 20),
-    ("hang", Some(Act::Hold), 5, 2_000_000),
+const MIX: [(&str, Option<Action>, u32, u64); 7] = [
+    ("delay", Some(Action::Sleep), 60, 250_000),
+    ("error", Some(Action::Answer), 40, 30),
+    ("garbled", Some(Action::Inject), 20, 300),
+    ("blackout", Some(Action::Close), 10, 20),
+    ("drop", Some(Action::Reset), 10, 20),
+    ("hang", Some(Action::Hold), 5, 2_000_000),
     ("dummy", None, 1000, 250),
 ];
 
@@ -44,8 +44,8 @@ pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micro
 pub(super) struct Building(RecordedCall);
 
 impl Building {
-    pub(super) fn fault(mut self, act: Act) -> Self {
-        self.0.fault = Some(act);
+    pub(super) fn fault(mut self, action: Action) -> Self {
+        self.0.fault = Some(action);
         self
     }
 
@@ -55,7 +55,7 @@ impl Building {
     }
 
     pub(super) fn head(mut self, line: &str) -> Self {
-        self.0.head = Head::of(Protocol::Redis, format!("{line}\r\n").as_bytes());
+        self.0.head = RequestHead::of(Protocol::Redis, format!("{line}\r\n").as_bytes());
         self
     }
 
@@ -79,16 +79,16 @@ pub(super) fn mixed(calls: u64, connections: u64) -> Recorded {
 fn drawn(random: &mut ChaCha8Rng, proxy: &str, connection: u64, number: u64, now: &mut u64) -> RecordedCall {
     let mut draw: u32 = random.random_range(0..1000);
     let of = |&&(_, _, share, _): &&(_, _, u32, _)| draw.checked_sub(share).map(|rest| draw = rest).is_none();
-    let (handler, act, _, least) = *MIX.iter().find(of).expect("the last one takes all");
+    let (handler, action, _, least) = *MIX.iter().find(of).expect("the last one takes all");
     let took = least + random.random_range(0..=least / 2) * random.random_range(1..4);
     let begun = *now;
     *now += took + random.random_range(100..60_000);
     let key = random.random_range(0..20_000);
     let building =
         call(proxy, connection, number, handler, begun..begun + took).head(&format!("GET user:{key}:profile"));
-    match act {
-        Some(act @ (Act::Hold | Act::Close | Act::Reset)) => building.fault(act).no_reply().build(),
-        Some(act) => building.fault(act).build(),
+    match action {
+        Some(action @ (Action::Hold | Action::Close | Action::Reset)) => building.fault(action).no_reply().build(),
+        Some(action) => building.fault(action).build(),
         None => building.build(),
     }
 }
@@ -155,7 +155,7 @@ pub(super) fn hostile() -> (Report, Recorded) {
     let calls = (1..=20).map(|number| {
         call(HOSTILE, 1, number, HOSTILE, number * 1000..number * 1000 + 700)
             .head(&format!("{HOSTILE} {HOSTILE}"))
-            .fault(Act::Sleep)
+            .fault(Action::Sleep)
             .build()
     });
     let recorded = Recorded { calls: calls.collect(), left_out: 12_345 };

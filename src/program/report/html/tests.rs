@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::example::{self, HOSTILE};
 use super::*;
-use crate::events::Act;
+use crate::events::Action;
 use crate::program::command::End;
 
 fn text(report: &Report, recorded: &Recorded) -> String {
@@ -229,9 +229,9 @@ fn hostile_texts_are_drawn_and_not_run() {
 fn keys_and_filters_lead_to_faults() {
     let calls = [
         example::call("cache", 1, 1, "dummy", 0..1_000).build(),
-        example::call("cache", 2, 1, "delay", 500..1_700).fault(Act::Sleep).head("GET a").build(),
+        example::call("cache", 2, 1, "delay", 500..1_700).fault(Action::Sleep).head("GET a").build(),
         example::call("cache", 2, 2, "dummy", 2_000..2_100).build(),
-        example::call("web", 7, 3, "hang", 2_000..1_252_000).fault(Act::Hold).no_reply().build(),
+        example::call("web", 7, 3, "hang", 2_000..1_252_000).fault(Action::Hold).no_reply().build(),
     ];
     let recorded = Recorded { calls: calls.into(), left_out: 0 };
     let dom = opened(&text(&example::report(&recorded), &recorded), STEPS);

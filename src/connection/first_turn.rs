@@ -1,0 +1,104 @@
+//! The first call's turn, before any byte is read and any backend is dialled.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use crate::call::{Accept, Call, CallState, Message, Verdict};
+use crate::call_log::CallEnd;
+use crate::error::{Error, Result};
+use crate::net::buffer::{ReadSize, poll_read};
+use crate::net::stream::{Peer, Stream};
+use crate::plan::SelectedHandler;
+use crate::protocol::Expect;
+use crate::pump::{ConnectionContext, Outcome};
+
+/// Lets `handler` accept the client: whether that has taken the first call.
+pub(super) async fn first_turn(
+    context: &ConnectionContext<'_>,
+    handler: &Arc<SelectedHandler>,
+    client: &mut Stream,
+) -> Result<bool, Outcome> {
+    tokio::select! {
+        done = accept(context, handler, client) => done,
+        // A handler may wait for something that knows nothing of the daemon's end, and a client may take no answer.
+        () = context.proxy.shutdown.grace_over() => Err(Outcome::CutOff),
+    }
+}
+
+async fn accept(
+    context: &ConnectionContext<'_>,
+    handler: &Arc<SelectedHandler>,
+    client: &mut Stream,
+) -> Result<bool, Outcome> {
+    let streams = context.streams();
+    let mut state = CallState::new(context.settings.protocol, streams, CallState::ACCEPT, Bytes::new());
+    let mut is_counted = false;
+    let _at_work = context.activity.works(handler);
+    let verdict = {
+        let mut unread = Unread(client);
+        let mut accept = Accept(Call::new(&mut state, &mut unread, context.call(handler)));
+        let mut turn = handler.handler.accept(&mut accept);
+        poll_fn(|cx| {
+            let polled = turn.as_mut().poll(cx);
+            // A handler that lets the client in at once has not taken the call yet: it will when the request is here.
+            if !is_counted && !matches!(polled, Poll::Ready(Ok(Verdict::Pass))) {
+                handler.count(streams, 1);
+                context.call_begins(1, handler, &[], Expect::Reply);
+                is_counted = true;
+            }
+            polled
+        })
+        .await?
+    };
+    if let Some(action) = verdict.action() {
+        context.call(handler).fault(&mut state, action);
+    }
+    match verdict {
+        Verdict::Pass => Ok(is_counted),
+        Verdict::Answer(answer) => {
+            client.write_all(&answer.into_bytes(&mut state)).await.map_err(Outcome::ClientReset)?;
+            context.call_ended(CallEnd::Replied);
+            Err(Outcome::Close)
+        }
+        Verdict::Close => Err(Outcome::Close),
+        Verdict::Reset => Err(Outcome::Reset),
+        Verdict::Inject(_) => Err(Outcome::Failed(Error::NoReplyYet)),
+    }
+}
+
+/// A client of which nothing was read, and whose bytes have nowhere to go.
+struct Unread<'a>(&'a mut Stream);
+
+impl Message for Unread<'_> {
+    fn client(&self) -> Peer<'_> {
+        self.0.peer()
+    }
+
+    fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
+        // Nothing has been read, so there is no rest of it.
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn swallow(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(read_to_end(self.0))
+    }
+}
+
+/// Reads and drops whatever comes, until the client has sent its last byte.
+pub(super) async fn read_to_end(client: &mut Stream) {
+    let (mut from, _) = client.split();
+    let mut size = ReadSize::new(None);
+    let mut poll_end = |cx: &mut Context<'_>| {
+        loop {
+            match ready!(poll_read(cx, &mut from, &mut size, |_, bytes| bytes.len())) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+    };
+    poll_fn(|cx| poll_end(cx)).await;
+}

@@ -1,0 +1,132 @@
+//! One client's life: its first turn, the dial, the calls, the end.
+
+use std::time::Instant;
+
+use super::first_turn::first_turn;
+use super::outcome::{finish, leave};
+use super::table::ConnectionHandle;
+use crate::events::EventKind;
+use crate::handler::Scope;
+use crate::net::stream::Stream;
+use crate::pump::{
+    ConnectionContext, ConnectionSettings, Copied, FirstCall, Framing, Outcome, ProxyContext, State, copy, framed,
+};
+use crate::rng::Draws;
+
+/// Serves a client from its first byte to its last.
+pub(crate) async fn serve(
+    client: &mut Stream,
+    handle: &ConnectionHandle,
+    proxy: &ProxyContext,
+    settings: &ConnectionSettings,
+) {
+    let context = ConnectionContext::new(proxy, settings, &handle.activity);
+    let outcome = traffic(&context, handle, client).await;
+    finish(outcome, client, &context).await;
+}
+
+/// All that passes between the client and its backend. Each phase is boxed, so that a connection is only as large as what
+/// it does, and ends where somebody cuts it.
+async fn traffic(context: &ConnectionContext<'_>, handle: &ConnectionHandle, client: &mut Stream) -> Outcome {
+    let ConnectionContext { proxy, settings, .. } = context;
+    let mut backend = None;
+    let framing = {
+        let (dialled, first, mut draws) = match handle.until_cut(Box::pin(begin(context, client))).await {
+            Ok(Ok(begun)) => begun,
+            Ok(Err(outcome)) | Err(outcome) => return outcome,
+        };
+        let plan = proxy.plan.load_full();
+        if settings.copies(&plan) {
+            let copy = copy(context, &plan, &first, &mut draws, client, backend.insert(dialled));
+            match handle.until_cut(Box::pin(copy)).await {
+                Ok(Copied::Replanned(framing)) => Ok(framing),
+                Ok(Copied::Ended(outcome)) | Err(outcome) => Err(outcome),
+            }
+        } else {
+            backend = Some(dialled);
+            Ok(Box::new(Framing::new(settings.protocol, first, draws)))
+        }
+    };
+    let outcome = match framing {
+        Ok(framing) => {
+            let calls = calls(context, framing, client, &mut backend);
+            handle.until_cut(Box::pin(calls)).await.unwrap_or_else(|outcome| outcome)
+        }
+        Err(outcome) => outcome,
+    };
+    if let Some(backend) = backend {
+        leave(backend, &outcome, settings);
+    }
+    outcome
+}
+
+/// The first call's turn, and the dial.
+async fn begin(
+    context: &ConnectionContext<'_>,
+    client: &mut Stream,
+) -> Result<(Stream, FirstCall, Option<Draws>), Outcome> {
+    let mut draws = None;
+    let handler = context.proxy.plan.load().draw(context.streams(), &mut draws, 1).clone();
+    let is_counted = match handler.scope {
+        Scope::Nothing => false,
+        Scope::Calls => Box::pin(first_turn(context, &handler, client)).await?,
+    };
+    Ok((dial(context, client).await?, FirstCall { handler, is_counted }, draws))
+}
+
+/// A connection of calls. Its client may outlive the backend's connection.
+async fn calls(
+    context: &ConnectionContext<'_>,
+    mut framing: Box<Framing>,
+    client: &mut Stream,
+    backend: &mut Option<Stream>,
+) -> Outcome {
+    loop {
+        let stream = match backend {
+            Some(stream) => stream,
+            None => match Box::pin(dial(context, client)).await {
+                Ok(dialled) => backend.insert(dialled),
+                Err(outcome) => return outcome,
+            },
+        };
+        match framed(context, &mut framing, client, stream).await {
+            Outcome::BackendLeft => *backend = None,
+            Outcome::ClientLeft => return client.take_error().map_or(Outcome::ClientLeft, Outcome::ClientReset),
+            outcome => return outcome,
+        }
+        if !framing.has_call() {
+            tokio::select! {
+                next = client.has_more() => match next {
+                    Ok(true) => {}
+                    Ok(false) => return Outcome::Done,
+                    Err(error) => return Outcome::ClientReset(error),
+                },
+                () = context.proxy.shutdown.begun() => return Outcome::Stopped,
+            }
+        }
+    }
+}
+
+/// Dials the backend, for as long as the client is there.
+async fn dial(context: &ConnectionContext<'_>, client: &Stream) -> Result<Stream, Outcome> {
+    let ConnectionContext { proxy, settings, activity, .. } = context;
+    activity.set_state(State::Dialling);
+    let begun = Instant::now();
+    let failed = tokio::select! {
+        // A backend that has been reached is to learn how its client left.
+        biased;
+        dialled = settings.backend.connect() => match dialled {
+            Ok(backend) => {
+                activity.set_state(State::Open);
+                proxy.counters.dial.add(begun.elapsed());
+                return Ok(backend);
+            }
+            Err(error) => error,
+        },
+        () = client.peer().left() => return Err(Outcome::ClientLeft),
+        () = proxy.shutdown.grace_over() => return Err(Outcome::CutOff),
+    };
+    proxy.counters.backend_failures.add(1);
+    proxy.emit(|| EventKind::DialFailure { connection: activity.number, error: failed.to_string() });
+    Err(Outcome::Unreachable(failed))
+}

@@ -1,0 +1,176 @@
+//! Streams in memory, for tests: small pipes, so that every read and every write is partial.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// One end of a connection. Dropping it closes both directions.
+#[derive(Debug)]
+pub(crate) struct MemoryStream {
+    link: Arc<Mutex<Link>>,
+    side: usize,
+}
+
+/// Whether bytes that are read are taken off the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Take {
+    All,
+    Nothing,
+}
+
+#[derive(Debug)]
+struct Link {
+    capacity: usize,
+    /// What each side has sent and the other has not read.
+    sent: [VecDeque<u8>; 2],
+    /// Sides that send no more.
+    ended: [bool; 2],
+    /// Sides that were dropped.
+    gone: [bool; 2],
+    reset: bool,
+    wakers: Vec<Waker>,
+}
+
+/// Two ends of a connection. Each direction holds `capacity` bytes that were not read.
+pub(crate) fn pair(capacity: usize) -> (MemoryStream, MemoryStream) {
+    let link = Link {
+        capacity,
+        sent: Default::default(),
+        ended: [false; 2],
+        gone: [false; 2],
+        reset: false,
+        wakers: Vec::new(),
+    };
+    let link = Arc::new(Mutex::new(link));
+    (MemoryStream { link: link.clone(), side: 0 }, MemoryStream { link, side: 1 })
+}
+
+impl Link {
+    fn wake(&mut self) {
+        self.wakers.drain(..).for_each(Waker::wake);
+    }
+
+    fn wait<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
+        self.wakers.push(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+impl MemoryStream {
+    fn link(&self) -> MutexGuard<'_, Link> {
+        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn other(&self) -> usize {
+        1 - self.side
+    }
+
+    pub(super) fn poll_fill(&self, cx: &Context<'_>, buffer: &mut ReadBuf<'_>, take: Take) -> Poll<io::Result<usize>> {
+        let mut link = self.link();
+        if link.reset {
+            return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
+        }
+        let other = self.other();
+        let len = link.sent[other].len().min(buffer.remaining());
+        if len == 0 && !link.ended[other] {
+            return link.wait(cx);
+        }
+        let bytes: Vec<u8> = link.sent[other].iter().take(len).copied().collect();
+        buffer.put_slice(&bytes);
+        if take == Take::All {
+            link.sent[other].drain(..len);
+            link.wake();
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    pub(super) fn discard(&self, len: usize) -> usize {
+        let (mut link, other) = (self.link(), self.other());
+        let len = len.min(link.sent[other].len());
+        link.sent[other].drain(..len);
+        link.wake();
+        len
+    }
+
+    pub(super) fn poll_put(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut link = self.link();
+        if link.reset || link.gone[self.other()] {
+            return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
+        }
+        let room = link.capacity - link.sent[self.side].len();
+        if room == 0 {
+            return link.wait(cx);
+        }
+        let len = room.min(bytes.len());
+        link.sent[self.side].extend(&bytes[..len]);
+        link.wake();
+        Poll::Ready(Ok(len))
+    }
+
+    /// Sends no more.
+    pub(crate) fn end(&self) {
+        let mut link = self.link();
+        link.ended[self.side] = true;
+        link.wake();
+    }
+
+    pub(crate) fn reset(&self) {
+        let mut link = self.link();
+        link.reset = true;
+        link.wake();
+    }
+
+    pub(super) async fn has_more(&self) -> io::Result<bool> {
+        poll_fn(|cx| self.poll_fill(cx, &mut ReadBuf::new(&mut [0]), Take::Nothing).map_ok(|len| len > 0)).await
+    }
+
+    pub(super) async fn left(&self) {
+        self.until(|link| link.reset || link.gone[self.other()]).await;
+    }
+
+    pub(super) async fn was_reset(&self) {
+        self.until(|link| link.reset).await;
+    }
+
+    async fn until(&self, so: impl Fn(&Link) -> bool) {
+        poll_fn(|cx| {
+            let mut link = self.link();
+            if so(&link) { Poll::Ready(()) } else { link.wait(cx) }
+        })
+        .await;
+    }
+}
+
+impl Drop for MemoryStream {
+    fn drop(&mut self) {
+        let mut link = self.link();
+        (link.ended[self.side], link.gone[self.side]) = (true, true);
+        link.wake();
+    }
+}
+
+impl AsyncRead for MemoryStream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.poll_fill(cx, buffer, Take::All).map_ok(drop)
+    }
+}
+
+impl AsyncWrite for MemoryStream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_put(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.end();
+        Poll::Ready(Ok(()))
+    }
+}

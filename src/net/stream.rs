@@ -1,0 +1,234 @@
+//! One side of a connection: a TCP socket, or memory in tests. What needs the socket itself asks for it here.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, tcp};
+
+use super::disconnect;
+#[cfg(test)]
+use super::memory::{self, MemoryStream};
+
+/// A client's or a backend's stream.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(test)]
+    Memory(MemoryStream),
+}
+
+/// What is read of a stream.
+#[derive(Debug)]
+pub(crate) enum ReadHalf<'s> {
+    Tcp(tcp::ReadHalf<'s>),
+    #[cfg(test)]
+    Memory(&'s MemoryStream),
+}
+
+/// What is written to a stream.
+#[derive(Debug)]
+pub(crate) enum WriteHalf<'s> {
+    Tcp(tcp::WriteHalf<'s>),
+    #[cfg(test)]
+    Memory(&'s MemoryStream),
+}
+
+/// The other end of a stream, as far as the system knows of it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Peer<'s> {
+    Tcp(&'s TcpStream),
+    #[cfg(test)]
+    Memory(&'s MemoryStream),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::Tcp(stream)
+    }
+}
+
+impl Stream {
+    pub(crate) fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
+        match self {
+            Self::Tcp(stream) => {
+                let (read, write) = stream.split();
+                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
+            }
+            #[cfg(test)]
+            Self::Memory(stream) => (ReadHalf::Memory(stream), WriteHalf::Memory(stream)),
+        }
+    }
+
+    pub(crate) fn peer(&self) -> Peer<'_> {
+        match self {
+            Self::Tcp(stream) => Peer::Tcp(stream),
+            #[cfg(test)]
+            Self::Memory(stream) => Peer::Memory(stream),
+        }
+    }
+
+    /// Lets the peer read a reset once the stream is dropped.
+    pub(crate) fn reset_on_drop(&self) {
+        match self {
+            // It fails only for a peer that is gone already.
+            Self::Tcp(stream) => drop(stream.set_zero_linger()),
+            #[cfg(test)]
+            Self::Memory(stream) => stream.reset(),
+        }
+    }
+
+    /// Waits until there is something to read; false at the end of the stream.
+    pub(crate) async fn has_more(&self) -> io::Result<bool> {
+        match self {
+            Self::Tcp(stream) => Ok(stream.peek(&mut [0]).await? > 0),
+            #[cfg(test)]
+            Self::Memory(stream) => stream.has_more().await,
+        }
+    }
+
+    /// The error that the system noted for the stream, if there is one.
+    pub(crate) fn take_error(&self) -> Option<io::Error> {
+        match self {
+            Self::Tcp(stream) => stream.take_error().ok().flatten(),
+            #[cfg(test)]
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// Whether the peer has neither sent anything nor closed.
+    pub(super) fn is_silent(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => {
+                // Asked of the socket itself: what the runtime knows of it may be a moment old.
+                let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
+                peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+            }
+            #[cfg(test)]
+            Self::Memory(_) => true,
+        }
+    }
+
+    pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.split().1.write_all(bytes).await
+    }
+
+    /// Ends the stream in order: the peer reads an end of file.
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        self.split().1.shutdown().await
+    }
+}
+
+impl Peer<'_> {
+    /// Its address; none where it is gone already.
+    pub(crate) fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            #[cfg(test)]
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// Resolves when the peer has left: it reset, or closed both directions. A half-close is not enough.
+    pub(crate) async fn left(self) {
+        match self {
+            Self::Tcp(stream) => disconnect::left(stream).await,
+            #[cfg(test)]
+            Self::Memory(stream) => stream.left().await,
+        }
+    }
+
+    /// Resolves when the peer has reset. Unread bytes do not hide it.
+    pub(crate) async fn reset(self) {
+        match self {
+            Self::Tcp(stream) => disconnect::reset(stream).await,
+            #[cfg(test)]
+            Self::Memory(stream) => stream.was_reset().await,
+        }
+    }
+}
+
+impl ReadHalf<'_> {
+    pub(crate) fn peer(&self) -> Peer<'_> {
+        match self {
+            Self::Tcp(half) => Peer::Tcp(half.as_ref()),
+            #[cfg(test)]
+            Self::Memory(stream) => Peer::Memory(stream),
+        }
+    }
+
+    /// Reads without taking anything off the stream.
+    pub(super) fn poll_peek(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(half) => half.poll_peek(cx, buffer),
+            #[cfg(test)]
+            Self::Memory(stream) => stream.poll_fill(cx, buffer, memory::Take::Nothing),
+        }
+    }
+
+    /// Takes bytes off the stream that were peeked at, at most as many as `space` is long: how many it took.
+    pub(super) fn discard(&self, space: &mut [u8]) -> io::Result<usize> {
+        match self {
+            #[cfg(target_os = "linux")]
+            Self::Tcp(half) => {
+                use rustix::net::{RecvFlags, recv};
+                // TCP copies none of what is truncated (tcp(7), MSG_TRUNC).
+                Ok(recv(half.as_ref(), space, RecvFlags::TRUNC)?.1)
+            }
+            #[cfg(not(target_os = "linux"))]
+            Self::Tcp(half) => half.as_ref().try_read(space),
+            #[cfg(test)]
+            Self::Memory(stream) => Ok(stream.discard(space.len())),
+        }
+    }
+}
+
+impl WriteHalf<'_> {
+    pub(crate) fn peer(&self) -> Peer<'_> {
+        match self {
+            Self::Tcp(half) => Peer::Tcp(half.as_ref()),
+            #[cfg(test)]
+            Self::Memory(stream) => Peer::Memory(stream),
+        }
+    }
+}
+
+impl AsyncRead for ReadHalf<'_> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(half) => Pin::new(half).poll_read(cx, buffer),
+            #[cfg(test)]
+            Self::Memory(stream) => stream.poll_fill(cx, buffer, memory::Take::All).map_ok(drop),
+        }
+    }
+}
+
+impl AsyncWrite for WriteHalf<'_> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(half) => Pin::new(half).poll_write(cx, bytes),
+            #[cfg(test)]
+            Self::Memory(stream) => stream.poll_put(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Neither kind of stream buffers what it has taken.
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(half) => Pin::new(half).poll_shutdown(cx),
+            #[cfg(test)]
+            Self::Memory(stream) => {
+                stream.end();
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+}

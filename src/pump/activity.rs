@@ -1,0 +1,120 @@
+//! What a connection does now: its own task writes it, others read it.
+
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::plan::SelectedHandler;
+
+/// A connection's number, its traffic and its state.
+#[derive(Debug)]
+pub(crate) struct Activity {
+    /// From 1, in the order in which the proxy accepted its clients.
+    pub(crate) number: u64,
+    pub(crate) to_backend: Moved,
+    pub(crate) to_client: Moved,
+    pub(crate) calls: LocalCounter,
+    state: AtomicU8,
+    /// The handler that has a call in hand.
+    at_work: Mutex<Option<Arc<SelectedHandler>>>,
+}
+
+/// A counter that only the connection's own task changes.
+#[derive(Debug, Default)]
+pub(crate) struct LocalCounter(AtomicU64);
+
+impl LocalCounter {
+    pub(crate) fn add(&self, more: u64) {
+        // Cheaper than one atomic addition, which only several writers would need.
+        self.set(self.get().wrapping_add(more));
+    }
+
+    pub(crate) fn set(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What was read from one side for the other.
+#[derive(Debug, Default)]
+pub(crate) struct Moved {
+    pub(crate) bytes: LocalCounter,
+    pub(crate) reads: LocalCounter,
+}
+
+impl Moved {
+    pub(crate) fn add(&self, bytes: usize) {
+        self.bytes.add(bytes as u64);
+        self.reads.add(1);
+    }
+}
+
+/// How far a connection has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum State {
+    /// The client is accepted, and the handler of its first call has its turn.
+    Accepted,
+    /// The backend is being dialled.
+    Dialling,
+    /// Calls pass, or wait for a handler.
+    Open,
+    /// Bytes pass whose messages cannot be told apart.
+    Opaque,
+    /// The client's connection is being closed.
+    Closing,
+}
+
+impl State {
+    const ALL: [Self; 5] = [Self::Accepted, Self::Dialling, Self::Open, Self::Opaque, Self::Closing];
+}
+
+impl Activity {
+    pub(crate) fn new(number: u64) -> Self {
+        Self {
+            number,
+            to_backend: Moved::default(),
+            to_client: Moved::default(),
+            calls: LocalCounter::default(),
+            state: AtomicU8::new(State::Accepted as u8),
+            at_work: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        State::ALL[usize::from(self.state.load(Ordering::Relaxed))]
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// The handler that has a call in hand, if one has.
+    pub(crate) fn handler(&self) -> Option<Arc<SelectedHandler>> {
+        self.at_work().clone()
+    }
+
+    /// `handler` has a call in hand until the guard is dropped.
+    pub(crate) fn works(&self, handler: &Arc<SelectedHandler>) -> AtWork<'_> {
+        *self.at_work() = Some(handler.clone());
+        AtWork(self)
+    }
+
+    fn at_work(&self) -> MutexGuard<'_, Option<Arc<SelectedHandler>>> {
+        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A handler has a call in hand.
+pub(crate) struct AtWork<'a>(&'a Activity);
+
+impl Drop for AtWork<'_> {
+    fn drop(&mut self) {
+        *self.0.at_work() = None;
+    }
+}

@@ -1,0 +1,118 @@
+//! Calls in what the client sends, each drawn for its handler.
+
+use std::sync::{Arc, Mutex};
+
+use super::context::ConnectionContext;
+use super::framed::{FirstCall, Requests};
+use super::open_calls::{OpenCalls, ReplySource, lock};
+use crate::handler::Scope;
+use crate::plan::{Plan, SelectedHandler, Tally};
+use crate::protocol::{Expect, Protocol, Step};
+
+/// Finds calls, and opens those that no handler wants to see.
+pub(super) struct CallFrames<'a> {
+    pub(super) context: &'a ConnectionContext<'a>,
+    pub(super) calls: &'a Mutex<OpenCalls>,
+    pub(super) requests: &'a mut Requests,
+    /// What is held has to be looked at again.
+    pub(super) look: bool,
+    /// How many of the held bytes belong to the request that a handler holds: they are framed already.
+    pub(super) due: usize,
+    /// How many bytes of the latest request are still to come.
+    pub(super) left: Option<u64>,
+}
+
+/// Why finding calls came to a stop.
+pub(super) enum CallStop {
+    /// Only a reply can tell what comes next, or too many calls are open.
+    Wait,
+    /// A handler's turn.
+    Call(NewCall),
+    /// Messages can no longer be told apart.
+    Opaque,
+}
+
+/// A call that a handler wants to see. Nothing of it was passed on.
+pub(super) struct NewCall {
+    pub(super) handler: Arc<SelectedHandler>,
+    pub(super) head: usize,
+    pub(super) len: usize,
+    pub(super) left: Option<u64>,
+    pub(super) expect: Expect,
+}
+
+impl CallFrames<'_> {
+    /// Tells the calls in `bytes` apart: how many bytes may pass, and what has to happen before more can. Without that, more
+    /// has to be read.
+    pub(super) fn find(&mut self, bytes: &[u8]) -> (usize, Option<CallStop>) {
+        self.look = false;
+        let plan = self.context.proxy.plan.load();
+        let mut calls = lock(self.calls);
+        let mut tally = Tally::default();
+        // What a handler let pass comes first.
+        let mut at = std::mem::take(&mut self.due);
+        loop {
+            // A turn has no end that could be waited for.
+            calls.set_within_request(self.left != Some(0) && self.context.settings.protocol != Protocol::Tcp);
+            if self.left == Some(0) {
+                self.context.request_passed();
+            }
+            if at == bytes.len() {
+                return (at, None);
+            }
+            // The rest of a message may be what the open calls wait for.
+            let waits = calls.is_full() && self.left == Some(0);
+            let step = if waits { Step::Wait } else { self.requests.framer.step(&bytes[at..], calls.is_open()) };
+            match step {
+                Step::More => return (at, None),
+                Step::Wait => {
+                    self.look = true;
+                    return (at, Some(CallStop::Wait));
+                }
+                Step::Pass(len) => at += len,
+                Step::Part { len, left } => {
+                    at += len;
+                    self.left = left;
+                }
+                Step::Call { len, head, left, expect } => {
+                    if let Some(handler) = self.draw(&plan, &mut tally, &bytes[at..at + head], expect) {
+                        return (at, Some(CallStop::Call(NewCall { handler, head, len, left, expect })));
+                    }
+                    calls.pass(expect);
+                    at += len;
+                    self.left = left;
+                }
+                Step::Opaque(why) => {
+                    self.context.turns_opaque(why);
+                    calls.push(Expect::Nothing, ReplySource::Opaque);
+                    return (at, Some(CallStop::Opaque));
+                }
+                Step::Unanswered => unreachable!("a request framer knows of no replies"),
+            }
+        }
+    }
+
+    /// Counts the next call: its handler, if that wants to see it.
+    fn draw<'p>(
+        &mut self,
+        plan: &'p Plan,
+        tally: &mut Tally<'p>,
+        head: &[u8],
+        expect: Expect,
+    ) -> Option<Arc<SelectedHandler>> {
+        let Self { context, requests, .. } = self;
+        requests.number += 1;
+        let (number, streams) = (requests.number, context.streams());
+        if let Some(FirstCall { handler, is_counted }) = requests.first.take().filter(FirstCall::holds) {
+            if !is_counted {
+                handler.count(streams, number);
+            }
+            context.call_begins(number, &handler, head, expect);
+            return (handler.scope == Scope::Calls).then_some(handler);
+        }
+        let handler = plan.draw(streams, &mut requests.draws, number);
+        tally.count(handler, streams, number);
+        context.call_begins(number, handler, head, expect);
+        (handler.scope == Scope::Calls).then(|| handler.clone())
+    }
+}

@@ -1,0 +1,107 @@
+//! Replies in what the backend sends, and whose turn it is.
+
+use std::sync::Mutex;
+use std::task::Context;
+
+use super::context::ConnectionContext;
+use super::open_calls::{OpenCalls, ReplySource, lock};
+use super::outcome::Outcome;
+use crate::call_log::CallEnd;
+use crate::protocol::{self, Step};
+
+/// Finds replies, and ends the calls of those that no handler wants to see.
+pub(super) struct ReplyFrames<'a> {
+    pub(super) context: &'a ConnectionContext<'a>,
+    pub(super) calls: &'a Mutex<OpenCalls>,
+    pub(super) framer: protocol::Replies,
+    /// What is held has to be looked at again.
+    pub(super) look: bool,
+    /// How many of the held bytes belong to the reply that a handler holds: they are framed already.
+    pub(super) due: usize,
+    /// How many bytes of that reply are still to come.
+    pub(super) left: Option<u64>,
+}
+
+/// Why finding replies came to a stop.
+pub(super) enum ReplyStop {
+    /// It is the turn of an answer of our own.
+    Answer,
+    /// A handler's turn: its reply has begun with `len` bytes, and `left` are still to come.
+    Handler { len: usize, left: Option<u64> },
+    /// Messages can no longer be told apart.
+    Opaque,
+    /// What follows is no reply, and a handler holds a request that may have to be answered before.
+    Hold,
+    /// A handler ends the connection.
+    End(Outcome),
+}
+
+impl ReplyFrames<'_> {
+    /// Whose turn it is, if not the backend's.
+    pub(super) fn turn(&self) -> Option<ReplyStop> {
+        turn(&lock(self.calls))
+    }
+
+    /// Tells the replies in `bytes` apart: how many bytes may pass, and what has to happen before more can. Without that,
+    /// more has to be read.
+    pub(super) fn find(&mut self, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<ReplyStop>) {
+        self.look = false;
+        let mut calls = lock(self.calls);
+        let (at, stop) = self.find_in(&mut calls, cx, bytes);
+        calls.set_within_reply(at < bytes.len() || self.framer.is_within());
+        (at, stop)
+    }
+
+    fn find_in(&mut self, calls: &mut OpenCalls, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<ReplyStop>) {
+        let mut at = 0;
+        while at < bytes.len() {
+            if let Some(stop) = turn(calls) {
+                return (at, Some(stop));
+            }
+            let front = calls.front();
+            let is_handled = matches!(front, Some((_, ReplySource::Handler(_))));
+            match self.framer.step(&bytes[at..], front.map(|(expect, _)| expect)) {
+                Step::More => break,
+                Step::Pass(len) => {
+                    at += len;
+                    self.context.between_replies();
+                }
+                Step::Part { len, left } if is_handled => return (at, Some(ReplyStop::Handler { len, left })),
+                Step::Part { len, left } => {
+                    at += len;
+                    if left == Some(0) {
+                        calls.pop(cx);
+                        self.context.call_ended(CallEnd::Replied);
+                    }
+                }
+                Step::Unanswered => {
+                    calls.pop(cx);
+                    self.context.call_ended(CallEnd::Unanswered);
+                }
+                Step::Opaque(_) if calls.holds() && front.is_none() => {
+                    self.look = true;
+                    return (at, Some(ReplyStop::Hold));
+                }
+                Step::Opaque(why) => {
+                    self.context.turns_opaque(why);
+                    return (at, Some(ReplyStop::Opaque));
+                }
+                Step::Call { .. } | Step::Wait => unreachable!("a reply framer knows of no requests"),
+            }
+        }
+        (at, None)
+    }
+}
+
+fn turn(calls: &OpenCalls) -> Option<ReplyStop> {
+    if calls.is_opaque() {
+        return Some(ReplyStop::Opaque);
+    }
+    match calls.front()?.1 {
+        ReplySource::Backend | ReplySource::Handler(_) | ReplySource::Seen => None,
+        ReplySource::Answer(_) => Some(ReplyStop::Answer),
+        ReplySource::Close => Some(ReplyStop::End(Outcome::Close)),
+        ReplySource::Reset => Some(ReplyStop::End(Outcome::Reset)),
+        ReplySource::Opaque => Some(ReplyStop::Opaque),
+    }
+}

@@ -1,0 +1,82 @@
+//! The program accepts the command lines and files of all pages.
+
+use std::collections::BTreeSet;
+
+use super::options::documented_flags;
+use super::page::{Page, path};
+use super::world::Program;
+
+/// The arguments of a command line that calls the program, up to what the shell does with its output.
+fn arguments(line: &str) -> Option<Vec<String>> {
+    let line = line.split(" #").next()?;
+    let rest = line.strip_prefix("vaurien ").or_else(|| line.strip_prefix("cargo run --release -- "))?;
+    let words = shlex::split(rest).unwrap_or_else(|| panic!("unbalanced quotes: {line}"));
+    Some(words.into_iter().take_while(|word| word != "|" && !word.starts_with("<<")).collect())
+}
+
+/// What the program would do with these arguments, and nothing else is wrong with them.
+fn checked(arguments: &[String]) -> String {
+    let ended = Program::run(Program::command("--check").args(arguments));
+    assert_eq!(ended.code, Some(0), "{arguments:?}: {:#?}", ended.lines);
+    ended.stdout
+}
+
+#[test]
+fn commands_are_accepted() {
+    let mut checked_lines = 0;
+    for page in Page::all() {
+        for line in page.commands() {
+            if let Some(arguments) = arguments(&line) {
+                checked(&arguments);
+                checked_lines += 1;
+            }
+        }
+    }
+    assert!(checked_lines >= 20, "{checked_lines}");
+}
+
+#[test]
+fn a_wrong_command_is_found() {
+    let arguments = arguments("vaurien --backend a:1 --handler 10:errr -- true | sort").unwrap();
+    assert_eq!(arguments, ["--backend", "a:1", "--handler", "10:errr", "--", "true"]);
+    assert_eq!(Program::run(Program::command("--check").args(arguments)).code, Some(2));
+}
+
+#[test]
+fn flags_exist() {
+    let known = documented_flags();
+    // Flags of other programs stand in whole command lines.
+    let mut wrong = BTreeSet::new();
+    for page in Page::all() {
+        for code in page.inline_code().iter().filter(|code| code.starts_with("--") || code.starts_with("vaurien ")) {
+            let ours = code.split(" -- ").next().unwrap().split(" | ").next().unwrap();
+            let flags = ours.split([' ', '=']).filter(|word| word.starts_with("--") && word.len() > 2);
+            wrong.extend(flags.filter(|flag| !known.contains(*flag)).map(|flag| format!("{}: {flag}", page.name)));
+        }
+    }
+    assert_eq!(wrong, BTreeSet::new());
+}
+
+#[test]
+fn files_are_accepted() {
+    let mut means = Vec::new();
+    for page in Page::all() {
+        for block in page.blocks("toml") {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("vaurien.toml");
+            std::fs::write(&file, block).unwrap();
+            means.push(checked(&["--config".to_owned(), file.to_str().unwrap().to_owned()]));
+        }
+    }
+    let [single, several] = &means[..] else { panic!("two files: {means:#?}") };
+    assert!(single.contains("redis, handler 20:delay,5:error") && single.contains("seed 42"), "{single}");
+    assert!(several.contains("cache: ") && several.contains("api: disabled"), "{several}");
+}
+
+#[test]
+fn the_static_program_is_built_as_for_the_image() {
+    let page = Page::read("docs/deployment.md");
+    let built = page.commands().into_iter().find(|line| line.starts_with("cargo build ")).unwrap();
+    let image = std::fs::read_to_string(path("examples/docker/Dockerfile")).unwrap();
+    assert!(image.replace("$(uname -m)", "x86_64").replace('"', "").contains(&built), "{built}");
+}
