@@ -1,4 +1,4 @@
-//! The demo shows each handler at work by itself, and goes on serving.
+//! `--demo` shows each handler by itself, then serves other clients.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod world;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use world::{Client, Program};
 
-/// The program with these arguments; what it says on standard output is among its other lines.
+/// The program with these arguments, its standard output merged into standard error.
 fn vaurien(arguments: &str) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", "exec \"$0\" \"$@\" >&2", env!("CARGO_BIN_EXE_vaurien")]);
@@ -24,7 +24,7 @@ fn call(demo: &mut Program, number: u32) -> (String, String) {
     (words[3].to_owned(), words[4..].join(" "))
 }
 
-/// The head of the reply, whose body is as long as it says.
+/// Reads a reply with its body. Returns the head.
 fn reply(client: &mut Client) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -72,6 +72,49 @@ fn it_shows_the_handler_that_was_asked_for() {
     assert_eq!(demo.stop().calls("delay"), 12);
 }
 
+/// A demo of one handler that has made its own calls.
+fn shown(handler: &str) -> Program {
+    let mut demo = Program::spawn(&mut vaurien(&format!("--demo --proxy 127.0.0.1:0 --handler {handler}")));
+    demo.line("Ctrl-C");
+    assert_eq!(demo.seen().iter().filter(|line| line.contains(&format!("  {handler} "))).count(), 12);
+    demo
+}
+
+/// The row of the call that another client has made.
+fn row(demo: &mut Program, handler: &str) -> Vec<String> {
+    demo.line(&format!("  {handler} ")).split_ascii_whitespace().map(str::to_owned).collect()
+}
+
+#[test]
+fn it_shows_the_requests_of_other_clients() {
+    for (handler, status) in [("dummy", "200"), ("error", "50")] {
+        let mut demo = shown(handler);
+        let mut client = demo.connect();
+        for (number, path) in [("13", "/mine"), ("14", "/other")] {
+            let head = reply(client.send(format!("GET {path}?a=b HTTP/1.1\r\nHost: here\r\n\r\n")));
+            let row = row(&mut demo, handler);
+            assert_eq!(row[..4], [number, "GET", path, handler]);
+            let saw = row[4..].join(" ");
+            assert!(saw.starts_with(status) && saw.contains(" after ") && saw.ends_with(" ms"), "{row:?}");
+            assert!(
+                head.starts_with(&format!("HTTP/1.1 {}\r\n", saw.split_once(" after ").unwrap().0)),
+                "{row:?} {head}"
+            );
+        }
+    }
+}
+
+#[test]
+fn it_shows_the_connections_of_other_clients_that_get_no_answer() {
+    let mut demo = shown("blackout");
+    assert!(demo.connect().read_to_end().0.is_empty());
+    assert_eq!(row(&mut demo, "blackout").join(" "), "13 - blackout connection closed");
+    let mut demo = shown("hang");
+    demo.connect().send("GET / HTTP/1.1\r\nHost: here\r\n\r\n");
+    let row = row(&mut demo, "hang").join(" ");
+    assert!(row.starts_with("13 - hang no answer in ") && row.ends_with(" ms, gave up"), "{row}");
+}
+
 #[test]
 fn its_server_takes_any_request() {
     let demo = Program::spawn(&mut vaurien("--demo --proxy 127.0.0.1:0 --handler dummy"));
@@ -89,7 +132,7 @@ fn its_server_takes_any_request() {
 
 #[test]
 fn it_takes_a_free_port_where_the_usual_one_is_taken() {
-    // Taken by this test, or by somebody else: it makes no difference.
+    // Taken by this test or by another process: either will do.
     let _taken = TcpListener::bind("localhost:8000");
     let demo = Program::spawn(&mut vaurien("--demo --handler dummy"));
     assert_ne!(demo.address().port(), 8000);

@@ -177,7 +177,7 @@ fn a_pipe_that_nobody_reads_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = pipe(folder.path()).display().to_string();
     let ended = Program::run(&mut Program::command(&format!("--backend localhost:1 --events {path}")));
-    let line = format!("vaurien: cannot write events to `{path}`: it is a pipe that nobody reads");
+    let line = format!("vaurien: cannot write events to `{path}`: it is a pipe without a reader");
     assert_eq!((ended.code, ended.lines), (Some(1), vec![line]));
 }
 
@@ -192,7 +192,7 @@ fn a_stalled_reader_delays_neither_calls_nor_the_stop() {
         assert_eq!(program.connect().ending(), Ending::Closed);
     }
     program.signal("TERM");
-    program.line("the last events are not written");
+    program.line("the last events were not written");
     program.stopped();
     drop(stalled);
 }

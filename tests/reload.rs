@@ -86,7 +86,7 @@ fn a_proxy_that_cannot_change_stays_and_is_reported() {
     let moved = proxy("a", &backend, "").replace("127.0.0.1:0", &taken.local_addr().unwrap().to_string());
     file.write(moved + &proxy("b", &backend, "handler = \"delay\"\n"));
     program.signal("HUP");
-    program.line("reloaded, but for 1 of 2 proxies");
+    program.line("reloaded, except 1 of 2 proxies");
     assert_eq!(program.seen().iter().filter(|line| line.contains("stays as it is: cannot listen on")).count(), 1);
     assert_eq!((api.address("a"), &api.proxy("b")["handler"]), (before, &json!("delay")));
     settled(api, "a");
@@ -102,7 +102,7 @@ fn a_broken_file_changes_nothing_and_is_one_error_line() {
     for broken in [good.replace("redis", "rediss") + "nonsense = 1\n", "[proxies.a".to_owned(), String::new()] {
         file.write(&broken);
         program.signal("HUP");
-        let line = program.line("nothing is changed");
+        let line = program.line("not reloaded");
         assert!(line.contains("ERROR"), "{line}");
         call(&mut client);
         settled(api, "a");

@@ -48,6 +48,20 @@ fn a_timed_change_reverts_and_hanging_calls_are_reset() {
 }
 
 #[test]
+fn the_log_says_that_the_time_is_over() {
+    let backend = Backend::lines();
+    let mut program = start(&backend);
+    let api = program.api();
+    api.patch("/v1/proxies/default", r#"{"handler": "hang", "for": "100ms"}"#);
+    let line = program.line("is over");
+    let now = format!("its `for` is over: now 127.0.0.1:0 -> {}, protocol redis, handler dummy", backend.address());
+    assert!(line.contains(&now) && line.contains("INFO") && line.contains("default"), "{line}");
+    pass_time(api, &backend, "100ms");
+    let line = program.line("is over");
+    assert!(line.contains("its `for` is over: removed") && line.contains("clock"), "{line}");
+}
+
+#[test]
 fn the_remaining_time_is_shown() {
     let program = start(&Backend::lines());
     let api = program.api();
@@ -115,7 +129,7 @@ fn a_timed_move_whose_port_is_taken_meanwhile_keeps_the_new_port() {
     let keys = r#"{"proxy": "localhost:0", "handler": "hang", "for": "500ms"}"#;
     assert_eq!(api.patch("/v1/proxies/default", keys).status, 200);
     let _taken = TcpListener::bind(before).unwrap();
-    program.line("goes back to what was before, but listens where it does now");
+    program.line("cannot listen on its earlier address, keeps the present one");
     eventually("the change has reverted", || api.proxy("default")["handler"] == "dummy");
     assert_eq!(api.proxy("default")["proxy"], "localhost:0");
     call(&mut Client::connect(api.address("default")));

@@ -69,6 +69,24 @@ impl Answer {
         Self { close: true, ..self }
     }
 
+    /// The bytes, unless they are yet to be drawn.
+    #[cfg(feature = "program")]
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        match &self.content {
+            Content::Bytes(bytes) => Some(bytes),
+            Content::Random(_) => None,
+        }
+    }
+
+    /// How many bytes the client gets.
+    #[cfg(feature = "program")]
+    pub(crate) fn len(&self) -> usize {
+        match &self.content {
+            Content::Bytes(bytes) => bytes.len(),
+            Content::Random(len) => *len,
+        }
+    }
+
     /// Bytes of memory that it takes until its turn.
     pub(crate) fn weight(&self) -> usize {
         match &self.content {

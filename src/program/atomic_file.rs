@@ -1,4 +1,4 @@
-//! A file that appears complete.
+//! A file that is replaced as a whole.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -9,46 +9,47 @@ use tempfile::{Builder, NamedTempFile};
 
 use crate::program::output;
 
-/// What a new file may be, before the umask takes from it.
+/// The permissions of a new file, before the umask.
 const PERMISSIONS: u32 = 0o666;
 
-/// A file that is written now and seen once it is published: until then, what was in its place stays there.
+/// A file that is written beside its path and moved there when it is published. Until then an earlier file is kept; dropping
+/// this leaves it.
 ///
-/// If it is dropped before, it never was. What is no file, a device or a pipe, is written to as it goes.
+/// Devices and pipes are written to directly.
 #[derive(Debug)]
 pub(crate) enum AtomicFile {
-    /// Is renamed to `path`.
+    /// Will be renamed to `path`.
     Beside { file: NamedTempFile, path: PathBuf },
-    /// Is no file.
-    There(File),
+    /// A device or a pipe.
+    Direct(File),
 }
 
 impl AtomicFile {
-    /// Begins to write to `path`, and fails if that will not be possible.
+    /// Fails if `path` cannot be written.
     ///
     /// # Panics
     ///
-    /// The path is a pipe, and there is no runtime.
+    /// The path is a pipe and there is no runtime.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            return output::open(path).map(Self::There);
+            return output::open(path).map(Self::Direct);
         }
-        // A link goes on leading to the file.
+        // A symbolic link is kept: its target is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-        // A hidden name, which nobody takes for the file.
+        // A hidden name, so that nobody mistakes it for the file.
         let prefix = format!(".{}.", name.to_string_lossy());
         let permissions = Permissions::from_mode(PERMISSIONS);
         let file = Builder::new().prefix(&prefix).permissions(permissions).tempfile_in(folder)?;
         Ok(Self::Beside { file, path })
     }
 
-    /// Lets it be seen.
+    /// Moves it to its path.
     pub(crate) fn publish(self) -> io::Result<()> {
         match self {
             Self::Beside { file, path } => file.persist(path).map(drop).map_err(|error| error.error),
-            Self::There(_) => Ok(()),
+            Self::Direct(_) => Ok(()),
         }
     }
 }
@@ -57,14 +58,14 @@ impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Beside { file, .. } => file.write(bytes),
-            Self::There(file) => file.write(bytes),
+            Self::Direct(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Beside { file, .. } => file.flush(),
-            Self::There(file) => file.flush(),
+            Self::Direct(file) => file.flush(),
         }
     }
 }
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_not_there_before_it_is_published() {
+    fn it_appears_when_it_is_published() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new");
         let mut file = AtomicFile::create(&path).unwrap();
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_there_stays_until_then() {
+    fn an_earlier_file_is_kept_until_then() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("old");
         fs::write(&path, "old and long").unwrap();
@@ -115,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_published_leaves_nothing() {
+    fn dropping_it_leaves_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let mut file = AtomicFile::create(&folder.path().join("never")).unwrap();
         file.write_all(b"some").unwrap();
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn it_may_be_read_by_those_who_may_read_any_new_file() {
+    fn it_has_the_permissions_of_any_new_file() {
         let folder = tempfile::tempdir().unwrap();
         let (path, other) = (folder.path().join("file"), folder.path().join("other"));
         AtomicFile::create(&path).unwrap().publish().unwrap();
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_goes_on_leading_to_the_file() {
+    fn a_symbolic_link_is_kept() {
         let folder = tempfile::tempdir().unwrap();
         let (path, link) = (folder.path().join("file"), folder.path().join("link"));
         fs::write(&path, "old").unwrap();
@@ -148,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_known_at_once() {
+    fn a_path_that_cannot_be_written_is_refused_at_once() {
         let folder = tempfile::tempdir().unwrap();
         let error = |path: &Path| AtomicFile::create(path).unwrap_err().kind();
         assert_eq!(error(&folder.path().join("nowhere/file")), io::ErrorKind::NotFound);
@@ -157,11 +158,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pipe_is_written_to_while_somebody_reads_it() {
+    async fn a_pipe_with_a_reader_is_written_to() {
         let folder = tempfile::tempdir().unwrap();
         let path = make_pipe(folder.path());
         let error = AtomicFile::create(&path).unwrap_err();
-        assert_eq!(error.to_string(), "it is a pipe that nobody reads");
+        assert_eq!(error.to_string(), "it is a pipe without a reader");
         let mut reader = pipe::OpenOptions::new().open_receiver(&path).unwrap();
         let mut file = AtomicFile::create(&path).unwrap();
         file.write_all(b"all").unwrap();

@@ -1,4 +1,4 @@
-//! What a run is expected to have done: `error>=1`, `cache.delay>=10`, `calls>0`.
+//! Expectations about a run: `error>=1`, `cache.delay>=10`, `calls>0`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,10 +6,10 @@ use std::str::FromStr;
 use crate::handler::Registry;
 use crate::metrics::summary::Summary;
 
-/// A count, and what it is compared with.
+/// A count, compared with a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Expectation {
-    /// Of this proxy; without one, of all together.
+    /// The proxy that is counted; without one, all of them.
     proxy: Option<String>,
     count: String,
     comparison: Comparison,
@@ -26,7 +26,7 @@ enum Comparison {
     Less,
 }
 
-/// The longer ones first: `>=` begins with `>`.
+/// Longer ones first: `>=` begins with `>`.
 const COMPARISONS: [(&str, Comparison); 7] = [
     (">=", Comparison::AtLeast),
     ("<=", Comparison::AtMost),
@@ -39,7 +39,7 @@ const COMPARISONS: [(&str, Comparison); 7] = [
 
 type Counted = fn(&Summary) -> u64;
 
-/// What is counted beside handlers.
+/// The counts besides handlers.
 const COUNTS: [(&str, Counted); 5] = [
     ("calls", |summary| summary.calls.iter().map(|(_, calls)| calls).sum()),
     ("faults", |summary| summary.faults.iter().map(|(_, faults)| faults).sum()),
@@ -48,9 +48,9 @@ const COUNTS: [(&str, Counted); 5] = [
     ("dial_failures", |summary| summary.backend_failures),
 ];
 
-/// Text that expects nothing that could be counted.
+/// Text that is not an expectation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no expectation, write `error>=1`, `calls>0` or, of one proxy, `cache.delay>=10`")]
+#[error("invalid expectation `{0}`: write `error>=1`, `calls>0` or, for one proxy, `cache.delay>=10`")]
 pub(crate) struct NoExpectation(String);
 
 impl FromStr for Expectation {
@@ -85,23 +85,23 @@ impl fmt::Display for Expectation {
 }
 
 impl Expectation {
-    /// The proxy that it is about, if it is about one.
+    /// The proxy that is counted, if it is only one.
     pub(crate) fn proxy(&self) -> Option<&str> {
         self.proxy.as_deref()
     }
 
-    /// What is counted.
+    /// The handler or other count.
     pub(crate) fn counted(&self) -> &str {
         &self.count
     }
 
-    /// What can be counted with these handlers.
+    /// The counts that exist with these handlers.
     pub(crate) fn countable(registry: &Registry) -> impl Iterator<Item = &str> {
         registry.names().chain(COUNTS.iter().map(|(name, _)| *name))
     }
 
-    /// What was counted in proxies of these names. Of a handler it is the calls to which it did something; of one that never
-    /// does anything, such as `dummy`, its calls.
+    /// The count in these proxies, by name. For a handler it is its faults; for one that has none, such as `dummy`, its
+    /// calls.
     pub(crate) fn count<'s>(
         &self,
         proxies: impl IntoIterator<Item = (&'s str, &'s Summary)>,
@@ -120,7 +120,7 @@ impl Expectation {
         }
     }
 
-    /// Whether so many are as expected.
+    /// Whether this count meets it.
     pub(crate) fn is_met_by(&self, count: u64) -> bool {
         match self.comparison {
             Comparison::AtLeast => count >= self.number,
@@ -158,7 +158,7 @@ mod tests {
             ["", "error", ">=1", "error>=", "error>=x", "error>=-1", "error>=1.5", ".error>=1", "cache.>=1", "error=>1"]
         {
             let refused = text.parse::<Expectation>().unwrap_err().to_string();
-            assert!(refused.starts_with(&format!("`{text}` is no expectation, write `error>=1`")), "{refused}");
+            assert!(refused.starts_with(&format!("invalid expectation `{text}`: write `error>=1`")), "{refused}");
         }
     }
 
@@ -182,7 +182,7 @@ mod tests {
         let registry = Registry::default();
         let counted = |text: &str| read(text).count([("cache", &cache), ("api", &api)], &registry);
         assert_eq!(counted("delay>0"), 7);
-        assert_eq!(counted("dummy>0"), 5, "which has no faults");
+        assert_eq!(counted("dummy>0"), 5, "it has no faults: calls count");
         assert_eq!(counted("cache.calls>0"), 9);
         assert_eq!(counted("calls>0"), 14);
         assert_eq!(counted("faults>0"), 7);

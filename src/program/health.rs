@@ -1,4 +1,4 @@
-//! `--health`: whether a daemon that runs is well.
+//! `--health`: asks a running daemon whether it is healthy.
 
 use std::io;
 use std::net::IpAddr;
@@ -17,12 +17,12 @@ use crate::net::address::{Address, BadAddress};
 use crate::net::dial::dial;
 use crate::net::listener;
 
-/// How long all of it may take.
+/// How long the check may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Why a daemon is not well, or not there.
+/// Why a daemon is not healthy, or cannot be reached.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Ill {
+pub(crate) enum Unhealthy {
     #[error("{}{}", plain(.0), hint(.0))]
     Unreachable(#[from] io::Error),
     #[error("answers {0}")]
@@ -33,29 +33,29 @@ pub(crate) enum Ill {
     Silent,
 }
 
-/// Asks the daemon whose API is on `address`.
+/// Checks the daemon whose API is at `address`.
 ///
 /// # Errors
 ///
-/// It is not well, or does not say that it is.
-pub(crate) fn ask(address: &Address) -> Result<(), Ill> {
+/// It is not healthy, or does not answer.
+pub(crate) fn check(address: &Address) -> Result<(), Unhealthy> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let asked = runtime.block_on(answer(address));
-    // Resolving a name cannot be broken off. It is not waited for.
+    let checked = runtime.block_on(answer(address));
+    // Looking up a name cannot be cancelled: do not wait for it.
     runtime.shutdown_background();
-    asked
+    checked
 }
 
-/// Where it is asked.
+/// The URL of the check.
 pub(crate) fn url(address: &Address) -> String {
     format!("http://{address}/healthz")
 }
 
-/// Reads `host:port`, or the same as a URL, such as [`url`] has it.
+/// Reads `host:port`, or a URL like that of [`url`].
 ///
 /// # Errors
 ///
-/// It is no such address.
+/// It is not such an address.
 pub(crate) fn read(text: &str) -> Result<Address, String> {
     let address = text.strip_prefix("http://").map_or(text, |rest| {
         let rest = rest.trim_end_matches('/');
@@ -63,12 +63,12 @@ pub(crate) fn read(text: &str) -> Result<Address, String> {
     });
     let address: Address = address.parse().map_err(|error: BadAddress| error.to_string())?;
     if address.port == 0 {
-        return Err(format!("`{address}` has the port 0, say which the daemon has"));
+        return Err(format!("`{address}` has the port 0, give the daemon's port"));
     }
     Ok(address)
 }
 
-/// Where a client on this machine reaches what listens there: a daemon may listen on every address, but nobody can call them all.
+/// The address at which a client on this machine reaches a daemon: a wildcard address becomes a loopback one.
 pub(crate) fn reachable(address: Address) -> Address {
     match address.host.parse::<IpAddr>() {
         Ok(ip) => Address::new(listener::reachable(ip).to_string(), address.port),
@@ -76,23 +76,23 @@ pub(crate) fn reachable(address: Address) -> Address {
     }
 }
 
-async fn answer(address: &Address) -> Result<(), Ill> {
+async fn answer(address: &Address) -> Result<(), Unhealthy> {
     let status = timeout(PATIENCE, async {
-        // It tries every address, and leaves time for those after it.
+        // It tries every address of the host, and leaves time for each.
         let stream = dial(address, Instant::now() + PATIENCE).await?;
         status(stream).await
     });
     match status.await {
         Ok(Ok(StatusCode::OK)) => Ok(()),
-        Ok(Ok(other)) => Err(Ill::Answers(other)),
-        Ok(Err(ill)) => Err(ill),
-        Err(_) => Err(Ill::Silent),
+        Ok(Ok(other)) => Err(Unhealthy::Answers(other)),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(Unhealthy::Silent),
     }
 }
 
-async fn status(stream: TcpStream) -> Result<StatusCode, Ill> {
+async fn status(stream: TcpStream) -> Result<StatusCode, Unhealthy> {
     let (mut send, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    // Under whatever name and port it was reached, this is one that a daemon answers to.
+    // A daemon accepts this host, whatever name and port it was reached by.
     let request = Request::get("/healthz").header("Host", "localhost").body(Empty::<Bytes>::new());
     let request = request.map_err(io::Error::other)?;
     let answer = send.send_request(request);
@@ -106,9 +106,9 @@ async fn status(stream: TcpStream) -> Result<StatusCode, Ill> {
     }
 }
 
-/// What one may have forgotten where nothing listens.
+/// What to check if nothing listens.
 fn hint(error: &io::Error) -> &'static str {
-    if error.kind() == io::ErrorKind::ConnectionRefused { ", does it run with --http?" } else { "" }
+    if error.kind() == io::ErrorKind::ConnectionRefused { ": does it run with --http?" } else { "" }
 }
 
 #[cfg(test)]
@@ -118,8 +118,8 @@ mod tests {
 
     use super::*;
 
-    /// What is said of a server that says `reply` to whoever connects, and nothing more.
-    async fn said_of(reply: &'static str) -> Result<(), String> {
+    /// The result for a server that sends `reply` to every client, and nothing more.
+    async fn result_for(reply: &'static str) -> Result<(), String> {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = Address::new("localhost", server.local_addr().unwrap().port());
         let serve = async {
@@ -129,28 +129,28 @@ mod tests {
         };
         tokio::select! {
             () = serve => unreachable!("it never ends"),
-            asked = answer(&address) => asked.map_err(|ill| ill.to_string()),
+            checked = answer(&address) => checked.map_err(|error| error.to_string()),
         }
     }
 
     #[tokio::test]
-    async fn only_200_is_well() {
-        assert_eq!(said_of("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await, Ok(()));
+    async fn only_200_is_healthy() {
+        assert_eq!(result_for("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await, Ok(()));
         // The rest of the answer is not waited for.
-        assert_eq!(said_of("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n").await, Ok(()));
-        let ill = said_of("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
-        assert_eq!(ill, Err("answers 503 Service Unavailable".to_owned()));
-        let ill = said_of("+OK\r\n\r\n").await.unwrap_err();
-        assert!(ill.starts_with("no HTTP answer: "), "{ill}");
+        assert_eq!(result_for("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n").await, Ok(()));
+        let error = result_for("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+        assert_eq!(error, Err("answers 503 Service Unavailable".to_owned()));
+        let error = result_for("+OK\r\n\r\n").await.unwrap_err();
+        assert!(error.starts_with("no HTTP answer: "), "{error}");
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_ends() {
-        assert_eq!(said_of("HTTP/1.1 200 ").await, Err("no answer within 5 s".to_owned()));
+        assert_eq!(result_for("HTTP/1.1 200 ").await, Err("no answer within 5 s".to_owned()));
     }
 
     #[test]
-    fn what_listens_everywhere_is_called_here() {
+    fn a_wildcard_address_becomes_a_loopback_one() {
         for (there, here) in [
             ("0.0.0.0:1", "127.0.0.1:1"),
             ("http://[::]:2/", "[::1]:2"),

@@ -6,6 +6,7 @@ mod cli;
 mod command;
 pub mod config;
 mod demo;
+mod exit_code;
 mod expectation;
 mod export;
 mod health;
@@ -23,29 +24,20 @@ use anyhow::Context;
 use tracing::{error, warn};
 
 use crate::handler::Registry;
-use crate::program::command::{CannotRun, Signals};
+use crate::program::command::Signals;
 use crate::program::config::{Check, Config, Exit, Format};
 use crate::program::run::runner;
 
-/// How many connections with news are looked after before others are asked for theirs. With 128 connections in ping-pong
-/// the slowest of a hundred calls takes 0.81 of the time that it takes with tokio's default of 1024.
+/// How many ready sockets are served before the runtime polls for more. With 128 connections in ping-pong the slowest of a
+/// hundred calls takes 0.81 of the time that it takes with tokio's default of 1024.
 const EVENTS: usize = 16;
 
-/// The exit code of a daemon that failed.
-const FAILED: u8 = 1;
-
-/// The exit code for a wrong command line or file.
-const WRONG_USE: u8 = 2;
-
-/// The exit code where a command was to be run, and the program itself is what failed: 1 and 2 are the command's.
-const OWN_FAILURE: u8 = 125;
-
-/// Runs the program with the handlers of `registry`: a program with handlers of its own needs no more than this.
+/// Runs the program with the handlers of `registry`: all that a program with handlers of its own has to call.
 ///
-/// Exit codes of a daemon: 0 when it was asked to stop, 1 when it failed while running, 2 for a wrong command line or file,
-/// 3 when an expectation was not met. Where it runs a command: that of the command, 128 and its number when a signal ended
-/// the command, 3 when the command succeeded and an expectation was not met, 124 when the command took too long, 125 when the program
-/// itself failed, 126 when the command cannot be executed, 127 when there is no such command.
+/// Exit codes of a daemon: 0 when it was stopped, 1 when it failed while running, 2 for a wrong command line or file, 3 when
+/// an expectation was not met. With a command: that of the command, 128 plus the number of the signal that ended it, 3 when it
+/// succeeded and an expectation was not met, 124 when it timed out, 125 when the program itself failed, 126 when the command
+/// cannot be executed, 127 when it was not found.
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {
     let config = match read(registry) {
@@ -59,66 +51,60 @@ pub fn main(registry: &Registry) -> ExitCode {
         if is_json {
             error!("{error:#}");
         } else {
-            complain(format_args!("{error:#}"));
+            print_error(format_args!("{error:#}"));
         }
-        exit_code(&error, runs_a_command)
+        exit_code::of_failure(&error, runs_a_command)
     });
     ExitCode::from(exit_code)
 }
 
-/// The exit code that tells of the program's own failure.
-pub(crate) fn exit_code(error: &anyhow::Error, runs_a_command: bool) -> u8 {
-    let failed = if runs_a_command { OWN_FAILURE } else { FAILED };
-    error.downcast_ref::<CannotRun>().map_or(failed, |error| error.exit_code)
-}
-
-/// What command line, variables and file ask for now.
-pub(crate) fn read(registry: &Registry) -> Result<Config, Exit> {
+/// Reads the command line, the variables and the file as they are now.
+fn read(registry: &Registry) -> Result<Config, Exit> {
     Config::from_args(std::env::args_os(), |name| std::env::var(name).ok(), registry)
 }
 
-/// Does what was asked for instead, or says what is wrong.
+/// Does what was asked for instead of a run, or prints what is wrong.
 fn leave(exit: Exit) -> ExitCode {
     match exit {
-        Exit::Text(text) => say(&text),
+        Exit::Text(text) => print(&text),
         Exit::Check(Check { lines, warnings, log }) => {
             logging::start(log);
             for warning in &warnings {
                 warn!("{warning}");
             }
-            say(&lines)
+            print(&lines)
         }
-        Exit::Health(address) => match health::ask(&address) {
+        Exit::Health(address) => match health::check(&address) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(ill) => {
-                complain(format_args!("{}: {ill}", health::url(&address)));
-                ExitCode::from(FAILED)
+            Err(error) => {
+                print_error(format_args!("{}: {error}", health::url(&address)));
+                ExitCode::from(exit_code::FAILED)
             }
         },
-        Exit::Diagnostics(mistakes) => {
-            mistakes.iter().for_each(|mistake| complain(format_args!("{mistake}")));
+        Exit::Diagnostics(diagnostics) => {
+            diagnostics.iter().for_each(|diagnostic| print_error(format_args!("{diagnostic}")));
             let options: Vec<_> = std::env::args_os().take_while(|arg| arg != "--").collect();
             let runs_a_command =
                 options.len() < std::env::args_os().len() && !options.iter().any(|arg| arg == "--check");
-            ExitCode::from(if runs_a_command { OWN_FAILURE } else { WRONG_USE })
+            ExitCode::from(if runs_a_command { exit_code::OWN_FAILURE } else { exit_code::WRONG_USE })
         }
     }
 }
 
-/// Says what was asked for. A reader that has seen enough, such as `head`, is no failure.
-fn say(text: &str) -> ExitCode {
+/// Prints what was asked for. A reader that stops early, such as `head`, is no failure.
+fn print(text: &str) -> ExitCode {
     let _ = io::stdout().write_all(text.as_bytes());
     ExitCode::SUCCESS
 }
 
-/// Says what is wrong; if nobody reads it, the exit code still tells.
-fn complain(what: fmt::Arguments<'_>) {
+/// Prints what is wrong. If standard error is closed, the exit code remains.
+fn print_error(what: fmt::Arguments<'_>) {
     let _ = writeln!(io::stderr(), "vaurien: {what}");
 }
 
 fn run(config: Config, registry: &Registry) -> anyhow::Result<u8> {
     let descriptors = rlimit::Resource::NOFILE.get().map(|(soft, _)| soft);
-    // Where the limit cannot be raised, running out of descriptors is met when it happens.
+    // If the limit cannot be raised, the accept loop handles running out of descriptors.
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     // Before there are other threads.
     let signals = if config.run.command.is_empty() { None } else { Some(Signals::listen()?) };
@@ -129,11 +115,11 @@ fn run(config: Config, registry: &Registry) -> anyhow::Result<u8> {
         .context("cannot start")?;
     let exit_code = runtime.block_on(async {
         match signals {
-            Some(signals) => runner::of_a_command(config, registry, signals, descriptors.ok()).await,
-            None => runner::of_a_daemon(config, registry).await,
+            Some(signals) => runner::run_command(config, registry, signals, descriptors.ok()).await,
+            None => runner::run_daemon(config, registry, read).await,
         }
     });
-    // Resolving a name cannot be broken off. It is not waited for.
+    // Looking up a name cannot be cancelled: do not wait for it.
     runtime.shutdown_background();
     exit_code
 }

@@ -1,32 +1,31 @@
-//! Tells systemd what the service is at, where it wants to know (`Type=notify`, `Type=notify-reload`).
+//! Notifies systemd of the state of the service (`Type=notify`, `Type=notify-reload`).
 //!
-//! Elsewhere, where `NOTIFY_SOCKET` is unset, nothing is told. What cannot be told is a debug line: a service does not end
-//! because its manager does not listen.
+//! Does nothing without `NOTIFY_SOCKET`. A notification that fails is logged at debug level: the service goes on.
 
 use sd_notify::NotifyState;
 use tracing::debug;
 
-/// It serves; also after reloading.
+/// The service is ready, also after reloading.
 pub(crate) fn ready() {
-    tell(&[NotifyState::Ready]);
+    notify(&[NotifyState::Ready]);
 }
 
-/// It reads its configuration again, until it is [`ready`].
+/// The service reloads its configuration, until it is [`ready`].
 pub(crate) fn reloading() {
     match NotifyState::monotonic_usec_now() {
-        Ok(now) => tell(&[NotifyState::Reloading, now]),
-        Err(error) => debug!("systemd is not told of reloading: {error}"),
+        Ok(now) => notify(&[NotifyState::Reloading, now]),
+        Err(error) => debug!("cannot notify systemd of the reload: {error}"),
     }
 }
 
-/// It serves nobody any more and will end.
+/// The service is stopping.
 pub(crate) fn stopping() {
-    tell(&[NotifyState::Stopping]);
+    notify(&[NotifyState::Stopping]);
 }
 
-fn tell(state: &[NotifyState<'_>]) {
+fn notify(state: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(state) {
-        debug!("systemd cannot be told {state:?}: {error}");
+        debug!("cannot notify systemd of {state:?}: {error}");
     }
 }
 
@@ -39,10 +38,10 @@ mod tests {
 
     use super::*;
 
-    /// What a child has in its environment, so that it knows that it is one.
-    const CHILD: &str = "VAURIEN_TEST_TELLS_SYSTEMD";
+    /// Set in the environment of the child process.
+    const CHILD: &str = "VAURIEN_TEST_NOTIFIES_SYSTEMD";
 
-    /// The service. By itself, in a test run, it does nothing.
+    /// The service. In the test run itself it does nothing.
     #[test]
     fn child() {
         if env::var_os(CHILD).is_some() {
@@ -53,7 +52,7 @@ mod tests {
         }
     }
 
-    /// Runs [`child`] in a process of its own: the environment cannot be changed in this one.
+    /// Runs [`child`] in a process of its own, as the environment cannot be changed in this one.
     fn run(socket: Option<&Path>) -> Output {
         let mut child = Command::new(env::current_exe().unwrap());
         child.args(["--exact", "program::systemd::tests::child"]).env(CHILD, "1").env_remove("NOTIFY_SOCKET");
@@ -64,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn systemd_is_told_each_step() {
+    fn systemd_is_notified_of_each_step() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("notify");
         let socket = UnixDatagram::bind(&path).unwrap();
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nobody_listens_nothing_happens() {
+    fn without_a_listener_nothing_happens() {
         let folder = tempfile::tempdir().unwrap();
         for socket in [None, Some(&*folder.path().join("nobody"))] {
             let output = run(socket);

@@ -1,4 +1,4 @@
-//! Who may ask.
+//! Access: hosts, origins, the token.
 
 use serde_json::json;
 
@@ -14,7 +14,8 @@ fn a_foreign_host_or_origin_is_refused() {
         assert_eq!(api.ask("GET", "/behavior", &format!("Host: {host}\r\n"), "").status, 200, "{host}");
     }
     for host in ["evil.example", "localhost.evil.example", "localhost:1", "127.0.0.2", "[::2]", ""] {
-        let what = format!("`{host}` is not this program, use localhost, or allow it: `--http-allow-host`");
+        let what =
+            format!("`{host}` is not a host of this program: use localhost, or allow it with `--http-allow-host`");
         let reply = api.ask("GET", "/behavior", &format!("Host: {host}\r\n"), "");
         assert_eq!(is(&reply), wrong(403, "header", "Host", &what));
         assert_eq!(api.ask("GET", "/healthz", &format!("Host: {host}\r\n"), "").status, 403);
@@ -24,12 +25,12 @@ fn a_foreign_host_or_origin_is_refused() {
         assert_eq!((reply.status, reply.header("access-control-allow-origin")), (status, None));
     }
     let reply = api.ask("PUT", "/behavior", "Origin: null\r\n", r#"{"name": "hang"}"#);
-    let what = "`null` is another site, only pages of this host may ask";
+    let what = "`null` is another site: only pages of this host may send requests";
     assert_eq!(is(&reply), wrong(403, "header", "Origin", what));
     assert_eq!(is(&api.get("/behavior")), (200, json!({ "behavior": "dummy" })));
 }
 
-/// Asks without a token, with a wrong one and with the right one.
+/// Requests without a token, with a wrong one and with the right one.
 fn demands_a_token(api: Api) {
     let ask = |headers: &str| api.ask("GET", "/behavior", headers, "");
     let rest = "send `Authorization: Bearer TOKEN` with that of `--http-token`";
@@ -68,7 +69,7 @@ fn being_open_to_others_without_a_token_is_one_warning() {
     let backend = Backend::lines();
     for (token, warnings) in [("", 1), ("--http-token s3cret", 0)] {
         let program = Program::start(&backend, &format!("--http --http-port 0 --http-host 0.0.0.0 {token}"));
-        let what = "may change what the proxies do: give a token, `--http-token-file FILE`";
+        let what = "can change the proxies: require a token, `--http-token-file FILE`";
         assert_eq!(program.seen().iter().filter(|line| line.contains(what)).count(), warnings, "{:?}", program.seen());
         assert!(program.stop().lines.iter().filter(|line| line.contains("WARN")).count() == warnings);
     }

@@ -1,4 +1,4 @@
-//! Connections that are looked at and ended.
+//! Listing and ending connections.
 
 use std::io::{ErrorKind, Read};
 use std::sync::mpsc::channel;
@@ -11,7 +11,7 @@ use super::world::{Api, Backend, Client, PATIENCE, Program, eventually};
 
 const ALL: &str = "/v1/proxies/default/connections";
 
-/// What there is of the connections, once there are so many.
+/// The list of connections, once there are this many.
 fn connections(api: Api, count: usize) -> Vec<Value> {
     let mut all = Vec::new();
     eventually("they are there", || {

@@ -1,4 +1,4 @@
-//! vaurien's own contract, row by row.
+//! The original vaurien's contract, row by row.
 
 use serde_json::json;
 
@@ -31,7 +31,7 @@ fn the_old_contract_is_kept_to_the_letter() {
     put("/behavior", r#"{"name": "delay", "sleep": 2}"#);
     same("/behavior", r#"{"behavior":"delay"}"#);
     assert_eq!(api.get("/v1/proxies/default").json()["handlers"], json!({ "delay": { "sleep": 2, "before": true } }));
-    // Those not given have their defaults.
+    // The others have their defaults.
     put("/handler", r#"{"name": "delay", "before": false}"#);
     same("/handler", r#"{"handler":"delay"}"#);
     assert_eq!(api.get("/v1/proxies/default").json()["handlers"], json!({ "delay": { "sleep": 1, "before": false } }));

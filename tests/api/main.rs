@@ -1,4 +1,4 @@
-//! The HTTP API of the real program over real sockets: every status and body that a client may meet.
+//! The HTTP API of the program, over sockets: every status and body that a client can get.
 #![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../world/mod.rs"]

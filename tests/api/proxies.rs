@@ -1,4 +1,4 @@
-//! The full API on proxies that serve.
+//! The full API, with proxies that serve.
 
 use std::net::TcpListener;
 

@@ -1,4 +1,4 @@
-//! What HTTP itself allows, and what it does not.
+//! HTTP itself: limits, pipelining, malformed requests.
 
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ fn old_whole_and_pipelined_requests_are_answered() {
         api.raw(format!("GET http://{named}/behavior HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"))
     };
     assert_eq!(is(&whole(&at.to_string())), dummy);
-    let what = "`evil.example` is not this program, use localhost, or allow it: `--http-allow-host`";
+    let what = "`evil.example` is not a host of this program: use localhost, or allow it with `--http-allow-host`";
     assert_eq!(is(&whole("evil.example")), wrong(403, "header", "Host", what));
 
-    let no_host = wrong(400, "header", "Host", "the Host is missing, send `Host: localhost`");
+    let no_host = wrong(400, "header", "Host", "the header Host is missing, send `Host: localhost`");
     assert_eq!(is(&api.raw("GET /behavior HTTP/1.1\r\nConnection: close\r\n\r\n")), no_host);
 
     let ask = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: {at}\r\n{more}\r\n");
@@ -40,7 +40,7 @@ fn what_names_no_path_is_told_so() {
     let (api, at) = (program.api(), program.api().0);
     for (request, named) in [(format!("CONNECT {at}"), at.to_string()), ("OPTIONS *".to_owned(), "*".to_owned())] {
         let reply = api.raw(format!("{request} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"));
-        let what = format!("`{named}` is no path, ask for one of those in /v1/openapi.json");
+        let what = format!("`{named}` is not a path, see /v1/openapi.json");
         assert_eq!(is(&reply), wrong(400, "path", "", &what));
     }
 }
@@ -67,7 +67,7 @@ fn what_is_too_large_is_not_read() {
     let program = start(&Backend::lines(), "");
     let api = program.api();
     let padded = |size: usize| r#"{"name": "dummy"}"#.to_owned() + &" ".repeat(size - 17);
-    let what = "the body is too large, at most 65536 bytes are read";
+    let what = "the body is too large, send at most 65536 bytes";
     for path in ["/behavior", "/v1/proxies/default"] {
         assert_eq!(is(&api.put(path, &padded(65_537))), wrong(413, "body", "", what));
     }
@@ -82,7 +82,7 @@ fn what_is_too_large_is_not_read() {
     assert_eq!(is(&api.get("/behavior")), (200, json!({ "behavior": "dummy" })));
 }
 
-/// It takes the ten seconds that the API has patience for.
+/// Takes ten seconds: the timeout of the API.
 #[test]
 fn what_never_comes_is_not_waited_for() {
     let program = start(&Backend::lines(), "");
@@ -93,7 +93,7 @@ fn what_never_comes_is_not_waited_for() {
     let body =
         format!("PUT /behavior HTTP/1.1\r\nHost: {}\r\nContent-Length: 20\r\nConnection: close\r\n\r\n{{", api.0);
     let reply = api.raw(body);
-    assert_eq!(is(&reply), wrong(408, "body", "", "the body takes too long, send it within 10 s"));
+    assert_eq!(is(&reply), wrong(408, "body", "", "the body is too slow, send it within 10 s"));
     for stream in [&mut silent, &mut head] {
         stream.read_to_end(&mut Vec::new()).unwrap();
     }

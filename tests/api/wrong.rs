@@ -30,8 +30,8 @@ fn what_is_wrong_with_a_body_is_said() {
             "backend",
             "`localhost:99999` has the port `99999`, a port is a number up to 65535",
         ),
-        (r#"{"name": "other"}"#, "name", "the path says `default`, and a proxy keeps its name: leave it out"),
-        (r#"{"for": 0}"#, "for", "`0` is over at once, give more than 0"),
+        (r#"{"name": "other"}"#, "name", "the path says `default`, and a proxy cannot be renamed: leave `name` out"),
+        (r#"{"for": 0}"#, "for", "`0` would end at once, give more than 0"),
         (r#"{"for": []}"#, "for", "`[]` is not a number of seconds"),
     ] {
         let reply = program.api().patch("/v1/proxies/default", body);
@@ -47,6 +47,20 @@ fn all_that_is_wrong_is_said_at_once() {
     let mut names: Vec<_> = reply["errors"].as_array().unwrap().iter().map(|error| error["name"].clone()).collect();
     names.sort_by_key(ToString::to_string);
     assert_eq!(names, ["backend", "bufer", "handlers.delay.sleep", "handlers.delay.slep"]);
+}
+
+#[test]
+fn a_put_of_an_incomplete_proxy_names_patch() {
+    let program = start(&Backend::lines(), "");
+    let what = "the backend is missing, give `HOST:PORT`; PUT replaces all settings, PATCH changes some of them";
+    for body in [r#"{"handler": "delay"}"#, r#"{"backend": null}"#, "{}"] {
+        for name in ["default", "new"] {
+            let reply = program.api().put(&format!("/v1/proxies/{name}"), body);
+            assert_eq!(is(&reply), wrong(400, "body", "backend", what), "{name}: {body}");
+        }
+    }
+    let reply = program.api().put("/v1/proxies/default", r#"{"backend": "db"}"#);
+    assert!(!reply.body.contains("PATCH"), "{}", reply.body);
 }
 
 #[test]
@@ -75,12 +89,12 @@ fn a_bad_query_or_event_number_is_refused() {
         ("/v1/events?since=18446744073709551616", "since", "`18446744073709551616` is not an event's number"),
         ("/v1/events?follow=1", "follow", "`1` is not true or false"),
         ("/v1/events?since=1&since=2", "since", "`since` is there twice, give it once"),
-        ("/v1/events?from=1", "from", "`from` is no parameter here (known: since, follow)"),
+        ("/v1/events?from=1", "from", "unknown parameter `from` (known: since, follow)"),
     ] {
         assert_eq!(is(&api.get(path)), wrong(400, "query", name, description), "{path}");
     }
     let reply = api.ask("GET", "/v1/events", "Last-Event-ID: -1\r\n", "");
-    let what = "it is no event's number, send the last `id:` that was read";
+    let what = "not an event's number: send the last `id:` that was read";
     assert_eq!(is(&reply), wrong(400, "header", "Last-Event-ID", what));
 }
 
@@ -95,11 +109,11 @@ fn a_wrong_method_or_path_is_told_what_is_right() {
         ("OPTIONS", "/metrics", "GET,HEAD"),
     ] {
         let reply = program.api().ask(method, path, "", "");
-        let what = format!("{method} is not for {path}, the header Allow has what is");
+        let what = format!("{path} has no {method}, use {}", allow.replace(',', ", "));
         assert_eq!((is(&reply), reply.header("allow")), (wrong(405, "", "", &what), Some(allow)));
     }
     for path in ["/", "/v1", "/v2", "//behavior", "/behavior/", "/v1/proxies/"] {
-        let what = format!("there is nothing at {path}, see /v1/openapi.json");
+        let what = format!("there is no {path}, see /v1/openapi.json");
         assert_eq!(is(&program.api().get(path)), wrong(404, "path", "", &what));
     }
 }

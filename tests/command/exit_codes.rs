@@ -1,4 +1,4 @@
-//! The exit code is the command's own; what is vaurien's has a code of its own.
+//! The exit code is that of the command; failures of vaurien have codes of their own.
 
 use std::net::TcpListener;
 
@@ -6,7 +6,7 @@ use super::world::{Backend, File, Program};
 use super::{Ran, run, run_script};
 
 #[test]
-fn the_commands_own_code_is_the_codes() {
+fn the_exit_code_is_that_of_the_command() {
     let backend = Backend::lines();
     for code in [0, 1, 2, 3, 42, 124, 125, 126, 127, 255] {
         run_script(&backend, "", &format!("exit {code}")).ends(code);
@@ -14,7 +14,7 @@ fn the_commands_own_code_is_the_codes() {
 }
 
 #[test]
-fn a_signal_that_ended_it_is_128_and_its_number() {
+fn a_signal_is_128_plus_its_number() {
     let backend = Backend::lines();
     for (signal, number) in [("KILL", 9), ("TERM", 15), ("INT", 2), ("SEGV", 11)] {
         run_script(&backend, "", &format!("kill -s {signal} $$")).ends(128 + number);
@@ -22,10 +22,10 @@ fn a_signal_that_ended_it_is_128_and_its_number() {
 }
 
 #[test]
-fn a_command_that_is_not_there_is_127() {
+fn a_command_that_does_not_exist_is_127() {
     let backend = Backend::lines();
     let none = run(&backend, "", &["there-is-no-such-command"]).ends(127);
-    none.says("vaurien: `there-is-no-such-command`: there is no such command");
+    none.says("vaurien: `there-is-no-such-command`: command not found");
     run(&backend, "", &["./there-is-no-such-file"]).ends(127);
 }
 
@@ -40,7 +40,7 @@ fn a_command_that_cannot_be_executed_is_126() {
 }
 
 #[test]
-fn a_script_that_does_not_say_what_runs_it_is_run_by_the_shell() {
+fn a_script_without_an_interpreter_is_run_by_the_shell() {
     use std::os::unix::fs::PermissionsExt;
     let backend = Backend::lines();
     let folder = tempfile::tempdir().unwrap();
@@ -53,11 +53,11 @@ fn a_script_that_does_not_say_what_runs_it_is_run_by_the_shell() {
     let ran = run(&backend, "", &[&script("plain", "echo \"$1\"; exit 5"), "said"]).ends(5);
     assert_eq!(ran.stdout, "said\n");
     let nobody = script("nobody", "#!/no/such/interpreter\n");
-    run(&backend, "", &[&nobody]).ends(127).says("what it is to be run by is not there");
+    run(&backend, "", &[&nobody]).ends(127).says("its interpreter does not exist");
 }
 
 #[test]
-fn what_vaurien_could_not_do_is_125() {
+fn a_failure_of_vaurien_is_125() {
     let backend = Backend::lines();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let proxy = format!("--proxy {}", taken.local_addr().unwrap());
@@ -72,13 +72,13 @@ fn what_vaurien_could_not_do_is_125() {
 }
 
 #[test]
-fn two_dashes_and_no_command_are_a_mistake() {
+fn two_dashes_without_a_command_are_an_error() {
     let ran = Ran::from(Program::command("--backend 127.0.0.1:1 --").output().unwrap()).ends(125);
     ran.says("vaurien: there is no command behind `--`");
 }
 
 #[test]
-fn an_expectation_counts_only_where_the_command_succeeded() {
+fn an_expectation_matters_only_if_the_command_succeeded() {
     let backend = Backend::lines();
     run_script(&backend, "--handler error --expect error>=1", "exit 0").ends(3);
     run_script(&backend, "--handler error --expect error>=1", "exit 9").ends(9);

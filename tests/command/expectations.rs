@@ -3,7 +3,7 @@
 use super::world::Backend;
 use super::{run, run_script};
 
-/// Makes calls through the proxy until it has made `$1` of them; junk is as good as a reply.
+/// Makes `$1` calls through the proxy. Any bytes count as a reply.
 const CALLS: &str = r#"for i in $(seq "$1"); do exec 3<>"/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT"; printf 'get a\r\n' >&3; head -c 3 <&3 >/dev/null; exec 3>&-; done"#;
 
 fn calls(backend: &Backend, options: &str, number: u32) -> super::Ran {
@@ -11,7 +11,7 @@ fn calls(backend: &Backend, options: &str, number: u32) -> super::Ran {
 }
 
 #[test]
-fn what_was_expected_and_happened_is_fine() {
+fn an_expectation_that_is_met_passes() {
     let backend = Backend::lines();
     let options =
         "--protocol redis --handler error --expect error>=3 --expect calls==3,connections=3 --expect default.error<4";
@@ -19,7 +19,7 @@ fn what_was_expected_and_happened_is_fine() {
 }
 
 #[test]
-fn each_that_was_not_met_is_a_line() {
+fn each_unmet_expectation_is_a_line() {
     let backend = Backend::lines();
     let options =
         "--protocol redis --handler 0.001:error --seed 1 --expect error>=1 --expect dummy==2 --expect calls>5";
@@ -28,28 +28,28 @@ fn each_that_was_not_met_is_a_line() {
 }
 
 #[test]
-fn what_cannot_be_expected_is_a_mistake() {
+fn an_expectation_that_cannot_be_met_is_an_error() {
     let backend = Backend::lines();
     let wrong = |expected: &str| run_script(&backend, &format!("--expect {expected}"), "true").ends(125);
     wrong("eror>=1").says("--expect: `eror>=1`: unknown handler or count `eror`").says_again("did you mean `error`?");
     wrong("cache.error>=1").says("unknown proxy `cache` (known: default)");
-    wrong("error").says("`error` is no expectation, write `error>=1`");
-    wrong("error>=many").says("is no expectation");
+    wrong("error").says("invalid expectation `error`: write `error>=1`");
+    wrong("error>=many").says("invalid expectation");
     wrong("delay>=1").says("--expect: `delay>=1` cannot be met: `delay` is not in `dummy`");
-    // That nothing of it happens can be met.
+    // An upper limit can be met.
     run_script(&backend, "--expect delay==0", "true").ends(0);
-    // And the API may change the mix.
+    // With the API, the mix may change.
     run_script(&backend, "--http --expect delay>=1", "true").ends(3);
 }
 
 #[test]
-fn a_handler_that_never_struck_is_a_warning() {
+fn a_handler_without_faults_is_a_warning() {
     let backend = Backend::lines();
     let ran = calls(&backend, "--protocol redis --handler 0.001:hang,1:dummy --seed 1", 2).ends(0);
-    ran.says("warning: `hang` did nothing in 2 calls");
+    ran.says("warning: `hang` injected no fault: 2 calls");
     let ran = run_script(&backend, "--handler 50:error", "true").ends(0);
-    ran.says("warning: nobody connected").says_again("VAURIEN_PROXY");
-    run_script(&backend, "--handler error --expect error>0", "true").ends(3).says("warning: nobody connected");
+    ran.says("warning: no connections").says_again("VAURIEN_PROXY");
+    run_script(&backend, "--handler error --expect error>0", "true").ends(3).says("warning: no connections");
     run_script(&backend, "--handler 50:error --expect calls==0", "true").ends(0).never_says("warning: ");
     run_script(&backend, "--handler dummy", "true").ends(0).never_says("warning: ");
     calls(&backend, "--protocol redis --handler error", 1).ends(0).never_says("warning: ");

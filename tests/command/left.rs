@@ -1,4 +1,4 @@
-//! Of what a command starts nothing is left behind.
+//! No process that a command starts is left running.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -7,7 +7,7 @@ use std::process::Stdio;
 use super::world::{Backend, eventually};
 use super::{Ran, around, run_script, signal};
 
-/// The processes that have this word in their environment, and are more than a line in a table.
+/// The processes that have this word in their environment and are no zombies.
 fn processes(mark: &str) -> Vec<u32> {
     let is_marked = |pid: &u32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
@@ -27,17 +27,17 @@ fn script(mark: &str, script: &str) -> String {
 }
 
 #[test]
-fn what_runs_in_the_background_ends_with_it() {
+fn background_processes_are_ended() {
     let (backend, mark) = (Backend::lines(), mark("background"));
     let ran =
         run_script(&backend, "", &script(&mark, "sleep 1000 & setsid sleep 1000 & (setsid sleep 1000 &) ; exit 6"))
             .ends(6);
     assert_eq!(processes(&mark), [0; 0]);
-    ran.says("WARN").says("left 3 processes behind, ended now");
+    ran.says("WARN").says("left 3 processes running, stopping");
 }
 
 #[test]
-fn what_will_not_end_is_killed() {
+fn processes_that_ignore_sigterm_are_killed() {
     let (backend, mark) = (Backend::lines(), mark("stubborn"));
     let stubborn = "(trap '' TERM HUP; while :; do sleep 0.01; done) & until kill -0 $! && grep -q 'SigIgn:.*[4-7c-f]...$' /proc/$!/status; do :; done";
     run_script(&backend, "", &script(&mark, stubborn)).ends(0);
@@ -45,18 +45,18 @@ fn what_will_not_end_is_killed() {
 }
 
 #[test]
-fn what_is_stopped_ends_too() {
+fn suspended_processes_are_ended() {
     let (backend, mark) = (Backend::lines(), mark("stopped"));
     run_script(&backend, "", &script(&mark, "sleep 1000 & kill -s STOP $!")).ends(0);
     assert_eq!(processes(&mark), [0; 0]);
 }
 
 #[test]
-fn what_it_did_not_start_is_left_alone() {
+fn processes_of_others_are_left_alone() {
     let (backend, mark) = (Backend::lines(), mark("inherited"));
     let vaurien = around(&backend, "", &["true"]);
     let mut shell = std::process::Command::new("sh");
-    // As an entry point does that starts a server first.
+    // Like an entry point that starts a server first.
     let script = format!("{mark} sleep 1000 >/dev/null 2>&1 & exec \"$0\" \"$@\"");
     shell.args(["-c", &script]).arg(vaurien.get_program()).args(vaurien.get_args());
     Ran::from(shell.output().unwrap()).ends(0).never_says("left");
@@ -65,7 +65,7 @@ fn what_it_did_not_start_is_left_alone() {
 }
 
 #[test]
-fn in_the_middle_of_it_a_signal_leaves_nothing() {
+fn a_signal_leaves_no_processes() {
     let backend = Backend::lines();
     for name in ["INT", "TERM"] {
         let mark = mark(name);
@@ -79,13 +79,13 @@ fn in_the_middle_of_it_a_signal_leaves_nothing() {
         signal(&child, name);
         Ran::from(child.wait_with_output().unwrap()).ends(128 + if name == "INT" { 2 } else { 15 });
         assert_eq!(processes(&mark), [0; 0], "{name}");
-        // Nobody holds its streams any more.
+        // Its streams are closed.
         stdout.read_to_end(&mut Vec::new()).unwrap();
     }
 }
 
 #[test]
-fn after_a_time_out_nothing_is_left() {
+fn a_timeout_leaves_no_processes() {
     let (backend, mark) = (Backend::lines(), mark("time-out"));
     run_script(&backend, "--timeout 300ms", &script(&mark, "sleep 1000 & sleep 1000")).ends(124);
     assert_eq!(processes(&mark), [0; 0]);

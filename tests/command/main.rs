@@ -1,4 +1,4 @@
-//! One line around a command.
+//! Running a command in front of the proxies.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../world/mod.rs"]
@@ -19,10 +19,10 @@ use std::process::{Child, Command, Output, Stdio};
 
 use world::{Backend, Program};
 
-/// `vaurien` with these options, split at blanks, in front of `backend`, and the command behind them.
+/// `vaurien` with these options, split at blanks, in front of `backend`, with the command after `--`.
 fn around(backend: &Backend, options: &str, command: &[&str]) -> Command {
     let plain = Program::command(options);
-    // Whatever the tests themselves were told to ignore.
+    // The tests themselves may run with signals ignored.
     let mut vaurien = Command::new("env");
     vaurien.arg("--default-signal").arg(plain.get_program()).args(plain.get_args());
     for (name, value) in plain.get_envs() {
@@ -35,17 +35,17 @@ fn around(backend: &Backend, options: &str, command: &[&str]) -> Command {
     vaurien
 }
 
-/// What `around` the command says in the end.
+/// Runs the command and collects its output.
 fn run(backend: &Backend, options: &str, command: &[&str]) -> Ran {
     Ran::from(around(backend, options, command).output().unwrap())
 }
 
-/// The same for a script of the shell.
+/// The same for a shell script.
 fn run_script(backend: &Backend, options: &str, script: &str) -> Ran {
     run(backend, options, &["sh", "-c", script])
 }
 
-/// What a run came to.
+/// A run that has ended.
 #[derive(Debug)]
 struct Ran {
     code: Option<i32>,
@@ -61,14 +61,14 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// Ended with this code.
+    /// Its exit code is this.
     #[track_caller]
     fn ends(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{self:#?}");
         self
     }
 
-    /// Said so on standard error, on one line.
+    /// A line of its standard error contains this.
     #[track_caller]
     fn says(self, text: &str) -> Self {
         assert!(self.stderr.lines().any(|line| line.contains(text)), "no {text:?}: {self:#?}");

@@ -1,4 +1,4 @@
-//! A file is there while everything listens.
+//! `--ready-file`: a file that exists while everything listens.
 
 use std::fs;
 use std::process::Command;
@@ -7,7 +7,7 @@ use super::world::{Backend, Program};
 use super::{Ran, run_script};
 
 #[test]
-fn it_is_there_for_as_long_as_the_daemon_listens() {
+fn it_exists_while_the_daemon_listens() {
     let backend = Backend::lines();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ready");
@@ -22,7 +22,7 @@ fn it_is_there_for_as_long_as_the_daemon_listens() {
 }
 
 #[test]
-fn a_shell_reads_it_and_another_vaurien_is_not_confused() {
+fn a_shell_reads_it_and_another_vaurien_ignores_it() {
     let backend = Backend::lines();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ready");
@@ -37,7 +37,7 @@ fn a_shell_reads_it_and_another_vaurien_is_not_confused() {
 }
 
 #[test]
-fn a_command_runs_while_it_is_there() {
+fn a_command_runs_while_it_exists() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ready");
     let options = format!("--ready-file {} --repeat 2", path.display());
@@ -47,7 +47,7 @@ fn a_command_runs_while_it_is_there() {
 }
 
 #[test]
-fn one_that_cannot_be_written_is_said() {
+fn one_that_cannot_be_written_is_an_error() {
     let ran = run_script(&Backend::lines(), "--ready-file /no/such/folder/ready", "echo ran").ends(125);
     ran.says("vaurien: cannot write `/no/such/folder/ready`");
 }

@@ -1,4 +1,4 @@
-//! The same command with one seed after the other.
+//! `--repeat`: the command runs several times, each with the next seed.
 
 use super::run_script;
 use super::world::Backend;
@@ -12,7 +12,7 @@ fn seeds_follow_each_other() {
 }
 
 #[test]
-fn the_first_failure_ends_it_and_says_what_does_it_again() {
+fn the_first_failure_ends_it_and_says_how_to_repeat_it() {
     let backend = Backend::lines();
     let ran = run_script(
         &backend,
@@ -29,7 +29,7 @@ fn the_first_failure_ends_it_and_says_what_does_it_again() {
 }
 
 #[test]
-fn what_a_variable_repeats_is_run_once_again() {
+fn the_line_to_repeat_a_run_overrides_a_variable() {
     let backend = Backend::lines();
     let mut vaurien = super::around(&backend, "--seed 1", &["false"]);
     let ran = super::Ran::from(vaurien.env("VAURIEN_REPEAT", "5").output().unwrap()).ends(1);
@@ -37,14 +37,14 @@ fn what_a_variable_repeats_is_run_once_again() {
 }
 
 #[test]
-fn an_expectation_that_is_not_met_ends_it_too() {
+fn an_unmet_expectation_ends_it_too() {
     let backend = Backend::lines();
     let ran = run_script(&backend, "--repeat 3 --seed 1 --expect calls>0", "echo ran").ends(3);
     assert_eq!(ran.stdout, "ran\n");
 }
 
 #[test]
-fn each_run_begins_anew() {
+fn each_run_has_its_own_counters() {
     let backend = Backend::lines();
     let call =
         r#"exec 3<>"/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT"; printf 'a\r\n' >&3; head -c 4 <&3 >/dev/null"#;
@@ -53,7 +53,7 @@ fn each_run_begins_anew() {
 }
 
 #[test]
-fn never_is_a_mistake() {
+fn zero_runs_are_an_error() {
     let backend = Backend::lines();
     run_script(&backend, "--repeat 0", "true").ends(125).says("--repeat: `0` runs nothing, give 1 or more");
 }

@@ -1,11 +1,11 @@
-//! What happened is told to people and written to files.
+//! The report: on standard error, in files and in GitHub Actions.
 
 use std::fs;
 
 use super::world::Backend;
 use super::{Ran, run, run_script};
 
-/// One call, to which whatever comes is as good as a reply.
+/// One call. Any bytes count as its reply.
 const CALL: &str =
     r#"exec 3<>"/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT"; printf 'get a\r\n' >&3; head -c 3 <&3 >/dev/null"#;
 
@@ -14,7 +14,7 @@ fn one_call(options: &str) -> Ran {
 }
 
 #[test]
-fn every_format_tells_the_same() {
+fn every_format_has_the_same_figures() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
     let report = |name: &str| format!(" --report {}", file(name).display());
@@ -39,7 +39,7 @@ fn every_format_tells_the_same() {
 }
 
 #[test]
-fn of_a_repeated_command_each_run_is_told() {
+fn a_repeated_command_has_each_run_in_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.json");
     let options = format!("--repeat 5 --seed 1 --report {}", path.display());
@@ -51,7 +51,7 @@ fn of_a_repeated_command_each_run_is_told() {
 }
 
 #[test]
-fn what_it_waited_is_measured() {
+fn the_waited_time_is_measured() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.json");
     one_call(&format!("--handler delay --handler-delay-sleep 40ms --report {}", path.display())).ends(0);
@@ -62,7 +62,7 @@ fn what_it_waited_is_measured() {
 }
 
 #[test]
-fn in_json_logs_each_line_is_an_object_and_nothing_is_lost() {
+fn with_json_logs_each_line_is_an_object_and_nothing_is_lost() {
     let backend = Backend::lines();
     let ran = run_script(&backend, "--log-format json --handler error --expect error>=1 --seed 9", "exit 4").ends(4);
     for line in ran.stderr.lines() {
@@ -78,12 +78,12 @@ fn on_github_it_is_in_the_summary_and_in_annotations() {
     let mut vaurien = super::around(&Backend::lines(), "--handler error --expect error>=1", &["true"]);
     vaurien.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
     let ran = Ran::from(vaurien.output().unwrap()).ends(3);
-    ran.says("::error title=vaurien::expected error>=1, counted 0").says("::warning title=vaurien::nobody connected");
+    ran.says("::error title=vaurien::expected error>=1, counted 0").says("::warning title=vaurien::no connections");
     assert!(fs::read_to_string(summary).unwrap().contains("| error | 0 | 0 |"));
 }
 
 #[test]
-fn a_report_that_cannot_be_written_in_the_end_fails_what_went_well() {
+fn a_report_that_cannot_be_written_fails_a_run_that_passed() {
     let backend = Backend::lines();
     let folder = tempfile::tempdir().unwrap();
     let full = folder.path().join("full.json");
@@ -94,13 +94,13 @@ fn a_report_that_cannot_be_written_in_the_end_fails_what_went_well() {
 }
 
 #[test]
-fn a_secret_is_taken_from_its_variable_the_next_time() {
+fn the_line_to_repeat_a_run_takes_secrets_from_variables() {
     let ran = run_script(&Backend::lines(), "--http --http-token hush-hush", "true").ends(0);
     ran.never_says("hush").says("again: VAURIEN_HTTP_TOKEN=\"$VAURIEN_HTTP_TOKEN\" ");
 }
 
 #[test]
-fn what_never_ran_is_reported_too() {
+fn a_command_that_never_ran_is_reported_too() {
     let folder = tempfile::tempdir().unwrap();
     let (json, junit) = (folder.path().join("a.json"), folder.path().join("a.xml"));
     let options = format!("--report {} --report {}", json.display(), junit.display());
@@ -108,9 +108,9 @@ fn what_never_ran_is_reported_too() {
     run(&Backend::lines(), &options, &["there-is-no-such-command"]).ends(127);
     let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
     assert_eq!((&report["exit_code"], &report["runs"]), (&127.into(), &serde_json::json!([])));
-    assert_eq!(report["error"], "`there-is-no-such-command`: there is no such command");
+    assert_eq!(report["error"], "`there-is-no-such-command`: command not found");
     let junit = fs::read_to_string(junit).unwrap();
-    assert!(junit.contains(r#"errors="1""#) && junit.contains("there is no such command"), "{junit}");
+    assert!(junit.contains(r#"errors="1""#) && junit.contains("command not found"), "{junit}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! At a terminal the command is in the foreground.
+//! A command at a terminal is in the foreground.
 
 use super::Ran;
 use super::world::Backend;
@@ -54,7 +54,7 @@ fn an_interrupt_that_is_typed_reaches_it_once() {
 
 #[test]
 #[ignore = "needs python3"]
-fn what_it_ends_with_is_the_end() {
+fn it_may_exit_on_end_of_file() {
     let ran = at_a_terminal("\u{3}", "echo begun; exec sleep 1000").ends(128 + 2);
     assert!(ran.stdout.contains("begun"), "{ran:?}");
 }

@@ -1,4 +1,4 @@
-//! The command finds its proxies, and its streams are its own.
+//! How the command finds the proxies, and its environment.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -21,7 +21,7 @@ fn it_reaches_the_backend_through_the_proxy() {
 }
 
 #[test]
-fn variables_and_words_say_the_same() {
+fn variables_and_placeholders_agree() {
     let backend = Backend::lines();
     let script =
         r#"echo "$VAURIEN_PROXY $VAURIEN_PROXY_HOST $VAURIEN_PROXY_PORT $VAURIEN_HTTP $VAURIEN_SEED"; echo "$0""#;
@@ -59,7 +59,7 @@ fn several_proxies_have_variables_of_their_own() {
 }
 
 #[test]
-fn names_that_would_be_one_variable_are_a_mistake() {
+fn two_names_for_one_variable_are_an_error() {
     let backend = Backend::lines();
     let proxy = |name| format!("[proxies.{name}]\nbackend = \"{}\"\nproxy = \"127.0.0.1:0\"\n", backend.address());
     let file = File::new(proxy("a-b") + &proxy("a_b"));
@@ -87,13 +87,13 @@ fn the_rest_of_its_environment_is_as_it_was() {
     let vaurien = around(&backend, "", &["sh", "-c", script]);
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", limited]).arg(vaurien.get_program()).args(vaurien.get_args()).env("OF_MY_OWN", "mine");
-    // SIGPIPE ends it, as it would without vaurien, which ignores it.
+    // SIGPIPE ends the command as usual, although vaurien ignores it.
     let ran = Ran::from(shell.output().unwrap()).ends(128 + 13);
     assert_eq!(ran.stdout, "mine 256\n");
 }
 
 #[test]
-fn one_within_another_has_options_of_its_own() {
+fn a_nested_vaurien_has_its_own_options() {
     let backend = Backend::lines();
     let inner = r#""$0" --backend "$1" -- sh -c 'echo "$VAURIEN_PROXY $VAURIEN_SEED"; echo "${VAURIEN_HTTP-no API}"'; echo "$VAURIEN_PROXY""#;
     let command = ["sh", "-c", inner, env!("CARGO_BIN_EXE_vaurien"), &backend.address().to_string()];
@@ -106,7 +106,7 @@ fn one_within_another_has_options_of_its_own() {
 }
 
 #[test]
-fn what_is_around_one_is_not_around_another_within() {
+fn options_about_the_command_are_not_inherited() {
     let backend = Backend::lines();
     let mut vaurien = around(
         &backend,
@@ -119,7 +119,7 @@ fn what_is_around_one_is_not_around_another_within() {
 }
 
 #[test]
-fn the_proxy_that_listens_nowhere_cannot_be_told() {
+fn a_placeholder_of_a_disabled_proxy_is_an_error() {
     let backend = Backend::lines();
     let file = File::new(format!("backend = \"{}\"\nenabled = false\n", backend.address()));
     let mut vaurien = super::Program::command(&format!("--config {}", file.path().display()));

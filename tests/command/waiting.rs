@@ -1,4 +1,4 @@
-//! Nothing begins before the backend is there, if that was asked for.
+//! `--wait-backend`: the command starts when the backend accepts connections.
 
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
@@ -17,7 +17,7 @@ fn refuses() -> (Socket, SocketAddr) {
     (socket, address)
 }
 
-/// One that waits for `backend`, and has said so.
+/// A run that has logged that it waits for `backend`.
 fn waiting(backend: SocketAddr) -> Child {
     let mut vaurien = Program::command(&format!("--backend {backend} --wait-backend 1h -- echo begun"));
     let mut child = vaurien.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -25,7 +25,7 @@ fn waiting(backend: SocketAddr) -> Child {
     let mut line = String::new();
     said.read_line(&mut line).unwrap();
     assert!(line.contains(&format!("waiting for the backend {backend}: connection refused")), "{line}");
-    // Nobody reads on, and that is no reason to end.
+    // Its standard error is not read any further, which must not end it.
     child
 }
 
@@ -40,7 +40,7 @@ fn it_begins_once_the_backend_accepts() {
 }
 
 #[test]
-fn a_backend_that_never_comes_is_said() {
+fn a_backend_that_never_accepts_is_an_error() {
     let backend = Backend::nobody();
     let vaurien = |rest: &str| {
         let options = format!("--proxy 127.0.0.1:0 --backend {} --wait-backend 300ms {rest}", backend.address());
@@ -56,14 +56,14 @@ fn a_backend_that_never_comes_is_said() {
 }
 
 #[test]
-fn without_it_nobody_is_asked() {
+fn without_it_the_backend_is_not_dialled() {
     let backend = Backend::lines();
     run_script(&backend, "", "true").ends(0);
     assert_eq!(backend.connections(), 0);
 }
 
 #[test]
-fn a_signal_ends_the_waiting() {
+fn a_signal_ends_the_wait() {
     let (_taken, address) = refuses();
     let child = waiting(address);
     signal(&child, "TERM");

@@ -30,7 +30,7 @@ fn runs_with(text: &str, host: &str, open: bool) {
     let arguments =
         format!("--proxy 127.0.0.1:0 --backend {} --http-port 0 --seed 1 --handler dummy", backend.address());
     let mut program = Program::spawn(Program::command(&arguments).env("VAURIEN_CONFIG", file.path()));
-    let warned = |line: &String| line.contains("WARN") && line.contains("may change what the proxies do");
+    let warned = |line: &String| line.contains("WARN") && line.contains("can change the proxies");
     assert_eq!(program.seen().iter().any(warned), open, "{:#?}", program.seen());
     program.connect().send("get a\r\n").expect("+get a\r\n");
     // It may listen on 0.0.0.0, which is no address to connect to.

@@ -57,7 +57,7 @@ fn within_a_command_it_asks_the_one_that_runs_it() {
     // Flags are stronger.
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let ended = run(&format!("{inner} --http-host 127.0.0.1 --http-port {}", closed.port()));
-    let line = format!("vaurien: http://{closed}/healthz: connection refused, does it run with --http?");
+    let line = format!("vaurien: http://{closed}/healthz: connection refused: does it run with --http?");
     assert_eq!(ended.code, Some(1), "{:?}", ended.lines);
     assert!(ended.lines.contains(&line), "{:?}", ended.lines);
 }
@@ -65,7 +65,7 @@ fn within_a_command_it_asks_the_one_that_runs_it() {
 #[test]
 fn what_is_not_there_is_code_1() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let line = format!("http://{closed}/healthz: connection refused, does it run with --http?");
+    let line = format!("http://{closed}/healthz: connection refused: does it run with --http?");
     assert_complains(&format!("--health {closed}"), 1, &[&line]);
     let everywhere = format!("0.0.0.0:{}", closed.port());
     assert_complains(&format!("--health {everywhere}"), 1, &[&line]);
@@ -103,7 +103,7 @@ fn what_is_ill_is_code_1() {
 fn what_cannot_be_asked_is_code_2() {
     let no_port = "--health: `localhost` has no port, write `localhost:PORT`";
     assert_complains("--health localhost", 2, &[no_port]);
-    assert_complains("--health localhost:0", 2, &["--health: `localhost:0` has the port 0, say which the daemon has"]);
+    assert_complains("--health localhost:0", 2, &["--health: `localhost:0` has the port 0, give the daemon's port"]);
     let line = "--http-port: `0` is any free port, say which the daemon has: `--health HOST:PORT`";
     assert_complains("--health --http-port 0", 2, &[line]);
     assert_complains("--health 8080", 2, &["--health: `8080` has no host, write `localhost:8080`"]);

@@ -1,4 +1,4 @@
-//! The answer to what cannot be done: one shape for every error, with where it is, and what would be right.
+//! Error answers: one shape for all of them, with the place of each error and what would be right.
 
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::diagnostic::Diagnostics;
 use crate::proxy::set::Refusal;
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Debug)]
 pub(super) struct Failure {
     status: StatusCode,
@@ -21,7 +21,7 @@ pub(super) struct Failure {
 #[schemars(deny_unknown_fields)]
 pub(super) struct Errors {
     status: Status,
-    /// All that is wrong.
+    /// Everything that is wrong.
     errors: Vec<Fault>,
 }
 
@@ -35,9 +35,9 @@ enum Status {
 #[derive(Debug, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Fault {
-    /// The part of the request that it is in; empty where it is in none.
+    /// The part of the request that is wrong; empty if it is none of them.
     pub(super) location: Location,
-    /// The key, parameter or header; `handlers.delay.sleep` is a key in a table. Empty where it is none of them.
+    /// The key, parameter or header; `handlers.delay.sleep` is a key in a table. Empty if it is none of them.
     pub(super) name: String,
     /// What is wrong and what would be right.
     pub(super) description: String,
@@ -65,28 +65,35 @@ impl Failure {
         Self::new(status, vec![Fault { location, name: name.to_owned(), description: description.into() }])
     }
 
-    /// 400 for something in the body.
+    /// 400, for something in the body.
     pub(super) fn body(name: &str, description: impl Into<String>) -> Self {
         Self::of(StatusCode::BAD_REQUEST, Location::Body, name, description)
     }
 
-    /// One error for each mistake in the body.
-    fn mistakes(status: StatusCode, mistakes: &Diagnostics) -> Self {
-        let faults = mistakes.iter().map(|mistake| Fault {
+    /// One error for each diagnostic, in the body.
+    fn of_diagnostics(status: StatusCode, diagnostics: &Diagnostics) -> Self {
+        let faults = diagnostics.iter().map(|diagnostic| Fault {
             location: Location::Body,
-            name: mistake.place().to_owned(),
-            description: mistake.what().to_owned(),
+            name: diagnostic.place().to_owned(),
+            description: diagnostic.what().to_owned(),
         });
         Self::new(status, faults.collect())
     }
 
-    /// 404 for a proxy that is not there.
+    /// 404, for a proxy that does not exist.
     pub(super) fn unknown_proxy(name: &str) -> Self {
         let what = format!("there is no proxy `{name}`, GET /v1/proxies lists them");
         Self::of(StatusCode::NOT_FOUND, Location::Path, "name", what)
     }
 
-    /// The same with other names.
+    /// The same, with a `hint` added to the errors of `name`.
+    pub(super) fn with_hint(mut self, name: &str, hint: &str) -> Self {
+        let faults = self.errors.iter_mut().filter(|fault| fault.name == name);
+        faults.for_each(|fault| fault.description = format!("{}; {hint}", fault.description));
+        self
+    }
+
+    /// The same, with the names replaced.
     pub(super) fn rename(mut self, other: impl Fn(&str) -> String) -> Self {
         self.errors.iter_mut().for_each(|fault| fault.name = other(&fault.name));
         self
@@ -98,8 +105,8 @@ impl From<Refusal> for Failure {
         match refusal {
             Refusal::Unknown(name) => Self::unknown_proxy(&name),
             Refusal::CannotListen(why) => Self::of(StatusCode::CONFLICT, Location::Body, "proxy", why.to_string()),
-            Refusal::Wrong(mistakes) => Self::mistakes(StatusCode::BAD_REQUEST, &mistakes),
-            Refusal::Taken(mistakes) => Self::mistakes(StatusCode::CONFLICT, &mistakes),
+            Refusal::Wrong(diagnostics) => Self::of_diagnostics(StatusCode::BAD_REQUEST, &diagnostics),
+            Refusal::Taken(diagnostics) => Self::of_diagnostics(StatusCode::CONFLICT, &diagnostics),
         }
     }
 }

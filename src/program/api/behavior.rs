@@ -1,4 +1,4 @@
-//! vaurien's own contract, which is older than this program: one proxy, by what is done to its calls.
+//! The original vaurien's HTTP contract: reads and changes the handler of one proxy.
 
 use std::sync::Arc;
 
@@ -10,23 +10,23 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{Failure, Fault, Location};
 use super::read::{self, Body};
-use super::v1::lasts;
+use super::v1::take_duration;
 use crate::plan::mix;
 use crate::program::config::options::{Options, Scope};
 use crate::program::config::spec::Spec;
 use crate::proxy::Proxy;
 
-/// What handlers are called.
+/// The contract's two words for a handler.
 #[derive(Debug, Clone, Copy)]
 enum Word {
-    /// Later, and in most scripts.
+    /// The later one, which most scripts use.
     Behavior,
-    /// At first, and in this program.
+    /// The first one, which this program uses.
     Handler,
 }
 
 impl Word {
-    fn one(self) -> &'static str {
+    fn text(self) -> &'static str {
         match self {
             Self::Behavior => "behavior",
             Self::Handler => "handler",
@@ -36,12 +36,12 @@ impl Word {
 
 /// `GET /behavior`.
 pub(super) async fn behavior(State(api): State<Arc<Api>>) -> Result<Json<Value>, Failure> {
-    Ok(Json(json!({ "behavior": the_one(&api)?.config().mix.to_string() })))
+    Ok(Json(json!({ "behavior": only_proxy(&api)?.config().mix.to_string() })))
 }
 
 /// `GET /handler`.
 pub(super) async fn handler(State(api): State<Arc<Api>>) -> Result<Json<Value>, Failure> {
-    Ok(Json(json!({ "handler": the_one(&api)?.config().mix.to_string() })))
+    Ok(Json(json!({ "handler": only_proxy(&api)?.config().mix.to_string() })))
 }
 
 /// `GET /behaviors`.
@@ -56,7 +56,7 @@ pub(super) async fn handlers(State(api): State<Arc<Api>>) -> Json<Value> {
 
 /// `GET /backend`.
 pub(super) async fn backend(State(api): State<Arc<Api>>) -> Result<Json<Value>, Failure> {
-    Ok(Json(json!({ "backend": the_one(&api)?.config().backend })))
+    Ok(Json(json!({ "backend": only_proxy(&api)?.config().backend })))
 }
 
 /// `PUT /behavior`.
@@ -71,7 +71,7 @@ pub(super) async fn put_handler(State(api): State<Arc<Api>>, Body(body): Body) -
 
 /// `PUT /backend`.
 pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -> Result<Json<Value>, Failure> {
-    let proxy = the_one(&api)?;
+    let proxy = only_proxy(&api)?;
     let mut keys = object(&body)?;
     let backend = keys.remove("backend").ok_or_else(|| missing("backend"))?;
     if let Some(other) = keys.keys().next() {
@@ -83,37 +83,37 @@ pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -
 }
 
 async fn put(api: &Api, word: Word, body: &[u8]) -> Result<Json<Value>, Failure> {
-    let proxy = the_one(api)?;
+    let proxy = only_proxy(api)?;
     let mut keys = object(body)?;
     let name = match keys.remove("name") {
         Some(Value::String(name)) => name,
         Some(other) => {
-            let what = format!("`{other}` is no {}, write `\"delay\"` or `\"20:delay,5:error\"`", word.one());
+            let what = format!("`{other}` is no {}, write `\"delay\"` or `\"20:delay,5:error\"`", word.text());
             return Err(Failure::body("name", what));
         }
         None => return Err(missing("name")),
     };
-    let lasts = lasts(&mut keys)?;
-    let drawn = drawn(api, word, &name)?;
-    let settings = settings(keys, &drawn)?;
+    let duration = take_duration(&mut keys)?;
+    let handlers = handlers_of(api, word, &name)?;
+    let settings = settings(keys, &handlers)?;
     let options = Options::new(&api.registry);
-    let handlers = settings.into_iter().map(|(handler, given)| {
-        // A merge leaves what it does not name, so all settings are named, to have their defaults again.
+    let tables = settings.into_iter().map(|(handler, given)| {
+        // A merge keeps what the patch does not name: null resets the other settings to their defaults.
         let all = options.of(&Scope::Handler(handler.clone()));
         let mut table: Map<_, _> = all.iter().map(|setting| (setting.field.name.clone(), Value::Null)).collect();
         table.extend(given);
         (handler, Value::Object(table))
     });
-    let handlers = Value::Object(handlers.collect());
-    let patch = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), handlers)]);
-    match api.proxies.patch(proxy.name(), Spec::edit(patch, &api.registry), lasts).await {
+    let tables = Value::Object(tables.collect());
+    let patch = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), tables)]);
+    match api.proxies.patch(proxy.name(), Spec::edit(patch, &api.registry), duration).await {
         Ok(_) => Ok(done()),
-        Err(refusal) => Err(Failure::from(refusal).rename(|place| as_asked(place, &drawn))),
+        Err(refusal) => Err(Failure::from(refusal).rename(|place| key_of_request(place, &handlers))),
     }
 }
 
-/// The handlers that a name or a mix asks for, or an error for each that does not exist.
-fn drawn(api: &Api, word: Word, text: &str) -> Result<Vec<String>, Failure> {
+/// The handlers of a name or a mix, or an error for each that does not exist.
+fn handlers_of(api: &Api, word: Word, text: &str) -> Result<Vec<String>, Failure> {
     let registry = &api.registry;
     let wrong = match mix::read(text, registry) {
         Ok(shares) => return Ok(shares.into_iter().map(|(_, name)| name).collect()),
@@ -123,44 +123,44 @@ fn drawn(api: &Api, word: Word, text: &str) -> Result<Vec<String>, Failure> {
     let names = text.split(',').map(|entry| entry.rsplit(':').next().unwrap_or_default().trim());
     let unknown: Vec<&str> = names.filter(|name| is_mix && !name.is_empty() && registry.get(name).is_none()).collect();
     let mut faults = Vec::new();
-    let mut say = |description| {
+    let mut add = |description| {
         faults.push(Fault { location: Location::Body, name: "name".to_owned(), description });
     };
-    let word = word.one();
+    let word = word.text();
     if !is_mix && registry.get(text).is_none() {
-        say(format!("the '{text}' {word} does not exist"));
+        add(format!("the '{text}' {word} does not exist"));
         return Err(Failure::new(StatusCode::BAD_REQUEST, faults));
     }
-    // What is said of each in the contract's words is not said again in the command line's.
-    let said: Vec<String> = unknown.iter().map(|name| mix::unknown_handler(name, registry)).collect();
+    // An error in the contract's words replaces the same one in the command line's.
+    let replaced: Vec<String> = unknown.iter().map(|name| mix::unknown_handler(name, registry)).collect();
     for name in unknown {
-        say(format!("the '{name}' {word} does not exist"));
+        add(format!("the '{name}' {word} does not exist"));
     }
-    wrong.into_iter().filter(|what| !said.contains(what)).for_each(say);
+    wrong.into_iter().filter(|what| !replaced.contains(what)).for_each(add);
     Err(Failure::new(StatusCode::BAD_REQUEST, faults))
 }
 
 /// A handler and its settings.
 type Table = (String, Map<String, Value>);
 
-/// The settings of each handler that is drawn: further keys for one alone, `options` for any of them.
-fn settings(mut keys: Map<String, Value>, drawn: &[String]) -> Result<Vec<Table>, Failure> {
+/// The settings of each of these handlers: further keys for a single one, `options` for any number.
+fn settings(mut keys: Map<String, Value>, handlers: &[String]) -> Result<Vec<Table>, Failure> {
     let mut options = match keys.remove("options") {
         None => Map::new(),
         Some(Value::Object(options)) => options,
         Some(_) => return Err(Failure::body("options", OPTIONS)),
     };
     if let Some(first) = keys.keys().next() {
-        match drawn {
+        match handlers {
             [one] if options.is_empty() => {
                 options.insert(one.clone(), Value::Object(keys));
             }
-            [_] => return Err(Failure::body(first, format!("`{first}` is beside `options`, put it in there"))),
-            _ => return Err(Failure::body(first, format!("it is not said whose `{first}` is, {OPTIONS}"))),
+            [_] => return Err(Failure::body(first, format!("`{first}` is not in `options`, move it there"))),
+            _ => return Err(Failure::body(first, format!("`{first}` could belong to several handlers, {OPTIONS}"))),
         }
     }
     let mut settings = Vec::new();
-    for handler in drawn {
+    for handler in handlers {
         match options.remove(handler) {
             None => settings.push((handler.clone(), Map::new())),
             Some(Value::Object(table)) => settings.push((handler.clone(), table)),
@@ -169,7 +169,7 @@ fn settings(mut keys: Map<String, Value>, drawn: &[String]) -> Result<Vec<Table>
     }
     match options.keys().next() {
         Some(other) => {
-            let what = format!("`{other}` is not asked for, there is {}", drawn.join(", "));
+            let what = format!("`{other}` is not in the mix (known: {})", handlers.join(", "));
             Err(Failure::body(&format!("options.{other}"), what))
         }
         None => Ok(settings),
@@ -179,21 +179,21 @@ fn settings(mut keys: Map<String, Value>, drawn: &[String]) -> Result<Vec<Table>
 /// How options of several handlers are written.
 const OPTIONS: &str = "write `\"options\": {\"delay\": {\"sleep\": 2}}`";
 
-/// The key of a request for that of the file: a handler alone has its settings beside its name.
-fn as_asked(place: &str, drawn: &[String]) -> String {
+/// The request's key for that of the file: a single handler has its settings next to its name.
+fn key_of_request(place: &str, handlers: &[String]) -> String {
     let within = |handler: &String| {
         place.strip_prefix("handlers.")?.strip_prefix(handler.as_str())?.strip_prefix('.').map(str::to_owned)
     };
-    match drawn {
+    match handlers {
         _ if place == "handler" => "name".to_owned(),
         [one] => within(one).unwrap_or_else(|| place.to_owned()),
         _ => place.strip_prefix("handlers.").map_or_else(|| place.to_owned(), |rest| format!("options.{rest}")),
     }
 }
 
-fn the_one(api: &Api) -> Result<Arc<Proxy>, Failure> {
+fn only_proxy(api: &Api) -> Result<Arc<Proxy>, Failure> {
     api.proxies.the_one().ok_or_else(|| {
-        let what = "there are several proxies or none, and none is `default`: use /v1/proxies/{name}";
+        let what = "no proxy is called `default`, and there is not exactly one: use /v1/proxies/{name}";
         Failure::of(StatusCode::NOT_FOUND, Location::Nowhere, "", what)
     })
 }

@@ -1,4 +1,4 @@
-//! Events as they happen: Server-Sent Events.
+//! Events, as Server-Sent Events.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,56 +13,56 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Api;
 use super::answer::{Failure, Location};
-use super::read::Parameters;
+use super::read::QueryParams;
 use crate::events::{Batch, Reader};
 
-/// Where a reader that comes back says what it has seen.
+/// The header with which a reader that reconnects names the last event that it has read.
 const LAST: &str = "last-event-id";
 
-/// A comment this often tells a quiet stream from a dead one.
+/// How often a comment is sent: it tells a quiet stream from a dead one.
 const ALIVE: Duration = Duration::from_secs(15);
 
-/// `GET /v1/events`: those after `since`, then as they happen; with `follow=false`, those that are there.
+/// `GET /v1/events`: those after `since`, then new ones; with `follow=false`, only those that exist.
 pub(super) async fn stream(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
-    query: Parameters,
+    query: QueryParams,
 ) -> Result<impl IntoResponse, Failure> {
     let query = query.only(&["since", "follow"])?;
     let since = query.get("since", "an event's number")?;
     let follow = query.get("follow", "true or false")?.unwrap_or(true);
-    // A browser that reconnects asks as it did the first time, and adds the header.
+    // A browser that reconnects repeats the query and adds the header.
     let since = last(&headers)?.or(since).or((!follow).then_some(0));
-    let place = api.readers.clone().try_acquire_owned().map_err(|_| {
-        let what = "too many read events already, close one of them";
+    let permit = api.readers.clone().try_acquire_owned().map_err(|_| {
+        let what = "too many connections read events, close one";
         Failure::of(StatusCode::SERVICE_UNAVAILABLE, Location::Nowhere, "", what)
     })?;
     let events = api.proxies.events();
-    // However many there are by the time that these are read.
+    // New ones may be added while these are read.
     let last = (!follow).then(|| events.last());
-    Ok(Sse::new(read(events.reader(since), last, place)).keep_alive(KeepAlive::new().interval(ALIVE)))
+    Ok(Sse::new(read(events.reader(since), last, permit)).keep_alive(KeepAlive::new().interval(ALIVE)))
 }
 
 fn last(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
     let Some(given) = headers.get(LAST) else { return Ok(None) };
     let number = given.to_str().ok().and_then(|text| text.parse().ok());
     number.map(Some).ok_or_else(|| {
-        let what = "it is no event's number, send the last `id:` that was read";
+        let what = "not an event's number: send the last `id:` that was read";
         Failure::of(StatusCode::BAD_REQUEST, Location::Header, "Last-Event-ID", what)
     })
 }
 
-/// Events as they come, up to number `last` if there is one.
+/// New events, up to number `last` if there is one.
 fn read(
     reader: Reader,
     last: Option<u64>,
-    place: OwnedSemaphorePermit,
+    permit: OwnedSemaphorePermit,
 ) -> impl Stream<Item = Result<Event, axum::Error>> + use<> {
-    let batches = stream::unfold((reader, place), move |(mut reader, place)| async move {
+    let batches = stream::unfold((reader, permit), move |(mut reader, permit)| async move {
         if last.is_some_and(|last| reader.position() >= last) {
             return None;
         }
-        Some((reader.next().await?, (reader, place)))
+        Some((reader.next().await?, (reader, permit)))
     });
     batches.flat_map(|Batch { lost, events }| {
         let gap = (lost > 0).then(|| Event::default().event("lost").json_data(json!({ "count": lost })));

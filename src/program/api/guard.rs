@@ -1,4 +1,4 @@
-//! Who may ask: no page of another site (DNS rebinding, foreign origins), and nobody without the token where there is one.
+//! Refuses requests of other sites' pages (DNS rebinding, foreign origins), and requests without the token if there is one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::Api;
 use super::answer::{Failure, Location};
 use crate::net::address::Host;
 
-/// Needs no token: what restarts the program if it is ill has none.
+/// Needs no token: health checks have none.
 pub(super) const OPEN: &str = "/healthz";
 
 /// Headers, as errors spell them.
@@ -22,22 +22,22 @@ const HOST: &str = "Host";
 const ORIGIN: &str = "Origin";
 const AUTHORIZATION: &str = "Authorization";
 
-/// What a request has to show.
+/// Which requests are allowed.
 #[derive(Debug)]
 pub(crate) struct Access {
-    /// As it was asked to listen; with its own port, or none.
+    /// The host that the program was told to listen on. A request names it with the right port or with none.
     own: String,
-    /// With any port where none is given: ports are mapped.
+    /// Further hosts. One without a port allows any: ports may be mapped.
     allowed: Vec<Host>,
     token: Option<String>,
 }
 
-/// The address of ours that the client connected to.
+/// The local address that the client connected to.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Local(pub(super) SocketAddr);
 
 impl Access {
-    /// Requests to the host that is listened on, to localhost and to those of `allowed`, with `token` where there is one.
+    /// Allows requests to `host`, to localhost and to those of `allowed`, with `token` if there is one.
     pub(crate) fn new(host: &str, allowed: &[Host], token: Option<&str>) -> Self {
         Self { own: host.to_owned(), allowed: allowed.to_vec(), token: token.map(str::to_owned) }
     }
@@ -49,7 +49,7 @@ impl Access {
 
     fn admits(&self, (host, port): (&str, Option<u16>), local: SocketAddr) -> bool {
         let ip = bare(host).parse::<IpAddr>().ok();
-        // An IPv6 address can be written in several ways.
+        // An IPv6 address has several spellings.
         let is = |name: &str| name.eq_ignore_ascii_case(host) || (ip.is_some() && name.parse().ok() == ip);
         let ours = match ip {
             Some(ip) => ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST || ip == local.ip().to_canonical(),
@@ -61,21 +61,23 @@ impl Access {
 
     fn check_host<'a>(&self, request: &'a Request, local: SocketAddr) -> Result<(&'a str, Option<u16>), Failure> {
         let text = only(request.headers(), HOST)?.ok_or_else(|| {
-            let what = "the Host is missing, send `Host: localhost`";
+            let what = "the header Host is missing, send `Host: localhost`";
             Failure::of(StatusCode::BAD_REQUEST, Location::Header, HOST, what)
         })?;
-        // A request line may name a host too, and then that one counts.
+        // A host in the request line takes precedence.
         let named = request.uri().authority().map_or(text, Authority::as_str);
         for text in [text, named] {
             if !split(text).is_some_and(|host| self.admits(host, local)) {
-                let what = format!("`{text}` is not this program, use localhost, or allow it: `--http-allow-host`");
+                let what = format!(
+                    "`{text}` is not a host of this program: use localhost, or allow it with `--http-allow-host`"
+                );
                 return Err(forbidden(HOST, what));
             }
         }
         Ok(split(named).unwrap_or_default())
     }
 
-    /// A browser names the page that asks; it has to be one of ours.
+    /// A browser names the page that sends the request; it has to be of the same host.
     fn check_origin(headers: &HeaderMap, (host, port): (&str, Option<u16>)) -> Result<(), Failure> {
         let Some(text) = only(headers, ORIGIN)? else { return Ok(()) };
         let of_page = text.split_once("://").and_then(|(scheme, rest)| {
@@ -92,7 +94,7 @@ impl Access {
             {
                 Ok(())
             }
-            _ => Err(forbidden(ORIGIN, format!("`{text}` is another site, only pages of this host may ask"))),
+            _ => Err(forbidden(ORIGIN, format!("`{text}` is another site: only pages of this host may send requests"))),
         }
     }
 
@@ -102,7 +104,7 @@ impl Access {
             let (scheme, rest) = given.split_at_checked("Bearer ".len())?;
             scheme.eq_ignore_ascii_case("Bearer ").then_some(rest.trim_ascii())
         });
-        // What differs is no matter of time; that the lengths differ may be.
+        // Constant time, but for the length.
         if given.is_some_and(|given| given.as_bytes().ct_eq(token.as_bytes()).into()) {
             return Ok(());
         }
@@ -112,7 +114,7 @@ impl Access {
     }
 }
 
-/// Lets a request pass, or says why not.
+/// Passes a request on, or answers why not.
 pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: Next) -> Result<Response, Failure> {
     let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let Local(local) = request.extensions().get().copied().unwrap_or(Local(nowhere));
@@ -128,18 +130,18 @@ fn forbidden(name: &str, what: String) -> Failure {
     Failure::of(StatusCode::FORBIDDEN, Location::Header, name, what)
 }
 
-/// The header, which must not be there twice.
+/// The header, which must not be repeated.
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Failure> {
     let wrong = |what| Failure::of(StatusCode::BAD_REQUEST, Location::Header, name, what);
     let mut all = headers.get_all(name).iter();
     let first = all.next();
     if all.next().is_some() {
-        return Err(wrong("the header is there twice, send it once"));
+        return Err(wrong("the header is repeated, send it once"));
     }
-    first.map(|value| value.to_str().map_err(|_| wrong("the header is no plain text"))).transpose()
+    first.map(|value| value.to_str().map_err(|_| wrong("the header is not plain text"))).transpose()
 }
 
-/// Without the brackets of an IPv6 address.
+/// The host without the brackets of an IPv6 address.
 fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }

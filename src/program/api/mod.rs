@@ -1,8 +1,8 @@
-//! The HTTP API: what proxies do, seen and changed while they run.
+//! The HTTP API: shows proxies and changes them while they run.
 //!
-//! A request passes the [`guard`] and comes to one of the [`routes`], from which [`openapi`] writes what can be asked and
-//! answered. The old contract is in [`behavior`], the full one in [`v1`]; every error has the shape of [`answer`]. The API
-//! runs on a thread of its own, so that it answers however busy the proxies are.
+//! A request passes the [`guard`] and reaches one of the [`routes`], which [`openapi`] describes. The original vaurien's
+//! contract is in [`behavior`], the full API in [`v1`]; every error has the shape of [`answer`]. The API runs on a thread of
+//! its own, so that busy proxies do not delay it.
 
 mod answer;
 mod behavior;
@@ -47,35 +47,35 @@ use crate::program::config::{Http, Token};
 use crate::proxy::set::ProxySet;
 use guard::{Access, Local};
 
-/// Connections at once; more wait until one of them ends.
+/// The maximum number of connections. More have to wait until one ends.
 const CONNECTIONS: usize = 256;
 
-/// Connections at once that read events: they do not end, and must leave room for others.
+/// The maximum number of connections that read events: these do not end, and must not use up the others.
 const READERS: usize = 32;
 
-/// A head of a request that has not ended within so many bytes is refused. What brings its end may go beyond, up to twice as
-/// much.
+/// The maximum size of a request's head, in bytes. It is checked after each read, so that a head may have up to twice as
+/// many.
 const HEAD: usize = 64 * 1024;
 
-/// How long a request's head may take, and how long a connection may be idle.
+/// How long reading a request's head may take, and how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may take nothing of what is written to it.
+/// How long a client may read nothing of what is written to it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What all this takes of the descriptors that a process may have: connections, and a few listeners.
+/// The descriptors that the API needs: its connections and a few listeners.
 pub(crate) const DESCRIPTORS: usize = CONNECTIONS + 8;
 
-/// What is being answered when the program stops has this long.
+/// How long requests may take to end when the program stops.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What every request is answered from.
+/// What the handlers of requests share.
 struct Api {
     proxies: Arc<ProxySet>,
     registry: Registry,
     access: Access,
     readers: Arc<Semaphore>,
-    /// What can be asked and answered.
+    /// The `OpenAPI` document.
     document: Bytes,
 }
 
@@ -87,7 +87,7 @@ impl Api {
     }
 }
 
-/// The API, while it answers.
+/// The API, while it runs.
 #[derive(Debug)]
 pub(crate) struct Running {
     addresses: Vec<SocketAddr>,
@@ -101,81 +101,82 @@ impl Running {
         &self.addresses
     }
 
-    /// Lets it finish what it is answering.
+    /// Stops it. Requests that have begun are answered.
     pub(crate) fn stop(self) {
         drop(self.stop);
-        // A thread that failed has said why.
+        // A thread that failed has logged why.
         let _ = self.thread.join();
     }
 }
 
-/// Listens, and answers on a thread of its own.
+/// Listens, and answers requests on a thread of its own.
 ///
 /// # Errors
 ///
-/// It cannot listen where it should.
+/// It cannot listen on the address.
 pub(crate) async fn start(http: &Http, proxies: Arc<ProxySet>, registry: Registry) -> anyhow::Result<Running> {
     let at = Address::new(&http.host, http.port);
     let cannot_listen = || format!("cannot listen on {at} for the HTTP API");
     let addresses = resolve(&at).await.with_context(cannot_listen)?;
     let access = Access::new(&http.host, &http.allow_hosts, http.token.as_ref().map(Token::secret));
     let (stop, stopped) = oneshot::channel::<()>();
-    let (tell, told) = oneshot::channel();
+    let (sender, addresses_of_listeners) = oneshot::channel();
     let stopped = async {
         let _ = stopped.await;
     };
     let run = move || {
-        // The runtime ends where it began: it could not end within another.
+        // A runtime must not be dropped within another: it is created and dropped on this thread.
         let runtime = match Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,
-            Err(error) => return drop(tell.send(Err(error))),
+            Err(error) => return drop(sender.send(Err(error))),
         };
         runtime.block_on(async {
             match listen(&addresses) {
                 Ok(listeners) => {
-                    let _ = tell.send(listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>());
+                    let _ = sender.send(listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>());
                     serve(listeners, Api::new(proxies, registry, access), CONNECTIONS, stopped).await;
                 }
-                Err(error) => drop(tell.send(Err(error))),
+                Err(error) => drop(sender.send(Err(error))),
             }
         });
-        // A change that resolves a name cannot be broken off, and is not waited for.
+        // Looking up a name cannot be cancelled: do not wait for it.
         runtime.shutdown_background();
     };
     let thread = thread::Builder::new().name("http-api".to_owned()).spawn(run).with_context(cannot_listen)?;
-    let addresses = told.await.with_context(cannot_listen)?.with_context(cannot_listen)?;
+    let addresses = addresses_of_listeners.await.with_context(cannot_listen)?.with_context(cannot_listen)?;
     if http.token.is_none() && addresses.iter().any(|address| !address.ip().is_loopback()) {
         warn!(
-            "whoever reaches {} may change what the proxies do: give a token, `--http-token-file FILE`",
+            "everybody who can reach {} can change the proxies: require a token, `--http-token-file FILE`",
             Address::new(&http.host, addresses[0].port())
         );
     }
     Ok(Running { addresses, stop, thread })
 }
 
-/// Answers requests on so many `connections` at once until `stop` resolves.
+/// Answers requests on at most `connections` connections, until `stop` resolves.
 async fn serve(listeners: Vec<TcpListener>, api: Arc<Api>, connections: usize, stop: impl Future<Output = ()>) {
     let router = routes::router(api);
-    let (room, connections) = (Arc::new(Semaphore::new(connections)), GracefulShutdown::new());
-    let accepting = listeners.into_iter().map(|listener| accept(listener, router.clone(), room.clone(), &connections));
+    let (permits, connections) = (Arc::new(Semaphore::new(connections)), GracefulShutdown::new());
+    let accepting =
+        listeners.into_iter().map(|listener| accept(listener, router.clone(), permits.clone(), &connections));
     tokio::select! {
         _ = join_all(accepting) => {}
         () = stop => {}
     }
-    // Streams of events do not end by themselves.
+    // Event streams do not end by themselves.
     let _ = timeout(GRACE, connections.shutdown()).await;
 }
 
-async fn accept(mut listener: TcpListener, router: Router, room: Arc<Semaphore>, connections: &GracefulShutdown) {
-    while let Ok(place) = room.clone().acquire_owned().await {
-        // It waits and tries again when there are no descriptors.
+async fn accept(mut listener: TcpListener, router: Router, permits: Arc<Semaphore>, connections: &GracefulShutdown) {
+    while let Ok(permit) = permits.clone().acquire_owned().await {
+        // `axum`'s accept retries after a pause when there are no descriptors.
         let (client, _) = Listener::accept(&mut listener).await;
-        tokio::spawn(answer(client, router.clone(), place, connections.watcher()));
+        tokio::spawn(answer(client, router.clone(), permit, connections.watcher()));
     }
 }
 
-/// Answers one client for as long as it asks.
-async fn answer(client: TcpStream, router: Router, place: OwnedSemaphorePermit, stop: Watcher) {
+/// Answers the requests of one client.
+async fn answer(client: TcpStream, router: Router, permit: OwnedSemaphorePermit, stop: Watcher) {
     let Ok(local) = client.local_addr() else { return };
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
@@ -190,7 +191,7 @@ async fn answer(client: TcpStream, router: Router, place: OwnedSemaphorePermit, 
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(Box::pin(client)), service);
     if let Err(error) = stop.watch(connection).await {
-        debug!("a client of the API is gone: {error}");
+        debug!("connection to the API ended: {error}");
     }
-    drop(place);
+    drop(permit);
 }

@@ -1,5 +1,5 @@
-//! What can be asked and answered, as `OpenAPI` 3.1: operations from the table of routes, schemas from the types that are
-//! written and from the settings that are read.
+//! The `OpenAPI` 3.1 document: operations from the table of routes, schemas from the types that are written and from the
+//! settings that are read.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
@@ -15,7 +15,7 @@ const NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
 /// The type of `GET /v1/events`.
 pub(super) const EVENTS: &str = "text/event-stream";
 
-/// What one route takes and answers.
+/// The request and the responses of one route.
 pub(super) struct Operation {
     summary: &'static str,
     query: Vec<(&'static str, &'static str)>,
@@ -25,7 +25,7 @@ pub(super) struct Operation {
 }
 
 enum Content {
-    /// A schema by name; none where there is no body.
+    /// The name of a schema; empty if there is no body.
     Json(&'static str),
     /// Text of one of these types.
     Text(&'static [&'static str]),
@@ -36,18 +36,18 @@ impl Operation {
         Self { summary, query: Vec::new(), body: None, answers: Vec::new() }
     }
 
-    /// Has this parameter in its query.
-    pub(super) fn asks(mut self, name: &'static str, what: &'static str) -> Self {
+    /// Takes this query parameter.
+    pub(super) fn parameter(mut self, name: &'static str, what: &'static str) -> Self {
         self.query.push((name, what));
         self
     }
 
-    /// Has a body of this schema.
+    /// Takes a body of this schema.
     pub(super) fn takes(self, schema: &'static str) -> Self {
         Self { body: Some(schema), ..self }
     }
 
-    /// Answers with this status and a body of this schema, or with none.
+    /// Answers with this status and a body of this schema, or without one.
     pub(super) fn gives(mut self, status: u16, schema: &'static str) -> Self {
         self.answers.push((status, Content::Json(schema)));
         self
@@ -59,7 +59,7 @@ impl Operation {
         self
     }
 
-    /// Answers with these statuses when it cannot be done.
+    /// Answers failures with these statuses.
     pub(super) fn fails(mut self, statuses: &[u16]) -> Self {
         self.answers.extend(statuses.iter().map(|status| (*status, Content::Json("Errors"))));
         self
@@ -86,7 +86,7 @@ pub(super) fn document(routes: &[Route], registry: &Registry, needs_token: bool)
         "components": {
             "schemas": schemas::all(registry),
             "securitySchemes": {
-                "bearer": { "type": "http", "scheme": "bearer", "description": "Demanded with `--http-token`" },
+                "bearer": { "type": "http", "scheme": "bearer", "description": "Required with `--http-token`" },
             },
         },
     })
@@ -95,7 +95,7 @@ pub(super) fn document(routes: &[Route], registry: &Registry, needs_token: bool)
 fn operation(route: &Route, needs_token: bool) -> Value {
     let Operation { summary, query, body, answers } = &route.operation;
     let open = route.path == guard::OPEN;
-    // The guard's answers are those of every route.
+    // The guard can answer every route.
     let guards = [400, 403].into_iter().chain((needs_token && !open).then_some(401));
     let guards: Vec<_> = guards.map(|status| (status, Content::Json("Errors"))).collect();
     let mut responses: Map<String, Value> = guards
@@ -103,7 +103,8 @@ fn operation(route: &Route, needs_token: bool) -> Value {
         .chain(answers)
         .map(|(status, content)| (status.to_string(), response(*status, content)))
         .collect();
-    responses.insert("default".to_owned(), json!({ "description": "What is wrong", "content": content("Errors") }));
+    responses
+        .insert("default".to_owned(), json!({ "description": "The request failed", "content": content("Errors") }));
     let parameters: Vec<Value> =
         in_path(route.path).chain(query.iter().map(|(name, what)| in_query(name, what))).collect();
     let mut operation = json!({

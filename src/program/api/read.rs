@@ -1,4 +1,4 @@
-//! What a request brings: its body, whole and in time, and its query, in which every parameter is known.
+//! Reads a request: its body, with limits of size and time, its path and its query.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::answer::{Failure, Location};
 /// The largest body, in bytes.
 const BODY: usize = 64 * 1024;
 
-/// How long a body may take.
+/// How long reading a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A body of any type.
@@ -31,19 +31,19 @@ impl<S: Send + Sync> FromRequest<S> for Body {
         match timeout(BODY_TIMEOUT, Limited::new(request.into_body(), BODY).collect()).await {
             Ok(Ok(whole)) => Ok(Self(whole.to_bytes())),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let what = format!("the body is too large, at most {BODY} bytes are read");
+                let what = format!("the body is too large, send at most {BODY} bytes");
                 Err(body(StatusCode::PAYLOAD_TOO_LARGE, what))
             }
-            Ok(Err(_)) => Err(body(StatusCode::BAD_REQUEST, "the body ends too early, send it whole".to_owned())),
+            Ok(Err(_)) => Err(body(StatusCode::BAD_REQUEST, "the body is incomplete".to_owned())),
             Err(_) => {
-                let what = format!("the body takes too long, send it within {} s", BODY_TIMEOUT.as_secs());
+                let what = format!("the body is too slow, send it within {} s", BODY_TIMEOUT.as_secs());
                 Err(body(StatusCode::REQUEST_TIMEOUT, what))
             }
         }
     }
 }
 
-/// A body that is a JSON object, whatever it says it is: `curl -d` says it is a form.
+/// A body that is a JSON object. Its `Content-Type` is ignored: `curl -d` sends that of a form.
 pub(super) struct Object(pub(super) Map<String, Value>);
 
 impl<S: Send + Sync> FromRequest<S> for Object {
@@ -59,7 +59,7 @@ impl<S: Send + Sync> FromRequest<S> for Object {
     }
 }
 
-/// A body's value. A whole number is one however it is written: many a client knows no other numbers than `2.0`.
+/// A body's value. `2.0` is read as `2`: many clients have only floating point numbers.
 pub(super) fn json(body: &[u8]) -> serde_json::Result<Value> {
     let mut value = serde_json::from_slice(body)?;
     make_whole(&mut value);
@@ -68,7 +68,7 @@ pub(super) fn json(body: &[u8]) -> serde_json::Result<Value> {
 
 fn make_whole(value: &mut Value) {
     match value {
-        // Up to 2^53 such a number is exact, and its text is that of the integer.
+        // Up to 2^53 a float is exact, and its text is that of the integer.
         Value::Number(number) if number.is_f64() => {
             let exact = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() <= 9_007_199_254_740_992.0);
             if let Some(whole) = exact.and_then(|float| format!("{float:.0}").parse::<i64>().ok()) {
@@ -81,10 +81,10 @@ fn make_whole(value: &mut Value) {
     }
 }
 
-/// What a path names.
-pub(super) struct Named<T>(pub(super) T);
+/// The parameters of a path.
+pub(super) struct PathParams<T>(pub(super) T);
 
-impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParams<T> {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
@@ -101,9 +101,9 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T
 }
 
 /// The parameters of a query.
-pub(super) struct Parameters(Vec<(String, String)>);
+pub(super) struct QueryParams(Vec<(String, String)>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Parameters {
+impl<S: Send + Sync> FromRequestParts<S> for QueryParams {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
@@ -112,12 +112,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Parameters {
     }
 }
 
-impl Parameters {
-    /// The same, if there are none but `known`, each once.
+impl QueryParams {
+    /// The same, if there are only `known` ones, each once.
     pub(super) fn only(self, known: &[&str]) -> Result<Self, Failure> {
         for (at, (name, _)) in self.0.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                return Err(bad_query(name, format!("`{name}` is no parameter here (known: {})", known.join(", "))));
+                return Err(bad_query(name, format!("unknown parameter `{name}` (known: {})", known.join(", "))));
             }
             if self.0[..at].iter().any(|(other, _)| other == name) {
                 return Err(bad_query(name, format!("`{name}` is there twice, give it once")));
@@ -126,7 +126,7 @@ impl Parameters {
         Ok(self)
     }
 
-    /// The parameter of this name; `right` is what its value should be.
+    /// The parameter of this name; `right` says what its value has to be.
     pub(super) fn get<T: FromStr>(&self, name: &str, right: &str) -> Result<Option<T>, Failure> {
         let Some((_, text)) = self.0.iter().find(|(known, _)| known == name) else { return Ok(None) };
         text.parse().map(Some).map_err(|_| bad_query(name, format!("`{text}` is not {right}")))

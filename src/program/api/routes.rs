@@ -1,9 +1,9 @@
-//! Every route, with what it takes and what it can answer: the router and its description are made from one table.
+//! The table of routes, from which the router and its description are made.
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{MatchedPath, State};
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::IntoResponse;
@@ -22,7 +22,7 @@ pub(super) struct Route {
     pub(super) operation: Operation,
 }
 
-/// As what `GET /metrics` is written.
+/// The types that `GET /metrics` answers.
 const METRICS: &[&str] = &[Format::OpenMetrics.content_type(), Format::Text.content_type()];
 
 const PROXY: &str = "/v1/proxies/{name}";
@@ -30,15 +30,15 @@ const PROXY: &str = "/v1/proxies/{name}";
 /// The table.
 pub(super) fn all() -> Vec<Route> {
     vec![
-        on_get("/behavior", get(behavior::behavior), of("What is done to calls").gives(200, "Behavior").fails(&[404])),
-        on_put("/behavior", put(behavior::put_behavior), change("Change what is done to calls", "BehaviorChange")),
-        on_get("/behaviors", get(behavior::behaviors), of("What can be done to calls").gives(200, "Behaviors")),
-        on_get("/handler", get(behavior::handler), of("What is done to calls").gives(200, "Handler").fails(&[404])),
-        on_put("/handler", put(behavior::put_handler), change("Change what is done to calls", "BehaviorChange")),
-        on_get("/handlers", get(behavior::handlers), of("What can be done to calls").gives(200, "Handlers")),
-        on_get("/backend", get(behavior::backend), of("Where calls go").gives(200, "Backend").fails(&[404])),
-        on_put("/backend", put(behavior::put_backend), change("Send calls elsewhere", "Backend")),
-        on_get("/v1/proxies", get(v1::list), of("Every proxy by name").gives(200, "ProxySet")),
+        on_get("/behavior", get(behavior::behavior), of("The mix, as a behavior").gives(200, "Behavior").fails(&[404])),
+        on_put("/behavior", put(behavior::put_behavior), change("Change the mix", "BehaviorChange")),
+        on_get("/behaviors", get(behavior::behaviors), of("The names of all behaviors").gives(200, "Behaviors")),
+        on_get("/handler", get(behavior::handler), of("The mix").gives(200, "Handler").fails(&[404])),
+        on_put("/handler", put(behavior::put_handler), change("Change the mix", "BehaviorChange")),
+        on_get("/handlers", get(behavior::handlers), of("The names of all handlers").gives(200, "Handlers")),
+        on_get("/backend", get(behavior::backend), of("The backend").gives(200, "Backend").fails(&[404])),
+        on_put("/backend", put(behavior::put_backend), change("Change the backend", "Backend")),
+        on_get("/v1/proxies", get(v1::list), of("All proxies, by name").gives(200, "ProxySet")),
         on_get(PROXY, get(v1::get), of("A proxy").gives(200, "Proxy").fails(&[404])),
         on_put(
             PROXY,
@@ -53,17 +53,17 @@ pub(super) fn all() -> Vec<Route> {
             path: PROXY,
             method: Method::PATCH,
             to: patch(v1::patch),
-            operation: of("Change some of a proxy's settings; null is the default")
+            operation: of("Change some settings of a proxy; null resets one to its default")
                 .takes("ProxyPatch")
                 .gives(200, "ChangedProxy")
                 .fails(&[400, 404, 408, 409, 413]),
         },
-        on_delete(PROXY, delete(v1::delete), of("Stop a proxy").gives(204, "").fails(&[404])),
+        on_delete(PROXY, delete(v1::delete), of("Stop and remove a proxy").gives(204, "").fails(&[404])),
         Route {
             path: "/v1/proxies/{name}/reset",
             method: Method::POST,
             to: post(v1::reset),
-            operation: of("Back to what the file said; counters stay").gives(200, "ChangedProxy").fails(&[404, 409]),
+            operation: of("Restore the settings of the file; counters are kept").gives(200, "ChangedProxy").fails(&[404, 409]),
         },
         on_get(
             "/v1/proxies/{name}/connections",
@@ -73,25 +73,25 @@ pub(super) fn all() -> Vec<Route> {
         on_delete(
             "/v1/proxies/{name}/connections/{id}",
             delete(v1::end),
-            of("End a connection").asks("reset", "With a reset").gives(204, "").fails(&[404]),
+            of("End a connection").parameter("reset", "True: reset it instead of closing it").gives(204, "").fails(&[404]),
         ),
         on_get(
             "/v1/events",
             get(events::stream),
-            of("Events: those after a number if one is given, then as they happen")
-                .asks("since", "The last event that is known, or 0; one that is yet to come stands for 0. The header Last-Event-ID beats it")
-                .asks("follow", "False: answer with the events that are there, and end")
+            of("Events: those after `since`, if it is given, then new ones")
+                .parameter("since", "The number of the last event that was read, or 0; a number that does not exist yet counts as 0. The header Last-Event-ID takes precedence")
+                .parameter("follow", "False: send the events that exist, and end")
                 .sends(200, &[EVENTS])
                 .fails(&[503]),
         ),
-        on_get("/v1/version", get(v1::version), of("The program's version").gives(200, "Version")),
+        on_get("/v1/version", get(v1::version), of("The version of the program").gives(200, "Version")),
         on_get("/v1/openapi.json", get(document), of("This document").gives(200, "Document")),
         on_get("/metrics", get(v1::metrics), of("Metrics, as OpenMetrics").sends(200, METRICS)),
-        on_get(guard::OPEN, get(v1::health), of("Whether the program runs; needs no token").gives(200, "Health")),
+        on_get(guard::OPEN, get(v1::health), of("Health of the program; needs no token").gives(200, "Health")),
     ]
 }
 
-/// The routes behind the guard, and what there is elsewhere.
+/// The routes behind the guard, and the answers to unknown paths and methods.
 pub(super) fn router(api: Arc<Api>) -> Router {
     all()
         .into_iter()
@@ -107,8 +107,15 @@ async fn document(State(api): State<Arc<Api>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], api.document.clone())
 }
 
-async fn wrong_method(method: Method, uri: Uri) -> Failure {
-    let what = format!("{method} is not for {}, the header Allow has what is", uri.path());
+/// The header `Allow` is added by the router.
+async fn wrong_method(method: Method, matched: MatchedPath, uri: Uri) -> Failure {
+    let routes = all().into_iter().filter(|route| route.path == matched.as_str());
+    let methods = routes.flat_map(|route| match route.method {
+        Method::GET => vec![Method::GET, Method::HEAD],
+        method => vec![method],
+    });
+    let methods: Vec<String> = methods.map(|method| method.to_string()).collect();
+    let what = format!("{} has no {method}, use {}", uri.path(), methods.join(", "));
     Failure::of(StatusCode::METHOD_NOT_ALLOWED, Location::Nowhere, "", what)
 }
 
@@ -116,10 +123,10 @@ async fn nothing_there(uri: Uri) -> Failure {
     let path = uri.path();
     if !path.starts_with('/') {
         // `CONNECT` names a host alone, `OPTIONS` may name everything.
-        let what = format!("`{uri}` is no path, ask for one of those in /v1/openapi.json");
+        let what = format!("`{uri}` is not a path, see /v1/openapi.json");
         return Failure::of(StatusCode::BAD_REQUEST, Location::Path, "", what);
     }
-    let what = format!("there is nothing at {path}, see /v1/openapi.json");
+    let what = format!("there is no {path}, see /v1/openapi.json");
     Failure::of(StatusCode::NOT_FOUND, Location::Path, "", what)
 }
 
@@ -127,7 +134,7 @@ fn of(summary: &'static str) -> Operation {
     Operation::new(summary)
 }
 
-/// A change by the old contract.
+/// A change by the original contract.
 fn change(summary: &'static str, body: &'static str) -> Operation {
     of(summary).takes(body).gives(200, "Done").fails(&[400, 404, 408, 409, 413])
 }

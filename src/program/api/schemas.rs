@@ -1,5 +1,5 @@
-//! The schemas of bodies. Those of answers are their types'; those of a proxy are made from the settings of the file, so
-//! that both know the same keys, users' own handlers included.
+//! The schemas of bodies. Those of answers are generated from types, those of proxies from the settings of the file, so that
+//! both have the same keys, including those of users' own handlers.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
@@ -15,25 +15,25 @@ use crate::settings::Given;
 
 type Properties = Map<String, Value>;
 
-/// What a proxy cannot be without.
+/// The keys that a proxy has to have.
 const REQUIRED: [&str; 1] = ["backend"];
 
-/// A host that is no IPv6 address, and a port that is not 0.
+/// A host that is not an IPv6 address, and a port that is not 0.
 const HOST: &str = "[A-Za-z0-9._-]+";
 const PORT: &str = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})$";
 
-/// A time as text, within a year.
+/// A duration as text, up to a year.
 const TIME: &str = "([0-9]{1,5} ?(ns|us|ms|s|m)|[0-9]{1,3} ?h|[0-9]{1,2} ?d)";
 
 /// Every schema by its name.
 pub(super) fn all(registry: &Registry) -> Value {
     let options = Options::new(registry);
     let settings = settings(&options);
-    let mut asked = settings.clone();
-    asked.insert("for".to_owned(), lasts());
-    asked.insert("name".to_owned(), json!({ "type": "string", "description": "The same as in the path" }));
-    asked.insert("status".to_owned(), json!({ "description": "Not read, so that what GET answers can be PUT" }));
-    let mut patch = asked.clone();
+    let mut writable = settings.clone();
+    writable.insert("for".to_owned(), duration());
+    writable.insert("name".to_owned(), json!({ "type": "string", "description": "The same as in the path" }));
+    writable.insert("status".to_owned(), json!({ "description": "Ignored, so that what GET answers can be PUT" }));
+    let mut patch = writable.clone();
     for (key, schema) in &mut patch {
         if !REQUIRED.contains(&key.as_str()) && !matches!(key.as_str(), "for" | "name" | "status") {
             or_null(schema);
@@ -57,7 +57,7 @@ pub(super) fn all(registry: &Registry) -> Value {
         "Handlers": word("handlers", texts),
         "Backend": word("backend", settings.get("backend").cloned().unwrap_or_default()),
         "BehaviorChange": behavior(&options, &settings),
-        "ProxySettings": object(asked, &REQUIRED),
+        "ProxySettings": object(writable, &REQUIRED),
         "ProxyPatch": object(patch, &[]),
         "ProxySet": word("proxies", json!({
             "type": "object",
@@ -103,7 +103,7 @@ fn handler(options: &Options<'_>, name: &str) -> Properties {
     settings.into_iter().map(property).collect()
 }
 
-/// A handler's own setting: what it takes is found by asking it.
+/// A handler's own setting: its types are found by trying values.
 fn own(setting: &Setting<'_>) -> Value {
     let field = setting.field;
     let one_of_each = [
@@ -130,7 +130,7 @@ fn own(setting: &Setting<'_>) -> Value {
     property
 }
 
-/// Says more closely what a setting's type does not: its text is a grammar of its own.
+/// Adds what a setting's type does not say: patterns and limits.
 fn sharpen(property: &mut Value, setting: &Setting<'_>, registry: &Registry) {
     let takes = |value: &Value| setting.field.check(&Given::Value(value.clone())).is_ok();
     match property.get("x-unit").and_then(Value::as_str) {
@@ -186,15 +186,15 @@ fn time(more_than_nothing: bool) -> Value {
     })
 }
 
-/// How long a change lasts.
-fn lasts() -> Value {
+/// `for`: how long a change lasts.
+fn duration() -> Value {
     json!({
         "anyOf": [time(true), { "type": "null" }],
-        "description": "Take the change back after this time; null for never",
+        "description": "Revert the change after this time; null for never",
     })
 }
 
-/// `PUT /behavior`: a handler with its settings beside its name, or a mix with those of each. Null is the default.
+/// `PUT /behavior`: a handler with its settings next to its name, or a mix with the settings of each handler. Null is the default.
 fn behavior(options: &Options<'_>, settings: &Properties) -> Value {
     let mut tables = settings["handlers"].clone();
     for table in tables["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
@@ -204,16 +204,16 @@ fn behavior(options: &Options<'_>, settings: &Properties) -> Value {
         let mut keys = handler(options, name);
         keys.values_mut().for_each(or_null);
         keys.insert("name".to_owned(), json!({ "const": name }));
-        keys.insert("for".to_owned(), lasts());
+        keys.insert("for".to_owned(), duration());
         object(keys, &["name"])
     });
     let keys = [("name", json!({ "type": "string", "pattern": mix(options.registry) })), ("options", tables)];
     let mut several: Properties = keys.into_iter().map(|(key, schema)| (key.to_owned(), schema)).collect();
-    several.insert("for".to_owned(), lasts());
+    several.insert("for".to_owned(), duration());
     json!({ "anyOf": one.chain([object(several, &["name"])]).collect::<Vec<_>>() })
 }
 
-/// The same, and all within, or null.
+/// The same or null, at all levels.
 fn or_null(schema: &mut Value) {
     if let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) {
         properties.values_mut().for_each(or_null);
@@ -234,22 +234,22 @@ fn whole(properties: Properties) -> Value {
     object(properties, &required)
 }
 
-/// One of the events that are sent.
+/// A Server-Sent Event.
 pub(super) fn event() -> Value {
     let text = || json!({ "type": "string" });
-    let data = json!({ "type": "string", "description": "What happened, as JSON; of `lost`, how many in `count`" });
+    let data = json!({ "type": "string", "description": "The event, as JSON; for `lost`, `count` is their number" });
     object(
         Map::from_iter([("id".to_owned(), text()), ("event".to_owned(), text()), ("data".to_owned(), data)]),
         &["event", "data"],
     )
 }
 
-/// What is written for a type.
+/// The schema of a type that is written.
 fn of<T: JsonSchema>() -> Value {
     schema::<T>(SchemaSettings::default().for_serialize())
 }
 
-/// What is read for each field of a struct.
+/// The schema of each field of a struct that is read.
 fn read<T: JsonSchema>() -> Properties {
     match schema::<T>(SchemaSettings::default())["properties"].take() {
         Value::Object(properties) => properties,

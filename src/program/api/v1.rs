@@ -1,4 +1,4 @@
-//! The full API: every proxy, with every key of the file.
+//! The full API: every proxy, with every key that the file has.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{Failure, Location};
-use super::read::{Named, Object, Parameters};
+use super::read::{Object, PathParams, QueryParams};
 use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
 use crate::program::config::spec::Spec;
@@ -25,55 +25,55 @@ use crate::proxy::config::check_name;
 use crate::proxy::set::{Change, Refusal};
 use crate::pump::State;
 
-/// What a proxy does at the moment, and has done.
+/// The state and counters of a proxy.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Status {
-    /// Where it listens; nowhere when it is disabled.
+    /// The addresses it listens on; none while it is disabled.
     #[schemars(with = "Vec<String>")]
     addresses: Vec<SocketAddr>,
     connections: Connections,
     /// Calls by handler.
     calls: BTreeMap<String, u64>,
-    /// Calls that a handler did something to, by handler.
+    /// Faults by handler.
     faults: BTreeMap<String, u64>,
     bytes: Bytes,
     /// Connections for which the backend could not be reached.
     backend_failures: u64,
-    /// Seconds until a change that was made for a time is taken back; null where there is none.
+    /// Seconds until a temporary change is reverted; null without one.
     #[schemars(with = "Option<f64>")]
     reverts_in: Option<Seconds>,
 }
 
-/// How many connections.
+/// Numbers of connections.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Connections {
-    /// Accepted so far.
+    /// Accepted since the start.
     total: u64,
     /// Open now.
     open: u64,
-    /// Whose messages could not be told apart to their end.
+    /// Turned opaque.
     opaque: u64,
 }
 
-/// Bytes by direction.
+/// Bytes in each direction.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 struct Bytes {
-    /// Those that clients sent.
+    /// Sent by clients.
     to_backend: u64,
-    /// Those that the backend sent; what the proxy itself answered is not among them.
+    /// Sent by the backend, without the proxy's own answers.
     to_client: u64,
 }
 
-/// When the keys of a change apply.
+/// Which keys a change affects, and when.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Applied {
-    /// To every connection from its next call on.
+    /// Every connection, from its next call on.
     now: Vec<&'static str>,
-    /// To connections that are accepted from now on.
+    /// Connections that are accepted from now on.
     new_connections: Vec<&'static str>,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct Applied {
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(super) struct Connection {
-    /// Its number: clients are counted from 1 as they are accepted.
+    /// Its number, from 1, in the order in which connections were accepted.
     id: u64,
     /// The client's address.
     #[schemars(with = "String")]
@@ -90,11 +90,11 @@ pub(super) struct Connection {
     #[schemars(with = "f64")]
     age: Seconds,
     bytes: Bytes,
-    /// Calls so far.
+    /// Calls since it was accepted.
     calls: u64,
-    /// The handler at work; null between two calls.
+    /// The handler of the current call; null between calls.
     handler: Option<String>,
-    /// How far it has come.
+    /// What it is doing.
     state: State,
 }
 
@@ -113,6 +113,9 @@ impl From<&ConnectionHandle> for Connection {
     }
 }
 
+/// For a PUT that leaves out what a proxy needs.
+const PATCH_HINT: &str = "PUT replaces all settings, PATCH changes some of them";
+
 /// `GET /v1/proxies`.
 pub(super) async fn list(extract::State(api): extract::State<Arc<Api>>) -> Json<Value> {
     let proxies = api.proxies.all();
@@ -124,7 +127,7 @@ pub(super) async fn list(extract::State(api): extract::State<Arc<Api>>) -> Json<
 /// `GET /v1/proxies/{name}`.
 pub(super) async fn get(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, Failure> {
     Ok(Json(Value::Object(described(&api, &*proxy(&api, &name)?))))
 }
@@ -132,13 +135,17 @@ pub(super) async fn get(
 /// `PUT /v1/proxies/{name}`.
 pub(super) async fn put(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
     Object(mut keys): Object,
 ) -> Result<Response, Failure> {
     check_name(&name).map_err(|wrong| Failure::of(StatusCode::BAD_REQUEST, Location::Path, "name", wrong.what()))?;
-    let lasts = besides(&name, &mut keys)?;
-    let config = Spec::new(keys).check(&name, &api.registry).map_err(Refusal::Wrong)?;
-    let change = api.proxies.put(config, lasts).await?;
+    let duration = take_extra_keys(&name, &mut keys)?;
+    let is_incomplete = keys.get("backend").is_none_or(Value::is_null);
+    let config = Spec::new(keys).check(&name, &api.registry).map_err(|wrong| {
+        let failure = Failure::from(Refusal::Wrong(wrong));
+        if is_incomplete { failure.with_hint("backend", PATCH_HINT) } else { failure }
+    })?;
+    let change = api.proxies.put(config, duration).await?;
     if !change.created {
         return Ok(changed(&api, change).into_response());
     }
@@ -152,18 +159,18 @@ pub(super) async fn put(
 /// `PATCH /v1/proxies/{name}`.
 pub(super) async fn patch(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
     Object(mut keys): Object,
 ) -> Result<Json<Value>, Failure> {
     proxy(&api, &name)?;
-    let lasts = besides(&name, &mut keys)?;
-    Ok(changed(&api, api.proxies.patch(&name, Spec::edit(keys, &api.registry), lasts).await?))
+    let duration = take_extra_keys(&name, &mut keys)?;
+    Ok(changed(&api, api.proxies.patch(&name, Spec::edit(keys, &api.registry), duration).await?))
 }
 
 /// `DELETE /v1/proxies/{name}`.
 pub(super) async fn delete(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<StatusCode, Failure> {
     api.proxies.remove(&name).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -172,7 +179,7 @@ pub(super) async fn delete(
 /// `POST /v1/proxies/{name}/reset`.
 pub(super) async fn reset(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, Failure> {
     Ok(changed(&api, api.proxies.reset(&name).await?))
 }
@@ -180,7 +187,7 @@ pub(super) async fn reset(
 /// `GET /v1/proxies/{name}/connections`.
 pub(super) async fn connections(
     extract::State(api): extract::State<Arc<Api>>,
-    Named(name): Named<String>,
+    PathParams(name): PathParams<String>,
 ) -> Result<Json<Value>, Failure> {
     let connections: Vec<_> =
         proxy(&api, &name)?.connections.all().iter().map(|handle| Connection::from(&**handle)).collect();
@@ -190,13 +197,13 @@ pub(super) async fn connections(
 /// `DELETE /v1/proxies/{name}/connections/{id}`.
 pub(super) async fn end(
     extract::State(api): extract::State<Arc<Api>>,
-    Named((name, id)): Named<(String, String)>,
-    query: Parameters,
+    PathParams((name, id)): PathParams<(String, String)>,
+    query: QueryParams,
 ) -> Result<StatusCode, Failure> {
     let reset = query.only(&["reset"])?.get("reset", "true or false")?.unwrap_or(false);
     let proxy = proxy(&api, &name)?;
     let wrong = |status, what| Failure::of(status, Location::Path, "id", what);
-    let number = id.parse().map_err(|_| wrong(StatusCode::BAD_REQUEST, format!("`{id}` is no connection's number")))?;
+    let number = id.parse().map_err(|_| wrong(StatusCode::BAD_REQUEST, format!("`{id}` is not a number")))?;
     let handle = proxy.connections.get(number).ok_or_else(|| {
         let what = format!("`{name}` has no connection {number}, GET /v1/proxies/{name}/connections lists them");
         wrong(StatusCode::NOT_FOUND, what)
@@ -221,38 +228,40 @@ pub(super) async fn metrics(
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Failure> {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    // Who knows of the newer format says so; who only knows of text gets the older one.
+    // A client that knows OpenMetrics accepts it; one that accepts only text gets the older format.
     let older = accepts.contains("text/plain") && !accepts.contains("openmetrics");
     let format = if older { Format::Text } else { Format::OpenMetrics };
     let metrics = openmetrics::all(&api.proxies, format).map_err(|_| {
-        Failure::of(StatusCode::INTERNAL_SERVER_ERROR, Location::Nowhere, "", "the metrics cannot be written")
+        Failure::of(StatusCode::INTERNAL_SERVER_ERROR, Location::Nowhere, "", "cannot write the metrics")
     })?;
     Ok(([(header::CONTENT_TYPE, format.content_type())], metrics))
 }
 
-/// Takes `for` out of a body: how long the change lasts.
-pub(super) fn lasts(keys: &mut Map<String, Value>) -> Result<Option<Duration>, Failure> {
+/// Takes `for` out of a body: how long the change is to last.
+pub(super) fn take_duration(keys: &mut Map<String, Value>) -> Result<Option<Duration>, Failure> {
     let given = keys.remove("for").unwrap_or_default();
     if given.is_array() || given.is_object() || given.is_boolean() {
         return Err(Failure::body("for", format!("`{given}` is not a number of seconds")));
     }
     match Option::<Seconds>::deserialize(given) {
         Ok(Some(none)) if none == Seconds::default() => {
-            Err(Failure::body("for", "`0` is over at once, give more than 0"))
+            Err(Failure::body("for", "`0` would end at once, give more than 0"))
         }
         Ok(time) => Ok(time.map(Seconds::duration)),
         Err(why) => Err(Failure::body("for", why.to_string())),
     }
 }
 
-/// Takes out of a body what is no key of the file, so that what GET answers can be PUT.
-fn besides(name: &str, keys: &mut Map<String, Value>) -> Result<Option<Duration>, Failure> {
+/// Takes `name`, `status` and `for`, which are no keys of the file, out of a body: what GET answers can be PUT. Answers how
+/// long the change is to last.
+fn take_extra_keys(name: &str, keys: &mut Map<String, Value>) -> Result<Option<Duration>, Failure> {
     keys.remove("status");
     match keys.remove("name") {
-        Some(other) if other != name => {
-            Err(Failure::body("name", format!("the path says `{name}`, and a proxy keeps its name: leave it out")))
-        }
-        _ => lasts(keys),
+        Some(other) if other != name => Err(Failure::body(
+            "name",
+            format!("the path says `{name}`, and a proxy cannot be renamed: leave `name` out"),
+        )),
+        _ => take_duration(keys),
     }
 }
 

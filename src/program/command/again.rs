@@ -1,23 +1,23 @@
-//! The line that does a run again.
+//! The command line that repeats a run.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// What a command line and its variables asked for, but for the seed and how often.
+/// A command line and its variables, without the seed and the number of runs.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Again {
-    /// Variables that were options, without a value where nobody may see it.
+    /// Variables that set options. Secrets have no value here.
     variables: Vec<(String, Option<String>)>,
     /// The program and its options.
     program: Vec<OsString>,
     command: Vec<OsString>,
-    /// Whether something else than a flag asks for several runs.
+    /// Whether a variable or the file asks for several runs.
     pub(crate) repeats: bool,
 }
 
 impl Again {
-    /// `args` as the program was given them, of which those behind the first `--` are the command. Options that are secret, of
-    /// which `secrets` has the flag and the variable, are taken from the variable, wherever they came from.
+    /// `args` are the program's own; those after the first `--` are the command. `secrets` has the flag and the variable of
+    /// each secret option: the line takes these from the variable, wherever they were set.
     pub(crate) fn new(
         args: &[OsString],
         secrets: &[(String, String)],
@@ -47,7 +47,7 @@ impl Again {
         Self { variables, program: kept, command: command.iter().skip(1).cloned().collect(), repeats: false }
     }
 
-    /// The line for a shell that runs it once, with this seed.
+    /// The line for a shell: one run with this seed.
     pub(crate) fn line(&self, seed: u64) -> String {
         let variable = |(name, value): &(String, Option<String>)| match value {
             Some(value) => format!("{name}={}", quoted(value.as_ref())),
@@ -67,12 +67,12 @@ impl Again {
     }
 }
 
-/// `words` as they are typed. A zero byte, which cannot be, is in none.
+/// `words`, quoted for a shell. They hold no zero byte: arguments cannot.
 pub(crate) fn typed(words: &[String]) -> String {
     shlex::try_join(words.iter().map(String::as_str)).unwrap_or_else(|_| words.join(" "))
 }
 
-/// A word for a shell, on one line: what cannot be shown is written as bash reads it.
+/// A word, quoted for a shell on one line: control characters and bytes that are not UTF-8 are escaped as bash reads them.
 fn quoted(word: &OsStr) -> String {
     let shown = word.to_str().filter(|text| !text.contains(char::is_control));
     if let Some(quoted) = shown.and_then(|text| shlex::try_quote(text).ok()) {

@@ -1,4 +1,4 @@
-//! How a command, or a daemon's run, ended.
+//! How a run ended.
 
 use serde::Serialize;
 
@@ -8,22 +8,10 @@ use serde::Serialize;
 pub(crate) enum End {
     /// The daemon was asked to stop.
     Stopped,
-    /// The command ended by itself.
+    /// The command exited by itself.
     Exited { code: u8 },
     /// A signal ended the command.
     Signalled { signal: i32 },
-    /// The command took longer than `--timeout`, and was ended.
+    /// The command took longer than `--timeout` and was stopped.
     TimedOut,
-}
-
-impl End {
-    /// The exit code that tells of it.
-    pub(crate) fn exit_code(self) -> u8 {
-        match self {
-            Self::Stopped => 0,
-            Self::Exited { code } => code,
-            Self::Signalled { signal } => u8::try_from(128 + signal).unwrap_or(u8::MAX),
-            Self::TimedOut => 124,
-        }
-    }
 }

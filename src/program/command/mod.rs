@@ -1,8 +1,9 @@
-//! The command that is run in front of the proxies.
+//! Runs a command in front of the proxies.
 
 mod again;
+mod child_env;
 mod end;
-mod given;
+
 mod process;
 mod signals;
 
@@ -17,40 +18,36 @@ use rlimit::Resource;
 use tokio::time::sleep;
 use tracing::warn;
 
+use crate::error::plain;
+
 pub(crate) use again::{Again, typed};
+pub(crate) use child_env::{ChildEnv, GIVEN, Placeholder, Subject, conflict, variable};
 pub(crate) use end::End;
-pub(crate) use given::{About, GIVEN, Given, Word, told_twice, variable};
 pub(crate) use signals::Signals;
 
 use process::Process;
 
-/// The exit code for a command that is there and cannot be executed.
-const NOT_EXECUTABLE: u8 = 126;
-
-/// The exit code for a command that is not there.
-const NOT_FOUND: u8 = 127;
-
-/// The command could not be started.
+/// Why the command, which each of these names, could not be started.
 #[derive(Debug, thiserror::Error)]
-#[error("{what}")]
-pub(crate) struct CannotRun {
-    what: String,
-    /// What the program exits with.
-    pub(crate) exit_code: u8,
+pub(crate) enum CannotRun {
+    #[error("`{0}`: command not found")]
+    NotFound(String),
+    /// It is a script whose first line names a program that does not exist.
+    #[error("`{0}`: its interpreter does not exist, see its first line")]
+    NoInterpreter(String),
+    #[error("`{0}` cannot be executed: {1}")]
+    NotExecutable(String, String),
 }
 
 impl CannotRun {
     fn new(command: &OsString, error: &io::Error) -> Self {
-        let is_there = command.as_bytes().contains(&b'/') && Path::new(command).exists();
-        let command = command.display();
-        let (what, exit_code) = match error.kind() {
-            io::ErrorKind::NotFound if is_there => {
-                (format!("`{command}`: what it is to be run by is not there"), NOT_FOUND)
-            }
-            io::ErrorKind::NotFound => (format!("`{command}`: there is no such command"), NOT_FOUND),
-            _ => (format!("`{command}` cannot be executed: {}", crate::error::plain(error)), NOT_EXECUTABLE),
-        };
-        Self { what, exit_code }
+        let exists = command.as_bytes().contains(&b'/') && Path::new(command).exists();
+        let command = command.display().to_string();
+        match error.kind() {
+            io::ErrorKind::NotFound if exists => Self::NoInterpreter(command),
+            io::ErrorKind::NotFound => Self::NotFound(command),
+            _ => Self::NotExecutable(command, plain(error)),
+        }
     }
 }
 
@@ -58,30 +55,30 @@ impl CannotRun {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended {
     pub(crate) end: End,
-    /// A signal to the program that asked for the end of everything.
-    pub(crate) asked: Option<Signal>,
+    /// The signal that asked the program to stop, if one did.
+    pub(crate) stopped_by: Option<Signal>,
 }
 
-/// Runs `command`, which may have so many descriptors open, until it ends, or until it has to be ended; then nothing that it
-/// started is left.
+/// Runs `command` with a soft limit of `descriptors` until it exits, or until the timeout or a signal ends it. No process
+/// that it started is left afterwards.
 ///
 /// # Errors
 ///
 /// [`CannotRun`] when it cannot be started.
 pub(crate) async fn run(
     command: &[OsString],
-    given: &Given,
+    child_env: &ChildEnv,
     timeout: Option<Duration>,
     descriptors: Option<u64>,
     signals: &mut Signals,
 ) -> anyhow::Result<Ended> {
-    let [program, arguments @ ..] = command else { anyhow::bail!("there is no command") };
+    let [program, arguments @ ..] = command else { anyhow::bail!("no command given") };
     let mut words = vec![program.clone()];
-    words.extend(arguments.iter().map(|argument| given.fill(argument)));
-    let environment = given.environment();
+    words.extend(arguments.iter().map(|argument| child_env.fill(argument)));
+    let environment = child_env.environment();
     let started = with_descriptors(descriptors, || Process::start(&words, &environment));
     let mut process = started.map_err(|error| CannotRun::new(program, &error))?;
-    let mut asked = None;
+    let mut stopped_by = None;
     let mut too_long = std::pin::pin!(async {
         match timeout {
             Some(time) => sleep(time).await,
@@ -92,41 +89,42 @@ pub(crate) async fn run(
         tokio::select! {
             end = process.end() => break end,
             () = &mut too_long => break End::TimedOut,
-            came = signals.next() => {
-                if came.is_to_end() {
-                    asked = Some(came.signal);
+            received = signals.next() => {
+                if received.stops() {
+                    stopped_by = Some(received.signal);
                 }
-                process.pass_on(came);
+                process.forward(received);
             }
         }
     };
     if end == End::TimedOut {
-        warn!("the command has taken {}, and is ended", humantime::format_duration(timeout.unwrap_or_default()));
+        warn!("the command has run for {}, stopping it", humantime::format_duration(timeout.unwrap_or_default()));
     }
     let is_killed = tokio::select! {
         () = process.end_all() => false,
-        signal = end_of_everything(signals) => {
-            asked = Some(signal);
+        signal = stop_signal(signals) => {
+            stopped_by = Some(signal);
             true
         }
     };
     if is_killed {
         process.kill_all().await;
     }
-    Ok(Ended { end, asked })
+    Ok(Ended { end, stopped_by })
 }
 
-/// The next signal that asks for the end of everything.
-pub(crate) async fn end_of_everything(signals: &mut Signals) -> Signal {
+/// The next signal that asks the program to stop.
+pub(crate) async fn stop_signal(signals: &mut Signals) -> Signal {
     loop {
-        let came = signals.next().await;
-        if came.is_to_end() {
-            return came.signal;
+        let received = signals.next().await;
+        if received.stops() {
+            return received.signal;
         }
     }
 }
 
-/// Does `start` with the limit of descriptors that the program itself found: some programs cannot do with more.
+/// Calls `start` with the soft limit of descriptors that the program itself was started with: some programs fail under a
+/// higher one.
 fn with_descriptors<T>(limit: Option<u64>, start: impl FnOnce() -> T) -> T {
     let ours = Resource::NOFILE.get().ok().zip(limit);
     if let Some(((_, hard), limit)) = ours {

@@ -1,4 +1,4 @@
-//! A process that was started, and all that it starts itself.
+//! A child process and all processes that it starts.
 
 use std::collections::HashSet;
 use std::ffi::{CString, OsStr, OsString};
@@ -16,40 +16,40 @@ use tokio::time::{Instant, timeout_at};
 use tracing::warn;
 
 use super::End;
-use super::signals::{Came, INTERRUPTS};
+use super::signals::{INTERRUPTS, Received};
 
-/// So long may what the command left behind take to end by itself: it may have something to write.
+/// How long processes that the command left behind have to exit by themselves: they may have something to write.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// So long may what was asked to end take to do so.
+/// How long processes have to exit after SIGTERM or SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What runs a script that does not say what does.
+/// Runs a script that has no `#!` line.
 const SHELL: &str = "/bin/sh";
 
-/// A command that was started. It is in the program's own process group: what is typed at the terminal reaches both, and so
-/// does what ends the whole group.
+/// A command that was started, in the program's own process group: a signal from the terminal reaches both, and so does
+/// one to the whole group.
 #[derive(Debug)]
 pub(super) struct Process {
     pid: Pid,
-    /// Some process has ended.
+    /// SIGCHLD: a process has ended.
     ended: tokio::signal::unix::Signal,
     status: Option<End>,
-    /// Those that were there before, which are none of its own.
+    /// Processes that existed before, which the command did not start.
     before: HashSet<Known>,
 }
 
-/// A process, which no other that gets its number later is taken for.
+/// Identifies a process even if its number is used again: the number and the start time.
 type Known = (i32, u64);
 
 impl Process {
-    /// Starts `command`, of which the first is looked for on the path, with these variables instead of the program's own.
+    /// Starts `command`, whose first word is looked up in `PATH`, with `variables` as its whole environment.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::NotFound`] where there is no such program, others where it cannot be executed.
+    /// [`io::ErrorKind::NotFound`] if there is no such program, others if it cannot be executed.
     pub(super) fn start(command: &[OsString], variables: &[(OsString, OsString)]) -> io::Result<Self> {
-        // Before there is a process that could end.
+        // Before the command starts, so that its end is not missed.
         let ended = signal(SignalKind::child())?;
         let before = family().into_iter().map(|process| process.known).collect();
         adopt_orphans()?;
@@ -60,7 +60,7 @@ impl Process {
         Ok(Self { pid, ended, status: None, before })
     }
 
-    /// How it ends. A call that is given up loses nothing.
+    /// Waits for its end. Cancel safe.
     pub(super) async fn end(&mut self) -> End {
         loop {
             self.reap();
@@ -71,66 +71,66 @@ impl Process {
         }
     }
 
-    /// Passes a signal on to it, unless the terminal has done so. One that has ended by now needs none.
-    pub(super) fn pass_on(&self, came: Came) {
-        let is_told = came.typed && getpgid(Some(self.pid)) == getpgid(None);
-        if !is_told {
-            let _ = kill(self.pid, came.signal);
+    /// Forwards a signal to it, unless the terminal has sent it to the whole group.
+    pub(super) fn forward(&self, received: Received) {
+        let has_it = received.typed && getpgid(Some(self.pid)) == getpgid(None);
+        if !has_it {
+            let _ = kill(self.pid, received.signal);
         }
-        if came.is_to_end() {
-            // One that is stopped would not hear of it.
+        if received.stops() {
+            // A suspended process does not handle signals.
             let _ = kill(self.pid, Signal::SIGCONT);
         }
     }
 
-    /// Waits a moment for all that it started, and asks what is left then to end. What has not after a while is killed.
+    /// Waits a moment for all that it started, sends SIGTERM to what is left, and after a while SIGKILL.
     pub(super) async fn end_all(&mut self) {
         if self.status.is_some() && self.are_gone_by(Instant::now() + LINGER, None).await {
             return;
         }
         let left = self.all().len();
         if self.status.is_some() && left > 0 {
-            warn!("the command left {left} process{} behind, ended now", if left == 1 { "" } else { "es" });
+            warn!("the command left {left} process{} running, stopping", if left == 1 { "" } else { "es" });
         }
-        self.tell_all(Signal::SIGTERM);
+        self.signal_all(Signal::SIGTERM);
         if !self.are_gone_by(Instant::now() + GRACE, None).await {
             self.kill_all().await;
         }
     }
 
-    /// Kills it and all that it started, also what is being started meanwhile.
+    /// Kills it and all that it started, including what they start meanwhile.
     pub(super) async fn kill_all(&mut self) {
-        self.tell_all(Signal::SIGKILL);
+        self.signal_all(Signal::SIGKILL);
         if !self.are_gone_by(Instant::now() + GRACE, Some(Signal::SIGKILL)).await {
             let left: Vec<String> = self.all().iter().map(Pid::to_string).collect();
             if !left.is_empty() {
-                warn!("these processes of the command cannot be ended: {}", left.join(", "));
+                warn!("processes of the command do not end: {}", left.join(", "));
             }
         }
     }
 
-    /// Whether none of them is left at the `deadline`. Each time that one ends the others get a `signal`, if there is one.
+    /// Whether all have ended by the `deadline`. Whenever one ends, the others get `signal`, if there is one.
     async fn are_gone_by(&mut self, deadline: Instant, signal: Option<Signal>) -> bool {
         while self.reap() && !self.all().is_empty() {
             if timeout_at(deadline, self.ended.recv()).await.is_err() {
                 return false;
             }
             if let Some(signal) = signal {
-                self.tell_all(signal);
+                self.signal_all(signal);
             }
         }
         true
     }
 
-    fn tell_all(&self, signal: Signal) {
+    fn signal_all(&self, signal: Signal) {
         for pid in self.all() {
             let _ = kill(pid, signal);
-            // One that is stopped would not hear of it.
+            // A suspended process does not handle signals.
             let _ = kill(pid, Signal::SIGCONT);
         }
     }
 
-    /// Takes note of all that have ended; whether there are others.
+    /// Reaps all children that have ended. Whether there are others.
     fn reap(&mut self) -> bool {
         loop {
             match wait(WaitOptions::NOHANG) {
@@ -142,7 +142,7 @@ impl Process {
         }
     }
 
-    /// It and all that it started; it alone where the system does not tell.
+    /// It and all that it started, as far as they run. Only Linux tells the latter.
     fn all(&self) -> Vec<Pid> {
         if cfg!(not(target_os = "linux")) {
             return if self.status.is_none() { vec![self.pid] } else { Vec::new() };
@@ -168,7 +168,7 @@ fn spawn(command: &[OsString], variables: &[(OsString, OsString)]) -> nix::Resul
     let variables = variables.iter().map(|(name, value)| text([&**name, value].join(OsStr::new("=")).into_vec()));
     let variables = variables.collect::<nix::Result<Vec<_>>>()?;
     let mut attributes = PosixSpawnAttr::init()?;
-    // It is to find signals as if the program had left them alone, and interrupts as in the foreground.
+    // The child gets signals as if the program had not changed them, and interrupts as in the foreground.
     attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
     attributes.set_sigmask(&SigSet::empty())?;
     attributes.set_sigdefault(&INTERRUPTS.into_iter().chain([Signal::SIGPIPE]).collect())?;
@@ -182,11 +182,11 @@ fn end(status: WaitStatus) -> Option<End> {
     exited.or_else(|| status.terminating_signal().map(|signal| End::Signalled { signal }))
 }
 
-/// A process of this machine.
+/// A process on this machine.
 struct Relative {
     known: Known,
     parent: i32,
-    /// It does not only wait for its parent to hear of its end.
+    /// It is not a zombie.
     lives: bool,
 }
 
@@ -195,7 +195,7 @@ struct Relative {
 fn family() -> Vec<Relative> {
     let processes = procfs::process::all_processes().into_iter().flatten().filter_map(|process| {
         let stat = process.ok()?.stat().ok()?;
-        // One whose first thread has ended lives as long as another does.
+        // A process whose first thread has ended runs as long as another thread does.
         let lives = stat.state != 'Z' || stat.num_threads > 1;
         Some(Relative { known: (stat.pid, stat.starttime), parent: stat.ppid, lives })
     });
@@ -207,7 +207,7 @@ fn family() -> Vec<Relative> {
     Vec::new()
 }
 
-/// A process whose parent ends becomes the program's child, so that it can be found.
+/// A process whose parent ends becomes the program's child, so that it is found.
 fn adopt_orphans() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     nix::sys::prctl::set_child_subreaper(true)?;

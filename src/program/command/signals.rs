@@ -1,4 +1,4 @@
-//! Signals to the program while a command runs: they go on to the command.
+//! Signals to the program while a command runs: they are forwarded to the command.
 
 use std::io;
 use std::thread;
@@ -6,8 +6,8 @@ use std::thread;
 use nix::sys::signal::{SigSet, Signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-/// What a command has to hear of: what would end the program, and is no sign of a mistake of its own.
-const PASSED_ON: [Signal; 10] = [
+/// Signals that are forwarded: those that would end the program and do not report a fault of its own, such as SIGSEGV.
+const FORWARDED: [Signal; 10] = [
     Signal::SIGHUP,
     Signal::SIGINT,
     Signal::SIGQUIT,
@@ -20,117 +20,117 @@ const PASSED_ON: [Signal; 10] = [
     Signal::SIGXCPU,
 ];
 
-/// What a shell lets everything ignore that it starts in the background, be it meant or not. Like a daemon, a command hears
-/// of them.
+/// Signals that a shell sets to be ignored in everything that it starts in the background. They are forwarded nevertheless,
+/// as a daemon handles them.
 pub(super) const INTERRUPTS: [Signal; 2] = [Signal::SIGINT, Signal::SIGQUIT];
 
-/// A signal that came.
+/// A signal that was received.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Came {
+pub(crate) struct Received {
     pub(crate) signal: Signal,
-    /// It was typed at the terminal, which has told the command as well.
+    /// It was typed at the terminal, which has sent it to the command as well.
     pub(crate) typed: bool,
 }
 
-impl Came {
-    /// Whether it asks for the end of everything.
-    pub(crate) fn is_to_end(self) -> bool {
+impl Received {
+    /// Whether it asks the program to stop.
+    pub(crate) fn stops(self) -> bool {
         !matches!(self.signal, Signal::SIGUSR1 | Signal::SIGUSR2)
     }
 }
 
-/// The signals to the program, from when this is made.
+/// The signals that the program receives from now on.
 #[derive(Debug)]
-pub(crate) struct Signals(UnboundedReceiver<Came>);
+pub(crate) struct Signals(UnboundedReceiver<Received>);
 
 impl Signals {
-    /// To be made before there are other threads, which would take the signals in their own way.
+    /// Has to be called before there are other threads: signals to those would not be blocked.
     ///
     /// # Errors
     ///
     /// Signals cannot be waited for.
     pub(crate) fn listen() -> io::Result<Self> {
-        // What is ignored, as behind `nohup`, is to stay so, also for the command.
+        // What is ignored, as under `nohup`, stays ignored, also in the command.
         let ignored = system::ignored();
-        let is_left = |signal: &Signal| is_in(*signal, ignored) && !INTERRUPTS.contains(signal);
-        let signals: SigSet = PASSED_ON.into_iter().filter(|signal| !is_left(signal)).collect();
+        let stays_ignored = |signal: &Signal| is_in(*signal, ignored) && !INTERRUPTS.contains(signal);
+        let signals: SigSet = FORWARDED.into_iter().filter(|signal| !stays_ignored(signal)).collect();
         signals.thread_block()?;
         let next = system::listen(signals)?;
-        let (tell, told) = unbounded_channel();
+        let (sender, signals) = unbounded_channel();
         let wait = move || {
             loop {
                 match next() {
-                    Ok(came) if tell.send(came).is_ok() => {}
+                    Ok(received) if sender.send(received).is_ok() => {}
                     Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                     _ => return,
                 }
             }
         };
         thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
-        Ok(Self(told))
+        Ok(Self(signals))
     }
 
-    /// One that asks for the end of everything, if it came by now.
-    pub(crate) fn asked(&mut self) -> Option<Signal> {
-        std::iter::from_fn(|| self.0.try_recv().ok()).find(|came| came.is_to_end()).map(|came| came.signal)
+    /// A signal that asks the program to stop, if one has arrived.
+    pub(crate) fn stop_received(&mut self) -> Option<Signal> {
+        std::iter::from_fn(|| self.0.try_recv().ok()).find(|received| received.stops()).map(|received| received.signal)
     }
 
-    /// The next one. A call that is given up loses nothing.
-    pub(crate) async fn next(&mut self) -> Came {
+    /// The next one. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Received {
         match self.0.recv().await {
-            Some(came) => came,
-            // Whoever waits for it has failed, and no signal will come.
+            Some(received) => received,
+            // The thread that waits for signals has failed: no more will come.
             None => std::future::pending().await,
         }
     }
 }
 
-/// Whether the set of the system, a bit a signal, has it.
+/// Whether `set`, one bit for each signal, has it.
 fn is_in(signal: Signal, set: u64) -> bool {
     set & (1 << (signal as i32 - 1)) != 0
 }
 
-/// Where the system tells who sent a signal.
+/// Linux tells who sent a signal.
 #[cfg(target_os = "linux")]
 mod system {
     use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-    use super::{Came, SigSet, Signal, io};
+    use super::{Received, SigSet, Signal, io};
 
-    /// The kernel itself, rather than a process.
+    /// `SI_KERNEL`: sent by the kernel, as the terminal does.
     const KERNEL: i32 = 0x80;
 
-    /// Signals that are ignored.
+    /// The signals that are ignored, one bit for each.
     pub(super) fn ignored() -> u64 {
         let status = procfs::process::Process::myself().and_then(|process| process.status());
         status.map(|status| status.sigign).unwrap_or_default()
     }
 
-    pub(super) fn listen(signals: SigSet) -> io::Result<impl Fn() -> io::Result<Came>> {
+    pub(super) fn listen(signals: SigSet) -> io::Result<impl Fn() -> io::Result<Received>> {
         let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)?;
         Ok(move || {
             let info = signals.read_signal()?.ok_or(io::ErrorKind::WouldBlock)?;
-            Ok(Came { signal: Signal::try_from(info.ssi_signo.cast_signed())?, typed: info.ssi_code == KERNEL })
+            Ok(Received { signal: Signal::try_from(info.ssi_signo.cast_signed())?, typed: info.ssi_code == KERNEL })
         })
     }
 }
 
-/// Elsewhere a signal that can be typed was, where there is a terminal.
+/// Elsewhere a signal that can be typed is taken to have been, if there is a terminal.
 #[cfg(not(target_os = "linux"))]
 mod system {
     use std::io::IsTerminal;
 
-    use super::{Came, SigSet, Signal, io};
+    use super::{Received, SigSet, Signal, io};
 
     pub(super) fn ignored() -> u64 {
         0
     }
 
-    pub(super) fn listen(signals: SigSet) -> io::Result<impl Fn() -> io::Result<Came>> {
+    pub(super) fn listen(signals: SigSet) -> io::Result<impl Fn() -> io::Result<Received>> {
         Ok(move || {
             let signal = signals.wait()?;
             let typed = matches!(signal, Signal::SIGINT | Signal::SIGQUIT) && io::stdin().is_terminal();
-            Ok(Came { signal, typed })
+            Ok(Received { signal, typed })
         })
     }
 }

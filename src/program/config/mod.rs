@@ -9,7 +9,6 @@ mod example;
 mod file;
 mod http;
 mod list;
-mod log;
 pub(crate) mod options;
 mod print;
 mod proxy;
@@ -44,11 +43,11 @@ use variables::Variables;
 use walk::Named;
 
 pub use crate::net::address::{Address, Host};
+pub use crate::program::logging::{Format, Level, Log};
 pub(crate) use crate::proxy::config::DEFAULT;
 pub use crate::proxy::config::ProxyConfig;
 pub use check::Check;
 pub use http::{Http, Token};
-pub use log::{Format, Level, Log};
 pub use run::Run;
 pub use statsd::Statsd;
 

@@ -7,11 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::http::HttpOptions;
-use super::log::{Format, Level};
+
 use super::run::RunOptions;
 use super::statsd::StatsdOptions;
 use crate::diagnostic::did_you_mean;
 use crate::handler::Registry;
+use crate::program::logging::{Format, Level};
 use crate::proxy::options::{ConnectionOptions, ProxyOptions};
 use crate::settings;
 use crate::settings::Field;

@@ -13,7 +13,7 @@ use super::values::{Place, Values};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::duration::Seconds;
 use crate::handler::Registry;
-use crate::program::command::{About, Word, told_twice};
+use crate::program::command::{Placeholder, Subject, conflict};
 use crate::program::expectation::Expectation;
 use crate::program::report::file::Target;
 use crate::proxy::config::ProxyConfig;
@@ -137,25 +137,25 @@ impl Run {
         if self.command.is_empty() && self.ready_file.is_none() {
             return;
         }
-        if let Some(variable) = told_twice(&names) {
+        if let Some(variable) = conflict(&names) {
             let twice =
                 format!("{variable} would tell of two things, give proxy `{}` another name", names[names.len() - 1]);
             mistakes.push(Diagnostic::new("", twice));
         }
         let is_disabled = |name: &str| proxies.iter().any(|proxy| proxy.name == name && !proxy.enabled);
         let arguments = self.command.iter().skip(1).filter_map(|argument| argument.to_str());
-        for word in arguments.flat_map(Word::all) {
-            let what = match word.about {
-                About::Http if !has_http => "there is no HTTP API, add `--http`".to_owned(),
-                About::OnlyProxy if names.len() > 1 => {
+        for word in arguments.flat_map(Placeholder::all) {
+            let what = match word.subject {
+                Subject::Http if !has_http => "there is no HTTP API, add `--http`".to_owned(),
+                Subject::OnlyProxy if names.len() > 1 => {
                     format!("there are {} proxies, write `{{{}.{}}}`", names.len(), word.part, names[0])
                 }
-                About::Proxy(name) if !names.contains(&name) => {
+                Subject::Proxy(name) if !names.contains(&name) => {
                     mistakes.push(Diagnostic::new("", unknown(&word.text, "proxy", name, &names) + " in the command"));
                     continue;
                 }
-                About::Proxy(name) if is_disabled(name) => format!("`{name}` is disabled, and listens nowhere"),
-                About::OnlyProxy if is_disabled(names[0]) => "the proxy is disabled, and listens nowhere".to_owned(),
+                Subject::Proxy(name) if is_disabled(name) => format!("`{name}` is disabled, and listens nowhere"),
+                Subject::OnlyProxy if is_disabled(names[0]) => "the proxy is disabled, and listens nowhere".to_owned(),
                 _ => continue,
             };
             mistakes.push(Diagnostic::new("", format_args!("`{}` in the command: {what}", word.text)));

@@ -1,4 +1,4 @@
-//! Events, written to a file as JSON lines.
+//! Events in a file, as JSON lines.
 
 use std::fmt;
 use std::io::{self, BufWriter, Write};
@@ -9,11 +9,11 @@ use tracing::warn;
 
 use crate::events::{Batch, Next, Reader};
 
-/// Writes events on a thread of its own: one JSON object a line, and where some were lost `{"event":"lost","count":N}`. What is
-/// written is in the file at the latest when there is nothing more to write; all of it when the journal was closed and the
-/// thread has ended.
+/// Writes events on a thread of its own: one JSON object a line, and `{"event":"lost","count":N}` where some were lost. The
+/// file is flushed whenever there is nothing more to write; it is complete when the events were closed and the thread has
+/// ended.
 ///
-/// A line that cannot be written is a warning that names `file`, and the end of the writing.
+/// If a line cannot be written, the thread logs a warning that names `file` and ends.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub(crate) fn write_to(
     let waiting = Builder::new_current_thread().build()?;
     thread::Builder::new().name("events".to_owned()).spawn(move || {
         if let Err(error) = write(out, reader, &waiting) {
-            warn!("{file}: no more events are written: {error}");
+            warn!("{file}: writing events has stopped: {error}");
         }
     })
 }

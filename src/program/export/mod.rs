@@ -1,4 +1,4 @@
-//! What happened, for other programs: metrics, statsd, a file of events.
+//! Metrics, statsd counters and a file of events, for other programs.
 
 pub(crate) mod events_file;
 pub(crate) mod openmetrics;

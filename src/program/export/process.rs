@@ -1,12 +1,12 @@
-//! What the system says of this process.
+//! The figures of this process, as the system reports them.
 
-/// Figures of a process, as every exporter names them.
+/// The figures that every Prometheus client library exports.
 #[derive(Debug, Clone)]
 pub(crate) struct ProcessFigures {
     pub(super) cpu_seconds: f64,
     pub(super) resident_bytes: u64,
     pub(super) open_fds: u64,
-    /// Unset where there is no limit.
+    /// Unset if there is no limit.
     pub(super) max_fds: Option<u64>,
     /// In seconds since 1970.
     pub(super) start_time: f64,
@@ -14,8 +14,7 @@ pub(crate) struct ProcessFigures {
 }
 
 impl ProcessFigures {
-    /// This process's figures now; nothing where the system does not tell them. It reads a few files, and takes some
-    /// milliseconds where ten thousand descriptors are open.
+    /// This process's figures now. It reads a few files of `/proc`: some milliseconds with ten thousand open descriptors.
     #[cfg(target_os = "linux")]
     #[expect(clippy::cast_precision_loss, reason = "ticks and seconds are far below 2^52")]
     pub(crate) fn now() -> Option<Self> {
@@ -38,7 +37,7 @@ impl ProcessFigures {
         })
     }
 
-    /// This process's figures now, which this system does not tell.
+    /// Only Linux reports them.
     #[cfg(not(target_os = "linux"))]
     pub(crate) fn now() -> Option<Self> {
         None

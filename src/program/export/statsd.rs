@@ -1,4 +1,4 @@
-//! Counters for a statsd server, as the original vaurien had them: `vaurien.redis.start:1|c`.
+//! Counters for a statsd server, named as in the original vaurien: `vaurien.redis.start:1|c`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -13,24 +13,24 @@ use tracing::debug;
 use crate::metrics::snapshot::ProxySnapshot;
 use crate::protocol::Protocol;
 
-/// What a proxy has counted since its start.
+/// What a proxy has counted since it started.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Totals {
     /// Connections that have begun.
     pub(crate) start: u64,
     /// Connections that have ended.
     pub(crate) end: u64,
-    /// How often something was read from a client.
+    /// Reads from clients.
     pub(crate) to_backend: u64,
-    /// How often something was read from a backend.
+    /// Reads from the backend.
     pub(crate) to_client: u64,
 }
 
-/// A proxy's name, the protocol that it has now, and what it has counted.
-pub(crate) type Counted = (Arc<str>, Protocol, Totals);
+/// A proxy's name, its current protocol, and its totals.
+pub(crate) type ProxyTotals = (Arc<str>, Protocol, Totals);
 
-/// What statsd is told of a proxy.
-pub(crate) fn counted(proxy: &ProxySnapshot) -> Counted {
+/// The totals that are sent to statsd.
+pub(crate) fn totals(proxy: &ProxySnapshot) -> ProxyTotals {
     let connections = &proxy.connections;
     let totals = Totals {
         start: connections.accepted,
@@ -41,36 +41,36 @@ pub(crate) fn counted(proxy: &ProxySnapshot) -> Counted {
     (proxy.name.as_str().into(), proxy.protocol, totals)
 }
 
-/// A statsd server, and what it was told.
+/// A statsd server, with the totals that it has received.
 #[derive(Debug)]
 pub(crate) struct Statsd {
     client: StatsdClient,
-    told: HashMap<Arc<str>, Totals>,
+    sent: HashMap<Arc<str>, Totals>,
 }
 
 impl Statsd {
-    /// For the server on `host` and `port`. Its counters' names begin with `prefix` and a dot; an empty one adds nothing.
+    /// For the server at `host` and `port`. Counter names begin with `prefix` and a dot, unless it is empty.
     ///
     /// # Errors
     ///
-    /// The host cannot be resolved, or there is no socket to be had.
+    /// The host cannot be resolved, or no socket can be opened.
     pub(crate) async fn new(host: &str, port: u16, prefix: &str) -> io::Result<Self> {
         let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
-        // Many a statsd server listens on IPv4 alone, and nothing tells a sender that nobody listens.
+        // Many statsd servers listen on IPv4 only, and UDP does not report that nobody listens.
         let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
-        let address = *address.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "it has no address"))?;
+        let address = *address.ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address"))?;
         let socket = UdpSocket::bind(if address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" })?;
         socket.set_nonblocking(true)?;
         let sink = BufferedUdpMetricSink::from(address, socket).map_err(io::Error::other)?;
-        Ok(Self { client: StatsdClient::from_sink(prefix, sink), told: HashMap::new() })
+        Ok(Self { client: StatsdClient::from_sink(prefix, sink), sent: HashMap::new() })
     }
 
-    /// Tells the server at every tick what was added to the `totals` of each proxy, under its protocol's name, and a last
+    /// Sends the server what was added to the `totals` of each proxy, under its protocol's name: at every tick, and a last
     /// time when `stop` resolves.
     pub(crate) async fn run(
         mut self,
         mut ticks: Interval,
-        totals: impl Fn() -> Vec<Counted>,
+        totals: impl Fn() -> Vec<ProxyTotals>,
         stop: impl Future<Output = ()>,
     ) {
         tokio::pin!(stop);
@@ -79,7 +79,7 @@ impl Statsd {
                 _ = ticks.tick() => false,
                 () = &mut stop => true,
             };
-            if let Err(error) = self.tell(totals()) {
+            if let Err(error) = self.send(totals()) {
                 debug!("statsd: {error}");
             }
             if stopped {
@@ -88,13 +88,13 @@ impl Statsd {
         }
     }
 
-    fn tell(&mut self, totals: Vec<Counted>) -> Result<(), MetricError> {
-        let mut news: BTreeMap<String, u64> = BTreeMap::new();
-        let mut told = HashMap::new();
+    fn send(&mut self, totals: Vec<ProxyTotals>) -> Result<(), MetricError> {
+        let mut increments: BTreeMap<String, u64> = BTreeMap::new();
+        let mut sent = HashMap::new();
         for (proxy, protocol, now) in totals {
-            // One that has counted less than before is another of the same name.
+            // A proxy with lower totals than before is a new one of the same name.
             let before =
-                self.told.remove(&proxy).filter(|before: &Totals| before.start <= now.start).unwrap_or_default();
+                self.sent.remove(&proxy).filter(|before: &Totals| before.start <= now.start).unwrap_or_default();
             let counters = [
                 ("start", before.start, now.start),
                 ("end", before.end, now.end),
@@ -102,12 +102,12 @@ impl Statsd {
                 ("to_client", before.to_client, now.to_client),
             ];
             for (name, before, now) in counters.into_iter().filter(|(_, before, now)| now > before) {
-                *news.entry(format!("{protocol}.{name}")).or_default() += now - before;
+                *increments.entry(format!("{protocol}.{name}")).or_default() += now - before;
             }
-            told.insert(proxy, now);
+            sent.insert(proxy, now);
         }
-        self.told = told;
-        news.into_iter().try_for_each(|(name, more)| self.client.count(&name, more).map(drop))?;
+        self.sent = sent;
+        increments.into_iter().try_for_each(|(name, more)| self.client.count(&name, more).map(drop))?;
         self.client.flush()
     }
 }
@@ -138,7 +138,7 @@ mod tests {
         lines
     }
 
-    fn proxy(name: &str, protocol: Protocol, [start, end, to_backend, to_client]: [u64; 4]) -> Counted {
+    fn proxy(name: &str, protocol: Protocol, [start, end, to_backend, to_client]: [u64; 4]) -> ProxyTotals {
         (name.into(), protocol, Totals { start, end, to_backend, to_client })
     }
 
@@ -146,13 +146,13 @@ mod tests {
     async fn what_was_added_is_told_and_nothing_else() {
         let (server, mut statsd) = world("vaurien").await;
         let cache = |totals| proxy("cache", Protocol::Redis, totals);
-        statsd.tell(vec![cache([2, 1, 0, 7])]).unwrap();
+        statsd.send(vec![cache([2, 1, 0, 7])]).unwrap();
         assert_eq!(
             received(&server).await,
             ["vaurien.redis.end:1|c", "vaurien.redis.start:2|c", "vaurien.redis.to_client:7|c"]
         );
-        statsd.tell(vec![cache([2, 1, 0, 7])]).unwrap();
-        statsd.tell(vec![cache([2, 2, 5, 7]), proxy("api", Protocol::Http, [1, 0, 0, 0])]).unwrap();
+        statsd.send(vec![cache([2, 1, 0, 7])]).unwrap();
+        statsd.send(vec![cache([2, 2, 5, 7]), proxy("api", Protocol::Http, [1, 0, 0, 0])]).unwrap();
         assert_eq!(
             received(&server).await,
             ["vaurien.http.start:1|c", "vaurien.redis.end:1|c", "vaurien.redis.to_backend:5|c"]
@@ -164,21 +164,21 @@ mod tests {
         let (server, mut statsd) = world("").await;
         let (a, b) =
             (|start| proxy("a", Protocol::Tcp, [start, 0, 0, 0]), |start| proxy("b", Protocol::Tcp, [start, 0, 0, 0]));
-        statsd.tell(vec![a(3), b(4)]).unwrap();
+        statsd.send(vec![a(3), b(4)]).unwrap();
         assert_eq!(received(&server).await, ["tcp.start:7|c"]);
-        statsd.tell(vec![a(3)]).unwrap();
-        statsd.tell(vec![a(5)]).unwrap();
+        statsd.send(vec![a(3)]).unwrap();
+        statsd.send(vec![a(5)]).unwrap();
         assert_eq!(received(&server).await, ["tcp.start:2|c"], "after one of them is gone");
-        statsd.tell(vec![a(5), b(1)]).unwrap();
+        statsd.send(vec![a(5), b(1)]).unwrap();
         assert_eq!(received(&server).await, ["tcp.start:1|c"], "and has come again");
     }
 
     #[tokio::test]
     async fn what_a_proxy_counted_stays_with_the_protocol_that_it_had() {
         let (server, mut statsd) = world("").await;
-        statsd.tell(vec![proxy("a", Protocol::Tcp, [3, 3, 0, 0])]).unwrap();
+        statsd.send(vec![proxy("a", Protocol::Tcp, [3, 3, 0, 0])]).unwrap();
         assert_eq!(received(&server).await, ["tcp.end:3|c", "tcp.start:3|c"]);
-        statsd.tell(vec![proxy("a", Protocol::Http, [4, 3, 0, 0])]).unwrap();
+        statsd.send(vec![proxy("a", Protocol::Http, [4, 3, 0, 0])]).unwrap();
         assert_eq!(received(&server).await, ["http.start:1|c"]);
     }
 

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{End, Expected, Handler, Proxy, Report, Run, UNMET, Waited};
+use super::{End, Expected, Handler, Proxy, Report, Run, Waited};
+use crate::program::exit_code::UNMET;
 
-/// One run, of which something is unmet and something else may be wrong.
+/// One run with an unmet expectation and a warning.
 pub(crate) fn report() -> Report {
     let mut report = passed(1, 1);
     report.exit_code = UNMET;
@@ -14,7 +15,7 @@ pub(crate) fn report() -> Report {
     report
 }
 
-/// So many runs out of `repeat`, in which nothing is wrong.
+/// This many runs out of `repeat`, all passed.
 pub(crate) fn passed(runs: u64, repeat: u64) -> Report {
     let command = ["pytest", "-x"].map(str::to_owned).to_vec();
     let mut report = Report::new(Some(command), repeat);

@@ -1,4 +1,4 @@
-//! Files that reports are written to.
+//! The files that a report is written to.
 
 use std::fmt;
 use std::io::{self, BufWriter, IntoInnerError, Write};
@@ -9,7 +9,7 @@ use super::{Report, html, junit};
 use crate::call_log::Recorded;
 use crate::program::atomic_file::AtomicFile;
 
-/// A file for a report, of the format that its name says.
+/// A file for a report. Its extension determines the format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
     path: PathBuf,
@@ -23,22 +23,22 @@ enum Format {
     Html,
 }
 
-/// A name that does not say what is to be in the file.
+/// The extension determines no format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` has no known ending, name it .json, .xml or .html")]
-pub(crate) struct UnknownEnding(String);
+#[error("`{0}` has no known extension: name it .json, .xml or .html")]
+pub(crate) struct UnknownExtension(String);
 
 impl FromStr for Target {
-    type Err = UnknownEnding;
+    type Err = UnknownExtension;
 
-    fn from_str(path: &str) -> Result<Self, UnknownEnding> {
+    fn from_str(path: &str) -> Result<Self, UnknownExtension> {
         let path = Path::new(path);
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-        let format = match ending.as_str() {
+        let extension = path.extension().map(|text| text.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+        let format = match extension.as_str() {
             "json" => Format::Json,
             "xml" => Format::Junit,
             "html" | "htm" => Format::Html,
-            _ => return Err(UnknownEnding(path.display().to_string())),
+            _ => return Err(UnknownExtension(path.display().to_string())),
         };
         Ok(Self { path: path.to_owned(), format })
     }
@@ -51,31 +51,31 @@ impl fmt::Display for Target {
 }
 
 impl Target {
-    /// Whether the report is to show each call.
+    /// Whether the report shows each call.
     pub(crate) fn shows_calls(&self) -> bool {
         self.format == Format::Html
     }
 }
 
-/// A report that is yet to be written, where it is known that it can be.
+/// A report file that can be written and is not yet.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct PendingFile {
     pub(crate) target: Target,
     file: AtomicFile,
 }
 
-impl Waiting {
-    /// Fails where the report could not be written. A report that is there stays there until this one is finished.
+impl PendingFile {
+    /// Fails if the report could not be written later. An earlier report in its place is kept until this one is finished.
     ///
     /// # Panics
     ///
-    /// The file is a pipe, and there is no runtime.
+    /// The file is a pipe and there is no runtime.
     pub(crate) fn open(target: &Target) -> io::Result<Self> {
         Ok(Self { target: target.clone(), file: AtomicFile::create(&target.path)? })
     }
 
-    /// Writes it, and lets it be seen when it is complete.
-    pub(crate) fn finish(self, report: &Report, recorded: &Recorded) -> io::Result<()> {
+    /// Writes it and puts it in its place.
+    pub(crate) fn finish(self, report: &Report, calls: &Recorded) -> io::Result<()> {
         let mut out = BufWriter::new(self.file);
         match self.target.format {
             Format::Json => {
@@ -83,7 +83,7 @@ impl Waiting {
                 out.write_all(b"\n")?;
             }
             Format::Junit => junit::write(&mut out, report)?,
-            Format::Html => html::write(&mut out, report, recorded)?,
+            Format::Html => html::write(&mut out, report, calls)?,
         }
         out.into_inner().map_err(IntoInnerError::into_error)?.publish()
     }
@@ -103,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ending_says_the_format() {
+    fn the_extension_determines_the_format() {
         for (path, format) in [
             ("report.json", Format::Json),
             ("/tmp/a.b/junit.XML", Format::Junit),
@@ -115,7 +115,7 @@ mod tests {
         }
         for path in ["report.txt", "report", ".json", "json", "report.json.gz", "a.json/report", ""] {
             let error = path.parse::<Target>().unwrap_err().to_string();
-            assert_eq!(error, format!("`{path}` has no known ending, name it .json, .xml or .html"));
+            assert_eq!(error, format!("`{path}` has no known extension: name it .json, .xml or .html"));
         }
     }
 
@@ -128,9 +128,9 @@ mod tests {
         ] {
             let path = folder.path().join(name);
             fs::write(&path, "the last one").unwrap();
-            let waiting = Waiting::open(&target(&path)).unwrap();
+            let pending = PendingFile::open(&target(&path)).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), "the last one");
-            waiting.finish(&example::report(), &NOTHING).unwrap();
+            pending.finish(&example::report(), &NOTHING).unwrap();
             let text = fs::read_to_string(&path).unwrap();
             assert!(text.starts_with(start) && text.ends_with('\n'), "{text}");
         }
@@ -141,7 +141,7 @@ mod tests {
     fn a_report_that_cannot_be_written_is_known_at_the_start() {
         let folder = tempfile::tempdir().unwrap();
         let target = target(&folder.path().join("nowhere/report.json"));
-        assert_eq!(Waiting::open(&target).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(PendingFile::open(&target).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -150,8 +150,8 @@ mod tests {
         for name in ["report.json", "report.xml"] {
             let path = folder.path().join(name);
             std::os::unix::fs::symlink("/dev/full", &path).unwrap();
-            let waiting = Waiting::open(&target(&path)).unwrap();
-            let error = waiting.finish(&example::report(), &NOTHING).unwrap_err();
+            let pending = PendingFile::open(&target(&path)).unwrap();
+            let error = pending.finish(&example::report(), &NOTHING).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         }
     }

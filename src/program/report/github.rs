@@ -1,4 +1,4 @@
-//! The report on the pages of GitHub Actions: the job's summary and annotations.
+//! The report in GitHub Actions: job summary and annotations.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -10,30 +10,30 @@ use tracing::warn;
 use super::markdown::Markdown;
 use super::{End, Report, Run};
 
-/// Where the environment says that this is a job of GitHub Actions, adds the report to the job's summary and writes
-/// annotations to `out`, which the runner reads: standard error.
+/// In a job of GitHub Actions, as the environment tells, adds the report to the job summary and writes annotations to
+/// `out`, which the runner reads: standard error.
 ///
-/// A summary that cannot be written is a warning, and what `out` does not take is lost.
-pub(crate) fn tell(report: &Report, env: impl Fn(&str) -> Option<String>, mut out: impl Write) {
+/// If the summary cannot be written, a warning is logged. Failures to write to `out` are ignored.
+pub(crate) fn publish(report: &Report, env: impl Fn(&str) -> Option<String>, mut out: impl Write) {
     if env("GITHUB_ACTIONS").as_deref() != Some("true") {
         return;
     }
     if let Some(path) = env("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())
         && let Err(error) = append(report, Path::new(&path))
     {
-        warn!("the job's summary is not written: {path}: {error}");
+        warn!("cannot write the job summary `{path}`: {error}");
     }
-    // In one piece, so that no other line gets between.
+    // One write, so that no other line gets between.
     let _ = out.write_all(annotations(report).as_bytes());
 }
 
 fn append(report: &Report, path: &Path) -> io::Result<()> {
-    // Apart from what another step has written, whether or not it ended its line.
+    // Separated from what another step has written, even if that did not end its line.
     let text = format!("\n\n{}\n", Markdown(report));
     File::options().append(true).create(true).open(path)?.write_all(text.as_bytes())
 }
 
-/// A line each for what is wrong with the run that failed, and for each warning of any run.
+/// One line for each error of the run that failed and for each warning of any run.
 fn annotations(report: &Report) -> String {
     let errors = report.runs.iter().filter(|run| run.failed()).flat_map(|run| errors(report, run));
     let errors = errors.map(|error| annotation("error", &error));
@@ -56,7 +56,7 @@ fn errors(report: &Report, run: &Run) -> Vec<String> {
     errors
 }
 
-/// A command to the runner, which wants these characters written so.
+/// A workflow command, escaped as the runner requires.
 fn annotation(level: &str, message: &str) -> String {
     let message = message.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
     format!("::{level} title=vaurien::{message}\n")
@@ -70,7 +70,7 @@ mod tests {
     use crate::program::report::example;
 
     /// What is written to standard error and to the summary.
-    fn told(report: &Report, actions: Option<&str>, before: Option<&str>) -> (String, Option<String>) {
+    fn published(report: &Report, actions: Option<&str>, before: Option<&str>) -> (String, Option<String>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("summary");
         if let Some(before) = before {
@@ -82,14 +82,14 @@ mod tests {
             _ => None,
         };
         let mut out = Vec::new();
-        tell(report, env, &mut out);
+        publish(report, env, &mut out);
         (String::from_utf8(out).unwrap(), fs::read_to_string(&path).ok())
     }
 
     #[test]
-    fn elsewhere_nothing_is_told() {
+    fn elsewhere_nothing_is_written() {
         for actions in [None, Some(""), Some("false")] {
-            assert_eq!(told(&example::report(), actions, None), (String::new(), None));
+            assert_eq!(published(&example::report(), actions, None), (String::new(), None));
         }
     }
 
@@ -97,15 +97,15 @@ mod tests {
     fn the_summary_has_the_report_after_what_was_there() {
         let report = example::report();
         let markdown = Markdown(&report).to_string();
-        let (_, summary) = told(&report, Some("true"), None);
+        let (_, summary) = published(&report, Some("true"), None);
         assert_eq!(summary, Some(format!("\n\n{markdown}\n")));
-        let (_, summary) = told(&report, Some("true"), Some("- built"));
+        let (_, summary) = published(&report, Some("true"), Some("- built"));
         assert_eq!(summary, Some(format!("- built\n\n{markdown}\n")));
     }
 
     #[test]
     fn what_is_unmet_is_an_error_and_what_may_be_wrong_a_warning() {
-        let (annotations, _) = told(&example::report(), Some("true"), None);
+        let (annotations, _) = published(&example::report(), Some("true"), None);
         let expected = format!(
             "\
 ::error title=vaurien::expected cache.delay>=10, counted 3%0Aagain: {}
@@ -114,7 +114,7 @@ mod tests {
             example::again(42)
         );
         assert_eq!(annotations, expected);
-        assert_eq!(told(&example::passed(20, 20), Some("true"), None).0, "");
+        assert_eq!(published(&example::passed(20, 20), Some("true"), None).0, "");
     }
 
     #[test]
@@ -133,15 +133,15 @@ mod tests {
 ",
             example::again(48)
         );
-        assert_eq!(told(&report, Some("true"), None).0, expected);
+        assert_eq!(published(&report, Some("true"), None).0, expected);
     }
 
     #[test]
-    fn a_summary_that_cannot_be_written_keeps_nothing_else_from_being_told() {
+    fn annotations_are_written_even_if_the_summary_cannot_be() {
         for path in ["/nowhere/at/all", ""] {
             let env = |name: &str| Some(if name == "GITHUB_ACTIONS" { "true" } else { path }.to_owned());
             let mut out = Vec::new();
-            tell(&example::report(), env, &mut out);
+            publish(&example::report(), env, &mut out);
             assert!(String::from_utf8(out).unwrap().starts_with("::error title=vaurien::expected"));
         }
     }

@@ -1,17 +1,17 @@
-//! The handlers of a run in rows and columns.
+//! The handlers of a run, in rows and columns.
 
 use super::{Handler, Run, Waited, time};
 
-/// A row for each handler of each proxy.
+/// One row for each handler of each proxy.
 pub(super) struct Grid {
     pub(super) header: Vec<&'static str>,
     pub(super) rows: Vec<Vec<String>>,
-    /// How many columns, from the left, have names in them; the others have figures.
+    /// How many columns, from the left, contain names; the others contain figures.
     pub(super) names: usize,
 }
 
 impl Grid {
-    /// Without proxies' names where there is but one without a name, and without waited times where nothing waited.
+    /// Leaves out the proxies' names if the only proxy has none, and the waited times if nothing waited.
     pub(super) fn of(run: &Run) -> Self {
         let unnamed = run.is_of_one_unnamed_proxy();
         let waited = run.proxies.iter().flat_map(|proxy| &proxy.handlers).any(|handler| handler.waited.is_some());

@@ -1,4 +1,4 @@
-//! The report as JUnit's XML, which CI servers show.
+//! The report as JUnit XML, for CI servers.
 
 use std::io::{self, Write};
 
@@ -7,10 +7,10 @@ use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite,
 use super::table::RunTable;
 use super::{End, Report, Run};
 
-/// What all test cases belong to.
+/// The name of the report, its suites and its classes.
 const NAME: &str = "vaurien";
 
-/// A suite for each run, and in it a test case for the command and one for each expectation.
+/// One suite for each run, with a test case for the command and one for each expectation.
 pub(super) fn write(mut out: impl Write, report: &Report) -> io::Result<()> {
     let mut junit = quick_junit::Report::new(NAME);
     junit.set_time(report.runs.iter().map(|run| run.took).sum());
@@ -23,11 +23,11 @@ fn suite(report: &Report, run: &Run) -> TestSuite {
     let name = if report.repeat > 1 { format!("{NAME} seed {}", run.seed) } else { NAME.to_owned() };
     let mut suite = TestSuite::new(name);
     suite.set_time(run.took);
-    // Through a text, since the crate of its type is of no other use here.
+    // Through text: its type is in a crate that is not needed otherwise.
     suite.timestamp = humantime::format_rfc3339_millis(run.begun).to_string().parse().ok();
     suite.add_property(Property::new("seed", run.seed.to_string()));
     suite.add_property(Property::new("again", clean(&run.again)));
-    // A server may refuse a suite without test cases, so a daemon is one.
+    // Some servers refuse a suite without test cases, so a daemon is one too.
     let name = report.command_line().unwrap_or_else(|| NAME.to_owned());
     let mut command = case(&name, failure_of(run.end));
     command.set_time(run.took);
@@ -40,7 +40,7 @@ fn suite(report: &Report, run: &Run) -> TestSuite {
     suite
 }
 
-/// What is not the command's failure.
+/// A failure of the program itself.
 fn broken(error: &str) -> TestSuite {
     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
     status.set_type(NAME).set_message(clean(error)).set_description(clean(error));
@@ -55,7 +55,7 @@ fn case(name: &str, failure: Option<TestCaseStatus>) -> TestCase {
     case
 }
 
-/// What is wrong with how the command ended, if anything is.
+/// The failure of the command, if it failed.
 fn failure_of(end: End) -> Option<TestCaseStatus> {
     let kind = match end {
         End::Stopped | End::Exited { code: 0 } => return None,
@@ -68,12 +68,12 @@ fn failure_of(end: End) -> Option<TestCaseStatus> {
 
 fn failure(kind: &str, message: &str) -> TestCaseStatus {
     let mut failure = TestCaseStatus::non_success(NonSuccessKind::Failure);
-    // Some servers show the one, some the other.
+    // Some servers show the message, others the description.
     failure.set_type(kind).set_message(clean(message)).set_description(clean(message));
     failure
 }
 
-/// As [`XmlString`] cleans it, which leaves two characters that XML does not have.
+/// Text that XML allows. [`XmlString`] does not remove all forbidden characters.
 fn clean(text: &str) -> XmlString {
     XmlString::new(text.replace(['\u{fffe}', '\u{ffff}'], ""))
 }
@@ -93,7 +93,7 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    /// As a reader of JUnit files has it.
+    /// As a reader of JUnit files parses it.
     fn read(report: &Report) -> quick_junit::Report {
         quick_junit::Report::deserialize_from_str(&xml(report)).unwrap()
     }
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(report.test_suites[0].test_cases[0].name.as_str(), "vaurien");
     }
 
-    /// With all that a command line can hold.
+    /// With everything that a command line can contain.
     fn hostile() -> Report {
         let mut report = example::report();
         let every: String = (1..=0x2ff).chain(0xfff0..=0x1_0001).filter_map(char::from_u32).collect();

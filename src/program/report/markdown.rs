@@ -1,11 +1,11 @@
-//! The report as Markdown, for the pages of CI servers.
+//! The report as Markdown, for CI servers.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::Report;
 use super::grid::Grid;
 
-/// The same as [`Table`](super::table::Table), as GitHub shows it.
+/// The content of [`Table`](super::table::Table), as Markdown.
 pub(crate) struct Markdown<'a>(pub(crate) &'a Report);
 
 impl Display for Markdown<'_> {
@@ -44,20 +44,20 @@ fn write_grid(f: &mut Formatter<'_>, grid: &Grid) -> fmt::Result {
     writeln!(f)
 }
 
-/// A fence that nothing in `text` can end.
+/// A fence that `text` does not contain.
 fn fence(text: &str) -> String {
     let longest = text.split(|char| char != '`').map(str::len).max().unwrap_or_default();
     "`".repeat(3.max(longest + 1))
 }
 
-/// Text of which nothing is taken for Markdown or HTML, in one line.
+/// Text on one line, escaped so that nothing in it is Markdown or HTML.
 struct Plain<'a>(&'a str);
 
 impl Display for Plain<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|char| match char {
             char if char.is_control() => write!(f, "\\{}", char.escape_default()),
-            // These mean nothing but at the start of a line, or between a name and its domain.
+            // These have a meaning only at the start of a line or in an e-mail address.
             ',' | ':' | '%' | '-' | '.' | '/' | '=' => write!(f, "{char}"),
             char if char.is_ascii_punctuation() => write!(f, "\\{char}"),
             char => write!(f, "{char}"),

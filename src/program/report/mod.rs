@@ -1,17 +1,17 @@
-//! What happened in a run: a table for people, files for programs.
+//! What happened in the runs: a table for people, files for programs.
 
 #[cfg(test)]
 mod example; // for tests
-pub(crate) mod file; // files that appear when they are complete
+pub(crate) mod file; // files, replaced at the end
 pub(crate) mod github; // the job's summary and annotations
 mod grid; // handlers in rows and columns
-mod html; // one page
+mod html; // a page for browsers
 mod junit; // for CI servers
 mod markdown; // for pages of CI servers
-pub(crate) mod reporter; // tells it
+pub(crate) mod reporter; // collects the runs, then writes everything
 pub(crate) mod table; // for the terminal
 pub(crate) mod time; // times as people read them
-mod words; // sentences that all of these share
+mod words; // sentences that these share
 
 use std::time::{Duration, SystemTime};
 
@@ -20,31 +20,29 @@ use serde::{Serialize, Serializer};
 use crate::metrics::counters::Waited;
 use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot};
 use crate::program::command::End;
+use crate::program::exit_code;
 
-/// The shape of the JSON: another number where what a reader relies on is another.
+/// The version of the JSON format: a change that breaks readers increases it.
 const VERSION: u32 = 1;
 
-/// The exit code where the command succeeded, and not all was as it was expected to be.
-pub(crate) const UNMET: u8 = 3;
-
-/// Everything that is told of the runs of one command, or of a daemon from its start to its end.
+/// The runs of one command, or the one run of a daemon.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
     version: u32,
     vaurien: &'static str,
     /// What the program exits with.
     pub(crate) exit_code: u8,
-    /// Why there was no run, or none more: the program itself failed, or was interrupted.
+    /// Why there were no runs, or not all: the program itself failed or was interrupted.
     pub(crate) error: Option<String>,
-    /// The command and its arguments; nothing for a daemon.
+    /// The command and its arguments; none for a daemon.
     pub(crate) command: Option<Vec<String>>,
-    /// How many runs were asked for.
+    /// How many runs were requested.
     pub(crate) repeat: u64,
-    /// One after the other, the last one being the one that failed, if one did.
+    /// In order. Only the last one can have failed.
     pub(crate) runs: Vec<Run>,
 }
 
-/// One run, from when everything listened.
+/// One run, from when everything was listening.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Run {
     pub(crate) seed: u64,
@@ -54,21 +52,21 @@ pub(crate) struct Run {
     pub(crate) took: Duration,
     #[serde(flatten)]
     pub(crate) end: End,
-    /// The line that does it again.
+    /// The command line that repeats it.
     pub(crate) again: String,
-    /// What was expected of it.
+    /// The results of `--expect`.
     pub(crate) expectations: Vec<Expected>,
-    /// What may be wrong with it, a line each.
+    /// Possible problems, one line each.
     pub(crate) warnings: Vec<String>,
     pub(crate) proxies: Vec<Proxy>,
 }
 
-/// An expectation, and what came of it.
+/// An expectation and its result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Expected {
-    /// As it was given: `cache.error>=1`.
+    /// As the user wrote it: `cache.error>=1`.
     pub(crate) expectation: String,
-    /// What was counted.
+    /// The actual count.
     pub(crate) count: u64,
     pub(crate) met: bool,
 }
@@ -79,10 +77,10 @@ pub(crate) struct Proxy {
     pub(crate) name: String,
     pub(crate) backend: String,
     pub(crate) protocol: String,
-    /// The mix in the end.
+    /// The mix at the end.
     pub(crate) mix: String,
     pub(crate) connections: u64,
-    /// Connections whose messages could not be told apart to their end.
+    /// Connections that turned opaque.
     pub(crate) opaque: u64,
     /// Connections for which the backend could not be reached.
     pub(crate) dial_failures: u64,
@@ -101,9 +99,9 @@ pub(crate) struct Handler {
     pub(crate) name: String,
     /// Calls that were drawn for it.
     pub(crate) calls: u64,
-    /// Those of them to which it did something.
+    /// Calls into which it injected a fault.
     pub(crate) faults: u64,
-    /// The time that it added to calls, if it let any wait.
+    /// How long it delayed calls, if it delayed any.
     pub(crate) waited: Option<Waited>,
 }
 
@@ -132,7 +130,7 @@ impl From<&ProxySnapshot> for Proxy {
 }
 
 impl Report {
-    /// Of a run that is yet to be told of.
+    /// Without runs.
     pub(crate) fn new(command: Option<Vec<String>>, repeat: u64) -> Self {
         Self {
             version: VERSION,
@@ -147,20 +145,20 @@ impl Report {
 }
 
 impl Run {
-    /// The exit code that tells of it.
+    /// The program's exit code if this was the last run.
     pub(crate) fn exit_code(&self) -> u8 {
-        match self.end.exit_code() {
-            0 if self.unmet().next().is_some() => UNMET,
+        match exit_code::of_end(self.end) {
+            0 if self.unmet().next().is_some() => exit_code::UNMET,
             code => code,
         }
     }
 
-    /// Whether the command failed, or not all was as it was expected to be.
+    /// Whether the command failed or an expectation was not met.
     pub(crate) fn failed(&self) -> bool {
         self.exit_code() != 0
     }
 
-    /// What was expected and is not so.
+    /// The expectations that were not met.
     pub(crate) fn unmet(&self) -> impl Iterator<Item = &Expected> {
         self.expectations.iter().filter(|expected| !expected.met)
     }
@@ -180,7 +178,7 @@ mod tests {
 
     use super::*;
 
-    /// Readers rely on every word of it. Where one of them changes, so does [`VERSION`]; more of them are no change.
+    /// Readers rely on every key. Changing one increases [`VERSION`]; adding one does not.
     #[test]
     fn json_is_as_the_readme_has_it() {
         let expected = json!({
@@ -264,7 +262,7 @@ mod tests {
     #[test]
     fn what_is_unmet_fails_a_run_that_passed_otherwise() {
         let mut run = example::report().runs.remove(0);
-        assert!(run.failed() && run.exit_code() == UNMET);
+        assert!(run.failed() && run.exit_code() == exit_code::UNMET);
         run.end = End::TimedOut;
         assert_eq!(run.exit_code(), 124);
         run.end = End::Exited { code: 0 };

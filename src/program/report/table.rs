@@ -1,14 +1,14 @@
-//! The report as people read it in a terminal.
+//! The report for a terminal.
 
 use std::fmt::{self, Display, Formatter};
 
 use super::grid::Grid;
 use super::{Report, Run};
 
-/// What is said when all is over: what came of the runs, and the last one.
+/// The result of all runs, and the last run in detail.
 pub(crate) struct Table<'a>(pub(crate) &'a Report);
 
-/// The same of one run, where the program then exits with this code.
+/// One run, with the exit code of the program.
 pub(super) struct RunTable<'a>(pub(super) &'a Run, pub(super) u8);
 
 impl Display for Table<'_> {
@@ -36,7 +36,7 @@ impl Display for RunTable<'_> {
     }
 }
 
-/// In columns: names to the left, figures to the right.
+/// In columns: names aligned to the left, figures to the right.
 impl Display for Grid {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let header: Vec<String> = self.header.iter().map(ToString::to_string).collect();

@@ -1,8 +1,8 @@
-//! Times as people read them.
+//! Durations for people.
 
 use std::time::Duration;
 
-/// With three digits and a unit, `1.25 s`; from a minute on in whole seconds, `2 m 5 s`.
+/// Three digits and a unit, `1.25 s`; from a minute on whole seconds, `2 m 5 s`.
 pub(crate) fn text(time: Duration) -> String {
     if let Some(text) =
         [("µs", 1e-6), ("ms", 1e-3)].into_iter().find_map(|(name, unit)| below(1_000.0, time, name, unit))
@@ -12,7 +12,7 @@ pub(crate) fn text(time: Duration) -> String {
     below(60.0, time, "s", 1.0).unwrap_or_else(|| parts(time))
 }
 
-/// In this unit, if there are fewer of it than so many once they are rounded.
+/// In this unit, if the rounded value is below `limit`.
 fn below(limit: f64, time: Duration, name: &str, unit: f64) -> Option<String> {
     let value = time.as_secs_f64() / unit;
     let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
@@ -21,7 +21,7 @@ fn below(limit: f64, time: Duration, name: &str, unit: f64) -> Option<String> {
     (rounded.parse::<f64>().is_ok_and(|rounded| rounded < limit)).then(|| format!("{rounded} {name}"))
 }
 
-/// In hours, minutes and seconds, without those of which there are none.
+/// In hours, minutes and seconds, without those that are zero.
 fn parts(time: Duration) -> String {
     let seconds = time.as_secs().saturating_add(u64::from(time.subsec_millis() >= 500));
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];

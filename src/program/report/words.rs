@@ -1,4 +1,4 @@
-//! What is said of a run, in words that table, Markdown, JUnit and annotations share.
+//! Sentences that table, Markdown, JUnit and annotations share.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use crate::program::command::typed;
 use crate::proxy::config::DEFAULT;
 
 impl Report {
-    /// The command as a shell takes it; nothing for a daemon.
+    /// The command, quoted for a shell; none for a daemon.
     pub(crate) fn command_line(&self) -> Option<String> {
         self.command.as_deref().map(typed)
     }
 
-    /// What came of the runs, where several were asked for.
+    /// The result of the runs, if several were requested.
     pub(crate) fn repeated(&self) -> Option<String> {
         let (first, last) = (self.runs.first()?, self.runs.last()?);
         let (count, repeat) = (self.runs.len(), self.repeat);
@@ -31,7 +31,7 @@ impl Report {
 }
 
 impl Run {
-    /// How it ended, where the program then exits with `exit_code`.
+    /// How it ended. `exit_code` is the program's.
     pub(crate) fn outcome(&self, exit_code: u8) -> String {
         let end = match self.end {
             End::Stopped if exit_code == 0 => "stopped".to_owned(),
@@ -42,12 +42,12 @@ impl Run {
         format!("{end} after {}, seed {}", time::text(self.took), self.seed)
     }
 
-    /// Whether its one proxy never got a name.
+    /// Whether there is only one proxy and it has no name of its own.
     pub(super) fn is_of_one_unnamed_proxy(&self) -> bool {
         matches!(self.proxies.as_slice(), [one] if one.name == DEFAULT)
     }
 
-    /// What came of connections, a line each proxy.
+    /// The figures of connections, one line for each proxy.
     pub(super) fn connections(&self) -> impl Iterator<Item = String> {
         let unnamed = self.is_of_one_unnamed_proxy();
         self.proxies.iter().map(move |proxy| {
@@ -58,7 +58,7 @@ impl Run {
 }
 
 impl Proxy {
-    /// What came of its connections.
+    /// The figures of its connections.
     fn connections(&self) -> String {
         format!(
             "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures",
@@ -68,7 +68,7 @@ impl Proxy {
 }
 
 impl Expected {
-    /// What is wrong where it is not met.
+    /// The message if it is not met.
     pub(super) fn failure(&self) -> String {
         format!("expected {}, counted {}", self.expectation, self.count)
     }
@@ -89,7 +89,7 @@ impl fmt::Display for End {
             Self::Exited { code } => write!(f, "exit code {code}"),
             Self::Signalled { signal } => match Signal::try_from(signal) {
                 Ok(signal) => write!(f, "ended by {signal}"),
-                // Those of real time have no names.
+                // Real-time signals have no names.
                 Err(_) => write!(f, "ended by signal {signal}"),
             },
             Self::TimedOut => write!(f, "timed out"),

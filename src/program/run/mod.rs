@@ -1,6 +1,6 @@
-//! One run of the program: what is started, what it waits for, how it ends.
+//! Runs: what is started, what it waits for, how it ends.
 
-pub(crate) mod ready_file;
-pub(crate) mod runner;
-pub(crate) mod services;
-mod signals;
+mod ready_file; // a file for whoever waits until everything listens
+pub(crate) mod runner; // a daemon's one run, or the runs of a command
+mod services; // the proxies and everything around them
+mod signals; // stop and reload

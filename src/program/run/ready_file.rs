@@ -1,4 +1,4 @@
-//! A file that is there while everything listens.
+//! A file that exists while everything listens.
 
 use std::fs;
 use std::io::{self, Write};
@@ -7,37 +7,38 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::program::atomic_file::AtomicFile;
-use crate::program::command::{GIVEN, Given};
+use crate::program::command::{ChildEnv, GIVEN};
 
-/// The file, until this is dropped. It has a line for each variable that a command would be given: a shell can read it.
+/// The file; dropping this removes it. It has one line for each variable that a command would get, so that a shell can read
+/// it.
 #[derive(Debug)]
 pub(crate) struct ReadyFile(PathBuf);
 
 impl ReadyFile {
-    /// Makes sure that none is there which says what is not true yet, and that one can be written.
+    /// Removes one that an earlier run left, and makes sure that one can be written.
     ///
     /// # Errors
     ///
-    /// There is one that cannot be removed, or something else.
+    /// The old one cannot be removed, or it is no file, or no new one can be written.
     pub(crate) fn prepare(path: &Path) -> anyhow::Result<()> {
         let prepare = || match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_file() => fs::remove_file(path),
-            Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "what is there is no file")),
+            Ok(_) => Err(io::Error::new(io::ErrorKind::AlreadyExists, "it exists and is not a file")),
             Err(_) => AtomicFile::create(path).map(drop),
         };
         prepare().with_context(|| format!("cannot write `{}`", path.display()))
     }
 
-    /// Lets it appear, complete.
+    /// Writes it. It appears complete.
     ///
     /// # Errors
     ///
     /// It cannot be written.
-    pub(crate) fn publish(path: &Path, given: &Given) -> anyhow::Result<Self> {
+    pub(crate) fn publish(path: &Path, child_env: &ChildEnv) -> anyhow::Result<Self> {
         let write = || {
             let mut file = AtomicFile::create(path)?;
-            given.variables().iter().try_for_each(|(name, value)| writeln!(file, "{name}={value}"))?;
-            writeln!(file, "{GIVEN}='{}'", given.mark())?;
+            child_env.variables().iter().try_for_each(|(name, value)| writeln!(file, "{name}={value}"))?;
+            writeln!(file, "{GIVEN}='{}'", child_env.list())?;
             file.publish()
         };
         write().with_context(|| format!("cannot write `{}`", path.display()))?;

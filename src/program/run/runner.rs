@@ -1,4 +1,4 @@
-//! From the first start to the last end: one session for a daemon, one for each run of a command.
+//! From the first start to the last end: one run of a daemon, or each run of a command.
 
 use std::time::{Instant, SystemTime};
 
@@ -7,65 +7,71 @@ use tracing::warn;
 use crate::handler::Registry;
 use crate::metrics::summary::Summary;
 use crate::plan::mix::Share;
-use crate::program;
 use crate::program::command;
-use crate::program::command::End;
-use crate::program::command::{Signals, end_of_everything, variable};
-use crate::program::config::Config;
+use crate::program::command::{End, Signals, stop_signal, variable};
+use crate::program::config::{Config, Exit};
 use crate::program::report::reporter::Reporter;
 use crate::program::report::{Expected, Run};
 use crate::program::run::ready_file::ReadyFile;
-use crate::program::run::services::{Done, Session, wait_for_backends};
+use crate::program::run::services::{Results, Services, wait_for_backends};
 use crate::program::run::signals;
 use crate::proxy::config::ProxyConfig;
 
-/// Serves until it is asked to stop.
-pub(crate) async fn of_a_daemon(mut config: Config, registry: &Registry) -> anyhow::Result<u8> {
+/// Reads the configuration again, as a reload does.
+pub(crate) type ReadConfig = fn(&Registry) -> Result<Config, Exit>;
+
+/// Serves until a signal stops it.
+pub(crate) async fn run_daemon(mut config: Config, registry: &Registry, read: ReadConfig) -> anyhow::Result<u8> {
     let mut reporter = open(&config)?;
-    let served = serve(&mut config, registry, &mut reporter).await;
+    let served = serve(&mut config, registry, read, &mut reporter).await;
     reporter.finish(served)
 }
 
-async fn serve(config: &mut Config, registry: &Registry, reporter: &mut Reporter) -> anyhow::Result<()> {
-    let session = Session::start(config, registry).await?;
+async fn serve(
+    config: &mut Config,
+    registry: &Registry,
+    read: ReadConfig,
+    reporter: &mut Reporter,
+) -> anyhow::Result<()> {
+    let services = Services::start(config, registry).await?;
     let stop = signals::stop()?;
     if config.reads_a_file && !config.demo {
         let registry = registry.clone();
-        let read = move || program::read(&registry);
-        signals::reload(config.clone(), session.proxies().clone(), read)?;
+        signals::reload(config.clone(), services.proxies().clone(), move || read(&registry))?;
     }
     let mut stop = std::pin::pin!(stop);
     if let Some(within) = config.run.wait_backend {
         tokio::select! {
-            there = wait_for_backends(config, within) => there?,
+            accepts = wait_for_backends(config, within) => accepts?,
             () = &mut stop => return Ok(()),
         }
     }
-    let ready = publish_ready_file(config, &session)?;
-    session.announce(config);
-    let begun = Begun::now();
+    let ready_file = publish_ready_file(config, &services)?;
+    services.announce(config);
+    let started = Started::now();
     let stop = async move {
         stop.await;
-        drop(ready);
+        drop(ready_file);
     };
-    let done = session.serve(stop, begun.1).await;
-    reporter.add(begun.run(config, registry, End::Stopped, &done), done);
+    let results = services.serve(stop, started.1).await;
+    let run = started.run(config, registry, End::Stopped, &results);
+    reporter.add(run, &results.summaries, results.calls);
     Ok(())
 }
 
-/// Runs the command as often as was asked for, until it fails.
-pub(crate) async fn of_a_command(
+/// Runs the command as often as requested, until it fails. `descriptors` is the soft limit that it gets.
+pub(crate) async fn run_command(
     mut config: Config,
     registry: &Registry,
     mut signals: Signals,
     descriptors: Option<u64>,
 ) -> anyhow::Result<u8> {
     let mut reporter = open(&config)?;
-    let ran = run(&mut config, registry, &mut signals, descriptors, &mut reporter).await;
+    let ran = repeat(&mut config, registry, &mut signals, descriptors, &mut reporter).await;
     reporter.finish(ran)
 }
 
-async fn run(
+async fn repeat(
     config: &mut Config,
     registry: &Registry,
     signals: &mut Signals,
@@ -75,63 +81,65 @@ async fn run(
     let first = config.seed;
     for number in 0..config.run.repeat {
         config.seed = first.wrapping_add(number);
-        let session = Session::start(config, registry).await?;
+        let services = Services::start(config, registry).await?;
         if let Some(within) = config.run.wait_backend {
             tokio::select! {
-                there = wait_for_backends(config, within) => there?,
-                signal = end_of_everything(signals) => {
+                accepts = wait_for_backends(config, within) => accepts?,
+                signal = stop_signal(signals) => {
                     reporter.interrupted(signal);
                     return Ok(());
                 }
             }
         }
-        // While there was no command that could have heard of it.
-        if let Some(signal) = signals.asked() {
+        // A signal that arrived before there was a command to forward it to.
+        if let Some(signal) = signals.stop_received() {
             reporter.interrupted(signal);
             return Ok(());
         }
-        let ready = publish_ready_file(config, &session)?;
-        session.announce(config);
-        let (given, begun) = (session.given(config), Begun::now());
+        let ready_file = publish_ready_file(config, &services)?;
+        services.announce(config);
+        let (child_env, started) = (services.child_env(config), Started::now());
         let mut ended = None;
         let until = async {
-            ended = Some(command::run(&config.run.command, &given, config.run.timeout, descriptors, signals).await);
-            drop(ready);
+            ended = Some(command::run(&config.run.command, &child_env, config.run.timeout, descriptors, signals).await);
+            drop(ready_file);
         };
-        let done = session.serve(until, begun.1).await;
+        let results = services.serve(until, started.1).await;
         let Some(ended) = ended.transpose()? else { return Ok(()) };
-        let goes_on = reporter.add(begun.run(config, registry, ended.end, &done), done);
-        if let Some(signal) = ended.asked {
+        let run = started.run(config, registry, ended.end, &results);
+        let passed = reporter.add(run, &results.summaries, results.calls);
+        if let Some(signal) = ended.stopped_by {
             reporter.interrupted(signal);
             return Ok(());
         }
-        if !goes_on {
+        if !passed {
             return Ok(());
         }
     }
     Ok(())
 }
 
-/// What has to be before anything begins.
+/// Logs the warnings, and fails early if a file cannot be written.
 fn open(config: &Config) -> anyhow::Result<Reporter> {
     for warning in &config.warnings {
         warn!("{warning}");
     }
     config.run.ready_file.as_deref().map_or(Ok(()), ReadyFile::prepare)?;
-    Reporter::open(config)
+    let command = (!config.run.command.is_empty()).then(|| config.run.words());
+    Reporter::open(command, config.run.repeat, &config.run.reports, config.log)
 }
 
-/// When a run began.
-struct Begun(SystemTime, Instant);
+/// When a run started.
+struct Started(SystemTime, Instant);
 
-impl Begun {
+impl Started {
     fn now() -> Self {
         Self(SystemTime::now(), Instant::now())
     }
 
-    /// What came of the run that began then and has ended now.
-    fn run(&self, config: &Config, registry: &Registry, end: End, done: &Done) -> Run {
-        let summaries = || done.summaries.iter().map(|(name, summary)| (name.as_str(), summary));
+    /// The run that started then and has ended now.
+    fn run(&self, config: &Config, registry: &Registry, end: End, results: &Results) -> Run {
+        let summaries = || results.summaries.iter().map(|(name, summary)| (name.as_str(), summary));
         let expected = config.run.expectations.iter().map(|expectation| {
             let count = expectation.count(summaries(), registry);
             Expected { expectation: expectation.to_string(), count, met: expectation.is_met_by(count) }
@@ -139,9 +147,9 @@ impl Begun {
         let expectations: Vec<_> = expected.collect();
         let warnings = match expectations.as_slice() {
             _ if config.run.command.is_empty() => Vec::new(),
-            [] => idle(config, registry, done),
-            // Why it is not met is told where it is the same for all.
-            some if some.iter().any(|expected| !expected.met) => nobody(config, done, |_| true),
+            [] => idle_handlers(config, registry, results),
+            // Missing connections explain every unmet expectation.
+            some if some.iter().any(|expected| !expected.met) => unused_proxies(config, results, |_| true),
             _ => Vec::new(),
         };
         Run {
@@ -152,47 +160,51 @@ impl Begun {
             again: config.again.line(config.seed),
             expectations,
             warnings,
-            proxies: done.proxies.clone(),
+            proxies: results.proxies.clone(),
         }
     }
 }
 
-/// What was asked for and did not happen.
-fn idle(config: &Config, registry: &Registry, done: &Done) -> Vec<String> {
+/// Warnings about handlers that were configured and injected no fault.
+fn idle_handlers(config: &Config, registry: &Registry, results: &Results) -> Vec<String> {
     let does_something = |name: &&str| registry.get(name).is_some_and(|entry| !entry.does_nothing());
-    let asked = |proxy: &ProxyConfig| -> Vec<String> {
+    let configured = |proxy: &ProxyConfig| -> Vec<String> {
         let shares = proxy.mix.shares().iter().filter(|share| share.percent() > 0.0);
         shares.map(Share::name).filter(does_something).map(str::to_owned).collect()
     };
-    let mut warnings = nobody(config, done, |proxy| !asked(proxy).is_empty());
-    for (of, proxy, summary) in listening(config, done).filter(|(.., summary)| summary.connections > 0) {
-        let idle = asked(proxy).into_iter().filter(|handler| summary.faults_of(handler) == 0);
+    let mut warnings = unused_proxies(config, results, |proxy| !configured(proxy).is_empty());
+    for (prefix, proxy, summary) in listening(config, results).filter(|(.., summary)| summary.connections > 0) {
+        let idle = configured(proxy).into_iter().filter(|handler| summary.faults_of(handler) == 0);
         let calls: u64 = summary.calls.iter().map(|(_, calls)| calls).sum();
-        warnings.extend(idle.map(|handler| format!("{of}`{handler}` did nothing in {calls} calls")));
+        let plural = if calls == 1 { "" } else { "s" };
+        warnings.extend(idle.map(|handler| format!("{prefix}`{handler}` injected no fault: {calls} call{plural}")));
     }
     warnings
 }
 
-/// Proxies to which nobody connected, of those that `matter`.
-fn nobody(config: &Config, done: &Done, matter: impl Fn(&ProxyConfig) -> bool) -> Vec<String> {
-    let unused = listening(config, done).filter(|(_, proxy, summary)| summary.connections == 0 && matter(proxy));
-    let warning = |(of, proxy, _): (String, &ProxyConfig, _)| {
+/// Warnings about proxies without connections, of those that are `relevant`.
+fn unused_proxies(config: &Config, results: &Results, relevant: impl Fn(&ProxyConfig) -> bool) -> Vec<String> {
+    let unused = listening(config, results).filter(|(_, proxy, summary)| summary.connections == 0 && relevant(proxy));
+    let warning = |(prefix, proxy, _): (String, &ProxyConfig, _)| {
         let variable = if config.names_proxies { variable(&proxy.name) } else { "VAURIEN_PROXY".to_owned() };
-        format!("{of}nobody connected, the command finds the proxy in {variable}")
+        format!("{prefix}no connections: the command finds the proxy's address in {variable}")
     };
     unused.map(warning).collect()
 }
 
-/// The proxies that listened, each with what stands before a line that is about it, and with what it did.
-fn listening<'a>(config: &'a Config, done: &'a Done) -> impl Iterator<Item = (String, &'a ProxyConfig, &'a Summary)> {
-    done.summaries.iter().filter_map(|(name, summary)| {
+/// The configured proxies that listened, each with the prefix of lines about it and its summary.
+fn listening<'a>(
+    config: &'a Config,
+    results: &'a Results,
+) -> impl Iterator<Item = (String, &'a ProxyConfig, &'a Summary)> {
+    results.summaries.iter().filter_map(|(name, summary)| {
         let proxy = config.proxies.iter().find(|proxy| proxy.name == *name && proxy.enabled)?;
-        let of = if config.proxies.len() > 1 { format!("{name}: ") } else { String::new() };
-        Some((of, proxy, summary))
+        let prefix = if config.proxies.len() > 1 { format!("{name}: ") } else { String::new() };
+        Some((prefix, proxy, summary))
     })
 }
 
-fn publish_ready_file(config: &Config, session: &Session) -> anyhow::Result<Option<ReadyFile>> {
+fn publish_ready_file(config: &Config, services: &Services) -> anyhow::Result<Option<ReadyFile>> {
     let path = config.run.ready_file.as_deref();
-    path.map(|path| ReadyFile::publish(path, &session.given(config))).transpose()
+    path.map(|path| ReadyFile::publish(path, &services.child_env(config))).transpose()
 }

@@ -1,4 +1,4 @@
-//! Everything that runs, from its start to its end: the proxies, and what looks at them.
+//! The proxies and everything around them, from start to end: API, statsd, events file, demo.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -23,7 +23,7 @@ use crate::net::address::Address;
 use crate::net::connection_limit::ConnectionLimit;
 use crate::net::dial::dial;
 use crate::program::api;
-use crate::program::command::Given;
+use crate::program::command::ChildEnv;
 use crate::program::config;
 use crate::program::config::Config;
 use crate::program::demo::Demo;
@@ -37,84 +37,84 @@ use crate::proxy::listeners::CannotListen;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
 
-/// How often a statsd server is told what was counted.
+/// How often counters are sent to statsd.
 const STATSD: Duration = Duration::from_secs(1);
 
-/// How long the last events may take to be written.
+/// How long writing the last events may take.
 const EVENTS_LEFT: Duration = Duration::from_secs(1);
 
-/// How often a backend that is not there yet is asked again.
+/// How long to wait before a backend that did not accept is dialled again.
 const BACKEND: Duration = Duration::from_millis(100);
 
-/// Proxies that serve, with all that was asked for around them.
-pub(crate) struct Session {
+/// The services of one run, started.
+pub(crate) struct Services {
     registry: Registry,
     daemon: Daemon,
     demo: Option<Demo>,
-    journal: Events,
-    recording: CallLog,
+    events: Events,
+    call_log: CallLog,
     api: Option<api::Running>,
     statsd: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
-    events: Option<JoinHandle<()>>,
+    events_file: Option<JoinHandle<()>>,
 }
 
-/// What a session did.
-pub(crate) struct Done {
-    /// What each proxy counted, by name.
+/// What the proxies did in one run.
+pub(crate) struct Results {
+    /// The counters of each proxy, by name.
     pub(crate) summaries: Vec<(String, Summary)>,
     pub(crate) proxies: Vec<report::Proxy>,
-    /// Its calls, if a report is to have them.
-    pub(crate) recorded: Recorded,
+    /// Their calls, if a report shows them.
+    pub(crate) calls: Recorded,
 }
 
-impl Session {
-    /// Starts everything. A proxy of a demo that nobody gave an address gets one in `config`.
+impl Services {
+    /// Starts everything. Changes `config` for a demo: its backend, and its port if the default one is taken.
     ///
     /// # Errors
     ///
-    /// Something cannot be had: an address, a file, a name.
+    /// An address, a file or a host name is not available.
     pub(crate) async fn start(config: &mut Config, registry: &Registry) -> anyhow::Result<Self> {
         let demo = if config.demo {
             Some(Demo::start(&mut config.proxies[0]).await.context("cannot start the demo's server")?)
         } else {
             None
         };
-        let journal = if config.http.is_some() || config.events.is_some() { Events::on() } else { Events::off() };
-        let events = config.events.as_ref().map(|path| open_events(path)).transpose()?;
-        let recording = if config.run.records_calls() { CallLog::on() } else { CallLog::off() };
-        let daemon = listen(config, &journal, &recording).await?;
+        let events = if config.http.is_some() || config.events.is_some() { Events::on() } else { Events::off() };
+        let events_file = config.events.as_ref().map(|path| open_events_file(path)).transpose()?;
+        let call_log = if config.run.records_calls() { CallLog::on() } else { CallLog::off() };
+        let daemon = listen(config, &events, &call_log).await?;
         let proxies = daemon.proxies().clone();
         let api = match &config.http {
             Some(http) => Some(api::start(http, proxies.clone(), registry.clone()).await?),
             None => None,
         };
         let statsd = match &config.statsd {
-            Some(statsd) => Some(tell_statsd(statsd, proxies.clone()).await?),
+            Some(statsd) => Some(start_statsd(statsd, proxies.clone()).await?),
             None => None,
         };
-        let events = events.map(|file| write_events(file, config.events.as_deref(), &journal)).transpose()?;
-        Ok(Self { registry: registry.clone(), daemon, demo, journal, recording, api, statsd, events })
+        let events_file = events_file.map(|file| write_events(file, config.events.as_deref(), &events)).transpose()?;
+        Ok(Self { registry: registry.clone(), daemon, demo, events, call_log, api, statsd, events_file })
     }
 
     pub(crate) fn proxies(&self) -> &Arc<ProxySet> {
         self.daemon.proxies()
     }
 
-    /// Where a command finds all this.
-    pub(crate) fn given(&self, config: &Config) -> Given {
+    /// What a command learns about these services.
+    pub(crate) fn child_env(&self, config: &Config) -> ChildEnv {
         let first = |name: &str| self.proxies().get(name)?.addresses().first().copied();
         let names = config.proxies.iter().map(|proxy| proxy.name.as_str());
-        Given {
+        ChildEnv {
             proxies: names.filter_map(|name| Some((name.to_owned(), first(name)?))).collect(),
             only_one: config.proxies.len() == 1,
             named: config.names_proxies,
             http: self.api.as_ref().and_then(|api| api.addresses().first().copied()),
             seed: config.seed,
-            withheld: config::Run::variables(&self.registry),
+            removed: config::Run::variables(&self.registry),
         }
     }
 
-    /// Says that everything listens, and where.
+    /// Logs that everything listens, and where.
     pub(crate) fn announce(&self, config: &Config) {
         if let Some(api) = &self.api {
             info!("HTTP API on http://{}", list(api.addresses()));
@@ -135,9 +135,9 @@ impl Session {
         systemd::ready();
     }
 
-    /// Serves until `stop` resolves, and ends everything. Times of calls count from when the run had `begun`.
-    pub(crate) async fn serve(self, stop: impl Future<Output = ()>, begun: Instant) -> Done {
-        let Self { daemon, demo, journal, recording, api, statsd, events, .. } = self;
+    /// Serves until `stop` resolves, then ends everything. Times of calls count from `started`.
+    pub(crate) async fn serve(self, stop: impl Future<Output = ()>, started: Instant) -> Results {
+        let Self { daemon, demo, events, call_log, api, statsd, events_file, .. } = self;
         let proxies = daemon.proxies().clone();
         let stop = async {
             stop.await;
@@ -147,26 +147,29 @@ impl Session {
             (Some(demo), Some(address)) => daemon.serve(demo.until(stop, address)).await,
             _ => daemon.serve(stop).await,
         };
-        journal.close();
+        events.close();
         if let Some(api) = api {
             api.stop();
         }
         if let Some((stop, task)) = statsd {
             drop(stop);
-            // It tells what is left.
+            // It sends what is left.
             let _ = task.await;
         }
-        if let Some(events) = events {
-            // It has failed only where it said so itself.
-            let written = tokio::task::spawn_blocking(|| events.join());
+        if let Some(writer) = events_file {
+            // A writer that failed has logged why.
+            let written = tokio::task::spawn_blocking(|| writer.join());
             if timeout(EVENTS_LEFT, written).await.is_err() {
-                warn!("the last events are not written: whoever reads them has not for {} s", EVENTS_LEFT.as_secs());
+                warn!(
+                    "the last events were not written: their reader has read nothing for {} s",
+                    EVENTS_LEFT.as_secs()
+                );
             }
         }
         let snapshots: Vec<_> = proxies.all_ever().iter().map(|proxy| proxy.snapshot()).collect();
         let summaries = snapshots.iter().map(|snapshot| (snapshot.name.clone(), snapshot.summary())).collect();
-        let told = snapshots.iter().map(report::Proxy::from).collect();
-        Done { summaries, proxies: told, recorded: recording.take_since(begun) }
+        let proxies = snapshots.iter().map(report::Proxy::from).collect();
+        Results { summaries, proxies, calls: call_log.take_since(started) }
     }
 }
 
@@ -174,13 +177,13 @@ impl Session {
 ///
 /// # Errors
 ///
-/// One does not within this time.
+/// One does not `within` this time.
 pub(crate) async fn wait_for_backends(config: &Config, within: Duration) -> anyhow::Result<()> {
     let deadline = Instant::now() + within;
     for proxy in config.proxies.iter().filter(|proxy| proxy.enabled && !config.demo) {
-        let mut waits = false;
+        let mut is_waiting = false;
         while let Err(error) = dial(&proxy.backend, deadline.into()).await {
-            if !std::mem::replace(&mut waits, true) {
+            if !std::mem::replace(&mut is_waiting, true) {
                 info!("waiting for the backend {}: {}", proxy.backend, plain(&error));
             }
             if Instant::now() + BACKEND >= deadline {
@@ -197,22 +200,22 @@ pub(crate) async fn wait_for_backends(config: &Config, within: Duration) -> anyh
     Ok(())
 }
 
-/// A file for events. What is in it is another's until everything listens.
-fn open_events(path: &Path) -> anyhow::Result<File> {
+/// Opens the file for events. What is in it is kept until everything listens.
+fn open_events_file(path: &Path) -> anyhow::Result<File> {
     output::open(path).with_context(|| format!("cannot write events to `{}`", path.display()))
 }
 
-/// Writes all events to the file, from the first on, in place of what was in it.
-fn write_events(file: File, path: Option<&Path>, journal: &Events) -> anyhow::Result<JoinHandle<()>> {
+/// Replaces the content of the file by all events, from the first on.
+fn write_events(file: File, path: Option<&Path>, events: &Events) -> anyhow::Result<JoinHandle<()>> {
     let path = path.unwrap_or(Path::new("")).display().to_string();
     if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
         file.set_len(0).with_context(|| format!("cannot write events to `{path}`"))?;
     }
-    Ok(events_file::write_to(file, path, journal.reader(Some(0)))?)
+    Ok(events_file::write_to(file, path, events.reader(Some(0)))?)
 }
 
-/// Tells a statsd server what the proxies count, until what is answered is dropped.
-async fn tell_statsd(
+/// Sends counters to statsd until the sender that is returned is dropped.
+async fn start_statsd(
     config: &config::Statsd,
     proxies: Arc<ProxySet>,
 ) -> anyhow::Result<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)> {
@@ -220,17 +223,17 @@ async fn tell_statsd(
     let statsd = Statsd::new(host, *port, prefix).await;
     let statsd = statsd.with_context(|| format!("cannot send to statsd on {}", Address::new(host, *port)))?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let totals = move || proxies.all().iter().map(|proxy| statsd::counted(&proxy.snapshot())).collect();
+    let totals = move || proxies.all().iter().map(|proxy| statsd::totals(&proxy.snapshot())).collect();
     let stopped = async {
         let _ = stopped.await;
     };
     Ok((stop, tokio::spawn(statsd.run(interval(STATSD), totals, stopped))))
 }
 
-/// Listens. For a demo that nobody gave an address, any port will do where the usual one is taken.
-async fn listen(config: &mut Config, journal: &Events, recording: &CallLog) -> Result<Daemon, CannotListen> {
+/// Listens. A demo without `--proxy` takes any free port if the default one is taken.
+async fn listen(config: &mut Config, events: &Events, call_log: &CallLog) -> Result<Daemon, CannotListen> {
     let descriptors = if config.http.is_some() { api::DESCRIPTORS } else { 0 };
-    let shared = || Shared::new(config.seed, ConnectionLimit::left(descriptors), journal.clone(), recording.clone());
+    let shared = || Shared::new(config.seed, ConnectionLimit::left(descriptors), events.clone(), call_log.clone());
     match Daemon::start(&config.proxies, shared()).await {
         Err(error) if error.kind() == ErrorKind::AddrInUse && config.demo && config.listens_anywhere => {
             config.proxies[0].listen_anywhere();

@@ -1,4 +1,4 @@
-//! What signals ask of the program: to stop, or to read its file again.
+//! Signals to a daemon: stop, or read the file again.
 
 use std::io;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::program::config::{Config, Exit};
 use crate::program::systemd;
 use crate::proxy::set::ProxySet;
 
-/// Resolves with the first SIGINT or SIGTERM; the second ends the program at once.
+/// Resolves on the first SIGINT or SIGTERM; a second one ends the program at once.
 ///
 /// # Errors
 ///
-/// Signals cannot be listened for.
+/// No signal handler can be installed.
 pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut next = async move || {
@@ -26,7 +26,7 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     };
     Ok(async move {
         next().await;
-        info!("stopping; a second signal ends at once");
+        info!("stopping; a second signal exits at once");
         tokio::spawn(async move {
             next().await;
             std::process::exit(1);
@@ -34,11 +34,11 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// With each SIGHUP, lets `proxies` be what `read` says then; before, they are what `config` says.
+/// On each SIGHUP, reads the configuration again and applies it to `proxies`, which have that of `config`.
 ///
 /// # Errors
 ///
-/// Signals cannot be listened for.
+/// No signal handler can be installed.
 pub(crate) fn reload(
     mut config: Config,
     proxies: Arc<ProxySet>,
@@ -51,15 +51,15 @@ pub(crate) fn reload(
             match read() {
                 Ok(new) => {
                     for what in needs_restart(&config, &new) {
-                        warn!("{what} is another now, which needs a restart");
+                        warn!("`{what}` has changed: restart to apply it");
                     }
                     match proxies.reload(&config.proxies, &new.proxies).await {
                         0 => info!("reloaded"),
-                        refused => warn!("reloaded, but for {refused} of {} proxies", new.proxies.len()),
+                        refused => warn!("reloaded, except {refused} of {} proxies", new.proxies.len()),
                     }
                     config.proxies = new.proxies;
                 }
-                Err(exit) => error!("nothing is changed: {}", one_line(&exit)),
+                Err(exit) => error!("not reloaded: {}", one_line(&exit)),
             }
             systemd::ready();
         }
@@ -67,23 +67,24 @@ pub(crate) fn reload(
     Ok(())
 }
 
-/// What the program cannot change while it runs.
+/// Options that have changed and need a restart.
 fn needs_restart(old: &Config, new: &Config) -> impl Iterator<Item = &'static str> {
     let differs = [
-        // A seed that nobody gave is another each time.
+        // A random seed differs each time.
         ("seed", new.seed_is_given && old.seed != new.seed),
         ("http", old.http != new.http),
         ("statsd", old.statsd != new.statsd),
         ("events", old.events != new.events),
-        ("log_level or log_format", old.log != new.log),
+        ("log_level", old.log.level != new.log.level),
+        ("log_format", old.log.format != new.log.format),
     ];
     differs.into_iter().filter_map(|(what, differs)| differs.then_some(what))
 }
 
 fn one_line(exit: &Exit) -> String {
     match exit {
-        Exit::Diagnostics(mistakes) => mistakes.iter().map(Diagnostic::to_string).collect::<Vec<_>>().join("; "),
-        // Who asked for something else is not here.
+        Exit::Diagnostics(diagnostics) => diagnostics.iter().map(Diagnostic::to_string).collect::<Vec<_>>().join("; "),
+        // Not for a program that runs.
         _ => String::new(),
     }
 }

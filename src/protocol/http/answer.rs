@@ -42,7 +42,8 @@ pub fn answer(head: &[u8], status: u16, now: SystemTime) -> Answer {
         _ => "", // the phrase may be empty (RFC 9112, section 4)
     };
     let title = format!("{status} {phrase}");
-    let body = format!("<!DOCTYPE html>\n<title>{title}</title>\n<h1>{title}</h1>\n");
+    let cause = if FAILURES.contains(&status) { "<p>Injected by vaurien.</p>\n" } else { "" };
+    let body = format!("<!DOCTYPE html>\n<title>{title}</title>\n<h1>{title}</h1>\n{cause}");
     let date = httpdate::fmt_http_date(now.clamp(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + LAST_DATE));
     let connection = if persists { "keep-alive" } else { "close" };
     let length = body.len();
@@ -91,7 +92,8 @@ mod tests {
     fn an_answer_is_a_whole_response() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
         let got = answer(b"GET / HTTP/1.1\r\n\r\n", 503, now);
-        let body = "<!DOCTYPE html>\n<title>503 Service Unavailable</title>\n<h1>503 Service Unavailable</h1>\n";
+        let body = "<!DOCTYPE html>\n<title>503 Service Unavailable</title>\n<h1>503 Service Unavailable</h1>\n\
+            <p>Injected by vaurien.</p>\n";
         let wanted = format!(
             "HTTP/1.1 503 Service Unavailable\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/html\r\n\
              Content-Length: {}\r\nConnection: keep-alive\r\n\r\n{body}",
@@ -101,6 +103,14 @@ mod tests {
         assert!(!got.close);
         let headers = answer(b"HEAD / HTTP/1.1\r\n\r\n", 503, now);
         assert_eq!(Some(text(&headers)), wanted.strip_suffix(body));
+    }
+
+    #[test]
+    fn a_failure_names_its_cause() {
+        let names_vaurien =
+            |status| text(&answer(b"GET / HTTP/1.1\r\n\r\n", status, SystemTime::UNIX_EPOCH)).contains("vaurien");
+        assert!(FAILURES.into_iter().all(names_vaurien));
+        assert!(!names_vaurien(200));
     }
 
     #[test]

@@ -178,7 +178,7 @@ impl ProxySet {
         if wish.anew && !now.contains(&"handler") {
             now.push("handler");
         }
-        say(&config);
+        info!(proxy = name, "{}", described(&config));
         // What a passing change goes back to is never another that passes.
         let lasting = known.and_then(|named| named.temporary).map_or(before, |temporary| temporary.before);
         match wish.lasts {
@@ -202,9 +202,9 @@ impl ProxySet {
     }
 }
 
-/// Says what a proxy is from now on.
-pub(super) fn say(config: &ProxyConfig) {
-    let ProxyConfig { name, listen, backend, protocol, mix, enabled, .. } = config;
+/// What a proxy is, for the log.
+pub(super) fn described(config: &ProxyConfig) -> String {
+    let ProxyConfig { listen, backend, protocol, mix, enabled, .. } = config;
     let disabled = if *enabled { "" } else { ", disabled" };
-    info!(proxy = name, "now {listen} -> {backend}, protocol {protocol}, handler {mix}{disabled}");
+    format!("now {listen} -> {backend}, protocol {protocol}, handler {mix}{disabled}")
 }

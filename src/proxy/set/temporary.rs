@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
-use super::change::say;
+use super::change::described;
 use super::{Named, ProxySet};
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
@@ -67,17 +67,17 @@ impl ProxySet {
         let Some(before) = temporary.before else {
             self.forget(name);
             proxy.close().await;
-            info!(proxy = name, "removed, as its time is over");
+            info!(proxy = name, "its `for` is over: removed");
             return;
         };
         let before = match proxy.change(&before, true).await {
             Ok(()) => before,
             Err(error) => {
-                warn!(proxy = name, "goes back to what was before, but listens where it does now: {error}");
+                warn!(proxy = name, "cannot listen on its earlier address, keeps the present one: {error}");
                 self.go_back_here(&proxy, before).await
             }
         };
-        say(&before);
+        info!(proxy = name, "its `for` is over: {}", described(&before));
         self.stay(name);
     }
 

@@ -28,7 +28,7 @@ async fn the_old_contract_is_kept() {
 async fn the_content_type_does_not_matter() {
     let world = World::new(&["only"]).await;
     for kind in ["text/plain", "application/x-www-form-urlencoded", "application/json", "nonsense"] {
-        let request = ask("PUT", "/behavior").header(header::CONTENT_TYPE, kind).body(r#"{"name": "hang"}"#.into());
+        let request = request("PUT", "/behavior").header(header::CONTENT_TYPE, kind).body(r#"{"name": "hang"}"#.into());
         assert_eq!(world.send(request.unwrap()).await.is(), ok(), "{kind}");
     }
 }
@@ -87,7 +87,7 @@ async fn what_is_wrong_is_said_in_the_contracts_words() {
         ),
         (r#"{"name": "error", "warmup": true}"#, "warmup", "`true` is not a whole number of calls, 0 or more"),
         (r#"{"name": "delay", "slep": 1}"#, "slep", "unknown key `slep` in `[handlers.delay]`, did you mean `sleep`?"),
-        (r#"{"name": "delay", "for": 0}"#, "for", "`0` is over at once, give more than 0"),
+        (r#"{"name": "delay", "for": 0}"#, "for", "`0` would end at once, give more than 0"),
         (r#"{"name": "delay", "for": "x"}"#, "for", "`x` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
         (r#"{"name": "delay", "options": 1}"#, "options", r#"write `"options": {"delay": {"sleep": 2}}`"#),
         (
@@ -95,16 +95,16 @@ async fn what_is_wrong_is_said_in_the_contracts_words() {
             "options.delay",
             r#"write `"options": {"delay": {"sleep": 2}}`"#,
         ),
-        (r#"{"name": "delay", "options": {"hang": {}}}"#, "options.hang", "`hang` is not asked for, there is delay"),
+        (r#"{"name": "delay", "options": {"hang": {}}}"#, "options.hang", "`hang` is not in the mix (known: delay)"),
         (
             r#"{"name": "delay", "sleep": 1, "options": {"delay": {}}}"#,
             "sleep",
-            "`sleep` is beside `options`, put it in there",
+            "`sleep` is not in `options`, move it there",
         ),
         (
             r#"{"name": "20:delay,5:error", "sleep": 1}"#,
             "sleep",
-            r#"it is not said whose `sleep` is, write `"options": {"delay": {"sleep": 2}}`"#,
+            r#"`sleep` could belong to several handlers, write `"options": {"delay": {"sleep": 2}}`"#,
         ),
         (
             r#"{"name": "20:delay,5:error", "options": {"error": {"warmup": -1}}}"#,
@@ -145,7 +145,7 @@ async fn a_backend_is_checked() {
 
 #[tokio::test]
 async fn with_no_proxy_to_mean_the_full_api_is_named() {
-    let what = "there are several proxies or none, and none is `default`: use /v1/proxies/{name}";
+    let what = "no proxy is called `default`, and there is not exactly one: use /v1/proxies/{name}";
     for names in [&[][..], &["a", "b"]] {
         let world = World::new(names).await;
         for path in ["/behavior", "/handler", "/backend"] {

@@ -9,7 +9,7 @@ use crate::program::api::openapi::document;
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 struct Stumble {
-    /// Every how manieth call
+    /// Take every Nth call
     every: u64,
     /// Says so
     words: Option<String>,
@@ -53,7 +53,7 @@ fn a_proxys_schema_has_the_files_keys_and_users_own_handlers() {
     assert_eq!(properties["pool_size"]["default"], 100);
     assert!(properties["handler"]["pattern"].as_str().unwrap().contains("stumble"));
     let stumble = &properties["handlers"]["properties"]["stumble"]["properties"];
-    let every = json!({ "type": ["integer"], "minimum": 0, "default": 0, "description": "Every how manieth call" });
+    let every = json!({ "type": ["integer"], "minimum": 0, "default": 0, "description": "Take every Nth call" });
     assert_eq!(stumble["every"], every);
     assert_eq!(stumble["words"]["type"], json!(["null", "string"]));
     assert_eq!(stumble["keep_alive"]["type"], "boolean");

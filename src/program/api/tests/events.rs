@@ -1,15 +1,15 @@
 use super::*;
 use crate::events::{EVENTS, EventKind};
 
-/// Two events have been told.
+/// Two events have been recorded.
 async fn world() -> World {
     let world = World::new(&[]).await;
-    tell(&world, "a");
-    tell(&world, "b");
+    record(&world, "a");
+    record(&world, "b");
     world
 }
 
-fn tell(world: &World, proxy: &str) {
+fn record(world: &World, proxy: &str) {
     world.proxies.events().emit(&proxy.into(), || EventKind::Plan { handler: "dummy".to_owned(), enabled: true });
 }
 
@@ -32,14 +32,15 @@ async fn those_that_are_there_are_sent_with_their_numbers() {
     assert_eq!(timeless(&all.text), format!("{first}{second}"));
     assert_eq!(timeless(&world.get("/v1/events?since=1&follow=false").await.text), second);
     assert_eq!(world.get("/v1/events?since=2&follow=false").await.text, "");
-    let again = ask("GET", "/v1/events?since=0&follow=false").header("Last-Event-ID", "1").body(Body::empty()).unwrap();
+    let again =
+        request("GET", "/v1/events?since=0&follow=false").header("Last-Event-ID", "1").body(Body::empty()).unwrap();
     assert_eq!(timeless(&world.send(again).await.text), second);
 }
 
 #[tokio::test]
 async fn a_gap_is_an_event() {
     let world = world().await;
-    (0..EVENTS + 5).for_each(|_| tell(&world, "a"));
+    (0..EVENTS + 5).for_each(|_| record(&world, "a"));
     let text = world.get("/v1/events?since=2&follow=false").await.text;
     assert!(text.starts_with("event: lost\ndata: {\"count\":5}\n\nid: 8\n"), "{}", &text[..200]);
 }
@@ -47,16 +48,16 @@ async fn a_gap_is_an_event() {
 #[tokio::test(start_paused = true)]
 async fn events_come_as_they_happen_and_a_quiet_stream_is_alive() {
     let world = world().await;
-    let mut request = ask("GET", "/v1/events").body(Body::empty()).unwrap();
+    let mut request = request("GET", "/v1/events").body(Body::empty()).unwrap();
     request.extensions_mut().insert(Local(SocketAddr::from(([127, 0, 0, 1], 8080))));
     let mut body = world.router.clone().oneshot(request).await.unwrap().into_body();
     let mut next = async || {
         let frame = body.frame().await.unwrap().unwrap();
         String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
     };
-    // Nothing from before.
+    // No earlier events.
     assert_eq!(next().await, ":\n\n");
-    tell(&world, "a");
+    record(&world, "a");
     assert!(next().await.starts_with("id: 3\nevent: plan\n"));
     assert_eq!(next().await, ":\n\n");
 }
@@ -69,14 +70,14 @@ async fn what_is_asked_wrongly_is_refused() {
         ("since=-1", "since", "`-1` is not an event's number"),
         ("since=18446744073709551616", "since", "`18446744073709551616` is not an event's number"),
         ("follow=1", "follow", "`1` is not true or false"),
-        ("from=1", "from", "`from` is no parameter here (known: since, follow)"),
+        ("from=1", "from", "unknown parameter `from` (known: since, follow)"),
         ("since=1&since=2", "since", "`since` is there twice, give it once"),
     ] {
         let answer = world.get(&format!("/v1/events?{query}")).await;
         assert_eq!(answer.is(), wrong(400, "query", name, description));
     }
-    let request = ask("GET", "/v1/events").header("Last-Event-ID", "x").body(Body::empty()).unwrap();
-    let what = "it is no event's number, send the last `id:` that was read";
+    let request = request("GET", "/v1/events").header("Last-Event-ID", "x").body(Body::empty()).unwrap();
+    let what = "not an event's number: send the last `id:` that was read";
     assert_eq!(world.send(request).await.is(), wrong(400, "header", "Last-Event-ID", what));
 }
 
@@ -84,7 +85,7 @@ async fn what_is_asked_wrongly_is_refused() {
 async fn readers_leave_room_for_others() {
     let world = world().await;
     let open = || {
-        let mut request = ask("GET", "/v1/events").body(Body::empty()).unwrap();
+        let mut request = request("GET", "/v1/events").body(Body::empty()).unwrap();
         request.extensions_mut().insert(Local(SocketAddr::from(([127, 0, 0, 1], 8080))));
         world.router.clone().oneshot(request)
     };
@@ -92,7 +93,7 @@ async fn readers_leave_room_for_others() {
     for _ in 0..super::super::READERS {
         streams.push(open().await.unwrap());
     }
-    let what = "too many read events already, close one of them";
+    let what = "too many connections read events, close one";
     assert_eq!(world.get("/v1/events").await.is(), wrong(503, "", "", what));
     streams.pop();
     assert_eq!(open().await.unwrap().status(), 200);

@@ -47,7 +47,7 @@ async fn only_a_host_of_ours_is_answered() {
         }
     }
     let request = Request::builder().uri("/behavior").header(header::HOST, "evil.example").body(Body::empty()).unwrap();
-    let what = "`evil.example` is not this program, use localhost, or allow it: `--http-allow-host`";
+    let what = "`evil.example` is not a host of this program: use localhost, or allow it with `--http-allow-host`";
     assert_eq!(world.send(request).await.is(), wrong(403, "header", "Host", what));
 }
 
@@ -57,13 +57,13 @@ async fn a_host_is_there_once_and_agrees_with_the_request_line() {
     let none = Request::builder().uri("/behavior").body(Body::empty()).unwrap();
     assert_eq!(
         world.send(none).await.is(),
-        wrong(400, "header", "Host", "the Host is missing, send `Host: localhost`")
+        wrong(400, "header", "Host", "the header Host is missing, send `Host: localhost`")
     );
-    let twice = ask("GET", "/behavior").header(header::HOST, "localhost").body(Body::empty()).unwrap();
+    let twice = request("GET", "/behavior").header(header::HOST, "localhost").body(Body::empty()).unwrap();
     assert_eq!(world.send(twice).await.status, 400);
-    let whole = ask("GET", "http://localhost:8080/behavior").body(Body::empty()).unwrap();
+    let whole = request("GET", "http://localhost:8080/behavior").body(Body::empty()).unwrap();
     assert_eq!(world.send(whole).await.status, 200);
-    let other = ask("GET", "http://evil.example/behavior").body(Body::empty()).unwrap();
+    let other = request("GET", "http://evil.example/behavior").body(Body::empty()).unwrap();
     assert_eq!(world.send(other).await.status, 403);
 }
 
@@ -89,7 +89,7 @@ async fn pages_of_other_sites_may_not_ask() {
         assert_eq!(answer.status, status, "{host} {origin}");
         assert_eq!(answer.header("access-control-allow-origin"), None);
     }
-    let preflight = ask("OPTIONS", "/behavior").header(header::ORIGIN, "http://evil.example").body(Body::empty());
+    let preflight = request("OPTIONS", "/behavior").header(header::ORIGIN, "http://evil.example").body(Body::empty());
     assert_eq!(world.send(preflight.unwrap()).await.status, 403);
 }
 
@@ -108,7 +108,7 @@ async fn a_token_is_demanded_of_all_but_the_health_check() {
         (Some("s3cret"), 401),
         (None, 401),
     ] {
-        let mut request = ask("GET", "/v1/proxies");
+        let mut request = request("GET", "/v1/proxies");
         if let Some(given) = given {
             request = request.header(header::AUTHORIZATION, given);
         }
@@ -129,9 +129,9 @@ async fn what_decides_is_there_once() {
     for (name, value) in
         [("Host", "localhost"), ("Origin", "http://localhost:8080"), ("Authorization", "Bearer s3cret")]
     {
-        let request = ask("GET", "/behavior").header(header::AUTHORIZATION, "Bearer s3cret");
+        let request = request("GET", "/behavior").header(header::AUTHORIZATION, "Bearer s3cret");
         let request = if name == "Origin" { request.header(name, value) } else { request };
         let answer = world.send(request.header(name, value).body(Body::empty()).unwrap()).await;
-        assert_eq!(answer.is(), wrong(400, "header", name, "the header is there twice, send it once"));
+        assert_eq!(answer.is(), wrong(400, "header", name, "the header is repeated, send it once"));
     }
 }

@@ -1,4 +1,4 @@
-//! The router by itself: what is asked, with every status and body that answers it.
+//! The router without sockets: requests, with the status and body of each answer.
 
 mod behavior;
 mod document;
@@ -28,13 +28,13 @@ use crate::program::config::spec::Spec;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
 
-/// An API of its own, and the proxies behind it.
+/// An API and its proxies.
 struct World {
     router: Router,
     proxies: Arc<ProxySet>,
 }
 
-/// What was answered.
+/// An answer.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -82,7 +82,7 @@ impl World {
     }
 
     async fn call(&self, method: &str, path: &str, body: impl Into<Body>) -> Answer {
-        self.send(ask(method, path).body(body.into()).unwrap()).await
+        self.send(request(method, path).body(body.into()).unwrap()).await
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -95,7 +95,7 @@ fn proxies() -> Arc<ProxySet> {
     ProxySet::new(Shared::new(1, ConnectionLimit::left(0), Events::on(), CallLog::off()))
 }
 
-fn ask(method: &str, path: &str) -> Builder {
+fn request(method: &str, path: &str) -> Builder {
     Request::builder().method(method).uri(path).header(header::HOST, "localhost:8080")
 }
 

@@ -8,10 +8,10 @@ use tokio::time::timeout;
 use super::*;
 use crate::program::api::{WRITE_TIMEOUT, serve};
 
-/// Connections at once, of which tests need few.
+/// The maximum number of connections in these tests.
 const CONNECTIONS: usize = 3;
 
-/// An API on a port of its own, and the word to stop.
+/// An API on a free port, with the sender that stops it.
 async fn start() -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -54,7 +54,7 @@ async fn too_many_connections_wait_for_one_to_end() {
     }
     let mut late = TcpStream::connect(address).await.unwrap();
     let mut answered = pin!(ask_for(&mut late, "/healthz"));
-    // The others are still answered, so the late one had its turn.
+    // While the others are answered, this one would be too, had it been accepted.
     for client in &mut clients {
         tokio::select! {
             biased;
@@ -78,7 +78,7 @@ async fn a_large_head_is_refused() {
     client.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
 
-    // Twice as much is too much even where its end is there.
+    // Twice the limit is refused even if the head is complete.
     let mut client = TcpStream::connect(address).await.unwrap();
     let head = format!("GET /healthz HTTP/1.1\r\nHost: {address}\r\nX: {}\r\n\r\n", "x".repeat(2 * 65_536));
     // It may be refused before it is sent.

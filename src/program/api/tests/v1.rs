@@ -77,7 +77,7 @@ async fn what_is_wrong_with_a_body_is_said_key_by_key() {
         for (body, name, description) in [
             ("", "", "the body is not JSON: EOF while parsing a value at line 1 column 0"),
             ("[]", "", r#"the body is not a JSON object, write `{"handler": "delay"}`"#),
-            (r#"{"name": "other"}"#, "name", "the path says `cache`, and a proxy keeps its name: leave it out"),
+            (r#"{"name": "other"}"#, "name", "the path says `cache`, and a proxy cannot be renamed: leave `name` out"),
             (r#"{"for": -1}"#, "for", "`-1` is negative, a time is 0 or more"),
         ] {
             let answer = world.call(method, "/v1/proxies/cache", body).await;
@@ -109,7 +109,8 @@ async fn what_is_taken_back_has_to_be_a_key() {
 async fn the_content_type_does_not_matter() {
     let world = World::new(&["cache"]).await;
     for kind in ["application/json", "application/x-www-form-urlencoded", "nonsense", ""] {
-        let request = ask("PATCH", "/v1/proxies/cache").header(header::CONTENT_TYPE, kind).body("{}".into()).unwrap();
+        let request =
+            request("PATCH", "/v1/proxies/cache").header(header::CONTENT_TYPE, kind).body("{}".into()).unwrap();
         assert_eq!(world.send(request).await.status, 200, "{kind}");
     }
 }
@@ -117,7 +118,7 @@ async fn the_content_type_does_not_matter() {
 #[tokio::test]
 async fn a_large_body_is_not_read() {
     let world = World::new(&["default"]).await;
-    let what = "the body is too large, at most 65536 bytes are read";
+    let what = "the body is too large, send at most 65536 bytes";
     let padded = |size: usize| r#"{"name": "delay"}"#.to_owned() + &" ".repeat(size - 17);
     assert_eq!(world.call("PUT", "/behavior", padded(65536)).await.status, 200);
     assert_eq!(world.call("PUT", "/behavior", padded(65537)).await.is(), wrong(413, "body", "", what));
@@ -128,11 +129,11 @@ async fn a_large_body_is_not_read() {
 async fn a_body_that_does_not_come_is_not_waited_for() {
     let world = World::new(&["default"]).await;
     let never = || Body::from_stream(futures_util::stream::pending::<std::io::Result<String>>());
-    let what = "the body takes too long, send it within 10 s";
+    let what = "the body is too slow, send it within 10 s";
     assert_eq!(world.call("PUT", "/behavior", never()).await.is(), wrong(408, "body", "", what));
     assert_eq!(world.call("PATCH", "/v1/proxies/default", never()).await.status, 408);
     let broken = futures_util::stream::iter([Err::<String, _>(std::io::Error::other("gone"))]);
-    let what = "the body ends too early, send it whole";
+    let what = "the body is incomplete";
     assert_eq!(world.call("PUT", "/behavior", Body::from_stream(broken)).await.is(), wrong(400, "body", "", what));
 }
 
@@ -164,13 +165,13 @@ async fn a_connection_that_is_not_there_is_not_found() {
     let what = "`cache` has no connection 1, GET /v1/proxies/cache/connections lists them";
     assert_eq!(world.call("DELETE", one, "").await.is(), wrong(404, "path", "id", what));
     let no_number = world.call("DELETE", "/v1/proxies/cache/connections/x", "").await;
-    assert_eq!(no_number.is(), wrong(400, "path", "id", "`x` is no connection's number"));
+    assert_eq!(no_number.is(), wrong(400, "path", "id", "`x` is not a number"));
 }
 
 #[tokio::test]
 async fn elsewhere_there_is_nothing() {
     let world = World::new(&["default"]).await;
-    let what = "there is nothing at /v2, see /v1/openapi.json";
+    let what = "there is no /v2, see /v1/openapi.json";
     assert_eq!(world.get("/v2").await.is(), wrong(404, "path", "", what));
     for path in ["/", "/v1", "/v1/proxies/", "/v1/proxies/a/b", "//behavior", "/v1/proxies/..%2f/reset/x"] {
         let answer = world.get(path).await;
@@ -189,7 +190,7 @@ async fn a_wrong_method_is_told_the_right_ones() {
         ("BREW", "/v1/proxies/default/connections/1", "DELETE"),
     ] {
         let answer = world.call(method, path, "").await;
-        let what = format!("{method} is not for {path}, the header Allow has what is");
+        let what = format!("{path} has no {method}, use {}", allow.replace(',', ", "));
         assert_eq!(answer.is(), wrong(405, "", "", &what));
         assert_eq!(answer.header("allow"), Some(allow));
     }

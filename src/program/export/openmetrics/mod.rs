@@ -1,4 +1,4 @@
-//! Figures of the proxies and of the process, as metrics.
+//! The figures of the proxies and of the process, as metrics.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::proxy::set::ProxySet;
 #[derive(Debug, Clone)]
 pub(crate) struct Snapshot {
     pub(crate) proxies: Vec<ProxySnapshot>,
-    /// Unset where the system does not tell them.
+    /// Unset if the system does not report them.
     pub(crate) process: Option<ProcessFigures>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct Snapshot {
 pub(crate) enum Format {
     /// `OpenMetrics` 1.0.
     OpenMetrics,
-    /// Prometheus' own text format, for those who ask for text alone.
+    /// Prometheus' own text format, for clients that accept only text.
     Text,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn all(proxies: &ProxySet, format: Format) -> Result<String, fmt::Err
 ///
 /// # Errors
 ///
-/// None that is known of: it writes into memory.
+/// None known: it writes into memory.
 pub(crate) fn encode(snapshot: Snapshot, format: Format) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(snapshot));
@@ -156,20 +156,24 @@ impl Snapshot {
     }
 
     fn encode_connections(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let accepted = metric("vaurien_connections", "Clients that were accepted.");
+        let accepted = metric("vaurien_connections", "Accepted client connections.");
         writer.counters(&accepted, self.by_proxy(|proxy| proxy.connections.accepted))?;
-        let open = metric("vaurien_connections_open", "Clients that are connected.");
+        let open = metric("vaurien_connections_open", "Open client connections.");
         writer.gauges(&open, self.by_proxy(|proxy| proxy.connections.open))?;
-        let refused =
-            metric("vaurien_connections_refused", "How often a client had to wait because none could be accepted.");
+        let refused = metric(
+            "vaurien_connections_refused",
+            "How often no client could be accepted, so that clients had to wait.",
+        );
         writer.counters(&refused, self.by_proxy(|proxy| proxy.refused))?;
-        let opaque =
-            metric("vaurien_connections_opaque", "Connections whose messages could not be told apart to their end.");
+        let opaque = metric(
+            "vaurien_connections_opaque",
+            "Connections that turned opaque: their messages could no longer be told apart.",
+        );
         writer.counters(&opaque, self.by_proxy(|proxy| proxy.opaque))?;
         let bytes = metric_in(
             Unit::Bytes,
             "vaurien",
-            "Bytes that clients (to_backend) and backends (to_client) sent; what the proxy itself answered is not among them.",
+            "Bytes sent by clients (to_backend) and by backends (to_client), without the proxy's own answers.",
         );
         let directions = self.proxies.iter().flat_map(|proxy| {
             [("to_backend", proxy.connections.to_backend.bytes), ("to_client", proxy.connections.to_client.bytes)]
@@ -179,17 +183,17 @@ impl Snapshot {
     }
 
     fn encode_calls(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let calls = metric("vaurien_calls", "Calls by the handler that was drawn for them.");
+        let calls = metric("vaurien_calls", "Calls by the handler drawn for them.");
         writer.counters(&calls, self.by_handler(|handler| handler.calls))?;
         let faults = metric("vaurien_faults", "Faults that a handler injected.");
         writer.counters(&faults, self.by_handler(|handler| handler.faults))?;
-        let delay = metric_in(Unit::Seconds, "vaurien_delay", "By how much a handler delayed calls.");
+        let delay = metric_in(Unit::Seconds, "vaurien_delay", "How long a handler delayed calls.");
         let delays = self.by_handler(|handler| handler.delay.as_ref());
         writer.histograms(&delay, delays.filter_map(|(labels, delay)| Some((labels, delay?))))?;
         let pass = metric_in(
             Unit::Seconds,
             "vaurien_pass",
-            "How long what was read took to be passed on; of each connection the first eight reads, then one in sixteen.",
+            "Time from reading bytes to passing them on: the first eight reads of each connection, then one in sixteen.",
         );
         writer.histograms(&pass, self.by_proxy(|proxy| &proxy.pass))
     }
@@ -197,7 +201,7 @@ impl Snapshot {
     fn encode_dials(&self, writer: &mut Writer<'_>) -> fmt::Result {
         let failures = metric("vaurien_dial_failures", "Connections for which the backend could not be reached.");
         writer.counters(&failures, self.by_proxy(|proxy| proxy.dial_failures))?;
-        let dial = metric_in(Unit::Seconds, "vaurien_dial", "How long it took to reach the backend.");
+        let dial = metric_in(Unit::Seconds, "vaurien_dial", "Time to connect to the backend.");
         writer.histograms(&dial, self.by_proxy(|proxy| &proxy.dial))
     }
 }
@@ -210,7 +214,7 @@ impl Collector for Snapshot {
         self.encode_dials(&mut writer)?;
         let enabled = metric("vaurien_proxy_enabled", "Whether the proxy listens: 1 if it does, else 0.");
         writer.gauges(&enabled, self.by_proxy(|proxy| u64::from(proxy.enabled)))?;
-        let info = metric("vaurien", "Which vaurien this is.");
+        let info = metric("vaurien", "Version of vaurien.");
         let version = [([("version", env!("CARGO_PKG_VERSION"))], ())];
         let write = |mut encoder: MetricEncoder<'_>, ()| encoder.encode_info(&NO_LABELS);
         writer.family(&info, MetricType::Info, version, write)?;
@@ -220,15 +224,15 @@ impl Collector for Snapshot {
 
 impl ProcessFigures {
     fn encode(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        let cpu = metric_in(Unit::Seconds, "process_cpu", "Processor time that the process took.");
+        let cpu = metric_in(Unit::Seconds, "process_cpu", "Processor time used by the process.");
         writer.counters(&cpu, [(NO_LABELS, self.cpu_seconds)])?;
-        let memory = metric_in(Unit::Bytes, "process_resident_memory", "Memory that the process occupies.");
+        let memory = metric_in(Unit::Bytes, "process_resident_memory", "Resident memory of the process.");
         writer.gauges(&memory, [(NO_LABELS, self.resident_bytes)])?;
-        let open = metric("process_open_fds", "File descriptors that are open.");
+        let open = metric("process_open_fds", "Open file descriptors.");
         writer.gauges(&open, [(NO_LABELS, self.open_fds)])?;
-        let most = metric("process_max_fds", "File descriptors that may be open.");
+        let most = metric("process_max_fds", "Limit of open file descriptors.");
         writer.gauges(&most, self.max_fds.map(|most| (NO_LABELS, most)))?;
-        let start = metric_in(Unit::Seconds, "process_start_time", "When the process began, since 1970.");
+        let start = metric_in(Unit::Seconds, "process_start_time", "When the process started, in seconds since 1970.");
         writer.gauges(&start, [(NO_LABELS, self.start_time)])?;
         let threads = metric("process_threads", "Threads of the process.");
         writer.gauges(&threads, [(NO_LABELS, self.threads)])

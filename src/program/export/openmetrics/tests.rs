@@ -56,7 +56,7 @@ fn written(proxies: Vec<ProxySnapshot>, process: Option<ProcessFigures>, format:
     encode(Snapshot { proxies, process }, format).unwrap()
 }
 
-/// Compares all of it, the version put in.
+/// Compares the text, with the version inserted.
 #[track_caller]
 fn same(written: &str, expected: &str) {
     let expected = expected.replace("VERSION", env!("CARGO_PKG_VERSION"));

@@ -1,9 +1,9 @@
-// The calls that the page brings along: columns of numbers by row, which is a connection, and time in microseconds.
+// The calls in the page: columns of numbers, by row (one for each connection) and time (microseconds).
 
-// Which mark a fault has.
+// The mark of each kind of fault.
 const MARKS = { sleep: 0, wait: 0, hold: 0, answer: 1, inject: 1, close: 2, reset: 2 };
 
-// Faults are over other calls.
+// Faults are drawn over other calls.
 const [HIDDEN, PLAIN, FAULTS] = [0, 1, 2];
 
 class Calls {
@@ -19,18 +19,18 @@ class Calls {
       mark: MARKS[kinds.fault[place]],
       replied: kinds.replied[place],
     }));
-    // In which layer calls of each kind are.
+    // The layer of each kind of call.
     this.layers = new Uint8Array(this.kinds.length);
     this.rows = rows.connection.length;
     this.connection = rows.connection;
     this.proxy = new Uint32Array(rows.proxy);
-    // Where each row begins, and where the last one ends.
+    // The start of each row, and the end of the last one.
     this.starts = new Uint32Array(this.rows + 1);
     this.row = new Uint32Array(this.count);
     this.begun = new Float64Array(this.count);
     this.ended = new Float64Array(this.count);
     this.number = new Float64Array(this.count);
-    // The latest end of this call and those before it in its row.
+    // The latest end of this call and earlier ones in its row.
     this.reach = new Float64Array(this.count);
     this.end = 0;
     rows.calls.forEach((calls, row) => this.#unfold(row, this.starts[row], calls, begun, took, number));
@@ -53,7 +53,7 @@ class Calls {
     this.end = Math.max(this.end, reach);
   }
 
-  // The row's first call that may not have ended before this time.
+  // The first call of the row that may end after this time.
   since(row, time) {
     let [low, high] = [this.starts[row], this.starts[row + 1]];
     while (low < high) {
@@ -63,7 +63,7 @@ class Calls {
     return low;
   }
 
-  // Shows calls of the kinds that fit.
+  // Shows the calls of the kinds that match.
   show(fits) {
     this.kinds.forEach((kind, place) => {
       const layer = kind.fault === null ? PLAIN : FAULTS;
@@ -75,7 +75,7 @@ class Calls {
     return this.layers[this.kind[call]] !== HIDDEN;
   }
 
-  // From this call on, step by step, the first that is shown and fits; -1 if there is none from `low` to before `high`.
+  // The first call from this one on, in steps, that is shown and matches; -1 if there is none in `low..high`.
   find(call, step, low, high, fits = () => true) {
     for (let at = call; at >= low && at < high; at += step) {
       if (this.isShown(at) && fits(at)) return at;
@@ -84,7 +84,7 @@ class Calls {
   }
 }
 
-// With three digits and a unit.
+// Three digits and a unit.
 function timeText(micros) {
   if (micros < 1e3) return `${micros} µs`;
   if (micros < 1e6) return `${Number((micros / 1e3).toPrecision(3))} ms`;

@@ -1,4 +1,4 @@
-//! Calls as columns of numbers, which is how the page's script reads them: a tenth of the bytes of an object a call.
+//! Calls as columns of numbers, for the page's script: a tenth of the bytes that an object for each call takes.
 
 use std::collections::HashMap;
 use std::io;
@@ -12,30 +12,30 @@ use super::handlers::Handlers;
 use crate::call_log::RecordedCall;
 use crate::events::{Action, RequestHead};
 
-/// As many different requests are written; each may have hundreds of bytes, and everything else of a call has twenty.
+/// How many different requests are written: each may have hundreds of bytes, everything else of a call has twenty.
 pub(super) const HEADS: u16 = 20_000;
 
-/// Calls by proxy, connection and time. Times are microseconds.
+/// Calls, sorted by proxy, connection and time. Times are microseconds.
 #[derive(Default, Serialize)]
 pub(super) struct Columns<'a> {
     proxies: Vec<&'a str>,
     rows: Rows,
     kinds: Kinds,
-    /// Command and key of calls; the first one is that of calls without any.
+    /// Commands and keys. The first is empty, for calls without one.
     heads: Vec<String>,
-    /// How many calls are of other requests.
+    /// How many calls have a request that is not among `heads`.
     #[serde(skip)]
     pub(super) unnamed: u64,
-    /// From the beginning of the row's last call to that of this one; for a row's first, from the run's.
+    /// The time since the row's previous call began; for the first one, since the run began.
     begun: Vec<i64>,
     took: Vec<u64>,
-    /// From the number of the row's last call to that of this one.
+    /// The difference from the number of the row's previous call.
     number: Vec<i64>,
     kind: Vec<usize>,
     head: Vec<usize>,
 }
 
-/// One row a connection.
+/// One row for each connection.
 #[derive(Default, Serialize)]
 struct Rows {
     proxy: Vec<usize>,
@@ -43,7 +43,7 @@ struct Rows {
     calls: Vec<usize>,
 }
 
-/// Calls of one kind look alike.
+/// Calls of one kind look the same.
 #[derive(Default, Serialize)]
 struct Kinds {
     handler: Vec<usize>,
@@ -51,18 +51,18 @@ struct Kinds {
     replied: Vec<bool>,
 }
 
-/// JSON that can be put into a page, where `</script>` would end it.
+/// JSON without `<`: in a page, `</script>` would end it.
 struct Harmless;
 
-/// The places of requests among [`Columns::heads`].
+/// The indices of requests in [`Columns::heads`].
 #[derive(Default)]
 struct Heads<'a>(HashMap<(&'a str, &'a str), usize>);
 
-/// Proxies that are not among `proxies` come last.
+/// Proxies that are not in `proxies` come last.
 pub(super) fn columns<'a>(calls: &'a [RecordedCall], proxies: &[&'a str], handlers: &Handlers) -> Columns<'a> {
     let mut columns = Columns { proxies: proxies.to_vec(), heads: vec![String::new()], ..Columns::default() };
     let mut heads = Heads::default();
-    // Where not all have room, they are what is looked for.
+    // If not all requests fit, those of faults matter most.
     for head in calls.iter().filter(|call| call.fault.is_some()).filter_map(|call| call.head.as_ref()) {
         heads.place(head, &mut columns.heads);
     }
@@ -89,7 +89,7 @@ pub(super) fn columns<'a>(calls: &'a [RecordedCall], proxies: &[&'a str], handle
     columns
 }
 
-/// Where `name` is, or is put.
+/// The index of `name`, which is added if it is new.
 fn place<'a>(names: &mut Vec<&'a str>, name: &'a str) -> usize {
     names.iter().position(|&known| known == name).unwrap_or_else(|| {
         names.push(name);
@@ -128,7 +128,7 @@ impl Formatter for Harmless {
 }
 
 impl<'a> Heads<'a> {
-    /// Where `head` is among `texts`, or is put; nowhere, if there is no room.
+    /// The index of `head` in `texts`. It is added if it is new and there is room.
     fn place(&mut self, head: &'a RequestHead, texts: &mut Vec<String>) -> Option<usize> {
         if let Some(&place) = self.0.get(&head.words()) {
             return Some(place);
@@ -149,7 +149,7 @@ impl Rows {
         self.calls.push(0);
     }
 
-    /// Counts one more call in the last row.
+    /// Adds a call to the last row.
     fn add(&mut self) {
         if let Some(calls) = self.calls.last_mut() {
             *calls += 1;

@@ -9,11 +9,12 @@ use rand::{RngExt, SeedableRng};
 use crate::call_log::{Recorded, RecordedCall};
 use crate::events::{Action, RequestHead};
 use crate::metrics::counters::Waited;
+use crate::program::exit_code::UNMET;
 use crate::program::report::example::{expected, passed};
-use crate::program::report::{Handler, Proxy, Report, UNMET};
+use crate::program::report::{Handler, Proxy, Report};
 use crate::protocol::Protocol;
 
-/// Handlers, what they do, how often in a thousand calls, and how long such calls take at least, in microseconds.
+/// Handlers: what they do, how often in a thousand calls, and the least time of such calls in microseconds.
 const MIX: [(&str, Option<Action>, u32, u64); 7] = [
     ("delay", Some(Action::Sleep), 60, 250_000),
     ("error", Some(Action::Answer), 40, 30),
@@ -24,7 +25,7 @@ const MIX: [(&str, Option<Action>, u32, u64); 7] = [
     ("dummy", None, 1000, 250),
 ];
 
-/// A call that a reply ended, and that nothing was done to.
+/// A call with a reply and without a fault.
 pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micros: Range<u64>) -> Building {
     Building(RecordedCall {
         proxy: proxy.into(),
@@ -39,7 +40,7 @@ pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micro
     })
 }
 
-/// A call that is being made up.
+/// Builds a call.
 pub(super) struct Building(RecordedCall);
 
 impl Building {
@@ -63,7 +64,7 @@ impl Building {
     }
 }
 
-/// So many calls of all kinds, on so many connections to two proxies.
+/// This many calls of all kinds, on this many connections to two proxies.
 pub(super) fn mixed(calls: u64, connections: u64) -> Recorded {
     let mut random = ChaCha8Rng::seed_from_u64(7);
     let calls = (1..=connections).flat_map(|connection| {
@@ -92,12 +93,12 @@ fn drawn(random: &mut ChaCha8Rng, proxy: &str, connection: u64, number: u64, now
     }
 }
 
-/// Of a command that passed, with the figures of `recorded`.
+/// The report of a command that passed, with the figures of `recorded`.
 pub(super) fn report(recorded: &Recorded) -> Report {
     of(recorded, passed(1, 1))
 }
 
-/// The report of `--repeat 20` whose seventh run met less than was expected.
+/// The report of `--repeat 20` whose seventh run did not meet an expectation.
 pub(super) fn repeated(recorded: &Recorded) -> Report {
     let mut report = of(recorded, passed(7, 20));
     report.exit_code = UNMET;
@@ -146,10 +147,10 @@ fn proxy(name: &str, recorded: &Recorded) -> Proxy {
     }
 }
 
-/// What must not get out of the text where it is put.
+/// Text that would run a script if it were not escaped.
 pub(super) const HOSTILE: &str = "</script><img/src=x/onerror=document.documentElement.dataset.failed='run'>\"'&<!--";
 
-/// A report in which every text is hostile.
+/// A report with such text everywhere.
 pub(super) fn hostile() -> (Report, Recorded) {
     let calls = (1..=20).map(|number| {
         call(HOSTILE, 1, number, HOSTILE, number * 1000..number * 1000 + 700)

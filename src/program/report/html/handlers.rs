@@ -1,15 +1,15 @@
-//! The handlers that a page speaks of, and their colours.
+//! The handlers in a page, and their colours.
 
 use maud::{Markup, html};
 
-/// As many colours there are for handlers that do something; more handlers share them.
+/// The number of colours for handlers other than `dummy`. More handlers share them.
 const COLOURS: usize = 7;
 
 /// Their names, `dummy` first.
 pub(super) struct Handlers<'a>(Vec<&'a str>);
 
 impl<'a> Handlers<'a> {
-    /// In the order in which they are first named.
+    /// In the order of their first mention.
     pub(super) fn new(names: impl IntoIterator<Item = &'a str>) -> Self {
         let mut known = vec!["dummy"];
         for name in names {
@@ -20,23 +20,23 @@ impl<'a> Handlers<'a> {
         Self(known)
     }
 
-    /// The number by which the page's script knows it.
+    /// The index that the page's script uses.
     pub(super) fn place(&self, name: &str) -> usize {
         self.0.iter().position(|&known| known == name).unwrap_or(0)
     }
 
-    /// All of them with their numbers.
+    /// All of them, with their indices.
     pub(super) fn all(&self) -> impl Iterator<Item = (usize, &'a str)> {
         self.0.iter().copied().enumerate()
     }
 
-    /// The class of its colour: `c0` for `dummy`, which is grey.
+    /// The class of its colour: `c0`, which is grey, for `dummy`.
     pub(super) fn colour(&self, name: &str) -> String {
         let place = self.place(name);
         format!("c{}", if place == 0 { 0 } else { (place - 1) % COLOURS + 1 })
     }
 
-    /// The name behind a patch of its colour.
+    /// The name after a patch of its colour.
     pub(super) fn name(&self, name: &str) -> Markup {
         html! { span.name { span.swatch.(self.colour(name)) {} span { (name) } } }
     }

@@ -1,4 +1,4 @@
-//! How long calls took: a histogram with a lane for each handler, and the figures beneath it.
+//! How long calls took: a histogram with a lane for each handler, and a table.
 
 use std::time::Duration;
 
@@ -10,28 +10,28 @@ use super::text::{counted, grouped};
 use crate::call_log::RecordedCall;
 use crate::program::report::time;
 
-/// Bins from one time to ten times as much.
+/// Bins in a decade.
 const BINS: i32 = 20;
 
-/// What is drawn higher than this is the fullest bin; one call in a full lane is still seen.
+/// The height of the fullest bin, and the least height of a bin that is not empty: a single call remains visible.
 const HEIGHT: u64 = 1000;
 const LEAST: u64 = 30;
 
 /// The calls of one handler.
 struct Lane<'a> {
     handler: &'a str,
-    /// How long those took that a reply ended, ascending.
+    /// How long the calls with a reply took, ascending.
     took: Vec<Duration>,
     unanswered: u64,
 }
 
-/// Whole decades of seconds that hold all times: from `10^first` on, up to `10^last`.
+/// The decades that contain all times: from `10^first` to `10^last` seconds.
 struct Axis {
     first: i32,
     last: i32,
 }
 
-/// `has_turns` where a proxy has protocol `tcp`.
+/// `has_turns` if a proxy has protocol `tcp`.
 pub(super) fn section(calls: &[RecordedCall], handlers: &Handlers, has_turns: bool) -> Markup {
     let lanes: Vec<_> = handlers.all().filter_map(|(_, handler)| Lane::of(handler, calls)).collect();
     let answered: Vec<_> = lanes.iter().filter(|lane| !lane.took.is_empty()).collect();
@@ -39,10 +39,10 @@ pub(super) fn section(calls: &[RecordedCall], handlers: &Handlers, has_turns: bo
         section aria-labelledby="latency" {
             h2 #latency { "Latency" }
             p {
-                "From when a call’s head is complete and its handler is drawn, to the last byte of its reply, what the handler did "
-                "included; the time for which it waits in a pipeline behind a delayed call is not counted. "
+                "From the end of a call’s head, when its handler is drawn, to the last byte of its reply. This includes the time "
+                "that the handler took, but not the time in a pipeline behind a delayed call. "
                 @if has_turns { "With tcp a call lasts until the backend’s last byte before the next call. " }
-                "Calls that have no reply, because none came or none was due, have no time."
+                "Calls without a reply have no time."
             }
             @if let Some(axis) = Axis::of(&answered) {
                 (histogram(&answered, &axis, handlers))
@@ -102,7 +102,7 @@ fn figures(lanes: &[Lane], handlers: &Handlers) -> Markup {
 }
 
 impl<'a> Lane<'a> {
-    /// Nothing if there are no calls of it.
+    /// None if the handler has no calls.
     fn of(handler: &'a str, calls: &[RecordedCall]) -> Option<Self> {
         let (replied, not): (Vec<_>, Vec<_>) =
             calls.iter().filter(|call| *call.handler == *handler).partition(|call| call.is_done);
@@ -111,7 +111,7 @@ impl<'a> Lane<'a> {
         (!took.is_empty() || !not.is_empty()).then(|| Self { handler, took, unanswered: count(&not) })
     }
 
-    /// The least time that so many of a hundred calls did not exceed.
+    /// The shortest time that `percent` of the calls did not exceed.
     fn percentile(&self, percent: usize) -> Option<Duration> {
         let rank = (self.took.len() * percent).div_ceil(100);
         self.took.get(rank.saturating_sub(1)).copied()
@@ -119,7 +119,7 @@ impl<'a> Lane<'a> {
 }
 
 impl Axis {
-    /// From a microsecond on at the earliest. There is none without times.
+    /// Starts at a microsecond at the earliest. None without times.
     fn of(lanes: &[&Lane]) -> Option<Self> {
         let shortest = lanes.iter().filter_map(|lane| lane.took.first()).min()?;
         let longest = lanes.iter().filter_map(|lane| lane.took.last()).max()?;
@@ -128,7 +128,7 @@ impl Axis {
         Some(Self { first, last })
     }
 
-    /// How many of the times, which ascend, are in each bin.
+    /// How many times are in each bin. `took` is ascending.
     fn bins(&self, took: &[Duration]) -> Vec<u64> {
         let mut counted = 0;
         let below = |time| took.partition_point(|&took| took < time);
@@ -140,7 +140,7 @@ impl Axis {
             .collect()
     }
 
-    /// Where a bin begins.
+    /// The start of a bin.
     fn edge(&self, bin: i32) -> Duration {
         Duration::from_secs_f64(10_f64.powf(f64::from(self.first) + f64::from(bin) / f64::from(BINS)))
     }
@@ -150,7 +150,7 @@ impl Axis {
         format!("{} to {}", time::text(self.edge(bin)), time::text(self.edge(bin + 1)))
     }
 
-    /// Round times, and where they are from left to right in percent: decades, and of few decades what is between them.
+    /// Round times with their positions from the left in percent: decades, and if these are few, times between them.
     fn ticks(&self) -> impl Iterator<Item = (Duration, String)> {
         let decades = self.last - self.first;
         let within: &[u32] = if decades <= 2 { &[1, 2, 5] } else { &[1] };

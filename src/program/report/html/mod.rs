@@ -1,7 +1,7 @@
-//! One page that needs nothing else: no network, and without JavaScript only the timeline is missing.
+//! The report as one HTML page. It needs no network; without JavaScript only the timeline is missing.
 //!
-//! Commands, keys and names are whatever somebody made them. They get into the page only through `maud`, which escapes them,
-//! and through [`columns`], which is JSON without a `<`.
+//! Commands, keys and names are arbitrary text. They get into the page only through `maud`, which escapes them, and through
+//! [`columns`], which writes JSON without a `<`.
 
 mod columns;
 #[cfg(test)]
@@ -24,17 +24,17 @@ use crate::program::report::Report;
 use crate::protocol::Protocol;
 use handlers::Handlers;
 
-/// Nothing is loaded from anywhere, whatever gets into the page.
+/// The page loads nothing, whatever its content.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
     base-uri 'none'; form-action 'none'";
 
 const STYLE: &str = include_str!("page.css");
 
-/// In the order in which they need each other; the last one begins.
+/// In the order of their dependencies; the last one starts.
 const SCRIPTS: [&str; 4] =
     [include_str!("page.js"), include_str!("calls.js"), include_str!("paint.js"), include_str!("timeline.js")];
 
-/// Writes the page. `recorded` is of the last run.
+/// Writes the page. `recorded` has the calls of the last run.
 pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorded) -> io::Result<()> {
     let proxies = report.runs.last().map_or(&[][..], |run| &run.proxies);
     let counted = proxies.iter().flat_map(|proxy| &proxy.handlers).map(|handler| &*handler.name);
@@ -53,7 +53,7 @@ pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorde
     };
     let script = html! { script type="module" { @for script in SCRIPTS { (PreEscaped(script)) } } };
     write!(out, "{}<html lang=\"en\">{}<body>{}", DOCTYPE.0, head(report).0, seen.0)?;
-    // Calls may be many megabytes, of which no copy is made.
+    // Calls may be many megabytes: they are not copied.
     out.write_all(br#"<script id="columns" type="application/json">"#)?;
     columns.write(&mut out)?;
     write!(out, "</script>{}</body></html>", script.0)?;
@@ -68,7 +68,7 @@ fn head(report: &Report) -> Markup {
             meta name="viewport" content="width=device-width, initial-scale=1";
             meta name="color-scheme" content="light dark";
             title { (verdict::title(report)) }
-            // Without it a browser asks the server for one.
+            // Without it a browser requests one from the server.
             link rel="icon" href="data:,";
             style { (PreEscaped(STYLE)) }
         }

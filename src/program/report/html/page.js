@@ -1,4 +1,4 @@
-// What the page does of itself. It says on its root whether that went well: `data-drawn` is how many calls were drawn.
+// The page's own script. The root element has the result for tests: `data-drawn` is how many calls were drawn.
 const root = document.documentElement;
 const element = (id) => document.getElementById(id);
 
@@ -14,7 +14,7 @@ if (copy) {
       await navigator.clipboard.writeText(line.textContent);
       copy.textContent = 'Copied';
     } catch {
-      // In a sandbox the clipboard may be out of reach: the line is left to be copied by hand.
+      // A sandbox may deny the clipboard: select the line, so that the user can copy it.
       getSelection().selectAllChildren(line);
       copy.textContent = 'Selected';
     }

@@ -1,15 +1,15 @@
-// Puts calls on the canvas. Only what is seen is painted, and what would be painted over what is there already is not.
+// Paints calls on the canvas: only those in view, and none over an equal one.
 
 // Sizes in CSS pixels.
 const AXIS = 24;
 const GUTTER = 84;
 const ROW = 18;
-// Within a row: the marks of faults, then bars, those of faults higher than others.
+// Within a row: the marks of faults, then the bars. Bars of faults are higher than others.
 const BAR = { top: 9, height: 6 };
 const FAULT = { top: 7, height: 10 };
-// Bars that are narrower are filled in any case.
+// Narrower bars are always filled.
 const HOLLOW = 5;
-// Marks of one shape are at least so far apart.
+// The least distance between marks of one shape.
 const APART = 3;
 
 class Painter {
@@ -21,7 +21,7 @@ class Painter {
     this.dress();
   }
 
-  // Takes the page's colours, which change when it gets dark.
+  // Reads the page's colours, which depend on the colour scheme.
   dress() {
     const style = getComputedStyle(root);
     const [page, surface, line, ink, soft] =
@@ -34,7 +34,7 @@ class Painter {
     this.font = getComputedStyle(document.body).fontFamily;
   }
 
-  // Takes the size of the frame, where that is another.
+  // Adopts the size of the frame if it has changed.
   fit() {
     const scale = devicePixelRatio;
     const { clientWidth, clientHeight } = this.frame;
@@ -47,7 +47,7 @@ class Painter {
     this.pen.scale(scale, scale);
   }
 
-  // Where a time is from left to right, and what time is there.
+  // The horizontal position of a time, and the time at a position.
   x(time, { from, to }) {
     return GUTTER + (time - from) * (this.width - GUTTER) / (to - from);
   }
@@ -56,7 +56,7 @@ class Painter {
     return from + (x - GUTTER) * (to - from) / (this.width - GUTTER);
   }
 
-  // `entries` are rows, or -1 - proxy for the line above a proxy's rows.
+  // `entries` are rows, or -1 - proxy for the heading of a proxy.
   paint({ span, entries, scrolled, chosen, dragged }) {
     this.fit();
     const { pen, colours, width, height } = this;
@@ -93,7 +93,7 @@ class Painter {
     this.text(this.calls.connection[row], GUTTER - 8, top + BAR.top + BAR.height / 2, { align: 'right' });
     this.pen.fillStyle = this.colours.line;
     this.pen.fillRect(GUTTER, top + ROW - 1, this.width, 0.5);
-    // Faults are painted over what is no fault.
+    // Faults are painted over other calls.
     this.bars(row, top, span, PLAIN);
     this.bars(row, top, span, FAULTS);
   }
@@ -104,7 +104,7 @@ class Painter {
     const faults = layer === FAULTS;
     const marked = [-APART, -APART, -APART];
     let covered = GUTTER;
-    // What ends before this time is painted over; most of what is not seen is left out by it.
+    // Calls that end before this time would be painted over: this skips most of those that are not visible.
     let until = span.from;
     for (let call = calls.since(row, span.from); call < end && calls.begun[call] <= span.to; call += 1) {
       if (calls.layers[calls.kind[call]] !== layer || (calls.ended[call] < until && !faults)) continue;
@@ -126,7 +126,7 @@ class Painter {
     const { pen, colours } = this;
     const colour = colours.handlers[handler];
     const place = fault ? FAULT : BAR;
-    // Neighbours do not touch where there is room between them.
+    // Neighbours do not touch if there is room between them.
     const across = right - left >= 4 ? right - left - 1 : right - left;
     if (replied || across < HOLLOW) {
       pen.fillStyle = colour;
@@ -139,7 +139,7 @@ class Painter {
     }
   }
 
-  // A line along the inside of the edge.
+  // A line inside the edge.
   rim(left, top, across, height, line, colour) {
     const { pen } = this;
     pen.strokeStyle = colour;
@@ -162,7 +162,7 @@ class Painter {
     pen.lineWidth = 1;
   }
 
-  // Around the call that is pointed at.
+  // Around the selected call.
   outline({ call, top }, span) {
     const { calls, width } = this;
     const left = Math.max(GUTTER, this.x(calls.begun[call], span));
@@ -180,7 +180,7 @@ class Painter {
     for (const { x, label } of ticks) {
       pen.fillStyle = colours.soft;
       pen.fillRect(x, AXIS - 5, 1, 5);
-      // The last one is moved to where it fits, if it does.
+      // The last label is moved to where it fits, if it does.
       const wide = pen.measureText(label).width;
       const left = Math.min(x + 4, width - wide - 4);
       if (left < free) continue;
@@ -189,7 +189,7 @@ class Painter {
     }
   }
 
-  // Round times, as many as there is room for, in a unit that fits all of them.
+  // Round times, as many as fit, all in the same unit.
   ticks(span) {
     const least = (span.to - span.from) * 90 / (this.width - GUTTER);
     const power = 10 ** Math.floor(Math.log10(least));
@@ -214,7 +214,7 @@ class Painter {
   }
 }
 
-// A shape for each kind of fault, so that colour is not needed to tell them: a triangle, a diamond, a cross.
+// A shape for each kind of fault, so that they differ without colour: a triangle, a diamond, a cross.
 const MARKS_DRAWN = [
   (pen, x, y) => {
     pen.moveTo(x - 3, y + 1);

@@ -1,4 +1,4 @@
-//! What proxies and handlers did, in figures.
+//! The figures of proxies and handlers.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::handlers::Handlers;
 use super::text::grouped;
 use crate::program::report::{Proxy, time};
 
-/// A table that scrolls sideways where it is too wide, also by keys.
+/// A table that scrolls sideways if it is too wide, also with the keyboard.
 pub(super) fn rolling(label: &str, rows: &Markup) -> Markup {
     html! { div.rolling role="region" aria-label=(label) tabindex="0" { table { (rows) } } }
 }
@@ -31,7 +31,7 @@ pub(super) fn sections(proxies: &[Proxy], handlers: &Handlers) -> Markup {
     }
 }
 
-/// Per proxy and handler.
+/// One row for each handler of each proxy.
 fn calls(proxies: &[Proxy], handlers: &Handlers) -> Markup {
     html! {
         thead { tr {
@@ -57,7 +57,7 @@ fn calls(proxies: &[Proxy], handlers: &Handlers) -> Markup {
     }
 }
 
-/// Per proxy.
+/// One row for each proxy.
 fn connections(proxies: &[Proxy]) -> Markup {
     html! {
         thead { tr {

@@ -30,7 +30,7 @@ fn it_says_at_once_whether_it_passed() {
     for (end, exit_code, said) in [
         (End::Exited { code: 1 }, 1, "The command failed with exit code 1."),
         (End::Signalled { signal: 9 }, 137, "The command was ended by SIGKILL."),
-        (End::TimedOut, 124, "The command took longer than it had, and was ended."),
+        (End::TimedOut, 124, "The command timed out and was stopped."),
     ] {
         report.runs[0].end = end;
         report.exit_code = exit_code;
@@ -60,7 +60,7 @@ fn a_daemon_has_no_command() {
     report.runs[0].end = End::Stopped;
     report.runs[0].expectations.clear();
     let page = text(&report, &none());
-    assert!(page.contains("<title>Stopped: vaurien</title>") && page.contains("It was asked to stop."), "{page}");
+    assert!(page.contains("<title>Stopped: vaurien</title>") && page.contains("It was stopped."), "{page}");
     report.runs.clear();
     assert!(text(&report, &none()).contains("Nothing was run."));
 }
@@ -75,7 +75,7 @@ fn calls_that_are_missing_are_told_of() {
     recorded.left_out = 1500;
     let page = text(&report, &recorded);
     assert!(
-        page.contains("20 calls of the run; 1\u{202f}500 more were left out") && page.contains("<canvas"),
+        page.contains("20 calls of the run. 1\u{202f}500 more were left out") && page.contains("<canvas"),
         "{page}"
     );
 }
@@ -87,12 +87,12 @@ fn hostile_texts_are_texts() {
     assert_eq!(page.matches("<img").count() + page.matches("<!--").count(), 0, "{page}");
     assert_eq!(page.matches("</script").count(), 2, "{page}");
     assert!(page.contains("&lt;/script&gt;&lt;img/src=x"), "{page}");
-    // Attributes end where they should.
+    // Attributes are quoted.
     let quoted = HOSTILE.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;");
     assert!(page.contains(&format!("aria-label=\"{quoted}: 20 calls\"")), "{page}");
 }
 
-/// Servers of CI may refuse the page's styles, and a picture without a size is as wide as the page.
+/// CI servers may refuse the page's styles; a picture without a size is as wide as the page.
 #[test]
 fn pictures_have_a_size_without_styles() {
     let recorded = example::mixed(200, 5);
@@ -127,7 +127,8 @@ fn many_long_requests_are_no_large_page() {
     let recorded = Recorded { calls: calls.collect(), left_out: 0 };
     let page = text(&example::report(&recorded), &recorded);
     assert!(page.len() < 10_000_000, "{} bytes", page.len());
-    let told = "The page has 20\u{202f}000 different requests, those of faults before others; 80\u{202f}000 calls of other requests";
+    let told =
+        "The page has room for 20\u{202f}000 different requests, those of faults first: 80\u{202f}000 calls are shown";
     assert!(page.contains(told));
 }
 

@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Numbers for people.
 
-/// Holds a group of digits, or a number and its unit, together.
+/// A narrow space that does not break.
 const NARROW: char = '\u{202f}';
 
 /// `1 234 567`.

@@ -1,11 +1,11 @@
-// The timeline: what part of it is seen, which calls are shown, and which one is pointed at.
+// The timeline: the part in view, the calls that are shown, and the selected call.
 
 // The shortest time that fills the width, in microseconds.
 const CLOSEST = 20;
 // How far a key or a button zooms and moves.
 const ZOOM = 1.6;
 const MOVE = 0.25;
-// So many pixels beside a call are still on it, and make a drag.
+// A call is hit within this many pixels, and a longer move is a drag.
 const NEAR = 4;
 
 class Timeline {
@@ -14,7 +14,7 @@ class Timeline {
     this.plot = element('plot');
     this.rows = element('rows');
     this.canvas = element('canvas');
-    // Some room after the last call's end.
+    // Leaves some room after the end of the last call.
     this.end = Math.max(calls.end * 1.01, CLOSEST);
     this.span = { from: 0, to: this.end };
     this.chosen = -1;
@@ -24,7 +24,7 @@ class Timeline {
     this.paint();
   }
 
-  // Takes from the controls which calls are shown. Connections without any have no row.
+  // Reads from the controls which calls are shown. Connections without any have no row.
   filter() {
     const { calls } = this;
     const on = new Set();
@@ -35,7 +35,7 @@ class Timeline {
     calls.show(({ handler, fault }) => on.has(handler) && (fault !== null || !faultsOnly));
     const proxy = element('proxy').value;
     this.entries = [];
-    // Where among them each row is; -1 where it is not.
+    // The position of each row among them; -1 if it is hidden.
     this.places = new Int32Array(calls.rows).fill(-1);
     let last = -1;
     for (let row = 0; row < calls.rows; row += 1) {
@@ -54,7 +54,7 @@ class Timeline {
     return this.calls.isShown(call) && this.places[this.calls.row[call]] >= 0;
   }
 
-  // Paints once, however much changes until then.
+  // Paints once for all changes until then.
   repaint() {
     this.waiting ??= requestAnimationFrame(() => this.paint());
   }
@@ -76,7 +76,7 @@ class Timeline {
     this.repaint();
   }
 
-  // By a factor, around a time that stays where it is.
+  // Zooms by a factor around a fixed time.
   zoom(factor, around) {
     const { from, to } = this.span;
     const seen = this.chosen < 0 ? -1 : this.calls.begun[this.chosen];
@@ -84,7 +84,7 @@ class Timeline {
     this.show(fixed - (fixed - from) / factor, fixed + (to - fixed) / factor);
   }
 
-  // By a part of what is seen.
+  // Moves by a part of the view.
   move(part) {
     const { from, to } = this.span;
     this.show(from + (to - from) * part, to + (to - from) * part);
@@ -112,7 +112,7 @@ class Timeline {
     this.repaint();
   }
 
-  // The call at this place; of several the nearest, faults before others.
+  // The call at this position; of several the nearest, faults first.
   at(x, y) {
     const { calls, painter, span } = this;
     const row = y < AXIS ? undefined : this.entries[Math.floor((y - AXIS + this.plot.scrollTop) / ROW)];
@@ -130,7 +130,7 @@ class Timeline {
     return nearest <= NEAR ? best : -1;
   }
 
-  // Chooses a call, and moves so that it is seen.
+  // Selects a call and scrolls it into view.
   go(call) {
     if (call < 0) return;
     this.choose(call);
@@ -142,7 +142,7 @@ class Timeline {
     if (begun < from || begun > to) this.show(begun - (to - from) / 2, begun + (to - from) / 2);
   }
 
-  // From the chosen call to the next one in its row.
+  // Selects the next call in the row.
   step(by) {
     const { calls, chosen } = this;
     if (chosen < 0) return this.go(this.first());
@@ -150,7 +150,7 @@ class Timeline {
     return this.go(calls.find(chosen + by, by, calls.starts[row], calls.starts[row + 1]));
   }
 
-  // From the chosen call to one in the next row.
+  // Selects a call in the next row.
   leap(by) {
     const { calls, chosen, entries } = this;
     if (chosen < 0) return this.go(this.first());
@@ -164,7 +164,7 @@ class Timeline {
     return this.go(later < 0 ? calls.find(near, -1, start, end) : later);
   }
 
-  // From the chosen call to the next fault, row by row, and from the last one to the first.
+  // Selects the next fault, row by row; after the last one the first.
   seek(by) {
     const { calls, chosen } = this;
     const isFault = (call) => calls.kinds[calls.kind[call]].fault !== null && this.isSeen(call);
@@ -173,7 +173,7 @@ class Timeline {
     this.go(next < 0 ? find(by < 0 ? calls.count - 1 : 0) : next);
   }
 
-  // The first call in the uppermost row that is seen.
+  // The first call in the topmost visible row.
   first() {
     const { calls, entries, span } = this;
     const from = Math.floor(this.plot.scrollTop / ROW);
@@ -243,7 +243,7 @@ class Timeline {
     keys[event.key]();
   }
 
-  // Pointing chooses, dragging zooms into what was dragged across, and with Shift moves.
+  // Pointing selects, dragging zooms into the range, dragging with Shift moves.
   pointer({ type, offsetX, offsetY, pointerId, shiftKey, button }) {
     const x = Math.min(Math.max(offsetX, GUTTER), this.painter.width);
     if (type === 'pointerdown' && button === 0) {
@@ -264,14 +264,14 @@ class Timeline {
     }
   }
 
-  // Leaves what is seen as it was before the drag, if there is one.
+  // Restores the view from before the drag, if there is one.
   cancel() {
     if (this.drag) this.show(this.drag.span.from, this.drag.span.to);
     this.drag = undefined;
     this.dragged = undefined;
   }
 
-  // On paper it is always light, and only what is seen of the rows is there.
+  // Print is always light and has only the rows in view.
   print(begins) {
     root.classList.toggle('printed', begins);
     element('cut').hidden = !begins || this.plot.scrollHeight <= this.plot.clientHeight;

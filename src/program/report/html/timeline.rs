@@ -1,4 +1,4 @@
-//! The place of the timeline, which a script draws: its controls, its legend, and what is said where it is not drawn.
+//! The timeline, which a script draws: its controls, its legend, and the text without JavaScript.
 
 use maud::{Markup, html};
 
@@ -7,14 +7,14 @@ use super::handlers::Handlers;
 use super::text::{counted, grouped};
 use crate::call_log::Recorded;
 
-/// What marks a fault, as paths in a square of 12, and what the mark stands for.
+/// The marks of faults, as paths in a square of 12, and their meanings.
 const MARKS: [(&str, &str); 3] = [
-    ("M1 2H11L6 10Z", "fault: held up (sleep, wait, hold)"),
+    ("M1 2H11L6 10Z", "fault: delayed (sleep, wait, hold)"),
     ("M6 1 11 6 6 11 1 6Z", "fault: another reply (answer, inject)"),
-    ("M2 2 10 10M10 2 2 10", "fault: cut (close, reset)"),
+    ("M2 2 10 10M10 2 2 10", "fault: ended (close, reset)"),
 ];
 
-/// What is told of the call that is pointed at.
+/// What is shown of the selected call.
 const DETAILS: [(&str, &str); 6] = [
     ("detail-call", "Call"),
     ("detail-handler", "Handler"),
@@ -24,28 +24,28 @@ const DETAILS: [(&str, &str); 6] = [
     ("detail-end", "Ended by"),
 ];
 
-/// `unnamed` calls have a request that is not in the page.
+/// The requests of `unnamed` calls are not in the page.
 pub(super) fn section(recorded: &Recorded, handlers: &Handlers, unnamed: u64) -> Markup {
     html! {
         section aria-labelledby="timeline" {
             h2 #timeline { "Timeline" }
             p {
-                (told(recorded))
+                (summary(recorded))
                 @if unnamed > 0 {
-                    " The page has " (grouped(HEADS.into())) " different requests, those of faults before others; "
-                    (counted(unnamed, "call")) " of other requests are shown without."
+                    " The page has room for " (grouped(HEADS.into())) " different requests, those of faults first: "
+                    (counted(unnamed, "call")) " are shown without theirs."
                 }
             }
             @if !recorded.calls.is_empty() {
-                noscript { p { "The timeline is drawn by JavaScript, which is off. All else is complete." } }
+                noscript { p { "The timeline needs JavaScript, which is off. Everything else is complete." } }
                 div #drawing hidden {
                     (controls(recorded, handlers))
                     div #plot.plot tabindex="0" role="application" aria-describedby="keys"
                         aria-label="Timeline of calls, a row for each connection" {
                         div #rows { canvas #canvas {} }
                     }
-                    p #cut.note hidden { "Rows that were not scrolled into view are not printed." }
-                    dl.facts.details aria-live="polite" aria-label="The call that is pointed at" {
+                    p #cut.note hidden { "Only the rows in view are printed." }
+                    dl.facts.details aria-live="polite" aria-label="The selected call" {
                         @for (id, name) in DETAILS { div { dt { (name) } dd id=(id) { "–" } } }
                     }
                     (legend())
@@ -56,15 +56,15 @@ pub(super) fn section(recorded: &Recorded, handlers: &Handlers, unnamed: u64) ->
     }
 }
 
-/// How many calls there are, and how many are missing.
-fn told(recorded: &Recorded) -> String {
+/// How many calls the page has, and how many are missing.
+fn summary(recorded: &Recorded) -> String {
     let calls = u64::try_from(recorded.calls.len()).unwrap_or(u64::MAX);
     match (calls, recorded.left_out) {
         (0, 0) => "There were no calls.".to_owned(),
-        (0, left_out) => format!("No calls were recorded, {} left out.", grouped(left_out)),
+        (0, left_out) => format!("No calls were recorded, {} were left out.", grouped(left_out)),
         (calls, 0) => format!("All {} of the run.", counted(calls, "call")).replace("All 1 call ", "The one call "),
         (calls, left_out) => format!(
-            "{} of the run; {} more were left out, here and in the latency below, not in the figures above.",
+            "{} of the run. {} more were left out here and in the latency below, but not in the figures above.",
             counted(calls, "call"),
             grouped(left_out)
         ),
@@ -109,7 +109,7 @@ fn legend() -> Markup {
                     (meaning)
                 }
             }
-            li { span.swatch.hollow {} "no reply: none came, or none was due" }
+            li { span.swatch.hollow {} "no reply" }
         }
     }
 }
@@ -121,7 +121,7 @@ fn keys() -> Markup {
             kbd { "+" } " " kbd { "−" } " zoom, " kbd { "0" } " whole run, " kbd { "Shift" } " and " kbd { "←" } " " kbd { "→" } " move, "
             kbd { "←" } " " kbd { "→" } " next call, " kbd { "↑" } " " kbd { "↓" } " next connection, "
             kbd { "f" } " " kbd { "F" } " next and previous fault, "
-            kbd { "Esc" } " gives up a drag."
+            kbd { "Esc" } " cancels a drag."
         }
     }
 }

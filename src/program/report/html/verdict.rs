@@ -1,4 +1,4 @@
-//! Whether it passed, of what, and how to do it again.
+//! Whether the runs passed, what was run, and how to repeat it.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use super::text::{counted, grouped};
 use crate::program::command::End;
 use crate::program::report::{Expected, Report, Run, time};
 
-/// As many runs are listed at once; of more the list is folded.
+/// A list of more runs is folded.
 const LISTED: usize = 25;
 
 pub(super) fn title(report: &Report) -> String {
@@ -30,7 +30,7 @@ fn expected(report: &Report) -> &[Expected] {
     report.runs.last().map_or(&[], |run| &run.expectations)
 }
 
-/// What is seen at a glance.
+/// The top of the page.
 pub(super) fn header(report: &Report) -> Markup {
     let last = report.runs.last();
     let passed = report.exit_code == 0;
@@ -75,7 +75,7 @@ fn begun(begun: SystemTime) -> Markup {
     html! { time datetime=(time) { (time.replace('T', " ").replace('Z', " UTC")) } }
 }
 
-/// How the last run ended, and which it was.
+/// How the last run ended.
 fn sentence(report: &Report) -> String {
     let Some(run) = report.runs.last() else { return "Nothing was run.".to_owned() };
     let unmet = run.unmet().count();
@@ -84,7 +84,7 @@ fn sentence(report: &Report) -> String {
     [Some(ending(run.end)), unmet, repeated].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
-/// The same as the beginning of a sentence.
+/// With a capital letter.
 fn capital(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().into_iter().map(|first| first.to_ascii_uppercase()).chain(letters).collect()
@@ -92,15 +92,15 @@ fn capital(text: &str) -> String {
 
 fn ending(end: End) -> String {
     match end {
-        End::Stopped => "It was asked to stop.".to_owned(),
+        End::Stopped => "It was stopped.".to_owned(),
         End::Exited { code: 0 } => "The command succeeded.".to_owned(),
         End::Exited { code } => format!("The command failed with exit code {code}."),
         End::Signalled { .. } => format!("The command was {end}."),
-        End::TimedOut => "The command took longer than it had, and was ended.".to_owned(),
+        End::TimedOut => "The command timed out and was stopped.".to_owned(),
     }
 }
 
-/// What was expected, what may be wrong, and each of several runs.
+/// Expectations, warnings, and the runs if there are several.
 pub(super) fn sections(report: &Report) -> Markup {
     let last = report.runs.last();
     html! {
@@ -141,7 +141,7 @@ fn runs(report: &Report) -> Markup {
         section aria-labelledby="runs" {
             h2 #runs { "Runs" }
             details open[report.runs.len() <= LISTED] {
-                summary { (counted(of, "run")) " of " (grouped(report.repeat)) "; what follows is of the last one" }
+                summary { (counted(of, "run")) " of " (grouped(report.repeat)) "; everything below is about the last one" }
                 (rolling("Runs", &html! {
                     thead { tr {
                         th.number scope="col" { "Run" } th.number scope="col" { "Seed" } th.number scope="col" { "Took" }

@@ -1,4 +1,4 @@
-//! What a command is told of the proxies in front of which it runs: variables, and words of its arguments.
+//! How a command finds the proxies: variables in its environment, and placeholders in its arguments.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -7,41 +7,41 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use crate::net::listener;
 
-/// Names the variables that a command was given, with their values: a `vaurien` that it runs does not take them for options.
+/// Lists the variables that the command was given, with their values: a `vaurien` within it does not take them for options.
 pub(crate) const GIVEN: &str = "VAURIEN_GIVEN";
 
 const SEED: &str = "VAURIEN_SEED";
 
-/// What there is to tell.
+/// What the command's environment says about the proxies.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Given {
-    /// Where each proxy listens, those that listen.
+pub(crate) struct ChildEnv {
+    /// The proxies that listen, with their addresses.
     pub(crate) proxies: Vec<(String, SocketAddr)>,
-    /// Whether there is one proxy, which needs no name.
+    /// Whether there is only one proxy: `VAURIEN_PROXY`.
     pub(crate) only_one: bool,
-    /// Whether the proxies have names in the file.
+    /// Whether the file names the proxies: `VAURIEN_PROXY_NAME`.
     pub(crate) named: bool,
     /// Where the HTTP API listens.
     pub(crate) http: Option<SocketAddr>,
     pub(crate) seed: u64,
-    /// Variables that are about this command alone, and that it does not get.
-    pub(crate) withheld: Vec<String>,
+    /// Variables that are options of this program alone and are removed.
+    pub(crate) removed: Vec<String>,
 }
 
-impl Given {
+impl ChildEnv {
     /// The variables, in order.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let mut variables = Vec::new();
-        let mut tell = |variable: &str, address: SocketAddr| {
-            let told = [address.to_string(), address.ip().to_string(), address.port().to_string()];
-            variables.extend(with_parts(variable).into_iter().zip(told));
+        let mut add = |variable: &str, address: SocketAddr| {
+            let values = [address.to_string(), address.ip().to_string(), address.port().to_string()];
+            variables.extend(with_parts(variable).into_iter().zip(values));
         };
         for (name, address) in &self.proxies {
             if self.only_one {
-                tell(PROXY, reachable(*address));
+                add(PROXY, reachable(*address));
             }
             if self.named {
-                tell(&variable(name), reachable(*address));
+                add(&variable(name), reachable(*address));
             }
         }
         if let Some(http) = self.http {
@@ -51,30 +51,29 @@ impl Given {
         variables
     }
 
-    /// The program's own variables, with those that tell of its proxies.
+    /// The whole environment of the command: the program's own, with [`Self::variables`].
     pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
-        // What an outer one told of its proxies is not about these.
+        // An outer `vaurien` has set these about its own proxies.
         let outer = std::env::var(GIVEN).unwrap_or_default();
-        let outer = outer.split(' ').filter_map(|told| Some(told.split_once('=')?.0));
-        let told = self.variables();
-        let withheld = self.withheld.iter().map(String::as_str).chain(outer).chain([GIVEN]);
-        let withheld: Vec<&str> = withheld.chain(told.iter().map(|(name, _)| name.as_str())).collect();
-        let is_withheld = |name: &OsStr| withheld.iter().any(|withheld| name == *withheld);
-        let mut all: Vec<_> = std::env::vars_os().filter(|(name, _)| !is_withheld(name)).collect();
-        all.push((GIVEN.into(), self.mark().into()));
-        all.extend(told.into_iter().map(|(name, value)| (name.into(), value.into())));
+        let outer = outer.split(' ').filter_map(|assignment| Some(assignment.split_once('=')?.0));
+        let variables = self.variables();
+        let removed = self.removed.iter().map(String::as_str).chain(outer).chain([GIVEN]);
+        let removed: Vec<&str> = removed.chain(variables.iter().map(|(name, _)| name.as_str())).collect();
+        let is_removed = |name: &OsStr| removed.iter().any(|removed| name == *removed);
+        let mut all: Vec<_> = std::env::vars_os().filter(|(name, _)| !is_removed(name)).collect();
+        all.push((GIVEN.into(), self.list().into()));
+        all.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
         all
     }
 
     /// The value of [`GIVEN`].
-    pub(crate) fn mark(&self) -> String {
-        let told = self.variables().into_iter();
-        // The seed may as well be that of another one within.
-        let told = told.filter(|(name, _)| name != SEED).map(|(name, value)| format!("{name}={value}"));
-        told.collect::<Vec<_>>().join(" ")
+    pub(crate) fn list(&self) -> String {
+        // Not the seed: a `vaurien` within may use it too.
+        let variables = self.variables().into_iter().filter(|(name, _)| name != SEED);
+        variables.map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
     }
 
-    /// `argument` with what its words stand for. A word that stands for nothing stays as it is.
+    /// `argument` with its placeholders replaced. Those without a value are kept.
     pub(crate) fn fill(&self, argument: &OsStr) -> OsString {
         let bytes = argument.as_bytes();
         let mut filled = Vec::with_capacity(bytes.len());
@@ -83,10 +82,10 @@ impl Given {
             let (before, from) = rest.split_at(at);
             filled.extend_from_slice(before);
             let end = memchr::memchr(b'}', from).map(|end| &from[..=end]);
-            let word = end.and_then(|word| Word::read(std::str::from_utf8(word).ok()?));
-            // Of what is no word only the brace: behind it there may be one.
-            let (value, len) = word
-                .and_then(|word| Some((self.stands_for(&word)?, word.text.len())))
+            let placeholder = end.and_then(|text| Placeholder::parse(std::str::from_utf8(text).ok()?));
+            // Anything else is passed by its brace: the next placeholder may begin behind it.
+            let (value, len) = placeholder
+                .and_then(|placeholder| Some((self.value_of(&placeholder)?, placeholder.text.len())))
                 .unwrap_or_else(|| ("{".to_owned(), 1));
             filled.extend_from_slice(value.as_bytes());
             rest = &from[len..];
@@ -95,16 +94,16 @@ impl Given {
         OsString::from_vec(filled)
     }
 
-    fn stands_for(&self, word: &Word<'_>) -> Option<String> {
-        let address = match word.about {
-            About::OnlyProxy if self.only_one => self.proxies.first()?.1,
-            About::OnlyProxy => return None,
-            About::Proxy(name) => self.proxies.iter().find(|(known, _)| known == name)?.1,
-            About::Http => self.http?,
-            About::Seed => return Some(self.seed.to_string()),
+    fn value_of(&self, placeholder: &Placeholder<'_>) -> Option<String> {
+        let address = match placeholder.subject {
+            Subject::OnlyProxy if self.only_one => self.proxies.first()?.1,
+            Subject::OnlyProxy => return None,
+            Subject::Proxy(name) => self.proxies.iter().find(|(known, _)| known == name)?.1,
+            Subject::Http => self.http?,
+            Subject::Seed => return Some(self.seed.to_string()),
         };
         let address = reachable(address);
-        Some(match word.part {
+        Some(match placeholder.part {
             "host" => address.ip().to_string(),
             "port" => address.port().to_string(),
             _ => address.to_string(),
@@ -120,67 +119,67 @@ pub(crate) fn variable(proxy: &str) -> String {
     format!("{PROXY}_{}", proxy.replace('-', "_").to_uppercase())
 }
 
-/// What a proxy's variable tells, and those of its parts.
+/// The variables of a proxy: its address, host and port.
 fn with_parts(variable: &str) -> [String; 3] {
     [variable.to_owned(), format!("{variable}_HOST"), format!("{variable}_PORT")]
 }
 
-/// The first variable that would tell of two proxies, or of two parts of one.
-pub(crate) fn told_twice(proxies: &[&str]) -> Option<String> {
+/// The first variable that two of these proxies, or two parts of one, would set.
+pub(crate) fn conflict(proxies: &[&str]) -> Option<String> {
     let only = if proxies.len() == 1 { Some(PROXY.to_owned()) } else { None };
-    let mut told = BTreeSet::new();
+    let mut known = BTreeSet::new();
     let variables = only.into_iter().chain(proxies.iter().map(|name| variable(name)));
-    variables.flat_map(|variable| with_parts(&variable)).find(|variable| !told.insert(variable.clone()))
+    variables.flat_map(|variable| with_parts(&variable)).find(|variable| !known.insert(variable.clone()))
 }
 
-/// A word in braces, in an argument of the command: `{proxy}`, `{port.cache}`, `{http}`.
+/// A placeholder in an argument of the command: `{proxy}`, `{port.cache}`, `{http}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Word<'t> {
+pub(crate) struct Placeholder<'t> {
     /// With its braces.
     pub(crate) text: &'t str,
     /// `proxy`, `host` or `port`; `http`; `seed`.
     pub(crate) part: &'t str,
-    pub(crate) about: About<'t>,
+    pub(crate) subject: Subject<'t>,
 }
 
-/// What a word is about.
+/// What a placeholder refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum About<'t> {
+pub(crate) enum Subject<'t> {
     OnlyProxy,
     Proxy(&'t str),
     Http,
     Seed,
 }
 
-impl<'t> Word<'t> {
-    /// `text` is all of it, braces included. Anything else in braces is no word.
-    fn read(text: &'t str) -> Option<Self> {
+impl<'t> Placeholder<'t> {
+    /// `text` includes the braces. Other text in braces is no placeholder.
+    fn parse(text: &'t str) -> Option<Self> {
         let inside = text.strip_prefix('{')?.strip_suffix('}')?;
-        let (part, about) = match inside.split_once('.') {
-            Some((part, name)) => (part, About::Proxy(name)),
-            None if inside == "http" => (inside, About::Http),
-            None if inside == "seed" => (inside, About::Seed),
-            None => (inside, About::OnlyProxy),
+        let (part, subject) = match inside.split_once('.') {
+            Some((part, name)) => (part, Subject::Proxy(name)),
+            None if inside == "http" => (inside, Subject::Http),
+            None if inside == "seed" => (inside, Subject::Seed),
+            None => (inside, Subject::OnlyProxy),
         };
-        let is_of_a_proxy = matches!(part, "proxy" | "host" | "port");
-        let known = match about {
-            About::OnlyProxy => is_of_a_proxy,
-            About::Proxy(name) => is_of_a_proxy && !name.is_empty(),
-            About::Http | About::Seed => true,
+        let is_proxy_part = matches!(part, "proxy" | "host" | "port");
+        let known = match subject {
+            Subject::OnlyProxy => is_proxy_part,
+            Subject::Proxy(name) => is_proxy_part && !name.is_empty(),
+            Subject::Http | Subject::Seed => true,
         };
-        known.then_some(Self { text, part, about })
+        known.then_some(Self { text, part, subject })
     }
 
-    /// The words of an argument.
+    /// The placeholders in an argument.
     pub(crate) fn all(argument: &'t str) -> impl Iterator<Item = Self> {
         argument.match_indices('{').filter_map(|(at, _)| {
             let end = argument[at..].find('}')?;
-            Self::read(&argument[at..=at + end])
+            Self::parse(&argument[at..=at + end])
         })
     }
 }
 
-/// Where the command reaches what listens there.
+/// The address at which the command reaches it: a wildcard address becomes a loopback one.
 fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(listener::reachable(address.ip()), address.port())
 }
@@ -189,19 +188,19 @@ fn reachable(address: SocketAddr) -> SocketAddr {
 mod tests {
     use super::*;
 
-    fn one() -> Given {
+    fn one() -> ChildEnv {
         let proxies = vec![("default".to_owned(), "0.0.0.0:4000".parse().unwrap())];
-        Given { proxies, only_one: true, http: Some("[::1]:80".parse().unwrap()), seed: 42, ..Given::default() }
+        ChildEnv { proxies, only_one: true, http: Some("[::1]:80".parse().unwrap()), seed: 42, ..ChildEnv::default() }
     }
 
-    fn two() -> Given {
+    fn two() -> ChildEnv {
         let proxy = |name: &str, address: &str| (name.to_owned(), address.parse().unwrap());
         let proxies = vec![proxy("cache", "127.0.0.1:1"), proxy("the-api", "[::]:2")];
-        Given { proxies, named: true, ..Given::default() }
+        ChildEnv { proxies, named: true, ..ChildEnv::default() }
     }
 
-    fn fill(given: &Given, argument: &str) -> String {
-        given.fill(OsStr::new(argument)).into_string().unwrap()
+    fn fill(env: &ChildEnv, argument: &str) -> String {
+        env.fill(OsStr::new(argument)).into_string().unwrap()
     }
 
     #[test]
@@ -243,22 +242,22 @@ mod tests {
     }
 
     #[test]
-    fn no_variable_tells_of_two_things() {
-        assert_eq!(told_twice(&["default"]), None);
-        assert_eq!(told_twice(&["cache", "api"]), None);
-        assert_eq!(told_twice(&["host", "port"]), None, "nothing is told of an only one");
+    fn two_proxies_do_not_set_one_variable() {
+        assert_eq!(conflict(&["default"]), None);
+        assert_eq!(conflict(&["cache", "api"]), None);
+        assert_eq!(conflict(&["host", "port"]), None, "VAURIEN_PROXY is not set for two");
         for (proxies, variable) in [
             (&["a-b", "a_b"][..], "VAURIEN_PROXY_A_B"),
             (&["a", "A"], "VAURIEN_PROXY_A"),
             (&["a", "a_host"], "VAURIEN_PROXY_A_HOST"),
             (&["port"], "VAURIEN_PROXY_PORT"),
         ] {
-            assert_eq!(told_twice(proxies).as_deref(), Some(variable));
+            assert_eq!(conflict(proxies).as_deref(), Some(variable));
         }
     }
 
     #[test]
-    fn what_is_no_word_stays_as_it_is() {
+    fn other_text_in_braces_is_kept() {
         for argument in [
             "",
             "{}",
@@ -282,8 +281,8 @@ mod tests {
     }
 
     #[test]
-    fn words_are_found() {
-        let words: Vec<_> = Word::all("{a} {port} {{proxy.cache}} {http").map(|word| word.text).collect();
-        assert_eq!(words, ["{port}", "{proxy.cache}"]);
+    fn placeholders_are_found() {
+        let found: Vec<_> = Placeholder::all("{a} {port} {{proxy.cache}} {http").map(|found| found.text).collect();
+        assert_eq!(found, ["{port}", "{proxy.cache}"]);
     }
 }
