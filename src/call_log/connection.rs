@@ -1,6 +1,7 @@
 //! The log of one connection, told by its pumps.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::Shared;
 use super::calls::{CallEnd, Calls};
@@ -39,7 +40,7 @@ impl ConnectionLog {
 
     /// The last byte of the latest request was passed on.
     pub(crate) fn passed_on(&self) {
-        self.with(|calls, now| calls.passed_on(now));
+        self.with(Calls::passed_on);
     }
 
     /// The oldest call has ended.
@@ -49,7 +50,7 @@ impl ConnectionLog {
 
     /// Bytes that belong to no message came from the backend: with `tcp`, more of the reply.
     pub(crate) fn more(&self) {
-        self.with(|calls, now| calls.more(now));
+        self.with(Calls::more);
     }
 
     /// Replies can no longer be told apart. A request that a handler holds goes on.
@@ -57,7 +58,7 @@ impl ConnectionLog {
         self.with(|calls, now| calls.end(now, usize::from(holds_request)));
     }
 
-    fn with(&self, tell: impl FnOnce(&mut Calls, std::time::Duration)) {
+    fn with(&self, tell: impl FnOnce(&mut Calls, Duration)) {
         let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
         tell(&mut calls, self.shared.begun.elapsed());
     }

@@ -1,4 +1,4 @@
-//! The loop that lets a proxy's clients in, each into a task of its own.
+//! The accept loop: each client gets a task of its own.
 
 use std::fmt;
 use std::io;
@@ -19,32 +19,32 @@ use crate::proxy::Proxy;
 const BACK_OFF: Duration = Duration::from_millis(50);
 
 impl Proxy {
-    /// Accepts clients until the proxy stops. It waits for nothing else but room for them.
+    /// Accepts clients until the proxy stops. It waits for nothing but a free descriptor.
     pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
         tokio::select! {
-            () = self.clone().let_in(&listener) => {}
+            () = self.clone().accept_all(&listener) => {}
             () = self.context.shutdown.begun() => {}
         }
     }
 
-    async fn let_in(self: Arc<Self>, listener: &TcpListener) {
+    async fn accept_all(self: Arc<Self>, listener: &TcpListener) {
         let limit = &self.shared.connection_limit;
-        let mut refused = false;
+        let mut waiting = false;
         loop {
             let accepted = tokio::select! {
                 biased;
                 accepted = listener.accept() => accepted,
-                () = std::future::ready(()), if refused => {
-                    info!("accepting again: nobody waits");
-                    refused = false;
+                () = std::future::ready(()), if waiting => {
+                    info!("accepting again: no client waits");
+                    waiting = false;
                     continue;
                 }
             };
             let (client, peer) = match accepted {
                 Ok(accepted) => accepted,
-                Err(error) if is_the_clients(&error) => continue,
+                Err(error) if client_has_left(&error) => continue,
                 Err(error) => {
-                    self.refuse(&mut refused, error);
+                    self.client_waits(&mut waiting, error);
                     tokio::time::sleep(BACK_OFF).await;
                     continue;
                 }
@@ -53,18 +53,18 @@ impl Proxy {
                 permit
             } else {
                 let connections = limit.connections();
-                self.refuse(
-                    &mut refused,
-                    format_args!("there are descriptors for {connections} connections and no more"),
+                self.client_waits(
+                    &mut waiting,
+                    format_args!("all descriptors are in use, by {connections} connections"),
                 );
                 limit.wait().await
             };
-            self.clone().begin(client, peer, permit);
+            self.clone().spawn(client, peer, permit);
         }
     }
 
-    fn begin(self: Arc<Self>, client: TcpStream, peer: SocketAddr, permit: Permit) {
-        // Small: all that the task carries from its beginning to its end counts for each connection.
+    fn spawn(self: Arc<Self>, client: TcpStream, peer: SocketAddr, permit: Permit) {
+        // The task holds these until its end, so each byte counts for every connection.
         let mut client = Stream::from(client);
         let handle = Arc::new(ConnectionHandle::new(self.next_number(), peer));
         let tasks = self.shared.tasks.clone();
@@ -79,17 +79,17 @@ impl Proxy {
         });
     }
 
-    /// Says why clients have to wait, unless it has been said.
-    fn refuse(&self, said: &mut bool, why: impl fmt::Display) {
+    /// Counts a client that has to wait, and logs the first of them with the reason.
+    fn client_waits(&self, logged: &mut bool, why: impl fmt::Display) {
         self.context.counters.refused.add(1);
-        if !std::mem::replace(said, true) {
-            warn!("cannot accept, trying again until it works: {why}");
+        if !std::mem::replace(logged, true) {
+            warn!("cannot accept clients, retrying until it works: {why}");
         }
     }
 }
 
-/// Whether an accept failed because of one client alone, that was gone before it was accepted.
-fn is_the_clients(error: &io::Error) -> bool {
+/// Whether accepting failed because the client had left by then.
+fn client_has_left(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

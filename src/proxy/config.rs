@@ -1,4 +1,4 @@
-//! What one proxy runs with, and how proxies get on with each other.
+//! The configuration of one proxy, and conflicts between proxies.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use crate::plan::mix::Mix;
 use crate::protocol::Protocol;
 use crate::pump::ConnectionSettings;
 
-/// What a proxy is called that has no name.
+/// The name of a proxy that was given none.
 pub(crate) const DEFAULT: &str = "default";
 
 /// The longest name, in characters.
 const MAX_NAME: usize = 64;
 
-/// What one proxy runs with.
+/// The configuration of one proxy.
 ///
 /// ```
 /// use std::time::Duration;
@@ -38,13 +38,13 @@ const MAX_NAME: usize = 64;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProxyConfig {
-    /// What it is called in logs; default `default`.
+    /// Its name in logs, metrics and the API; default `default`.
     pub name: String,
     /// Where it listens; default `localhost:8000`. Port 0 takes a free port.
     pub listen: Address,
-    /// Where it connects clients to.
+    /// Where calls go.
     pub backend: Address,
-    /// How calls are found; default `tcp`.
+    /// How calls are found; default [`Protocol::Tcp`].
     pub protocol: Protocol,
     /// What happens to calls; default `dummy`.
     pub mix: Mix,
@@ -54,7 +54,7 @@ pub struct ProxyConfig {
     pub keep_alive: bool,
     /// Whether a backend connection is given to the next client; default false.
     pub reuse_socket: bool,
-    /// Backend connections kept for reuse at most; default 100.
+    /// The most backend connections kept for reuse; default 100.
     pub pool_size: usize,
     /// How long one is kept for reuse; default 30 s.
     pub pool_timeout: Duration,
@@ -62,21 +62,21 @@ pub struct ProxyConfig {
     pub connect_timeout: Duration,
     /// Whether it listens; default true.
     pub enabled: bool,
-    /// The same as the file and the API write it.
+    /// The same in the keys of the file and the API.
     pub(crate) keys: Keys,
 }
 
 impl ProxyConfig {
-    /// A proxy from `listen` to `backend`, both `host:port` or a socket address, that does nothing but pass bytes on; its
-    /// fields have the rest.
+    /// A proxy from `listen` to `backend`, each `host:port` or a socket address, that passes every call unaltered. Everything
+    /// else has its default.
     ///
     /// # Errors
     ///
-    /// When an address is none.
+    /// An address is invalid.
     pub fn new(listen: impl fmt::Display, backend: impl fmt::Display) -> Result<Self, Diagnostics> {
-        let mut mistakes = Diagnostics::default();
+        let mut diagnostics = Diagnostics::default();
         let mut read = |place, text: String| {
-            let address = text.parse().map_err(|error| mistakes.push(Diagnostic::new(place, error)));
+            let address = text.parse().map_err(|error| diagnostics.push(Diagnostic::new(place, error)));
             address.ok()
         };
         let (proxy, backend) = (read("proxy", listen.to_string()), read("backend", backend.to_string()));
@@ -85,22 +85,22 @@ impl ProxyConfig {
         let given = [("proxy", Some(&options.proxy)), ("backend", options.backend.as_ref())];
         let given = given.into_iter().filter_map(|(key, address)| Some((key.to_owned(), address?.to_string().into())));
         let keys = Keys { given: given.collect(), all: Map::new() };
-        mistakes.none_or(Self::from_options(DEFAULT, options, Mix::default(), keys))
+        diagnostics.none_or(Self::from_options(DEFAULT, options, Mix::default(), keys))
     }
 
-    /// The same with another protocol.
+    /// Sets the protocol.
     #[must_use]
     pub fn protocol(self, protocol: Protocol) -> Self {
         Self { protocol, ..self }
     }
 
-    /// The same with another mix.
+    /// Sets the mix.
     #[must_use]
     pub fn handler(self, mix: Mix) -> Self {
         Self { mix, ..self }
     }
 
-    /// Takes a free port, whatever was asked for.
+    /// Takes a free port, whatever was configured.
     pub(crate) fn listen_anywhere(&mut self) {
         self.listen.port = 0;
         self.keys.set("proxy", self.listen.to_string());
@@ -118,7 +118,7 @@ impl ProxyConfig {
         }
     }
 
-    /// The file's keys, in its order, of what differs in how connections are made.
+    /// The keys that differ and apply to new connections, in the order of the file.
     pub(crate) fn connection_changes(&self, other: &Self) -> Vec<&'static str> {
         let keys = [
             ("backend", self.backend != other.backend),
@@ -133,7 +133,7 @@ impl ProxyConfig {
         keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
 
-    /// In a line, with where it listens and what it is in front of.
+    /// The proxy in one line, with its address and its backend.
     pub(crate) fn line(&self, listening: &str, backend: &str) -> String {
         let listening = if self.enabled { listening } else { "disabled" };
         format!("{listening} -> {backend}, protocol {}, handler {}", self.protocol, self.mix)
@@ -144,7 +144,7 @@ impl ProxyConfig {
         Self {
             name: name.to_owned(),
             listen: options.proxy,
-            // Only the demo has none, and brings its own.
+            // Only a demo has none: it sets its own.
             backend: options.backend.unwrap_or_else(|| Address::new("localhost", 0)),
             protocol: connection.protocol,
             mix,
@@ -178,25 +178,24 @@ impl Keys {
     }
 }
 
-/// Whether a proxy can be called so. The mistake has no place.
+/// Checks a proxy's name. The diagnostic has no place.
 pub(crate) fn check_name(name: &str) -> Result<(), Diagnostic> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain) {
         return Ok(());
     }
-    let what =
-        format!("{} cannot be a proxy's name, that is 1 to {MAX_NAME} of `a-z A-Z 0-9 _ -`", shown(&name.into()));
+    let what = format!("invalid proxy name {}: use 1 to {MAX_NAME} of `a-z A-Z 0-9 _ -`", shown(&name.into()));
     Err(Diagnostic::new("", what))
 }
 
-/// What is wrong where two proxies listen on one address, each mistake with the key path `proxy`. Port 0 never clashes.
-pub(crate) fn clash(configs: &[&ProxyConfig]) -> Diagnostics {
-    clashes(configs).into_iter().map(|(_, what)| Diagnostic::new("proxy", what)).collect()
+/// A diagnostic for each proxy that has the address of an earlier one, with the key path `proxy`. Port 0 never conflicts.
+pub(crate) fn address_conflicts(configs: &[&ProxyConfig]) -> Diagnostics {
+    conflicts(configs).into_iter().map(|(_, what)| Diagnostic::new("proxy", what)).collect()
 }
 
-/// Which of `configs` listens where one before it does, and what to say about it.
-pub(crate) fn clashes(configs: &[&ProxyConfig]) -> Vec<(usize, String)> {
-    let mut clashes = Vec::new();
+/// The places of those `configs` that have the address of an earlier one, with what to say about it.
+pub(crate) fn conflicts(configs: &[&ProxyConfig]) -> Vec<(usize, String)> {
+    let mut conflicts = Vec::new();
     for (place, config) in configs.iter().enumerate() {
         let ProxyConfig { name, listen, .. } = config;
         let same = |other: &Address| other.port == listen.port && other.host.eq_ignore_ascii_case(&listen.host);
@@ -205,7 +204,7 @@ pub(crate) fn clashes(configs: &[&ProxyConfig]) -> Vec<(usize, String)> {
         let by_default = [config, earlier].iter().all(|config| !config.keys.given.contains_key("proxy"));
         let advice = if by_default { " by default, give each its own `proxy`" } else { ", give one another `proxy`" };
         let what = format!("`{}` and `{name}` both listen on `{listen}`{advice}", earlier.name);
-        clashes.push((place, what));
+        conflicts.push((place, what));
     }
-    clashes
+    conflicts
 }

@@ -1,4 +1,4 @@
-//! Where a proxy listens now: opened, closed, and opened again on the same port.
+//! A proxy's listeners: opened, closed, and opened again on the same port.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,20 +13,20 @@ use crate::net::address::Address;
 use crate::net::connection_limit::Permit;
 use crate::net::listener::{listen, resolve};
 
-/// A proxy's listeners, or where they were.
+/// A proxy's listeners, or where they were while there are none.
 #[derive(Debug, Default)]
 pub(crate) struct Listening {
-    /// What was asked for, and what came of it. Kept while the proxy does not listen, so that it gets the same port again.
-    at: Option<Address>,
+    /// The configured address and what it resolved to. Kept while the proxy does not listen, so that it gets the same port again.
+    configured: Option<Address>,
     addresses: Vec<SocketAddr>,
-    /// The same of where it listened before, for when it goes back.
+    /// The same for the address before, in case the proxy returns to it.
     before: Option<(Address, Vec<SocketAddr>)>,
     tasks: Vec<JoinHandle<()>>,
-    /// What they take of the descriptors that connections could have.
+    /// The descriptors that the listeners take from connections.
     permits: Vec<Permit>,
 }
 
-/// A proxy cannot listen where it should.
+/// A proxy cannot listen on its address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {why}")]
 pub struct CannotListen {
@@ -36,7 +36,7 @@ pub struct CannotListen {
 }
 
 impl CannotListen {
-    /// What kind of error it was, such as [`io::ErrorKind::AddrInUse`].
+    /// The kind of error, such as [`io::ErrorKind::AddrInUse`].
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.kind
@@ -44,7 +44,7 @@ impl CannotListen {
 
     pub(crate) fn new(address: &Address, error: &io::Error) -> Self {
         let why = match error.kind() {
-            io::ErrorKind::AddrInUse => "it is taken, give another `proxy`, or port 0 for a free one".to_owned(),
+            io::ErrorKind::AddrInUse => "the port is in use: give another `proxy`, or port 0 for a free one".to_owned(),
             _ => error.to_string(),
         };
         Self { address: address.clone(), why, kind: error.kind() }
@@ -57,7 +57,7 @@ impl Listening {
         if self.tasks.is_empty() { &[] } else { &self.addresses }
     }
 
-    /// Listens at `address` and nowhere else, and lets `proxy` accept once it is `ready`. Where that fails, nothing has
+    /// Listens on `address` and nowhere else, and lets `proxy` accept after `ready` has run. If that fails, nothing has
     /// changed.
     pub(crate) async fn open(
         &mut self,
@@ -65,7 +65,7 @@ impl Listening {
         address: &Address,
         ready: impl FnOnce(),
     ) -> Result<(), CannotListen> {
-        let is_same = self.at.as_ref() == Some(address);
+        let is_same = self.configured.as_ref() == Some(address);
         if is_same && !self.tasks.is_empty() {
             ready();
             return Ok(());
@@ -75,21 +75,21 @@ impl Listening {
         }
         let before = self.before.as_ref().filter(|(before, _)| before == address).map(|(_, addresses)| addresses);
         let known = if is_same { Some(&self.addresses) } else { before };
-        // A port that it had before is what has to be free again.
-        let named = known.and_then(|known| known.first());
-        let named = named.map_or_else(|| address.clone(), |known| Address::new(known.ip().to_string(), known.port()));
-        let failed = |error| CannotListen::new(&named, &error);
+        // An error names the port that the proxy had before, not port 0.
+        let shown = known.and_then(|known| known.first());
+        let shown = shown.map_or_else(|| address.clone(), |known| Address::new(known.ip().to_string(), known.port()));
+        let failed = |error| CannotListen::new(&shown, &error);
         let addresses = match known {
             Some(known) => known.clone(),
             None => resolve(address).await.map_err(failed)?,
         };
         let listeners = match bind(proxy, &addresses) {
-            // Perhaps by this proxy itself, which listens on `localhost` and is to listen on 127.0.0.1.
+            // The port may be in use by this proxy itself: it listens on `localhost` and is to listen on 127.0.0.1.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.has_port_of(&addresses) => {
                 self.close().await;
                 match bind(proxy, &addresses) {
                     Err(error) => {
-                        // It had these a moment ago, and listens nowhere if another was quicker.
+                        // It listens nowhere if another program took these addresses meanwhile.
                         if let Ok(reopened) = bind(proxy, &self.addresses) {
                             self.accept(proxy, reopened);
                         }
@@ -104,8 +104,8 @@ impl Listening {
         ready();
         self.close().await;
         let left = std::mem::replace(&mut self.addresses, addresses);
-        if let Some(at) = self.at.replace(address.clone()).filter(|at| at != address) {
-            self.before = Some((at, left));
+        if let Some(before) = self.configured.replace(address.clone()).filter(|before| before != address) {
+            self.before = Some((before, left));
         }
         self.accept(proxy, listeners);
         Ok(())
@@ -116,11 +116,11 @@ impl Listening {
         self.addresses().iter().any(|own| addresses.iter().any(|other| other.port() == own.port()))
     }
 
-    /// Listens no more: from here on clients are refused.
+    /// Stops listening: clients are refused from now on.
     pub(crate) async fn close(&mut self) {
         for task in self.tasks.drain(..) {
             task.abort();
-            // It was told to end, and has.
+            // Aborted, which is no error.
             let _ = task.await;
         }
         self.permits.clear();
@@ -133,7 +133,7 @@ impl Listening {
     }
 }
 
-/// Listens, so that the data path's runtime knows of it.
+/// Listens, registered with the runtime of the connections.
 fn bind(proxy: &Proxy, addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
     let _within = proxy.shared.runtime.enter();
     listen(addresses)

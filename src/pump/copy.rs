@@ -39,7 +39,7 @@ pub(crate) async fn copy(
     let (from_backend, to_backend) = backend.split();
     let mut requests = Half::new(from_client, to_backend, context.settings.buffer);
     let mut replies = Half::new(from_backend, to_client, context.settings.buffer);
-    let closes = HalfCloses::default();
+    let half_closes = HalfCloses::default();
     // The first call's handler has all of them, unless it has been replaced since.
     let is_replaced = first.handler.released.has_begun();
     let handler = if is_replaced { plan.draw(context.streams(), draws, 1) } else { &first.handler };
@@ -68,17 +68,15 @@ pub(crate) async fn copy(
     let outcome = {
         let holds = || turn.load(Ordering::Relaxed) || !plan.is_over() || context.proxy.shutdown.has_begun();
         let requests = pin!(async {
-            match forth.run_while(holds).await {
-                Some(ended) => Box::pin(closes.requests(ended, forth.half)).await,
-                None => {
-                    replanned.store(true, Ordering::Relaxed);
-                    Outcome::Done
-                }
+            if let Some(ended) = forth.run_while(holds).await {
+                return Box::pin(half_closes.requests(ended, forth.half)).await;
             }
+            replanned.store(true, Ordering::Relaxed);
+            Outcome::Done
         });
         let replies = pin!(async {
             let ended = back.run().await;
-            Box::pin(closes.replies(ended, back.half)).await
+            Box::pin(half_closes.replies(ended, back.half)).await
         });
         let stopped = pin!(context.stopped(|| turn.load(Ordering::Relaxed)));
         drive(requests, replies, stopped, &context.proxy.shutdown, || false).await

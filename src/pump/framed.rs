@@ -104,7 +104,7 @@ pub(crate) async fn framed(
 ) -> Outcome {
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
-    let (closes, calls) = (HalfCloses::default(), Mutex::new(OpenCalls::default()));
+    let (half_closes, calls) = (HalfCloses::default(), Mutex::new(OpenCalls::default()));
     let Framing { requests, held, unsent } = framing;
 
     let undelivered = requests.undelivered.take();
@@ -116,14 +116,14 @@ pub(crate) async fn framed(
         }
     }
     let half = Half::new(from_client, to_backend, context.settings.buffer);
-    let mut requests = RequestPump::new(frames, held, &closes, half);
+    let mut requests = RequestPump::new(frames, held, &half_closes, half);
     let requests = pin!(requests.run());
 
     let framer = context.settings.protocol.replies();
     let frames = ReplyFrames { context, calls: &calls, framer, look: true, due: 0, left: Some(0) };
     let mut half = Half::new(from_backend, to_client, context.settings.buffer);
     half.outbound.resume(std::mem::take(unsent));
-    let mut replies = ReplyPump::new(frames, &closes, half);
+    let mut replies = ReplyPump::new(frames, &half_closes, half);
     let replies = pin!(replies.run());
 
     let stopped = pin!(context.stopped(|| !lock(&calls).is_idle()));

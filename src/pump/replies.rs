@@ -27,7 +27,7 @@ use crate::protocol::{MAX_HEAD, Protocol, Step};
 pub(super) struct ReplyPump<'a, 's> {
     context: &'a ConnectionContext<'a>,
     calls: &'a Mutex<OpenCalls>,
-    closes: &'a HalfCloses,
+    half_closes: &'a HalfCloses,
     half: Half<'s>,
     /// Read, but not passed on yet.
     held: BytesMut,
@@ -37,9 +37,9 @@ pub(super) struct ReplyPump<'a, 's> {
 }
 
 impl<'a, 's> ReplyPump<'a, 's> {
-    pub(super) fn new(frames: ReplyFrames<'a>, closes: &'a HalfCloses, half: Half<'s>) -> Self {
+    pub(super) fn new(frames: ReplyFrames<'a>, half_closes: &'a HalfCloses, half: Half<'s>) -> Self {
         let ReplyFrames { context, calls, .. } = frames;
-        Self { context, calls, closes, half, held: BytesMut::new(), frames, ended: None }
+        Self { context, calls, half_closes, half, held: BytesMut::new(), frames, ended: None }
     }
 
     /// Runs until the replies, or the connection, end.
@@ -49,7 +49,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
                 break ended;
             }
         };
-        Box::pin(self.closes.replies(ended, &mut self.half)).await
+        Box::pin(self.half_closes.replies(ended, &mut self.half)).await
     }
 
     /// Passes on replies until something else has to be done, and does it.
@@ -127,7 +127,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
     fn client_stays(&self, calls: &OpenCalls) -> bool {
         let settings = self.context.settings;
         let in_order = !matches!(self.ended, Some(Err(_))) && !calls.is_opaque() && calls.owes_nothing();
-        settings.keep_alive && settings.protocol != Protocol::Http && in_order && !self.closes.have_requests()
+        settings.keep_alive && settings.protocol != Protocol::Http && in_order && !self.half_closes.have_requests()
     }
 
     /// Waits until a handler has decided about the request that it holds.

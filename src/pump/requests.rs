@@ -27,7 +27,7 @@ use crate::protocol::{Expect, Protocol, Step};
 pub(super) struct RequestPump<'a, 's> {
     context: &'a ConnectionContext<'a>,
     calls: &'a Mutex<OpenCalls>,
-    closes: &'a HalfCloses,
+    half_closes: &'a HalfCloses,
     half: Half<'s>,
     /// Read, but not passed on yet: an incomplete head, or what follows a request that a handler holds.
     held: &'a mut BytesMut,
@@ -37,9 +37,14 @@ pub(super) struct RequestPump<'a, 's> {
 }
 
 impl<'a, 's> RequestPump<'a, 's> {
-    pub(super) fn new(frames: CallFrames<'a>, held: &'a mut BytesMut, closes: &'a HalfCloses, half: Half<'s>) -> Self {
+    pub(super) fn new(
+        frames: CallFrames<'a>,
+        held: &'a mut BytesMut,
+        half_closes: &'a HalfCloses,
+        half: Half<'s>,
+    ) -> Self {
         let CallFrames { context, calls, .. } = frames;
-        Self { context, calls, closes, half, held, frames, broken: false }
+        Self { context, calls, half_closes, half, held, frames, broken: false }
     }
 
     /// Runs until the requests, or the connection, end.
@@ -52,7 +57,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         if matches!(ended, Ended::Eof | Ended::Read(_)) && self.leaves_spare().await {
             return Outcome::Spare;
         }
-        Box::pin(self.closes.requests(ended, &mut self.half)).await
+        Box::pin(self.half_closes.requests(ended, &mut self.half)).await
     }
 
     /// Passes on calls until something else has to be done, and does it.

@@ -369,7 +369,8 @@ async fn a_shutdown_lets_calls_finish_within_the_grace_period() {
 type Exchange = (String, Option<String>, String);
 
 fn exchange() -> impl Strategy<Value = Exchange> {
-    let reply = prop_oneof!["[a-z]{0,9}".prop_map(|text| format!("+{text}\r\n")), "[a-z]{0,99}".prop_map(bulk)];
+    let reply =
+        prop_oneof!["[a-z]{0,9}".prop_map(|text| format!("+{text}\r\n")), "[a-z]{0,99}".prop_map(|text| bulk(&text))];
     let key = prop_oneof![Just("answer"), Just("replace"), Just("a"), Just("sleep")];
     (key, reply).prop_map(|(key, reply)| match key {
         "answer" => (get(key), None, "+ours\r\n".to_owned()),
@@ -378,7 +379,7 @@ fn exchange() -> impl Strategy<Value = Exchange> {
     })
 }
 
-fn bulk(text: String) -> String {
+fn bulk(text: &str) -> String {
     format!("${}\r\n{text}\r\n", text.len())
 }
 

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::diagnostic::Diagnostics;
-use crate::proxy::set::Refusal;
+use crate::proxy::set::ChangeError;
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -100,13 +100,13 @@ impl Failure {
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Unknown(name) => Self::unknown_proxy(&name),
-            Refusal::CannotListen(why) => Self::of(StatusCode::CONFLICT, Location::Body, "proxy", why.to_string()),
-            Refusal::Wrong(diagnostics) => Self::of_diagnostics(StatusCode::BAD_REQUEST, &diagnostics),
-            Refusal::Taken(diagnostics) => Self::of_diagnostics(StatusCode::CONFLICT, &diagnostics),
+impl From<ChangeError> for Failure {
+    fn from(error: ChangeError) -> Self {
+        match error {
+            ChangeError::Unknown(name) => Self::unknown_proxy(&name),
+            ChangeError::CannotListen(why) => Self::of(StatusCode::CONFLICT, Location::Body, "proxy", why.to_string()),
+            ChangeError::Wrong(diagnostics) => Self::of_diagnostics(StatusCode::BAD_REQUEST, &diagnostics),
+            ChangeError::Taken(diagnostics) => Self::of_diagnostics(StatusCode::CONFLICT, &diagnostics),
         }
     }
 }

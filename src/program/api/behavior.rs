@@ -108,7 +108,7 @@ async fn put(api: &Api, word: Word, body: &[u8]) -> Result<Json<Value>, Failure>
     let patch = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), tables)]);
     match api.proxies.patch(proxy.name(), Spec::edit(patch, &api.registry), duration).await {
         Ok(_) => Ok(done()),
-        Err(refusal) => Err(Failure::from(refusal).rename(|place| key_of_request(place, &handlers))),
+        Err(error) => Err(Failure::from(error).rename(|place| key_of_request(place, &handlers))),
     }
 }
 
@@ -192,7 +192,7 @@ fn key_of_request(place: &str, handlers: &[String]) -> String {
 }
 
 fn only_proxy(api: &Api) -> Result<Arc<Proxy>, Failure> {
-    api.proxies.the_one().ok_or_else(|| {
+    api.proxies.default_proxy().ok_or_else(|| {
         let what = "no proxy is called `default`, and there is not exactly one: use /v1/proxies/{name}";
         Failure::of(StatusCode::NOT_FOUND, Location::Nowhere, "", what)
     })

@@ -22,7 +22,7 @@ use crate::program::config::spec::Spec;
 use crate::program::export::openmetrics::{self, Format};
 use crate::proxy::Proxy;
 use crate::proxy::config::check_name;
-use crate::proxy::set::{Change, Refusal};
+use crate::proxy::set::{Change, ChangeError};
 use crate::pump::State;
 
 /// The state and counters of a proxy.
@@ -142,7 +142,7 @@ pub(super) async fn put(
     let duration = take_extra_keys(&name, &mut keys)?;
     let is_incomplete = keys.get("backend").is_none_or(Value::is_null);
     let config = Spec::new(keys).check(&name, &api.registry).map_err(|wrong| {
-        let failure = Failure::from(Refusal::Wrong(wrong));
+        let failure = Failure::from(ChangeError::Wrong(wrong));
         if is_incomplete { failure.with_hint("backend", PATCH_HINT) } else { failure }
     })?;
     let change = api.proxies.put(config, duration).await?;
@@ -285,7 +285,7 @@ fn described(api: &Api, proxy: &Proxy) -> Map<String, Value> {
         faults: summary.faults.into_iter().collect(),
         bytes: Bytes { to_backend: summary.to_backend, to_client: summary.to_client },
         backend_failures: summary.backend_failures,
-        reverts_in: api.proxies.lasts(proxy.name()).map(Seconds::from),
+        reverts_in: api.proxies.reverts_in(proxy.name()).map(Seconds::from),
     };
     let mut described = Map::from_iter([("name".to_owned(), Value::from(proxy.name()))]);
     described.extend(proxy.config().keys.all);

@@ -34,7 +34,7 @@ use crate::program::cli;
 use crate::program::cli::Instead;
 use crate::program::command::Again;
 use crate::program::health;
-use crate::proxy::config::clashes;
+use crate::proxy::config::conflicts;
 use options::{Options, ProgramOptions, Scope};
 use proxy::Origin;
 use sources::Sources;
@@ -238,7 +238,7 @@ fn several(proxies: &[Named], all: &mut All<'_>, mistakes: &mut Diagnostics) -> 
     let listening: Vec<_> =
         configs.iter().zip(&places).filter_map(|(config, place)| Some((config, place.as_ref()?))).collect();
     let addresses: Vec<_> = listening.iter().map(|(config, _)| *config).collect();
-    for (number, what) in clashes(&addresses) {
+    for (number, what) in conflicts(&addresses) {
         mistakes.push(Diagnostic::new(listening[number].1, what));
     }
     Ok(configs)

@@ -138,7 +138,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::proxy::config::{Keys, clash};
+    use crate::proxy::config::{Keys, address_conflicts};
 
     fn spec(keys: &Value) -> Spec {
         Spec::new(keys.as_object().unwrap().clone())
@@ -277,9 +277,9 @@ mod tests {
         };
         let [one, other, free] = [proxy("db:1", "one"), proxy("DB:1", "other"), proxy("db:0", "free")];
         assert_eq!(
-            clash(&[&one, &free, &other, &free]).to_string(),
+            address_conflicts(&[&one, &free, &other, &free]).to_string(),
             "proxy: `one` and `other` both listen on `DB:1`, give one another `proxy`"
         );
-        assert_eq!(clash(&[&one, &free]), Diagnostics::default());
+        assert_eq!(address_conflicts(&[&one, &free]), Diagnostics::default());
     }
 }

@@ -166,7 +166,7 @@ impl Services {
                 );
             }
         }
-        let snapshots: Vec<_> = proxies.all_ever().iter().map(|proxy| proxy.snapshot()).collect();
+        let snapshots: Vec<_> = proxies.all_and_removed().iter().map(|proxy| proxy.snapshot()).collect();
         let summaries = snapshots.iter().map(|snapshot| (snapshot.name.clone(), snapshot.summary())).collect();
         let proxies = snapshots.iter().map(report::Proxy::from).collect();
         Results { summaries, proxies, calls: call_log.take_since(started) }

@@ -1,4 +1,4 @@
-//! A change of one proxy: what is asked for, checked, made whole, and what came of it.
+//! Changing one proxy.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,34 +6,36 @@ use std::time::Duration;
 use tracing::info;
 
 use super::temporary::TemporaryChange;
-use super::{Named, ProxySet, Refusal};
+use super::{ChangeError, Entry, ProxySet};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::events::EventKind;
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
-use crate::proxy::config::clash;
+use crate::proxy::config::address_conflicts;
 
-/// What a change has come to.
+/// What a change did.
 #[derive(Debug)]
 pub(crate) struct Change {
     pub(crate) proxy: Arc<Proxy>,
-    /// It was added.
+    /// The proxy was added.
     pub(crate) created: bool,
-    /// Keys whose new value holds from now on.
+    /// Keys whose new value is in force now.
     pub(crate) now: Vec<&'static str>,
-    /// Those whose new value holds for connections that begin from now on.
+    /// Keys whose new value applies to new connections.
     pub(crate) new_connections: Vec<&'static str>,
 }
 
-/// Keys whose new value holds at once; that of all others holds for new connections.
+/// Keys whose new value is in force at once. All others apply to new connections.
 const AT_ONCE: [&str; 3] = ["enabled", "handler", "handlers"];
 
-/// A change of some keys of a proxy, the others left as they are.
+/// Makes a new configuration from the one before.
+type Apply = Box<dyn Fn(&ProxyConfig) -> Result<ProxyConfig, Diagnostics> + Send + Sync>;
+
+/// A change of some keys of a proxy.
 pub(crate) struct Edit {
-    /// The keys, as the file has them at its top.
+    /// The keys that it names, of the top level.
     pub(crate) keys: Vec<String>,
-    /// Makes the new configuration from the one before.
-    pub(crate) apply: Box<dyn Fn(&ProxyConfig) -> Result<ProxyConfig, Diagnostics> + Send + Sync>,
+    pub(crate) apply: Apply,
 }
 
 impl Edit {
@@ -42,64 +44,70 @@ impl Edit {
     }
 }
 
-/// What a proxy is to be.
-pub(super) struct Wish<'a> {
+/// What a change leads to.
+pub(super) struct Target<'a> {
     pub(super) config: ProxyConfig,
-    /// Handlers start afresh even where they stay as they are.
-    pub(super) anew: bool,
-    pub(super) lasts: Lasts,
-    /// Proxies that change together with this one: where they listen now does not matter.
+    /// Handlers start afresh even if they are the same.
+    pub(super) restart_handlers: bool,
+    pub(super) lifetime: Lifetime,
+    /// Configurations of proxies that change together with this one: their present addresses do not conflict.
     pub(super) others: &'a [ProxyConfig],
 }
 
-/// How long a change is to last.
+/// How long a change lasts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lasts {
-    ForGood,
+pub(super) enum Lifetime {
+    Permanent,
     For(Duration),
-    /// What is there for a time goes on, and what it goes back to is changed as well.
-    AsItWas,
+    /// A temporary change stays in force until its end.
+    Unchanged,
 }
 
-impl From<Option<Duration>> for Lasts {
+impl From<Option<Duration>> for Lifetime {
     fn from(time: Option<Duration>) -> Self {
-        time.map_or(Self::ForGood, Self::For)
+        time.map_or(Self::Permanent, Self::For)
     }
 }
 
 impl ProxySet {
     /// Replaces the proxy of this name, or adds it.
-    pub(crate) async fn put(self: &Arc<Self>, config: ProxyConfig, lasts: Option<Duration>) -> Result<Change, Refusal> {
-        self.in_turn(&config.name.clone(), async move |proxies, name| {
-            proxies.settle(&name, Wish { config, anew: true, lasts: lasts.into(), others: &[] }).await
+    pub(crate) async fn put(
+        self: &Arc<Self>,
+        config: ProxyConfig,
+        time: Option<Duration>,
+    ) -> Result<Change, ChangeError> {
+        self.run_locked(&config.name.clone(), async move |proxies, name| {
+            proxies.apply(&name, Target { config, restart_handlers: true, lifetime: time.into(), others: &[] }).await
         })
         .await
     }
 
-    /// Changes some keys. A temporary change of other keys stays, and ends in its time.
+    /// Changes some keys. A temporary change of other keys stays in force until its end.
     pub(crate) async fn patch(
         self: &Arc<Self>,
         name: &str,
         edit: Edit,
-        lasts: Option<Duration>,
-    ) -> Result<Change, Refusal> {
-        self.in_turn(name, async move |proxies, name| proxies.edit(&name, &edit, lasts).await).await
+        time: Option<Duration>,
+    ) -> Result<Change, ChangeError> {
+        self.run_locked(name, async move |proxies, name| proxies.edit(&name, &edit, time).await).await
     }
 
-    /// Restores what the file says.
-    pub(crate) async fn reset(self: &Arc<Self>, name: &str) -> Result<Change, Refusal> {
-        self.in_turn(name, async |proxies, name| {
-            let config = proxies.known(&name)?.said;
-            proxies.settle(&name, Wish { config, anew: true, lasts: Lasts::ForGood, others: &[] }).await
+    /// Restores the configuration of the file.
+    pub(crate) async fn reset(self: &Arc<Self>, name: &str) -> Result<Change, ChangeError> {
+        self.run_locked(name, async |proxies, name| {
+            let config = proxies.entry(&name)?.base;
+            proxies
+                .apply(&name, Target { config, restart_handlers: true, lifetime: Lifetime::Permanent, others: &[] })
+                .await
         })
         .await
     }
 
-    /// Stops it at once: it listens no more, and its connections are closed.
-    pub(crate) async fn remove(self: &Arc<Self>, name: &str) -> Result<(), Refusal> {
-        self.in_turn(name, async |proxies, name| {
-            let proxy = proxies.known(&name)?.proxy;
-            proxies.forget(&name);
+    /// Stops the proxy and closes its connections at once.
+    pub(crate) async fn remove(self: &Arc<Self>, name: &str) -> Result<(), ChangeError> {
+        self.run_locked(name, async |proxies, name| {
+            let proxy = proxies.entry(&name)?.proxy;
+            proxies.unlist(&name);
             proxy.close().await;
             info!(proxy = name, "removed");
             Ok(())
@@ -107,84 +115,84 @@ impl ProxySet {
         .await
     }
 
-    /// Makes a change when its turn has come, and to its end, also where whoever asked for it is gone meanwhile.
-    async fn in_turn<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    /// Runs a change while no other changes this proxy. It runs to its end even if the caller is dropped.
+    async fn run_locked<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         self: &Arc<Self>,
         name: &str,
         change: impl FnOnce(Arc<Self>, String) -> F + Send + 'static,
     ) -> T {
         let (proxies, name) = (self.clone(), name.to_owned());
         let changed = tokio::spawn(async move {
-            let _turn = proxies.turns.take(&name).await;
+            let _lock = proxies.locks.lock(&name).await;
             change(proxies.clone(), name.clone()).await
         });
         match changed.await {
             Ok(changed) => changed,
             Err(failed) => match failed.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
-                // The runtime ends, and with it whoever waits here.
+                // The runtime ends, and with it this task.
                 Err(_) => std::future::pending().await,
             },
         }
     }
 
-    async fn edit(self: &Arc<Self>, name: &str, edit: &Edit, lasts: Option<Duration>) -> Result<Change, Refusal> {
-        let Named { proxy, temporary, .. } = self.known(name)?;
-        let goes_on = temporary.filter(|_| !edit.names(&AT_ONCE));
-        if goes_on.is_some() && lasts.is_some() {
-            let what = "a change is there for a time already, name its `handler` to give it another";
+    async fn edit(self: &Arc<Self>, name: &str, edit: &Edit, time: Option<Duration>) -> Result<Change, ChangeError> {
+        let Entry { proxy, temporary, .. } = self.entry(name)?;
+        let kept = temporary.filter(|_| !edit.names(&AT_ONCE));
+        if kept.is_some() && time.is_some() {
+            let what = "a temporary change is in force: name its `handler` to replace it";
             return Err(Diagnostics::from(Diagnostic::new("for", what)).into());
         }
-        let wish = Wish {
+        let target = Target {
             config: (edit.apply)(&proxy.config())?,
-            anew: edit.names(&AT_ONCE[1..]),
-            lasts: if goes_on.is_some() { Lasts::AsItWas } else { lasts.into() },
+            restart_handlers: edit.names(&AT_ONCE[1..]),
+            lifetime: if kept.is_some() { Lifetime::Unchanged } else { time.into() },
             others: &[],
         };
-        let change = self.settle(name, wish).await?;
-        if let Some(TemporaryChange { before: Some(before), .. }) = goes_on {
-            // Where the edit does not fit the configuration before, that one is restored unchanged.
+        let change = self.apply(name, target).await?;
+        if let Some(TemporaryChange { before: Some(before), .. }) = kept {
+            // If the edit does not fit the configuration before, that one is restored unedited.
             if let Ok(before) = (edit.apply)(&before) {
-                self.go_back_to(name, before);
+                self.set_before(name, before);
             }
         }
         Ok(change)
     }
 
-    /// Lets the proxy of this name be what is wished. Its turn has come.
-    pub(super) async fn settle(self: &Arc<Self>, name: &str, wish: Wish<'_>) -> Result<Change, Refusal> {
-        let config = wish.config;
-        let known = self.known(name).ok();
-        let before = known.as_ref().map(|named| named.proxy.config());
+    /// Makes the change. The caller holds the lock of this name.
+    pub(super) async fn apply(self: &Arc<Self>, name: &str, target: Target<'_>) -> Result<Change, ChangeError> {
+        let config = target.config;
+        let known = self.entry(name).ok();
+        let before = known.as_ref().map(|entry| entry.proxy.config());
         if before.as_ref().is_none_or(|before| before.listen != config.listen) {
-            self.check_others(&config, wish.others)?;
+            self.check_address(&config, target.others)?;
         }
         let old = before.as_ref().map(|before| &before.keys.all);
         let differs = |key: &&str| old.and_then(|old| old.get(*key)) != config.keys.all.get(*key);
         let mut now: Vec<_> = AT_ONCE.into_iter().filter(differs).collect();
-        let new_plan = wish.anew || now.iter().any(|key| *key != "enabled");
+        let new_plan = target.restart_handlers || now.iter().any(|key| *key != "enabled");
         let new_connections = before.as_ref().map(|before| {
             let moves = (before.listen != config.listen).then_some("proxy");
             moves.into_iter().chain(before.connection_changes(&config)).collect()
         });
-        let proxy = if let Some(named) = &known {
-            named.proxy.change(&config, new_plan).await?;
-            named.proxy.clone()
+        let proxy = if let Some(entry) = &known {
+            entry.proxy.change(&config, new_plan).await?;
+            entry.proxy.clone()
         } else {
             let proxy = self.start(&config).await?;
             proxy.context.emit(|| EventKind::Plan { handler: config.mix.to_string(), enabled: config.enabled });
             proxy
         };
-        if wish.anew && !now.contains(&"handler") {
+        if target.restart_handlers && !now.contains(&"handler") {
             now.push("handler");
         }
         info!(proxy = name, "{}", described(&config));
-        // What a passing change goes back to is never another that passes.
-        let lasting = known.and_then(|named| named.temporary).map_or(before, |temporary| temporary.before);
-        match wish.lasts {
-            Lasts::ForGood => self.stay(name),
-            Lasts::For(time) => self.pass(name, lasting, time),
-            Lasts::AsItWas => {}
+        // A temporary change never reverts to another temporary change.
+        let lasting = known.and_then(|entry| entry.temporary).map_or(before, |temporary| temporary.before);
+        match target.lifetime {
+            Lifetime::Permanent => self.make_permanent(name),
+            Lifetime::For(time) => self.make_temporary(name, lasting, time),
+            Lifetime::Unchanged => {}
         }
         Ok(Change {
             proxy,
@@ -194,15 +202,17 @@ impl ProxySet {
         })
     }
 
-    /// Whether no other proxy is to listen where `config` does, also one that is disabled.
-    fn check_others(&self, config: &ProxyConfig, but: &[ProxyConfig]) -> Result<(), Refusal> {
-        let is_other = |other: &ProxyConfig| other.name != config.name && but.iter().all(|but| but.name != other.name);
+    /// Whether another proxy, even a disabled one, has the address of `config`.
+    fn check_address(&self, config: &ProxyConfig, changing: &[ProxyConfig]) -> Result<(), ChangeError> {
+        let is_other = |other: &ProxyConfig| {
+            other.name != config.name && changing.iter().all(|changing| changing.name != other.name)
+        };
         let others: Vec<_> = self.all().iter().map(|proxy| proxy.config()).filter(is_other).collect();
-        clash(&others.iter().chain([config]).collect::<Vec<_>>()).none_or(()).map_err(Refusal::Taken)
+        address_conflicts(&others.iter().chain([config]).collect::<Vec<_>>()).none_or(()).map_err(ChangeError::Taken)
     }
 }
 
-/// What a proxy is, for the log.
+/// A proxy in a line of the log.
 pub(super) fn described(config: &ProxyConfig) -> String {
     let ProxyConfig { listen, backend, protocol, mix, enabled, .. } = config;
     let disabled = if *enabled { "" } else { ", disabled" };

@@ -24,54 +24,54 @@ use temporary::TemporaryChange;
 
 pub(crate) use change::{Change, Edit};
 
-/// As many that were removed are remembered.
+/// How many removed proxies are remembered.
 const REMOVED: usize = 256;
 
 /// The proxies of a daemon.
 #[derive(Debug)]
 pub(crate) struct ProxySet {
     shared: Arc<Shared>,
-    named: Mutex<BTreeMap<String, Named>>,
-    /// The latest that were removed: what they did belongs to the report.
+    entries: Mutex<BTreeMap<String, Entry>>,
+    /// The latest that were removed: the report needs their counts.
     removed: Mutex<VecDeque<Arc<Proxy>>>,
-    turns: KeyedLock,
-    /// All are stopped, and so is whatever is added.
+    locks: KeyedLock,
+    /// Stopped: a proxy that is added now stops at once.
     stopped: AtomicBool,
     /// How many changes there were.
-    changed: AtomicU64,
+    changes: AtomicU64,
 }
 
-/// A proxy, and what it can go back to.
+/// A proxy, and what it can return to.
 #[derive(Debug, Clone)]
-struct Named {
+struct Entry {
     proxy: Arc<Proxy>,
-    /// What the file said, or whoever added it.
-    said: ProxyConfig,
-    /// Where it is as it is only for a while.
+    /// What `reset` restores: the configuration of the file, or the one that it was added with.
+    base: ProxyConfig,
+    /// The change that is in force for a time.
     temporary: Option<TemporaryChange>,
-    /// The number of its last change, among those of all proxies: one that is added again has none of the one before it.
-    changed: u64,
+    /// The number of its last change, unique over all proxies: a timer of an earlier proxy of this name does not match.
+    last_change: u64,
 }
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
-    /// There is none of this name.
+pub(crate) enum ChangeError {
+    /// There is no proxy of this name.
     #[error("there is no proxy `{0}`")]
     Unknown(String),
-    /// What was asked for is wrong.
+    /// The new configuration is invalid.
     #[error(transparent)]
     Wrong(#[from] Diagnostics),
-    /// Another proxy listens there, or is to.
+    /// Another proxy has this address.
     #[error(transparent)]
     Taken(Diagnostics),
-    /// There it cannot listen.
+    /// It cannot listen there.
     #[error(transparent)]
     CannotListen(#[from] CannotListen),
 }
 
-impl Refusal {
-    /// Whether only somebody else listens where it should.
+impl ChangeError {
+    /// Whether the address is in use.
     fn is_taken(&self) -> bool {
         matches!(self, Self::CannotListen(error) if error.kind() == io::ErrorKind::AddrInUse)
     }
@@ -81,54 +81,53 @@ impl ProxySet {
     pub(crate) fn new(shared: Shared) -> Arc<Self> {
         Arc::new(Self {
             shared: Arc::new(shared),
-            named: Mutex::default(),
+            entries: Mutex::default(),
             removed: Mutex::default(),
-            turns: KeyedLock::default(),
+            locks: KeyedLock::default(),
             stopped: AtomicBool::new(false),
-            changed: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
         })
     }
 
-    /// What all of them have done that their users may want to know of.
     pub(crate) fn events(&self) -> &Events {
         &self.shared.events
     }
 
-    /// All of them, by name.
+    /// Ordered by name.
     pub(crate) fn all(&self) -> Vec<Arc<Proxy>> {
-        self.named().values().map(|named| named.proxy.clone()).collect()
+        self.entries().values().map(|entry| entry.proxy.clone()).collect()
     }
 
-    /// Those that were there, and then all that are.
-    pub(crate) fn all_ever(&self) -> Vec<Arc<Proxy>> {
+    /// Removed ones first.
+    pub(crate) fn all_and_removed(&self) -> Vec<Arc<Proxy>> {
         let removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
         let removed: Vec<_> = removed.iter().cloned().collect();
         removed.into_iter().chain(self.all()).collect()
     }
 
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Proxy>> {
-        self.named().get(name).map(|named| named.proxy.clone())
+        self.entries().get(name).map(|entry| entry.proxy.clone())
     }
 
-    /// The proxy that is meant where none is named: `default`, or the only one.
-    pub(crate) fn the_one(&self) -> Option<Arc<Proxy>> {
-        let named = self.named();
-        let only = if named.len() == 1 { named.values().next() } else { None };
-        named.get("default").or(only).map(|named| named.proxy.clone())
+    /// The proxy of calls that name none: `default`, or the only one.
+    pub(crate) fn default_proxy(&self) -> Option<Arc<Proxy>> {
+        let entries = self.entries();
+        let only = if entries.len() == 1 { entries.values().next() } else { None };
+        entries.get("default").or(only).map(|entry| entry.proxy.clone())
     }
 
-    /// How long it takes until the proxy's last change is taken back.
-    pub(crate) fn lasts(&self, name: &str) -> Option<Duration> {
-        let until = self.named().get(name)?.temporary.as_ref()?.until;
+    /// The time until the proxy's temporary change is reverted.
+    pub(crate) fn reverts_in(&self, name: &str) -> Option<Duration> {
+        let until = self.entries().get(name)?.temporary.as_ref()?.until;
         Some(until.saturating_duration_since(Instant::now()))
     }
 
-    /// Adds a proxy, and lets it listen.
+    /// Adds a proxy, which listens from now on.
     pub(crate) async fn start(&self, config: &ProxyConfig) -> Result<Arc<Proxy>, CannotListen> {
         let proxy = Proxy::new(config, self.shared.clone());
         proxy.change(config, false).await?;
-        let named = Named { proxy: proxy.clone(), said: config.clone(), temporary: None, changed: 0 };
-        self.named().insert(config.name.clone(), named);
+        let entry = Entry { proxy: proxy.clone(), base: config.clone(), temporary: None, last_change: 0 };
+        self.entries().insert(config.name.clone(), entry);
         if self.stopped.load(Ordering::SeqCst) {
             proxy.stop();
         }
@@ -143,9 +142,9 @@ impl ProxySet {
         self.shared.tasks.wait().await;
     }
 
-    /// Takes it from among the others, which does not stop it.
-    fn forget(&self, name: &str) -> Option<Arc<Proxy>> {
-        let proxy = self.named().remove(name)?.proxy;
+    /// Takes it out of the set. That does not stop it.
+    fn unlist(&self, name: &str) -> Option<Arc<Proxy>> {
+        let proxy = self.entries().remove(name)?.proxy;
         let mut removed = self.removed.lock().unwrap_or_else(PoisonError::into_inner);
         if removed.len() == REMOVED {
             removed.pop_front();
@@ -154,11 +153,11 @@ impl ProxySet {
         Some(proxy)
     }
 
-    fn known(&self, name: &str) -> Result<Named, Refusal> {
-        self.named().get(name).cloned().ok_or_else(|| Refusal::Unknown(name.to_owned()))
+    fn entry(&self, name: &str) -> Result<Entry, ChangeError> {
+        self.entries().get(name).cloned().ok_or_else(|| ChangeError::Unknown(name.to_owned()))
     }
 
-    fn named(&self) -> MutexGuard<'_, BTreeMap<String, Named>> {
-        self.named.lock().unwrap_or_else(PoisonError::into_inner)
+    fn entries(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,68 +1,68 @@
-//! A file that is read again.
+//! Reloading the file.
 
 use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::change::{Lasts, Wish};
-use super::{ProxySet, Refusal};
+use super::change::{Lifetime, Target};
+use super::{ChangeError, ProxySet};
 use crate::proxy::config::ProxyConfig;
 
 impl ProxySet {
-    /// Becomes what a file says that was read again: `said` before, `configs` now. Proxies that vanished from it are stopped,
-    /// those that are as it says are left alone, and so are those that it never named. Answers how many could not follow.
-    pub(crate) async fn reload(self: &Arc<Self>, said: &[ProxyConfig], configs: &[ProxyConfig]) -> usize {
-        for gone in said.iter().filter(|gone| configs.iter().all(|config| config.name != gone.name)) {
-            let _turn = self.turns.take(&gone.name).await;
-            if let Some(proxy) = self.forget(&gone.name) {
-                // Another proxy may be about to listen where it did.
+    /// Applies the file, which had `before` and has `configs` now. Proxies that are no longer in it are stopped; unchanged ones
+    /// and those that were never in it are left alone. Returns how many proxies could not be changed.
+    pub(crate) async fn reload(self: &Arc<Self>, before: &[ProxyConfig], configs: &[ProxyConfig]) -> usize {
+        for gone in before.iter().filter(|gone| configs.iter().all(|config| config.name != gone.name)) {
+            let _lock = self.locks.lock(&gone.name).await;
+            if let Some(proxy) = self.unlist(&gone.name) {
+                // Another proxy may need its address.
                 proxy.drain().await;
-                info!(proxy = gone.name, "stopped, as the file has it no more");
+                info!(proxy = gone.name, "stopped: no longer in the file");
             }
         }
         let mut left: Vec<_> = configs.iter().collect();
         let mut freed = false;
         loop {
-            let mut refused = Vec::new();
+            let mut failed = Vec::new();
             for &config in &left {
-                if let Err(refusal) = self.follow(config, configs).await {
-                    refused.push((config, refusal));
+                if let Err(error) = self.reload_one(config, configs).await {
+                    failed.push((config, error));
                 }
             }
-            if refused.is_empty() {
+            if failed.is_empty() {
                 return 0;
             }
-            let is_stuck = refused.len() == left.len();
-            if is_stuck && (freed || !refused.iter().any(|(_, refusal)| refusal.is_taken())) {
-                for (config, refusal) in &refused {
+            let is_stuck = failed.len() == left.len();
+            if is_stuck && (freed || !failed.iter().any(|(_, error)| error.is_taken())) {
+                for (config, error) in &failed {
                     self.listen_again(&config.name).await;
-                    warn!(proxy = config.name, "stays as it is: {refusal}");
+                    warn!(proxy = config.name, "not reloaded: {error}");
                 }
-                return refused.len();
+                return failed.len();
             }
             if is_stuck {
                 freed = true;
-                // They may wait for each other's addresses.
-                for (config, _) in refused.iter().filter(|(_, refusal)| refusal.is_taken()) {
+                // They may need each other's addresses.
+                for (config, _) in failed.iter().filter(|(_, error)| error.is_taken()) {
                     self.free_address(&config.name).await;
                 }
             }
-            // And one may have waited for an address that another has left only now.
-            left = refused.into_iter().map(|(config, _)| config).collect();
+            // An address may be free only now.
+            left = failed.into_iter().map(|(config, _)| config).collect();
         }
     }
 
-    /// Lets the proxy listen nowhere for a moment.
+    /// Stops listening until the proxy is changed.
     async fn free_address(&self, name: &str) {
-        let _turn = self.turns.take(name).await;
+        let _lock = self.locks.lock(name).await;
         if let Some(proxy) = self.get(name) {
             proxy.free_address().await;
         }
     }
 
-    /// Lets the proxy listen where it did before it made room.
+    /// Listens again where the proxy did before.
     async fn listen_again(&self, name: &str) {
-        let _turn = self.turns.take(name).await;
+        let _lock = self.locks.lock(name).await;
         if let Some(proxy) = self.get(name) {
             let now = proxy.config();
             if let Err(error) = proxy.change(&now, false).await {
@@ -71,20 +71,21 @@ impl ProxySet {
         }
     }
 
-    /// Lets one proxy be what the file says now.
-    async fn follow(self: &Arc<Self>, config: &ProxyConfig, others: &[ProxyConfig]) -> Result<(), Refusal> {
-        let _turn = self.turns.take(&config.name).await;
-        let is_so = self.known(&config.name).is_ok_and(|named| named.proxy.config().keys.given == config.keys.given);
+    /// Applies the file to one proxy.
+    async fn reload_one(self: &Arc<Self>, config: &ProxyConfig, others: &[ProxyConfig]) -> Result<(), ChangeError> {
+        let _lock = self.locks.lock(&config.name).await;
+        let is_so = self.entry(&config.name).is_ok_and(|entry| entry.proxy.config().keys.given == config.keys.given);
         let settled = if is_so {
-            // Where it was so only for a while, it stays.
-            self.stay(&config.name);
+            // A temporary change to the same becomes permanent.
+            self.make_permanent(&config.name);
             Ok(())
         } else {
-            let wish = Wish { config: config.clone(), anew: false, lasts: Lasts::ForGood, others };
-            self.settle(&config.name, wish).await.map(drop)
+            let target =
+                Target { config: config.clone(), restart_handlers: false, lifetime: Lifetime::Permanent, others };
+            self.apply(&config.name, target).await.map(drop)
         };
-        if let Some(named) = self.named().get_mut(&config.name) {
-            named.said = config.clone();
+        if let Some(entry) = self.entries().get_mut(&config.name) {
+            entry.base = config.clone();
         }
         settled
     }

@@ -1,4 +1,4 @@
-//! Changes that are taken back by themselves.
+//! Changes that are reverted after a time.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,63 +9,63 @@ use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 use super::change::described;
-use super::{Named, ProxySet};
+use super::{Entry, ProxySet};
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
 
-/// A change that is taken back by itself.
+/// A change that is reverted after a time.
 #[derive(Debug, Clone)]
 pub(super) struct TemporaryChange {
-    /// What there was before; nothing where the proxy was only added for a while.
+    /// What it is reverted to; none if the proxy itself was added for a time.
     pub(super) before: Option<ProxyConfig>,
     pub(super) until: Instant,
-    /// Waits for that time, for as long as this is of interest.
+    /// Ends with the last clone of this change.
     _timer: Arc<AbortOnDropHandle<()>>,
 }
 
 impl ProxySet {
-    /// The proxy was changed for good.
-    pub(super) fn stay(&self, name: &str) {
-        let changed = self.changed.fetch_add(1, Ordering::Relaxed) + 1;
-        if let Some(named) = self.named().get_mut(name) {
-            (named.temporary, named.changed) = (None, changed);
+    /// The proxy was changed permanently.
+    pub(super) fn make_permanent(&self, name: &str) {
+        let change = self.changes.fetch_add(1, Ordering::Relaxed) + 1;
+        if let Some(entry) = self.entries().get_mut(name) {
+            (entry.temporary, entry.last_change) = (None, change);
         }
     }
 
-    /// The proxy was changed for a time. Then the change is taken back to `before`.
-    pub(super) fn pass(self: &Arc<Self>, name: &str, before: Option<ProxyConfig>, time: Duration) {
-        let changed = self.changed.fetch_add(1, Ordering::Relaxed) + 1;
+    /// The proxy was changed for a time, after which it is reverted to `before`.
+    pub(super) fn make_temporary(self: &Arc<Self>, name: &str, before: Option<ProxyConfig>, time: Duration) {
+        let change = self.changes.fetch_add(1, Ordering::Relaxed) + 1;
         let until = Instant::now() + time;
         let timer = {
             let (proxies, name) = (Arc::downgrade(self), name.to_owned());
             self.shared.runtime.spawn(async move {
                 tokio::time::sleep_until(until).await;
                 if let Some(proxies) = proxies.upgrade() {
-                    // In a task of its own, as this one is given up when there is nothing to wait for any more.
-                    tokio::spawn(async move { proxies.take_back(&name, changed).await });
+                    // In a task of its own: reverting drops the change, and with it this task.
+                    tokio::spawn(async move { proxies.revert(&name, change).await });
                 }
             })
         };
         let temporary = TemporaryChange { before, until, _timer: Arc::new(AbortOnDropHandle::new(timer)) };
-        if let Some(named) = self.named().get_mut(name) {
-            (named.temporary, named.changed) = (Some(temporary), changed);
+        if let Some(entry) = self.entries().get_mut(name) {
+            (entry.temporary, entry.last_change) = (Some(temporary), change);
         }
     }
 
-    /// When the proxy's change is over, it is to be this.
-    pub(super) fn go_back_to(&self, name: &str, before: ProxyConfig) {
-        if let Some(temporary) = self.named().get_mut(name).and_then(|named| named.temporary.as_mut()) {
+    /// Replaces what the temporary change is reverted to.
+    pub(super) fn set_before(&self, name: &str, before: ProxyConfig) {
+        if let Some(temporary) = self.entries().get_mut(name).and_then(|entry| entry.temporary.as_mut()) {
             temporary.before = Some(before);
         }
     }
 
-    /// The time of change number `changed` is over.
-    async fn take_back(self: &Arc<Self>, name: &str, changed: u64) {
-        let _turn = self.turns.take(name).await;
-        let known = self.known(name).ok().filter(|named| named.changed == changed);
-        let Some(Named { proxy, temporary: Some(temporary), .. }) = known else { return };
+    /// The time of change number `change` is over.
+    async fn revert(self: &Arc<Self>, name: &str, change: u64) {
+        let _lock = self.locks.lock(name).await;
+        let known = self.entry(name).ok().filter(|entry| entry.last_change == change);
+        let Some(Entry { proxy, temporary: Some(temporary), .. }) = known else { return };
         let Some(before) = temporary.before else {
-            self.forget(name);
+            self.unlist(name);
             proxy.close().await;
             info!(proxy = name, "its `for` is over: removed");
             return;
@@ -74,15 +74,15 @@ impl ProxySet {
             Ok(()) => before,
             Err(error) => {
                 warn!(proxy = name, "cannot listen on its earlier address, keeps the present one: {error}");
-                self.go_back_here(&proxy, before).await
+                self.revert_in_place(&proxy, before).await
             }
         };
         info!(proxy = name, "its `for` is over: {}", described(&before));
-        self.stay(name);
+        self.make_permanent(name);
     }
 
-    /// Takes the proxy back to `before` in all but where it listens.
-    async fn go_back_here(&self, proxy: &Arc<Proxy>, before: ProxyConfig) -> ProxyConfig {
+    /// Reverts the proxy to `before`, but keeps its address.
+    async fn revert_in_place(&self, proxy: &Arc<Proxy>, before: ProxyConfig) -> ProxyConfig {
         let ProxyConfig { listen, enabled, .. } = proxy.config();
         let mut before = ProxyConfig { listen, enabled, ..before };
         before.keys.set("proxy", before.listen.to_string());

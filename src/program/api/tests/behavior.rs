@@ -59,7 +59,7 @@ async fn options_that_are_not_given_have_their_defaults() {
     assert_eq!(world.call("PUT", "/behavior", r#"{"name": "error", "warmup": 2.0}"#).await.is(), ok());
     assert_eq!(handlers()["error"], json!({ "inject": false, "warmup": 2 }));
     assert_eq!(world.call("PUT", "/behavior", r#"{"name": "hang", "for": "5s"}"#).await.is(), ok());
-    let lasts = world.proxies.lasts("default").unwrap();
+    let lasts = world.proxies.reverts_in("default").unwrap();
     assert!(lasts > Duration::from_secs(4) && lasts <= Duration::from_secs(5), "{lasts:?}");
 }
 
