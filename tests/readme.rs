@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use vaurien::Registry;
-use vaurien::program::config::{Config, Exit};
+use vaurien::program::cli::Exit;
+use vaurien::program::config::Config;
 use world::Program;
 
 const README: &str = include_str!("../README.md");

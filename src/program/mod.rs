@@ -2,7 +2,7 @@
 
 mod api;
 mod atomic_file;
-mod cli;
+pub mod cli;
 mod command;
 pub mod config;
 mod demo;
@@ -23,8 +23,9 @@ use anyhow::Context;
 use tracing::{error, warn};
 
 use crate::handler::Registry;
+use crate::program::cli::{Check, Exit};
 use crate::program::command::{CannotRun, Signals};
-use crate::program::config::{Check, Config, Exit, Format};
+use crate::program::config::{Config, Format};
 use crate::program::run::runner;
 
 /// How many connections with news are looked after before others are asked for theirs. With 128 connections in ping-pong

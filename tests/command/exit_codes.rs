@@ -74,7 +74,7 @@ fn what_vaurien_could_not_do_is_125() {
 #[test]
 fn two_dashes_and_no_command_are_a_mistake() {
     let ran = Ran::from(Program::command("--backend 127.0.0.1:1 --").output().unwrap()).ends(125);
-    ran.says("vaurien: there is no command behind `--`");
+    ran.says("vaurien: no command after `--`");
 }
 
 #[test]

@@ -11,9 +11,9 @@ use super::Api;
 use super::answer::{Failure, Fault, Location};
 use super::read::{self, Body};
 use super::v1::lasts;
-use crate::plan::mix;
-use crate::program::config::options::{Options, Scope};
-use crate::program::config::spec::Spec;
+use crate::plan::parse::{MixError, ParsedMix};
+use crate::program::config::schema::Schema;
+use crate::program::config::spec;
 use crate::proxy::Proxy;
 
 /// What handlers are called.
@@ -78,7 +78,7 @@ pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -
         return Err(Failure::body(other, format!("unknown key `{other}` (known: backend)")));
     }
     let keys = Map::from_iter([("backend".to_owned(), backend)]);
-    api.proxies.patch(&proxy.name, Spec::edit(keys, &api.registry), None).await?;
+    api.proxies.patch(&proxy.name, spec::edit(keys, &api.registry), None).await?;
     Ok(done())
 }
 
@@ -96,17 +96,17 @@ async fn put(api: &Api, word: Word, body: &[u8]) -> Result<Json<Value>, Failure>
     let lasts = lasts(&mut keys)?;
     let drawn = drawn(api, word, &name)?;
     let settings = settings(keys, &drawn)?;
-    let options = Options::new(&api.registry);
+    let schema = Schema::new(&api.registry);
     let handlers = settings.into_iter().map(|(handler, given)| {
         // A merge leaves what it does not name, so all settings are named, to have their defaults again.
-        let all = options.of(&Scope::Handler(handler.clone()));
-        let mut table: Map<_, _> = all.iter().map(|setting| (setting.field.name.clone(), Value::Null)).collect();
+        let all = schema.of_handler(&handler).into_iter();
+        let mut table: Map<_, _> = all.map(|setting| (setting.field.name.clone(), Value::Null)).collect();
         table.extend(given);
         (handler, Value::Object(table))
     });
     let handlers = Value::Object(handlers.collect());
     let patch = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), handlers)]);
-    match api.proxies.patch(&proxy.name, Spec::edit(patch, &api.registry), lasts).await {
+    match api.proxies.patch(&proxy.name, spec::edit(patch, &api.registry), lasts).await {
         Ok(_) => Ok(done()),
         Err(refusal) => Err(Failure::from(refusal).rename(|place| as_asked(place, &drawn))),
     }
@@ -114,30 +114,22 @@ async fn put(api: &Api, word: Word, body: &[u8]) -> Result<Json<Value>, Failure>
 
 /// The handlers that a name or a mix asks for, or an error for each that does not exist.
 fn drawn(api: &Api, word: Word, text: &str) -> Result<Vec<String>, Failure> {
-    let registry = &api.registry;
-    let wrong = match mix::read(text, registry) {
-        Ok(shares) => return Ok(shares.into_iter().map(|(_, name)| name).collect()),
-        Err(wrong) => wrong,
-    };
-    let is_mix = text.contains([',', ':']);
-    let names = text.split(',').map(|entry| entry.rsplit(':').next().unwrap_or_default().trim());
-    let unknown: Vec<&str> = names.filter(|name| is_mix && !name.is_empty() && registry.get(name).is_none()).collect();
-    let mut faults = Vec::new();
-    let mut say = |description| {
-        faults.push(Fault { location: Location::Body, name: "name".to_owned(), description });
-    };
-    let word = word.one();
-    if !is_mix && registry.get(text).is_none() {
-        say(format!("the '{text}' {word} does not exist"));
-        return Err(Failure::new(StatusCode::BAD_REQUEST, faults));
+    let (registry, word) = (&api.registry, word.one());
+    let fault = |description| Fault { location: Location::Body, name: "name".to_owned(), description };
+    let unknown = |name: &str| fault(format!("the '{name}' {word} does not exist"));
+    if !text.contains([',', ':']) && registry.get(text).is_none() {
+        return Err(Failure::new(StatusCode::BAD_REQUEST, vec![unknown(text)]));
     }
-    // What is said of each in the contract's words is not said again in the command line's.
-    let said: Vec<String> = unknown.iter().map(|name| mix::unknown_handler(name, registry)).collect();
-    for name in unknown {
-        say(format!("the '{name}' {word} does not exist"));
-    }
-    wrong.into_iter().filter(|what| !said.contains(what)).for_each(say);
-    Err(Failure::new(StatusCode::BAD_REQUEST, faults))
+    let mut errors = match ParsedMix::parse(text, registry) {
+        Ok(mix) => return Ok(mix.names().map(str::to_owned).collect()),
+        Err(errors) => errors,
+    };
+    errors.sort_by_key(|error| !matches!(error, MixError::UnknownHandler { .. }));
+    let faults = errors.iter().map(|error| match error {
+        MixError::UnknownHandler { name, .. } => unknown(name),
+        MixError::Invalid(what) => fault(what.clone()),
+    });
+    Err(Failure::new(StatusCode::BAD_REQUEST, faults.collect()))
 }
 
 /// A handler and its settings.

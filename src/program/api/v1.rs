@@ -18,7 +18,7 @@ use super::answer::{Failure, Location};
 use super::read::{Named, Object, Parameters};
 use crate::connection::table::{ConnectionHandle, State};
 use crate::duration::Seconds;
-use crate::program::config::spec::Spec;
+use crate::program::config::spec;
 use crate::program::export::openmetrics::{self, Format};
 use crate::proxy::Proxy;
 use crate::proxy::config::check_name;
@@ -136,7 +136,7 @@ pub(super) async fn put(
 ) -> Result<Response, Failure> {
     check_name(&name).map_err(|wrong| Failure::of(StatusCode::BAD_REQUEST, Location::Path, "name", wrong.what()))?;
     let lasts = besides(&name, &mut keys)?;
-    let config = Spec::new(keys).check(&name, &api.registry).map_err(Refusal::Wrong)?;
+    let config = spec::check(&name, &keys, &api.registry).map_err(Refusal::Wrong)?;
     let change = api.proxies.put(config, lasts).await?;
     if !change.created {
         return Ok(changed(&api, change).into_response());
@@ -156,7 +156,7 @@ pub(super) async fn patch(
 ) -> Result<Json<Value>, Failure> {
     proxy(&api, &name)?;
     let lasts = besides(&name, &mut keys)?;
-    Ok(changed(&api, api.proxies.patch(&name, Spec::edit(keys, &api.registry), lasts).await?))
+    Ok(changed(&api, api.proxies.patch(&name, spec::edit(keys, &api.registry), lasts).await?))
 }
 
 /// `DELETE /v1/proxies/{name}`.

@@ -1,31 +1,31 @@
-//! What is logged, and how.
+//! The settings of the log.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is logged, and how.
+/// The settings of the log.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Log {
-    /// The least important events that are shown; default `info`.
+    /// The least severe level that is shown; default `info`.
     pub level: Level,
-    /// How a line is written; default `text`.
+    /// The format of a line; default `text`.
     pub format: Format,
 }
 
-/// How important an event is.
+/// The severity of a line.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// The daemon failed.
+    /// A failure of the daemon.
     Error,
-    /// Something is not as it should be, and the daemon goes on.
+    /// A problem that the daemon survives.
     Warn,
-    /// What the daemon was asked for.
+    /// Starts, changes and stops.
     #[default]
     Info,
-    /// What happened to each connection.
+    /// Each connection.
     Debug,
-    /// Which handler each call was drawn for.
+    /// The handler of each call.
     Trace,
 }
 
@@ -41,13 +41,13 @@ impl From<Level> for tracing::Level {
     }
 }
 
-/// How a line of the log is written.
+/// The format of a line.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// For people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
