@@ -69,12 +69,16 @@ fn a_value_of_the_wrong_type_says_which_is_right() {
         ("listen = 'a:1'", "unknown key `listen`, did you mean `proxy`?"),
         ("upstream = 'a:1'", "unknown key `upstream`, did you mean `backend`?"),
         ("latency = 5", "unknown key `latency`, did you mean the handler `delay` and its `sleep`?"),
-        ("port = 80", "`port` belongs to `[http]`, write it there"),
+        ("port = 80", "unknown key `port`, did you mean `proxy`? (`[http]` has a `port` as well)"),
+        ("repeat = 2", "`repeat` belongs to `[run]`, write it there"),
         (
             "tls.cert = 'a.pem'",
             "unknown key `tls`, TLS is not supported yet, encrypted connections pass unread with protocol `tcp`",
         ),
-        ("timeout = 5", "`timeout` belongs to `[run]`, write it there"),
+        (
+            "timeout = 5",
+            "unknown key `timeout`, did you mean `connect_timeout` or the handler `hang`? (`[run]` has a `timeout` as well)",
+        ),
         ("handlers.delay = 5", "`handlers.delay` is `5`, write a table, `[handlers.delay]`"),
         ("handler.delay.sleep = 5", "`handler` is a name or a mix, settings are in `[handlers.delay]`"),
         ("delay.sleep = 5", "unknown key `delay`, did you mean `handlers.delay`?"),

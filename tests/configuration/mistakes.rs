@@ -127,6 +127,7 @@ fn a_command_line_that_cannot_be_read_is_one_line() {
         ("--proxy a:1 --proxy b:1", "`--proxy` is given twice, give it once"),
         ("--handler delay --behavior error", "`--handler` is given twice, give it once"),
         ("--port 80", "unknown option `--port`, did you mean `--proxy HOST:PORT`?"),
+        ("--host x", "unknown option `--host`, did you mean `--proxy HOST:PORT`?"),
         ("--listen=:80", "unknown option `--listen`, did you mean `--proxy HOST:PORT`?"),
         ("--upstream a:1", "unknown option `--upstream`, did you mean `--backend HOST:PORT`?"),
         ("--target a:1", "unknown option `--target`, did you mean `--backend HOST:PORT`?"),

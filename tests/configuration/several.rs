@@ -157,6 +157,21 @@ backend = 'a:1'
 }
 
 #[test]
+fn proxies_may_be_called_as_tables_are() {
+    let file = "[proxies.handlers]\nbackend = 'a:1'\nproxy = 'a:2'\n[proxies.proxies]\n[proxies.http]\nport = 1\n";
+    assert_eq!(
+        Start::file(file).lines(),
+        [
+            "vaurien.toml:6: unknown key `port` in `[proxies.http]`, did you mean `proxy`?",
+            "vaurien.toml:4: proxies.proxies: the backend is missing, write `backend = \"HOST:PORT\"`",
+            "vaurien.toml:5: proxies.http: the backend is missing, write `backend = \"HOST:PORT\"`",
+            "vaurien.toml:5: proxies.http: `proxies` and `http` both listen on `localhost:8000` by default, \
+             give each its own `proxy`",
+        ]
+    );
+}
+
+#[test]
 fn keys_of_other_tools_are_hinted_at() {
     for (key, hint) in [
         ("listen", "did you mean `proxy`?"),

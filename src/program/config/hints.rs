@@ -12,7 +12,7 @@ const TLS: &str = "TLS is not supported yet, encrypted connections pass unread w
 
 const HINTS: &[Hint] = &[
     Hint {
-        words: &["listen", "port", "bind", "address", "addr", "local"],
+        words: &["listen", "port", "host", "bind", "address", "addr"],
         flag: "did you mean `--proxy HOST:PORT`?",
         key: "did you mean `proxy`?",
     },
@@ -25,11 +25,6 @@ const HINTS: &[Hint] = &[
         words: &["latency", "jitter", "sleep", "wait"],
         flag: "did you mean `--handler delay --handler-delay-sleep 250ms`?",
         key: "did you mean the handler `delay` and its `sleep`?",
-    },
-    Hint {
-        words: &["timeout"],
-        flag: "did you mean `--connect-timeout` or `--handler hang`?",
-        key: "did you mean `connect_timeout` or the handler `hang`?",
     },
     Hint {
         words: &["percent", "percentage", "probability", "toxicity"],
@@ -55,5 +50,9 @@ pub(crate) fn of_flag(flag: &str) -> Option<&'static str> {
 
 /// What to say about this unknown key.
 pub(super) fn of_key(key: &str) -> Option<&'static str> {
-    find(key).map(|hint| hint.key)
+    match key {
+        // There is a flag of this name.
+        "timeout" => Some("did you mean `connect_timeout` or the handler `hang`?"),
+        key => find(key).map(|hint| hint.key),
+    }
 }

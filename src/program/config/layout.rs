@@ -1,5 +1,7 @@
 //! Which paths there are: in a file with one proxy, in a file with several, and in JSON of one proxy.
 
+use serde_json::Map;
+
 use super::entry::{Entry, Origin};
 use super::hints;
 use super::schema::{HANDLERS, PROXIES, SECTIONS, Schema, Setting};
@@ -71,12 +73,12 @@ impl Layout {
         let full = path.join(".");
         match &entry.value {
             value if !is_table => Err(unknown(schema, &known, &path, value.is_object())),
-            value if value.as_object().is_some_and(|keys| keys.is_empty() && *key == PROXIES) => {
+            value if *path == [PROXIES] && value.as_object().is_some_and(Map::is_empty) => {
                 Err(format!("`[{PROXIES}]` is empty, write a table for each proxy, `[{PROXIES}.cache]`"))
             }
             value if value.is_object() && SECTIONS.contains(&full.as_str()) => Ok(Found::Section),
             value if value.is_object() => Ok(Found::Table),
-            value if *key == HANDLERS && value.is_string() => {
+            value if *key == HANDLERS && *table != [PROXIES] && value.is_string() => {
                 Err(format!("`{full}` holds a table for each handler, did you mean `handler = {value}`?"))
             }
             // What is there may be secret.
@@ -99,8 +101,12 @@ impl Layout {
             },
             (Self::Several(_), []) => Known { settings: schema.of_program("").collect(), tables: top().collect() },
             (Self::Json, []) | (_, [PROXIES, _]) => Known { settings: own().collect(), tables: vec![HANDLERS] },
-            (_, [.., HANDLERS]) => Known { settings: Vec::new(), tables: schema.registry.names().collect() },
-            (_, [.., HANDLERS, name]) => Known { settings: schema.of_handler(name), tables: Vec::new() },
+            (_, [HANDLERS] | [PROXIES, _, HANDLERS]) => {
+                Known { settings: Vec::new(), tables: schema.registry.names().collect() }
+            }
+            (_, [HANDLERS, name] | [PROXIES, _, HANDLERS, name]) => {
+                Known { settings: schema.of_handler(name), tables: Vec::new() }
+            }
             (_, [section]) => Known { settings: schema.of_program(section).collect(), tables: Vec::new() },
             _ => Known::default(),
         }
@@ -145,7 +151,7 @@ fn unknown(schema: &Schema<'_>, known: &Known<'_>, path: &[&str], is_table: bool
     let (key, within) = (path[path.len() - 1], &path[..path.len() - 1]);
     match within {
         [PROXIES] => return check_name(key).err().map(|wrong| wrong.what().to_owned()).unwrap_or_default(),
-        [.., HANDLERS] => return MixError::unknown_handler(key, schema.registry).to_string(),
+        [HANDLERS] | [PROXIES, _, HANDLERS] => return MixError::unknown_handler(key, schema.registry).to_string(),
         _ => {}
     }
     let is_proxys = known.tables.contains(&HANDLERS);
@@ -153,15 +159,21 @@ fn unknown(schema: &Schema<'_>, known: &Known<'_>, path: &[&str], is_table: bool
         let meant = [within, &[HANDLERS, key]].concat().join(".");
         return format!("unknown key `{}`, did you mean `{meant}`?", path.join("."));
     }
-    let has_key = |section: &&str| schema.of_program(section).any(|setting| setting.field.name == key);
-    if let Some(section) = SECTIONS.iter().filter(|section| known.tables.contains(section)).find(|name| has_key(name)) {
-        return format!("`{key}` belongs to `[{section}]`, write it there");
+    let has_key = |section: &&&str| schema.of_program(section).any(|setting| setting.field.name == key);
+    let section = SECTIONS.iter().filter(|section| known.tables.contains(section)).find(has_key);
+    let hint = hints::of_key(key).filter(|_| is_proxys);
+    match (section, hint) {
+        (Some(section), None) => return format!("`{key}` belongs to `[{section}]`, write it there"),
+        (Some(section), Some(hint)) => {
+            return format!("unknown key `{key}`, {hint} (`[{section}]` has a `{key}` as well)");
+        }
+        (None, _) => {}
     }
     // Where there are tables, a table was meant to be one of them.
     let settings = known.settings.iter().filter(|_| !is_table || known.tables.is_empty());
     let names: Vec<&str> = settings.map(|setting| &*setting.field.name).chain(known.tables.iter().copied()).collect();
-    let hint = match (hints::of_key(key), did_you_mean(key, names.iter().copied())) {
-        (Some(hint), _) if is_proxys => format!(", {hint}"),
+    let hint = match (hint, did_you_mean(key, names.iter().copied())) {
+        (Some(hint), _) => format!(", {hint}"),
         (_, near) if !near.is_empty() => near,
         _ if names.is_empty() => " (it has no keys)".to_owned(),
         _ => format!(" (known: {})", names.join(", ")),
