@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::entry::Origin;
 use super::layout::Layout;
-use super::schema::{HANDLERS, PROXIES, Setting};
+use super::schema::{PROXIES, Setting};
 use super::spec;
 use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics, shown};
@@ -107,18 +107,13 @@ fn overrides(values: &Values<'_>, within: &str, mix: &Mix, diagnostics: &mut Dia
 
 /// The keys that were given for a proxy.
 fn given(values: &Values<'_>, within: &str) -> Map<String, Value> {
-    let mut given = values.map(within);
-    given.retain(|key, _| values.schema.get(&[key]).is_some_and(|setting| setting.per_proxy));
-    let handlers = values.schema.registry.names().map(|name| {
-        let settings = values.map(&format!("{within}{HANDLERS}.{name}."));
-        (name.to_owned(), Value::Object(settings))
-    });
-    let mut handlers: Map<String, Value> = handlers.collect();
-    handlers.retain(|_, settings| *settings != Value::Object(Map::new()));
-    if !handlers.is_empty() {
-        given.insert(HANDLERS.to_owned(), handlers.into());
+    let mut given = Value::Object(Map::new());
+    for setting in values.schema.all().filter(|setting| setting.per_proxy) {
+        if let Some((value, _)) = values.get(&format!("{within}{}", setting.path)) {
+            setting.put(&mut given, value.clone());
+        }
     }
-    given
+    given.as_object().cloned().unwrap_or_default()
 }
 
 /// Whether there is one proxy, and nobody asked for where it listens.

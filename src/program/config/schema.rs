@@ -88,6 +88,11 @@ impl Setting<'_> {
         self.path.rsplit_once('.').map_or("", |(table, _)| table)
     }
 
+    /// Puts a value into the keys of a proxy. A table that is not there yet is made by indexing it.
+    pub(super) fn put(&self, keys: &mut Value, value: Value) {
+        *self.path.split('.').fold(keys, |table, key| &mut table[key]) = value;
+    }
+
     /// What asks for this `value`.
     pub(crate) fn entry(&self, value: Value, origin: Origin) -> Entry {
         Entry { path: self.path.split('.').map(str::to_owned).collect(), value, origin }

@@ -1,11 +1,11 @@
 //! A proxy in JSON: what the HTTP API takes and gives.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::entry;
 use super::layout::Layout;
 use super::proxy;
-use super::schema::{HANDLERS, Schema, Setting};
+use super::schema::{HANDLERS, Schema};
 use super::values::Values;
 use crate::diagnostic::Diagnostics;
 use crate::handler::Registry;
@@ -78,41 +78,30 @@ fn merge(
 
 /// Every key with its value or default: of `handlers`, all settings of those in the mix, and what was given for others.
 pub(super) fn complete(given: &Map<String, Value>, schema: &Schema<'_>) -> Map<String, Value> {
-    let value = |given: Option<&Value>, setting: &Setting<'_>| {
-        given.and_then(|given| given.get(&setting.field.name)).map(|value| setting.field.canonical(value))
-    };
-    let keys = Value::Object(given.clone());
-    let own = schema.of_proxy("").map(|setting| {
-        let value = value(Some(&keys), setting).unwrap_or_else(|| setting.field.default.clone());
-        (setting.field.name.clone(), value)
-    });
-    let mut all: Map<String, Value> = own.collect();
-    let mix = all.get("handler").and_then(Value::as_str).and_then(|text| Mix::parse(text, schema.registry).ok());
+    let text = given.get("handler").and_then(Value::as_str).unwrap_or("dummy");
+    let mix = Mix::parse(text, schema.registry).ok();
+    let in_mix = |name| mix.iter().flat_map(Mix::shares).any(|share| share.name() == name);
+    let (given, mut all) = (Value::Object(given.clone()), json!({}));
+    for setting in schema.all().filter(|setting| setting.per_proxy) {
+        // An option of the connection that nobody gave for a handler is the proxy's.
+        let has_default = setting.path.split('.').nth(1).is_none_or(|handler| !setting.inherited && in_mix(handler));
+        let value = given.pointer(&format!("/{}", setting.path.replace('.', "/")));
+        let value = value.map(|value| setting.field.canonical(value));
+        if let Some(value) = value.or_else(|| has_default.then(|| setting.field.default.clone())) {
+            setting.put(&mut all, value);
+        }
+    }
+    let mut all = all.as_object().cloned().unwrap_or_default();
     if let Some(mix) = &mix {
         all.insert("handler".to_owned(), mix.to_string().into());
     }
-    let handlers = schema.registry.names().filter_map(|name| {
-        let given = keys.get(HANDLERS).and_then(|handlers| handlers.get(name));
-        let in_mix = mix.iter().flat_map(Mix::shares).any(|share| share.name() == name);
-        // An option of the connection that nobody gave is the proxy's.
-        let default = |setting: &Setting<'_>| (in_mix && !setting.inherited).then(|| setting.field.default.clone());
-        let settings = schema.of_handler(name).into_iter().filter_map(|setting| {
-            let value = value(given, setting).or_else(|| default(setting))?;
-            Some((setting.field.name.clone(), value))
-        });
-        let settings: Map<_, _> = settings.collect();
-        (!settings.is_empty()).then(|| (name.to_owned(), Value::Object(settings)))
-    });
-    let handlers: Map<_, _> = handlers.collect();
-    all.insert(HANDLERS.to_owned(), handlers.into());
+    all.entry(HANDLERS).or_insert_with(|| json!({}));
     all
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
-
-    use serde_json::json;
 
     use super::*;
     use crate::proxy::config::{Keys, clash};
