@@ -18,13 +18,13 @@ pub struct Seconds(Duration);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotSeconds {
     /// Less than nothing.
-    #[error("`{0}` is negative, a time is 0 or more")]
+    #[error("invalid duration `{0}`: it is negative")]
     Negative(String),
     /// More than [`Seconds::MAX`].
-    #[error("`{0}` is too long, a time is at most a year (31536000 seconds)")]
+    #[error("invalid duration `{0}`: at most a year (31536000 seconds)")]
     TooLong(String),
     /// No number, or an unknown unit.
-    #[error("`{0}` is no time, write seconds (`0.25`) or a unit (`250ms`)")]
+    #[error("invalid duration `{0}`: write `10s`, `250ms` or seconds")]
     Unreadable(String),
 }
 
@@ -180,17 +180,17 @@ mod tests {
     #[test]
     fn what_is_no_time_says_what_would_be() {
         for (text, message) in [
-            ("-1", "`-1` is negative, a time is 0 or more"),
-            ("-0.5", "`-0.5` is negative, a time is 0 or more"),
-            ("-250ms", "`-250ms` is negative, a time is 0 or more"),
-            ("31536001", "`31536001` is too long, a time is at most a year (31536000 seconds)"),
-            ("2years", "`2years` is too long, a time is at most a year (31536000 seconds)"),
-            ("1e999", "`1e999` is too long, a time is at most a year (31536000 seconds)"),
-            ("inf", "`inf` is too long, a time is at most a year (31536000 seconds)"),
-            ("nan", "`nan` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
-            ("soon", "`soon` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
-            ("1 fortnight", "`1 fortnight` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
-            ("", "`` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
+            ("-1", "invalid duration `-1`: it is negative"),
+            ("-0.5", "invalid duration `-0.5`: it is negative"),
+            ("-250ms", "invalid duration `-250ms`: it is negative"),
+            ("31536001", "invalid duration `31536001`: at most a year (31536000 seconds)"),
+            ("2years", "invalid duration `2years`: at most a year (31536000 seconds)"),
+            ("1e999", "invalid duration `1e999`: at most a year (31536000 seconds)"),
+            ("inf", "invalid duration `inf`: at most a year (31536000 seconds)"),
+            ("nan", "invalid duration `nan`: write `10s`, `250ms` or seconds"),
+            ("soon", "invalid duration `soon`: write `10s`, `250ms` or seconds"),
+            ("1 fortnight", "invalid duration `1 fortnight`: write `10s`, `250ms` or seconds"),
+            ("", "invalid duration ``: write `10s`, `250ms` or seconds"),
         ] {
             assert_eq!(text.parse::<Seconds>().unwrap_err().to_string(), message);
         }

@@ -1,5 +1,13 @@
 //! Settings read off a struct: its fields are the names, their documentation is the help text, its `Default` has the
-//! defaults, and reading a value into it is the check. So flags, variables, keys of the file and help cannot drift apart.
+//! defaults, schema attributes say how they are shown, and deserializing a value is the check.
+//!
+//! | attribute | meaning |
+//! | --- | --- |
+//! | `x-unit` | what the value is counted in; `file` for a path |
+//! | `x-heading` | heading in the help, of a field or of all fields of a struct |
+//! | `x-common` | shown by `-h` as well |
+//! | `x-hidden` | not shown in the help |
+//! | `x-secret` | the value is never shown |
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema};
@@ -21,55 +29,56 @@ pub(crate) struct Field {
     pub(crate) name: String,
     /// The field's documentation, on one line.
     pub(crate) help: String,
-    /// What it is counted in, from the schema's `x-unit`.
-    unit: Option<String>,
+    /// The heading in the help.
+    pub(crate) heading: Option<String>,
     /// Null where there is none.
     pub(crate) default: Value,
+    /// Whether `-h` shows it as well.
+    pub(crate) common: bool,
+    /// Whether the help does not show it.
+    pub(crate) hidden: bool,
+    /// Whether its value is never shown.
+    pub(crate) secret: bool,
+    /// The JSON schema of its value.
+    pub(crate) schema: Value,
     /// The JSON types that it can be; empty where the schema is not that simple.
     types: Vec<String>,
-    /// Whether it cannot be negative.
-    unsigned: bool,
     /// All the values that it can have, where they are few.
     choices: Vec<String>,
-    /// Whether nobody but who gave it may see its value.
-    pub(crate) secret: bool,
     /// What the struct makes of this value in this field, as far as it writes it; or why it cannot be read.
     read: fn(&str, Value) -> Result<Value, String>,
-}
-
-/// A value as it was given.
-#[derive(Debug, Clone)]
-pub(crate) enum Given {
-    /// On the command line or in a variable, where a type shows only in how the field reads it.
-    Text(String),
-    /// In the file, with its type.
-    Value(Value),
 }
 
 /// The struct's fields in the order of their declaration.
 pub(crate) fn fields<T: Settings>() -> Vec<Field> {
     let schema = schema::<T>();
     let defaults = serde_json::to_value(T::default()).unwrap_or_default();
+    let heading = schema.get("x-heading");
     let properties = schema.get("properties").and_then(Value::as_object);
-    properties
-        .into_iter()
-        .flatten()
-        .map(|(name, property)| Field {
+    let field = |(name, property): (&String, &Value)| {
+        let mut property = property.clone();
+        let mut attribute = |key: &str| property.as_object_mut()?.remove(key);
+        let [own_heading, common, hidden, secret] =
+            ["x-heading", "x-common", "x-hidden", "x-secret"].map(&mut attribute);
+        Field {
             name: name.clone(),
-            help: one_line(property),
-            unit: property.get("x-unit").and_then(Value::as_str).map(str::to_owned),
+            help: one_line(&property),
+            heading: own_heading.as_ref().or(heading).and_then(Value::as_str).map(str::to_owned),
             default: defaults.get(name).cloned().unwrap_or_default(),
-            types: types(property),
-            unsigned: property.get("minimum").and_then(Value::as_f64) == Some(0.0),
-            choices: choices(property),
-            secret: property.get("x-secret") == Some(&Value::Bool(true)),
+            common: common.is_some(),
+            hidden: hidden.is_some(),
+            secret: secret.is_some(),
+            types: types(&property),
+            choices: choices(&property),
+            schema: property,
             read: |name, value| {
                 let read = build::<T>(Map::from_iter([(name.to_owned(), value)]))?;
                 let mut written = serde_json::to_value(read).unwrap_or_default();
                 Ok(written.get_mut(name).map(Value::take).unwrap_or_default())
             },
-        })
-        .collect()
+        }
+    };
+    properties.into_iter().flatten().map(field).collect()
 }
 
 /// The struct's documentation, on one line.
@@ -88,24 +97,24 @@ pub(crate) fn build<T: Settings>(values: Map<String, Value>) -> Result<T, String
 }
 
 impl Field {
-    /// The value as the field reads it, or what is wrong with it.
-    pub(crate) fn check(&self, given: &Given) -> Result<Value, String> {
-        let text = match given {
-            Given::Value(value) => return self.fit(value.clone(), &self.shown(value)),
-            Given::Text(text) => text,
+    /// The value of a text on the command line or in a variable, by the field's type.
+    pub(crate) fn parse(&self, text: &str) -> Value {
+        let typed = match serde_json::from_str::<Value>(text) {
+            // In a text, null is a word; and a field that takes text reads numbers from it.
+            Ok(Value::Null | Value::Number(_) | Value::Bool(_)) if self.takes("string") || !self.choices.is_empty() => {
+                None
+            }
+            typed => typed.ok().filter(|value| !value.is_null() && !value.is_string() && self.fits(value)),
         };
-        let as_text = Value::String(text.clone());
-        let shown = self.shown(&as_text);
-        // Null is how the schema says "none"; typed by a person it is a word.
-        let Some(typed) = serde_json::from_str(text).ok().filter(|value: &Value| !value.is_null()) else {
-            return self.fit(as_text, &shown);
-        };
-        self.fit(typed, &shown).or_else(|why| {
-            self.fit(as_text, &shown).map_err(|why_as_text| if self.takes("string") { why_as_text } else { why })
-        })
+        typed.unwrap_or_else(|| text.into())
     }
 
-    /// A value that it can be read from, in the spelling of the struct: two spellings are one value, and `"250ms"` is a number.
+    /// What is wrong with a value, if anything.
+    pub(crate) fn check(&self, value: &Value) -> Result<(), String> {
+        (self.read)(&self.name, value.clone()).map(drop).map_err(|why| self.explain(value).unwrap_or(why))
+    }
+
+    /// The value in the spelling of the struct: `"250ms"` is the number 0.25.
     pub(crate) fn canonical(&self, value: &Value) -> Value {
         let written = (self.read)(&self.name, value.clone()).ok();
         // A struct may write nothing of it, or what it would not read.
@@ -118,80 +127,81 @@ impl Field {
         self.takes("boolean") && !self.takes("string")
     }
 
-    /// Whether it is several values, so that its flag may be there several times.
+    /// Whether it is several values, so that its flag may be repeated.
     pub(crate) fn is_list(&self) -> bool {
         self.takes("array")
     }
 
-    /// All that it can be, where that is little.
+    /// Whether it names a file.
+    pub(crate) fn is_file(&self) -> bool {
+        self.unit() == Some("file")
+    }
+
+    /// All the values that it can have, where they are few.
     pub(crate) fn values(&self) -> Vec<String> {
         if self.is_switch() { ["true", "false"].map(str::to_owned).into() } else { self.choices.clone() }
     }
 
-    /// Whether it names a file.
-    pub(crate) fn is_file(&self) -> bool {
-        self.unit.as_deref() == Some("file")
-    }
-
     /// What stands for its value in the help.
     pub(crate) fn placeholder(&self) -> String {
-        let by_type = if self.takes("integer") || self.takes("number") { "number" } else { "value" };
-        self.unit.as_deref().unwrap_or(if self.is_switch() { "bool" } else { by_type }).to_uppercase()
+        let by_type = match () {
+            () if self.is_switch() => "bool",
+            () if self.takes("integer") || self.takes("number") => "number",
+            () => "value",
+        };
+        self.unit().unwrap_or(by_type).to_uppercase()
     }
 
-    fn shown(&self, value: &Value) -> String {
-        if self.secret { "the value".to_owned() } else { shown(value) }
+    fn unit(&self) -> Option<&str> {
+        self.schema.get("x-unit")?.as_str()
+    }
+
+    fn is_unsigned(&self) -> bool {
+        self.schema.get("minimum").and_then(Value::as_f64) == Some(0.0)
     }
 
     fn takes(&self, json_type: &str) -> bool {
         self.types.iter().any(|known| known == json_type)
     }
 
-    /// `shown` is the value in messages.
-    fn fit(&self, value: Value, shown: &str) -> Result<Value, String> {
-        match (self.read)(&self.name, value.clone()) {
-            Ok(_) => Ok(value),
-            Err(why) => Err(self.explain(&value, shown).unwrap_or(why)),
-        }
-    }
-
-    /// What is wrong with a value whose very type is wrong. About others, the field's own type knows best.
-    fn explain(&self, value: &Value, shown: &str) -> Option<String> {
-        if !self.choices.is_empty() {
-            let hint = value.as_str().map(|text| did_you_mean(text, self.choices.iter().map(String::as_str)));
-            let hint = hint.unwrap_or_default();
-            return Some(format!("{shown} is not one of {}{hint}", self.choices.join(", ")));
-        }
-        let fits = self.types.is_empty()
+    /// Whether the value has one of the field's types.
+    fn fits(&self, value: &Value) -> bool {
+        self.types.is_empty()
             || match value {
                 Value::Null => self.takes("null"),
                 Value::Bool(_) => self.takes("boolean"),
                 Value::Number(number) => {
-                    let whole = number.is_u64() || (number.is_i64() && !self.unsigned);
+                    let whole = number.is_u64() || (number.is_i64() && !self.is_unsigned());
                     self.takes("number") || (whole && self.takes("integer"))
                 }
                 Value::String(_) => self.takes("string"),
                 Value::Array(_) => self.takes("array"),
                 Value::Object(_) => self.takes("object"),
-            };
-        (!fits).then(|| format!("{shown} is not {}", self.noun()))
+            }
     }
 
-    /// What it takes, as one says it.
+    /// What is wrong with a value whose very type is wrong. About others, the field's own type knows best.
+    fn explain(&self, value: &Value) -> Option<String> {
+        let shown = if self.secret { "the value".to_owned() } else { shown(value) };
+        if !self.choices.is_empty() {
+            let hint = value.as_str().map(|text| did_you_mean(text, self.choices.iter().map(String::as_str)));
+            return Some(format!("{shown} is not one of {}{}", self.choices.join(", "), hint.unwrap_or_default()));
+        }
+        (!self.fits(value)).then(|| format!("{shown} is not {}", self.noun()))
+    }
+
+    /// What it takes, for a message.
     fn noun(&self) -> String {
-        let of_unit = self.unit.as_ref().map(|unit| format!(" of {unit}")).unwrap_or_default();
-        if self.takes("boolean") {
-            "true or false".to_owned()
-        } else if self.takes("number") {
-            format!("a number{of_unit}")
-        } else if self.takes("integer") {
-            format!("a whole number{of_unit}{}", if self.unsigned { ", 0 or more" } else { "" })
-        } else if self.takes("string") && self.takes("array") {
-            format!("a list{of_unit}")
-        } else if self.takes("string") {
-            "text, put it in quotes".to_owned()
-        } else {
-            format!("of type {}", self.types.join(" or "))
+        let of_unit = self.unit().map(|unit| format!(" of {unit}")).unwrap_or_default();
+        match () {
+            () if self.takes("boolean") => "true or false".to_owned(),
+            () if self.takes("number") => format!("a number{of_unit}"),
+            () if self.takes("integer") => {
+                format!("a whole number{of_unit}{}", if self.is_unsigned() { ", 0 or more" } else { "" })
+            }
+            () if self.takes("string") && self.takes("array") => format!("a list{of_unit}"),
+            () if self.takes("string") => "text, put it in quotes".to_owned(),
+            () => format!("of type {}", self.types.join(" or ")),
         }
     }
 }

@@ -20,10 +20,10 @@ pub struct Address {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BadAddress {
     /// Nothing at all.
-    #[error("the address is empty, write `host:port`")]
+    #[error("the address is empty, write `HOST:PORT`")]
     Empty,
     /// `http://host:port` and the like.
-    #[error("`{0}` is a URL, an address is `host:port` alone")]
+    #[error("`{0}` is a URL, write `HOST:PORT` alone")]
     Url(String),
     /// A port alone.
     #[error("`{0}` has no host, write `localhost:{0}`")]
@@ -32,7 +32,7 @@ pub enum BadAddress {
     #[error("`{0}` has no port, write `{0}:PORT`")]
     NoPort(String),
     /// What stands behind the host is no port.
-    #[error("`{text}` has the port `{port}`, a port is a number up to 65535")]
+    #[error("`{text}` has an invalid port `{port}`, a port is 0 to 65535")]
     BadPort {
         /// The whole text.
         text: String,
@@ -51,7 +51,7 @@ pub enum BadAddress {
         meant: String,
     },
     /// No name and no IP address.
-    #[error("`{text}` has the host `{host}`, a host is a name, an IPv4 address or an IPv6 address in brackets")]
+    #[error("`{text}` has an invalid host `{host}`, write a name, an IPv4 address or an IPv6 address in brackets")]
     BadHost {
         /// The whole text.
         text: String,
@@ -128,7 +128,7 @@ pub(crate) fn read_host(text: &str) -> Result<String, String> {
     if !host.is_empty() && (is_name(host) || is_ipv6(host)) {
         return Ok(host.to_owned());
     }
-    Err(format!("`{text}` is no host, a host is a name or an IP address"))
+    Err(format!("`{text}` is not a host, write a name or an IP address"))
 }
 
 /// A host that a request may be sent to, and its port; displayed as it is read: `chaos.example`, `[::1]:8080`.
@@ -151,7 +151,7 @@ impl FromStr for Host {
         }
         match text.parse() {
             Ok(Address { host, port }) => Ok(Self { name: host, port: Some(port) }),
-            Err(_) => Err(format!("`{text}` is no host, write `chaos.example` or `chaos.example:8080`")),
+            Err(_) => Err(format!("`{text}` is not a host, write `chaos.example` or `chaos.example:8080`")),
         }
     }
 }
@@ -174,7 +174,7 @@ pub(crate) fn host<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
 /// A port by itself, for a setting.
 pub(crate) fn port<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
     let port = u64::deserialize(deserializer)?;
-    let wrong = |_| de::Error::custom(format_args!("`{port}` is no port, a port is a number up to 65535"));
+    let wrong = |_| de::Error::custom(format_args!("`{port}` is not a port, a port is 0 to 65535"));
     u16::try_from(port).map_err(wrong)
 }
 
@@ -233,24 +233,30 @@ mod tests {
     #[test]
     fn what_is_no_address_says_what_would_be() {
         for (text, message) in [
-            ("", "the address is empty, write `host:port`"),
+            ("", "the address is empty, write `HOST:PORT`"),
             ("localhost", "`localhost` has no port, write `localhost:PORT`"),
             ("[::1]", "`[::1]` has no port, write `[::1]:PORT`"),
-            ("redis://db:6379", "`redis://db:6379` is a URL, an address is `host:port` alone"),
-            ("db:http", "`db:http` has the port `http`, a port is a number up to 65535"),
-            ("db:65536", "`db:65536` has the port `65536`, a port is a number up to 65535"),
-            ("db:-1", "`db:-1` has the port `-1`, a port is a number up to 65535"),
-            ("db:+80", "`db:+80` has the port `+80`, a port is a number up to 65535"),
-            ("db:", "`db:` has the port ``, a port is a number up to 65535"),
+            ("redis://db:6379", "`redis://db:6379` is a URL, write `HOST:PORT` alone"),
+            ("db:http", "`db:http` has an invalid port `http`, a port is 0 to 65535"),
+            ("db:65536", "`db:65536` has an invalid port `65536`, a port is 0 to 65535"),
+            ("db:-1", "`db:-1` has an invalid port `-1`, a port is 0 to 65535"),
+            ("db:+80", "`db:+80` has an invalid port `+80`, a port is 0 to 65535"),
+            ("db:", "`db:` has an invalid port ``, a port is 0 to 65535"),
             (":8000", "`:8000` has no host, write `localhost:8000`, or `0.0.0.0:8000` for every interface"),
             ("::1", "`::1` is an IPv6 address without brackets, write `[::1]:PORT`"),
             ("::1:80", "`::1:80` is an IPv6 address without brackets, write `[::1]:80`"),
             ("fe80::1:abcd", "`fe80::1:abcd` is an IPv6 address without brackets, write `[fe80::1:abcd]:PORT`"),
-            ("a b:80", "`a b:80` has the host `a b`, a host is a name, an IPv4 address or an IPv6 address in brackets"),
-            ("a:b:80", "`a:b:80` has the host `a:b`, a host is a name, an IPv4 address or an IPv6 address in brackets"),
+            (
+                "a b:80",
+                "`a b:80` has an invalid host `a b`, write a name, an IPv4 address or an IPv6 address in brackets",
+            ),
+            (
+                "a:b:80",
+                "`a:b:80` has an invalid host `a:b`, write a name, an IPv4 address or an IPv6 address in brackets",
+            ),
             (
                 "[db]:80",
-                "`[db]:80` has the host `[db]`, a host is a name, an IPv4 address or an IPv6 address in brackets",
+                "`[db]:80` has an invalid host `[db]`, write a name, an IPv4 address or an IPv6 address in brackets",
             ),
         ] {
             assert_eq!(text.parse::<Address>().unwrap_err().to_string(), message);

@@ -4,16 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::parse::{over, twice};
+use super::parse::{MixError, ParsedMix, negative, over, twice};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::handler::{Dummy, DynHandler, Handler, Registry};
 use crate::plan::Plan;
 use crate::rng::Streams;
 
-pub(crate) use super::parse::{read, unknown_handler};
-
 /// The handler that takes what others leave.
-const REST: &str = "dummy";
+pub(super) const REST: &str = "dummy";
 
 /// Sums of decimals such as 33.3 are off by this much at most, in percent.
 pub(super) const ROUNDING: f64 = 1e-9;
@@ -98,10 +96,10 @@ impl Mix {
             return wrong(twice(name));
         }
         if !percent.is_finite() {
-            return wrong(format!("`{percent}` is no percentage"));
+            return wrong(format!("`{percent}` is not a percentage"));
         }
         if percent < 0.0 {
-            return wrong(format!("`{percent}` is negative, a percentage is 0 to 100"));
+            return wrong(negative(percent));
         }
         if percent > left + ROUNDING {
             return wrong(over(100.0 - left + percent));
@@ -115,28 +113,13 @@ impl Mix {
     ///
     /// All that is wrong with the text, each by itself.
     pub fn parse(text: &str, registry: &Registry) -> Result<Self, Diagnostics> {
-        let shares = read(text, registry)
-            .map_err(|wrong| wrong.into_iter().map(|what| Diagnostic::new("", what)).collect::<Diagnostics>())?;
-        Self::build(&shares, |name| {
-            let entry = registry.get(name).ok_or_else(|| Diagnostic::new("", unknown_handler(name, registry)))?;
+        let parsed = ParsedMix::parse(text, registry)
+            .map_err(|errors| errors.into_iter().map(|error| Diagnostic::new("", error)).collect::<Diagnostics>())?;
+        parsed.build(|name| {
+            let entry =
+                registry.get(name).ok_or_else(|| Diagnostic::new("", MixError::unknown_handler(name, registry)))?;
             entry.build(serde_json::Map::new()).map_err(|why| Diagnostic::new(name, why))
         })
-    }
-
-    /// The shares of [`read`], each with the handler that `build` makes for its name.
-    pub(crate) fn build(
-        shares: &[(f64, String)],
-        build: impl Fn(&str) -> Result<Arc<dyn DynHandler>, Diagnostic>,
-    ) -> Result<Self, Diagnostics> {
-        let mut mistakes = Diagnostics::default();
-        let mut mix = Self::rest(build(REST)?);
-        for (percent, name) in shares.iter().filter(|(_, name)| name != REST) {
-            match build(name) {
-                Ok(handler) => mix = mix.add(*percent, name, handler),
-                Err(mistake) => mistakes.push(mistake),
-            }
-        }
-        mistakes.none_or(mix)
     }
 
     /// The handlers in the order in which they are drawn, `dummy` last. Together they have 100 percent, give or take the
@@ -174,11 +157,11 @@ impl Mix {
         self
     }
 
-    fn rest(handler: Arc<dyn DynHandler>) -> Self {
+    pub(super) fn rest(handler: Arc<dyn DynHandler>) -> Self {
         Self { shares: vec![Share { percent: 100.0, name: REST.to_owned(), handler }] }
     }
 
-    fn add(mut self, percent: f64, name: &str, handler: Arc<dyn DynHandler>) -> Self {
+    pub(super) fn add(mut self, percent: f64, name: &str, handler: Arc<dyn DynHandler>) -> Self {
         let last = self.shares.len() - 1;
         let rest = &mut self.shares[last];
         if name == REST {
@@ -259,9 +242,9 @@ mod tests {
         assert_eq!(mix.to_string(), "20:slow");
         for (percent, name, message) in [
             (80.5, "more", "more: the percentages add up to 100.5, at most 100 is possible"),
-            (1.0, "slow", "slow: `slow` is there twice, give each handler one percentage"),
+            (1.0, "slow", "slow: `slow` is given twice, give each handler one percentage"),
             (-1.0, "less", "less: `-1` is negative, a percentage is 0 to 100"),
-            (f64::NAN, "none", "none: `NaN` is no percentage"),
+            (f64::NAN, "none", "none: `NaN` is not a percentage"),
         ] {
             assert_eq!(mix.clone().with(percent, name, Dummy::default()).unwrap_err().to_string(), message);
         }

@@ -1,7 +1,7 @@
 //! What happens to a call.
 
 pub mod mix;
-mod parse;
+pub(crate) mod parse;
 
 use std::fmt;
 use std::sync::Arc;

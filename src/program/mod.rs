@@ -2,7 +2,7 @@
 
 mod api;
 mod atomic_file;
-mod cli;
+pub mod cli;
 mod command;
 pub mod config;
 mod demo;
@@ -24,8 +24,9 @@ use anyhow::Context;
 use tracing::{error, warn};
 
 use crate::handler::Registry;
+use crate::program::cli::{Check, Exit};
 use crate::program::command::Signals;
-use crate::program::config::{Check, Config, Exit, Format};
+use crate::program::config::{Config, Format};
 use crate::program::run::runner;
 
 /// How many ready sockets are served before the runtime polls for more. With 128 connections in ping-pong the slowest of a

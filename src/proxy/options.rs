@@ -1,4 +1,4 @@
-//! A proxy's settings as people write them: flags, keys and help are read off these structs.
+//! The settings structs of a proxy. Flags, keys of the file and help are read off them.
 
 use std::ops::RangeInclusive;
 
@@ -10,31 +10,34 @@ use crate::net::address::Address;
 use crate::net::buffer::MAX_READ;
 use crate::protocol::Protocol;
 
-/// A proxy's options.
+/// The options of a proxy.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
+#[schemars(extend("x-heading" = "Connection"))]
 pub(crate) struct ProxyOptions {
     /// Listen here; port 0 takes a free port
+    #[schemars(extend("x-heading" = "Proxy", "x-common" = true))]
     pub(crate) proxy: Address,
-    /// Where calls go; required
+    /// Address of the backend; required
     #[serde(deserialize_with = "backend")]
-    #[schemars(with = "Address")]
+    #[schemars(with = "Address", extend("x-heading" = "Proxy", "x-common" = true))]
     pub(crate) backend: Option<Address>,
-    /// A handler, or a mix: 20:delay,5:error
-    #[schemars(extend("x-unit" = "mix"))]
+    /// Handler, or a mix of them: 20:delay,5:error
+    #[schemars(extend("x-unit" = "mix", "x-heading" = "Handlers", "x-common" = true))]
     pub(crate) handler: String,
     #[serde(flatten)]
     pub(crate) connection: ConnectionOptions,
-    /// Free backend connections that are kept at most
+    /// Most idle backend connections to keep
     #[serde(deserialize_with = "pool_size")]
     #[schemars(extend("x-unit" = "connections"))]
     pub(crate) pool_size: usize,
-    /// How long a free one is kept
+    /// Close idle backend connections after this time
     pub(crate) pool_timeout: Seconds,
-    /// How long the backend has to accept one
+    /// Give up connecting to the backend after this time
     #[serde(deserialize_with = "connect_timeout")]
     pub(crate) connect_timeout: Seconds,
-    /// Whether it listens
+    /// Whether the proxy listens
+    #[schemars(extend("x-hidden" = true))]
     pub(crate) enabled: bool,
 }
 
@@ -53,27 +56,27 @@ impl Default for ProxyOptions {
     }
 }
 
-/// Options of a proxy's connections. Most handlers take them too, for a proxy that has the handler in its mix.
+/// The options of a proxy's connections. Set for a handler of the mix, they override the proxy's.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct ConnectionOptions {
-    /// How calls are found: tcp, redis, memcache, http
-    #[schemars(extend("x-unit" = "protocol"))]
+    /// Protocol of the calls: tcp, redis, memcache, http
+    #[schemars(extend("x-unit" = "protocol", "x-heading" = "Proxy", "x-common" = true))]
     pub(crate) protocol: Protocol,
     /// Size of one read [default: 2048, growing with traffic]
     #[serde(deserialize_with = "buffer")]
     #[schemars(extend("x-unit" = "bytes"))]
     pub(crate) buffer: Option<usize>,
-    /// The client stays when the backend closes
+    /// Keep the client when the backend disconnects
     pub(crate) keep_alive: bool,
-    /// The next client gets a free backend connection
+    /// Reuse idle backend connections for new clients
     pub(crate) reuse_socket: bool,
 }
 
-/// Sizes of one read that can be asked for, in bytes.
+/// Allowed sizes of one read, in bytes.
 pub(crate) const BUFFER: RangeInclusive<usize> = 1..=MAX_READ;
 
-/// Kept backend connections that can be asked for: as many as there are ports.
+/// Allowed numbers of idle connections: as many as there are ports.
 pub(crate) const POOL_SIZE: RangeInclusive<usize> = 1..=65536;
 
 fn buffer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {

@@ -61,7 +61,7 @@ fn what_does_nothing_is_one_warning_at_start() {
     let lines = program.stop().lines;
     let warnings: Vec<_> = lines.iter().filter(|line| line.contains("WARN")).collect();
     assert_eq!(warnings.len(), 1, "{lines:#?}");
-    assert!(warnings[0].ends_with("`--http-port` does nothing without `--http`"), "{}", warnings[0]);
+    assert!(warnings[0].ends_with("`--http-port` has no effect without `--http`"), "{}", warnings[0]);
 }
 
 #[test]

@@ -74,7 +74,7 @@ fn a_failure_of_vaurien_is_125() {
 #[test]
 fn two_dashes_without_a_command_are_an_error() {
     let ran = Ran::from(Program::command("--backend 127.0.0.1:1 --").output().unwrap()).ends(125);
-    ran.says("vaurien: there is no command behind `--`");
+    ran.says("vaurien: no command after `--`");
 }
 
 #[test]

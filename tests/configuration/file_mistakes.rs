@@ -40,11 +40,11 @@ protocol = 'tcp'
             "vaurien.toml:7: buffer: `12` is not a whole number of bytes, 0 or more".to_owned(),
             "vaurien.toml:8: pool_size: `-1` is not a whole number of connections, 0 or more".to_owned(),
             "vaurien.toml:9: seed: `abc` is not a whole number, 0 or more".to_owned(),
-            "vaurien.toml:12: handlers.delay.sleep: `-1` is negative, a time is 0 or more".to_owned(),
+            "vaurien.toml:12: handlers.delay.sleep: invalid duration `-1`: it is negative".to_owned(),
             "vaurien.toml:13: handlers.delay.before: `yes` is not true or false".to_owned(),
             "vaurien.toml:14: unknown key `slep` in `[handlers.delay]`, did you mean `sleep`?".to_owned(),
             format!("vaurien.toml:16: unknown handler `delya` {KNOWN}, did you mean `delay`?"),
-            "vaurien.toml:20: unknown key `protocol` in `[handlers.hang]` (none is known there)".to_owned(),
+            "vaurien.toml:20: unknown key `protocol` in `[handlers.hang]` (it has no keys)".to_owned(),
             "VAURIEN_POOL_SIZE: `0` is too small, a pool keeps 1 to 65536 connections".to_owned(),
             "--log-level: `loud` is not one of error, warn, info, debug, trace".to_owned(),
             MISSING.to_owned(),
@@ -61,13 +61,24 @@ fn a_value_of_the_wrong_type_says_which_is_right() {
         ("buffer = nan", "buffer: `nan` is not a whole number of bytes, 0 or more"),
         ("seed = 99999999999999999999", "seed: `99999999999999999999` is not a whole number, 0 or more"),
         ("pool_timeout = true", "pool_timeout: `true` is not a number of seconds"),
-        ("pool_timeout = inf", "pool_timeout: `inf` is too long, a time is at most a year (31536000 seconds)"),
-        (
-            "pool_timeout = 2020-01-01",
-            "pool_timeout: `2020-01-01` is no time, write seconds (`0.25`) or a unit (`250ms`)",
-        ),
+        ("pool_timeout = inf", "pool_timeout: invalid duration `inf`: at most a year (31536000 seconds)"),
+        ("pool_timeout = 2020-01-01", "pool_timeout: invalid duration `2020-01-01`: write `10s`, `250ms` or seconds"),
         ("protocol = ['http']", "protocol: `[\"http\"]` is not one of tcp, redis, memcache, http"),
-        ("handlers = 5", "`handlers` is `5`, write a table for each handler, `[handlers.delay]`"),
+        ("handlers = 5", "`handlers` is `5`, write a table, `[handlers.delay]`"),
+        ("handlers = '20:delay'", "`handlers` holds a table for each handler, did you mean `handler = \"20:delay\"`?"),
+        ("listen = 'a:1'", "unknown key `listen`, did you mean `proxy`?"),
+        ("upstream = 'a:1'", "unknown key `upstream`, did you mean `backend`?"),
+        ("latency = 5", "unknown key `latency`, did you mean the handler `delay` and its `sleep`?"),
+        ("port = 80", "unknown key `port`, did you mean `proxy`? (`[http]` has a `port` as well)"),
+        ("repeat = 2", "`repeat` belongs to `[run]`, write it there"),
+        (
+            "tls.cert = 'a.pem'",
+            "unknown key `tls`, TLS is not supported yet, encrypted connections pass unread with protocol `tcp`",
+        ),
+        (
+            "timeout = 5",
+            "unknown key `timeout`, did you mean `connect_timeout` or the handler `hang`? (`[run]` has a `timeout` as well)",
+        ),
         ("handlers.delay = 5", "`handlers.delay` is `5`, write a table, `[handlers.delay]`"),
         ("handler.delay.sleep = 5", "`handler` is a name or a mix, settings are in `[handlers.delay]`"),
         ("delay.sleep = 5", "unknown key `delay`, did you mean `handlers.delay`?"),
@@ -102,6 +113,19 @@ fn a_file_that_is_no_toml_says_where() {
 }
 
 #[test]
+fn json_is_told_from_toml() {
+    let what = "vaurien.toml: this is JSON, the configuration file is TOML: write `backend = \"HOST:PORT\"`, or a table \
+                `[proxies.NAME]` for each proxy";
+    let toxiproxy = "[\n  {\"name\": \"web\", \"listen\": \"[::]:18080\", \"upstream\": \"localhost:8080\"}\n]\n";
+    for text in [toxiproxy, "{}", " {\n\"backend\": \"a:1\",\n}", "[{"] {
+        assert_eq!(Start::file(text).lines(), [what], "{text}");
+    }
+    Start::file("[http]\n[proxies.a]\nbackend = 'b:1'").config();
+    assert_eq!(Start::file("[http").lines().len(), 1);
+    assert!(Start::file("[http").lines()[0].starts_with("vaurien.toml:1: unclosed table"));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let shown = folder.path().display().to_string();
@@ -125,5 +149,5 @@ fn what_another_overrides_is_checked_as_well() {
     let start = Start::with("--handler delay --handler-error-warmup 1").and_file("handler = 'delya'\npool_size = 0");
     assert_eq!(start.lines().len(), 2);
     let unused = Start::with("--handler dummy --handler-delay-sleep -1");
-    assert_eq!(unused.lines(), ["--handler-delay-sleep: `-1` is negative, a time is 0 or more"]);
+    assert_eq!(unused.lines(), ["--handler-delay-sleep: invalid duration `-1`: it is negative"]);
 }

@@ -15,7 +15,8 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use vaurien::handler::Registry;
-use vaurien::program::config::{Config, Exit};
+use vaurien::program::cli::Exit;
+use vaurien::program::config::Config;
 
 /// A program about to start: its arguments, its environment, its file.
 pub(crate) struct Start {

@@ -14,9 +14,9 @@ fn wrong_flags_are_one_line_each() {
         ("--buffer 2k", "--buffer: `2k` is not a whole number of bytes, 0 or more"),
         ("--pool-size 0", "--pool-size: `0` is too small, a pool keeps 1 to 65536 connections"),
         ("--pool-size 65537", "--pool-size: `65537` is too large, a pool keeps 1 to 65536 connections"),
-        ("--pool-timeout -1", "--pool-timeout: `-1` is negative, a time is 0 or more"),
+        ("--pool-timeout -1", "--pool-timeout: invalid duration `-1`: it is negative"),
         ("--connect-timeout 0", "--connect-timeout: `0` leaves no time to connect, give more than 0"),
-        ("--connect-timeout x", "--connect-timeout: `x` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
+        ("--connect-timeout x", "--connect-timeout: invalid duration `x`: write `10s`, `250ms` or seconds"),
         ("--seed 1e3", "--seed: `1e3` is not a whole number, 0 or more"),
         ("--keep-alive yes", "--keep-alive: `yes` is not true or false"),
         ("--reuse-socket 1", "--reuse-socket: `1` is not true or false"),
@@ -26,11 +26,11 @@ fn wrong_flags_are_one_line_each() {
         ("--log-format xml", "--log-format: `xml` is not one of text, json"),
         ("--proxy localhost", "--proxy: `localhost` has no port, write `localhost:PORT`"),
         ("--proxy ::1:80", "--proxy: `::1:80` is an IPv6 address without brackets, write `[::1]:80`"),
-        ("--proxy a:99999", "--proxy: `a:99999` has the port `99999`, a port is a number up to 65535"),
-        ("--handler-delay-sleep -1", "--handler-delay-sleep: `-1` is negative, a time is 0 or more"),
+        ("--proxy a:99999", "--proxy: `a:99999` has an invalid port `99999`, a port is 0 to 65535"),
+        ("--handler-delay-sleep -1", "--handler-delay-sleep: invalid duration `-1`: it is negative"),
         (
             "--handler-delay-sleep 1e9",
-            "--handler-delay-sleep: `1e9` is too long, a time is at most a year (31536000 seconds)",
+            "--handler-delay-sleep: invalid duration `1e9`: at most a year (31536000 seconds)",
         ),
         ("--handler-delay-before 0", "--handler-delay-before: `0` is not true or false"),
         ("--handler-error-warmup x", "--handler-error-warmup: `x` is not a whole number of calls, 0 or more"),
@@ -46,7 +46,7 @@ fn a_backend_is_an_address_that_can_be_dialled() {
     for (backend, message) in [
         ("localhost:0", "`localhost:0` has the port 0, a backend's port is 1 to 65535"),
         ("localhost", "`localhost` has no port, write `localhost:PORT`"),
-        ("redis://localhost:6379", "`redis://localhost:6379` is a URL, an address is `host:port` alone"),
+        ("redis://localhost:6379", "`redis://localhost:6379` is a URL, write `HOST:PORT` alone"),
     ] {
         assert_eq!(Start::args(&format!("--backend {backend}")).lines(), [format!("--backend: {message}")]);
     }
@@ -69,10 +69,10 @@ fn wrong_mixes_are_one_line_each_mistake() {
         ("120:delay", vec!["the percentages add up to 120, at most 100 is possible"]),
         ("60:delay,50.5:error", vec!["the percentages add up to 110.5, at most 100 is possible"]),
         ("-5:error", vec!["`-5` is negative, a percentage is 0 to 100"]),
-        ("NaN:error", vec!["`NaN` is no percentage, write `20:delay`"]),
-        ("inf:error", vec!["`inf` is no percentage, write `20:delay`"]),
-        ("lots:error", vec!["`lots` is no percentage, write `20:delay`"]),
-        ("5:error,5:error", vec!["`error` is there twice, give each handler one percentage"]),
+        ("NaN:error", vec!["`NaN` is not a percentage, write `20:delay`"]),
+        ("inf:error", vec!["`inf` is not a percentage, write `20:delay`"]),
+        ("lots:error", vec!["`lots` is not a percentage, write `20:delay`"]),
+        ("5:error,5:error", vec!["`error` is given twice, give each handler one percentage"]),
         ("5:error,,5:delay", vec!["`5:error,,5:delay` has an empty entry, write `delay` or `20:delay,5:error`"]),
         ("5:error,", vec!["`5:error,` has an empty entry, write `delay` or `20:delay,5:error`"]),
         ("", vec!["`` has an empty entry, write `delay` or `20:delay,5:error`"]),
@@ -109,16 +109,46 @@ fn a_command_line_that_cannot_be_read_is_one_line() {
         ("--frobnicate", "unknown option `--frobnicate`, see --help"),
         ("-x", "unknown option `-x`, see --help"),
         ("-", "unknown option `-`, see --help"),
-        ("--handler -5:error", "unknown option `-5`, a value that begins with `-` goes behind `=`: `--option=-5`"),
-        ("localhost:6379", "`localhost:6379` belongs to no option, a command goes behind `--`"),
+        (
+            "--handler -5:error",
+            "`--handler` needs a value, write one that begins with `-` after `=`: `--handler=-5:error`",
+        ),
+        ("--behavior -x", "`--behavior` needs a value, write one that begins with `-` after `=`: `--behavior=-x`"),
+        (
+            "--handler-delay-sleep -250ms",
+            "`--handler-delay-sleep` needs a value, write one that begins with `-` after `=`: \
+             `--handler-delay-sleep=-250ms`",
+        ),
+        ("--keep-alive -x", "unknown option `-x`, see --help"),
+        ("--backend --prxy", "unknown option `--prxy`, did you mean `--proxy`?"),
+        ("localhost:6379", "unexpected argument `localhost:6379`, a command goes after `--`"),
         ("--backend", "`--backend` needs a value, see --help"),
         ("--backend --proxy a:1", "`--backend` needs a value, see --help"),
-        ("--proxy a:1 --proxy b:1", "`--proxy` is there twice, give it once"),
-        ("--handler delay --behavior error", "`--handler` is there twice, give it once"),
+        ("--proxy a:1 --proxy b:1", "`--proxy` is given twice, give it once"),
+        ("--handler delay --behavior error", "`--handler` is given twice, give it once"),
+        ("--port 80", "unknown option `--port`, did you mean `--proxy HOST:PORT`?"),
+        ("--host x", "unknown option `--host`, did you mean `--proxy HOST:PORT`?"),
+        ("--listen=:80", "unknown option `--listen`, did you mean `--proxy HOST:PORT`?"),
+        ("--upstream a:1", "unknown option `--upstream`, did you mean `--backend HOST:PORT`?"),
+        ("--target a:1", "unknown option `--target`, did you mean `--backend HOST:PORT`?"),
+        ("--latency 5", "unknown option `--latency`, did you mean `--handler delay --handler-delay-sleep 250ms`?"),
+        (
+            "--tls",
+            "unknown option `--tls`, TLS is not supported yet, encrypted connections pass unread with protocol `tcp`",
+        ),
+        ("-v", "unknown option `-v`, did you mean `--log-level`?"),
+        ("--error 5", "unknown option `--error`, did you mean `--handler error`?"),
         ("--demo=yes", "`--demo` takes no value"),
     ] {
         assert_eq!(Start::args(line).lines(), [message], "{line}");
     }
+}
+
+#[test]
+fn a_demo_has_its_own_backend() {
+    let line = "--demo: the demo has a built-in backend, leave out `--backend`";
+    assert_eq!(Start::args("--demo --backend a:1").lines(), [line]);
+    assert!(Start::args("--demo").and_env("VAURIEN_BACKEND", "a:1").config().demo, "a flag alone asks for it here");
 }
 
 #[cfg(unix)]
@@ -136,7 +166,7 @@ fn a_wrong_variable_is_named() {
         start.lines(),
         [
             "VAURIEN_BUFFER: `0` is too small, a read takes 1 to 262144 bytes",
-            "VAURIEN_HANDLER_DELAY_SLEEP: `-1` is negative, a time is 0 or more",
+            "VAURIEN_HANDLER_DELAY_SLEEP: invalid duration `-1`: it is negative",
         ]
     );
     let start = Start::with("").and_env("VAURIEN_HANDLER", "delya");

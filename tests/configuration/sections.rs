@@ -20,9 +20,9 @@ fn what_does_nothing_is_warned_of() {
     assert_eq!(
         start.config().warnings,
         [
-            "`--http-port` does nothing without `--http`",
-            "`VAURIEN_HTTP_TOKEN` does nothing without `--http`",
-            "`--statsd-prefix` does nothing without `--statsd-enabled`"
+            "`--http-port` has no effect without `--http`",
+            "`VAURIEN_HTTP_TOKEN` has no effect without `--http`",
+            "`--statsd-prefix` has no effect without `--statsd-enabled`"
         ]
     );
     for line in ["", "--http --http-port 1 --statsd-enabled --statsd-port 1", "--http false --http-port 1"] {
@@ -103,26 +103,26 @@ host = ''
     assert_eq!(
         Start::with("--http-allow-host a,,b --statsd-port x").and_file(file).lines(),
         [
-            "vaurien.toml:1: http.port: `70000` is no port, a port is a number up to 65535",
-            "vaurien.toml:2: http.host: `a b` is no host, a host is a name or an IP address",
+            "vaurien.toml:1: http.port: `70000` is not a port, a port is 0 to 65535",
+            "vaurien.toml:2: http.host: `a b` is not a host, write a name or an IP address",
             "vaurien.toml:3: http.allow_host: `5` is not a list of hosts",
             "vaurien.toml:4: unknown key `tokn` in `[http]`, did you mean `token`?",
             "vaurien.toml:5: events: the path is empty, name a file",
-            "vaurien.toml:8: statsd.port: `0` is no port to send to, give 1 to 65535",
-            "vaurien.toml:9: statsd.prefix: `a:b` is no prefix, use letters, digits, `.`, `_` and `-`",
-            "vaurien.toml:10: statsd.host: `` is no host, a host is a name or an IP address",
-            "--http-allow-host: `` is no host, write `chaos.example` or `chaos.example:8080`",
+            "vaurien.toml:8: statsd.port: `0` is not a port to send to, give 1 to 65535",
+            "vaurien.toml:9: statsd.prefix: `a:b` is not a prefix, use letters, digits, `.`, `_` and `-`",
+            "vaurien.toml:10: statsd.host: `` is not a host, write a name or an IP address",
+            "--http-allow-host: `` is not a host, write `chaos.example` or `chaos.example:8080`",
             "--statsd-port: `x` is not a whole number, 0 or more",
         ]
     );
     for (text, message) in [
-        ("http = true", "`http` is no table, write `[http]`"),
-        ("[[statsd]]", "`statsd` is no table, write `[statsd]`"),
+        ("http = true", "`http` is not a table, write `[http]`"),
+        ("[[statsd]]", "`statsd` is not a table, write `[statsd]`"),
         ("[htpp]", "unknown key `htpp`, did you mean `http`?"),
-        ("http.allow_host = [5]", "http.allow_host: `5` is no text, a list has only text in it"),
+        ("http.allow_host = [5]", "http.allow_host: `5` is not text, a list holds text only"),
         (
             "http.allow_host = ['a:x']",
-            "http.allow_host: `a:x` is no host, write `chaos.example` or `chaos.example:8080`",
+            "http.allow_host: `a:x` is not a host, write `chaos.example` or `chaos.example:8080`",
         ),
     ] {
         assert_eq!(Start::with("").and_file(text).lines(), [format!("vaurien.toml:1: {message}")], "{text}");
@@ -138,7 +138,7 @@ fn a_token_can_come_from_a_file() {
     assert_eq!(start().config().http.unwrap().token.as_ref().map(Token::secret), Some("s3cret"));
     let shown = path.display();
     let both = start().and_env("VAURIEN_HTTP_TOKEN", "s3cret");
-    assert_eq!(both.lines(), ["--http-token-file: the token is given as well (VAURIEN_HTTP_TOKEN), give one of them"]);
+    assert_eq!(both.lines(), ["--http-token-file: the token is also given by VAURIEN_HTTP_TOKEN, give one of them"]);
     std::fs::write(&path, " \n").unwrap();
     assert_eq!(start().lines(), [format!("--http-token-file: the token is empty, in `{shown}`")]);
     std::fs::remove_file(&path).unwrap();
@@ -157,7 +157,7 @@ fn a_token_is_never_shown() {
         ("http.token = 53", "http.token: the value is not text, put it in quotes".to_owned()),
         ("http.token = ['s3cret']", "http.token: the value is not text, put it in quotes".to_owned()),
         ("http.token.s3 = 's3cret'", "http.token: the value is not text, put it in quotes".to_owned()),
-        ("http = ['s3cret']", "`http` is no table, write `[http]`".to_owned()),
+        ("http = ['s3cret']", "`http` is not a table, write `[http]`".to_owned()),
     ] {
         assert_eq!(Start::with("").and_file(text).lines(), [format!("vaurien.toml:1: {message}")], "{text}");
     }
@@ -165,7 +165,7 @@ fn a_token_is_never_shown() {
     assert_eq!(start.lines(), [format!("VAURIEN_HTTP_TOKEN: {unusable}")]);
     assert_eq!(
         Start::with("--http --http-token --s3cret --http-token -s3cret").lines(),
-        ["`--http-token` is there twice, give it once"]
+        ["`--http-token` is given twice, give it once"]
     );
     for token in ["--s3cret", "-s3cret", "12", "true", "null"] {
         let config = Start::with(&format!("--http --http-token {token}")).config();

@@ -86,15 +86,12 @@ six = 6
             "vaurien.toml:3: http.port: `-1` is not a whole number, 0 or more".to_owned(),
             "vaurien.toml:5: unknown key `bakend` in `[proxies.cache]`, did you mean `backend`?".to_owned(),
             format!("vaurien.toml:6: unknown handler `delya` {KNOWN}, did you mean `delay`?"),
-            "vaurien.toml:8: proxies.cache.handlers.delay.sleep: `-1` is negative, a time is 0 or more".to_owned(),
+            "vaurien.toml:8: proxies.cache.handlers.delay.sleep: invalid duration `-1`: it is negative".to_owned(),
             "vaurien.toml:9: unknown key `slep` in `[proxies.cache.handlers.delay]`, did you mean `sleep`?".to_owned(),
-            "vaurien.toml:11: unknown key `protocol` in `[proxies.cache.handlers.hang]` (none is known there)"
-                .to_owned(),
+            "vaurien.toml:11: unknown key `protocol` in `[proxies.cache.handlers.hang]` (it has no keys)".to_owned(),
             "vaurien.toml:13: proxies.api.proxy: `localhost` has no port, write `localhost:PORT`".to_owned(),
             "vaurien.toml:15: proxies.api.buffer: `0` is too small, a read takes 1 to 262144 bytes".to_owned(),
-            "vaurien.toml:16: `proxies.api.handlers` is `5`, write a table for each handler, \
-             `[proxies.api.handlers.delay]`"
-                .to_owned(),
+            "vaurien.toml:16: `proxies.api.handlers` is `5`, write a table, `[proxies.api.handlers.delay]`".to_owned(),
             "vaurien.toml:17: unknown key `proxies.api.delay`, did you mean `proxies.api.handlers.delay`?".to_owned(),
             "vaurien.toml:20: `a b` cannot be a proxy's name, that is 1 to 64 of `a-z A-Z 0-9 _ -`".to_owned(),
             "vaurien.toml:24: `proxies.six` is `6`, write a table, `[proxies.six]`".to_owned(),
@@ -155,15 +152,45 @@ backend = 'a:1'
     );
     assert_eq!(
         Start::args("--demo").and_file("[proxies.cache]\nbackend = 'a:1'").lines()[0],
-        "--demo: shows one proxy, and the file has `[proxies]`, leave one of them out"
+        "--demo: the demo has one proxy, and the file has `[proxies]`, leave one of them out"
     );
+}
+
+#[test]
+fn proxies_may_be_called_as_tables_are() {
+    let file = "[proxies.handlers]\nbackend = 'a:1'\nproxy = 'a:2'\n[proxies.proxies]\n[proxies.http]\nport = 1\n";
+    assert_eq!(
+        Start::file(file).lines(),
+        [
+            "vaurien.toml:6: unknown key `port` in `[proxies.http]`, did you mean `proxy`?",
+            "vaurien.toml:4: proxies.proxies: the backend is missing, write `backend = \"HOST:PORT\"`",
+            "vaurien.toml:5: proxies.http: the backend is missing, write `backend = \"HOST:PORT\"`",
+            "vaurien.toml:5: proxies.http: `proxies` and `http` both listen on `localhost:8000` by default, \
+             give each its own `proxy`",
+        ]
+    );
+}
+
+#[test]
+fn keys_of_other_tools_are_hinted_at() {
+    for (key, hint) in [
+        ("listen", "did you mean `proxy`?"),
+        ("port", "did you mean `proxy`?"),
+        ("target", "did you mean `backend`?"),
+        ("timeout", "did you mean `connect_timeout` or the handler `hang`?"),
+        ("toxicity", "percentages are in the mix: `20:delay`"),
+    ] {
+        let file = format!("[proxies.cache]\nbackend = 'a:1'\n{key} = 1");
+        let line = format!("vaurien.toml:3: unknown key `{key}` in `[proxies.cache]`, {hint}");
+        assert_eq!(Start::file(&file).lines(), [line]);
+    }
 }
 
 #[test]
 fn a_file_without_one_proxy_says_how_to_write_it() {
     for (text, message) in [
         ("[proxies]", "`[proxies]` is empty, write a table for each proxy, `[proxies.cache]`"),
-        ("proxies = 5", "`proxies` is `5`, write a table for each proxy, `[proxies.cache]`"),
+        ("proxies = 5", "`proxies` is `5`, write a table, `[proxies.cache]`"),
         ("[proxy.cache]", "`proxy` is where to listen, proxies are in `[proxies.cache]`"),
         ("[proxys.cache]", "unknown key `proxys`, did you mean `proxies`?"),
         ("proxies.'' = {}", "`` cannot be a proxy's name, that is 1 to 64 of `a-z A-Z 0-9 _ -`"),

@@ -9,7 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use vaurien::Registry;
-use vaurien::program::config::{Config, Exit};
+use vaurien::program::cli::Exit;
+use vaurien::program::config::Config;
 
 use super::{documents, list, path, read, string, strings};
 

@@ -11,7 +11,7 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
     for (arguments, line) in [
         ("", "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file"),
         ("--backend localhost", "--backend: `localhost` has no port, write `localhost:PORT`"),
-        ("--backend a:1 --proxy a:x", "--proxy: `a:x` has the port `x`, a port is a number up to 65535"),
+        ("--backend a:1 --proxy a:x", "--proxy: `a:x` has an invalid port `x`, a port is 0 to 65535"),
         ("--bakend a:1", "unknown option `--bakend`, did you mean `--backend`?"),
         (
             "--backend a:1 --handler delya",
@@ -22,7 +22,7 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
             "--protocol: `htp` is not one of tcp, redis, memcache, http, did you mean `http`?",
         ),
         ("--backend a:1 --buffer lots", "--buffer: `lots` is not a whole number of bytes, 0 or more"),
-        ("--backend a:1 --handler-delay-sleep -1", "--handler-delay-sleep: `-1` is negative, a time is 0 or more"),
+        ("--backend a:1 --handler-delay-sleep -1", "--handler-delay-sleep: invalid duration `-1`: it is negative"),
         (
             "--backend a:1 --handler 60:delay,60:error",
             "--handler: the percentages add up to 120, at most 100 is possible",
@@ -49,7 +49,7 @@ fn all_mistakes_of_a_file_are_shown_with_their_lines() {
         .unwrap();
     let lines = [
         &format!("{path}:1: unknown key `bakend`, did you mean `backend`?"),
-        &format!("{path}:5: handlers.delay.sleep: `-1` is negative, a time is 0 or more"),
+        &format!("{path}:5: handlers.delay.sleep: invalid duration `-1`: it is negative"),
         &format!("{path}:6: unknown key `befor` in `[handlers.delay]`, did you mean `before`?"),
         "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file",
     ];

@@ -77,7 +77,7 @@ fn nothing_is_touched() {
 fn warnings_are_those_of_a_start() {
     let ended = Program::run(&mut Program::command("--check --backend a:1 --http-port 1"));
     assert_eq!((ended.code, ended.lines.len()), (Some(0), 1), "{:?}", ended.lines);
-    assert!(ended.lines[0].ends_with("WARN `--http-port` does nothing without `--http`"), "{:?}", ended.lines);
+    assert!(ended.lines[0].ends_with("WARN `--http-port` has no effect without `--http`"), "{:?}", ended.lines);
 }
 
 #[test]

@@ -37,6 +37,26 @@ fn bash_completes_flags_and_values() {
 }
 
 #[test]
+fn bash_completes_handlers_within_a_mix() {
+    // Bash splits words at colons, unless it is told not to.
+    for (split, whole) in [
+        ("vaurien --handler 20 : de", "vaurien --handler 20:de"),
+        ("vaurien --handler 20 : delay,5 : de", "vaurien --handler 20:delay,5:de"),
+        ("vaurien --behavior = 20 : delay,5.5 : de", "vaurien --behavior = 20:delay,5.5:de"),
+    ] {
+        assert_eq!(completed(split), ["delay"], "{split}");
+        let before = whole.rsplit(' ').next().unwrap().trim_end_matches("de");
+        assert_eq!(completed(whole), [format!("{before}delay")], "{whole}");
+    }
+    let handlers = ["blackout", "delay", "dummy", "error", "hang"];
+    assert_eq!(completed("vaurien --handler 20 :"), handlers);
+    assert_eq!(completed("vaurien --handler 20:"), handlers.map(|handler| format!("20:{handler}")));
+    assert_eq!(completed("vaurien --handler 20 : delay,"), [""], "a percentage is missing");
+    assert_eq!(completed("vaurien --handler 20 : delay --proto"), ["--protocol"]);
+    assert_eq!(completed("vaurien --handler 20 : delay --protocol h"), ["http"]);
+}
+
+#[test]
 fn behind_dashes_bash_completes_commands_and_files() {
     let commands = completed("vaurien --backend a:1 -- bas");
     assert!(commands.contains(&"bash".to_owned()) && commands.contains(&"basename".to_owned()), "{commands:?}");

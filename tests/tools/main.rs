@@ -29,11 +29,11 @@ fn printed_by(command: &mut Command) -> String {
 
 #[test]
 fn only_one_of_them_can_be_asked_for() {
-    assert_complains("--check --man", 2, &["`--check` and `--man` are two things to do, give one of them"]);
+    assert_complains("--check --man", 2, &["`--check` and `--man` cannot be combined, give one of them"]);
     assert_complains(
         "--health --print-config",
         2,
-        &["`--health` and `--print-config` are two things to do, give one of them"],
+        &["`--health` and `--print-config` cannot be combined, give one of them"],
     );
-    assert_complains("--check --check", 2, &["`--check` is there twice, give it once"]);
+    assert_complains("--check --check", 2, &["`--check` is given twice, give it once"]);
 }

@@ -143,7 +143,7 @@ fn with_a_command_ports_are_free_ones() {
 
 #[test]
 fn a_demo_is_no_file() {
-    let line = "--demo: has a backend of its own, which no file can ask for, leave out `--print-config`";
+    let line = "--demo: no file can ask for the built-in backend, leave out `--print-config`";
     assert_complains("--demo --print-config", 2, &[line]);
 }
 

@@ -11,9 +11,9 @@ use super::Api;
 use super::answer::{Failure, Fault, Location};
 use super::read::{self, Body};
 use super::v1::take_duration;
-use crate::plan::mix;
-use crate::program::config::options::{Options, Scope};
-use crate::program::config::spec::Spec;
+use crate::plan::parse::{MixError, ParsedMix};
+use crate::program::config::schema::Schema;
+use crate::program::config::spec;
 use crate::proxy::Proxy;
 
 /// The contract's two words for a handler.
@@ -78,7 +78,7 @@ pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -
         return Err(Failure::body(other, format!("unknown key `{other}` (known: backend)")));
     }
     let keys = Map::from_iter([("backend".to_owned(), backend)]);
-    api.proxies.patch(proxy.name(), Spec::edit(keys, &api.registry), None).await?;
+    api.proxies.patch(proxy.name(), spec::edit(keys, &api.registry), None).await?;
     Ok(done())
 }
 
@@ -96,17 +96,17 @@ async fn put(api: &Api, word: Word, body: &[u8]) -> Result<Json<Value>, Failure>
     let duration = take_duration(&mut keys)?;
     let handlers = handlers_of(api, word, &name)?;
     let settings = settings(keys, &handlers)?;
-    let options = Options::new(&api.registry);
+    let schema = Schema::new(&api.registry);
     let tables = settings.into_iter().map(|(handler, given)| {
         // A merge keeps what the patch does not name: null resets the other settings to their defaults.
-        let all = options.of(&Scope::Handler(handler.clone()));
-        let mut table: Map<_, _> = all.iter().map(|setting| (setting.field.name.clone(), Value::Null)).collect();
+        let all = schema.of_handler(&handler).into_iter();
+        let mut table: Map<_, _> = all.map(|setting| (setting.field.name.clone(), Value::Null)).collect();
         table.extend(given);
         (handler, Value::Object(table))
     });
     let tables = Value::Object(tables.collect());
     let patch = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), tables)]);
-    match api.proxies.patch(proxy.name(), Spec::edit(patch, &api.registry), duration).await {
+    match api.proxies.patch(proxy.name(), spec::edit(patch, &api.registry), duration).await {
         Ok(_) => Ok(done()),
         Err(error) => Err(Failure::from(error).rename(|place| key_of_request(place, &handlers))),
     }
@@ -114,30 +114,22 @@ async fn put(api: &Api, word: Word, body: &[u8]) -> Result<Json<Value>, Failure>
 
 /// The handlers of a name or a mix, or an error for each that does not exist.
 fn handlers_of(api: &Api, word: Word, text: &str) -> Result<Vec<String>, Failure> {
-    let registry = &api.registry;
-    let wrong = match mix::read(text, registry) {
-        Ok(shares) => return Ok(shares.into_iter().map(|(_, name)| name).collect()),
-        Err(wrong) => wrong,
-    };
-    let is_mix = text.contains([',', ':']);
-    let names = text.split(',').map(|entry| entry.rsplit(':').next().unwrap_or_default().trim());
-    let unknown: Vec<&str> = names.filter(|name| is_mix && !name.is_empty() && registry.get(name).is_none()).collect();
-    let mut faults = Vec::new();
-    let mut add = |description| {
-        faults.push(Fault { location: Location::Body, name: "name".to_owned(), description });
-    };
-    let word = word.text();
-    if !is_mix && registry.get(text).is_none() {
-        add(format!("the '{text}' {word} does not exist"));
-        return Err(Failure::new(StatusCode::BAD_REQUEST, faults));
+    let (registry, word) = (&api.registry, word.text());
+    let fault = |description| Fault { location: Location::Body, name: "name".to_owned(), description };
+    let unknown = |name: &str| fault(format!("the '{name}' {word} does not exist"));
+    if !text.contains([',', ':']) && registry.get(text).is_none() {
+        return Err(Failure::new(StatusCode::BAD_REQUEST, vec![unknown(text)]));
     }
-    // An error in the contract's words replaces the same one in the command line's.
-    let replaced: Vec<String> = unknown.iter().map(|name| mix::unknown_handler(name, registry)).collect();
-    for name in unknown {
-        add(format!("the '{name}' {word} does not exist"));
-    }
-    wrong.into_iter().filter(|what| !replaced.contains(what)).for_each(add);
-    Err(Failure::new(StatusCode::BAD_REQUEST, faults))
+    let mut errors = match ParsedMix::parse(text, registry) {
+        Ok(mix) => return Ok(mix.names().map(str::to_owned).collect()),
+        Err(errors) => errors,
+    };
+    errors.sort_by_key(|error| !matches!(error, MixError::UnknownHandler { .. }));
+    let faults = errors.iter().map(|error| match error {
+        MixError::UnknownHandler { name, .. } => unknown(name),
+        MixError::Invalid(what) => fault(what.clone()),
+    });
+    Err(Failure::new(StatusCode::BAD_REQUEST, faults.collect()))
 }
 
 /// A handler and its settings.

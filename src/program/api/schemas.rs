@@ -9,9 +9,8 @@ use super::answer::Errors;
 use super::v1::{Applied, Connection, Status};
 use crate::duration::Seconds;
 use crate::handler::Registry;
-use crate::program::config::options::{Options, Scope, Setting};
-use crate::proxy::options::{BUFFER, ConnectionOptions, POOL_SIZE, ProxyOptions};
-use crate::settings::Given;
+use crate::program::config::schema::{Schema, Setting};
+use crate::proxy::options::{BUFFER, POOL_SIZE};
 
 type Properties = Map<String, Value>;
 
@@ -27,7 +26,7 @@ const TIME: &str = "([0-9]{1,5} ?(ns|us|ms|s|m)|[0-9]{1,3} ?h|[0-9]{1,2} ?d)";
 
 /// Every schema by its name.
 pub(super) fn all(registry: &Registry) -> Value {
-    let options = Options::new(registry);
+    let options = Schema::new(registry);
     let settings = settings(&options);
     let mut writable = settings.clone();
     writable.insert("for".to_owned(), duration());
@@ -73,66 +72,36 @@ pub(super) fn all(registry: &Registry) -> Value {
 }
 
 /// The keys of a proxy, as in the file.
-fn settings(options: &Options<'_>) -> Properties {
-    let mut properties = read::<ProxyOptions>();
-    for setting in options.of(&Scope::Proxy) {
-        if let Some(property) = properties.get_mut(&setting.field.name) {
-            sharpen(property, &setting, options.registry);
-        }
-    }
-    let enabled = json!({ "type": "boolean", "default": true, "description": "Whether it listens" });
-    properties.entry("enabled").or_insert(enabled);
+fn settings(options: &Schema<'_>) -> Properties {
+    let property = |setting: &Setting<'_>| {
+        let mut property = setting.field.schema.clone();
+        sharpen(&mut property, setting, options.registry);
+        (setting.field.name.clone(), property)
+    };
+    let mut properties: Properties = options.of_proxy("").map(property).collect();
     let handlers = options.registry.names().map(|name| (name.to_owned(), object(handler(options, name), &[])));
     properties.insert("handlers".to_owned(), object(handlers.collect(), &[]));
     properties
 }
 
 /// The keys of a handler's table.
-fn handler(options: &Options<'_>, name: &str) -> Properties {
-    let mut inherited = read::<ConnectionOptions>();
-    let settings = options.of(&Scope::Handler(name.to_owned()));
-    let property = |setting: Setting<'_>| {
-        let key = setting.field.name.clone();
-        let mut property = match inherited.remove(&key) {
-            Some(property) if setting.inherited => property,
-            _ => own(&setting),
-        };
-        sharpen(&mut property, &setting, options.registry);
-        (key, property)
+fn handler(options: &Schema<'_>, name: &str) -> Properties {
+    let property = |setting: &Setting<'_>| {
+        let field = setting.field;
+        let mut property = field.schema.clone();
+        if !setting.inherited {
+            property["description"] = json!(field.help);
+            property["default"] = field.default.clone();
+        }
+        sharpen(&mut property, setting, options.registry);
+        (field.name.clone(), property)
     };
-    settings.into_iter().map(property).collect()
-}
-
-/// A handler's own setting: its types are found by trying values.
-fn own(setting: &Setting<'_>) -> Value {
-    let field = setting.field;
-    let one_of_each = [
-        ("null", Value::Null),
-        ("boolean", json!(true)),
-        ("integer", json!(1)),
-        ("number", json!(0.5)),
-        ("string", json!("x")),
-        ("array", json!([])),
-        ("object", json!({})),
-    ];
-    let takes = |value: &Value| field.check(&Given::Value(value.clone())).is_ok();
-    let same = |value: &Value| std::mem::discriminant(value) == std::mem::discriminant(&field.default);
-    let types: Vec<_> = one_of_each.iter().filter(|(_, value)| takes(value)).map(|(name, _)| *name).collect();
-    let default = one_of_each.iter().filter(|(name, value)| same(value) && *name != "number").map(|(name, _)| *name);
-    let types: Vec<_> = default.filter(|name| !types.contains(name)).chain(types.iter().copied()).collect();
-    let mut property = json!({ "type": types, "description": field.help, "default": field.default });
-    if types.contains(&"integer") && !takes(&json!(-1)) {
-        property["minimum"] = json!(0);
-    }
-    if field.placeholder() == "SECONDS" {
-        property["x-unit"] = json!("seconds");
-    }
-    property
+    options.of_handler(name).into_iter().map(property).collect()
 }
 
 /// Adds what a setting's type does not say: patterns and limits.
 fn sharpen(property: &mut Value, setting: &Setting<'_>, registry: &Registry) {
-    let takes = |value: &Value| setting.field.check(&Given::Value(value.clone())).is_ok();
+    let takes = |value: &Value| setting.field.check(value).is_ok();
     match property.get("x-unit").and_then(Value::as_str) {
         Some("host:port") => {
             let zero = if takes(&json!("localhost:0")) { "(0$|" } else { "(" };
@@ -195,7 +164,7 @@ fn duration() -> Value {
 }
 
 /// `PUT /behavior`: a handler with its settings next to its name, or a mix with the settings of each handler. Null is the default.
-fn behavior(options: &Options<'_>, settings: &Properties) -> Value {
+fn behavior(options: &Schema<'_>, settings: &Properties) -> Value {
     let mut tables = settings["handlers"].clone();
     for table in tables["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
         table["properties"].as_object_mut().into_iter().flat_map(Map::values_mut).for_each(or_null);
@@ -247,14 +216,6 @@ pub(super) fn event() -> Value {
 /// The schema of a type that is written.
 fn of<T: JsonSchema>() -> Value {
     schema::<T>(SchemaSettings::default().for_serialize())
-}
-
-/// The schema of each field of a struct that is read.
-fn read<T: JsonSchema>() -> Properties {
-    match schema::<T>(SchemaSettings::default())["properties"].take() {
-        Value::Object(properties) => properties,
-        _ => Map::new(),
-    }
 }
 
 fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {

@@ -18,7 +18,7 @@ use super::answer::{Failure, Location};
 use super::read::{Object, PathParams, QueryParams};
 use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
-use crate::program::config::spec::Spec;
+use crate::program::config::spec;
 use crate::program::export::openmetrics::{self, Format};
 use crate::proxy::Proxy;
 use crate::proxy::config::check_name;
@@ -141,7 +141,7 @@ pub(super) async fn put(
     check_name(&name).map_err(|wrong| Failure::of(StatusCode::BAD_REQUEST, Location::Path, "name", wrong.what()))?;
     let duration = take_extra_keys(&name, &mut keys)?;
     let is_incomplete = keys.get("backend").is_none_or(Value::is_null);
-    let config = Spec::new(keys).check(&name, &api.registry).map_err(|wrong| {
+    let config = spec::check(&name, &keys, &api.registry).map_err(|wrong| {
         let failure = Failure::from(ChangeError::Wrong(wrong));
         if is_incomplete { failure.with_hint("backend", PATCH_HINT) } else { failure }
     })?;
@@ -164,7 +164,7 @@ pub(super) async fn patch(
 ) -> Result<Json<Value>, Failure> {
     proxy(&api, &name)?;
     let duration = take_extra_keys(&name, &mut keys)?;
-    Ok(changed(&api, api.proxies.patch(&name, Spec::edit(keys, &api.registry), duration).await?))
+    Ok(changed(&api, api.proxies.patch(&name, spec::edit(keys, &api.registry), duration).await?))
 }
 
 /// `DELETE /v1/proxies/{name}`.

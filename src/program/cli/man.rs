@@ -6,30 +6,31 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use super::help::{COMMAND, EXAMPLES, MIX, VALUES, VARIABLES, takers};
 use crate::handler::Registry;
-use crate::program::cli::{COMMAND, EXAMPLES, MIX, VALUES, VARIABLES, takers};
 
 const DESCRIPTION: &str = "\
-Listens where --proxy says, and passes on what clients and the backend have for each other. A call is a request and its reply, as \
---protocol finds them. For each call one handler of the mix is drawn, which lets it pass or makes trouble: the same seed and the \
-same calls make the same choices.
+vaurien listens on --proxy and connects each client to --backend. A call is a request and its reply, which vaurien finds by \
+--protocol. For each call it draws a handler from the mix, which passes the call on or injects a fault: the same seed and the same \
+calls draw the same handlers.
 
-It runs until it is told to stop, by SIGINT or SIGTERM; SIGHUP makes it read its file again. What it has to say it says on \
-standard error: one line when everything listens, and what it has done when it stops. With a COMMAND it runs for as long as that does.";
+vaurien runs until SIGINT or SIGTERM; on SIGHUP it reads its file again. It logs to standard error: one line once everything \
+listens, and a summary when it stops. With a COMMAND, it runs until the command ends.";
 
 const EXIT_STATUS: [(&str, &str); 4] = [
-    ("0", "It was asked to stop, or has done what it was asked for instead of running."),
-    ("1", "It failed while it ran. With --health: the daemon is not well, or not there."),
+    ("0", "vaurien was stopped, or did what it was asked for instead of running."),
+    ("1", "vaurien failed while running. With --health: the daemon is unhealthy or cannot be reached."),
     ("2", "The command line or the file is wrong."),
-    ("3", "What --expect asked for did not happen."),
+    ("3", "An expectation of --expect was not met."),
 ];
 
-/// What the codes of a command are.
 const WITH_A_COMMAND: &str = "\
-With a COMMAND it is that of the command, or 128 and the number of the signal that ended it; 3 only where it is 0. Beside these:";
+With a COMMAND, the exit code is that of the command, or 128 plus the number of the signal that ended it; 3 only in place of 0. There \
+are also:";
 
+/// Exit codes beside those of the command.
 const BESIDE: [(&str, &str); 4] = [
-    ("124", "It took longer than --timeout."),
+    ("124", "The command took longer than --timeout."),
     ("125", "vaurien itself failed, or its command line or file is wrong."),
     ("126", "The command cannot be executed."),
     ("127", "There is no such command."),
@@ -39,33 +40,33 @@ const ENVIRONMENT: [(&str, &str); 5] = [
     ("VAURIEN_CONFIG", "The file, as --config."),
     (
         "VAURIEN_GIVEN",
-        "Names the variables with which an outer vaurien told its command of its proxies: these are no options of one within. \
-         --health asks the daemon that VAURIEN_HTTP tells of.",
+        "The variables that vaurien sets for its command, with their values. A vaurien within the command does not read these as \
+         options; its --health asks the daemon that VAURIEN_HTTP names.",
     ),
-    ("NOTIFY_SOCKET", "Where systemd is told that it is ready, reloads or stops."),
+    ("NOTIFY_SOCKET", "The socket on which systemd is told that vaurien is ready, reloads or stops."),
     (
         "GITHUB_ACTIONS, GITHUB_STEP_SUMMARY",
-        "On GitHub Actions what went wrong is an annotation, and the table of a run is written to the summary of the job.",
+        "On GitHub Actions, failures become annotations, and the table of a run is added to the summary of the job.",
     ),
-    ("NO_COLOR", "Where it is set, --demo prints its calls without colors."),
+    ("NO_COLOR", "If set, --demo prints its calls without colors."),
 ];
 
-/// What a command is given.
+/// The variables of a command.
 const GIVEN: [(&str, &str); 5] = [
-    ("VAURIEN_PROXY, VAURIEN_PROXY_HOST, VAURIEN_PROXY_PORT", "Where the proxy listens, if there is one."),
+    ("VAURIEN_PROXY, VAURIEN_PROXY_HOST, VAURIEN_PROXY_PORT", "The address of the proxy, if there is one."),
     (
         "VAURIEN_PROXY_NAME, with _HOST and _PORT",
-        "Where the proxy of this name in the file listens: VAURIEN_PROXY_CACHE.",
+        "The address of the proxy of this name in the file: VAURIEN_PROXY_CACHE.",
     ),
-    ("VAURIEN_HTTP", "Where the HTTP API listens, if there is one."),
+    ("VAURIEN_HTTP", "The address of the HTTP API, if it is on."),
     ("VAURIEN_SEED", "The seed of this run."),
     ("VAURIEN_GIVEN", "All of these but the seed, with their values."),
 ];
 
 const FILES: &str = "\
-What it reads is the file that --config names, and the one of --http-token-file. What it writes it writes where --events, --report \
-and --ready-file say. The file of --config is TOML: flags are keys with underscores, settings of handlers are in \
-tables such as [handlers.delay], those of --http and --statsd in [http] and [statsd], those of a COMMAND in [run], and several proxies have a table each, \
+vaurien reads the files that --config and --http-token-file name, and writes those that --events, --report and --ready-file name. \
+The file of --config is TOML. Its keys are the flags, with underscores; settings of handlers are in tables such as [handlers.delay], \
+those of --http and --statsd in [http] and [statsd], those of a COMMAND in [run], and each of several proxies has a table \
 [proxies.NAME]. --print-config prints such a file.";
 
 /// The page for `command` with the handlers of `registry`, as roff.
@@ -77,7 +78,7 @@ pub(crate) fn page(command: Command, registry: &Registry) -> String {
 }
 
 fn write(page: &mut Vec<u8>, command: Command, registry: &Registry) -> io::Result<()> {
-    // The first line of the help, as pages are listed by it: no sentence.
+    // Pages are listed by this line, which is not a sentence.
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     let (first, rest) = about.split_at(about.chars().next().map_or(0, char::len_utf8));
     let about = first.to_lowercase() + rest.trim_end_matches('.');
@@ -110,7 +111,7 @@ fn rest_of(registry: &Registry) -> Roff {
     terms(&mut roff, BESIDE);
     roff.control("SH", ["ENVIRONMENT"]).text([roman(VARIABLES)]);
     terms(&mut roff, ENVIRONMENT);
-    roff.control("PP", []).text([roman("What a COMMAND is given:")]);
+    roff.control("PP", []).text([roman("The environment of a COMMAND has:")]);
     terms(&mut roff, GIVEN);
     roff.control("SH", ["FILES"]).text([roman(FILES)]);
     roff.control("SH", ["EXAMPLES"]);

@@ -1,293 +1,194 @@
-//! The command line: one flag for each option, and what `--help` says.
+//! The command line: what it asks for, and what it can do instead of running.
 
+mod args;
+mod check;
 mod completions;
+mod errors;
+mod flags;
+mod help;
 mod man;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
-use serde_json::Value;
-
-use crate::diagnostic::Diagnostics;
-use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::handler::{Entry, Registry};
+use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::handler::Registry;
 use crate::net::address::Address;
-use crate::program::config::Exit;
-use crate::program::config::options::{Options, Scope, Setting};
-use crate::program::config::values::{Asked, Place};
+use crate::program::command::Again;
+use crate::program::config::entry::{Entry, Origin};
+use crate::program::config::layout::Layout;
+use crate::program::config::schema::Schema;
+use crate::program::config::values::Values;
+use crate::program::config::variables::{FILE, Variables};
+use crate::program::config::{Config, Purpose, file, health_address, presets, print};
 use crate::program::health;
-use crate::proxy::config::DEFAULT;
-use crate::settings::{Field, Given};
+use args::{Args, Instead};
 
-/// What the command line asked for.
-pub(crate) struct Line<'a> {
-    pub(crate) config: Option<PathBuf>,
-    pub(crate) demo: bool,
-    pub(crate) instead: Option<Instead>,
-    pub(crate) asked: Vec<Asked<'a>>,
-    /// What stands behind `--`.
-    pub(crate) command: Vec<OsString>,
+pub use check::Check;
+
+/// Why there is no configuration to run with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exit {
+    /// A text for standard output, such as help or the version: exit code 0.
+    Text(String),
+    /// The result of `--check`, with nothing wrong: exit code 0.
+    Check(Check),
+    /// To ask whether the daemon with this HTTP API is healthy: exit code 0 if it is, else 1.
+    Health(Address),
+    /// What is wrong, a line each for standard error: exit code 2.
+    Diagnostics(Diagnostics),
 }
 
-/// What to do instead of running.
-pub(crate) enum Instead {
-    /// Say what would run.
-    Check,
-    /// Show all options, each with where it is from.
-    PrintConfig,
-    /// Ask a daemon whether it is well: this one, or where what was asked for has its API.
-    Health(Option<Address>),
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Check(check) => f.write_str(&check.lines),
+            Self::Health(address) => f.write_str(&health::url(address)),
+            Self::Diagnostics(diagnostics) => diagnostics.fmt(f),
+        }
+    }
 }
 
-/// The flags of which each is for something else than to run.
-const INSTEAD: &str = "instead";
+impl std::error::Error for Exit {}
 
-/// The program, unless somebody gave it another name.
+impl From<Diagnostics> for Exit {
+    fn from(diagnostics: Diagnostics) -> Self {
+        Self::Diagnostics(diagnostics)
+    }
+}
+
+impl Config {
+    /// Reads `args`, of which the first is the program's name, the variables that `env` knows, and the file that one of
+    /// them names. An empty variable is as good as none.
+    ///
+    /// # Errors
+    ///
+    /// [`Exit::Diagnostics`] with all that is wrong, or another [`Exit`] when something else than to run was asked for.
+    pub fn from_args(
+        args: impl IntoIterator<Item = OsString>,
+        env: impl Fn(&str) -> Option<String>,
+        registry: &Registry,
+    ) -> Result<Self, Exit> {
+        let (schema, variables) = (Schema::new(registry), Variables::new(&env));
+        let words: Vec<OsString> = args.into_iter().collect();
+        let args = args::parse(&words, &schema)?;
+        let mut diagnostics = Diagnostics::default();
+
+        let from_flag = args.config.as_ref().map(|path| ("--config", path.clone()));
+        let file = from_flag.or_else(|| variables.asked(FILE).map(|path| (FILE, PathBuf::from(path))));
+        let read = file.as_ref().map_or(Ok(Vec::new()), |(place, path)| file::read(place, path));
+        let file_is_unread = read.is_err();
+        let from_file = read.unwrap_or_else(|unreadable| {
+            diagnostics.extend(unreadable);
+            Vec::new()
+        });
+
+        // The weakest first.
+        let layout = Layout::of(&from_file);
+        let mut entries = Vec::new();
+        if !args.command.is_empty() {
+            entries.extend(presets::with_a_command(&schema, &layout));
+        }
+        if args.demo {
+            entries.extend(presets::demo(&schema, &layout));
+        }
+        entries.extend(from_file);
+        let from_variables = variables.entries(&schema);
+        let again = again(&words, &schema, &entries, &from_variables, variables.asked(FILE));
+        entries.extend(from_variables);
+        entries.extend(args.entries.iter().cloned());
+
+        if let Some(Instead::Health(daemon)) = &args.instead {
+            let told = || ask_where(&schema, &layout, &entries, variables.told("VAURIEN_HTTP"), diagnostics);
+            let address = daemon.clone().map_or_else(told, Ok)?;
+            return Err(Exit::Health(health::reachable(address)));
+        }
+        let values = Values::check(&schema, &layout, &entries, &mut diagnostics);
+        if args.demo {
+            diagnostics.extend(conflicts_with_demo(&args, &layout));
+        }
+        let (instead, purpose) = (args.instead, Purpose { demo: args.demo, command: args.command, file_is_unread });
+        let config = Self::build(&values, purpose, diagnostics)?;
+        match instead {
+            Some(Instead::PrintConfig) => Err(Exit::Text(print::text(&values))),
+            Some(Instead::Check) => Err(Exit::Check(Check::of(config))),
+            _ => Ok(Self { again, reads_a_file: file.is_some(), ..config }),
+        }
+    }
+}
+
+/// The address for `--health` without one. `told` is the API of an outer program; only flags override it.
+fn ask_where(
+    schema: &Schema<'_>,
+    layout: &Layout,
+    entries: &[Entry],
+    told: Option<String>,
+    mut diagnostics: Diagnostics,
+) -> Result<Address, Diagnostics> {
+    // What is wrong elsewhere does not matter here.
+    let matters = |entry: &&Entry| {
+        let path: Vec<&str> = entry.path.iter().map(String::as_str).collect();
+        let is_default = matches!(entry.origin, Origin::Default(_));
+        matches!(path[..], ["http"] | ["http", "enabled" | "host" | "port"]) && !is_default
+    };
+    let entries: Vec<Entry> = entries.iter().filter(matters).cloned().collect();
+    let is_flag = |origin: &Origin| ["--http-host", "--http-port"].contains(&&*origin.to_string());
+    let is_flagged = entries.iter().any(|entry| is_flag(&entry.origin));
+    if let Some(told) = told.filter(|_| !is_flagged) {
+        return told.parse().map_err(|error| Diagnostic::new("VAURIEN_HTTP", error).into());
+    }
+    let values = Values::check(schema, layout, &entries, &mut diagnostics);
+    health_address(&values, diagnostics)
+}
+
+/// The command line that does the same again. `weaker` are the entries of all but variables and flags.
+fn again(
+    words: &[OsString],
+    schema: &Schema<'_>,
+    weaker: &[Entry],
+    variables: &[Entry],
+    file: Option<String>,
+) -> Again {
+    let secrets = schema.all().filter(|setting| setting.field.secret);
+    let secrets: Vec<_> = secrets.map(|setting| (setting.flag(), setting.variable())).collect();
+    let shown = variables.iter().filter_map(|entry| {
+        let variable = entry.origin.to_string();
+        let is_secret = secrets.iter().any(|(_, secret)| *secret == variable);
+        // The line has flags for these two.
+        let is_told = ["VAURIEN_SEED", "VAURIEN_REPEAT"].contains(&&*variable);
+        let value = entry.value.as_str().map_or_else(|| entry.value.to_string(), str::to_owned);
+        (!is_told).then(|| (variable, (!is_secret).then_some(value)))
+    });
+    let file = file.map(|file| (FILE.to_owned(), Some(file)));
+    let mut again = Again::new(words, &secrets, shown.chain(file).collect());
+    again.repeats = weaker.iter().chain(variables).any(|entry| entry.path == ["run", "repeat"]);
+    again
+}
+
+/// What cannot be combined with `--demo`.
+fn conflicts_with_demo(args: &Args, layout: &Layout) -> Diagnostics {
+    let has_backend = args.entries.iter().any(|entry| entry.path == ["backend"]);
+    let prints = matches!(args.instead, Some(Instead::PrintConfig));
+    let conflicts = [
+        (
+            matches!(layout, Layout::Several(_)),
+            "the demo has one proxy, and the file has `[proxies]`, leave one of them out",
+        ),
+        (has_backend, "the demo has a built-in backend, leave out `--backend`"),
+        (prints, "no file can ask for the built-in backend, leave out `--print-config`"),
+        (!args.command.is_empty(), "the demo makes its own calls, leave out the command"),
+    ];
+    let conflicts = conflicts.into_iter().filter(|(is_there, _)| *is_there);
+    conflicts.map(|(_, what)| Diagnostic::new("--demo", what)).collect()
+}
+
+/// The program's usual name.
 const NAME: &str = "vaurien";
 
-/// Flags by heading, in the order of the help. The handlers' own follow those of their heading.
-const HEADINGS: [(&str, &[&str]); 7] = [
-    ("Proxy", &["proxy", "backend", "protocol", ENABLED, "seed"]),
-    (HANDLERS, &["handler"]),
-    ("Connection", &["buffer", "keep-alive", "reuse-socket", "pool-size", "pool-timeout", "connect-timeout"]),
-    ("Command", &["wait-backend", "expect", "timeout", "repeat", "report", "ready-file"]),
-    ("HTTP API", &["http", "http-host", "http-port", "http-allow-host", "http-token", "http-token-file"]),
-    ("statsd", &["statsd-enabled", "statsd-host", "statsd-port", "statsd-prefix"]),
-    ("Logging", &["log-level", "log-format", "events"]),
-];
-
-/// A flag that is of use in the file alone, and not shown.
-const ENABLED: &str = "enabled";
-
-const HANDLERS: &str = "Handlers";
-
-/// How values are written.
-pub(crate) const VALUES: &str =
-    "A BOOL is true or false; its flag alone means true. SECONDS may have decimals, or a unit: 250ms.";
-
-/// What flags can also be.
-pub(crate) const VARIABLES: &str = "\
-A variable is as good as its flag: VAURIEN_BACKEND for --backend, VAURIEN_HANDLER_DELAY_SLEEP for --handler-delay-sleep. Flags win \
-over variables, variables over the file.";
-
-/// What one may want, and how it is asked for.
-pub(crate) const EXAMPLES: [(&str, &str); 4] = [
-    (
-        "Tests, while one Redis call in ten fails:",
-        "vaurien --backend localhost:6379 --protocol redis --handler 10:error -- pytest -x",
-    ),
-    (
-        "One Redis call in five is a quarter of a second late:",
-        "vaurien --backend localhost:6379 --protocol redis --handler 20:delay --handler-delay-sleep 0.25",
-    ),
-    (
-        "An HTTP API that sometimes fails and seldom hangs up:",
-        "vaurien --backend localhost:8080 --protocol http --handler 5:error,0.5:blackout",
-    ),
-    ("All options from a file, the address from here:", "vaurien --config vaurien.toml --proxy localhost:9000"),
-];
-
-/// What a command finds.
-pub(crate) const COMMAND: &str = "\
-A COMMAND behind -- runs once everything listens, and its exit code is the program's. It finds the proxy in VAURIEN_PROXY (and \
-_HOST, _PORT), one of several in VAURIEN_PROXY_NAME, the API in VAURIEN_HTTP, the seed in VAURIEN_SEED; {proxy}, {host}, {port}, \
-{proxy.NAME}, {http} and {seed} in its arguments stand for these. With it --proxy and --http-port take a free port by default.";
-
-/// What is to be known of a mix.
-pub(crate) const MIX: &str = "The rest of a mix is dummy. --behavior is another name of --handler.";
-
-/// The widest line of the help, in columns.
-const WIDTH: usize = 100;
-
-/// Reads `args`, of which the first is the program's name.
-pub(crate) fn parse<'a>(args: impl IntoIterator<Item = OsString>, options: &'a Options<'_>) -> Result<Line<'a>, Exit> {
-    let args: Vec<OsString> = args.into_iter().collect();
-    let program = args.first().and_then(|program| Path::new(program).file_name()?.to_str()).unwrap_or(NAME).to_owned();
-    let has_dashes = args.iter().any(|arg| arg == "--");
-    let command = command(options);
-    let flags = command.get_arguments().filter_map(Arg::get_long).map(|flag| format!("--{flag}"));
-    let flags: Vec<String> = flags.collect();
-    let mut matches = command.try_get_matches_from(args).map_err(|error| exit(&error, &flags))?;
-    if matches.get_flag("man") {
-        return Err(Exit::Text(man::page(self::command(options), options.registry)));
-    }
-    if let Some(shell) = matches.remove_one::<String>("completions") {
-        return Err(Exit::Text(completions::script(&shell, &program, &self::command(options), options)?));
-    }
-    let instead = instead(&mut matches)?;
-    let asked = options.all().filter_map(|setting| asked(setting, &mut matches)).collect();
-    let command: Vec<OsString> = matches.remove_many("command").into_iter().flatten().collect();
-    if has_dashes && command.is_empty() {
-        return Err(Diagnostics::from(Diagnostic::new("", "there is no command behind `--`")).into());
-    }
-    Ok(Line { config: matches.remove_one("config"), demo: matches.get_flag("demo"), instead, asked, command })
-}
-
-fn asked<'a>(setting: Setting<'a>, matches: &mut ArgMatches) -> Option<Asked<'a>> {
-    let flag = setting.flag();
-    let given: Vec<String> = matches.remove_many(&flag)?.collect();
-    let given = Given::Text(given.join(","));
-    Some(Asked { setting, given, place: Place::new(format!("--{flag}"), ""), of: DEFAULT.to_owned() })
-}
-
-fn command(options: &Options<'_>) -> Command {
-    let mut command = Command::new(NAME)
-        .version(env!("CARGO_PKG_VERSION"))
-        .about("Stands between a client and a backend, passes their traffic on, and makes trouble on purpose.")
-        .override_usage("vaurien --backend HOST:PORT [--handler MIX] [OPTIONS] [-- COMMAND...]")
-        .after_help(after_help(options.registry))
-        .max_term_width(WIDTH)
-        .disable_help_flag(true)
-        .disable_version_flag(true);
-    for (heading, names) in HEADINGS {
-        for name in names {
-            let named = options.all().find(|setting| setting.flag() == *name);
-            command = command.args(named.map(|setting| flag(&setting).help_heading(heading)));
-        }
-        if heading == HANDLERS {
-            let handlers = options.all().filter(|setting| matches!(setting.scope, Scope::Handler(_)));
-            command = command.args(handlers.map(|setting| flag(&setting).help_heading(heading)));
-        }
-    }
-    let other = [
-        Arg::new("config")
-            .long("config")
-            .value_name("FILE")
-            .value_parser(clap::value_parser!(PathBuf))
-            .help("Read options from this TOML file"),
-        Arg::new("demo")
-            .long("demo")
-            .action(ArgAction::SetTrue)
-            .help("Show all handlers at work on a small built-in HTTP server"),
-        Arg::new("command")
-            .num_args(1..)
-            .last(true)
-            .value_name("COMMAND")
-            .value_parser(clap::value_parser!(OsString))
-            .hide(true),
-    ];
-    let last = [
-        Arg::new("help").short('h').long("help").action(ArgAction::Help).help("Print this help"),
-        Arg::new("version").short('V').long("version").action(ArgAction::Version).help("Print the version"),
-    ];
-    let group = ArgGroup::new(INSTEAD).args(["check", "print-config", "health", "completions", "man"]);
-    command.next_help_heading("Other").args(other.into_iter().chain(others()).chain(last)).group(group)
-}
-
-/// Flags for something else than to run.
-fn others() -> [Arg; 5] {
-    let switch = |flag, help| Arg::new(flag).long(flag).action(ArgAction::SetTrue).help(help);
-    let taking = |flag, value, help| Arg::new(flag).long(flag).value_name(value).help(help);
-    [
-        switch("check", "Say what would run, or all that is wrong"),
-        switch("print-config", "Print all options as a file, with where each is from"),
-        taking("health", "HOST:PORT", "Ask a daemon if it is well [default: at --http-host, --http-port]")
-            .num_args(0..=1)
-            .default_missing_value(""),
-        taking("completions", "SHELL", "Print completions for bash, elvish, fish, powershell or zsh"),
-        switch("man", "Print the manual page"),
-    ]
-}
-
-fn instead(matches: &mut ArgMatches) -> Result<Option<Instead>, Diagnostics> {
-    if matches.get_flag("check") {
-        return Ok(Some(Instead::Check));
-    }
-    if matches.get_flag("print-config") {
-        return Ok(Some(Instead::PrintConfig));
-    }
-    let Some(daemon) = matches.remove_one::<String>("health") else { return Ok(None) };
-    // As with variables, what is empty is as good as not there.
-    let daemon = (!daemon.is_empty()).then(|| health::read(&daemon)).transpose();
-    let daemon = daemon.map_err(|what| Diagnostic::new("--health", what))?;
-    Ok(Some(Instead::Health(daemon)))
-}
-
-fn flag(setting: &Setting<'_>) -> Arg {
-    let field = setting.field;
-    let flag = setting.flag();
-    let arg = Arg::new(flag.clone()).long(flag.clone()).allow_negative_numbers(true).help(help(field));
-    let arg = match flag.strip_prefix("handler") {
-        Some(rest) => arg.alias(format!("behavior{rest}")),
-        None => arg,
-    };
-    let arg = if field.is_list() { arg.action(ArgAction::Append) } else { arg };
-    let arg = if field.is_switch() { arg.num_args(0..=1).default_missing_value("true") } else { arg };
-    // Options of the connection are explained once, not for each handler.
-    let arg = arg.value_name(field.placeholder()).hide(setting.inherited || flag == ENABLED);
-    // A secret that begins with `-` must not be taken for a flag, which would be shown.
-    arg.allow_hyphen_values(field.secret)
-}
-
-fn help(field: &Field) -> String {
-    match &field.default {
-        Value::Null => field.help.clone(),
-        Value::String(default) => format!("{} [default: {default}]", field.help),
-        default => format!("{} [default: {default}]", field.help),
-    }
-}
-
-fn after_help(registry: &Registry) -> String {
-    let width = registry.names().map(str::len).max().unwrap_or_default();
-    let handlers = registry.entries().iter().map(|entry| format!("  {:width$}  {}\n", entry.name(), entry.help()));
-    let handlers: String = handlers.collect();
-    let takers = takers(registry);
-    let examples = EXAMPLES.iter().map(|(what, line)| format!("\n  {what}\n    {line}"));
-    let examples: String = examples.collect();
-    format!(
-        "{COMMAND}\n\nWhat handlers do:\n{handlers}{MIX}\n\n{takers}\n\n{VALUES} {VARIABLES}\n\nExamples:{examples}"
-    )
-}
-
-/// Which handlers can have options of the connection.
-pub(crate) fn takers(registry: &Registry) -> String {
-    let takers = registry.entries().iter().filter(|entry| entry.takes_connection_options).map(Entry::name);
-    let takers = takers.collect::<Vec<_>>().join(", ");
-    format!(
-        "--protocol, --buffer, --keep-alive and --reuse-socket can also be set for {takers}, as in \
-         --handler-delay-protocol redis: that wins where the handler is in the mix."
-    )
-}
-
-/// A flag without its value: clap names it as its usage has it, `--backend <HOST:PORT>`.
-fn name(usage: &str) -> &str {
-    usage.split([' ', '=', '[']).next().unwrap_or_default()
-}
-
-/// What is wrong with the command line, in one line; or the text that it asked for.
-fn exit(error: &clap::Error, flags: &[String]) -> Exit {
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.as_str(),
-        _ => "",
-    };
-    let arg = name(context(ContextKind::InvalidArg));
-    let what = match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return Exit::Text(error.to_string()),
-        ErrorKind::UnknownArgument if arg.starts_with('-') => {
-            let hint = match did_you_mean(arg, flags.iter().map(String::as_str)) {
-                hint if !hint.is_empty() => hint,
-                _ if arg[1..].starts_with(|digit: char| digit.is_ascii_digit()) => {
-                    format!(", a value that begins with `-` goes behind `=`: `--option={arg}`")
-                }
-                _ => ", see --help".to_owned(),
-            };
-            format!("unknown option `{arg}`{hint}")
-        }
-        ErrorKind::UnknownArgument => {
-            format!("`{}` belongs to no option, a command goes behind `--`", context(ContextKind::InvalidArg))
-        }
-        ErrorKind::ArgumentConflict => match error.get(ContextKind::PriorArg) {
-            Some(ContextValue::String(prior)) if name(prior) != arg => {
-                format!("`{arg}` and `{}` are two things to do, give one of them", name(prior))
-            }
-            _ => format!("`{arg}` is there twice, give it once"),
-        },
-        ErrorKind::InvalidValue => format!("`{arg}` needs a value, see --help"),
-        ErrorKind::TooManyValues => format!("`{arg}` takes no value"),
-        ErrorKind::InvalidUtf8 => "the command line is not UTF-8".to_owned(),
-        _ => error.to_string().lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned(),
-    };
-    Exit::Diagnostics(Diagnostic::new("", what).into())
+/// The name that the program was called by.
+fn program_name(words: &[OsString]) -> &str {
+    words.first().and_then(|program| Path::new(program).file_name()?.to_str()).unwrap_or(NAME)
 }

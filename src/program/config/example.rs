@@ -2,21 +2,19 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::file;
-use super::options::Options;
-use super::values::Asked;
+use super::schema::Schema;
 use crate::handler::Registry;
-use crate::settings::Given;
 
 const EXAMPLE: &str = include_str!("../../../vaurien.toml.example");
 
-fn parse<'a>(text: &str, options: &'a Options<'_>) -> Vec<Asked<'a>> {
-    let walk = file::parse(Path::new("vaurien.toml.example"), text, options).unwrap();
-    let mut keys: Vec<_> = walk.keys.into_iter().map(|key| key.unwrap_or_else(|mistake| panic!("{mistake}"))).collect();
-    // That a table is there turns on what it is about, unless it says otherwise.
-    let tables = ["run", "http", "statsd"];
-    keys.retain(|asked| !tables.contains(&asked.place.key()));
-    keys
+/// The paths of the options in this file, and their values.
+fn parse(text: &str) -> Vec<(String, Value)> {
+    let entries = file::parse(Path::new("vaurien.toml.example"), text).unwrap();
+    let entries = entries.into_iter().filter(|entry| !entry.value.is_object());
+    entries.map(|entry| (entry.path.join("."), entry.value)).collect()
 }
 
 /// The text with its optional keys: `# seed = 42`.
@@ -32,16 +30,16 @@ fn with_optional_keys() -> String {
 #[test]
 fn it_has_every_option_and_no_other() {
     let registry = Registry::default();
-    let options = Options::new(&registry);
-    let mut known: Vec<_> = options.all().map(|setting| setting.flag()).collect();
-    let text = with_optional_keys();
-    let asked = parse(&text, &options);
-    let mut shown: Vec<_> = asked.iter().map(|asked| asked.setting.flag()).collect();
+    let schema = Schema::new(&registry);
+    let mut known: Vec<_> = schema.all().map(|setting| setting.path.clone()).collect();
+    let given = parse(&with_optional_keys());
+    let mut shown: Vec<_> = given.iter().map(|(path, _)| path.clone()).collect();
     known.sort();
     shown.sort();
     assert_eq!(shown, known);
-    for asked in &asked {
-        assert!(asked.setting.field.check(&asked.given).is_ok(), "{}", asked.place);
+    for (path, value) in &given {
+        let setting = schema.all().find(|setting| setting.path == *path).unwrap();
+        assert!(setting.field.check(value).is_ok(), "{path}");
     }
     for name in registry.names() {
         assert!(EXAMPLE.contains(&format!("\n[handlers.{name}]\n")), "{name} has no table");
@@ -51,17 +49,14 @@ fn it_has_every_option_and_no_other() {
 #[test]
 fn its_values_are_the_defaults() {
     let registry = Registry::default();
-    let options = Options::new(&registry);
-    let asked = parse(EXAMPLE, &options);
-    for setting in options.all() {
-        let name = setting.flag();
-        let given = asked.iter().find(|asked| asked.setting.flag() == name).map(|asked| &asked.given);
-        match given {
-            _ if name == "backend" => assert!(given.is_some()),
-            Some(Given::Value(value)) => assert_eq!(*value, setting.field.default, "{name}"),
-            Some(Given::Text(_)) => unreachable!("the file has typed values"),
+    let given = parse(EXAMPLE);
+    for setting in Schema::new(&registry).all() {
+        let path = &setting.path;
+        match given.iter().find(|(known, _)| known == path) {
+            given if path == "backend" => assert!(given.is_some()),
+            Some((_, value)) => assert_eq!(*value, setting.field.default, "{path}"),
             // Behind a `#`: an option without a default, or one whose default is the proxy's.
-            None => assert!(setting.inherited || setting.field.default.is_null(), "{name} is behind a `#`"),
+            None => assert!(setting.inherited || setting.field.default.is_null(), "{path} is behind a `#`"),
         }
     }
 }

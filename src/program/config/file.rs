@@ -1,33 +1,39 @@
 //! The configuration file: TOML, with the line of each key.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use serde_json::{Number, Value};
 use toml::de::{DeTable, DeValue};
 
-use super::options::Options;
-use super::tree::Key;
-use super::walk::Walk;
+use super::entry::{Entry, Origin};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::error::plain;
 
-/// Reads the file at `path`, which `place` named. When it is no TOML, nothing is known of what it asks for.
-pub(crate) fn read<'a>(place: &str, path: &Path, options: &'a Options<'_>) -> Result<Walk<'a>, Diagnostics> {
-    parse(path, &text(place, path)?, options)
+/// Reads the file at `path`, which `place` named.
+///
+/// # Errors
+///
+/// It cannot be read or is not TOML. Then nothing is known of what it asks for.
+pub(crate) fn read(place: &str, path: &Path) -> Result<Vec<Entry>, Diagnostics> {
+    parse(path, &text(place, path)?)
 }
 
 /// The text of the file at `path`, which `place` named.
-pub(crate) fn text(place: impl std::fmt::Display, path: &Path) -> Result<String, Diagnostic> {
+pub(super) fn text(place: impl Display, path: &Path) -> Result<String, Diagnostic> {
     std::fs::read_to_string(path)
         .map_err(|error| Diagnostic::new(place, format_args!("cannot read `{}`: {}", path.display(), plain(&error))))
 }
 
 /// As [`read`], for the text of a file.
-pub(crate) fn parse<'a>(path: &Path, text: &str, options: &'a Options<'_>) -> Result<Walk<'a>, Diagnostics> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Diagnostics> {
     let file = File { name: path.display().to_string(), text };
     let (table, mut errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() && is_json(text) {
+        return Err(Diagnostic::new(file.name, IS_JSON).into());
+    }
     errors.sort_by_key(|error| error.span().map(|span| span.start));
-    let unreadable = errors.iter().map(|error| {
+    let diagnostics = errors.iter().map(|error| {
         let span = error.span().unwrap_or_default();
         let line = file.line(span.start);
         match error.message() {
@@ -35,8 +41,18 @@ pub(crate) fn parse<'a>(path: &Path, text: &str, options: &'a Options<'_>) -> Re
             message => Diagnostic::new(line, message.lines().collect::<Vec<_>>().join(", ")),
         }
     });
-    unreadable.collect::<Diagnostics>().none_or(())?;
-    Ok(Walk::file(options, &file.keys(table.get_ref())))
+    let mut entries = Vec::new();
+    file.entries(table.get_ref(), &[], &mut entries);
+    diagnostics.collect::<Diagnostics>().none_or(entries)
+}
+
+const IS_JSON: &str = "this is JSON, the configuration file is TOML: write `backend = \"HOST:PORT\"`, or a table \
+                       `[proxies.NAME]` for each proxy";
+
+/// Whether text that is not TOML begins as JSON does.
+fn is_json(text: &str) -> bool {
+    let text = text.trim_start();
+    text.starts_with('{') || text.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'))
 }
 
 struct File<'t> {
@@ -45,17 +61,16 @@ struct File<'t> {
 }
 
 impl File<'_> {
-    fn keys(&self, table: &DeTable<'_>) -> Vec<Key> {
-        let keys = table.iter().map(|(key, value)| Key {
-            name: key.get_ref().to_string(),
-            at: self.line(key.span().start),
-            value: json(value.get_ref()),
-            table: match value.get_ref() {
-                DeValue::Table(table) => Some(self.keys(table)),
-                _ => None,
-            },
-        });
-        keys.collect()
+    /// Adds the keys of `table`, each before those within it.
+    fn entries(&self, table: &DeTable<'_>, within: &[String], entries: &mut Vec<Entry>) {
+        for (key, value) in table {
+            let path = [within, &[key.get_ref().to_string()]].concat();
+            let origin = Origin::Line(self.line(key.span().start));
+            entries.push(Entry { path: path.clone(), value: json(value.get_ref()), origin });
+            if let DeValue::Table(table) = value.get_ref() {
+                self.entries(table, &path, entries);
+            }
+        }
     }
 
     /// `vaurien.toml:4` for the byte `at`.
@@ -66,8 +81,8 @@ impl File<'_> {
     }
 }
 
-/// The same value as flags and the API have it. What JSON cannot say (a date, not-a-number, an integer beyond 64 bits) is
-/// text, which no setting of another type takes.
+/// The value in JSON. What JSON does not have (a date, not-a-number, an integer beyond 64 bits) becomes text, which no
+/// setting of another type takes.
 fn json(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::String(text.to_string()),

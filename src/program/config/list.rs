@@ -1,4 +1,4 @@
-//! Several values of one kind: a list, or a text with commas.
+//! A setting with several values: a list, or text with commas.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::diagnostic::shown;
 
-/// Values that are each written as text.
+/// Values, each written as text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct List<T>(pub(super) Vec<T>);
 
@@ -43,7 +43,7 @@ impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for List<T> {
             match value.as_str().map(str::parse) {
                 Some(Ok(value)) => read.push(value),
                 Some(Err(error)) => wrong.push(format!("{error}")),
-                None => wrong.push(format!("{} is no text, a list has only text in it", shown(value))),
+                None => wrong.push(format!("{} is not text, a list holds text only", shown(value))),
             }
         }
         if wrong.is_empty() { Ok(Self(read)) } else { Err(de::Error::custom(wrong.join("; "))) }

@@ -1,52 +1,44 @@
-//! What a program runs with: file, environment and command line, checked together.
+//! What a program runs with: entries of file, variables and command line, merged and checked together.
 //!
-//! The command line beats the environment, the environment the file, and the file the defaults. All of them go through the
-//! same checks, and all that is wrong is reported at once, each [`Diagnostic`] with its place.
+//! Each source says what it asks for in [`entry`]s. [`values`] checks all of them, so that everything that is wrong is reported
+//! at once, each [`Diagnostic`] with its place, and keeps the strongest: the command line beats variables, variables the file,
+//! and the file the defaults. Then serde makes the structs of them, from which [`schema`] has read what options there are.
 
-mod check;
+pub(crate) mod entry;
 #[cfg(test)]
 mod example;
-mod file;
+pub(crate) mod file;
+pub(crate) mod hints;
 mod http;
+pub(crate) mod layout;
 mod list;
-pub(crate) mod options;
-mod print;
+pub(crate) mod presets;
+pub(crate) mod print;
 mod proxy;
 mod run;
-mod sources;
+pub(crate) mod schema;
 pub(crate) mod spec;
 mod statsd;
-mod tree;
 pub(crate) mod values;
-mod variables;
-mod walk;
+pub(crate) mod variables;
 
 use std::ffi::OsString;
-use std::fmt;
 use std::path::PathBuf;
 
 use rand::TryRng;
 use rand::rngs::SysRng;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::handler::Registry;
-use crate::program::cli;
-use crate::program::cli::Instead;
 use crate::program::command::Again;
-use crate::program::health;
-use crate::proxy::config::conflicts;
-use options::{Options, ProgramOptions, Scope};
-use proxy::Origin;
-use sources::Sources;
-use values::{All, Place, Values};
-use variables::Variables;
-use walk::Named;
+use entry::Origin;
+use layout::Layout;
+use schema::{ProgramOptions, SECTIONS, Setting};
+use values::Values;
 
 pub use crate::net::address::{Address, Host};
 pub use crate::program::logging::{Format, Level, Log};
-pub(crate) use crate::proxy::config::DEFAULT;
 pub use crate::proxy::config::ProxyConfig;
-pub use check::Check;
+pub(crate) use http::health_address;
 pub use http::{Http, Token};
 pub use run::Run;
 pub use statsd::Statsd;
@@ -58,28 +50,28 @@ pub use statsd::Statsd;
 pub struct Config {
     /// The proxies, at least one, in the file's order.
     pub proxies: Vec<ProxyConfig>,
-    /// Where all choices come from: the same seed and the same calls make the same choices. SelectedHandler at random unless given.
+    /// Where all choices come from: the same seed and the same calls make the same choices. Random unless given.
     pub seed: u64,
     /// The command that is run in front of the proxies, and what else happens around them.
     pub run: Run,
     /// What is logged, and how.
     pub log: Log,
-    /// The HTTP API, if there is to be one.
+    /// The HTTP API, if it was asked for.
     pub http: Option<Http>,
     /// Where counters are sent, if anywhere.
     pub statsd: Option<Statsd>,
-    /// The file that each event is written to, one JSON object a line, if any.
+    /// The file that each event is written to, one JSON object per line, if any.
     pub events: Option<PathBuf>,
     /// Whether to show the program at work in front of a built-in backend, which takes the place of the one proxy's. The
     /// protocol is then `http`, the mix one of all handlers and the seed fixed, unless given.
     pub demo: bool,
-    /// What was asked for and does nothing, each to be told in a line.
+    /// Options that were given and have no effect, a line for each.
     pub warnings: Vec<String>,
     /// Whether there is one proxy, and nobody asked for where it listens.
     pub(crate) listens_anywhere: bool,
     /// Whether the proxies have names of their own.
     pub(crate) names_proxies: bool,
-    /// What does it again.
+    /// The command line that does the same again.
     pub(crate) again: Again,
     /// Whether a file was read.
     pub(crate) reads_a_file: bool,
@@ -87,166 +79,72 @@ pub struct Config {
     pub(crate) seed_is_given: bool,
 }
 
-/// Why there is nothing to run with.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Exit {
-    /// A text was asked for, such as help or the version: to be printed on standard output, exit code 0.
-    Text(String),
-    /// To check was asked for, and nothing is wrong.
-    Check(Check),
-    /// Whether a daemon is well was asked for: the one whose HTTP API is there. Exit code 0 if it is, else 1.
-    Health(Address),
-    /// Wrong use: each line to be printed on standard error, exit code 2.
-    Diagnostics(Diagnostics),
-}
-
-impl fmt::Display for Exit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Check(check) => f.write_str(&check.lines),
-            Self::Health(address) => f.write_str(&health::url(address)),
-            Self::Diagnostics(mistakes) => mistakes.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Exit {}
-
-impl From<Diagnostics> for Exit {
-    fn from(mistakes: Diagnostics) -> Self {
-        Self::Diagnostics(mistakes)
-    }
+/// What the values are for, beside what they say.
+pub(crate) struct Purpose {
+    pub(crate) demo: bool,
+    /// The command to run; none for a daemon.
+    pub(crate) command: Vec<OsString>,
+    /// Whether there is a file that cannot be read, and may well name the backend.
+    pub(crate) file_is_unread: bool,
 }
 
 impl Config {
-    /// Reads `args`, of which the first is the program's name, the variables that `env` knows, and the file that one of
-    /// them names. An empty variable is as good as none.
+    /// The configuration that `values` say.
     ///
     /// # Errors
     ///
-    /// [`Exit::Diagnostics`] with all that is wrong, or another [`Exit`] when something else than to run was asked for.
-    pub fn from_args(
-        args: impl IntoIterator<Item = OsString>,
-        env: impl Fn(&str) -> Option<String>,
-        registry: &Registry,
-    ) -> Result<Self, Exit> {
-        let (options, variables) = (Options::new(registry), Variables::new(&env));
-        let args: Vec<OsString> = args.into_iter().collect();
-        let mut line = cli::parse(args.clone(), &options)?;
-        let mut mistakes = Diagnostics::default();
-        let sources = Sources::read(&args, &mut line, &variables, &options, &mut mistakes);
-        if let Some(Instead::Health(daemon)) = line.instead {
-            let address = match daemon {
-                Some(address) => address,
-                None => http::address(&options, sources.asked, variables.told("VAURIEN_HTTP"), mistakes)?,
-            };
-            return Err(Exit::Health(health::reachable(address)));
-        }
-        let Sources { asked, proxies: named, has_file, unread, again } = sources;
-        let mut all = All::check(&options, asked, &mut mistakes);
-        let printed = || print::text(&options, &all, named.as_deref());
-        let printed = matches!(line.instead, Some(Instead::PrintConfig)).then(printed);
-        let program = all.of("");
-        let http = Http::of(&program, &mut mistakes)?;
-        let (proxies, listens_anywhere) = match &named {
-            Some(named) => (several(named, &mut all, &mut mistakes)?, false),
-            None => only(&mut all, &Origin::Only { demo: line.demo, unread }, &mut mistakes)?,
-        };
-        let run = Run::of(line.command, &program)?;
-        run.check(&proxies, http.is_some(), &program, registry, &mut mistakes);
-        if line.demo {
-            mistakes.extend(no_demo(named.is_some(), printed.is_some(), &run));
-        }
-        mistakes.none_or(())?;
-        if let Some(text) = printed {
-            return Err(Exit::Text(text));
-        }
-        let ProgramOptions { seed, log_level, log_format, events } = program.build(&Scope::Program)?;
-        let config = Self {
+    /// All that is wrong, that of `diagnostics` included.
+    pub(crate) fn build(
+        values: &Values<'_>,
+        purpose: Purpose,
+        mut diagnostics: Diagnostics,
+    ) -> Result<Self, Diagnostics> {
+        let Purpose { demo, command, file_is_unread } = purpose;
+        let http = Http::of(values, &mut diagnostics)?;
+        let proxies = proxy::all(values, demo || file_is_unread, &mut diagnostics)?;
+        let run = Run::of(command, values)?;
+        run.check(&proxies, http.is_some(), values, &mut diagnostics);
+        diagnostics.none_or(())?;
+        let ProgramOptions { seed, log_level, log_format, events } = values.build("")?;
+        Ok(Self {
             proxies,
             seed: seed.map_or_else(random_seed, Ok)?,
             log: Log { level: log_level, format: log_format },
             http,
-            statsd: Statsd::of(&program)?,
+            statsd: Statsd::of(values)?,
             events,
-            demo: line.demo,
-            warnings: idle(&options, &program, !run.command.is_empty()),
+            demo,
+            warnings: without_effect(values, !run.command.is_empty()),
             run,
-            listens_anywhere,
-            names_proxies: named.is_some(),
-            again,
-            reads_a_file: has_file,
+            listens_anywhere: proxy::listens_anywhere(values),
+            names_proxies: matches!(values.layout, Layout::Several(_)),
+            again: Again::default(),
+            reads_a_file: false,
             seed_is_given: seed.is_some(),
-        };
-        if let Some(Instead::Check) = line.instead {
-            return Err(Exit::Check(Check::of(config)));
-        }
-        Ok(config)
+        })
     }
 }
 
 /// What was given for a part of the program without what turns that on.
-fn idle(options: &Options<'_>, program: &Values<'_>, runs_a_command: bool) -> Vec<String> {
-    let without = |scope: &Scope| {
-        let switch = options.find(std::slice::from_ref(scope), "enabled").ok().map(|setting| setting.flag());
-        let idle = program.idle(scope).map(ToString::to_string);
-        let warnings = idle.zip(switch.into_iter().cycle());
-        warnings.map(|(given, switch)| format!("`{given}` does nothing without `--{switch}`")).collect::<Vec<_>>()
-    };
-    let mut warnings: Vec<String> = Scope::SECTIONS.iter().flat_map(|(_, scope)| without(scope)).collect();
+fn without_effect(values: &Values<'_>, runs_a_command: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for section in SECTIONS {
+        let Some(switch) = values.schema.get(&[section, "enabled"]).map(Setting::flag) else { continue };
+        let within = format!("{section}.");
+        // In the file the table itself turns it on, so these are flags and variables.
+        let given = values.table(&within).filter(|(.., origin)| !matches!(origin, Origin::Default(_)));
+        let idle = given.filter(|_| values.get(&format!("{within}enabled")).is_none());
+        warnings.extend(idle.map(|(.., origin)| format!("`{origin}` has no effect without `--{switch}`")));
+    }
     if !runs_a_command {
-        let idle = ["timeout", "repeat"].iter().filter_map(|name| program.place(&Scope::Run, name));
-        warnings.extend(idle.map(|given| format!("`{given}` does nothing without a command behind `--`")));
+        let idle = ["run.timeout", "run.repeat"].iter().filter_map(|path| values.place(path));
+        warnings.extend(idle.map(|given| format!("`{given}` has no effect without a command after `--`")));
     }
     warnings
 }
 
-/// What is in the way of a demo, which shows one proxy and makes calls of its own.
-fn no_demo(names_proxies: bool, prints: bool, run: &Run) -> Diagnostics {
-    let in_the_way = [
-        (names_proxies, "shows one proxy, and the file has `[proxies]`, leave one of them out"),
-        (prints, "has a backend of its own, which no file can ask for, leave out `--print-config`"),
-        (!run.command.is_empty(), "makes calls of its own, leave out the command"),
-    ];
-    let in_the_way = in_the_way.into_iter().filter(|(is_there, _)| *is_there);
-    in_the_way.map(|(_, what)| Diagnostic::new("--demo", what)).collect()
-}
-
-/// The only proxy, and whether nobody asked for where it listens.
-fn only(
-    all: &mut All<'_>,
-    origin: &Origin<'_>,
-    mistakes: &mut Diagnostics,
-) -> Result<(Vec<ProxyConfig>, bool), Diagnostics> {
-    let mut values = all.of(DEFAULT);
-    let config = proxy::config(DEFAULT, &mut values, origin, mistakes)?;
-    Ok((vec![config], values.place(&Scope::Proxy, "proxy").is_none_or(Place::is_default)))
-}
-
-/// The proxies that have names, in the file's order.
-fn several(proxies: &[Named], all: &mut All<'_>, mistakes: &mut Diagnostics) -> Result<Vec<ProxyConfig>, Diagnostics> {
-    let (mut configs, mut places) = (Vec::new(), Vec::new());
-    for named in proxies {
-        let mut values = all.of(&named.name);
-        let place = values.place(&Scope::Proxy, "proxy").unwrap_or(&named.place).clone();
-        // About an address that cannot be read, all has been said.
-        places.push((!values.is_wrong("proxy")).then_some(place));
-        configs.push(proxy::config(&named.name, &mut values, &Origin::File(named), mistakes)?);
-    }
-    let listening: Vec<_> =
-        configs.iter().zip(&places).filter_map(|(config, place)| Some((config, place.as_ref()?))).collect();
-    let addresses: Vec<_> = listening.iter().map(|(config, _)| *config).collect();
-    for (number, what) in conflicts(&addresses) {
-        mistakes.push(Diagnostic::new(listening[number].1, what));
-    }
-    Ok(configs)
-}
-
 /// One that is easily typed again.
 fn random_seed() -> Result<u64, Diagnostics> {
-    let none =
-        |error| Diagnostic::new("--seed", format_args!("the system has no random numbers ({error}), give a seed"));
+    let none = |error| Diagnostic::new("--seed", format_args!("no random seed from the system ({error}), give a seed"));
     Ok(SysRng.try_next_u32().map(u64::from).map_err(none)?)
 }

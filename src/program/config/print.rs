@@ -1,4 +1,4 @@
-//! `--print-config`: all that a program would run with as a file that asks for the same, each value with where it came from.
+//! `--print-config`: all options as a file that asks for the same, each value with its origin.
 
 use std::fmt::Write;
 
@@ -6,98 +6,91 @@ use serde::Serialize;
 use serde_json::Value;
 use toml::ser::ValueSerializer;
 
-use super::options::{Options, Scope, Setting};
-use super::values::{All, Values};
-use super::walk::{HANDLERS, Named, PROXIES};
+use super::layout::Layout;
+use super::schema::{HANDLERS, SECTIONS, Setting};
+use super::values::Values;
 use crate::diagnostic::one_line;
 use crate::plan::mix::Mix;
-use crate::proxy::config::DEFAULT;
 
 /// Values that are longer than this do not push the comments of others to the right, in columns.
 const MAX_ALIGNED: usize = 60;
 
-/// The text of the file; `proxies` are those that have names.
-pub(super) fn text(options: &Options<'_>, all: &All<'_>, proxies: Option<&[Named]>) -> String {
+/// The text of the file.
+pub(crate) fn text(values: &Values<'_>) -> String {
+    let schema = values.schema;
     let mut file = String::new();
-    let (program, only) = (all.get(""), all.get(DEFAULT));
-    let mut top = if proxies.is_none() { every(options, &Scope::Proxy, only) } else { Vec::new() };
-    top.extend(every(options, &Scope::Program, program));
-    table(&mut file, &top);
-    if proxies.is_none() {
-        handlers(&mut file, "", options, only);
+    let is_alone = matches!(values.layout, Layout::One);
+    let own = schema.of_proxy("").filter(|_| is_alone).chain(schema.of_program(""));
+    table(&mut file, &lines(values, "", own, |_| true));
+    if is_alone {
+        handlers(&mut file, values, "");
     }
-    for (name, scope) in &Scope::SECTIONS {
-        headed(&mut file, name, &every(options, scope, program));
+    for section in SECTIONS {
+        headed(&mut file, section, &lines(values, "", schema.of_program(section), |_| true));
     }
-    for Named { name, .. } in proxies.unwrap_or_default() {
-        let path = format!("{PROXIES}.{name}");
-        headed(&mut file, &path, &every(options, &Scope::Proxy, all.get(name)));
-        handlers(&mut file, &format!("{path}."), options, all.get(name));
+    for (_, within) in values.layout.proxies().into_iter().filter(|_| !is_alone) {
+        let own = lines(values, &within, schema.of_proxy(""), |_| true);
+        headed(&mut file, within.trim_end_matches('.'), &own);
+        handlers(&mut file, values, &within);
     }
     file
 }
 
-/// A key with its value, or a comment in their place; and where it is from.
+/// A key with its value, or a comment in their place; and the value's origin.
 type Line = (String, String);
 
 /// The handlers of the mix with all their settings, and others with those that were given.
-fn handlers(file: &mut String, within: &str, options: &Options<'_>, values: Option<&Values<'_>>) {
-    let mix = values.map(mix).unwrap_or_default();
-    for name in options.registry.names() {
+fn handlers(file: &mut String, values: &Values<'_>, within: &str) {
+    let mix = mix(values, within);
+    for name in values.schema.registry.names() {
         let in_mix = mix.shares().iter().any(|share| share.name() == name);
         // An option of the connection that nobody gave is the proxy's.
-        let lines = lines(options, &Scope::Handler(name.to_owned()), values, |setting| in_mix && !setting.inherited);
+        let shown = |setting: &Setting<'_>| in_mix && !setting.inherited;
+        let lines = lines(values, within, values.schema.of_handler(name), shown);
         headed(file, &format!("{within}{HANDLERS}.{name}"), &lines);
     }
 }
 
-/// Where it is wrong, that has been said.
-fn mix(values: &Values<'_>) -> Mix {
-    values.mix("").unwrap_or_default()
+/// If it is invalid, that has been reported.
+fn mix(values: &Values<'_>, within: &str) -> Mix {
+    values.mix(within).unwrap_or_default()
 }
 
-/// All settings of `scope`.
-fn every(options: &Options<'_>, scope: &Scope, values: Option<&Values<'_>>) -> Vec<Line> {
-    lines(options, scope, values, |_| true)
-}
-
-/// The settings of `scope` that were given, and of the others those that `all_the_same` says.
-fn lines(
-    options: &Options<'_>,
-    scope: &Scope,
-    values: Option<&Values<'_>>,
-    all_the_same: impl Fn(&Setting<'_>) -> bool,
+/// The `settings` that were given `within`, and of the others those that `by_default` says.
+fn lines<'s>(
+    values: &Values<'_>,
+    within: &str,
+    settings: impl IntoIterator<Item = &'s Setting<'s>>,
+    by_default: impl Fn(&Setting<'_>) -> bool,
 ) -> Vec<Line> {
-    let line = |setting: Setting<'_>| {
-        let Setting { field, .. } = &setting;
-        let given = values.and_then(|values| values.get(scope, &field.name));
-        let but = values.and_then(|values| overridden(values, &setting)).unwrap_or_default();
+    let line = |setting: &Setting<'_>| {
+        let Setting { field, path, .. } = setting;
+        let but = overridden(values, within, setting).unwrap_or_default();
         let key = key(&field.name);
-        match given {
-            // Nobody but who gave it may see it. What is empty is refused, so that nothing runs without it unseen.
-            Some((_, place)) if field.secret => Some((
-                pair(&key, &"".into()),
-                format!("{}, not shown: write it here, or take this line out", place.line()),
-            )),
-            Some((value, place)) => Some((pair(&key, &field.canonical(value)), format!("{}{but}", place.line()))),
-            None => all_the_same(&setting).then(|| (pair(&key, &field.default), by_default(&setting) + &but)),
+        match values.get(&format!("{within}{path}")) {
+            // An empty secret is refused, so nobody runs without it by mistake.
+            Some((_, origin)) if field.secret => {
+                Some((pair(&key, &"".into()), format!("{origin}, not shown: write it here, or take this line out")))
+            }
+            Some((value, origin)) => Some((pair(&key, &field.canonical(value)), format!("{origin}{but}"))),
+            None => by_default(setting).then(|| (pair(&key, &field.default), default(setting) + &but)),
         }
     };
-    options.of(scope).into_iter().filter_map(line).collect()
+    settings.into_iter().filter_map(line).collect()
 }
 
 /// What a handler of the mix has in place of the proxy's value.
-fn overridden(values: &Values<'_>, setting: &Setting<'_>) -> Option<String> {
-    if setting.scope != Scope::Proxy {
+fn overridden(values: &Values<'_>, within: &str, setting: &Setting<'_>) -> Option<String> {
+    if !setting.per_proxy || setting.path.contains('.') {
         return None;
     }
-    let mix = mix(values);
-    let (handler, value, _) = mix.shares().iter().find_map(|share| values.wish(share.name(), &setting.field.name))?;
+    let mix = mix(values, within);
+    let (handler, value, _) = values.overrides(within, &mix, &setting.field.name).next()?;
     Some(format!(", but {} for {handler}", toml(&setting.field.canonical(value))?))
 }
 
 /// `default`, or what the help says it is where there is no value.
-fn by_default(setting: &Setting<'_>) -> String {
+fn default(setting: &Setting<'_>) -> String {
     let said = setting.field.help.split_once("[default: ").and_then(|(_, rest)| rest.strip_suffix(']'));
     match said {
         Some(said) if setting.field.default.is_null() => format!("default: {said}"),

@@ -1,84 +1,123 @@
 //! A proxy's configuration, made of checked values.
 
-use super::options::Scope;
-use super::values::Values;
-use super::walk::Named;
-use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::net::address::Address;
-use crate::plan::mix::Mix;
-use crate::proxy::config::{Keys, ProxyConfig};
-use crate::proxy::options::ProxyOptions;
+use serde_json::{Map, Value};
 
-/// Never without a mistake where the result is of no use.
-pub(super) fn config(
+use super::entry::Origin;
+use super::layout::Layout;
+use super::schema::{PROXIES, Setting};
+use super::spec;
+use super::values::Values;
+use crate::diagnostic::{Diagnostic, Diagnostics, shown};
+use crate::plan::mix::Mix;
+use crate::proxy::config::{Keys, ProxyConfig, conflicts};
+use crate::proxy::options::ProxyOptions;
+use crate::settings;
+
+/// All proxies that were asked for. `may_lack_backend`: no backend is needed, or the file that would name it is unreadable.
+///
+/// # Errors
+///
+/// There is nothing to go on with. Whatever else is wrong is among `diagnostics`.
+pub(super) fn all(
+    values: &Values<'_>,
+    may_lack_backend: bool,
+    diagnostics: &mut Diagnostics,
+) -> Result<Vec<ProxyConfig>, Diagnostics> {
+    let proxies = values.layout.proxies();
+    let configs: Result<Vec<_>, _> =
+        proxies.iter().map(|(name, within)| one(values, name, within, may_lack_backend, diagnostics)).collect();
+    let configs = configs?;
+    // About an address that cannot be read, all has been said.
+    let listens = |(_, (_, within)): &(_, &(_, String))| !values.is_wrong(&format!("{within}proxy"));
+    let (listening, named): (Vec<_>, Vec<_>) = configs.iter().zip(&proxies).filter(listens).unzip();
+    for (number, what) in conflicts(&listening) {
+        let (name, within) = named[number];
+        let place = values.place(&format!("{within}proxy")).unwrap_or_else(|| place(values.layout, name));
+        diagnostics.push(Diagnostic::new(place, what));
+    }
+    Ok(configs)
+}
+
+/// The proxy whose keys are `within`.
+pub(super) fn one(
+    values: &Values<'_>,
     name: &str,
-    values: &mut Values<'_>,
-    origin: &Origin<'_>,
-    mistakes: &mut Diagnostics,
+    within: &str,
+    may_lack_backend: bool,
+    diagnostics: &mut Diagnostics,
 ) -> Result<ProxyConfig, Diagnostics> {
-    let spec = values.spec();
-    let options: ProxyOptions = values.build(&Scope::Proxy)?;
-    if options.backend.is_none() && !values.is_wrong("backend") {
-        mistakes.extend(origin.no_backend());
+    let is_wrong = |key| values.is_wrong(&format!("{within}{key}"));
+    let options: ProxyOptions = values.build(within)?;
+    if options.backend.is_none() && !may_lack_backend && !is_wrong("backend") {
+        let (place, how) = match values.layout {
+            Layout::One => (String::new(), "give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file"),
+            Layout::Several(_) => (place(values.layout, name), "write `backend = \"HOST:PORT\"`"),
+            Layout::Json => ("backend".into(), "give `HOST:PORT`"),
+        };
+        diagnostics.push(Diagnostic::new(place, format_args!("the backend is missing, {how}")));
     }
-    let itself = options.backend.as_ref().filter(|backend| **backend == options.proxy);
-    if let Some(backend) = itself.filter(|_| !values.is_wrong("proxy")) {
-        mistakes.push(origin.own_backend(backend));
+    if options.backend.as_ref() == Some(&options.proxy) && !is_wrong("proxy") {
+        let (place, how) = match values.layout {
+            Layout::One => (String::new(), ": `--proxy HOST:PORT`"),
+            Layout::Several(_) => (place(values.layout, name), ""),
+            Layout::Json => ("proxy".into(), ""),
+        };
+        let what = format!("`{}` is both `backend` and `proxy`, listen somewhere else{how}", options.proxy);
+        diagnostics.push(Diagnostic::new(place, what));
     }
-    let mix = values.mix(&origin.within()).unwrap_or_else(|wrong| {
-        mistakes.extend(wrong);
+    let mix = values.mix(within).unwrap_or_else(|wrong| {
+        diagnostics.extend(wrong);
         Mix::default()
     });
-    values.settle(&mix, mistakes);
-    let options: ProxyOptions = values.build(&Scope::Proxy)?;
-    let keys = Keys { all: spec.complete(values.registry()), given: spec.into_keys() };
+    let mut own = values.map(within);
+    own.extend(overrides(values, within, &mix, diagnostics));
+    let options = settings::build(own).map_err(|why| Diagnostic::new("", why))?;
+    let given = given(values, within);
+    let keys = Keys { all: spec::complete(&given, values.schema), given };
     Ok(ProxyConfig::from_options(name, options, mix, keys))
 }
 
-/// From where a proxy was asked for, which is what a mistake has to name.
-pub(super) enum Origin<'a> {
-    /// The only one, by flags, variables and file; a demo has its own backend.
-    Only {
-        demo: bool,
-        /// Whether there is a file that cannot be read, and may well have it all.
-        unread: bool,
-    },
-    /// One of several in the file.
-    File(&'a Named),
-    /// JSON.
-    Api,
+/// Where the proxy of this name begins.
+fn place(layout: &Layout, name: &str) -> String {
+    let Layout::Several(named) = layout else { return String::new() };
+    let named = named.iter().find(|(known, _)| known == name);
+    named.map(|(_, origin)| origin.place(&format!("{PROXIES}.{name}"))).unwrap_or_default()
 }
 
-impl Origin<'_> {
-    /// What stands before a key when its whole path is written.
-    fn within(&self) -> String {
-        match self {
-            Self::File(named) => format!("{}.", named.place.key()),
-            Self::Only { .. } | Self::Api => String::new(),
-        }
-    }
-
-    fn no_backend(&self) -> Diagnostics {
-        let mistake = match self {
-            Self::Only { demo, unread } if *demo || *unread => return Diagnostics::default(),
-            Self::Only { .. } => Diagnostic::new(
-                "",
-                "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file",
-            ),
-            Self::File(named) => {
-                Diagnostic::new(&named.place, "the backend is missing, write `backend = \"HOST:PORT\"`")
+/// Options of the connection that are set for handlers of the mix: they win over the proxy's, and have to agree.
+fn overrides(values: &Values<'_>, within: &str, mix: &Mix, diagnostics: &mut Diagnostics) -> Map<String, Value> {
+    let mut overrides = Map::new();
+    for Setting { field, .. } in values.schema.of_proxy("") {
+        let name = &field.name;
+        let mut given = values.overrides(within, mix, name);
+        let Some((first, value, place)) = given.next() else { continue };
+        for (other, differs, there) in given {
+            if field.canonical(differs) != field.canonical(value) {
+                let (differs, value) = (shown(differs), shown(value));
+                let what = format!(
+                    "`{other}` has {name} {differs}, `{first}` has {value} ({place}); handlers of one mix share it"
+                );
+                diagnostics.push(Diagnostic::new(there, what));
             }
-            Self::Api => Diagnostic::new("backend", "the backend is missing, give `HOST:PORT`"),
-        };
-        mistake.into()
+        }
+        overrides.insert(name.clone(), value.clone());
     }
+    overrides
+}
 
-    fn own_backend(&self, address: &Address) -> Diagnostic {
-        let itself = format!("`{address}` is both `backend` and `proxy`, listen somewhere else");
-        match self {
-            Self::Only { .. } => Diagnostic::new("", format_args!("{itself}: `--proxy HOST:PORT`")),
-            Self::File(named) => Diagnostic::new(&named.place, itself),
-            Self::Api => Diagnostic::new("proxy", itself),
+/// The keys that were given for a proxy.
+fn given(values: &Values<'_>, within: &str) -> Map<String, Value> {
+    let mut given = Value::Object(Map::new());
+    for setting in values.schema.all().filter(|setting| setting.per_proxy) {
+        if let Some((value, _)) = values.get(&format!("{within}{}", setting.path)) {
+            setting.put(&mut given, value.clone());
         }
     }
+    given.as_object().cloned().unwrap_or_default()
+}
+
+/// Whether there is one proxy, and nobody asked for where it listens.
+pub(super) fn listens_anywhere(values: &Values<'_>) -> bool {
+    let asked = values.get("proxy").filter(|(_, origin)| !matches!(origin, Origin::Default(_)));
+    matches!(values.layout, Layout::One) && asked.is_none()
 }

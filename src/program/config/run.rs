@@ -1,4 +1,4 @@
-//! What happens around the proxies: a command that is run, what is expected of it, and where it is told.
+//! The command that runs in front of the proxies, and what is waited for, expected and reported around it.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::list::List;
-use super::options::{Options, Scope, Setting, path};
-use super::values::{Place, Values};
+use super::schema::{Schema, Setting, path};
+use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::duration::Seconds;
 use crate::handler::Registry;
@@ -18,47 +18,48 @@ use crate::program::expectation::Expectation;
 use crate::program::report::file::Target;
 use crate::proxy::config::ProxyConfig;
 
-/// What happens around the proxies.
+/// The command, and what happens around the proxies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Run {
-    /// The command that is run in front of the proxies, and its arguments. Without one the program is a daemon.
+    /// The command and its arguments; empty for a daemon.
     pub command: Vec<OsString>,
-    /// How long the backends of all proxies that listen have to accept a connection before anything begins.
+    /// How long to wait for the backends to accept connections before anything begins.
     pub wait_backend: Option<Duration>,
     /// How long the command may take.
     pub timeout: Option<Duration>,
-    /// How many times it is run, with a seed that is one more each time; 1 unless given.
+    /// How many times the command runs, each with the next seed; default 1.
     pub repeat: u64,
-    /// What is expected to have happened at the end.
+    /// What is checked at the end.
     pub(crate) expectations: Vec<Expectation>,
-    /// Files for the report. How it is written is told by the ending: `.json`, `.xml` (`JUnit`) or `.html`.
+    /// The files that the report is written to: `.json`, `.xml` (`JUnit`) or `.html`.
     pub(crate) reports: Vec<Target>,
-    /// A file that is there while everything listens.
+    /// The file that exists while everything listens.
     pub ready_file: Option<PathBuf>,
 }
 
-/// The options of what happens around the proxies.
+/// The options around a command.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
-pub(crate) struct RunOptions {
+#[schemars(extend("x-heading" = "Command"))]
+pub(super) struct RunOptions {
     /// Wait this long for the backend to accept connections
     #[serde(deserialize_with = "time")]
     wait_backend: Option<Seconds>,
-    /// What is to have happened, or else exit code 3: 'error>=1'
-    #[schemars(extend("x-unit" = "expectation"))]
+    /// Exit with code 3 unless this is met: 'error>=1'
+    #[schemars(extend("x-unit" = "expectation", "x-common" = true))]
     expect: Option<List<Expectation>>,
-    /// End a command that takes longer, exit code 124
+    /// Stop the command after this time, exit code 124
     #[serde(deserialize_with = "time")]
     timeout: Option<Seconds>,
-    /// Run it this many times, each with the next seed
+    /// Run the command this many times, each with the next seed
     #[serde(deserialize_with = "repeat")]
     #[schemars(extend("x-unit" = "times"))]
     repeat: Option<u64>,
-    /// Write what happened to this .json, .xml or .html
-    #[schemars(extend("x-unit" = "file"))]
+    /// Write a report to this .json, .xml or .html file
+    #[schemars(extend("x-unit" = "file", "x-common" = true))]
     report: Option<List<Target>>,
-    /// Have this file there while everything listens
+    /// Create this file once everything listens, remove it at the end
     #[serde(deserialize_with = "path")]
     #[schemars(extend("x-unit" = "file"))]
     ready_file: Option<PathBuf>,
@@ -79,9 +80,9 @@ fn repeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::
 }
 
 impl Run {
-    /// What was asked for, with `command`.
-    pub(super) fn of(command: Vec<OsString>, program: &Values<'_>) -> Result<Self, Diagnostics> {
-        let options: RunOptions = program.build(&Scope::Run)?;
+    /// The settings that `values` have, with `command`.
+    pub(super) fn of(command: Vec<OsString>, values: &Values<'_>) -> Result<Self, Diagnostics> {
+        let options: RunOptions = values.build("run.")?;
         let is_a_daemon = command.is_empty();
         Ok(Self {
             command,
@@ -94,44 +95,44 @@ impl Run {
         })
     }
 
-    /// The command, as far as text can show it.
+    /// The command as text.
     pub(crate) fn words(&self) -> Vec<String> {
         self.command.iter().map(|word| word.to_string_lossy().into_owned()).collect()
     }
 
-    /// The variables of what is around one command, and not around another within it.
+    /// The variables of these options: they are about one command, and not about another `vaurien` within it.
     pub(crate) fn variables(registry: &Registry) -> Vec<String> {
-        Options::new(registry).of(&Scope::Run).iter().map(Setting::variable).collect()
+        Schema::new(registry).of_program("run").map(Setting::variable).collect()
     }
 
-    /// Whether a report is to show each call.
+    /// Whether a report shows each call.
     pub(crate) fn records_calls(&self) -> bool {
         self.reports.iter().any(Target::shows_calls)
     }
 
-    /// Whether what it names is there: in expectations, and in the command's arguments.
+    /// Checks the names in expectations and in the command's arguments.
     pub(super) fn check(
         &self,
         proxies: &[ProxyConfig],
         has_http: bool,
-        program: &Values<'_>,
-        registry: &Registry,
-        mistakes: &mut Diagnostics,
+        values: &Values<'_>,
+        diagnostics: &mut Diagnostics,
     ) {
+        let registry = values.schema.registry;
         let names: Vec<&str> = proxies.iter().map(|proxy| proxy.name.as_str()).collect();
-        let expect = program.place(&Scope::Run, "expect").cloned().unwrap_or_default();
+        let expect = values.place("run.expect").unwrap_or_default();
         for expectation in &self.expectations {
-            let stranger = expectation.proxy().filter(|name| !names.contains(name));
+            let unknown_proxy = expectation.proxy().filter(|name| !names.contains(name));
             // The API may add proxies.
-            if let Some(name) = stranger.filter(|_| !has_http) {
-                mistakes.push(Diagnostic::new(&expect, unknown(&expectation, "proxy", name, &names)));
+            if let Some(name) = unknown_proxy.filter(|_| !has_http) {
+                diagnostics.push(Diagnostic::new(&expect, unknown(&expectation, "proxy", name, &names)));
             }
             let counts: Vec<&str> = Expectation::countable(registry).collect();
             let counted = expectation.counted();
             if !counts.contains(&counted) {
-                mistakes.push(Diagnostic::new(&expect, unknown(&expectation, "handler or count", counted, &counts)));
+                diagnostics.push(Diagnostic::new(&expect, unknown(&expectation, "handler or count", counted, &counts)));
             } else if registry.get(counted).is_some() && !has_http && !expectation.is_met_by(0) {
-                mistakes.extend(never(expectation, counted, proxies, &expect));
+                diagnostics.extend(never(expectation, counted, proxies, &expect));
             }
         }
         if self.command.is_empty() && self.ready_file.is_none() {
@@ -140,7 +141,7 @@ impl Run {
         if let Some(variable) = conflict(&names) {
             let twice =
                 format!("{variable} would tell of two things, give proxy `{}` another name", names[names.len() - 1]);
-            mistakes.push(Diagnostic::new("", twice));
+            diagnostics.push(Diagnostic::new("", twice));
         }
         let is_disabled = |name: &str| proxies.iter().any(|proxy| proxy.name == name && !proxy.enabled);
         let arguments = self.command.iter().skip(1).filter_map(|argument| argument.to_str());
@@ -151,20 +152,21 @@ impl Run {
                     format!("there are {} proxies, write `{{{}.{}}}`", names.len(), word.part, names[0])
                 }
                 Subject::Proxy(name) if !names.contains(&name) => {
-                    mistakes.push(Diagnostic::new("", unknown(&word.text, "proxy", name, &names) + " in the command"));
+                    diagnostics
+                        .push(Diagnostic::new("", unknown(&word.text, "proxy", name, &names) + " in the command"));
                     continue;
                 }
                 Subject::Proxy(name) if is_disabled(name) => format!("`{name}` is disabled, and listens nowhere"),
                 Subject::OnlyProxy if is_disabled(names[0]) => "the proxy is disabled, and listens nowhere".to_owned(),
                 _ => continue,
             };
-            mistakes.push(Diagnostic::new("", format_args!("`{}` in the command: {what}", word.text)));
+            diagnostics.push(Diagnostic::new("", format_args!("`{}` in the command: {what}", word.text)));
         }
     }
 }
 
-/// What to say where no proxy that it is about has the handler in its mix.
-fn never(expectation: &Expectation, handler: &str, proxies: &[ProxyConfig], place: &Place) -> Diagnostics {
+/// Refuses an expectation of a handler that none of its proxies has in its mix.
+fn never(expectation: &Expectation, handler: &str, proxies: &[ProxyConfig], place: &str) -> Diagnostics {
     let ours = |proxy: &&ProxyConfig| expectation.proxy().is_none_or(|name| name == proxy.name);
     let has =
         |proxy: &ProxyConfig| proxy.mix.shares().iter().any(|share| share.name() == handler && share.percent() > 0.0);

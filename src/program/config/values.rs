@@ -1,234 +1,135 @@
-//! What was asked for, by flag, variable or file: checked in one way, and the stronger source kept.
+//! Entries checked and merged: the value of each path, and where it was given.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
-use super::options::{Options, Scope, Setting};
-use super::spec::Spec;
-use super::walk::HANDLERS;
-use crate::diagnostic::{Diagnostic, Diagnostics, shown};
-use crate::handler::Registry;
-use crate::plan::mix;
+use super::entry::{Entry, Origin};
+use super::layout::{Found, Layout};
+use super::schema::{HANDLERS, Schema, Setting};
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::mix::Mix;
+use crate::plan::parse::{MixError, ParsedMix};
 use crate::settings;
-use crate::settings::{Given, Settings};
+use crate::settings::Settings;
 
-/// Where a value was given: `--backend`, `VAURIEN_BACKEND`, or `vaurien.toml:4` and the key; of JSON the key alone.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Place {
-    at: String,
-    key: String,
-    /// Whether nobody gave it.
-    is_default: bool,
-}
-
-impl Place {
-    pub(crate) fn new(at: impl Into<String>, key: impl Into<String>) -> Self {
-        Self { at: at.into(), key: key.into(), is_default: false }
-    }
-
-    /// That of a value which nobody gave, and which is not what it usually is; `why` says so.
-    pub(super) fn by_default(why: impl Into<String>) -> Self {
-        Self { at: why.into(), key: String::new(), is_default: true }
-    }
-
-    /// Whether nobody gave it.
-    pub(super) fn is_default(&self) -> bool {
-        self.is_default
-    }
-
-    pub(crate) fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// Without the key where there is a line, for what names the key itself.
-    pub(crate) fn line(&self) -> &str {
-        if self.at.is_empty() { &self.key } else { &self.at }
-    }
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let colon = if self.key.is_empty() || self.at.is_empty() { "" } else { ": " };
-        write!(f, "{}{colon}{}", self.at, self.key)
-    }
-}
-
-/// One value that was given for one option.
-#[derive(Debug)]
-pub(crate) struct Asked<'a> {
-    pub(crate) setting: Setting<'a>,
-    pub(crate) given: Given,
-    pub(crate) place: Place,
-    /// The proxy that it is for; of the program's options, nothing.
-    pub(crate) of: String,
-}
-
-/// The checked values of the program or of one proxy, each with its place.
+/// The checked values of all options that were given, by path: `http.port`.
 pub(crate) struct Values<'a> {
-    options: &'a Options<'a>,
-    scopes: BTreeMap<Scope, BTreeMap<String, (Value, Place)>>,
-    /// The percentages and names of the mix.
-    shares: Vec<(f64, String)>,
-    /// The proxy's own options that were given and cannot be used.
-    wrong: Vec<String>,
-}
-
-/// What was asked for of the program, under the empty name, and of each proxy.
-pub(crate) struct All<'a> {
-    options: &'a Options<'a>,
-    by_name: BTreeMap<String, Values<'a>>,
-}
-
-impl<'a> All<'a> {
-    /// Checks all that was asked for, also what a later one overrides: who asks later is stronger. What could not even be
-    /// asked for keeps its place among the mistakes.
-    pub(crate) fn check(
-        options: &'a Options<'a>,
-        asked: impl IntoIterator<Item = Result<Asked<'a>, Diagnostic>>,
-        mistakes: &mut Diagnostics,
-    ) -> Self {
-        let mut all = Self { options, by_name: BTreeMap::new() };
-        for asked in asked {
-            match asked {
-                Ok(asked) => {
-                    let name = if asked.setting.scope.is_programs() { "" } else { &asked.of };
-                    let values = all.by_name.entry(name.to_owned()).or_insert_with(|| Values::new(options));
-                    values.take(asked, mistakes);
-                }
-                Err(mistake) => mistakes.push(mistake),
-            }
-        }
-        all
-    }
-
-    /// As [`Self::of`], if there are any.
-    pub(super) fn get(&self, name: &str) -> Option<&Values<'a>> {
-        self.by_name.get(name)
-    }
-
-    /// The program's values for the empty name, or a proxy's.
-    pub(crate) fn of(&mut self, name: &str) -> Values<'a> {
-        self.by_name.remove(name).unwrap_or_else(|| Values::new(self.options))
-    }
+    pub(super) schema: &'a Schema<'a>,
+    pub(super) layout: &'a Layout,
+    given: BTreeMap<String, (Value, Origin)>,
+    /// The paths whose value is invalid.
+    wrong: BTreeSet<String>,
 }
 
 impl<'a> Values<'a> {
-    fn new(options: &'a Options<'a>) -> Self {
-        Self { options, scopes: BTreeMap::new(), shares: Vec::new(), wrong: Vec::new() }
-    }
-
-    fn take(&mut self, Asked { setting, given, place, .. }: Asked<'_>, mistakes: &mut Diagnostics) {
-        let Setting { scope, field, .. } = setting;
-        let value = match field.check(&given) {
-            Ok(value) => value,
-            Err(what) => {
-                mistakes.push(Diagnostic::new(place, what));
-                if scope == Scope::Proxy {
-                    self.wrong.push(field.name.clone());
-                }
-                return;
+    /// Checks all entries, also those that a later, stronger one overrides.
+    pub(crate) fn check(
+        schema: &'a Schema<'a>,
+        layout: &'a Layout,
+        entries: &[Entry],
+        diagnostics: &mut Diagnostics,
+    ) -> Self {
+        let mut values = Self { schema, layout, given: BTreeMap::new(), wrong: BTreeSet::new() };
+        // A key that is no table has been dealt with as a whole, so what is within it is skipped.
+        let mut whole: &[String] = &[];
+        for entry in entries {
+            let is_of_a_tree = matches!(entry.origin, Origin::Line(_) | Origin::Json);
+            let is_within = !whole.is_empty() && entry.path.len() > whole.len() && entry.path.starts_with(whole);
+            if is_of_a_tree && is_within {
+                continue;
             }
-        };
-        if let (Scope::Proxy, "handler", Some(text)) = (&scope, field.name.as_str(), value.as_str()) {
-            match mix::read(text, self.options.registry) {
-                Ok(shares) => self.shares = shares,
-                // What is wrong with a mix names its entries, so that its line is enough of a place.
-                Err(wrong) => wrong.into_iter().for_each(|what| mistakes.push(Diagnostic::new(place.line(), what))),
+            let found = layout.find(schema, entry);
+            whole = if matches!(found, Ok(Found::Table | Found::Section)) { &[] } else { &entry.path };
+            let path = entry.path.join(".");
+            match found {
+                Ok(Found::Setting(setting)) => values.take(setting, path, entry, diagnostics),
+                Ok(Found::Section) if schema.get(&[path.as_str(), "enabled"]).is_some() => {
+                    values.given.insert(path + ".enabled", (true.into(), entry.origin.clone()));
+                }
+                Ok(Found::Section | Found::Table) => {}
+                Err(what) => diagnostics.push(Diagnostic::new(entry.origin.line(&path), what)),
             }
         }
-        self.scopes.entry(scope).or_default().insert(field.name.clone(), (value, place));
+        values
     }
 
-    pub(crate) fn registry(&self) -> &'a Registry {
-        self.options.registry
-    }
-
-    /// Whether the proxy's own option was given, but not so that it could be used.
-    pub(crate) fn is_wrong(&self, name: &str) -> bool {
-        self.wrong.iter().any(|wrong| wrong == name)
+    fn take(&mut self, setting: &Setting<'_>, path: String, entry: &Entry, diagnostics: &mut Diagnostics) {
+        let Entry { value, origin, .. } = entry;
+        if let Err(what) = setting.field.check(value) {
+            diagnostics.push(Diagnostic::new(origin.place(&path), what));
+            self.wrong.insert(path);
+            return;
+        }
+        if setting.path == "handler"
+            && let Err(errors) = ParsedMix::parse(value.as_str().unwrap_or_default(), self.schema.registry)
+        {
+            // They quote the mix, so the line is enough.
+            diagnostics.extend(errors.iter().map(|error| Diagnostic::new(origin.line(&path), error)).collect());
+        }
+        self.given.insert(path, (value.clone(), origin.clone()));
     }
 
     /// What was given for an option, and where.
-    pub(super) fn get(&self, scope: &Scope, name: &str) -> Option<(&Value, &Place)> {
-        self.scopes.get(scope)?.get(name).map(|(value, place)| (value, place))
+    pub(super) fn get(&self, path: &str) -> Option<(&Value, &Origin)> {
+        self.given.get(path).map(|(value, origin)| (value, origin))
     }
 
-    /// Where an option was given.
-    pub(crate) fn place(&self, scope: &Scope, name: &str) -> Option<&Place> {
-        self.get(scope, name).map(|(_, place)| place)
+    /// Where an option was given, for a message.
+    pub(super) fn place(&self, path: &str) -> Option<String> {
+        self.get(path).map(|(_, origin)| origin.place(path))
     }
 
-    /// The keys of the proxy as they were given.
-    pub(crate) fn spec(&self) -> Spec {
-        let mut keys = self.map(&Scope::Proxy);
-        let handlers = self.scopes.keys().filter_map(|scope| match scope {
-            Scope::Handler(name) => Some((name.clone(), Value::Object(self.map(scope)))),
-            _ => None,
-        });
-        let handlers: Map<_, _> = handlers.collect();
-        if !handlers.is_empty() {
-            keys.insert(HANDLERS.to_owned(), Value::Object(handlers));
-        }
-        Spec::new(keys)
+    /// Whether an option was given an invalid value.
+    pub(super) fn is_wrong(&self, path: &str) -> bool {
+        self.wrong.contains(path)
     }
 
-    /// A scope's struct with the given values in place of defaults.
-    pub(crate) fn build<T: Settings>(&self, scope: &Scope) -> Result<T, Diagnostics> {
-        settings::build(self.map(scope)).map_err(|why| Diagnostic::new("", why).into())
-    }
-
-    /// The mix, each of its handlers with its settings. `within` is what stands before a key when its whole path is written.
-    pub(crate) fn mix(&self, within: &str) -> Result<Mix, Diagnostics> {
-        let registry = self.options.registry;
-        Mix::build(&self.shares, |name| {
-            let entry = registry.get(name).ok_or_else(|| Diagnostic::new("", mix::unknown_handler(name, registry)))?;
-            // One by one the values were right, so what is wrong is how they go together.
-            let refused = |why| Diagnostic::new(format_args!("{within}{HANDLERS}.{name}"), why);
-            entry.build(self.map(&Scope::Handler(name.to_owned()))).map_err(refused)
+    /// What was given in a table. `within` is the path before its keys: `http.`.
+    pub(super) fn table<'v>(&'v self, within: &'v str) -> impl Iterator<Item = (&'v str, &'v Value, &'v Origin)> {
+        self.given.iter().filter_map(move |(path, (value, origin))| {
+            let key = path.strip_prefix(within).filter(|key| !key.contains('.'))?;
+            Some((key, value, origin))
         })
     }
 
-    /// Lets options of the connection that are set for handlers of the mix override the proxy's.
-    pub(crate) fn settle(&mut self, mix: &Mix, mistakes: &mut Diagnostics) {
-        for field in self.options.connection {
-            let mut wishes = mix.shares().iter().filter_map(|share| self.wish(share.name(), &field.name));
-            let Some((first, value, place)) = wishes.next() else { continue };
-            for (other, differs, there) in wishes {
-                if field.canonical(differs) != field.canonical(value) {
-                    let (name, differs, value) = (&field.name, shown(differs), shown(value));
-                    mistakes.push(Diagnostic::new(
-                        there,
-                        format_args!(
-                            "`{other}` has {name} {differs}, `{first}` has {value} ({place}); handlers of one mix share it"
-                        ),
-                    ));
-                }
-            }
-            let stronger = (value.clone(), place.clone());
-            self.scopes.entry(Scope::Proxy).or_default().insert(field.name.clone(), stronger);
-        }
+    pub(super) fn map(&self, within: &str) -> Map<String, Value> {
+        self.table(within).map(|(key, value, _)| (key.to_owned(), value.clone())).collect()
     }
 
-    /// What is set for `handler` as the connection's option `name`.
-    pub(super) fn wish<'h>(&self, handler: &'h str, name: &str) -> Option<(&'h str, &Value, &Place)> {
-        // A setting of the handler's own that happens to have this name is something else.
-        let own = self.options.registry.get(handler)?.fields().iter().any(|field| field.name == name);
-        let (value, place) = self.scopes.get(&Scope::Handler(handler.to_owned()))?.get(name)?;
-        (!own).then_some((handler, value, place))
+    /// The settings struct of a table.
+    pub(super) fn build<T: Settings>(&self, within: &str) -> Result<T, Diagnostics> {
+        settings::build(self.map(within)).map_err(|why| Diagnostic::new("", why).into())
     }
 
-    /// The places of what was given for a part of the program that nothing turned on or off, and does nothing therefore.
-    /// They are flags and variables: in the file the table itself turns it on.
-    pub(crate) fn idle(&self, scope: &Scope) -> impl Iterator<Item = &Place> {
-        let given = self.scopes.get(scope).filter(|given| !given.contains_key("enabled"));
-        given.into_iter().flatten().map(|(_, (_, place))| place).filter(|place| !place.is_default)
+    /// The mix of the proxy whose keys are `within`, each handler with its settings.
+    pub(super) fn mix(&self, within: &str) -> Result<Mix, Diagnostics> {
+        let registry = self.schema.registry;
+        let text = self.get(&format!("{within}handler")).and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
+        // If it is invalid, that has been reported.
+        let parsed = ParsedMix::parse(text, registry).unwrap_or_default();
+        parsed.build(|name| {
+            let unknown = || Diagnostic::new("", MixError::unknown_handler(name, registry));
+            let table = format!("{within}{HANDLERS}.{name}");
+            let settings = self.map(&format!("{table}."));
+            // Each value by itself is valid, so these do not go together.
+            registry.get(name).ok_or_else(unknown)?.build(settings).map_err(|why| Diagnostic::new(table, why))
+        })
     }
 
-    fn map(&self, scope: &Scope) -> Map<String, Value> {
-        let values = self.scopes.get(scope).into_iter().flatten();
-        values.map(|(name, (value, _))| (name.clone(), value.clone())).collect()
+    /// The options of the connection that are set for handlers of the mix: path, handler and value.
+    pub(super) fn overrides<'m>(
+        &self,
+        within: &str,
+        mix: &'m Mix,
+        option: &str,
+    ) -> impl Iterator<Item = (&'m str, &Value, String)> {
+        mix.shares().iter().filter_map(move |share| {
+            let path = [HANDLERS, share.name(), option];
+            self.schema.get(&path).filter(|setting| setting.inherited)?;
+            let path = format!("{within}{}", path.join("."));
+            let (value, origin) = self.get(&path)?;
+            Some((share.name(), value, origin.place(&path)))
+        })
     }
 }

@@ -1,29 +1,44 @@
-//! The program's variables.
+//! The program's variables: `VAURIEN_BACKEND` for `--backend`. An empty one is as good as none.
 
+use super::entry::{Entry, Origin};
+use super::schema::{Schema, Setting};
 use crate::program::command::GIVEN;
 
-/// The variables that there are. An empty one is as good as none.
-pub(super) struct Variables<'e> {
+/// The variable for `--config`.
+pub(crate) const FILE: &str = "VAURIEN_CONFIG";
+
+/// The variables that there are.
+pub(crate) struct Variables<'e> {
     env: &'e dyn Fn(&str) -> Option<String>,
     /// What [`GIVEN`] names.
     given: Vec<(String, String)>,
 }
 
 impl<'e> Variables<'e> {
-    pub(super) fn new(env: &'e dyn Fn(&str) -> Option<String>) -> Self {
+    pub(crate) fn new(env: &'e dyn Fn(&str) -> Option<String>) -> Self {
         let given = env(GIVEN).unwrap_or_default();
         let given = given.split(' ').filter_map(|given| given.split_once('='));
         Self { env, given: given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
     }
 
     /// What is asked for by this name. What an outer program tells its command of its proxies is no option of this one.
-    pub(super) fn asked(&self, name: &str) -> Option<String> {
+    pub(crate) fn asked(&self, name: &str) -> Option<String> {
         self.value(name).filter(|value| !self.is_given(name, value))
     }
 
     /// What an outer program tells its command by this name.
-    pub(super) fn told(&self, name: &str) -> Option<String> {
+    pub(crate) fn told(&self, name: &str) -> Option<String> {
         self.value(name).filter(|value| self.is_given(name, value))
+    }
+
+    /// What they ask for.
+    pub(crate) fn entries(&self, schema: &Schema<'_>) -> Vec<Entry> {
+        let entry = |setting: &Setting<'_>| {
+            let variable = setting.variable();
+            let value = setting.field.parse(&self.asked(&variable)?);
+            Some(setting.entry(value, Origin::Named(variable)))
+        };
+        schema.all().filter_map(entry).collect()
     }
 
     fn value(&self, name: &str) -> Option<String> {

@@ -219,7 +219,7 @@ async fn start_statsd(
     config: &config::Statsd,
     proxies: Arc<ProxySet>,
 ) -> anyhow::Result<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)> {
-    let config::Statsd { host, port, prefix } = config;
+    let config::Statsd { host, port, prefix, .. } = config;
     let statsd = Statsd::new(host, *port, prefix).await;
     let statsd = statsd.with_context(|| format!("cannot send to statsd on {}", Address::new(host, *port)))?;
     let (stop, stopped) = oneshot::channel::<()>();

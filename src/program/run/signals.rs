@@ -7,7 +7,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
 use crate::diagnostic::Diagnostic;
-use crate::program::config::{Config, Exit};
+use crate::program::cli::Exit;
+use crate::program::config::Config;
 use crate::program::systemd;
 use crate::proxy::set::ProxySet;
 

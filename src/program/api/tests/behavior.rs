@@ -80,15 +80,11 @@ async fn what_is_wrong_is_said_in_the_contracts_words() {
         (r#"{"name": "20:delay,x"}"#, "name", "the 'x' behavior does not exist"),
         (r#"{"name": 5}"#, "name", r#"`5` is no behavior, write `"delay"` or `"20:delay,5:error"`"#),
         (r#"{"name": "70:delay,40:error"}"#, "name", "the percentages add up to 110, at most 100 is possible"),
-        (
-            r#"{"name": "delay", "sleep": "soon"}"#,
-            "sleep",
-            "`soon` is no time, write seconds (`0.25`) or a unit (`250ms`)",
-        ),
+        (r#"{"name": "delay", "sleep": "soon"}"#, "sleep", "invalid duration `soon`: write `10s`, `250ms` or seconds"),
         (r#"{"name": "error", "warmup": true}"#, "warmup", "`true` is not a whole number of calls, 0 or more"),
         (r#"{"name": "delay", "slep": 1}"#, "slep", "unknown key `slep` in `[handlers.delay]`, did you mean `sleep`?"),
         (r#"{"name": "delay", "for": 0}"#, "for", "`0` would end at once, give more than 0"),
-        (r#"{"name": "delay", "for": "x"}"#, "for", "`x` is no time, write seconds (`0.25`) or a unit (`250ms`)"),
+        (r#"{"name": "delay", "for": "x"}"#, "for", "invalid duration `x`: write `10s`, `250ms` or seconds"),
         (r#"{"name": "delay", "options": 1}"#, "options", r#"write `"options": {"delay": {"sleep": 2}}`"#),
         (
             r#"{"name": "delay", "options": {"delay": 1}}"#,

@@ -53,12 +53,14 @@ fn a_proxys_schema_has_the_files_keys_and_users_own_handlers() {
     assert_eq!(properties["pool_size"]["default"], 100);
     assert!(properties["handler"]["pattern"].as_str().unwrap().contains("stumble"));
     let stumble = &properties["handlers"]["properties"]["stumble"]["properties"];
-    let every = json!({ "type": ["integer"], "minimum": 0, "default": 0, "description": "Take every Nth call" });
+    let description = "Take every Nth call";
+    let every =
+        json!({ "type": "integer", "format": "uint64", "minimum": 0, "default": 0, "description": description });
     assert_eq!(stumble["every"], every);
-    assert_eq!(stumble["words"]["type"], json!(["null", "string"]));
+    assert_eq!(stumble["words"]["type"], json!(["string", "null"]));
     assert_eq!(stumble["keep_alive"]["type"], "boolean");
     let error = &properties["handlers"]["properties"]["error"]["properties"];
-    assert_eq!(error["inject"]["type"], json!(["boolean"]));
+    assert_eq!(error["inject"]["type"], "boolean");
     assert!(properties["handlers"]["properties"]["hang"]["properties"].as_object().unwrap().is_empty());
 
     let paths = &document["paths"];

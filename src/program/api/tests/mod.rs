@@ -24,7 +24,7 @@ use crate::call_log::CallLog;
 use crate::events::Events;
 use crate::handler::Registry;
 use crate::net::connection_limit::ConnectionLimit;
-use crate::program::config::spec::Spec;
+use crate::program::config::spec;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
 
@@ -61,7 +61,7 @@ impl World {
         let proxies = proxies();
         for name in names {
             let keys = keys(&json!({ "backend": "localhost:6379", "proxy": "127.0.0.1:0" }));
-            let config = Spec::new(keys).check(name, &Registry::default()).unwrap();
+            let config = spec::check(name, &keys, &Registry::default()).unwrap();
             assert!(proxies.put(config, None).await.is_ok());
         }
         Self { router: routes::router(Api::new(proxies.clone(), Registry::default(), access)), proxies }

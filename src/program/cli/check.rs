@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use super::{Address, Config, Http, Log, ProxyConfig, Run};
 use crate::duration::Seconds;
 use crate::program::command::typed;
+use crate::program::config::{Address, Config, Http, Log, ProxyConfig, Run};
 
-/// What would run, for who asked only that.
+/// What would run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// To be printed on standard output: a line a proxy, then the rest.
+    /// For standard output: a line for each proxy, then the rest.
     pub lines: String,
-    /// What was asked for and does nothing, to be logged as a start would.
+    /// Options that were given and have no effect, to be logged as a start would.
     pub warnings: Vec<String>,
     /// How it would be logged.
     pub log: Log,

@@ -1,0 +1,85 @@
+//! The texts of the help.
+
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+
+use crate::handler::{Entry, Registry};
+
+pub(super) const ABOUT: &str =
+    "A proxy between a client and a backend that passes their traffic on and injects faults on purpose.";
+
+pub(super) const USAGE: &str = "vaurien --backend HOST:PORT [--handler MIX] [OPTIONS] [-- COMMAND...]";
+
+/// How values are written.
+pub(super) const VALUES: &str =
+    "A BOOL is true or false; the flag alone means true. SECONDS is a number, or a time with a unit: 250ms.";
+
+pub(super) const VARIABLES: &str = "\
+Each flag can also be set by a variable: VAURIEN_BACKEND for --backend, VAURIEN_HANDLER_DELAY_SLEEP for --handler-delay-sleep. \
+Flags override variables, and variables override the file.";
+
+/// What each example does, and its command line.
+pub(super) const EXAMPLES: [(&str, &str); 4] = [
+    (
+        "Run tests while one Redis call in ten fails:",
+        "vaurien --backend localhost:6379 --protocol redis --handler 10:error -- pytest -x",
+    ),
+    (
+        "Delay one Redis call in five by a quarter of a second:",
+        "vaurien --backend localhost:6379 --protocol redis --handler 20:delay --handler-delay-sleep 0.25",
+    ),
+    (
+        "Fail 5 % of the calls of an HTTP API, and close the connection on another 0.5 %:",
+        "vaurien --backend localhost:8080 --protocol http --handler 5:error,0.5:blackout",
+    ),
+    (
+        "Read all options from a file, and listen on another address:",
+        "vaurien --config vaurien.toml --proxy localhost:9000",
+    ),
+];
+
+/// What a command is given.
+pub(super) const COMMAND: &str = "\
+A COMMAND after -- runs once everything listens, and vaurien exits with its exit code. Its environment has the address of the proxy \
+in VAURIEN_PROXY (and _HOST, _PORT), of one of several in VAURIEN_PROXY_NAME, of the API in VAURIEN_HTTP, and the seed in \
+VAURIEN_SEED; {proxy}, {host}, {port}, {proxy.NAME}, {http} and {seed} in its arguments are replaced by them. A free port is \
+then the default of --proxy and --http-port.";
+
+pub(super) const MIX: &str = "Calls that the mix leaves over get dummy. --behavior is an alias of --handler.";
+
+/// Whether `words` asked for the help by `-h`.
+pub(super) fn is_short(error: &clap::Error, words: &[OsString]) -> bool {
+    let asks = words.iter().find(|word| *word == "-h" || *word == "--help");
+    error.kind() == ErrorKind::DisplayHelp && asks.is_none_or(|word| word == "-h")
+}
+
+/// The text after the flags of `-h`.
+pub(super) fn after_short() -> String {
+    let examples = EXAMPLES[..2].iter().map(|(what, line)| format!("{what}\n  {line}\n"));
+    let examples: String = examples.collect();
+    format!("{examples}\n--help prints all options, what handlers do, variables and more examples.")
+}
+
+/// The text after the flags of `--help`.
+pub(super) fn after_long(registry: &Registry) -> String {
+    let width = registry.names().map(str::len).max().unwrap_or_default();
+    let handlers = registry.entries().iter().map(|entry| format!("  {:width$}  {}\n", entry.name(), entry.help()));
+    let handlers: String = handlers.collect();
+    let takers = takers(registry);
+    let examples = EXAMPLES.iter().map(|(what, line)| format!("\n  {what}\n    {line}"));
+    let examples: String = examples.collect();
+    format!(
+        "{COMMAND}\n\nWhat handlers do:\n{handlers}{MIX}\n\n{takers}\n\n{VALUES} {VARIABLES}\n\nExamples:{examples}"
+    )
+}
+
+/// Which handlers take the options of the connection.
+pub(super) fn takers(registry: &Registry) -> String {
+    let takers = registry.entries().iter().filter(|entry| entry.takes_connection_options).map(Entry::name);
+    let takers = takers.collect::<Vec<_>>().join(", ");
+    format!(
+        "--protocol, --buffer, --keep-alive and --reuse-socket can also be set for {takers}: --handler-delay-protocol redis \
+         overrides --protocol if delay is in the mix."
+    )
+}

@@ -1,0 +1,64 @@
+//! What a source asks for: a value for a path, and where it was given.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// A value that one source gives to one path.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// The keys from the top of the file: `handlers`, `delay`, `sleep`.
+    pub(crate) path: Vec<String>,
+    pub(crate) value: Value,
+    pub(crate) origin: Origin,
+}
+
+/// Where a value was given.
+#[derive(Debug, Clone)]
+pub(crate) enum Origin {
+    /// A flag or a variable: `--backend`, `VAURIEN_BACKEND`.
+    Named(String),
+    /// A line of the file: `vaurien.toml:4`.
+    Line(String),
+    /// JSON of the HTTP API, where the path is the place.
+    Json,
+    /// Nowhere: it is a default for the reason that this names.
+    Default(&'static str),
+}
+
+impl Origin {
+    /// Where `path` was given, for a message that does not name it.
+    pub(crate) fn place(&self, path: &str) -> String {
+        match self {
+            Self::Line(line) => format!("{line}: {path}"),
+            _ => self.line(path),
+        }
+    }
+
+    /// The same, for a message that names the path.
+    pub(crate) fn line(&self, path: &str) -> String {
+        if let Self::Json = self { path.to_owned() } else { self.to_string() }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(text) | Self::Line(text) => f.write_str(text),
+            Self::Json => Ok(()),
+            Self::Default(why) => f.write_str(why),
+        }
+    }
+}
+
+/// The entries of `keys`, which stand in `within`: each key before those within it.
+pub(super) fn of_json(keys: &Map<String, Value>, within: &[String]) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    for (key, value) in keys {
+        let path = [within, std::slice::from_ref(key)].concat();
+        let keys = value.as_object().map(|keys| of_json(keys, &path));
+        entries.push(Entry { path, value: value.clone(), origin: Origin::Json });
+        entries.extend(keys.into_iter().flatten());
+    }
+    entries
+}

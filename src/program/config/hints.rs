@@ -1,0 +1,58 @@
+//! Words that people bring from other tools, and what to write here.
+
+struct Hint {
+    words: &'static [&'static str],
+    /// What to say about such a flag.
+    flag: &'static str,
+    /// What to say about such a key, in the file and in JSON.
+    key: &'static str,
+}
+
+const TLS: &str = "TLS is not supported yet, encrypted connections pass unread with protocol `tcp`";
+
+const HINTS: &[Hint] = &[
+    Hint {
+        words: &["listen", "port", "host", "bind", "address", "addr"],
+        flag: "did you mean `--proxy HOST:PORT`?",
+        key: "did you mean `proxy`?",
+    },
+    Hint {
+        words: &["upstream", "target", "server", "remote", "destination", "dest", "forward", "to"],
+        flag: "did you mean `--backend HOST:PORT`?",
+        key: "did you mean `backend`?",
+    },
+    Hint {
+        words: &["latency", "jitter", "sleep", "wait"],
+        flag: "did you mean `--handler delay --handler-delay-sleep 250ms`?",
+        key: "did you mean the handler `delay` and its `sleep`?",
+    },
+    Hint {
+        words: &["percent", "percentage", "probability", "toxicity"],
+        flag: "did you mean `--handler 20:delay`?",
+        key: "percentages are in the mix: `20:delay`",
+    },
+    Hint { words: &["tls", "ssl", "https", "cert", "certificate", "ca", "insecure"], flag: TLS, key: TLS },
+    Hint {
+        words: &["verbose", "debug", "quiet", "v", "q"],
+        flag: "did you mean `--log-level`?",
+        key: "did you mean `log_level`?",
+    },
+];
+
+fn find(word: &str) -> Option<&'static Hint> {
+    HINTS.iter().find(|hint| hint.words.contains(&word))
+}
+
+/// What to say about this unknown flag, given without its dashes.
+pub(crate) fn of_flag(flag: &str) -> Option<&'static str> {
+    find(flag).map(|hint| hint.flag)
+}
+
+/// What to say about this unknown key.
+pub(super) fn of_key(key: &str) -> Option<&'static str> {
+    match key {
+        // There is a flag of this name.
+        "timeout" => Some("did you mean `connect_timeout` or the handler `hang`?"),
+        key => find(key).map(|hint| hint.key),
+    }
+}
