@@ -119,8 +119,8 @@ pub(crate) async fn framed(
     let mut requests = RequestPump::new(frames, held, &half_closes, half);
     let requests = pin!(requests.run());
 
-    let framer = context.settings.protocol.replies();
-    let frames = ReplyFrames { context, calls: &calls, framer, look: true, due: 0, left: Some(0) };
+    let reply_framer = context.settings.protocol.replies();
+    let frames = ReplyFrames { context, calls: &calls, framer: reply_framer, look: true, due: 0, left: Some(0) };
     let mut half = Half::new(from_backend, to_client, context.settings.buffer);
     half.outbound.resume(std::mem::take(unsent));
     let mut replies = ReplyPump::new(frames, &half_closes, half);
