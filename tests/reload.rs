@@ -87,7 +87,7 @@ fn a_proxy_that_cannot_change_stays_and_is_reported() {
     file.write(moved + &proxy("b", &backend, "handler = \"delay\"\n"));
     program.signal("HUP");
     program.line("reloaded, except 1 of 2 proxies");
-    assert_eq!(program.seen().iter().filter(|line| line.contains("stays as it is: cannot listen on")).count(), 1);
+    assert_eq!(program.seen().iter().filter(|line| line.contains("not reloaded: cannot listen on")).count(), 1);
     assert_eq!((api.address("a"), &api.proxy("b")["handler"]), (before, &json!("delay")));
     settled(api, "a");
 }

@@ -47,7 +47,7 @@ fn a_taken_address_is_a_conflict_and_nothing_has_changed() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = other.local_addr().unwrap();
     let body = json!({ "proxy": at, "handler": "hang" }).to_string();
-    let what = format!("cannot listen on {at}: it is taken, give another `proxy`, or port 0 for a free one");
+    let what = format!("cannot listen on {at}: the port is in use: give another `proxy`, or port 0 for a free one");
     assert_eq!(is(&program.api().patch("/v1/proxies/default", &body)), wrong(409, "body", "proxy", &what));
     let body = json!({ "proxy": at, "backend": "localhost:1" }).to_string();
     assert_eq!(program.api().put("/v1/proxies/new", &body).status, 409);

@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(check(&json!({ "backend": null })).unwrap_err().len(), 1);
         let nameless =
             super::check("a b", &self::keys(&json!({ "backend": "a:1" })), &Registry::default()).unwrap_err();
-        assert!(nameless.to_string().starts_with("`a b` cannot be a proxy's name"), "{nameless}");
+        assert!(nameless.to_string().starts_with("invalid proxy name `a b`"), "{nameless}");
     }
 
     #[test]

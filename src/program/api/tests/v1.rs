@@ -87,7 +87,7 @@ async fn what_is_wrong_with_a_body_is_said_key_by_key() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = other.local_addr().unwrap();
     let taken = world.call("PATCH", "/v1/proxies/cache", json!({ "proxy": at }).to_string()).await;
-    let what = format!("cannot listen on {at}: it is taken, give another `proxy`, or port 0 for a free one");
+    let what = format!("cannot listen on {at}: the port is in use: give another `proxy`, or port 0 for a free one");
     assert_eq!(taken.is(), wrong(409, "body", "proxy", &what));
 }
 
