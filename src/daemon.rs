@@ -1,4 +1,4 @@
-//! The daemon: it listens, serves until it is told to stop, and lets what is under way finish.
+//! The daemon: listens, serves until it is stopped, and lets open calls finish.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +15,7 @@ use crate::proxy::listeners::CannotListen;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
 
-/// Proxies that listen and serve, until this is dropped.
+/// Proxies that listen and serve until this is dropped.
 #[derive(Debug)]
 pub struct Daemon {
     proxies: Arc<ProxySet>,
@@ -23,7 +23,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// One proxy. It listens and serves from now on.
+    /// Starts one proxy. The same `seed` and the same calls make the same choices.
     ///
     /// # Errors
     ///
@@ -32,11 +32,11 @@ impl Daemon {
         Self::bind_all([config], seed).await
     }
 
-    /// Several proxies, each with a name of its own.
+    /// Starts several proxies, each with a name of its own.
     ///
     /// # Errors
     ///
-    /// That of the first that cannot listen; then none does.
+    /// One cannot listen, or two have the same name. Then none is started.
     pub async fn bind_all<'a>(
         configs: impl IntoIterator<Item = &'a ProxyConfig>,
         seed: u64,
@@ -52,7 +52,7 @@ impl Daemon {
         let mut daemon = Self { proxies, addresses: Vec::new() };
         for config in configs {
             if daemon.proxies.get(&config.name).is_some() {
-                let twice = format!("there is a proxy `{}` already, give another name", config.name);
+                let twice = format!("another proxy is named `{}`: give each its own name", config.name);
                 return Err(CannotListen::new(&config.listen, &io::Error::new(io::ErrorKind::InvalidInput, twice)));
             }
             let proxy = daemon.proxies.start(config).await?;
@@ -61,13 +61,13 @@ impl Daemon {
         Ok(daemon)
     }
 
-    /// Where its proxies listen, in the order in which they were given.
+    /// The addresses that its proxies listen on, in the order of the configurations.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
 
-    /// The proxy of this name, to be looked at and changed while it serves. The name is `default` unless given another.
+    /// The proxy of this name, to read and change it while it serves. The name is `default` unless it was set.
     #[must_use]
     pub fn proxy(&self, name: &str) -> Option<Control> {
         self.proxies.get(name).map(Control)
@@ -77,8 +77,8 @@ impl Daemon {
         &self.proxies
     }
 
-    /// Serves until `stop` resolves. Then it listens no more, lets sleeping calls go on at once and resets hanging ones;
-    /// the rest may finish within a grace period of 5 seconds. Answers what all proxies have done together.
+    /// Serves until `stop` resolves, then shuts down: stops listening, ends the waits of sleeping calls and resets hanging
+    /// ones. Other calls have a grace period of 5 seconds. Returns the sum over all proxies.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Summary {
         stop.await;
         self.proxies.stop().await;
@@ -97,34 +97,33 @@ impl Drop for Daemon {
 pub struct Control(Arc<Proxy>);
 
 impl Control {
-    /// Where it listens; nowhere while it is disabled.
+    /// The addresses that it listens on; none while it is disabled.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.0.addresses()
     }
 
-    /// What its calls are drawn from now.
+    /// The mix in force.
     #[must_use]
     pub fn handler(&self) -> Mix {
         self.0.config().mix
     }
 
-    /// Draws calls that begin from now on from `mix`. A call that sleeps in a handler goes on at once, and one that hangs
-    /// has its connection reset.
+    /// Replaces the mix. Calls that sleep in a handler go on at once; the connections of hanging ones are reset.
     pub fn set_handler(&self, mix: Mix) {
         self.0.set_mix(mix);
     }
 
-    /// Listens no more, so that connecting is refused, and closes all connections; or listens again, on the same port.
+    /// Disabled: stops listening and closes all connections. Enabled: listens again, on the same port.
     ///
     /// # Errors
     ///
-    /// Meanwhile something else listens there.
+    /// Another program listens on the port.
     pub async fn set_enabled(&self, enabled: bool) -> Result<(), CannotListen> {
         self.0.set_enabled(enabled).await
     }
 
-    /// What it has done so far.
+    /// What it has done since it was created.
     #[must_use]
     pub fn summary(&self) -> Summary {
         self.0.snapshot().summary()

@@ -39,7 +39,7 @@
 //!
 //! # A handler of your own
 //!
-//! [`handler`] grows one from the handler that does nothing, and [`Handler`] says what it may rely on. [`main`] is the whole
+//! [`handler`] grows one from the handler that does nothing, and [`Handler`] says what it may rely on. `main` is the whole
 //! program with the handlers of a [`Registry`]; `examples/custom_handler.rs` is such a program.
 
 #![cfg_attr(
@@ -58,13 +58,13 @@ mod settings; // settings read off a struct
 mod shutdown; // stopping, with a grace period
 
 // Bytes, and what is known of them.
-pub mod net; // addresses, sockets, buffers
+mod net; // addresses, sockets, buffers
 
 pub mod protocol; // how messages are found, one folder a protocol
 
 mod events; // what happened, kept for readers
 
-pub mod metrics; // what is counted
+mod metrics; // what is counted
 
 mod call_log; // the calls of a run, kept for its report
 
@@ -73,14 +73,14 @@ pub mod call; // a call in a handler's hands, and what the handler decides
 
 pub mod handler; // the trait, the registry, one file a handler
 
-pub mod plan; // mixes, and the draw
+mod plan; // mixes, and the draw
 
 // From the bytes of a connection to the daemon.
 mod pump; // how bytes get from one side to the other
 
 mod connection; // one connection, from accept to close
 
-pub mod proxy; // one proxy, and the set of them
+mod proxy; // one proxy, and the set of them
 
 pub mod daemon; // listens, serves, stops
 
@@ -95,8 +95,8 @@ pub use duration::Seconds;
 pub use error::{Error, Result};
 pub use handler::{Handler, Registry};
 pub use metrics::summary::Summary;
-pub use net::address::Address;
-pub use plan::mix::Mix;
+pub use net::address::{Address, BadAddress};
+pub use plan::mix::{Mix, Share};
 #[cfg(feature = "program")]
 pub use program::{config::Config, main};
 pub use protocol::Protocol;

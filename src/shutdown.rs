@@ -1,4 +1,4 @@
-//! Stopping: one side begins it, everybody else waits for it, and a grace period limits it.
+//! A shutdown: begun once, awaited by many, limited by a grace period.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;

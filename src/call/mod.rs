@@ -18,7 +18,7 @@ pub(crate) use state::{CallContext, CallState};
 pub(crate) use verdict::random;
 pub use verdict::{Answer, Verdict};
 
-/// The message that a call is at: its request before the backend is called, its reply after.
+/// The message that a handler has in hand: in `before` the request, in `after` the reply.
 pub(crate) trait Message: Send {
     fn client(&self) -> Peer<'_>;
 
@@ -31,9 +31,9 @@ pub(crate) trait Message: Send {
 
 /// One request and the reply that belongs to it.
 ///
-/// Whatever a handler waits for, it waits for through its call: [`sleep`](Self::sleep), [`wait`](Self::wait),
-/// [`drain`](Self::drain), [`hold`](Self::hold). These end when the client leaves, when the handler is replaced (but for
-/// [`drain`](Self::drain)), and when the daemon stops.
+/// A handler waits through its call: [`sleep`](Self::sleep), [`wait`](Self::wait), [`drain`](Self::drain),
+/// [`hold`](Self::hold). All of them end when the client leaves and when the daemon stops, and all but
+/// [`drain`](Self::drain) when the handler is replaced.
 pub struct Call<'a> {
     state: &'a mut CallState,
     message: &'a mut dyn Message,
@@ -45,55 +45,55 @@ impl<'a> Call<'a> {
         Self { state, message, context }
     }
 
-    /// Which call of its connection this is, from 1.
+    /// The number of this call on its connection, from 1.
     #[must_use]
     pub fn number(&self) -> u64 {
         self.state.number
     }
 
-    /// Which connection of its proxy this is, from 1, in the order in which they were accepted.
+    /// The number of this connection on its proxy, from 1, in the order in which clients were accepted.
     #[must_use]
     pub fn connection(&self) -> u64 {
         self.state.streams.connection()
     }
 
-    /// The client's address; nothing where the client is gone already.
+    /// The client's address; `None` if the client has left.
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
         self.message.client().address()
     }
 
-    /// How the proxy finds messages.
+    /// The protocol of the proxy.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
         self.state.protocol
     }
 
-    /// The bytes of the request's head: with `redis` up to the key, with `memcache` the command's line, with `http` up to
-    /// the blank line, with `tcp` the beginning of what was read at once. At most 64 KiB.
+    /// The head of the request, at most 64 KiB: with `redis` up to the key, with `memcache` the command line, with `http` up to
+    /// the blank line, with `tcp` the beginning of the first read.
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.state.head
     }
 
-    /// The command; with `http` the method; with `tcp` nothing.
+    /// The command, with `http` the method; empty with `tcp`.
     #[must_use]
     pub fn command(&self) -> &[u8] {
         self.state.protocol.words(&self.state.head).0
     }
 
-    /// The key; with `http` the path; where there is none, nothing.
+    /// The key, with `http` the path; empty if there is none.
     #[must_use]
     pub fn key(&self) -> &[u8] {
         self.state.protocol.words(&self.state.head).1
     }
 
-    /// The call's own random stream: the same for the same seed, proxy, connection and call.
+    /// The random stream of this call: the same for the same seed, proxy, connection and call.
     pub fn random(&mut self) -> &mut impl Rng {
         self.state.random()
     }
 
-    /// Waits for at least `duration`; when the handler is replaced or the daemon stops, no longer.
+    /// Waits for at least `duration`. Ends early, without an error, when the handler is replaced or the daemon stops.
     ///
     /// # Errors
     ///
@@ -110,7 +110,7 @@ impl<'a> Call<'a> {
         Ok(())
     }
 
-    /// Waits for something else, such as a word from the test that has started the proxy.
+    /// Waits for another future, such as a signal from the test that embeds the proxy.
     ///
     /// # Errors
     ///
@@ -124,10 +124,10 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Reads the rest of the message and drops it: of the request in `before`, of the reply in `after`. With `http` a
-    /// client that expects it is told to continue. With `tcp`, where a message has no end, what is there by now.
+    /// Reads and drops the rest of the message: of the request in `before`, of the reply in `after`. With `http` a client that
+    /// sent `Expect: 100-continue` gets the interim response. With `tcp`, whose messages have no end, drops what has come.
     ///
-    /// After it only [`Verdict::Answer`], [`Verdict::Close`] and [`Verdict::Reset`] make sense.
+    /// After it return [`Verdict::Answer`], [`Verdict::Close`] or [`Verdict::Reset`].
     ///
     /// # Errors
     ///
@@ -139,39 +139,39 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Reads whatever the client sends and drops it, until the client leaves, the handler is replaced or the daemon stops.
-    /// It ends with the error to return.
+    /// Reads and drops what the client sends, until the client leaves, the handler is replaced or the daemon stops. Returns
+    /// the error that the handler has to return.
     pub async fn hold(&mut self) -> Error {
         self.context.fault(self.state, Action::Hold);
-        let departure = async {
+        let left = async {
             self.message.swallow().await;
             self.message.client().left().await;
         };
         tokio::select! {
-            () = departure => Error::ClientLeft,
+            () = left => Error::ClientLeft,
             () = self.context.released.begun() => Error::Released,
         }
     }
 }
 
-/// A client that has connected and of which nothing has been read: the beginning of a connection's first call.
+/// A client that was just accepted: its first call begins, and nothing has been read.
 pub struct Accept<'a>(pub(crate) Call<'a>);
 
 impl Accept<'_> {
-    /// Which connection of its proxy this is, from 1, in the order in which they were accepted.
+    /// The number of this connection on its proxy, from 1, in the order in which clients were accepted.
     #[must_use]
     pub fn connection(&self) -> u64 {
         self.0.connection()
     }
 
-    /// The client's address; nothing where the client is gone already.
+    /// The client's address; `None` if the client has left.
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
         self.0.client()
     }
 
-    /// A random stream for this turn: the same for the same seed, proxy and connection. What it draws, the first call's
-    /// own stream does not draw again.
+    /// The random stream of this turn: the same for the same seed, proxy and connection, and independent of the first call's
+    /// stream.
     pub fn random(&mut self) -> &mut impl Rng {
         self.0.random()
     }

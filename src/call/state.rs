@@ -1,4 +1,4 @@
-//! What is known of a call while it is open, and the record of what handlers do to it.
+//! The state of an open call, and the one place where faults are recorded.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,36 +13,36 @@ use crate::protocol::Protocol;
 use crate::rng::Streams;
 use crate::shutdown::Shutdown;
 
-/// What stays with a call from its request to its reply.
+/// The state of a call from its request to its reply.
 #[derive(Debug)]
 pub(crate) struct CallState {
     pub(crate) protocol: Protocol,
     pub(crate) streams: Streams,
     pub(crate) number: u64,
     pub(crate) head: Bytes,
-    /// A handler has done something to it, and that was counted.
+    /// It was counted as a fault.
     pub(crate) is_fault: bool,
     random: Option<Box<ChaCha8Rng>>,
 }
 
 impl CallState {
-    /// What `accept` draws from, so that the first call's own stream is still untouched in `before`: a number that no call
-    /// has.
+    /// The number for `accept`, which no call has: it draws from a stream of its own, so that the first call's stream is
+    /// unused in `before`.
     pub(crate) const ACCEPT: u64 = u64::MAX;
 
-    /// What is said before the reply has no number.
+    /// The number of an interim response, which belongs to no call.
     pub(crate) const INTERIM: u64 = 0;
 
     pub(crate) fn new(protocol: Protocol, streams: Streams, number: u64, head: Bytes) -> Self {
         Self { protocol, streams, number, head, is_fault: false, random: None }
     }
 
-    /// Which call it is.
+    /// The number of the call.
     pub(crate) fn call(&self) -> u64 {
         if self.number == Self::ACCEPT { 1 } else { self.number }
     }
 
-    /// Whether it is of a call. An interim response is of none.
+    /// False for an interim response.
     pub(crate) fn is_of_call(&self) -> bool {
         self.number != Self::INTERIM
     }
@@ -52,14 +52,14 @@ impl CallState {
     }
 }
 
-/// What a call needs of its handler, its proxy and its connection.
+/// What a call needs to know of its handler, its proxy and its connection.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CallContext<'a> {
     pub(crate) handler: &'a Arc<str>,
     pub(crate) counters: &'a HandlerCounters,
-    /// The handler was replaced, or the daemon stops: what the handler holds goes on, or ends.
+    /// Begins when the handler is replaced or the daemon stops.
     pub(crate) released: &'a Shutdown,
-    /// The daemon stops.
+    /// Begins when the daemon stops.
     pub(crate) shutdown: &'a Shutdown,
     pub(crate) proxy: &'a Arc<str>,
     pub(crate) events: &'a Events,
@@ -67,7 +67,7 @@ pub(crate) struct CallContext<'a> {
 }
 
 impl CallContext<'_> {
-    /// The handler does something to the call: the one place where a fault is counted, told and logged.
+    /// The handler does something to the call. Every fault is counted, emitted as an event and logged here.
     pub(crate) fn fault(&self, call: &mut CallState, action: Action) {
         if !std::mem::replace(&mut call.is_fault, true) {
             self.counters.faults.add(1);

@@ -6,26 +6,26 @@ use rand::Rng;
 use super::CallState;
 use crate::events::Action;
 
-/// What a handler decides about a call. Where it is an error, the connection is reset.
+/// What a handler decides about a call.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It goes on unaltered.
+    /// The call goes on unaltered.
     Pass,
-    /// The rest of its message is read and dropped, and this reaches the client in the reply's place, after the replies of
-    /// earlier calls. A call that has no reply is not answered.
+    /// The rest of the message is read and dropped, and the client gets this answer in place of the reply, after the replies
+    /// of earlier calls. A call without a reply gets no answer.
     Answer(Answer),
-    /// The reply goes on with these bytes in its middle. (In the middle of its first 64 KiB, where the protocol does not
-    /// tell how long it will be.) Only [`after`](crate::handler::Handler::after) has a reply; elsewhere it is an error.
+    /// The reply goes on with these bytes in its middle, or in the middle of its first 64 KiB if its length is unknown. Only
+    /// [`after`](crate::handler::Handler::after) has a reply; elsewhere the connection is reset.
     Inject(Bytes),
-    /// The client's connection ends in order, after the replies of earlier calls: the client reads an end of file.
+    /// The client's connection is closed after the replies of earlier calls: the client reads an end of file.
     Close,
     /// The client's connection is reset, after the replies of earlier calls: the client reads `ECONNRESET`.
     Reset,
 }
 
 impl Verdict {
-    /// What it does to the call, if that does not pass.
+    /// What it does to the call, unless the call passes.
     pub(crate) fn action(&self) -> Option<Action> {
         match self {
             Self::Pass => None,
@@ -37,8 +37,7 @@ impl Verdict {
     }
 }
 
-/// What reaches the client in place of a reply: bytes as they are. Whether the client understands them is the handler's to
-/// know.
+/// What the client gets in place of a reply: bytes as they are, well formed or not.
 #[derive(Debug, Clone)]
 pub struct Answer {
     content: Content,
@@ -57,13 +56,13 @@ impl Answer {
         Self { content: Content::Bytes(bytes.into()), close: false }
     }
 
-    /// `len` random bytes from the call's own stream. They are drawn when their turn comes and take no memory until then.
+    /// `len` random bytes from the stream of the call. They are drawn when they are sent, and take no memory until then.
     #[must_use]
     pub fn random(len: usize) -> Self {
         Self { content: Content::Random(len), close: false }
     }
 
-    /// And then the client's connection is closed, in order.
+    /// Closes the client's connection after the answer.
     #[must_use]
     pub fn then_close(self) -> Self {
         Self { close: true, ..self }
@@ -87,7 +86,7 @@ impl Answer {
         }
     }
 
-    /// Bytes of memory that it takes until its turn.
+    /// How much memory it takes until it is sent, in bytes.
     pub(crate) fn weight(&self) -> usize {
         match &self.content {
             Content::Bytes(bytes) => bytes.len(),

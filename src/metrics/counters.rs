@@ -1,4 +1,4 @@
-//! What a proxy has done so far.
+//! The counters of a proxy.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use histogram::AtomicHistogram;
-
 use serde::{Serialize, Serializer};
 
 use super::histogram::Histogram;
 
-/// A number that only grows.
+/// A counter that several threads add to.
 #[derive(Debug, Default)]
 pub(crate) struct Count(AtomicU64);
 
@@ -25,56 +24,56 @@ impl Count {
     }
 }
 
-/// What a proxy counts. Connections and their bytes are counted where they are.
+/// The counters of a proxy. Connections and their bytes are counted by the connections themselves.
 #[derive(Debug)]
 pub(crate) struct Counters {
     pub(crate) opaque: Count,
     pub(crate) backend_failures: Count,
-    /// Clients that had to wait because accepting failed.
+    /// How often a client had to wait because none could be accepted.
     pub(crate) refused: Count,
-    /// How long it took to reach the backend.
+    /// The time that a dial took.
     pub(crate) dial: Arc<Histogram>,
-    /// How long what was read took to be passed on, where nothing was done to it: a sample.
+    /// The time that passing on a read took if no fault touched it, as a sample.
     pub(crate) pass: Arc<Histogram>,
     handlers: Mutex<BTreeMap<String, Arc<HandlerCounters>>>,
 }
 
-/// What is counted of a handler, under all plans of its proxy.
+/// The counters of a handler, over all plans of its proxy.
 #[derive(Debug, Default)]
 pub(crate) struct HandlerCounters {
     /// Calls that were drawn for it.
     pub(crate) calls: Count,
-    /// Those of them to which it did something.
+    /// Calls to which it did something.
     pub(crate) faults: Count,
     delay: OnceLock<Delays>,
 }
 
-/// How long a handler let calls wait.
+/// How long a handler delayed calls.
 #[derive(Debug)]
 struct Delays {
-    /// As metrics have it.
+    /// For metrics.
     histogram: Arc<Histogram>,
-    /// As a report has it, in microseconds.
+    /// For the report, in microseconds.
     fine: Option<AtomicHistogram>,
     /// In nanoseconds.
     longest: AtomicU64,
 }
 
-/// 64 steps in each power of two, so that a time is told up to 1.6 % too long; up to twelve days.
+/// 64 buckets for each power of two: an error of at most 1.6 %, up to twelve days.
 const FINE: (u8, u8) = (6, 40);
 
 impl HandlerCounters {
-    /// It let a call wait for so long.
+    /// It delayed a call.
     pub(crate) fn delayed(&self, time: Duration) {
         self.delay.get_or_init(Delays::default).add(time);
     }
 
-    /// How long it let calls wait, if it ever did.
+    /// How long it delayed calls, if it ever did.
     pub(crate) fn delay(&self) -> Option<Arc<Histogram>> {
         self.delay.get().map(|delays| delays.histogram.clone())
     }
 
-    /// The same as a report has it.
+    /// The same for the report.
     pub(crate) fn waited(&self) -> Option<Waited> {
         self.delay.get()?.waited()
     }
@@ -128,7 +127,7 @@ impl Counters {
         handlers.entry(handler.to_owned()).or_default().clone()
     }
 
-    /// Those of all handlers that the proxy has had, by name.
+    /// All handlers that the proxy has had, by name.
     pub(crate) fn by_handler(&self) -> Vec<(String, Arc<HandlerCounters>)> {
         let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
         handlers.iter().map(|(name, counts)| (name.clone(), counts.clone())).collect()

@@ -3,4 +3,4 @@
 pub(crate) mod counters;
 pub(crate) mod histogram;
 pub(crate) mod snapshot;
-pub mod summary;
+pub(crate) mod summary;

@@ -1,7 +1,7 @@
-//! The read buffer that a worker thread lends to whichever connection has data, and what a peer would not take.
+//! The read buffer of each thread, and the bytes that a peer has not taken yet.
 //!
-//! Connections own no buffer: bytes are read into the thread's, written at once, and only what was not taken is copied
-//! aside. An idle connection so costs no buffer at all, and a busy one reads a lot at once into memory that is warm.
+//! Connections own no read buffer: bytes are read into the buffer of the thread and written at once; only what the peer does
+//! not take is copied. So an idle connection has no buffer, and a busy one reads a lot at once into warm memory.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,16 +13,16 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::ReadHalf;
 
-/// The largest read, in bytes: what a direction may have to hold when the peer takes none of it.
+/// The largest read, in bytes: the most that a direction holds when the peer takes nothing.
 pub(crate) const MAX_READ: usize = 256 * 1024;
 
-/// How much is read at once of what may stay where it is until the peer has taken it, in bytes.
+/// The largest peek, in bytes. What the peer does not take of it stays in the socket.
 const MAX_PEEK: usize = 512 * 1024;
 
-/// Where the thread's buffer begins: the kernel copies into the middle of a cache line several times more slowly.
+/// The buffer is aligned to this: the kernel copies into the middle of a cache line several times more slowly.
 const ALIGNMENT: usize = 4096;
 
-/// The first read of a direction, in bytes, where no size was set.
+/// The first read of a direction, in bytes, unless a size is set.
 const FIRST_READ: usize = 2048;
 
 thread_local! {
@@ -37,7 +37,7 @@ pub(crate) struct ReadSize {
 }
 
 impl ReadSize {
-    /// `buffer` bytes always, or a size that grows while data keeps filling it.
+    /// A fixed size, or one that grows while data keeps filling it.
     pub(crate) fn new(buffer: Option<usize>) -> Self {
         match buffer {
             Some(bytes) => Self { bytes: bytes.min(MAX_READ), fixed: true },
@@ -51,12 +51,12 @@ impl ReadSize {
         }
     }
 
-    /// Data has kept filling the largest read, so that more may be offered at once with [`poll_take`].
+    /// Whether data kept filling the largest read, so that [`poll_take`] may offer more at once.
     pub(crate) fn is_largest(&self) -> bool {
         !self.fixed && self.bytes == MAX_READ
     }
 
-    /// The peer took less than was read, or there was less: smaller reads keep less waiting.
+    /// The peer took less than was read, or there was less: smaller reads hold less.
     pub(crate) fn refused(&mut self) {
         if !self.fixed {
             self.bytes = (self.bytes / 2).max(FIRST_READ);
@@ -64,7 +64,7 @@ impl ReadSize {
     }
 }
 
-/// Lends the thread's buffer.
+/// Calls `to` with the buffer of the thread.
 fn lend<T>(to: impl FnOnce(&mut [u8]) -> T) -> T {
     LENT.with_borrow_mut(|lent| {
         if lent.is_empty() {
@@ -75,7 +75,7 @@ fn lend<T>(to: impl FnOnce(&mut [u8]) -> T) -> T {
     })
 }
 
-/// Reads once into the thread's buffer and shows `with` what came; an empty slice is the end of the stream.
+/// Reads once into the buffer of the thread and calls `with` with the bytes; no bytes are the end of the stream.
 pub(crate) fn poll_read<R: AsyncRead + Unpin, T>(
     cx: &mut Context<'_>,
     from: &mut R,
@@ -92,10 +92,10 @@ pub(crate) fn poll_read<R: AsyncRead + Unpin, T>(
     })
 }
 
-/// Shows `take` what is there, and takes off the stream as much as it says: how much was there, and how much was taken.
-/// Nothing is there at the end of the stream.
+/// Calls `take` with the bytes that can be read, and takes as many off the stream as it returns. Returns how many there were,
+/// 0 at the end of the stream, and how many were taken.
 ///
-/// A peer may so be offered more than a direction may hold, as what it does not take is not read.
+/// This can offer a peer more than a direction may hold, because what the peer does not take is not read.
 pub(crate) fn poll_take<E>(
     cx: &mut Context<'_>,
     from: &mut ReadHalf<'_>,
@@ -119,11 +119,11 @@ pub(crate) fn poll_take<E>(
     })
 }
 
-/// Writes what the peer takes of `bytes` at once, and says how much that was.
+/// Writes as much of `bytes` as the peer takes at once, and returns how much that was.
 ///
 /// # Errors
 ///
-/// That of the first write; a later one's is met by the next call.
+/// The error of the first write. The error of a later write comes with the next call.
 pub(crate) fn write<W: AsyncWrite + Unpin>(cx: &mut Context<'_>, to: &mut W, bytes: &[u8]) -> io::Result<usize> {
     let mut taken = 0;
     while taken < bytes.len() {
@@ -137,7 +137,7 @@ pub(crate) fn write<W: AsyncWrite + Unpin>(cx: &mut Context<'_>, to: &mut W, byt
     Ok(taken)
 }
 
-/// Bytes on their way to one peer that it has not taken yet.
+/// Bytes that a peer has not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     waiting: BytesMut,
@@ -148,21 +148,21 @@ impl Outgoing {
         self.waiting.is_empty()
     }
 
-    /// What waits.
+    /// The waiting bytes.
     pub(crate) fn into_bytes(self) -> BytesMut {
         self.waiting
     }
 
-    /// Adds to what waits.
+    /// Appends to the waiting bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.waiting.extend_from_slice(bytes);
     }
 
-    /// Writes `bytes` behind what waits; what the peer does not take now waits as well.
+    /// Writes `bytes` after the waiting ones. What the peer does not take now waits as well.
     ///
     /// # Errors
     ///
-    /// Those of the write.
+    /// The error of the write.
     pub(crate) fn send<W: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -174,11 +174,11 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Ready when nothing waits any more.
+    /// Ready when no byte waits.
     ///
     /// # Errors
     ///
-    /// Those of the write.
+    /// The error of the write.
     pub(crate) fn poll_flush<W: AsyncWrite + Unpin>(
         &mut self,
         cx: &mut Context<'_>,
@@ -190,7 +190,7 @@ impl Outgoing {
                 taken => self.waiting.advance(taken),
             }
         }
-        // What was needed once need not be kept.
+        // Frees the memory.
         self.waiting = BytesMut::new();
         Poll::Ready(Ok(()))
     }

@@ -1,4 +1,4 @@
-//! Connecting to a name: every address that it resolves to is tried.
+//! Connecting to a name, by any address that it resolves to.
 
 use std::io;
 
@@ -7,17 +7,17 @@ use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 
-/// Connects to one of the addresses of `address`, all of which are tried.
+/// Tries the addresses of `address` in order.
 ///
 /// # Errors
 ///
-/// That of the last address, or that the name could not be resolved.
+/// The error of the last address, or of resolving the name.
 pub(crate) async fn dial(address: &Address, deadline: Instant) -> io::Result<TcpStream> {
     let resolved = timeout_at(deadline, lookup_host((address.host.as_str(), address.port)));
     let addresses: Vec<_> = resolved.await.map_err(|_| io::ErrorKind::TimedOut)??.collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for (tried, address) in addresses.iter().enumerate() {
-        // An address that does not answer leaves time for those after it.
+        // An address that does not answer leaves time for the next ones.
         let share =
             deadline.saturating_duration_since(Instant::now()) / u32::try_from(addresses.len() - tried).unwrap_or(1);
         match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
@@ -30,10 +30,10 @@ pub(crate) async fn dial(address: &Address, deadline: Instant) -> io::Result<Tcp
     Err(last)
 }
 
-/// Whether the connection leads back to itself. That comes of dialling a port of this machine where nobody listens, when
-/// the dialling socket happens to be given that very port: it then reads what it writes.
+/// Whether the connection leads back to itself: it reads what it writes. This happens when a port of this machine is dialled
+/// on which nothing listens, and the system gives that very port to the dialling socket.
 fn leads_back(stream: &TcpStream, dialled: u16) -> bool {
-    // The second question is for few. What was dialled does not answer it: 0.0.0.0 leads to 127.0.0.1.
+    // The address that was dialled does not answer it: 0.0.0.0 leads to 127.0.0.1.
     let here = stream.local_addr().ok().filter(|here| here.port() == dialled);
     here.is_some_and(|here| stream.peer_addr().is_ok_and(|there| here == there))
 }
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_connection_to_itself_is_none_to_the_backend() {
+    async fn a_connection_to_itself_is_recognised() {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         let port = socket.local_addr().unwrap().as_socket().unwrap().port();

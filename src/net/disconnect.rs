@@ -11,15 +11,15 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// How often a client that sent an end of file is probed.
+/// The interval of keep-alive probes to a client that sent an end of file.
 const PROBE: Duration = Duration::from_secs(10);
 
-/// Resolves when the client has left: its connection was reset, or it closed both directions. A half-close is not enough.
+/// Resolves when the client has left: it reset the connection, or closed both directions. A half-close is not enough.
 pub(crate) async fn left(client: &TcpStream) {
     ended(client).await;
-    // If it cannot be set, the client is gone already, and the next line returns at once.
+    // Setting it fails only if the client is gone, and then the next line returns at once.
     let _ = SockRef::from(client).set_tcp_keepalive(&TcpKeepalive::new().with_time(PROBE).with_interval(PROBE));
-    // Boxed, as most clients that are waited for do not get so far.
+    // Boxed, because few connections get here.
     Box::pin(async {
         tokio::select! {
             () = reset(client) => {}
@@ -31,14 +31,14 @@ pub(crate) async fn left(client: &TcpStream) {
 
 /// Resolves when the connection was reset. Unread bytes do not hide it.
 pub(crate) async fn reset(peer: &TcpStream) {
-    // The only error is a runtime that shuts down.
+    // The only error is the end of the runtime.
     let _ = peer.ready(Interest::ERROR).await;
 }
 
 /// Resolves when the peer has sent its last byte, or reset. Unread bytes do not hide it.
 #[cfg(target_os = "linux")]
 async fn ended(peer: &TcpStream) {
-    // Of a TCP socket that nobody sends urgent data to, this reports EPOLLRDHUP alone.
+    // Without urgent data this reports only EPOLLRDHUP.
     let _ = peer.ready(Interest::PRIORITY).await;
 }
 
@@ -47,7 +47,7 @@ async fn ended(peer: &TcpStream) {
     reset(peer).await;
 }
 
-/// Resolves when the client's socket is on this machine and belongs to no process any more.
+/// Resolves when the client's socket, on this machine, belongs to no process.
 #[cfg(target_os = "linux")]
 async fn closed(client: &TcpStream) {
     let (Ok(here), Ok(there)) = (client.local_addr(), client.peer_addr()) else { return };
@@ -61,7 +61,7 @@ async fn closed(_: &TcpStream) {
 
 #[cfg(target_os = "linux")]
 mod table {
-    //! The kernel's table of sockets, read for all who wait at once.
+    //! The kernel's socket table, read once for all waiting connections.
 
     use std::collections::HashSet;
     use std::fs::File;
@@ -73,20 +73,20 @@ mod table {
 
     use tokio::sync::oneshot;
 
-    /// The first look at the table comes this long after the end of file, each later one after twice the time.
+    /// The table is read this long after the end of file, then each time after twice the pause.
     const FIRST_LOOK: Duration = Duration::from_millis(5);
     const MAX_LOOK: Duration = Duration::from_secs(1);
 
-    /// The longest pause where the table is so large that looking at it takes long.
+    /// The longest pause if the table is so large that reading it takes long.
     const MAX_PAUSE: Duration = Duration::from_secs(4);
 
-    /// How much of the table is held at a time, in bytes: on a busy machine all of it is many mebibytes.
+    /// The read buffer for the table, in bytes: on a busy machine the table has many mebibytes.
     const HELD: usize = 32 * 1024;
 
     /// Local and remote address of a socket.
     type Pair = (SocketAddr, SocketAddr);
 
-    /// Who waits. A thread looks at the table as long as somebody does.
+    /// The waiting connections. A thread reads the table while there are any.
     struct Waiting {
         looking: bool,
         pause: Duration,
@@ -111,12 +111,12 @@ mod table {
             }
         }
         if told.await.is_err() {
-            // The table cannot be read: a keep-alive probe has to tell.
+            // The table cannot be read: keep-alive probes have to find out.
             std::future::pending::<()>().await;
         }
     }
 
-    /// Looks at the table until nobody waits.
+    /// Reads the table until no connection waits.
     fn look() {
         let mut cost = Duration::ZERO;
         loop {
@@ -126,7 +126,7 @@ mod table {
                 waiting.pause = (pause * 2).min(MAX_LOOK);
                 pause
             };
-            // A large table is read less often, so that looking takes little of a core.
+            // A large table is read less often, so that this takes little of a core.
             thread::sleep(pause.max((cost * 20).min(MAX_PAUSE)));
             let asked: HashSet<Pair> = {
                 let mut waiting = waiting();
@@ -143,7 +143,7 @@ mod table {
                         let _ = tell.send(());
                     }
                 }
-                // Without a descriptor to open it with. Those who leave are what there is to hope for, so it is tried again.
+                // Out of descriptors: retry once connections close.
                 Err(error) if is_passing(&error) => {}
                 Err(_) => waiting.asked.clear(),
             }
@@ -154,7 +154,7 @@ mod table {
         }
     }
 
-    /// Those of the `asked` sockets that belong to no process.
+    /// The `asked` sockets that belong to no process.
     ///
     /// # Errors
     ///
@@ -179,16 +179,16 @@ mod table {
         Ok(())
     }
 
-    /// Whether the error says nothing about the table, but that there is no descriptor or memory to read it with.
+    /// Whether reading may work later: there was no descriptor or no memory.
     fn is_passing(error: &io::Error) -> bool {
         let lasting = [ErrorKind::NotFound, ErrorKind::PermissionDenied];
         !lasting.contains(&error.kind())
     }
 
-    /// The state of a socket that has ended on both sides, of which a busy machine has very many.
+    /// The state of a socket that both sides have closed. A busy machine has very many.
     const TIME_WAIT: &str = "06";
 
-    /// `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …`: an orphan's inode is 0.
+    /// `sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode …`: the inode of an orphan is 0.
     fn orphan(line: &str) -> Option<Pair> {
         let mut fields = line.split_ascii_whitespace();
         let (local, remote, state) = (fields.nth(1)?, fields.next()?, fields.next()?);
@@ -196,7 +196,7 @@ mod table {
         is_orphan.then_some((address(local)?, address(remote)?))
     }
 
-    /// An address as the table writes it: 32-bit words in the machine's byte order, in hexadecimal, then the port.
+    /// An address of the table: hexadecimal 32-bit words in the byte order of the machine, then the port.
     fn address(text: &str) -> Option<SocketAddr> {
         let (host, port) = text.split_once(':')?;
         let port = u16::from_str_radix(port, 16).ok()?;
@@ -214,7 +214,7 @@ mod table {
         Some(plain(SocketAddr::new(ip, port)))
     }
 
-    /// The same address in one form: IPv4 as such also where a socket is of both families, and without a scope.
+    /// The address in one form: IPv4 as such even on a socket of both families, and without a scope.
     fn plain(address: SocketAddr) -> SocketAddr {
         SocketAddr::new(address.ip().to_canonical(), address.port())
     }

@@ -1,6 +1,6 @@
 //! Addresses, sockets and buffers.
 
-pub mod address; // `host:port`
+pub(crate) mod address; // `host:port`
 pub(crate) mod backend; // where a proxy's calls go
 pub(crate) mod buffer; // the read buffer that a thread lends, and what a peer has not taken
 pub(crate) mod connection_limit; // how many connections there are descriptors for

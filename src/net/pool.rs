@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::stream::Stream;
 
-/// Connections that no client uses.
+/// Backend connections that no client uses.
 #[derive(Debug)]
 pub(super) struct Pool {
     size: usize,
@@ -18,9 +18,9 @@ pub(super) struct Pool {
 
 #[derive(Debug, Default)]
 struct Idle {
-    /// Each with the time at which it is given up, the oldest first.
+    /// Each with the time at which it is closed, the oldest first.
     streams: VecDeque<(Instant, Stream)>,
-    /// A task gives them up in their time. One does for all: one for each would outlive the connection's next use.
+    /// A task closes them in their time. One task for all: a task for each would outlive the next use of its connection.
     swept: bool,
 }
 
@@ -43,14 +43,14 @@ impl Pool {
         }
     }
 
-    /// The connection that was put back last, as the most likely to be of use still.
+    /// The connection that was put back last: it is the most likely to be still open.
     pub(super) fn take(&self) -> Option<Stream> {
         let mut idle = self.idle();
         std::iter::from_fn(|| idle.streams.pop_back()).map(|(_, stream)| stream).find(Stream::is_silent)
     }
 
-    /// Gives up the connections whose time has come, and answers when the next one's does.
-    fn give_up(&self) -> Option<Instant> {
+    /// Closes expired connections, and returns when the next one expires.
+    fn close_expired(&self) -> Option<Instant> {
         let mut idle = self.idle();
         let now = Instant::now();
         let expired = idle.streams.iter().take_while(|(until, _)| *until <= now).count();
@@ -61,9 +61,9 @@ impl Pool {
     }
 }
 
-/// Gives connections up in their time, for as long as there are any.
+/// Closes connections in their time, while there are any.
 async fn sweep(pool: Weak<Pool>) {
-    while let Some(next) = pool.upgrade().and_then(|pool| pool.give_up()) {
+    while let Some(next) = pool.upgrade().and_then(|pool| pool.close_expired()) {
         tokio::time::sleep_until(next).await;
     }
 }

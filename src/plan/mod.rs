@@ -1,6 +1,6 @@
-//! What happens to a call.
+//! The plan of a proxy, and the draw that selects a handler for each call.
 
-pub mod mix;
+pub(crate) mod mix;
 pub(crate) mod parse;
 
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::plan::mix::{Mix, Share};
 use crate::rng::{Draws, Streams};
 use crate::shutdown::{Shutdown, ShutdownTrigger};
 
-/// All that decides the fate of calls on one proxy. It never changes: another takes its place.
+/// Decides which handler a call of a proxy gets. Immutable: a change replaces it as a whole.
 #[derive(Debug)]
 pub(crate) struct Plan {
     slots: Vec<Slot>,
@@ -25,12 +25,12 @@ pub(crate) struct Plan {
 /// A handler and its share of the calls.
 #[derive(Debug)]
 struct Slot {
-    /// Draws below this, and not below the slots before, are its own.
+    /// A draw selects the first slot that it is below.
     below: f64,
     handler: Arc<SelectedHandler>,
 }
 
-/// The handler that a call was drawn for.
+/// A handler that a plan selects for calls.
 pub(crate) struct SelectedHandler {
     pub(crate) name: Arc<str>,
     pub(crate) handler: Arc<dyn DynHandler>,
@@ -47,19 +47,19 @@ impl fmt::Debug for SelectedHandler {
 }
 
 impl SelectedHandler {
-    /// Counts call number `call` of a connection as its own, and tells whoever listens to each.
+    /// Counts and traces call number `call` of a connection.
     pub(crate) fn count(&self, streams: Streams, call: u64) {
-        self.tell(streams, call);
+        self.trace(streams, call);
         self.counters.calls.add(1);
     }
 
-    fn tell(&self, streams: Streams, call: u64) {
+    fn trace(&self, streams: Streams, call: u64) {
         trace!(connection = streams.connection(), call, "drawn for {}", self.name);
     }
 }
 
-/// Counts the calls of a pipeline. All connections share a handler's count, so calls that follow each other are added to it
-/// at once.
+/// Counts the calls of a pipeline. Consecutive calls of one handler are one addition, because all connections share its
+/// counter.
 #[derive(Debug, Default)]
 pub(crate) struct Tally<'p> {
     last: Option<&'p SelectedHandler>,
@@ -69,7 +69,7 @@ pub(crate) struct Tally<'p> {
 impl<'p> Tally<'p> {
     /// As [`SelectedHandler::count`].
     pub(crate) fn count(&mut self, handler: &'p SelectedHandler, streams: Streams, call: u64) {
-        handler.tell(streams, call);
+        handler.trace(streams, call);
         if !self.last.is_some_and(|last| std::ptr::eq(last, handler)) {
             self.add();
             self.last = Some(handler);
@@ -91,7 +91,7 @@ impl Drop for Tally<'_> {
 }
 
 impl Plan {
-    /// Draws from `mix`; what a handler of some name does is counted where `counters` says.
+    /// `counters` returns the counters of a handler by its name.
     pub(crate) fn new(mix: &Mix, counters: impl Fn(&str) -> Arc<HandlerCounters>) -> Self {
         let (replaced, released) = ShutdownTrigger::new();
         let mut below = 0.0;
@@ -108,17 +108,17 @@ impl Plan {
         Self { slots, scope, replaced }
     }
 
-    /// What the handlers need to see, taken together.
+    /// The widest scope of the handlers.
     pub(crate) fn scope(&self) -> Scope {
         self.scope
     }
 
-    /// The handlers, in the order in which they are drawn.
+    /// In the order of the mix.
     pub(crate) fn handlers(&self) -> impl Iterator<Item = &SelectedHandler> {
         self.slots.iter().map(|slot| &*slot.handler)
     }
 
-    /// The handler for call number `call`. A plan of one handler leaves nothing to chance, and draws nothing.
+    /// The handler for call number `call`. A plan of one handler draws nothing.
     pub(crate) fn draw(&self, streams: Streams, draws: &mut Option<Draws>, call: u64) -> &Arc<SelectedHandler> {
         &self.slots[self.place(streams, draws, call)].handler
     }
@@ -130,16 +130,16 @@ impl Plan {
             return last;
         }
         let percent = draws.get_or_insert_with(|| streams.draws()).percent(call);
-        // The last one takes what rounding leaves over.
+        // The last slot gets what rounding leaves over.
         self.slots.iter().position(|slot| percent < slot.below).unwrap_or(last)
     }
 
-    /// Whether another has taken its place.
-    pub(crate) fn is_over(&self) -> bool {
+    /// Whether another plan has replaced it.
+    pub(crate) fn is_replaced(&self) -> bool {
         self.replaced.has_begun()
     }
 
-    /// Its time is over: calls that its handlers hold back are let go.
+    /// The plan was replaced, or the daemon stops: releases the calls that its handlers hold.
     pub(crate) fn release(&self) {
         self.replaced.begin();
     }

@@ -1,7 +1,7 @@
 //! One proxy: what its connections share, and how it changes while it serves.
 
 mod accept; // lets clients in
-pub mod config; // what a proxy runs with
+pub(crate) mod config; // what a proxy runs with
 pub(crate) mod listeners; // where it listens now
 pub(crate) mod options; // its settings as people write them
 pub(crate) mod set; // the proxies of a daemon, and their changes

@@ -1,4 +1,4 @@
-//! What a connection does now: its own task writes it, others read it.
+//! The activity of a connection: written by its task, read by others.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -66,7 +66,7 @@ pub(crate) async fn copy(
     let mut back = OneWay { context, half: &mut replies, seen: backend_sent };
     let replanned = AtomicBool::new(false);
     let outcome = {
-        let holds = || turn.load(Ordering::Relaxed) || !plan.is_over() || context.proxy.shutdown.has_begun();
+        let holds = || turn.load(Ordering::Relaxed) || !plan.is_replaced() || context.proxy.shutdown.has_begun();
         let requests = pin!(async {
             if let Some(ended) = forth.run_while(holds).await {
                 return Box::pin(half_closes.requests(ended, forth.half)).await;

@@ -12,7 +12,7 @@ use subtle::ConstantTimeEq;
 
 use super::Api;
 use super::answer::{Failure, Location};
-use crate::net::address::Host;
+use crate::program::config::Host;
 
 /// Needs no token: health checks have none.
 pub(super) const OPEN: &str = "/healthz";

@@ -7,11 +7,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::file;
+use super::host::{Host, host, port};
 use super::list::List;
 use super::schema::path;
 use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::net::address::{Address, Host, host, port};
+use crate::net::address::Address;
 
 /// The HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq)]

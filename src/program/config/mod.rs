@@ -1,14 +1,15 @@
-//! What a program runs with: entries of file, variables and command line, merged and checked together.
+//! What a program runs with: the entries of file, variables and command line, merged and checked together.
 //!
-//! Each source says what it asks for in [`entry`]s. [`values`] checks all of them, so that everything that is wrong is reported
-//! at once, each [`Diagnostic`] with its place, and keeps the strongest: the command line beats variables, variables the file,
-//! and the file the defaults. Then serde makes the structs of them, from which [`schema`] has read what options there are.
+//! Every source gives entries (`entry`): path, value, origin. `values` merges them, the strongest last (presets, file, variables,
+//! command line), checks all of them, and reports every [`Diagnostic`] at once, each with its origin. Then serde makes the
+//! structs. `schema`, read off these structs, says which options there are.
 
 pub(crate) mod entry;
 #[cfg(test)]
 mod example;
 pub(crate) mod file;
 pub(crate) mod hints;
+mod host;
 mod http;
 pub(crate) mod layout;
 mod list;
@@ -35,9 +36,10 @@ use layout::Layout;
 use schema::{ProgramOptions, SECTIONS, Setting};
 use values::Values;
 
-pub use crate::net::address::{Address, Host};
+pub use crate::net::address::Address;
 pub use crate::program::logging::{Format, Level, Log};
 pub use crate::proxy::config::ProxyConfig;
+pub use host::Host;
 pub(crate) use http::health_address;
 pub use http::{Http, Token};
 pub use run::Run;

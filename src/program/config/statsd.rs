@@ -3,9 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::host::{host, port};
 use super::values::Values;
 use crate::diagnostic::Diagnostics;
-use crate::net::address::{host, port};
 
 /// Where counters are sent, over UDP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
