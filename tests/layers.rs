@@ -1,4 +1,4 @@
-//! The order of the modules: each uses only modules that are listed above it.
+//! The order of the modules: each uses only modules that `src/lib.rs`, or `src/program/mod.rs`, declares above it.
 //!
 //! So there are no circles, and whoever reads from the top never meets something that is explained further down. Within a
 //! folder the order is free: children may use their parent and each other.
@@ -7,52 +7,28 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// The files and folders directly under `src/`.
-const ENGINE: [&str; 18] = [
-    "diagnostic", // what is wrong with what a user wrote, and where
-    "duration",   // times as users write them
-    "error",      // what ends a connection
-    "rng",        // random streams by proxy, connection and call
-    "settings",   // the settings of a struct: names, types, defaults, help
-    "shutdown",   // stopping, with a grace period
-    "net",        // addresses, listeners, streams, dialling, the pool
-    "protocol",   // where messages begin and end, one folder for each protocol
-    "events",     // what happened, for subscribers
-    "metrics",    // counters, histograms, snapshots
-    "call_log",   // each call of a run, for the report
-    "call",       // a call, as a handler sees it
-    "handler",    // what happens to a call, one file for each handler
-    "plan",       // the mix, and the draw of a handler for a call
-    "pump",       // the two directions of a connection
-    "connection", // a connection from accept to end
-    "proxy",      // listeners, accepting, changing proxies while they serve
-    "daemon",     // the public face of the engine
-];
-
-/// Stands on the whole engine.
+/// The module that stands on the whole engine.
 const PROGRAM: &str = "program";
 
-/// The files and folders directly under `src/program/`. Its `mod.rs` stands on all of them.
-const PROGRAM_PARTS: [&str; 15] = [
-    "output",      // opens a file, device or pipe without waiting for a reader
-    "atomic_file", // a file that appears complete
-    "systemd",     // readiness notifications
-    "logging",     // lines on standard error
-    "health",      // asks a running daemon whether it is well
-    "expectation", // `error>=1`, compared with counts
-    "command",     // runs a command and ends all that it started
-    "exit_code",   // what the program exits with
-    "report",      // table, JSON, JUnit, HTML, annotations
-    "export",      // metrics, statsd, events file
-    "config",      // options from command line, variables and file, merged and checked
-    "cli",         // flags, help, completions
-    "api",         // the HTTP API
-    "demo",        // `--demo`: a backend and a client
-    "run",         // the runs: services, signals, ready file
-];
+/// The modules that a file declares, in their order: that of `src/lib.rs` and of `src/program/mod.rs` counts.
+fn order(file: &str) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap();
+    let tokens: Vec<TokenTree> = text.parse::<TokenStream>().unwrap().into_iter().collect();
+    let declared = |window: &[TokenTree]| match window {
+        [TokenTree::Ident(word), TokenTree::Ident(name), end] if word == "mod" && is_punct(end, ';') => {
+            Some(name.to_string())
+        }
+        _ => None,
+    };
+    tokens.windows(3).filter_map(declared).collect()
+}
+
+static ENGINE: LazyLock<Vec<String>> = LazyLock::new(|| order("src/lib.rs"));
+static PROGRAM_PARTS: LazyLock<Vec<String>> = LazyLock::new(|| order("src/program/mod.rs"));
 
 /// A path in the source, from the crate's root: `["net", "address", "Address"]`.
 type ModulePath = Vec<String>;
@@ -173,18 +149,17 @@ fn back_arrow(module: &[String], path: &[String]) -> Option<String> {
     if from == PROGRAM && to == Some(from) {
         return wrong_order(&PROGRAM_PARTS, module.get(1)?, path.get(1), "src/program/mod.rs");
     }
-    let order: Vec<&str> = ENGINE.into_iter().chain([PROGRAM]).collect();
-    wrong_order(&order, from, to, "src/lib.rs")
+    wrong_order(&ENGINE, from, to, "src/lib.rs")
 }
 
 /// `root` has whatever is in no module of this `order`, and stands on all of them.
-fn wrong_order(order: &[&str], from: &str, to: Option<&String>, root: &str) -> Option<String> {
+fn wrong_order(order: &[String], from: &str, to: Option<&String>, root: &str) -> Option<String> {
     let place = |name: &str| order.iter().position(|known| *known == name);
     match to.and_then(|to| Some((to, place(to)?))) {
         Some((to, _)) if to == from => None,
         Some((_, place_of_to)) if place(from).is_none_or(|place_of_from| place_of_to < place_of_from) => None,
         Some((to, _)) => Some(format!(
-            "{from} -> {to}: `{from}` stands above `{to}` in tests/layers.rs. Move what both need above `{from}`, or let `{to}` \
+            "{from} -> {to}: `{from}` stands above `{to}` in {root}. Move what both need above `{from}`, or let `{to}` \
              pass it in"
         )),
         None => Some(format!("{from} -> {root}: use the module that defines it")),
@@ -249,15 +224,12 @@ fn the_program_keeps_its_order() {
 }
 
 #[test]
-fn every_module_has_its_place() {
-    let names = |folder: &str| -> BTreeSet<String> {
-        let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path().with_extension(""));
-        let names = names.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
-        names.filter(|name| !matches!(name.as_str(), "lib" | "main" | "mod")).collect()
-    };
-    let listed = |order: &[&str]| order.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
-    assert_eq!(names("src/program"), listed(&PROGRAM_PARTS));
-    assert_eq!(names("src"), listed(&[&ENGINE[..], &[PROGRAM]].concat()));
+fn the_order_is_that_of_the_declarations() {
+    assert_eq!(
+        (ENGINE.first().map(String::as_str), ENGINE.last().map(String::as_str)),
+        (Some("diagnostic"), Some(PROGRAM))
+    );
+    assert!(PROGRAM_PARTS.starts_with(&["output".to_owned()]) && PROGRAM_PARTS.contains(&"cli".to_owned()));
 }
 
 /// The arrows that point back in a file with this text, with their lines.
@@ -286,7 +258,7 @@ fn an_arrow_that_points_back_is_found() {
 fn it_is_explained() {
     let module = |file| module_of(Path::new(file));
     let what = back_arrow(&module("src/proxy/accept.rs"), &module("src/program/config/mod.rs"));
-    let expected = "proxy -> program: `proxy` stands above `program` in tests/layers.rs. Move what both need above `proxy`, \
+    let expected = "proxy -> program: `proxy` stands above `program` in src/lib.rs. Move what both need above `proxy`, \
         or let `program` pass it in";
     assert_eq!(what.as_deref(), Some(expected));
 }

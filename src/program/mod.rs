@@ -1,20 +1,34 @@
 //! The program: arguments, logging, run, one error line, exit code.
 
-mod api;
-mod atomic_file;
-pub mod cli;
-mod command;
-pub mod config;
-mod demo;
-mod exit_code;
-mod expectation;
-mod export;
-mod health;
-mod logging;
-mod output;
-mod report;
-mod run;
-mod systemd;
+// From what stands on nothing to what stands on all of it, as in the crate's root: a module uses those above it.
+
+mod output; // opens a file, device or pipe without waiting for a reader
+
+mod atomic_file; // a file that appears complete
+
+mod logging; // lines on standard error
+mod systemd; // readiness notifications
+
+mod expectation; // `error>=1`, compared with counts
+mod health; // asks a running daemon whether it is well
+
+mod command; // runs a command and ends all that it started
+
+mod exit_code; // what the program exits with
+
+mod report; // table, JSON, JUnit, HTML, annotations
+
+mod export; // metrics, statsd, events file
+
+pub mod config; // options from command line, variables and file, merged and checked
+
+pub mod cli; // flags, help, completions
+
+mod api; // the HTTP API
+
+mod demo; // `--demo`: a backend and a client
+
+mod run; // the runs: services, signals, ready file
 
 use std::fmt;
 use std::io::{self, Write};
