@@ -1,7 +1,8 @@
 //! A call in a handler's hands, and what the handler decides.
 
-mod state;
-mod verdict;
+mod fault; // the one place where faults are recorded
+mod state; // an open call
+mod verdict; // what a handler decides
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -14,7 +15,8 @@ use crate::events::Action;
 use crate::net::stream::Peer;
 use crate::protocol::Protocol;
 
-pub(crate) use state::{CallContext, CallState};
+pub(crate) use fault::CallContext;
+pub(crate) use state::CallState;
 pub(crate) use verdict::random;
 pub use verdict::{Answer, Verdict};
 

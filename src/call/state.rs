@@ -1,17 +1,10 @@
-//! The state of an open call, and the one place where faults are recorded.
-
-use std::sync::Arc;
-use std::time::Duration;
+//! The state of an open call.
 
 use bytes::Bytes;
 use rand::rngs::ChaCha8Rng;
 
-use crate::call_log::ConnectionLog;
-use crate::events::{Action, EventKind, Events, RequestHead};
-use crate::metrics::counters::HandlerCounters;
 use crate::protocol::Protocol;
 use crate::rng::Streams;
-use crate::shutdown::Shutdown;
 
 /// The state of a call from its request to its reply.
 #[derive(Debug)]
@@ -49,43 +42,5 @@ impl CallState {
 
     pub(super) fn random(&mut self) -> &mut ChaCha8Rng {
         self.random.get_or_insert_with(|| Box::new(self.streams.call(self.number)))
-    }
-}
-
-/// What a call needs to know of its handler, its proxy and its connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct CallContext<'a> {
-    pub(crate) handler: &'a Arc<str>,
-    pub(crate) counters: &'a HandlerCounters,
-    /// Begins when the handler is replaced or the daemon stops.
-    pub(crate) released: &'a Shutdown,
-    /// Begins when the daemon stops.
-    pub(crate) shutdown: &'a Shutdown,
-    pub(crate) proxy: &'a Arc<str>,
-    pub(crate) events: &'a Events,
-    pub(crate) log: Option<&'a ConnectionLog>,
-}
-
-impl CallContext<'_> {
-    /// The handler does something to the call. Every fault is counted, emitted as an event and logged here.
-    pub(crate) fn fault(&self, call: &mut CallState, action: Action) {
-        if !std::mem::replace(&mut call.is_fault, true) {
-            self.counters.faults.add(1);
-        }
-        self.events.emit(self.proxy, || EventKind::Fault {
-            connection: call.streams.connection(),
-            call: call.call(),
-            handler: self.handler.clone(),
-            verdict: action,
-            head: RequestHead::of(call.protocol, &call.head),
-        });
-        if let Some(log) = self.log {
-            log.fault(call.call(), self.handler, action);
-        }
-    }
-
-    /// The handler delayed the call.
-    pub(super) fn delayed(&self, time: Duration) {
-        self.counters.delayed(time);
     }
 }

@@ -8,6 +8,6 @@ pub(crate) mod dial; // connecting to a name
 mod disconnect; // whether a peer has left
 pub(crate) mod listener; // listening on a name
 #[cfg(test)]
-pub(crate) mod memory; // streams in memory
+pub(crate) mod memory_stream; // streams in memory
 mod pool; // backend connections kept for the next client
 pub(crate) mod stream; // a client's or a backend's stream

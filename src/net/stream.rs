@@ -12,7 +12,7 @@ use tokio::net::{TcpStream, tcp};
 
 use super::disconnect;
 #[cfg(test)]
-use super::memory::{self, MemoryStream};
+use super::memory_stream::{self, MemoryStream};
 
 /// A client's or a backend's stream.
 #[derive(Debug)]
@@ -166,7 +166,7 @@ impl ReadHalf<'_> {
         match self {
             Self::Tcp(half) => half.poll_peek(cx, buffer),
             #[cfg(test)]
-            Self::Memory(stream) => stream.poll_fill(cx, buffer, memory::Take::Nothing),
+            Self::Memory(stream) => stream.poll_fill(cx, buffer, memory_stream::Take::Nothing),
         }
     }
 
@@ -202,7 +202,7 @@ impl AsyncRead for ReadHalf<'_> {
         match self.get_mut() {
             Self::Tcp(half) => Pin::new(half).poll_read(cx, buffer),
             #[cfg(test)]
-            Self::Memory(stream) => stream.poll_fill(cx, buffer, memory::Take::All).map_ok(drop),
+            Self::Memory(stream) => stream.poll_fill(cx, buffer, memory_stream::Take::All).map_ok(drop),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What happens to a call: the mix of handlers of which one is drawn for it.
+//! A mix: handlers with percentages, one of which is drawn for each call.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,16 +7,14 @@ use std::sync::Arc;
 use super::parse::{MixError, ParsedMix, negative, over, twice};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::handler::{Dummy, DynHandler, Handler, Registry};
-use crate::plan::Plan;
-use crate::rng::Streams;
 
-/// The handler that takes what others leave.
+/// The handler of the calls that the other percentages leave over.
 pub(super) const REST: &str = "dummy";
 
 /// Sums of decimals such as 33.3 are off by this much at most, in percent.
 pub(super) const ROUNDING: f64 = 1e-9;
 
-/// Handlers with percentages that add up to 100: what others leave is `dummy`'s.
+/// Handlers with percentages. What they leave over up to 100 is `dummy`'s.
 ///
 /// ```
 /// use vaurien::handler::Delay;
@@ -37,7 +35,7 @@ pub struct Mix {
     shares: Vec<Share>,
 }
 
-/// One handler's part of the calls.
+/// One handler of a mix, with its percentage.
 #[derive(Clone)]
 pub struct Share {
     percent: f64,
@@ -46,7 +44,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// How many calls in a hundred: 0 to 100, decimals allowed.
+    /// Its percentage of the calls: 0 to 100, with decimals.
     #[must_use]
     pub fn percent(&self) -> f64 {
         self.percent
@@ -78,17 +76,17 @@ impl Default for Mix {
 }
 
 impl Mix {
-    /// One handler for all calls, given as a value.
+    /// A mix of one handler, for all calls.
     #[must_use]
     pub fn of(name: &str, handler: impl Handler) -> Self {
         Self::default().add(100.0, name, Arc::new(handler))
     }
 
-    /// Gives `percent` of the calls, out of what is `dummy`'s until now, to a handler given as a value.
+    /// Adds a handler, which takes `percent` of the calls from `dummy`.
     ///
     /// # Errors
     ///
-    /// When `dummy` has less than that left, `percent` is negative or no number, or the mix has a handler of this name.
+    /// `dummy` has less than `percent` left, `percent` is negative or not a number, or the mix has a handler of this name.
     pub fn with(self, percent: f64, name: &str, handler: impl Handler) -> Result<Self, Diagnostics> {
         let wrong = |what: String| Err(Diagnostic::new(name, what).into());
         let left = self.shares.last().map_or(0.0, Share::percent);
@@ -111,7 +109,7 @@ impl Mix {
     ///
     /// # Errors
     ///
-    /// All that is wrong with the text, each by itself.
+    /// A diagnostic for each mistake in the text.
     pub fn parse(text: &str, registry: &Registry) -> Result<Self, Diagnostics> {
         let parsed = ParsedMix::parse(text, registry)
             .map_err(|errors| errors.into_iter().map(|error| Diagnostic::new("", error)).collect::<Diagnostics>())?;
@@ -122,8 +120,7 @@ impl Mix {
         })
     }
 
-    /// The handlers in the order in which they are drawn, `dummy` last. Together they have 100 percent, give or take the
-    /// rounding of decimals; one that has 0 is never drawn.
+    /// The handlers in the order of the mix, `dummy` last. Their percentages add up to 100, but for rounding.
     #[must_use]
     pub fn shares(&self) -> &[Share] {
         match self.shares.split_last() {
@@ -132,24 +129,7 @@ impl Mix {
         }
     }
 
-    /// The names of the handlers that a connection's calls are drawn for, without end: what a seed has in store.
-    ///
-    /// `connection` counts from 1 in the order in which clients were accepted, `proxy` is [`crate::ProxyConfig::name`]. With
-    /// `tcp` and handlers of which none wants to see calls, all calls of a connection are the first one's handler's.
-    ///
-    /// ```
-    /// let mix: vaurien::Mix = "20:delay,5:error".parse()?;
-    /// let drawn: Vec<&str> = mix.drawn(42, "default", 1).take(7).collect();
-    /// assert_eq!(drawn, ["dummy", "dummy", "error", "dummy", "dummy", "dummy", "delay"]);
-    /// # Ok::<(), vaurien::Diagnostics>(())
-    /// ```
-    pub fn drawn(&self, seed: u64, proxy: &str, connection: u64) -> impl Iterator<Item = &str> + use<'_> {
-        let (plan, streams, mut draws) =
-            (Plan::new(self, |_| Arc::default()), Streams::new(seed, proxy, connection), None);
-        (1..).map(move |call| self.shares()[plan.place(streams, &mut draws, call)].name())
-    }
-
-    /// The same mix with each handler replaced by what `other` makes of its name and itself.
+    /// Replaces each handler with what `other` makes of it.
     pub(crate) fn map(mut self, other: impl Fn(&str, Arc<dyn DynHandler>) -> Arc<dyn DynHandler>) -> Self {
         for share in &mut self.shares {
             share.handler = other(&share.name, share.handler.clone());
@@ -175,7 +155,7 @@ impl Mix {
 }
 
 impl fmt::Display for Mix {
-    /// As it is written on the command line; `dummy` only where it has all.
+    /// As on the command line. `dummy` is left out unless it is alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.shares() {
             [one] => f.write_str(&one.name),

@@ -1,7 +1,8 @@
 //! The plan of a proxy, and the draw that selects a handler for each call.
 
-pub(crate) mod mix;
-pub(crate) mod parse;
+mod draw; // which handler a call gets
+pub(crate) mod mix; // handlers with percentages
+pub(crate) mod parse; // a mix as text
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tracing::trace;
 use crate::handler::{DynHandler, Scope};
 use crate::metrics::counters::HandlerCounters;
 use crate::plan::mix::{Mix, Share};
-use crate::rng::{Draws, Streams};
+use crate::rng::Streams;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
 
 /// Decides which handler a call of a proxy gets. Immutable: a change replaces it as a whole.
@@ -118,22 +119,6 @@ impl Plan {
         self.slots.iter().map(|slot| &*slot.handler)
     }
 
-    /// The handler for call number `call`. A plan of one handler draws nothing.
-    pub(crate) fn draw(&self, streams: Streams, draws: &mut Option<Draws>, call: u64) -> &Arc<SelectedHandler> {
-        &self.slots[self.place(streams, draws, call)].handler
-    }
-
-    /// The place in the mix of the handler for call number `call`.
-    pub(crate) fn place(&self, streams: Streams, draws: &mut Option<Draws>, call: u64) -> usize {
-        let last = self.slots.len() - 1;
-        if last == 0 {
-            return last;
-        }
-        let percent = draws.get_or_insert_with(|| streams.draws()).percent(call);
-        // The last slot gets what rounding leaves over.
-        self.slots.iter().position(|slot| percent < slot.below).unwrap_or(last)
-    }
-
     /// Whether another plan has replaced it.
     pub(crate) fn is_replaced(&self) -> bool {
         self.replaced.has_begun()
@@ -142,36 +127,5 @@ impl Plan {
     /// The plan was replaced, or the daemon stops: releases the calls that its handlers hold.
     pub(crate) fn release(&self) {
         self.replaced.begin();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shares(mix: &str) -> Vec<(String, usize)> {
-        let plan = Plan::new(&mix.parse().unwrap(), |_| Arc::default());
-        let streams = Streams::new(42, "default", 1);
-        let mut draws = None;
-        let names: Vec<_> = (1..=100_000).map(|call| plan.draw(streams, &mut draws, call).name.clone()).collect();
-        let share = |name: &str| (name.to_owned(), names.iter().filter(|drawn| &***drawn == name).count());
-        plan.handlers().map(|drawn| share(&drawn.name)).collect()
-    }
-
-    #[test]
-    fn each_handler_gets_its_share_and_dummy_the_rest() {
-        let shares = shares("20:delay,0.5:error");
-        let about = |(name, count): &(String, usize), expected: &str, calls: usize| {
-            assert!(name == expected && count.abs_diff(calls) < 500, "{shares:?}");
-        };
-        about(&shares[0], "delay", 20_000);
-        about(&shares[1], "error", 500);
-        about(&shares[2], "dummy", 79_500);
-    }
-
-    #[test]
-    fn one_handler_takes_all() {
-        assert_eq!(shares("delay"), [("delay".to_owned(), 100_000)]);
-        assert_eq!(shares("33.3:delay,33.3:error,33.4:hang").len(), 3);
     }
 }

@@ -17,7 +17,7 @@ use crate::handler::{Handler, Hang};
 use crate::metrics::counters::Counters;
 use crate::net::address::Address;
 use crate::net::backend::Backend;
-use crate::net::memory::{MemoryStream, pair};
+use crate::net::memory_stream::{MemoryStream, pair};
 use crate::net::stream::{ReadHalf, Stream, WriteHalf};
 use crate::plan::Plan;
 use crate::plan::mix::Mix;
