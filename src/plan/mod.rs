@@ -14,7 +14,7 @@ use crate::plan::mix::{Mix, Share};
 use crate::rng::{Draws, Streams};
 use crate::shutdown::{Shutdown, ShutdownTrigger};
 
-/// All that decides the fate of calls on one proxy. It never changes: another takes its place.
+/// Decides which handler each call of a proxy gets. A plan never changes: it is replaced.
 #[derive(Debug)]
 pub(crate) struct Plan {
     slots: Vec<Slot>,
@@ -47,13 +47,13 @@ impl fmt::Debug for SelectedHandler {
 }
 
 impl SelectedHandler {
-    /// Counts call number `call` of a connection as its own, and tells whoever listens to each.
+    /// Counts call number `call` of a connection as its own, and logs it.
     pub(crate) fn count(&self, streams: Streams, call: u64) {
-        self.tell(streams, call);
+        self.trace(streams, call);
         self.counters.calls.add(1);
     }
 
-    fn tell(&self, streams: Streams, call: u64) {
+    fn trace(&self, streams: Streams, call: u64) {
         trace!(connection = streams.connection(), call, "drawn for {}", self.name);
     }
 }
@@ -69,7 +69,7 @@ pub(crate) struct Tally<'p> {
 impl<'p> Tally<'p> {
     /// As [`SelectedHandler::count`].
     pub(crate) fn count(&mut self, handler: &'p SelectedHandler, streams: Streams, call: u64) {
-        handler.tell(streams, call);
+        handler.trace(streams, call);
         if !self.last.is_some_and(|last| std::ptr::eq(last, handler)) {
             self.add();
             self.last = Some(handler);
@@ -134,12 +134,12 @@ impl Plan {
         self.slots.iter().position(|slot| percent < slot.below).unwrap_or(last)
     }
 
-    /// Whether another has taken its place.
+    /// Whether it was replaced.
     pub(crate) fn is_over(&self) -> bool {
         self.replaced.has_begun()
     }
 
-    /// Its time is over: calls that its handlers hold back are let go.
+    /// Releases the calls that its handlers hold: the plan was replaced, or the daemon stops.
     pub(crate) fn release(&self) {
         self.replaced.begin();
     }
