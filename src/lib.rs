@@ -1,6 +1,6 @@
 //! A chaos TCP proxy that knows what a call is.
 //!
-//! `vaurien` stands between a client and a backend, passes their traffic on, and makes trouble on purpose: late replies,
+//! `vaurien` stands between a client and a backend, passes their traffic on, and injects faults on purpose: late replies,
 //! broken replies, dead connections. The program, its handlers and its options are described in the README and in `docs/`. The
 //! library beneath it is there for two things.
 //!

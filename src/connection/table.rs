@@ -1,6 +1,4 @@
-//! The connections that a proxy has now, for those who look at them or end them.
-
-//! The connections that a proxy has now, as those who look at it from outside see them.
+//! The open connections of a proxy, to list them or to end them.
 
 use std::collections::BTreeMap;
 use std::future::poll_fn;

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
-    /// Any protocol on TCP. There are no messages, only turns: see [`tcp`].
+    /// Any protocol on TCP. There are no messages, only turns.
     #[default]
     Tcp,
     /// RESP2 and RESP3.

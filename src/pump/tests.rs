@@ -365,6 +365,19 @@ async fn a_shutdown_lets_calls_finish_within_the_grace_period() {
     assert_eq!(begun.elapsed().as_secs(), 5);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_ends_an_opaque_connection_once_it_is_quiet() {
+    for nonsense in ["nonsense\r\n", "+a\r\nnonsense\r\n"] {
+        let world = Options::new(Protocol::Redis, 7).connect(&Mix::default());
+        let a = get("a");
+        world.exchange(&a, &[(&a, nonsense)], nonsense).await;
+        let begun = tokio::time::Instant::now();
+        world.shutdown.begin();
+        assert!(matches!(world.pumps.await.unwrap(), Outcome::Stopped), "{nonsense:?}");
+        assert_eq!(begun.elapsed().as_secs(), 1, "a pause of that length is the end, as with tcp");
+    }
+}
+
 /// A call of a pipeline: what the client sends, what the backend gets and answers, and what the client gets.
 type Exchange = (String, Option<String>, String);
 

@@ -120,7 +120,7 @@ impl QueryParams {
                 return Err(bad_query(name, format!("unknown parameter `{name}` (known: {})", known.join(", "))));
             }
             if self.0[..at].iter().any(|(other, _)| other == name) {
-                return Err(bad_query(name, format!("`{name}` is there twice, give it once")));
+                return Err(bad_query(name, format!("`{name}` is given twice, give it once")));
             }
         }
         Ok(self)

@@ -38,7 +38,7 @@ pub(super) fn all() -> Vec<Route> {
         on_get("/handlers", get(behavior::handlers), of("The names of all handlers").gives(200, "Handlers")),
         on_get("/backend", get(behavior::backend), of("The backend").gives(200, "Backend").fails(&[404])),
         on_put("/backend", put(behavior::put_backend), change("Change the backend", "Backend")),
-        on_get("/v1/proxies", get(v1::list), of("All proxies, by name").gives(200, "ProxySet")),
+        on_get("/v1/proxies", get(v1::list), of("All proxies, by name").gives(200, "Proxies")),
         on_get(PROXY, get(v1::get), of("A proxy").gives(200, "Proxy").fails(&[404])),
         on_put(
             PROXY,

@@ -58,7 +58,7 @@ pub(super) fn all(registry: &Registry) -> Value {
         "BehaviorChange": behavior(&options, &settings),
         "ProxySettings": object(writable, &REQUIRED),
         "ProxyPatch": object(patch, &[]),
-        "ProxySet": word("proxies", json!({
+        "Proxies": word("proxies", json!({
             "type": "object",
             "additionalProperties": { "$ref": "#/components/schemas/Proxy" },
         })),

@@ -140,7 +140,7 @@ impl Run {
         }
         if let Some(variable) = conflict(&names) {
             let twice =
-                format!("{variable} would tell of two things, give proxy `{}` another name", names[names.len() - 1]);
+                format!("{variable} would have two meanings, give proxy `{}` another name", names[names.len() - 1]);
             diagnostics.push(Diagnostic::new("", twice));
         }
         let is_disabled = |name: &str| proxies.iter().any(|proxy| proxy.name == name && !proxy.enabled);

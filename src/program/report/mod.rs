@@ -180,7 +180,7 @@ mod tests {
 
     /// Readers rely on every key. Changing one increases [`VERSION`]; adding one does not.
     #[test]
-    fn json_is_as_the_readme_has_it() {
+    fn json_is_as_the_docs_have_it() {
         let expected = json!({
             "version": 1,
             "vaurien": env!("CARGO_PKG_VERSION"),

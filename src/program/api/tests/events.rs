@@ -71,7 +71,7 @@ async fn what_is_asked_wrongly_is_refused() {
         ("since=18446744073709551616", "since", "`18446744073709551616` is not an event's number"),
         ("follow=1", "follow", "`1` is not true or false"),
         ("from=1", "from", "unknown parameter `from` (known: since, follow)"),
-        ("since=1&since=2", "since", "`since` is there twice, give it once"),
+        ("since=1&since=2", "since", "`since` is given twice, give it once"),
     ] {
         let answer = world.get(&format!("/v1/events?{query}")).await;
         assert_eq!(answer.is(), wrong(400, "query", name, description));
