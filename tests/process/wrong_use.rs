@@ -60,7 +60,8 @@ fn all_mistakes_of_a_file_are_shown_with_their_lines() {
 fn a_taken_port_is_one_line_and_code_1() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let taken = listener.local_addr().unwrap();
-    let line = |taken| format!("cannot listen on {taken}: the port is in use: give another `proxy`, or port 0 for a free one");
+    let line =
+        |taken| format!("cannot listen on {taken}: the port is in use: give another `proxy`, or port 0 for a free one");
     assert_complains(&format!("--backend a:1 --proxy {taken}"), 1, &[&line(taken)]);
 
     // The error is the same if the port belongs to another vaurien.
