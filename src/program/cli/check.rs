@@ -1,8 +1,5 @@
 //! `--check`: what would run, in lines.
 
-use std::time::Duration;
-
-use crate::duration::Seconds;
 use crate::program::command::typed;
 use crate::program::config::{Address, Config, Http, Log, ProxyConfig, Run};
 
@@ -52,13 +49,12 @@ fn api(http: &Http) -> String {
 /// What happens around the proxies, in its order.
 fn around(run: &Run) -> Vec<String> {
     let mut lines = Vec::new();
-    let shown = |time: Duration| Seconds::from(time);
-    lines.extend(run.wait_backend.map(|time| format!("waits for the backend, {} at most", shown(time))));
+    lines.extend(run.wait_backend.map(|time| format!("waits for the backend, {time} at most")));
     lines.extend(run.ready_file.as_ref().map(|path| format!("ready file {}", path.display())));
     if !run.command.is_empty() {
-        let times = if run.repeat > 1 { format!("{} times ", run.repeat) } else { String::new() };
+        let times = if run.times() > 1 { format!("{} times ", run.times()) } else { String::new() };
         lines.push(format!("runs {times}{}", typed(&run.words())));
-        lines.extend(run.timeout.map(|time| format!("ends it after {}", shown(time))));
+        lines.extend(run.timeout.map(|time| format!("ends it after {time}")));
     }
     lines.extend(run.expectations.iter().map(|expectation| format!("expects {expectation}")));
     lines.extend(run.reports.iter().map(|report| format!("report to {report}")));

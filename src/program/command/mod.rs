@@ -11,13 +11,13 @@ use std::ffi::OsString;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rlimit::Resource;
 use tokio::time::sleep;
 use tracing::warn;
 
+use crate::duration::Seconds;
 use crate::error::plain;
 
 pub(crate) use again::{Again, typed};
@@ -68,7 +68,7 @@ pub(crate) struct Ended {
 pub(crate) async fn run(
     command: &[OsString],
     child_env: &ChildEnv,
-    timeout: Option<Duration>,
+    timeout: Option<Seconds>,
     descriptors: Option<u64>,
     signals: &mut Signals,
 ) -> anyhow::Result<Ended> {
@@ -81,7 +81,7 @@ pub(crate) async fn run(
     let mut stopped_by = None;
     let mut too_long = std::pin::pin!(async {
         match timeout {
-            Some(time) => sleep(time).await,
+            Some(time) => sleep(time.duration()).await,
             None => std::future::pending().await,
         }
     });
@@ -98,7 +98,7 @@ pub(crate) async fn run(
         }
     };
     if end == End::TimedOut {
-        warn!("the command has run for {}, stopping it", humantime::format_duration(timeout.unwrap_or_default()));
+        warn!("the command has run for {}, stopping it", timeout.unwrap_or_default());
     }
     let is_killed = tokio::select! {
         () = process.end_all() => false,

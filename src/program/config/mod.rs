@@ -102,7 +102,7 @@ impl Config {
         let Purpose { demo, command, file_is_unread } = purpose;
         let http = Http::of(values, &mut diagnostics)?;
         let proxies = proxy::all(values, demo || file_is_unread, &mut diagnostics)?;
-        let run = Run::of(command, values)?;
+        let run = Run { command, ..values.build("run.")? };
         run.check(&proxies, http.is_some(), values, &mut diagnostics);
         diagnostics.none_or(())?;
         let ProgramOptions { seed, log_level, log_format, events } = values.build("")?;
@@ -111,7 +111,7 @@ impl Config {
             seed: seed.map_or_else(random_seed, Ok)?,
             log: Log { level: log_level, format: log_format },
             http,
-            statsd: Statsd::of(values)?,
+            statsd: Some(values.build::<Statsd>("statsd.")?).filter(|statsd| statsd.enabled),
             events,
             demo,
             warnings: without_effect(values, !run.command.is_empty()),

@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::entry::{Entry, Origin};
-use super::http::HttpOptions;
-use super::run::RunOptions;
+use super::http::Http;
+use super::run::Run;
 use super::statsd::Statsd;
 use crate::handler::Registry;
 use crate::program::logging::{Format, Level};
@@ -110,7 +110,7 @@ struct Fields {
 /// Read once, as each change of a proxy needs them.
 static FIELDS: LazyLock<Fields> = LazyLock::new(|| Fields {
     program: settings::fields::<ProgramOptions>(),
-    sections: [settings::fields::<RunOptions>(), settings::fields::<HttpOptions>(), settings::fields::<Statsd>()],
+    sections: [settings::fields::<Run>(), settings::fields::<Http>(), settings::fields::<Statsd>()],
     proxy: settings::fields::<ProxyOptions>(),
     connection: settings::fields::<ConnectionOptions>(),
 });

@@ -80,7 +80,7 @@ async fn repeat(
     reporter: &mut Reporter,
 ) -> anyhow::Result<()> {
     let first = config.seed;
-    for number in 0..config.run.repeat {
+    for number in 0..config.run.times() {
         config.seed = first.wrapping_add(number);
         let services = Services::start(config, registry).await?;
         if let Some(within) = config.run.wait_backend {
@@ -127,7 +127,7 @@ fn open(config: &Config) -> anyhow::Result<Reporter> {
     }
     config.run.ready_file.as_deref().map_or(Ok(()), ReadyFile::prepare)?;
     let command = (!config.run.command.is_empty()).then(|| config.run.words());
-    Reporter::open(command, config.run.repeat, &config.run.reports, config.log)
+    Reporter::open(command, config.run.times(), &config.run.reports, config.log)
 }
 
 /// When a run started.

@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::call_log::{CallLog, Recorded};
 use crate::daemon::Daemon;
+use crate::duration::Seconds;
 use crate::error::plain;
 use crate::events::Events;
 use crate::handler::Registry;
@@ -178,8 +179,8 @@ impl Services {
 /// # Errors
 ///
 /// One does not `within` this time.
-pub(crate) async fn wait_for_backends(config: &Config, within: Duration) -> anyhow::Result<()> {
-    let deadline = Instant::now() + within;
+pub(crate) async fn wait_for_backends(config: &Config, within: Seconds) -> anyhow::Result<()> {
+    let deadline = Instant::now() + within.duration();
     for proxy in config.proxies.iter().filter(|proxy| proxy.enabled && !config.demo) {
         let mut is_waiting = false;
         while let Err(error) = dial(&proxy.backend, deadline.into()).await {
@@ -187,7 +188,6 @@ pub(crate) async fn wait_for_backends(config: &Config, within: Duration) -> anyh
                 info!("waiting for the backend {}: {}", proxy.backend, plain(&error));
             }
             if Instant::now() + BACKEND >= deadline {
-                let within = humantime::format_duration(within);
                 anyhow::bail!(
                     "the backend {} did not accept a connection within {within}: {}",
                     proxy.backend,
