@@ -51,7 +51,7 @@ pub(crate) struct Field {
 
 /// The struct's fields in the order of their declaration.
 pub(crate) fn fields<T: Settings>() -> Vec<Field> {
-    let schema = schema::<T>();
+    let schema = schema::<T>(SchemaSettings::default());
     let defaults = serde_json::to_value(T::default()).unwrap_or_default();
     let heading = schema.get("x-heading");
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -83,7 +83,7 @@ pub(crate) fn fields<T: Settings>() -> Vec<Field> {
 
 /// The struct's documentation, on one line.
 pub(crate) fn help<T: JsonSchema>() -> String {
-    one_line(schema::<T>().as_value())
+    one_line(schema::<T>(SchemaSettings::default()).as_value())
 }
 
 /// The struct with `values` in place of defaults.
@@ -206,8 +206,9 @@ impl Field {
     }
 }
 
-fn schema<T: JsonSchema>() -> Schema {
-    let settings = SchemaSettings::default().with(|settings| {
+/// The schema of a type, in one piece.
+pub(crate) fn schema<T: JsonSchema>(settings: SchemaSettings) -> Schema {
+    let settings = settings.with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });

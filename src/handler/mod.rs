@@ -144,7 +144,6 @@ pub use delay::Delay;
 pub use dummy::Dummy;
 pub use error::Error;
 pub use hang::Hang;
-pub(crate) use registry::Entry;
 pub use registry::{Configured, Registry};
 
 /// What a handler needs to see of a connection. The engine chooses the cheapest way to move bytes that provides it.

@@ -54,9 +54,11 @@ type Build = fn(Map<String, Value>) -> Result<Arc<dyn DynHandler>, String>;
 /// One registered handler.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    name: String,
-    help: String,
-    fields: Vec<Field>,
+    pub(crate) name: String,
+    /// What the handler does, in one sentence.
+    pub(crate) help: String,
+    /// The handler's own settings, without connection options.
+    pub(crate) fields: Vec<Field>,
     /// Whether connection options can be set for this handler. They have no effect if it always ends the connection.
     pub(crate) takes_connection_options: bool,
     build: Build,
@@ -121,30 +123,12 @@ impl Registry {
 }
 
 impl Entry {
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What the handler does, in one sentence.
-    pub(crate) fn help(&self) -> &str {
-        &self.help
-    }
-
     /// Whether the handler passes every call unaltered.
     pub(crate) fn does_nothing(&self) -> bool {
         (self.build)(Map::new()).is_ok_and(|handler| handler.scope() == Scope::Nothing)
     }
 
-    /// The handler's own settings, without connection options.
-    pub(crate) fn fields(&self) -> &[Field] {
-        &self.fields
-    }
-
-    /// Builds the handler with `values`, each of which has been checked.
-    ///
-    /// # Errors
-    ///
-    /// The handler refuses the values together.
+    /// Builds the handler with `values`, each of which has been checked: it may refuse them together.
     pub(crate) fn build(&self, mut values: Map<String, Value>) -> Result<Arc<dyn DynHandler>, String> {
         values.retain(|name, _| self.fields.iter().any(|field| field.name == *name));
         (self.build)(values)

@@ -110,10 +110,6 @@ impl Running {
 }
 
 /// Listens, and answers requests on a thread of its own.
-///
-/// # Errors
-///
-/// It cannot listen on the address.
 pub(crate) async fn start(http: &Http, proxies: Arc<ProxySet>, registry: Registry) -> anyhow::Result<Running> {
     let at = Address::new(&http.host, http.port);
     let cannot_listen = || format!("cannot listen on {at} for the HTTP API");

@@ -11,6 +11,7 @@ use crate::duration::Seconds;
 use crate::handler::Registry;
 use crate::program::config::schema::{Schema, Setting};
 use crate::proxy::options::{BUFFER, POOL_SIZE};
+use crate::settings::schema;
 
 type Properties = Map<String, Value>;
 
@@ -215,13 +216,5 @@ pub(super) fn event() -> Value {
 
 /// The schema of a type that is written.
 fn of<T: JsonSchema>() -> Value {
-    schema::<T>(SchemaSettings::default().for_serialize())
-}
-
-fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
-    let settings = settings.with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    schema::<T>(SchemaSettings::default().for_serialize()).to_value()
 }

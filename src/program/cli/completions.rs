@@ -9,10 +9,7 @@ use crate::handler::Registry;
 use crate::program::config::schema::Schema;
 
 /// The script for `shell`, for a program that is called `name` and has the flags of `command`.
-///
-/// # Errors
-///
-/// There is none for this shell.
+/// Fails if there is none for this shell.
 pub(crate) fn script(shell: &str, name: &str, command: &Command, schema: &Schema<'_>) -> Result<String, Diagnostics> {
     let Ok(generator) = <Shell as ValueEnum>::from_str(shell, false) else {
         let known = shells();

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 
-use crate::handler::{Entry, Registry};
+use crate::handler::Registry;
 
 pub(super) const ABOUT: &str =
     "A proxy between a client and a backend that passes their traffic on and injects faults on purpose.";
@@ -64,7 +64,7 @@ pub(super) fn after_short() -> String {
 /// The text after the flags of `--help`.
 pub(super) fn after_long(registry: &Registry) -> String {
     let width = registry.names().map(str::len).max().unwrap_or_default();
-    let handlers = registry.entries().iter().map(|entry| format!("  {:width$}  {}\n", entry.name(), entry.help()));
+    let handlers = registry.entries().iter().map(|entry| format!("  {:width$}  {}\n", entry.name, entry.help));
     let handlers: String = handlers.collect();
     let takers = takers(registry);
     let examples = EXAMPLES.iter().map(|(what, line)| format!("\n  {what}\n    {line}"));
@@ -76,7 +76,8 @@ pub(super) fn after_long(registry: &Registry) -> String {
 
 /// Which handlers take the options of the connection.
 pub(super) fn takers(registry: &Registry) -> String {
-    let takers = registry.entries().iter().filter(|entry| entry.takes_connection_options).map(Entry::name);
+    let takers =
+        registry.entries().iter().filter(|entry| entry.takes_connection_options).map(|entry| entry.name.as_str());
     let takers = takers.collect::<Vec<_>>().join(", ");
     format!(
         "--protocol, --buffer, --keep-alive and --reuse-socket can also be set for {takers}: --handler-delay-protocol redis \

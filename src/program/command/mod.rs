@@ -61,10 +61,7 @@ pub(crate) struct Ended {
 
 /// Runs `command` with a soft limit of `descriptors` until it exits, or until the timeout or a signal ends it. No process
 /// that it started is left afterwards.
-///
-/// # Errors
-///
-/// [`CannotRun`] when it cannot be started.
+/// Fails with [`CannotRun`] if it cannot be started.
 pub(crate) async fn run(
     command: &[OsString],
     child_env: &ChildEnv,

@@ -45,10 +45,6 @@ pub(crate) struct Signals(UnboundedReceiver<Received>);
 
 impl Signals {
     /// Has to be called before there are other threads: signals to those would not be blocked.
-    ///
-    /// # Errors
-    ///
-    /// Signals cannot be waited for.
     pub(crate) fn listen() -> io::Result<Self> {
         // What is ignored, as under `nohup`, stays ignored, also in the command.
         let ignored = system::ignored();

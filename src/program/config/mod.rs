@@ -90,10 +90,7 @@ pub(crate) struct Purpose {
 
 impl Config {
     /// The configuration that `values` say.
-    ///
-    /// # Errors
-    ///
-    /// All that is wrong, that of `diagnostics` included.
+    /// Fails with all that is wrong, with what is in `diagnostics` first.
     pub(crate) fn build(
         values: &Values<'_>,
         purpose: Purpose,

@@ -14,10 +14,7 @@ use crate::proxy::options::ProxyOptions;
 use crate::settings;
 
 /// All proxies that were asked for. `may_lack_backend`: no backend is needed, or the file that would name it is unreadable.
-///
-/// # Errors
-///
-/// There is nothing to go on with. Whatever else is wrong is among `diagnostics`.
+/// What is wrong goes to `diagnostics`; fails if there is nothing to go on with.
 pub(super) fn all(
     values: &Values<'_>,
     may_lack_backend: bool,

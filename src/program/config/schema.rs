@@ -135,8 +135,8 @@ impl<'a> Schema<'a> {
         }
         add("", &FIELDS.program, false, false);
         for entry in registry.entries() {
-            let table = format!("{HANDLERS}.{}", entry.name());
-            add(&table, entry.fields(), true, false);
+            let table = format!("{HANDLERS}.{}", entry.name);
+            add(&table, &entry.fields, true, false);
             if entry.takes_connection_options {
                 add(&table, &FIELDS.connection, true, true);
             }

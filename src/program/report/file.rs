@@ -66,10 +66,7 @@ pub(crate) struct PendingFile {
 
 impl PendingFile {
     /// Fails if the report could not be written later. An earlier report in its place is kept until this one is finished.
-    ///
-    /// # Panics
-    ///
-    /// The file is a pipe and there is no runtime.
+    /// Panics if the path is a pipe and there is no runtime.
     pub(crate) fn open(target: &Target) -> io::Result<Self> {
         Ok(Self { target: target.clone(), file: AtomicFile::create(&target.path)? })
     }

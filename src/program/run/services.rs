@@ -70,10 +70,6 @@ pub(crate) struct Results {
 
 impl Services {
     /// Starts everything. Changes `config` for a demo: its backend, and its port if the default one is taken.
-    ///
-    /// # Errors
-    ///
-    /// An address, a file or a host name is not available.
     pub(crate) async fn start(config: &mut Config, registry: &Registry) -> anyhow::Result<Self> {
         let demo = if config.demo {
             Some(Demo::start(&mut config.proxies[0]).await.context("cannot start the demo's server")?)
@@ -175,10 +171,7 @@ impl Services {
 }
 
 /// Waits until the backends of all proxies that listen accept a connection.
-///
-/// # Errors
-///
-/// One does not `within` this time.
+/// Fails if one does not `within` this time.
 pub(crate) async fn wait_for_backends(config: &Config, within: Seconds) -> anyhow::Result<()> {
     let deadline = Instant::now() + within.duration();
     for proxy in config.proxies.iter().filter(|proxy| proxy.enabled && !config.demo) {

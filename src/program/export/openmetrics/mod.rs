@@ -43,10 +43,6 @@ impl Format {
 }
 
 /// All figures of these proxies, and the process's own.
-///
-/// # Errors
-///
-/// As [`encode`].
 pub(crate) fn all(proxies: &ProxySet, format: Format) -> Result<String, fmt::Error> {
     let mut proxies: Vec<_> = proxies.all().iter().map(|proxy| proxy.snapshot()).collect();
     for proxy in &mut proxies {
@@ -56,10 +52,6 @@ pub(crate) fn all(proxies: &ProxySet, format: Format) -> Result<String, fmt::Err
 }
 
 /// Writes all figures.
-///
-/// # Errors
-///
-/// None known: it writes into memory.
 pub(crate) fn encode(snapshot: Snapshot, format: Format) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(snapshot));

@@ -26,8 +26,8 @@ const MIX: [(&str, Option<Action>, u32, u64); 7] = [
 ];
 
 /// A call with a reply and without a fault.
-pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micros: Range<u64>) -> Building {
-    Building(RecordedCall {
+pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micros: Range<u64>) -> RecordedCall {
+    RecordedCall {
         proxy: proxy.into(),
         connection,
         call,
@@ -37,30 +37,23 @@ pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micro
         is_done: true,
         fault: None,
         head: None,
-    })
+    }
 }
 
-/// Builds a call.
-pub(super) struct Building(RecordedCall);
-
-impl Building {
+impl RecordedCall {
     pub(super) fn fault(mut self, action: Action) -> Self {
-        self.0.fault = Some(action);
+        self.fault = Some(action);
         self
     }
 
     pub(super) fn no_reply(mut self) -> Self {
-        self.0.is_done = false;
+        self.is_done = false;
         self
     }
 
     pub(super) fn head(mut self, line: &str) -> Self {
-        self.0.head = RequestHead::of(Protocol::Redis, format!("{line}\r\n").as_bytes());
+        self.head = RequestHead::of(Protocol::Redis, format!("{line}\r\n").as_bytes());
         self
-    }
-
-    pub(super) fn build(self) -> RecordedCall {
-        self.0
     }
 }
 
@@ -84,12 +77,11 @@ fn drawn(random: &mut ChaCha8Rng, proxy: &str, connection: u64, number: u64, now
     let begun = *now;
     *now += took + random.random_range(100..60_000);
     let key = random.random_range(0..20_000);
-    let building =
-        call(proxy, connection, number, handler, begun..begun + took).head(&format!("GET user:{key}:profile"));
+    let call = call(proxy, connection, number, handler, begun..begun + took).head(&format!("GET user:{key}:profile"));
     match action {
-        Some(action @ (Action::Hold | Action::Close | Action::Reset)) => building.fault(action).no_reply().build(),
-        Some(action) => building.fault(action).build(),
-        None => building.build(),
+        Some(action @ (Action::Hold | Action::Close | Action::Reset)) => call.fault(action).no_reply(),
+        Some(action) => call.fault(action),
+        None => call,
     }
 }
 
@@ -156,7 +148,6 @@ pub(super) fn hostile() -> (Report, Recorded) {
         call(HOSTILE, 1, number, HOSTILE, number * 1000..number * 1000 + 700)
             .head(&format!("{HOSTILE} {HOSTILE}"))
             .fault(Action::Sleep)
-            .build()
     });
     let recorded = Recorded { calls: calls.collect(), left_out: 12_345 };
     let mut report = repeated(&recorded);

@@ -216,9 +216,9 @@ mod tests {
     #[test]
     fn calls_that_no_reply_ended_are_counted_apart() {
         let calls = [
-            example::call("a", 1, 1, "hang", 0..9_000_000).no_reply().build(),
-            example::call("a", 1, 2, "delay", 0..1_000).build(),
-            example::call("a", 1, 3, "delay", 0..10).no_reply().build(),
+            example::call("a", 1, 1, "hang", 0..9_000_000).no_reply(),
+            example::call("a", 1, 2, "delay", 0..1_000),
+            example::call("a", 1, 3, "delay", 0..10).no_reply(),
         ];
         let hang = Lane::of("hang", &calls).unwrap();
         assert_eq!((hang.took.len(), hang.unanswered), (0, 1));

@@ -120,9 +120,7 @@ fn it_says_what_the_time_of_a_turn_is() {
 fn many_long_requests_are_no_large_page() {
     let key = "<".repeat(59);
     let calls = (0..100_000).map(|number| {
-        example::call("cache", 1, number + 1, "dummy", number..number + 1)
-            .head(&format!("GET {key}{number:05}"))
-            .build()
+        example::call("cache", 1, number + 1, "dummy", number..number + 1).head(&format!("GET {key}{number:05}"))
     });
     let recorded = Recorded { calls: calls.collect(), left_out: 0 };
     let page = text(&example::report(&recorded), &recorded);
@@ -228,10 +226,10 @@ fn hostile_texts_are_drawn_and_not_run() {
 #[ignore = "needs chromium"]
 fn keys_and_filters_lead_to_faults() {
     let calls = [
-        example::call("cache", 1, 1, "dummy", 0..1_000).build(),
-        example::call("cache", 2, 1, "delay", 500..1_700).fault(Action::Sleep).head("GET a").build(),
-        example::call("cache", 2, 2, "dummy", 2_000..2_100).build(),
-        example::call("web", 7, 3, "hang", 2_000..1_252_000).fault(Action::Hold).no_reply().build(),
+        example::call("cache", 1, 1, "dummy", 0..1_000),
+        example::call("cache", 2, 1, "delay", 500..1_700).fault(Action::Sleep).head("GET a"),
+        example::call("cache", 2, 2, "dummy", 2_000..2_100),
+        example::call("web", 7, 3, "hang", 2_000..1_252_000).fault(Action::Hold).no_reply(),
     ];
     let recorded = Recorded { calls: calls.into(), left_out: 0 };
     let dom = opened(&text(&example::report(&recorded), &recorded), STEPS);
@@ -270,8 +268,7 @@ const STEPS: &str = r"
 #[test]
 #[ignore = "needs chromium"]
 fn a_drag_ends_at_the_edge_or_with_escape() {
-    let calls =
-        [0, 300_000, 800_000].map(|begun| example::call("cache", 1, begun, "dummy", begun..begun + 90_000).build());
+    let calls = [0, 300_000, 800_000].map(|begun| example::call("cache", 1, begun, "dummy", begun..begun + 90_000));
     let recorded = Recorded { calls: calls.into(), left_out: 0 };
     let dom = opened(&text(&example::report(&recorded), &recorded), DRAGS);
     let root = root(&dom);
