@@ -1,7 +1,7 @@
 //! `--check`: what would run, in lines.
 
 use crate::program::command::typed;
-use crate::program::config::{Address, Config, Http, Log, ProxyConfig, Run};
+use crate::program::config::{Address, Config, Log, ProxyConfig, Run};
 
 /// What would run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,10 @@ impl Check {
             let name = if several { format!("{}: ", proxy.name) } else { String::new() };
             format!("{name}{}", route(proxy, config.demo))
         });
-        let http = config.http.as_ref().map(api);
+        let http = config.http.as_ref().map(|http| {
+            let token = if http.token.is_some() { ", with a token" } else { "" };
+            format!("HTTP API on http://{}{token}", Address::new(&http.host, http.port))
+        });
         let statsd = config
             .statsd
             .as_ref()
@@ -39,11 +42,6 @@ impl Check {
 fn route(proxy: &ProxyConfig, demo: bool) -> String {
     let backend = if demo { "a small built-in HTTP server".to_owned() } else { proxy.backend.to_string() };
     proxy.line(&proxy.listen.to_string(), &backend)
-}
-
-fn api(http: &Http) -> String {
-    let token = if http.token.is_some() { ", with a token" } else { "" };
-    format!("HTTP API on http://{}{token}", Address::new(&http.host, http.port))
 }
 
 /// What happens around the proxies, in its order.

@@ -85,8 +85,7 @@ fn flag(setting: &Setting<'_>) -> Arg {
 fn with_default(field: &Field) -> String {
     match &field.default {
         Value::Null => field.help.clone(),
-        Value::String(default) => format!("{} [default: {default}]", field.help),
-        default => format!("{} [default: {default}]", field.help),
+        default => format!("{} [default: {}]", field.help, default.as_str().unwrap_or(&default.to_string())),
     }
 }
 

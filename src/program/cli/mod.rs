@@ -21,7 +21,7 @@ use crate::program::config::layout::Layout;
 use crate::program::config::schema::Schema;
 use crate::program::config::values::Values;
 use crate::program::config::variables::{FILE, Variables};
-use crate::program::config::{Config, Purpose, file, health_address, presets, print};
+use crate::program::config::{Config, file, health_address, presets, print};
 use crate::program::health;
 use args::{Args, Instead};
 
@@ -110,9 +110,8 @@ impl Config {
         if args.demo {
             diagnostics.extend(conflicts_with_demo(&args, &layout));
         }
-        let (instead, purpose) = (args.instead, Purpose { demo: args.demo, command: args.command, file_is_unread });
-        let config = Self::build(&values, purpose, diagnostics)?;
-        match instead {
+        let config = Self::build(&values, args.demo, args.command, file_is_unread, diagnostics)?;
+        match args.instead {
             Some(Instead::PrintConfig) => Err(Exit::Text(print::text(&values))),
             Some(Instead::Check) => Err(Exit::Check(Check::of(config))),
             _ => Ok(Self { again, reads_a_file: file.is_some(), ..config }),

@@ -79,24 +79,16 @@ pub struct Config {
     pub(crate) seed_is_given: bool,
 }
 
-/// What the values are for, beside what they say.
-pub(crate) struct Purpose {
-    pub(crate) demo: bool,
-    /// The command to run; none for a daemon.
-    pub(crate) command: Vec<OsString>,
-    /// Whether there is a file that cannot be read, and may well name the backend.
-    pub(crate) file_is_unread: bool,
-}
-
 impl Config {
     /// The configuration that `values` say.
     /// Fails with all that is wrong, with what is in `diagnostics` first.
     pub(crate) fn build(
         values: &Values<'_>,
-        purpose: Purpose,
+        demo: bool,
+        command: Vec<OsString>,
+        file_is_unread: bool,
         mut diagnostics: Diagnostics,
     ) -> Result<Self, Diagnostics> {
-        let Purpose { demo, command, file_is_unread } = purpose;
         let http = Http::of(values, &mut diagnostics)?;
         let proxies = proxy::all(values, demo || file_is_unread, &mut diagnostics)?;
         let run = Run { command, ..values.build("run.")? };

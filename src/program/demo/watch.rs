@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 
 use super::{server, status};
-use crate::call::{Accept, Answer, Call, Verdict};
+use crate::call::{Accept, Call, Verdict};
 use crate::error::{Error, Result};
 use crate::events::RequestHead;
 use crate::handler::{DynHandler, Handler};
@@ -104,16 +104,12 @@ fn saw(verdict: &Result<Verdict>, time: Duration) -> String {
         Ok(Verdict::Pass | Verdict::Inject(_)) => answered(server::STATUS, time),
         Ok(Verdict::Answer(answer)) => match answer.bytes().and_then(status) {
             Some(status) => answered(status, time),
-            None => not_http(answer),
+            None => format!("{} bytes that are not HTTP", answer.len()),
         },
         Ok(Verdict::Close) => "connection closed".to_owned(),
         Err(Error::ClientLeft) => unanswered(time),
         Ok(Verdict::Reset) | Err(_) => "connection reset".to_owned(),
     }
-}
-
-fn not_http(answer: &Answer) -> String {
-    format!("{} bytes that are not HTTP", answer.len())
 }
 
 pub(super) fn answered(status: &str, time: Duration) -> String {

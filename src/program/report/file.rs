@@ -23,22 +23,17 @@ enum Format {
     Html,
 }
 
-/// The extension determines no format.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` has no known extension: name it .json, .xml or .html")]
-pub(crate) struct UnknownExtension(String);
-
 impl FromStr for Target {
-    type Err = UnknownExtension;
+    type Err = String;
 
-    fn from_str(path: &str) -> Result<Self, UnknownExtension> {
+    fn from_str(path: &str) -> Result<Self, String> {
         let path = Path::new(path);
         let extension = path.extension().map(|text| text.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
         let format = match extension.as_str() {
             "json" => Format::Json,
             "xml" => Format::Junit,
             "html" | "htm" => Format::Html,
-            _ => return Err(UnknownExtension(path.display().to_string())),
+            _ => return Err(format!("`{}` has no known extension: name it .json, .xml or .html", path.display())),
         };
         Ok(Self { path: path.to_owned(), format })
     }
@@ -111,7 +106,7 @@ mod tests {
             assert_eq!(path.parse::<Target>().unwrap().shows_calls(), format == Format::Html);
         }
         for path in ["report.txt", "report", ".json", "json", "report.json.gz", "a.json/report", ""] {
-            let error = path.parse::<Target>().unwrap_err().to_string();
+            let error = path.parse::<Target>().unwrap_err();
             assert_eq!(error, format!("`{path}` has no known extension: name it .json, .xml or .html"));
         }
     }

@@ -1,6 +1,8 @@
 //! The handlers of a run, in rows and columns.
 
-use super::{Handler, Run, Waited, time};
+use super::{Run, time};
+use crate::metrics::counters::Waited;
+use crate::metrics::snapshot::HandlerSnapshot;
 
 /// One row for each handler of each proxy.
 pub(super) struct Grid {
@@ -20,7 +22,7 @@ impl Grid {
             header.extend(["waited: p50", "p99", "max"]);
         }
         header.drain(..usize::from(unnamed));
-        let row = |proxy: &str, handler: &Handler| {
+        let row = |proxy: &str, handler: &HandlerSnapshot| {
             let mut row = if unnamed { Vec::new() } else { vec![proxy.to_owned()] };
             row.extend([handler.name.clone(), handler.calls.to_string(), handler.faults.to_string()]);
             if waited {

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::metrics::counters::Waited;
+use crate::metrics::counters::seconds;
 use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot};
 use crate::program::command::End;
 use crate::program::exit_code;
@@ -90,30 +90,12 @@ pub(crate) struct Proxy {
     /// Bytes that the backend sent.
     #[serde(rename = "bytes_to_client")]
     pub(crate) to_client: u64,
-    pub(crate) handlers: Vec<Handler>,
-}
-
-/// What one handler of a proxy did.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Handler {
-    pub(crate) name: String,
-    /// Calls that were drawn for it.
-    pub(crate) calls: u64,
-    /// Calls into which it injected a fault.
-    pub(crate) faults: u64,
-    /// How long it delayed calls, if it delayed any.
-    pub(crate) waited: Option<Waited>,
+    pub(crate) handlers: Vec<HandlerSnapshot>,
 }
 
 impl From<&ProxySnapshot> for Proxy {
     fn from(proxy: &ProxySnapshot) -> Self {
         let handlers = proxy.handlers.iter().filter(|handler| handler.in_mix || handler.calls > 0);
-        let handler = |handler: &HandlerSnapshot| Handler {
-            name: handler.name.clone(),
-            calls: handler.calls,
-            faults: handler.faults,
-            waited: handler.waited,
-        };
         Self {
             name: proxy.name.clone(),
             backend: proxy.backend.clone(),
@@ -124,7 +106,7 @@ impl From<&ProxySnapshot> for Proxy {
             dial_failures: proxy.dial_failures,
             to_backend: proxy.connections.to_backend.bytes,
             to_client: proxy.connections.to_client.bytes,
-            handlers: handlers.map(handler).collect(),
+            handlers: handlers.cloned().collect(),
         }
     }
 }
@@ -166,10 +148,6 @@ impl Run {
 
 fn time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_millis((*time).max(SystemTime::UNIX_EPOCH)))
-}
-
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
 }
 
 #[cfg(test)]

@@ -66,10 +66,14 @@ pub(super) fn columns<'a>(calls: &'a [RecordedCall], proxies: &[&'a str], handle
     for (proxy, call) in sorted {
         if row != Some((proxy, call.connection)) {
             row = Some((proxy, call.connection));
-            columns.rows.begin(proxy, call.connection);
+            columns.rows.proxy.push(proxy);
+            columns.rows.connection.push(call.connection);
+            columns.rows.calls.push(0);
             (begun, number) = (0, 0);
         }
-        columns.rows.add();
+        if let Some(calls) = columns.rows.calls.last_mut() {
+            *calls += 1;
+        }
         let now = i64::try_from(micros(call.begun)).unwrap_or(i64::MAX);
         columns.begun.push(now - begun);
         columns.took.push(micros(call.ended.saturating_sub(call.begun)));
@@ -121,21 +125,6 @@ impl<'a> Heads<'a> {
             texts.push(text(head));
             place
         })
-    }
-}
-
-impl Rows {
-    fn begin(&mut self, proxy: usize, connection: u64) {
-        self.proxy.push(proxy);
-        self.connection.push(connection);
-        self.calls.push(0);
-    }
-
-    /// Adds a call to the last row.
-    fn add(&mut self) {
-        if let Some(calls) = self.calls.last_mut() {
-            *calls += 1;
-        }
     }
 }
 

@@ -9,9 +9,10 @@ use rand::{RngExt, SeedableRng};
 use crate::call_log::{Recorded, RecordedCall};
 use crate::events::{Action, RequestHead};
 use crate::metrics::counters::Waited;
+use crate::metrics::snapshot::HandlerSnapshot;
 use crate::program::exit_code::UNMET;
-use crate::program::report::example::{expected, passed};
-use crate::program::report::{Handler, Proxy, Report};
+use crate::program::report::example::{self, expected, passed};
+use crate::program::report::{Proxy, Report};
 use crate::protocol::Protocol;
 
 /// Handlers: what they do, how often in a thousand calls, and the least time of such calls in microseconds.
@@ -118,12 +119,9 @@ fn proxy(name: &str, recorded: &Recorded) -> Proxy {
     let handlers = MIX.iter().map(|&(handler, _, _, least)| {
         let of = calls.iter().filter(|call| *call.handler == *handler);
         let [p50, p99, max] = [1, 2, 3].map(|times| Duration::from_micros(least * times));
-        Handler {
-            name: handler.to_owned(),
-            calls: of.clone().count() as u64,
-            faults: of.filter(|call| call.fault.is_some()).count() as u64,
-            waited: (handler == "delay").then_some(Waited { p50, p99, max }),
-        }
+        let waited = (handler == "delay").then_some(Waited { p50, p99, max });
+        let (calls, faults) = (of.clone().count(), of.filter(|call| call.fault.is_some()).count());
+        HandlerSnapshot { waited, ..example::handler(handler, calls as u64, faults as u64) }
     });
     Proxy {
         name: name.to_owned(),
@@ -163,7 +161,7 @@ pub(super) fn hostile() -> (Report, Recorded) {
                 HOSTILE.clone_into(text);
             }
             let waited = Waited { p50: Duration::ZERO, p99: Duration::ZERO, max: Duration::from_secs(90) };
-            proxy.handlers = vec![Handler { name: HOSTILE.to_owned(), calls: 20, faults: 20, waited: Some(waited) }];
+            proxy.handlers = vec![HandlerSnapshot { waited: Some(waited), ..example::handler(HOSTILE, 20, 20) }];
         }
     }
     (report, recorded)
