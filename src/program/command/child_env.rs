@@ -199,15 +199,18 @@ mod tests {
         ChildEnv { proxies, named: true, ..ChildEnv::default() }
     }
 
+    fn assignments(env: &ChildEnv) -> Vec<String> {
+        env.variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
     fn fill(env: &ChildEnv, argument: &str) -> String {
         env.fill(OsStr::new(argument)).into_string().unwrap()
     }
 
     #[test]
     fn the_only_proxy_needs_no_name() {
-        let variables: Vec<_> = one().variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
-            variables,
+            assignments(&one()),
             [
                 "VAURIEN_PROXY=127.0.0.1:4000",
                 "VAURIEN_PROXY_HOST=127.0.0.1",
@@ -225,9 +228,8 @@ mod tests {
 
     #[test]
     fn several_proxies_have_their_names() {
-        let variables: Vec<_> = two().variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
-            variables,
+            assignments(&two()),
             [
                 "VAURIEN_PROXY_CACHE=127.0.0.1:1",
                 "VAURIEN_PROXY_CACHE_HOST=127.0.0.1",

@@ -14,6 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::response::Response;
 use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
@@ -51,6 +52,12 @@ impl Answer {
         (self.status.as_u16(), self.json())
     }
 
+    /// The names of what is wrong.
+    fn wrong_names(&self) -> Vec<String> {
+        let errors = self.json()["errors"].as_array().unwrap().clone();
+        errors.iter().map(|error| error["name"].as_str().unwrap().to_owned()).collect()
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
@@ -73,9 +80,13 @@ impl World {
     }
 
     /// Connected to 127.0.0.1:8080.
-    async fn send(&self, mut request: Request<Body>) -> Answer {
+    async fn begin(&self, mut request: Request<Body>) -> Response {
         request.extensions_mut().insert(Local(SocketAddr::from(([127, 0, 0, 1], 8080))));
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.begin(request).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(body.to_vec()).unwrap() }
