@@ -102,7 +102,6 @@ impl Expectation {
         }
     }
 
-    /// Whether this count meets it.
     pub(crate) fn is_met_by(&self, count: u64) -> bool {
         COMPARISONS.iter().any(|(sign, holds)| *sign == self.sign && holds(&count, &self.number))
     }

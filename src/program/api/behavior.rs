@@ -22,24 +22,20 @@ fn word(path: &MatchedPath) -> &str {
     path.as_str().trim_start_matches('/')
 }
 
-/// `GET /behavior`, `GET /handler`.
 pub(super) async fn mix(State(api): State<Arc<Api>>, path: MatchedPath) -> Result<Json<Value>, Failure> {
     Ok(Json(json!({ word(&path): only_proxy(&api)?.config().mix.to_string() })))
 }
 
-/// `GET /behaviors`, `GET /handlers`.
 pub(super) async fn names(State(api): State<Arc<Api>>, path: MatchedPath) -> Json<Value> {
     let mut names: Vec<&str> = api.registry.names().collect();
     names.sort_unstable();
     Json(json!({ word(&path): names }))
 }
 
-/// `GET /backend`.
 pub(super) async fn backend(State(api): State<Arc<Api>>) -> Result<Json<Value>, Failure> {
     Ok(Json(json!({ "backend": only_proxy(&api)?.config().backend })))
 }
 
-/// `PUT /backend`.
 pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -> Result<Json<Value>, Failure> {
     let proxy = only_proxy(&api)?;
     let mut keys = object(&body)?;
@@ -52,7 +48,6 @@ pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -
     Ok(done())
 }
 
-/// `PUT /behavior`, `PUT /handler`.
 pub(super) async fn put_mix(
     State(api): State<Arc<Api>>,
     path: MatchedPath,

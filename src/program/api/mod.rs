@@ -96,7 +96,6 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Where it listens.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }

@@ -94,7 +94,6 @@ impl Route {
         self
     }
 
-    /// Takes a body of this schema.
     fn takes(self, schema: &'static str) -> Self {
         Self { body: Some(schema), ..self }
     }
@@ -111,7 +110,6 @@ impl Route {
         self
     }
 
-    /// Answers failures with these statuses.
     fn fails(mut self, statuses: &[u16]) -> Self {
         self.answers.extend(statuses.iter().map(|status| (*status, Content::Json("Errors"))));
         self
@@ -149,7 +147,6 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-/// `GET /v1/openapi.json`.
 async fn document(State(api): State<Arc<Api>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], api.document.clone())
 }

@@ -15,7 +15,6 @@ use crate::settings::schema;
 
 type Properties = Map<String, Value>;
 
-/// The keys that a proxy has to have.
 const REQUIRED: [&str; 1] = ["backend"];
 
 /// A host that is not an IPv6 address, and a port that is not 0.
@@ -25,7 +24,6 @@ const PORT: &str = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5
 /// A duration as text, up to a year.
 const TIME: &str = "([0-9]{1,5} ?(ns|us|ms|s|m)|[0-9]{1,3} ?h|[0-9]{1,2} ?d)";
 
-/// Every schema by its name.
 pub(super) fn all(registry: &Registry) -> Value {
     let options = Schema::new(registry);
     let settings = settings(&options);

@@ -116,7 +116,6 @@ impl From<&ConnectionHandle> for Connection {
 /// For a PUT that leaves out what a proxy needs.
 const PATCH_HINT: &str = "PUT replaces all settings, PATCH changes some of them";
 
-/// `GET /v1/proxies`.
 pub(super) async fn list(extract::State(api): extract::State<Arc<Api>>) -> Json<Value> {
     let proxies = api.proxies.all();
     let proxies: Map<String, Value> =
@@ -124,7 +123,6 @@ pub(super) async fn list(extract::State(api): extract::State<Arc<Api>>) -> Json<
     Json(json!({ "proxies": proxies }))
 }
 
-/// `GET /v1/proxies/{name}`.
 pub(super) async fn get(
     extract::State(api): extract::State<Arc<Api>>,
     PathParams(name): PathParams<String>,
@@ -132,7 +130,6 @@ pub(super) async fn get(
     Ok(Json(Value::Object(described(&api, &*proxy(&api, &name)?))))
 }
 
-/// `PUT /v1/proxies/{name}`.
 pub(super) async fn put(
     extract::State(api): extract::State<Arc<Api>>,
     PathParams(name): PathParams<String>,
@@ -156,7 +153,6 @@ pub(super) async fn put(
     Ok(response)
 }
 
-/// `PATCH /v1/proxies/{name}`.
 pub(super) async fn patch(
     extract::State(api): extract::State<Arc<Api>>,
     PathParams(name): PathParams<String>,
@@ -167,7 +163,6 @@ pub(super) async fn patch(
     Ok(changed(&api, api.proxies.patch(&name, spec::edit(keys, &api.registry), duration).await?))
 }
 
-/// `DELETE /v1/proxies/{name}`.
 pub(super) async fn delete(
     extract::State(api): extract::State<Arc<Api>>,
     PathParams(name): PathParams<String>,
@@ -176,7 +171,6 @@ pub(super) async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/proxies/{name}/reset`.
 pub(super) async fn reset(
     extract::State(api): extract::State<Arc<Api>>,
     PathParams(name): PathParams<String>,
@@ -184,7 +178,6 @@ pub(super) async fn reset(
     Ok(changed(&api, api.proxies.reset(&name).await?))
 }
 
-/// `GET /v1/proxies/{name}/connections`.
 pub(super) async fn connections(
     extract::State(api): extract::State<Arc<Api>>,
     PathParams(name): PathParams<String>,
@@ -194,7 +187,6 @@ pub(super) async fn connections(
     Ok(Json(json!({ "connections": connections })))
 }
 
-/// `DELETE /v1/proxies/{name}/connections/{id}`.
 pub(super) async fn end(
     extract::State(api): extract::State<Arc<Api>>,
     PathParams((name, id)): PathParams<(String, String)>,
@@ -212,17 +204,14 @@ pub(super) async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /v1/version`.
 pub(super) async fn version() -> Json<Value> {
     Json(json!({ "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// `GET /healthz`.
 pub(super) async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /metrics`.
 pub(super) async fn metrics(
     extract::State(api): extract::State<Arc<Api>>,
     headers: HeaderMap,

@@ -12,7 +12,6 @@ use crate::program::config::entry::{Entry, Origin};
 use crate::program::config::schema::{Schema, Setting};
 use crate::program::health;
 
-/// What the command line asks for.
 pub(super) struct Args {
     pub(super) config: Option<PathBuf>,
     pub(super) demo: bool,

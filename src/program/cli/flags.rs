@@ -28,7 +28,6 @@ const INSTEAD: [&str; 5] = ["check", "print-config", "health", "completions", "m
 /// The widest line of the help, in columns.
 const WIDTH: usize = 100;
 
-/// All flags, with this help.
 pub(super) fn command(schema: &Schema<'_>, help: Help) -> Command {
     let (usage, after) = match help {
         Help::Short => (help::USAGE, help::after_short()),
@@ -59,7 +58,6 @@ pub(super) fn command(schema: &Schema<'_>, help: Help) -> Command {
     })
 }
 
-/// The flag of an option.
 fn flag(setting: &Setting<'_>) -> Arg {
     let (field, flag) = (setting.field, setting.flag());
     let is_handlers = setting.path.starts_with(HANDLERS);

@@ -170,7 +170,6 @@ impl<'t> Placeholder<'t> {
         known.then_some(Self { text, part, subject })
     }
 
-    /// The placeholders in an argument.
     pub(crate) fn all(argument: &'t str) -> impl Iterator<Item = Self> {
         argument.match_indices('{').filter_map(|(at, _)| {
             let end = argument[at..].find('}')?;

@@ -2,18 +2,18 @@
 
 mod again;
 mod child_env;
-mod end;
-
 mod process;
 mod signals;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::sys::signal::Signal;
 use rlimit::Resource;
+use serde::Serialize;
 use tokio::time::sleep;
 use tracing::warn;
 
@@ -22,7 +22,6 @@ use crate::error::plain;
 
 pub(crate) use again::{Again, typed};
 pub(crate) use child_env::{ChildEnv, GIVEN, Placeholder, Subject, conflict, variable};
-pub(crate) use end::End;
 pub(crate) use signals::Signals;
 
 use process::Process;
@@ -47,6 +46,35 @@ impl CannotRun {
             io::ErrorKind::NotFound if exists => Self::NoInterpreter(command),
             io::ErrorKind::NotFound => Self::NotFound(command),
             _ => Self::NotExecutable(command, plain(error)),
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub(crate) enum End {
+    /// The daemon was asked to stop.
+    Stopped,
+    /// The command exited by itself.
+    Exited { code: u8 },
+    /// A signal ended the command.
+    Signalled { signal: i32 },
+    /// The command took longer than `--timeout` and was stopped.
+    TimedOut,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Stopped => write!(f, "stopped"),
+            Self::Exited { code } => write!(f, "exit code {code}"),
+            Self::Signalled { signal } => match Signal::try_from(signal) {
+                Ok(signal) => write!(f, "ended by {signal}"),
+                // Real-time signals have no names.
+                Err(_) => write!(f, "ended by signal {signal}"),
+            },
+            Self::TimedOut => write!(f, "timed out"),
         }
     }
 }

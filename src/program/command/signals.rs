@@ -24,7 +24,6 @@ const FORWARDED: [Signal; 10] = [
 /// as a daemon handles them.
 pub(super) const INTERRUPTS: [Signal; 2] = [Signal::SIGINT, Signal::SIGQUIT];
 
-/// A signal that was received.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Received {
     pub(crate) signal: Signal,

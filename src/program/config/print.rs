@@ -15,7 +15,6 @@ use crate::plan::mix::Mix;
 /// Values that are longer than this do not push the comments of others to the right, in columns.
 const MAX_ALIGNED: usize = 60;
 
-/// The text of the file.
 pub(crate) fn text(values: &Values<'_>) -> String {
     let schema = values.schema;
     let mut file = String::new();

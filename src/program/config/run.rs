@@ -71,7 +71,6 @@ impl Run {
         if self.command.is_empty() { 1 } else { self.repeat.unwrap_or(1) }
     }
 
-    /// The command as text.
     pub(crate) fn words(&self) -> Vec<String> {
         self.command.iter().map(|word| word.to_string_lossy().into_owned()).collect()
     }

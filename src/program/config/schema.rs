@@ -54,7 +54,6 @@ pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     }
 }
 
-/// One option.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting<'a> {
     /// In a file with one proxy: `seed`, `http.port`, `handlers.delay.sleep`.
@@ -115,7 +114,6 @@ static FIELDS: LazyLock<Fields> = LazyLock::new(|| Fields {
     connection: settings::fields::<ConnectionOptions>(),
 });
 
-/// Every option there is.
 pub(crate) struct Schema<'a> {
     pub(crate) registry: &'a Registry,
     settings: Vec<Setting<'a>>,
@@ -147,7 +145,6 @@ impl<'a> Schema<'a> {
         Self { registry, settings }
     }
 
-    /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Setting<'a>> {
         self.settings.iter()
     }
@@ -167,7 +164,6 @@ impl<'a> Schema<'a> {
         self.all().filter(move |setting| setting.per_proxy && setting.table() == table)
     }
 
-    /// The options of this handler.
     pub(crate) fn of_handler(&self, name: &str) -> Vec<&Setting<'a>> {
         let table = format!("{HANDLERS}.{name}");
         self.of_proxy(&table).collect()

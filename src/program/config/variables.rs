@@ -7,7 +7,6 @@ use crate::program::command::GIVEN;
 /// The variable for `--config`.
 pub(crate) const FILE: &str = "VAURIEN_CONFIG";
 
-/// The variables that there are.
 pub(crate) struct Variables<'e> {
     env: &'e dyn Fn(&str) -> Option<String>,
     /// What [`GIVEN`] names.
@@ -31,7 +30,6 @@ impl<'e> Variables<'e> {
         self.value(name).filter(|value| self.is_given(name, value))
     }
 
-    /// What they ask for.
     pub(crate) fn entries(&self, schema: &Schema<'_>) -> Vec<Entry> {
         let entry = |setting: &Setting<'_>| {
             let variable = setting.variable();

@@ -17,7 +17,6 @@ use crate::protocol::Protocol;
 /// Calls whose begin is remembered at once. Those that never get a reply are forgotten when there are more.
 const OPEN_CALLS: usize = 1000;
 
-/// What a handler reports.
 pub(super) enum Report {
     /// It was drawn for the first call of this connection.
     Drawn { connection: u64, client: SocketAddr, handler: Arc<str> },
@@ -25,7 +24,6 @@ pub(super) enum Report {
     Ended { connection: u64, handler: Arc<str>, request: String, saw: String },
 }
 
-/// A handler that reports its calls.
 pub(super) struct Watched {
     name: Arc<str>,
     handler: Arc<dyn DynHandler>,

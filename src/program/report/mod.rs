@@ -4,13 +4,12 @@
 mod example; // for tests
 pub(crate) mod file; // files, replaced at the end
 pub(crate) mod github; // the job's summary and annotations
-mod grid; // handlers in rows and columns
 mod html; // a page for browsers
 mod junit; // for CI servers
 mod markdown; // for pages of CI servers
 pub(crate) mod reporter; // collects the runs, then writes everything
 pub(crate) mod table; // for the terminal
-pub(crate) mod time; // times as people read them
+mod text; // durations and numbers as people read them
 mod words; // sentences that these share
 
 use std::time::{Duration, SystemTime};
@@ -71,7 +70,6 @@ pub(crate) struct Expected {
     pub(crate) met: bool,
 }
 
-/// What one proxy did.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Proxy {
     pub(crate) name: String,
@@ -112,7 +110,6 @@ impl From<&ProxySnapshot> for Proxy {
 }
 
 impl Report {
-    /// Without runs.
     pub(crate) fn new(command: Option<Vec<String>>, repeat: u64) -> Self {
         Self {
             version: VERSION,
@@ -140,7 +137,6 @@ impl Run {
         self.exit_code() != 0
     }
 
-    /// The expectations that were not met.
     pub(crate) fn unmet(&self) -> impl Iterator<Item = &Expected> {
         self.expectations.iter().filter(|expected| !expected.met)
     }

@@ -29,13 +29,11 @@ use crate::program::config::spec;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
 
-/// An API and its proxies.
 struct World {
     router: Router,
     proxies: Arc<ProxySet>,
 }
 
-/// An answer.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -74,7 +72,6 @@ impl World {
         Self { router: routes::router(Api::new(proxies.clone(), Registry::default(), access)), proxies }
     }
 
-    /// With these proxies.
     async fn new(names: &[&str]) -> Self {
         Self::with(names, Access::new("localhost", &[], None)).await
     }
@@ -101,7 +98,6 @@ impl World {
     }
 }
 
-/// None yet.
 fn proxies() -> Arc<ProxySet> {
     ProxySet::new(Shared::new(1, ConnectionLimit::left(0), Events::on(), CallLog::off()))
 }

@@ -24,7 +24,6 @@ pub(crate) struct Snapshot {
     pub(crate) process: Option<ProcessFigures>,
 }
 
-/// How metrics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// `OpenMetrics` 1.0.
@@ -51,7 +50,6 @@ pub(crate) fn all(proxies: &ProxySet, format: Format) -> Result<String, fmt::Err
     encode(Snapshot { proxies, process: ProcessFigures::now() }, format)
 }
 
-/// Writes all figures.
 pub(crate) fn encode(snapshot: Snapshot, format: Format) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(snapshot));

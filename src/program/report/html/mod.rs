@@ -11,7 +11,6 @@ mod latency;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod text;
 mod timeline;
 mod verdict;
 
