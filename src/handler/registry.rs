@@ -11,33 +11,13 @@ use super::{Blackout, Delay, Dummy, DynHandler, Error, Handler, Hang, Scope};
 use crate::settings;
 use crate::settings::Field;
 
-/// A handler that can be registered by name. Its fields are its settings, their doc comments are the help text, and its
-/// `Default` holds the defaults. Every type that derives the required traits implements it:
+/// A handler that can be registered by name, as the [module's documentation](super) shows. Every type that derives the
+/// required traits implements it.
 ///
-/// ```
-/// use schemars::JsonSchema;
-/// use serde::{Deserialize, Serialize};
-/// use vaurien::handler::{Handler, Registry};
-///
-/// /// Disturbs every nth call
-/// #[derive(Default, Serialize, Deserialize, JsonSchema)]
-/// #[serde(default, deny_unknown_fields)]
-/// struct Stumble {
-///     /// Disturb every nth call
-///     #[schemars(extend("x-unit" = "calls"))]
-///     every: u64,
-/// }
-///
-/// impl Handler for Stumble {}
-///
-/// // `--handler 10:stumble --handler-stumble-every 5`, or `[handlers.stumble] every = 5` in the file.
-/// let registry = Registry::default().with::<Stumble>("stumble");
-/// # assert_eq!(registry.names().last(), Some("stumble"));
-/// ```
-///
-/// A field's own `Deserialize` refuses invalid values, and its message is shown. Fields with `#[serde(skip)]` are not
-/// settings. `x-unit` names the unit in the help. Each field is checked with the others at their defaults, so its valid
-/// values must not depend on theirs.
+/// Its fields are its settings, their doc comments are the help text, and its `Default` holds the defaults. A field's own
+/// `Deserialize` refuses invalid values, and its message is shown. Fields with `#[serde(skip)]` are not settings.
+/// `#[schemars(extend("x-unit" = "calls"))]` names the unit in the help. Each field is checked with the others at their
+/// defaults, so its valid values must not depend on theirs.
 pub trait Configured: Handler + Default + Serialize + DeserializeOwned + JsonSchema {}
 
 impl<H: Handler + Default + Serialize + DeserializeOwned + JsonSchema> Configured for H {}

@@ -6,10 +6,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use histogram::AtomicHistogram;
-
 use serde::{Serialize, Serializer};
 
-use super::histogram::Histogram;
+use super::histogram::{DELAY, DIAL, Histogram, PASS};
 
 /// A number that only grows.
 #[derive(Debug, Default)]
@@ -83,7 +82,7 @@ impl HandlerCounters {
 impl Default for Delays {
     fn default() -> Self {
         let fine = AtomicHistogram::new(FINE.0, FINE.1).ok();
-        Self { histogram: Arc::new(Histogram::of_delays()), fine, longest: AtomicU64::new(0) }
+        Self { histogram: Arc::new(Histogram::new(DELAY)), fine, longest: AtomicU64::new(0) }
     }
 }
 
@@ -114,8 +113,8 @@ impl Default for Counters {
             opaque: Count::default(),
             backend_failures: Count::default(),
             refused: Count::default(),
-            dial: Arc::new(Histogram::of_dials()),
-            pass: Arc::new(Histogram::of_passes()),
+            dial: Arc::new(Histogram::new(DIAL)),
+            pass: Arc::new(Histogram::new(PASS)),
             handlers: Mutex::default(),
         }
     }

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::answer::{Failure, Fault, Location};
+use super::answer::{Answer, Failure, Fault, Location};
 use super::read::{self, Body};
 use super::v1::take_duration;
 use crate::handler::Registry;
@@ -22,7 +22,7 @@ fn word(path: &MatchedPath) -> &str {
     path.as_str().trim_start_matches('/')
 }
 
-pub(super) async fn mix(State(api): State<Arc<Api>>, path: MatchedPath) -> Result<Json<Value>, Failure> {
+pub(super) async fn mix(State(api): State<Arc<Api>>, path: MatchedPath) -> Answer {
     Ok(Json(json!({ word(&path): only_proxy(&api)?.config().mix.to_string() })))
 }
 
@@ -32,11 +32,11 @@ pub(super) async fn names(State(api): State<Arc<Api>>, path: MatchedPath) -> Jso
     Json(json!({ word(&path): names }))
 }
 
-pub(super) async fn backend(State(api): State<Arc<Api>>) -> Result<Json<Value>, Failure> {
+pub(super) async fn backend(State(api): State<Arc<Api>>) -> Answer {
     Ok(Json(json!({ "backend": only_proxy(&api)?.config().backend })))
 }
 
-pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -> Result<Json<Value>, Failure> {
+pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -> Answer {
     let proxy = only_proxy(&api)?;
     let mut keys = object(&body)?;
     let backend = keys.remove("backend").ok_or_else(|| missing("backend"))?;
@@ -48,11 +48,7 @@ pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -
     Ok(done())
 }
 
-pub(super) async fn put_mix(
-    State(api): State<Arc<Api>>,
-    path: MatchedPath,
-    Body(body): Body,
-) -> Result<Json<Value>, Failure> {
+pub(super) async fn put_mix(State(api): State<Arc<Api>>, path: MatchedPath, Body(body): Body) -> Answer {
     let proxy = only_proxy(&api)?;
     let mut keys = object(&body)?;
     let name = match keys.remove("name") {
