@@ -33,7 +33,7 @@ pub(crate) struct Counters {
     pub(crate) refused: Count,
     /// How long it took to reach the backend.
     pub(crate) dial: Arc<Histogram>,
-    /// How long what was read took to be passed on, where nothing was done to it: a sample.
+    /// How long passing a read on took where no fault touched it; a sample of all reads.
     pub(crate) pass: Arc<Histogram>,
     handlers: Mutex<BTreeMap<String, Arc<HandlerCounters>>>,
 }
@@ -43,37 +43,37 @@ pub(crate) struct Counters {
 pub(crate) struct HandlerCounters {
     /// Calls that were drawn for it.
     pub(crate) calls: Count,
-    /// Those of them to which it did something.
+    /// Calls to which it did something.
     pub(crate) faults: Count,
     delay: OnceLock<Delays>,
 }
 
-/// How long a handler let calls wait.
+/// How long a handler delayed calls.
 #[derive(Debug)]
 struct Delays {
-    /// As metrics have it.
+    /// For metrics.
     histogram: Arc<Histogram>,
-    /// As a report has it, in microseconds.
+    /// For reports, in microseconds.
     fine: Option<AtomicHistogram>,
     /// In nanoseconds.
     longest: AtomicU64,
 }
 
-/// 64 steps in each power of two, so that a time is told up to 1.6 % too long; up to twelve days.
+/// 64 buckets in each power of two: a time is at most 1.6 % too long. The longest is twelve days.
 const FINE: (u8, u8) = (6, 40);
 
 impl HandlerCounters {
-    /// It let a call wait for so long.
+    /// Counts a call that it delayed, and for how long.
     pub(crate) fn delayed(&self, time: Duration) {
         self.delay.get_or_init(Delays::default).add(time);
     }
 
-    /// How long it let calls wait, if it ever did.
+    /// How long it delayed calls; `None` if it delayed none.
     pub(crate) fn delay(&self) -> Option<Arc<Histogram>> {
         self.delay.get().map(|delays| delays.histogram.clone())
     }
 
-    /// The same as a report has it.
+    /// The same in the form that reports show.
     pub(crate) fn waited(&self) -> Option<Waited> {
         self.delay.get()?.waited()
     }

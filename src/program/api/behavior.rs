@@ -71,8 +71,8 @@ pub(super) async fn put_mix(State(api): State<Arc<Api>>, path: MatchedPath, Body
         (handler, Value::Object(table))
     });
     let tables = Value::Object(tables.collect());
-    let patch = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), tables)]);
-    match api.proxies.patch(proxy.name(), spec::edit(patch, &api.registry), duration).await {
+    let keys = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), tables)]);
+    match api.proxies.patch(proxy.name(), spec::edit(keys, &api.registry), duration).await {
         Ok(_) => Ok(done()),
         Err(error) => Err(Failure::from(error).rename(|place| key_of_request(place, &handlers))),
     }

@@ -70,7 +70,7 @@ fn instead(matches: &mut ArgMatches) -> Result<Option<Instead>, Diagnostics> {
         return Ok(Some(Instead::PrintConfig));
     }
     let Some(daemon) = matches.remove_one::<String>("health") else { return Ok(None) };
-    // As with variables, what is empty is as good as not there.
+    // As with variables, an empty value counts as unset.
     let daemon = (!daemon.is_empty()).then(|| health::read(&daemon)).transpose();
     let daemon = daemon.map_err(|what| Diagnostic::new("--health", what))?;
     Ok(Some(Instead::Health(daemon)))

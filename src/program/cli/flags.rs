@@ -22,7 +22,7 @@ pub(super) enum Help {
 /// The heading of the flags that no setting has.
 const OTHER: &str = "Other";
 
-/// The flags of which each is for something else than to run.
+/// Flags that do something else than run the proxies. Only one can be given.
 const INSTEAD: [&str; 5] = ["check", "print-config", "health", "completions", "man"];
 
 /// The widest line of the help, in columns.

@@ -198,8 +198,8 @@ mod tests {
         ChildEnv { proxies, named: true, ..ChildEnv::default() }
     }
 
-    fn assignments(env: &ChildEnv) -> Vec<String> {
-        env.variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect()
+    fn assignments(env: &ChildEnv) -> String {
+        env.variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
     }
 
     fn fill(env: &ChildEnv, argument: &str) -> String {
@@ -210,13 +210,8 @@ mod tests {
     fn the_only_proxy_needs_no_name() {
         assert_eq!(
             assignments(&one()),
-            [
-                "VAURIEN_PROXY=127.0.0.1:4000",
-                "VAURIEN_PROXY_HOST=127.0.0.1",
-                "VAURIEN_PROXY_PORT=4000",
-                "VAURIEN_HTTP=[::1]:80",
-                "VAURIEN_SEED=42"
-            ]
+            "VAURIEN_PROXY=127.0.0.1:4000 VAURIEN_PROXY_HOST=127.0.0.1 VAURIEN_PROXY_PORT=4000 VAURIEN_HTTP=[::1]:80 \
+             VAURIEN_SEED=42"
         );
         assert_eq!(
             fill(&one(), "redis://{proxy}/0?{host}:{port} {http} {seed}"),
@@ -229,15 +224,8 @@ mod tests {
     fn several_proxies_have_their_names() {
         assert_eq!(
             assignments(&two()),
-            [
-                "VAURIEN_PROXY_CACHE=127.0.0.1:1",
-                "VAURIEN_PROXY_CACHE_HOST=127.0.0.1",
-                "VAURIEN_PROXY_CACHE_PORT=1",
-                "VAURIEN_PROXY_THE_API=[::1]:2",
-                "VAURIEN_PROXY_THE_API_HOST=::1",
-                "VAURIEN_PROXY_THE_API_PORT=2",
-                "VAURIEN_SEED=0"
-            ]
+            "VAURIEN_PROXY_CACHE=127.0.0.1:1 VAURIEN_PROXY_CACHE_HOST=127.0.0.1 VAURIEN_PROXY_CACHE_PORT=1 \
+             VAURIEN_PROXY_THE_API=[::1]:2 VAURIEN_PROXY_THE_API_HOST=::1 VAURIEN_PROXY_THE_API_PORT=2 VAURIEN_SEED=0"
         );
         assert_eq!(fill(&two(), "{proxy.cache},{host.the-api},{port.the-api}"), "127.0.0.1:1,::1,2");
     }

@@ -84,7 +84,7 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-/// Where `--health` asks a daemon with these values, also where nobody asked for the API.
+/// The address that `--health` asks, also if the API is not enabled.
 pub(crate) fn health_address(values: &Values<'_>, mut diagnostics: Diagnostics) -> Result<Address, Diagnostics> {
     let Http { enabled, host, port, .. } = values.build("http.")?;
     if let Some(off) = values.place("http.enabled").filter(|_| !enabled) {

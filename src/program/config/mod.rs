@@ -1,8 +1,8 @@
 //! What a program runs with: entries of file, variables and command line, merged and checked together.
 //!
-//! Each source says what it asks for in [`entry`]s. [`values`] checks all of them, so that everything that is wrong is reported
+//! Each source is a list of [`entry`]s. [`values`] checks all of them, so that everything that is wrong is reported
 //! at once, each [`Diagnostic`] with its place, and keeps the strongest: the command line beats variables, variables the file,
-//! and the file the defaults. Then serde makes the structs of them, from which [`schema`] has read what options there are.
+//! and the file the defaults. serde then builds the settings structs, from which [`schema`] reads the options.
 
 pub(crate) mod entry;
 #[cfg(test)]
@@ -67,7 +67,7 @@ pub struct Config {
     pub demo: bool,
     /// Options that were given and have no effect, a line for each.
     pub warnings: Vec<String>,
-    /// Whether there is one proxy, and nobody asked for where it listens.
+    /// Whether there is one proxy, whose address was not given.
     pub(crate) listens_anywhere: bool,
     /// Whether the proxies have names of their own.
     pub(crate) names_proxies: bool,
@@ -75,13 +75,13 @@ pub struct Config {
     pub(crate) again: Again,
     /// Whether a file was read.
     pub(crate) reads_a_file: bool,
-    /// Whether somebody asked for `seed`.
+    /// Whether the seed was given.
     pub(crate) seed_is_given: bool,
 }
 
 impl Config {
     /// The configuration that `values` say.
-    /// Fails with all that is wrong, with what is in `diagnostics` first.
+    /// Fails with all mistakes, those in `diagnostics` first.
     pub(crate) fn build(
         values: &Values<'_>,
         demo: bool,
@@ -114,7 +114,7 @@ impl Config {
     }
 }
 
-/// What was given for a part of the program without what turns that on.
+/// Warnings about options of a part of the program that is off.
 fn without_effect(values: &Values<'_>, runs_a_command: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     for section in SECTIONS {
@@ -132,7 +132,7 @@ fn without_effect(values: &Values<'_>, runs_a_command: bool) -> Vec<String> {
     warnings
 }
 
-/// One that is easily typed again.
+/// 32 bits, so that it is easy to type again.
 fn random_seed() -> Result<u64, Diagnostics> {
     let none = |error| Diagnostic::new("--seed", format_args!("no random seed from the system ({error}), give a seed"));
     Ok(SysRng.try_next_u32().map(u64::from).map_err(none)?)

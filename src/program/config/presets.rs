@@ -1,4 +1,4 @@
-//! Defaults that are other than usual for what the program is to do. They are the weakest source.
+//! Defaults for `--demo` and for a command, in place of the usual ones. Every other source overrides them.
 
 use super::entry::{Entry, Origin};
 use super::layout::Layout;

@@ -75,7 +75,7 @@ impl Run {
         self.command.iter().map(|word| word.to_string_lossy().into_owned()).collect()
     }
 
-    /// The variables of these options: they are about one command, and not about another `vaurien` within it.
+    /// The variables of these options. The command does not get them: they are not for a `vaurien` within it.
     pub(crate) fn variables(registry: &Registry) -> Vec<String> {
         Schema::new(registry).of_program("run").map(Setting::variable).collect()
     }
@@ -114,8 +114,8 @@ impl Run {
             return;
         }
         if let Some(variable) = conflict(&names) {
-            let twice =
-                format!("{variable} would tell of two things, give proxy `{}` another name", names[names.len() - 1]);
+            let last = names[names.len() - 1];
+            let twice = format!("{variable} would have two values, give proxy `{last}` another name");
             diagnostics.push(Diagnostic::new("", twice));
         }
         let is_disabled = |name: &str| proxies.iter().any(|proxy| proxy.name == name && !proxy.enabled);

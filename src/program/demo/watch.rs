@@ -14,7 +14,7 @@ use crate::events::RequestHead;
 use crate::handler::{DynHandler, Handler};
 use crate::protocol::Protocol;
 
-/// Calls whose begin is remembered at once. Those that never get a reply are forgotten when there are more.
+/// How many calls without a reply are remembered. Beyond that, all of them are forgotten.
 const OPEN_CALLS: usize = 1000;
 
 pub(super) enum Report {

@@ -156,59 +156,36 @@ mod tests {
     #[test]
     fn json_is_as_the_readme_has_it() {
         let expected = json!({
-            "version": 1,
-            "vaurien": env!("CARGO_PKG_VERSION"),
-            "exit_code": 3,
-            "error": null,
-            "command": ["pytest", "-x"],
-            "repeat": 1,
+            "version": 1, "vaurien": env!("CARGO_PKG_VERSION"), "exit_code": 3, "error": null,
+            "command": ["pytest", "-x"], "repeat": 1,
             "runs": [{
-                "seed": 42,
-                "begun": "2023-11-14T22:13:20.250Z",
-                "seconds": 21.4,
-                "end": "exited",
-                "code": 0,
+                "seed": 42, "begun": "2023-11-14T22:13:20.250Z", "seconds": 21.4, "end": "exited", "code": 0,
                 "again": "vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -x",
                 "expectations": [
                     { "expectation": "error>=1", "count": 5, "met": true },
-                    { "expectation": "cache.delay>=10", "count": 3, "met": false }
+                    { "expectation": "cache.delay>=10", "count": 3, "met": false },
                 ],
                 "warnings": ["handler `hang` of cache took no call"],
                 "proxies": [
                     {
-                        "name": "default",
-                        "backend": "localhost:6379",
-                        "protocol": "redis",
-                        "mix": "20:delay,80:dummy",
-                        "connections": 1,
-                        "opaque": 0,
-                        "dial_failures": 0,
-                        "bytes_to_backend": 2627,
-                        "bytes_to_client": 172_790,
+                        "name": "default", "backend": "localhost:6379", "protocol": "redis", "mix": "20:delay,80:dummy",
+                        "connections": 1, "opaque": 0, "dial_failures": 0,
+                        "bytes_to_backend": 2627, "bytes_to_client": 172_790,
                         "handlers": [
                             {
-                                "name": "delay",
-                                "calls": 24,
-                                "faults": 24,
-                                "waited": { "p50_seconds": 0.25, "p99_seconds": 0.251, "max_seconds": 0.252 }
+                                "name": "delay", "calls": 24, "faults": 24,
+                                "waited": { "p50_seconds": 0.25, "p99_seconds": 0.251, "max_seconds": 0.252 },
                             },
-                            { "name": "dummy", "calls": 77, "faults": 0, "waited": null }
-                        ]
+                            { "name": "dummy", "calls": 77, "faults": 0, "waited": null },
+                        ],
                     },
                     {
-                        "name": "cache",
-                        "backend": "localhost:11211",
-                        "protocol": "memcache",
-                        "mix": "100:error",
-                        "connections": 12,
-                        "opaque": 1,
-                        "dial_failures": 2,
-                        "bytes_to_backend": 80,
-                        "bytes_to_client": 0,
-                        "handlers": [{ "name": "error", "calls": 5, "faults": 5, "waited": null }]
-                    }
-                ]
-            }]
+                        "name": "cache", "backend": "localhost:11211", "protocol": "memcache", "mix": "100:error",
+                        "connections": 12, "opaque": 1, "dial_failures": 2, "bytes_to_backend": 80, "bytes_to_client": 0,
+                        "handlers": [{ "name": "error", "calls": 5, "faults": 5, "waited": null }],
+                    },
+                ],
+            }],
         });
         assert_eq!(serde_json::to_value(example::report()).unwrap(), expected);
     }

@@ -170,8 +170,7 @@ impl Services {
     }
 }
 
-/// Waits until the backends of all proxies that listen accept a connection.
-/// Fails if one does not `within` this time.
+/// Waits until the backends of all proxies that listen accept a connection. Fails if one does not `within` this time.
 pub(crate) async fn wait_for_backends(config: &Config, within: Seconds) -> anyhow::Result<()> {
     let deadline = Instant::now() + within.duration();
     for proxy in config.proxies.iter().filter(|proxy| proxy.enabled && !config.demo) {
