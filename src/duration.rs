@@ -5,8 +5,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{self, Visitor};
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 /// A length of time in a handler's settings: a number of seconds (`1`, `0.25`) or a text with a unit (`"250ms"`, `"1m 30s"`).
 ///
@@ -118,34 +119,12 @@ impl Serialize for Seconds {
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberOrText)
-    }
-}
-
-struct NumberOrText;
-
-impl Visitor<'_> for NumberOrText {
-    type Value = Seconds;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number of seconds or a text with a unit")
-    }
-
-    fn visit_f64<E: de::Error>(self, seconds: f64) -> Result<Seconds, E> {
-        Seconds::from_number(seconds, &seconds.to_string()).map_err(E::custom)
-    }
-
-    // Through the text: whole numbers beyond 2^53 are no exact floats, and the message shows them as they were written.
-    fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<Seconds, E> {
-        self.visit_str(&seconds.to_string())
-    }
-
-    fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<Seconds, E> {
-        self.visit_str(&seconds.to_string())
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Seconds, E> {
-        text.parse().map_err(E::custom)
+        let text = match Value::deserialize(deserializer)? {
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => text,
+            _ => return Err(D::Error::custom("write a number of seconds or a text with a unit")),
+        };
+        text.parse().map_err(D::Error::custom)
     }
 }
 

@@ -45,13 +45,13 @@ pub(crate) struct Field {
     types: Vec<String>,
     /// All the values that it can have, where they are few.
     choices: Vec<String>,
-    /// What the struct makes of this value in this field, as far as it writes it; or why it cannot be read.
+    /// Reads a value into the field and writes it back, or says why it is invalid.
     read: fn(&str, Value) -> Result<Value, String>,
 }
 
 /// The struct's fields in the order of their declaration.
 pub(crate) fn fields<T: Settings>() -> Vec<Field> {
-    let schema = schema::<T>();
+    let schema = schema::<T>(SchemaSettings::default());
     let defaults = serde_json::to_value(T::default()).unwrap_or_default();
     let heading = schema.get("x-heading");
     let properties = schema.get("properties").and_then(Value::as_object);
@@ -83,7 +83,7 @@ pub(crate) fn fields<T: Settings>() -> Vec<Field> {
 
 /// The struct's documentation, on one line.
 pub(crate) fn help<T: JsonSchema>() -> String {
-    one_line(schema::<T>().as_value())
+    one_line(schema::<T>(SchemaSettings::default()).as_value())
 }
 
 /// The struct with `values` in place of defaults.
@@ -100,7 +100,7 @@ impl Field {
     /// The value of a text on the command line or in a variable, by the field's type.
     pub(crate) fn parse(&self, text: &str) -> Value {
         let typed = match serde_json::from_str::<Value>(text) {
-            // In a text, null is a word; and a field that takes text reads numbers from it.
+            // As text, `null` is a word. A field that takes text reads its numbers from the text.
             Ok(Value::Null | Value::Number(_) | Value::Bool(_)) if self.takes("string") || !self.choices.is_empty() => {
                 None
             }
@@ -180,7 +180,7 @@ impl Field {
             }
     }
 
-    /// What is wrong with a value whose very type is wrong. About others, the field's own type knows best.
+    /// The message for a value of the wrong type. `None` if the type is right: then the field's own message is better.
     fn explain(&self, value: &Value) -> Option<String> {
         let shown = if self.secret { "the value".to_owned() } else { shown(value) };
         if !self.choices.is_empty() {
@@ -206,8 +206,9 @@ impl Field {
     }
 }
 
-fn schema<T: JsonSchema>() -> Schema {
-    let settings = SchemaSettings::default().with(|settings| {
+/// The schema of a type, in one piece.
+pub(crate) fn schema<T: JsonSchema>(settings: SchemaSettings) -> Schema {
+    let settings = settings.with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;
     });

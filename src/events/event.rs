@@ -85,17 +85,11 @@ pub(crate) struct RequestHead {
 impl Event {
     /// The name of its kind: `fault`, `plan`, `dial_failure` or `opaque`.
     pub(crate) fn name(&self) -> &'static str {
-        self.kind.name()
-    }
-}
-
-impl EventKind {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Fault { .. } => "fault",
-            Self::Plan { .. } => "plan",
-            Self::DialFailure { .. } => "dial_failure",
-            Self::Opaque { .. } => "opaque",
+        match self.kind {
+            EventKind::Fault { .. } => "fault",
+            EventKind::Plan { .. } => "plan",
+            EventKind::DialFailure { .. } => "dial_failure",
+            EventKind::Opaque { .. } => "opaque",
         }
     }
 }
@@ -145,7 +139,7 @@ impl Serialize for Event {
         // `humantime` cannot format times before 1970, which a wrong clock may show.
         let time = humantime::format_rfc3339_micros(self.time.max(SystemTime::UNIX_EPOCH)).to_string();
         let Self { id, proxy, kind, .. } = self;
-        Object { id: *id, time, event: kind.name(), proxy, kind }.serialize(serializer)
+        Object { id: *id, time, event: self.name(), proxy, kind }.serialize(serializer)
     }
 }
 

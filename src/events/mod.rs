@@ -224,16 +224,21 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_reader_is_woken() {
+    fn a_waiting_reader_is_woken_by_events_and_by_the_end() {
         let events = Events::on();
         let mut reader = events.reader(None);
+        let context = &mut Context::from_waker(Waker::noop());
         assert!(poll(reader.next()).is_pending());
         let mut next = pin!(reader.next());
-        let context = &mut Context::from_waker(Waker::noop());
         assert!(next.as_mut().poll(context).is_pending());
         emit(&events, [1]);
         let Poll::Ready(Some(batch)) = next.as_mut().poll(context) else { panic!("the reader was not woken") };
         assert_eq!(batch.events.len(), 1);
+        let mut reader = events.reader(None);
+        let mut next = pin!(reader.next());
+        assert!(next.as_mut().poll(context).is_pending());
+        events.close();
+        assert!(matches!(next.as_mut().poll(context), Poll::Ready(None)));
     }
 
     #[test]
@@ -286,16 +291,5 @@ mod tests {
         let Poll::Ready(Some(batch)) = poll(reader.next()) else { panic!("expected three events") };
         assert_eq!(batch.events.iter().map(|event| event.id).collect::<Vec<_>>(), [1, 2, 3]);
         assert!(matches!(poll(reader.next()), Poll::Ready(None)));
-    }
-
-    #[test]
-    fn closing_wakes_readers() {
-        let events = Events::on();
-        let mut reader = events.reader(None);
-        let mut next = pin!(reader.next());
-        let context = &mut Context::from_waker(Waker::noop());
-        assert!(next.as_mut().poll(context).is_pending());
-        events.close();
-        assert!(matches!(next.as_mut().poll(context), Poll::Ready(None)));
     }
 }

@@ -22,32 +22,15 @@
 //!
 //! // `vaurien::main(&registry)` runs the program with `--handler 10:stumble` available.
 //! let registry = Registry::default().with::<Stumble>("stumble");
+//! # assert_eq!(registry.names().last(), Some("stumble"));
 //! ```
 //!
 //! The derives need `serde` (with its feature `derive`) and `schemars` 1 in your `Cargo.toml`.
 //!
-//! # A delay
+//! # Settings, and a delay
 //!
 //! [`before`](Handler::before) runs before any byte of the request reaches the backend. Write it as a plain `async fn`;
 //! the call waits until it returns.
-//!
-//! ```
-//! # use schemars::JsonSchema;
-//! # use serde::{Deserialize, Serialize};
-//! use std::time::Duration;
-//! use vaurien::{Call, Handler, Result, Verdict};
-//!
-//! # #[derive(Default, Serialize, Deserialize, JsonSchema)]
-//! # struct Stumble {}
-//! impl Handler for Stumble {
-//!     async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
-//!         call.sleep(Duration::from_millis(250)).await?;
-//!         Ok(Verdict::Pass)
-//!     }
-//! }
-//! ```
-//!
-//! # Settings
 //!
 //! A field is a setting: `--handler-stumble-sleep 0.1`, `VAURIEN_HANDLER_STUMBLE_SLEEP`, or `sleep = 0.1` under
 //! `[handlers.stumble]`. The field's doc comment is its line in `--help`, and the struct's `Default` holds its default.
@@ -144,7 +127,6 @@ pub use delay::Delay;
 pub use dummy::Dummy;
 pub use error::Error;
 pub use hang::Hang;
-pub(crate) use registry::Entry;
 pub use registry::{Configured, Registry};
 
 /// What a handler needs to see of a connection. The engine chooses the cheapest way to move bytes that provides it.

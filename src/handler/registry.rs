@@ -11,33 +11,13 @@ use super::{Blackout, Delay, Dummy, DynHandler, Error, Handler, Hang, Scope};
 use crate::settings;
 use crate::settings::Field;
 
-/// A handler that can be registered by name. Its fields are its settings, their doc comments are the help text, and its
-/// `Default` holds the defaults. Every type that derives the required traits implements it:
+/// A handler that can be registered by name, as the [module's documentation](super) shows. Every type that derives the
+/// required traits implements it.
 ///
-/// ```
-/// use schemars::JsonSchema;
-/// use serde::{Deserialize, Serialize};
-/// use vaurien::handler::{Handler, Registry};
-///
-/// /// Disturbs every nth call
-/// #[derive(Default, Serialize, Deserialize, JsonSchema)]
-/// #[serde(default, deny_unknown_fields)]
-/// struct Stumble {
-///     /// Disturb every nth call
-///     #[schemars(extend("x-unit" = "calls"))]
-///     every: u64,
-/// }
-///
-/// impl Handler for Stumble {}
-///
-/// // `--handler 10:stumble --handler-stumble-every 5`, or `[handlers.stumble] every = 5` in the file.
-/// let registry = Registry::default().with::<Stumble>("stumble");
-/// # assert_eq!(registry.names().last(), Some("stumble"));
-/// ```
-///
-/// A field's own `Deserialize` refuses invalid values, and its message is shown. Fields with `#[serde(skip)]` are not
-/// settings. `x-unit` names the unit in the help. Each field is checked with the others at their defaults, so its valid
-/// values must not depend on theirs.
+/// Its fields are its settings, their doc comments are the help text, and its `Default` holds the defaults. A field's own
+/// `Deserialize` refuses invalid values, and its message is shown. Fields with `#[serde(skip)]` are not settings.
+/// `#[schemars(extend("x-unit" = "calls"))]` names the unit in the help. Each field is checked with the others at their
+/// defaults, so its valid values must not depend on theirs.
 pub trait Configured: Handler + Default + Serialize + DeserializeOwned + JsonSchema {}
 
 impl<H: Handler + Default + Serialize + DeserializeOwned + JsonSchema> Configured for H {}
@@ -54,9 +34,11 @@ type Build = fn(Map<String, Value>) -> Result<Arc<dyn DynHandler>, String>;
 /// One registered handler.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
-    name: String,
-    help: String,
-    fields: Vec<Field>,
+    pub(crate) name: String,
+    /// What the handler does, in one sentence.
+    pub(crate) help: String,
+    /// The handler's own settings, without connection options.
+    pub(crate) fields: Vec<Field>,
     /// Whether connection options can be set for this handler. They have no effect if it always ends the connection.
     pub(crate) takes_connection_options: bool,
     build: Build,
@@ -121,30 +103,12 @@ impl Registry {
 }
 
 impl Entry {
-    pub(crate) fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// What the handler does, in one sentence.
-    pub(crate) fn help(&self) -> &str {
-        &self.help
-    }
-
     /// Whether the handler passes every call unaltered.
     pub(crate) fn does_nothing(&self) -> bool {
         (self.build)(Map::new()).is_ok_and(|handler| handler.scope() == Scope::Nothing)
     }
 
-    /// The handler's own settings, without connection options.
-    pub(crate) fn fields(&self) -> &[Field] {
-        &self.fields
-    }
-
-    /// Builds the handler with `values`, each of which has been checked.
-    ///
-    /// # Errors
-    ///
-    /// The handler refuses the values together.
+    /// Builds the handler with `values`, each of which has been checked: it may refuse them together.
     pub(crate) fn build(&self, mut values: Map<String, Value>) -> Result<Arc<dyn DynHandler>, String> {
         values.retain(|name, _| self.fields.iter().any(|field| field.name == *name));
         (self.build)(values)

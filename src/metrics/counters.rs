@@ -8,7 +8,7 @@ use std::time::Duration;
 use histogram::AtomicHistogram;
 use serde::{Serialize, Serializer};
 
-use super::histogram::Histogram;
+use super::histogram::{DELAY, DIAL, Histogram, PASS};
 
 /// A counter that several threads add to.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ pub(crate) struct Counters {
     pub(crate) refused: Count,
     /// The time that a dial took.
     pub(crate) dial: Arc<Histogram>,
-    /// The time that passing on a read took if no fault touched it, as a sample.
+    /// How long passing a read on took where no fault touched it; a sample of all reads.
     pub(crate) pass: Arc<Histogram>,
     handlers: Mutex<BTreeMap<String, Arc<HandlerCounters>>>,
 }
@@ -53,27 +53,27 @@ pub(crate) struct HandlerCounters {
 struct Delays {
     /// For metrics.
     histogram: Arc<Histogram>,
-    /// For the report, in microseconds.
+    /// For reports, in microseconds.
     fine: Option<AtomicHistogram>,
     /// In nanoseconds.
     longest: AtomicU64,
 }
 
-/// 64 buckets for each power of two: an error of at most 1.6 %, up to twelve days.
+/// 64 buckets in each power of two: a time is at most 1.6 % too long. The longest is twelve days.
 const FINE: (u8, u8) = (6, 40);
 
 impl HandlerCounters {
-    /// It delayed a call.
+    /// Counts a call that it delayed, and for how long.
     pub(crate) fn delayed(&self, time: Duration) {
         self.delay.get_or_init(Delays::default).add(time);
     }
 
-    /// How long it delayed calls, if it ever did.
+    /// How long it delayed calls; `None` if it delayed none.
     pub(crate) fn delay(&self) -> Option<Arc<Histogram>> {
         self.delay.get().map(|delays| delays.histogram.clone())
     }
 
-    /// The same for the report.
+    /// The same in the form that reports show.
     pub(crate) fn waited(&self) -> Option<Waited> {
         self.delay.get()?.waited()
     }
@@ -82,7 +82,7 @@ impl HandlerCounters {
 impl Default for Delays {
     fn default() -> Self {
         let fine = AtomicHistogram::new(FINE.0, FINE.1).ok();
-        Self { histogram: Arc::new(Histogram::of_delays()), fine, longest: AtomicU64::new(0) }
+        Self { histogram: Arc::new(Histogram::new(DELAY)), fine, longest: AtomicU64::new(0) }
     }
 }
 
@@ -113,8 +113,8 @@ impl Default for Counters {
             opaque: Count::default(),
             backend_failures: Count::default(),
             refused: Count::default(),
-            dial: Arc::new(Histogram::of_dials()),
-            pass: Arc::new(Histogram::of_passes()),
+            dial: Arc::new(Histogram::new(DIAL)),
+            pass: Arc::new(Histogram::new(PASS)),
             handlers: Mutex::default(),
         }
     }
@@ -145,6 +145,7 @@ pub(crate) struct Waited {
     pub(crate) max: Duration,
 }
 
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+/// Writes a time as a number of seconds.
+pub(crate) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
 }

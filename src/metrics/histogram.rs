@@ -8,23 +8,23 @@ const US: u64 = 1_000;
 const MS: u64 = 1_000 * US;
 const S: u64 = 1_000 * MS;
 
-/// Bounds in nanoseconds: from the shortest noticeable delay to the longest that clients tolerate.
+/// For delays by handlers, in nanoseconds: from the shortest noticeable delay to the longest that clients tolerate.
 #[rustfmt::skip]
-const DELAY: &[u64] = &[
+pub(crate) const DELAY: &[u64] = &[
     MS, 2_500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS,
     S, 2_500 * MS, 5 * S, 10 * S, 30 * S, 60 * S,
 ];
 
-/// Bounds in nanoseconds: from a dial on the same machine to beyond the default connect timeout (10 s).
+/// For dials, in nanoseconds: from a dial on the same machine to beyond the default connect timeout (10 s).
 #[rustfmt::skip]
-const DIAL: &[u64] = &[
+pub(crate) const DIAL: &[u64] = &[
     50 * US, 100 * US, 250 * US, 500 * US, MS, 2_500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS, 250 * MS, 500 * MS,
     S, 2_500 * MS, 5 * S, 10 * S,
 ];
 
-/// Bounds in nanoseconds: from the cost of passing bytes on to that on an overloaded machine.
+/// For passing a read on, in nanoseconds: from the cost of passing bytes on to that on an overloaded machine.
 #[rustfmt::skip]
-const PASS: &[u64] = &[
+pub(crate) const PASS: &[u64] = &[
     US, 2_500, 5 * US, 10 * US, 25 * US, 50 * US, 100 * US, 250 * US, 500 * US,
     MS, 2_500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS,
 ];
@@ -40,22 +40,8 @@ pub(crate) struct Histogram {
 }
 
 impl Histogram {
-    /// For the delays of calls by handlers: buckets from 1 ms to 60 s.
-    pub(crate) fn of_delays() -> Self {
-        Self::new(DELAY)
-    }
-
-    /// For the times that dials of the backend took: buckets from 50 µs to 10 s.
-    pub(crate) fn of_dials() -> Self {
-        Self::new(DIAL)
-    }
-
-    /// For the times that passing a read on took: buckets from 1 µs to 100 ms.
-    pub(crate) fn of_passes() -> Self {
-        Self::new(PASS)
-    }
-
-    fn new(bounds: &'static [u64]) -> Self {
+    /// With one of the bounds above.
+    pub(crate) fn new(bounds: &'static [u64]) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Self { bounds, counts, nanoseconds: AtomicU64::new(0) }
     }
@@ -118,7 +104,7 @@ mod tests {
 
     #[test]
     fn the_longest_time_is_counted() {
-        let histogram = Histogram::of_passes();
+        let histogram = Histogram::new(PASS);
         histogram.add(Duration::MAX);
         assert_eq!(counts(&histogram).last(), Some(&1));
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use super::counters::Waited;
 use super::histogram::Histogram;
 use super::summary::Summary;
@@ -30,15 +32,17 @@ pub(crate) struct ProxySnapshot {
     pub(crate) pass: Arc<Histogram>,
 }
 
-/// A proxy's counts for one handler. Names are unique within a proxy.
-#[derive(Debug, Clone)]
+/// A proxy's counts for one handler, as reports have it. Names are unique within a proxy.
+#[derive(Debug, Clone, Serialize)]
 pub(crate) struct HandlerSnapshot {
     pub(crate) name: String,
+    #[serde(skip)]
     pub(crate) in_mix: bool,
     pub(crate) calls: u64,
     /// The calls to which the handler did something.
     pub(crate) faults: u64,
     /// How long the handler delayed calls; `None` if it delayed none.
+    #[serde(skip)]
     pub(crate) delay: Option<Arc<Histogram>>,
     pub(crate) waited: Option<Waited>,
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tempfile::{Builder, NamedTempFile};
+use tempfile::{Builder, TempPath};
 
 use crate::program::output;
 
@@ -17,22 +17,18 @@ const PERMISSIONS: u32 = 0o666;
 ///
 /// Devices and pipes are written to directly.
 #[derive(Debug)]
-pub(crate) enum AtomicFile {
-    /// Will be renamed to `path`.
-    Beside { file: NamedTempFile, path: PathBuf },
-    /// A device or a pipe.
-    Direct(File),
+pub(crate) struct AtomicFile {
+    out: File,
+    /// Where it is, and the path that it is moved to; none for a device or a pipe.
+    beside: Option<(TempPath, PathBuf)>,
 }
 
 impl AtomicFile {
     /// Fails if `path` cannot be written.
-    ///
-    /// # Panics
-    ///
-    /// The path is a pipe and there is no runtime.
+    /// Panics if the path is a pipe and there is no runtime.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-            return output::open(path).map(Self::Direct);
+            return output::open(path).map(|out| Self { out, beside: None });
         }
         // A symbolic link is kept: its target is replaced.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -42,31 +38,23 @@ impl AtomicFile {
         let prefix = format!(".{}.", name.to_string_lossy());
         let permissions = Permissions::from_mode(PERMISSIONS);
         let file = Builder::new().prefix(&prefix).permissions(permissions).tempfile_in(folder)?;
-        Ok(Self::Beside { file, path })
+        let (out, at) = file.into_parts();
+        Ok(Self { out, beside: Some((at, path)) })
     }
 
     /// Moves it to its path.
     pub(crate) fn publish(self) -> io::Result<()> {
-        match self {
-            Self::Beside { file, path } => file.persist(path).map(drop).map_err(|error| error.error),
-            Self::Direct(_) => Ok(()),
-        }
+        self.beside.map_or(Ok(()), |(at, path)| at.persist(path).map_err(|error| error.error))
     }
 }
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Beside { file, .. } => file.write(bytes),
-            Self::Direct(file) => file.write(bytes),
-        }
+        self.out.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Beside { file, .. } => file.flush(),
-            Self::Direct(file) => file.flush(),
-        }
+        self.out.flush()
     }
 }
 

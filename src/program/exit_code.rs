@@ -14,7 +14,7 @@ pub(crate) const UNMET: u8 = 3;
 /// The command took longer than `--timeout`. As `timeout` has it.
 const TIMED_OUT: u8 = 124;
 
-/// The program itself failed where it was to run a command: 1 and 2 would be the command's. As `env` and `timeout` have it.
+/// The program itself failed, so the command has no exit code; 1 and 2 are left to the command. As `env` and `timeout` have it.
 pub(crate) const OWN_FAILURE: u8 = 125;
 
 /// The command exists and cannot be executed. As shells have it.

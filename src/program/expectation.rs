@@ -12,30 +12,16 @@ pub(crate) struct Expectation {
     /// The proxy that is counted; without one, all of them.
     proxy: Option<String>,
     count: String,
-    comparison: Comparison,
+    /// One of [`COMPARISONS`].
+    sign: &'static str,
     number: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Comparison {
-    AtLeast,
-    AtMost,
-    Equal,
-    Unequal,
-    More,
-    Less,
-}
+type Comparison = fn(&u64, &u64) -> bool;
 
 /// Longer ones first: `>=` begins with `>`.
-const COMPARISONS: [(&str, Comparison); 7] = [
-    (">=", Comparison::AtLeast),
-    ("<=", Comparison::AtMost),
-    ("==", Comparison::Equal),
-    ("!=", Comparison::Unequal),
-    (">", Comparison::More),
-    ("<", Comparison::Less),
-    ("=", Comparison::Equal),
-];
+const COMPARISONS: [(&str, Comparison); 6] =
+    [(">=", u64::ge), ("<=", u64::le), ("==", u64::eq), ("!=", u64::ne), (">", u64::gt), ("<", u64::lt)];
 
 type Counted = fn(&Summary) -> u64;
 
@@ -48,28 +34,26 @@ const COUNTS: [(&str, Counted); 5] = [
     ("dial_failures", |summary| summary.backend_failures),
 ];
 
-/// Text that is not an expectation.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid expectation `{0}`: write `error>=1`, `calls>0` or, for one proxy, `cache.delay>=10`")]
-pub(crate) struct NoExpectation(String);
-
 impl FromStr for Expectation {
-    type Err = NoExpectation;
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, NoExpectation> {
+    fn from_str(text: &str) -> Result<Self, String> {
         let read = || {
             let at = text.find(['<', '>', '=', '!'])?;
             let (what, rest) = text.split_at(at);
-            let (sign, comparison) = COMPARISONS.iter().find(|(sign, _)| rest.starts_with(sign))?;
-            let number = rest[sign.len()..].trim().parse().ok()?;
+            let sign = COMPARISONS.iter().map(|(sign, _)| *sign).find(|sign| rest.starts_with(sign));
+            // `=` is short for `==`.
+            let (sign, number) = sign.map_or(("==", rest.strip_prefix('=')), |sign| (sign, rest.strip_prefix(sign)));
+            let number = number?.trim().parse().ok()?;
             let (proxy, count) = match what.trim().split_once('.') {
                 Some((proxy, count)) => (Some(proxy.to_owned()), count),
                 None => (None, what.trim()),
             };
             let named = !count.is_empty() && proxy.as_ref().is_none_or(|proxy| !proxy.is_empty());
-            named.then(|| Self { proxy, count: count.to_owned(), comparison: *comparison, number })
+            named.then(|| Self { proxy, count: count.to_owned(), sign, number })
         };
-        read().ok_or_else(|| NoExpectation(text.to_owned()))
+        let right = "write `error>=1`, `calls>0` or, for one proxy, `cache.delay>=10`";
+        read().ok_or_else(|| format!("invalid expectation `{text}`: {right}"))
     }
 }
 
@@ -78,9 +62,7 @@ impl fmt::Display for Expectation {
         if let Some(proxy) = &self.proxy {
             write!(f, "{proxy}.")?;
         }
-        let sign =
-            COMPARISONS.iter().find(|(_, comparison)| *comparison == self.comparison).map_or("", |(sign, _)| sign);
-        write!(f, "{}{sign}{}", self.count, self.number)
+        write!(f, "{}{}{}", self.count, self.sign, self.number)
     }
 }
 
@@ -120,16 +102,8 @@ impl Expectation {
         }
     }
 
-    /// Whether this count meets it.
     pub(crate) fn is_met_by(&self, count: u64) -> bool {
-        match self.comparison {
-            Comparison::AtLeast => count >= self.number,
-            Comparison::AtMost => count <= self.number,
-            Comparison::Equal => count == self.number,
-            Comparison::Unequal => count != self.number,
-            Comparison::More => count > self.number,
-            Comparison::Less => count < self.number,
-        }
+        COMPARISONS.iter().any(|(sign, holds)| *sign == self.sign && holds(&count, &self.number))
     }
 }
 
@@ -157,7 +131,7 @@ mod tests {
         for text in
             ["", "error", ">=1", "error>=", "error>=x", "error>=-1", "error>=1.5", ".error>=1", "cache.>=1", "error=>1"]
         {
-            let refused = text.parse::<Expectation>().unwrap_err().to_string();
+            let refused = text.parse::<Expectation>().unwrap_err();
             assert!(refused.starts_with(&format!("invalid expectation `{text}`: write `error>=1`")), "{refused}");
         }
     }

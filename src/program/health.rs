@@ -34,10 +34,6 @@ pub(crate) enum Unhealthy {
 }
 
 /// Checks the daemon whose API is at `address`.
-///
-/// # Errors
-///
-/// It is not healthy, or does not answer.
 pub(crate) fn check(address: &Address) -> Result<(), Unhealthy> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let checked = runtime.block_on(answer(address));
@@ -52,10 +48,6 @@ pub(crate) fn url(address: &Address) -> String {
 }
 
 /// Reads `host:port`, or a URL like that of [`url`].
-///
-/// # Errors
-///
-/// It is not such an address.
 pub(crate) fn read(text: &str) -> Result<Address, String> {
     let address = text.strip_prefix("http://").map_or(text, |rest| {
         let rest = rest.trim_end_matches('/');

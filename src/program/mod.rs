@@ -128,12 +128,7 @@ fn run(config: Config, registry: &Registry) -> anyhow::Result<u8> {
         .enable_all()
         .build()
         .context("cannot start")?;
-    let exit_code = runtime.block_on(async {
-        match signals {
-            Some(signals) => runner::run_command(config, registry, signals, descriptors.ok()).await,
-            None => runner::run_daemon(config, registry, read).await,
-        }
-    });
+    let exit_code = runtime.block_on(runner::run(config, registry, read, signals, descriptors.ok()));
     // Looking up a name cannot be cancelled: do not wait for it.
     runtime.shutdown_background();
     exit_code

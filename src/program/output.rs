@@ -11,10 +11,7 @@ const NO_READER: i32 = 6;
 
 /// Opens a file for writing. It is created if it does not exist, and not truncated. A pipe without a reader is an error:
 /// opening it as a file would wait for one.
-///
-/// # Panics
-///
-/// The path is a pipe and there is no runtime.
+/// Panics if the path is a pipe and there is no runtime.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
     match pipe::OpenOptions::new().open_sender(path) {
         Ok(pipe) => pipe.into_blocking_fd().map(File::from),

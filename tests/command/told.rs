@@ -65,7 +65,7 @@ fn two_names_for_one_variable_are_an_error() {
     let file = File::new(proxy("a-b") + &proxy("a_b"));
     let mut vaurien = super::Program::command(&format!("--config {}", file.path().display()));
     let ran = Ran::from(vaurien.args(["--", "true"]).output().unwrap()).ends(125);
-    ran.says("VAURIEN_PROXY_A_B would have two meanings");
+    ran.says("VAURIEN_PROXY_A_B would have two values");
 }
 
 #[test]

@@ -6,11 +6,10 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::Duration;
 
-use vaurien::Registry;
 use vaurien::program::cli::Exit;
 use vaurien::program::config::Config;
+use vaurien::{Registry, Seconds};
 
 use super::{documents, list, path, read, string, strings};
 
@@ -53,7 +52,7 @@ fn mean_a_run_and_a_nightly_one(scripts: [&str; 2], backend: &str) -> [Vec<Strin
             (proxy.listen.to_string(), proxy.backend.to_string()),
             ("localhost:0".to_owned(), backend.to_owned())
         );
-        assert_eq!((run.wait_backend, run.timeout), (Some(Duration::from_secs(30)), Some(Duration::from_secs(600))));
+        assert_eq!((run.wait_backend, run.timeout), (Some(Seconds::from_secs(30)), Some(Seconds::from_secs(600))));
         assert_eq!(given(script, "--expect"), ["error>=1"]);
         assert_eq!(run.command, ["env", "REDIS_URL=redis://{proxy}/0", "pytest"]);
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
@@ -61,8 +60,11 @@ fn mean_a_run_and_a_nightly_one(scripts: [&str; 2], backend: &str) -> [Vec<Strin
         assert!(wrong.is_err_and(|exit| exit.to_string().contains("--time-out")));
     }
     let [once, nightly] = &configs;
-    assert_eq!((once.run.repeat, once.seed, once.proxies[0].mix.to_string().as_str()), (1, 42, "10:error"));
-    assert_eq!((nightly.run.repeat, nightly.proxies[0].mix.to_string().as_str()), (20, "10:error,10:delay,1:blackout"));
+    assert_eq!((once.run.times(), once.seed, once.proxies[0].mix.to_string().as_str()), (1, 42, "10:error"));
+    assert_eq!(
+        (nightly.run.times(), nightly.proxies[0].mix.to_string().as_str()),
+        (20, "10:error,10:delay,1:blackout")
+    );
     assert!(!scripts[1].contains("--seed"), "each night has its own");
     scripts.map(|script| given(script, "--report"))
 }

@@ -5,9 +5,13 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::diagnostic::Diagnostics;
 use crate::proxy::set::ChangeError;
+
+/// What most requests answer.
+pub(super) type Answer = Result<Json<Value>, Failure>;
 
 /// Why a request failed.
 #[derive(Debug)]

@@ -3,74 +3,40 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{MatchedPath, State};
 use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::answer::{Failure, Fault, Location};
+use super::answer::{Answer, Failure, Fault, Location};
 use super::read::{self, Body};
 use super::v1::take_duration;
+use crate::handler::Registry;
 use crate::plan::parse::{MixError, ParsedMix};
 use crate::program::config::schema::Schema;
 use crate::program::config::spec;
 use crate::proxy::Proxy;
 
-/// The contract's two words for a handler.
-#[derive(Debug, Clone, Copy)]
-enum Word {
-    /// The later one, which most scripts use.
-    Behavior,
-    /// The first one, which this program uses.
-    Handler,
+/// The contract's word for a handler, which is its path: `behavior`, which most scripts use, or `handler`, its first one.
+fn word(path: &MatchedPath) -> &str {
+    path.as_str().trim_start_matches('/')
 }
 
-impl Word {
-    fn text(self) -> &'static str {
-        match self {
-            Self::Behavior => "behavior",
-            Self::Handler => "handler",
-        }
-    }
+pub(super) async fn mix(State(api): State<Arc<Api>>, path: MatchedPath) -> Answer {
+    Ok(Json(json!({ word(&path): only_proxy(&api)?.config().mix.to_string() })))
 }
 
-/// `GET /behavior`.
-pub(super) async fn behavior(State(api): State<Arc<Api>>) -> Result<Json<Value>, Failure> {
-    Ok(Json(json!({ "behavior": only_proxy(&api)?.config().mix.to_string() })))
+pub(super) async fn names(State(api): State<Arc<Api>>, path: MatchedPath) -> Json<Value> {
+    let mut names: Vec<&str> = api.registry.names().collect();
+    names.sort_unstable();
+    Json(json!({ word(&path): names }))
 }
 
-/// `GET /handler`.
-pub(super) async fn handler(State(api): State<Arc<Api>>) -> Result<Json<Value>, Failure> {
-    Ok(Json(json!({ "handler": only_proxy(&api)?.config().mix.to_string() })))
-}
-
-/// `GET /behaviors`.
-pub(super) async fn behaviors(State(api): State<Arc<Api>>) -> Json<Value> {
-    Json(json!({ "behaviors": names(&api) }))
-}
-
-/// `GET /handlers`.
-pub(super) async fn handlers(State(api): State<Arc<Api>>) -> Json<Value> {
-    Json(json!({ "handlers": names(&api) }))
-}
-
-/// `GET /backend`.
-pub(super) async fn backend(State(api): State<Arc<Api>>) -> Result<Json<Value>, Failure> {
+pub(super) async fn backend(State(api): State<Arc<Api>>) -> Answer {
     Ok(Json(json!({ "backend": only_proxy(&api)?.config().backend })))
 }
 
-/// `PUT /behavior`.
-pub(super) async fn put_behavior(State(api): State<Arc<Api>>, Body(body): Body) -> Result<Json<Value>, Failure> {
-    put(&api, Word::Behavior, &body).await
-}
-
-/// `PUT /handler`.
-pub(super) async fn put_handler(State(api): State<Arc<Api>>, Body(body): Body) -> Result<Json<Value>, Failure> {
-    put(&api, Word::Handler, &body).await
-}
-
-/// `PUT /backend`.
-pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -> Result<Json<Value>, Failure> {
+pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -> Answer {
     let proxy = only_proxy(&api)?;
     let mut keys = object(&body)?;
     let backend = keys.remove("backend").ok_or_else(|| missing("backend"))?;
@@ -82,19 +48,19 @@ pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -
     Ok(done())
 }
 
-async fn put(api: &Api, word: Word, body: &[u8]) -> Result<Json<Value>, Failure> {
-    let proxy = only_proxy(api)?;
-    let mut keys = object(body)?;
+pub(super) async fn put_mix(State(api): State<Arc<Api>>, path: MatchedPath, Body(body): Body) -> Answer {
+    let proxy = only_proxy(&api)?;
+    let mut keys = object(&body)?;
     let name = match keys.remove("name") {
         Some(Value::String(name)) => name,
         Some(other) => {
-            let what = format!("`{other}` is no {}, write `\"delay\"` or `\"20:delay,5:error\"`", word.text());
+            let what = format!("`{other}` is no {}, write `\"delay\"` or `\"20:delay,5:error\"`", word(&path));
             return Err(Failure::body("name", what));
         }
         None => return Err(missing("name")),
     };
     let duration = take_duration(&mut keys)?;
-    let handlers = handlers_of(api, word, &name)?;
+    let handlers = handlers_of(&api.registry, word(&path), &name)?;
     let settings = settings(keys, &handlers)?;
     let schema = Schema::new(&api.registry);
     let tables = settings.into_iter().map(|(handler, given)| {
@@ -105,16 +71,15 @@ async fn put(api: &Api, word: Word, body: &[u8]) -> Result<Json<Value>, Failure>
         (handler, Value::Object(table))
     });
     let tables = Value::Object(tables.collect());
-    let patch = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), tables)]);
-    match api.proxies.patch(proxy.name(), spec::edit(patch, &api.registry), duration).await {
+    let keys = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), tables)]);
+    match api.proxies.patch(proxy.name(), spec::edit(keys, &api.registry), duration).await {
         Ok(_) => Ok(done()),
         Err(error) => Err(Failure::from(error).rename(|place| key_of_request(place, &handlers))),
     }
 }
 
 /// The handlers of a name or a mix, or an error for each that does not exist.
-fn handlers_of(api: &Api, word: Word, text: &str) -> Result<Vec<String>, Failure> {
-    let (registry, word) = (&api.registry, word.text());
+fn handlers_of(registry: &Registry, word: &str, text: &str) -> Result<Vec<String>, Failure> {
     let fault = |description| Fault { location: Location::Body, name: "name".to_owned(), description };
     let unknown = |name: &str| fault(format!("the '{name}' {word} does not exist"));
     if !text.contains([',', ':']) && registry.get(text).is_none() {
@@ -188,12 +153,6 @@ fn only_proxy(api: &Api) -> Result<Arc<Proxy>, Failure> {
         let what = "no proxy is called `default`, and there is not exactly one: use /v1/proxies/{name}";
         Failure::of(StatusCode::NOT_FOUND, Location::Nowhere, "", what)
     })
-}
-
-fn names(api: &Api) -> Vec<&str> {
-    let mut names: Vec<&str> = api.registry.names().collect();
-    names.sort_unstable();
-    names
 }
 
 fn object(body: &[u8]) -> Result<Map<String, Value>, Failure> {

@@ -96,7 +96,6 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Where it listens.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -110,10 +109,6 @@ impl Running {
 }
 
 /// Listens, and answers requests on a thread of its own.
-///
-/// # Errors
-///
-/// It cannot listen on the address.
 pub(crate) async fn start(http: &Http, proxies: Arc<ProxySet>, registry: Registry) -> anyhow::Result<Running> {
     let at = Address::new(&http.host, http.port);
     let cannot_listen = || format!("cannot listen on {at} for the HTTP API");

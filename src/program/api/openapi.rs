@@ -15,58 +15,14 @@ const NAME: &str = "^[A-Za-z0-9_-]{1,64}$";
 /// The type of `GET /v1/events`.
 pub(super) const EVENTS: &str = "text/event-stream";
 
-/// The request and the responses of one route.
-pub(super) struct Operation {
-    summary: &'static str,
-    query: Vec<(&'static str, &'static str)>,
-    /// The schema of the body.
-    body: Option<&'static str>,
-    answers: Vec<(u16, Content)>,
-}
-
-enum Content {
+/// What a response holds.
+pub(super) enum Content {
     /// The name of a schema; empty if there is no body.
     Json(&'static str),
     /// Text of one of these types.
     Text(&'static [&'static str]),
 }
 
-impl Operation {
-    pub(super) fn new(summary: &'static str) -> Self {
-        Self { summary, query: Vec::new(), body: None, answers: Vec::new() }
-    }
-
-    /// Takes this query parameter.
-    pub(super) fn parameter(mut self, name: &'static str, what: &'static str) -> Self {
-        self.query.push((name, what));
-        self
-    }
-
-    /// Takes a body of this schema.
-    pub(super) fn takes(self, schema: &'static str) -> Self {
-        Self { body: Some(schema), ..self }
-    }
-
-    /// Answers with this status and a body of this schema, or without one.
-    pub(super) fn gives(mut self, status: u16, schema: &'static str) -> Self {
-        self.answers.push((status, Content::Json(schema)));
-        self
-    }
-
-    /// Answers with this status and a text of one of these types.
-    pub(super) fn sends(mut self, status: u16, content_types: &'static [&'static str]) -> Self {
-        self.answers.push((status, Content::Text(content_types)));
-        self
-    }
-
-    /// Answers failures with these statuses.
-    pub(super) fn fails(mut self, statuses: &[u16]) -> Self {
-        self.answers.extend(statuses.iter().map(|status| (*status, Content::Json("Errors"))));
-        self
-    }
-}
-
-/// The document.
 pub(super) fn document(routes: &[Route], registry: &Registry, needs_token: bool) -> Value {
     let mut paths: Map<String, Value> = Map::new();
     for route in routes {
@@ -93,8 +49,8 @@ pub(super) fn document(routes: &[Route], registry: &Registry, needs_token: bool)
 }
 
 fn operation(route: &Route, needs_token: bool) -> Value {
-    let Operation { summary, query, body, answers } = &route.operation;
-    let open = route.path == guard::OPEN;
+    let Route { path, summary, query, body, answers, .. } = route;
+    let open = *path == guard::OPEN;
     // The guard can answer every route.
     let guards = [400, 403].into_iter().chain((needs_token && !open).then_some(401));
     let guards: Vec<_> = guards.map(|status| (status, Content::Json("Errors"))).collect();
@@ -105,8 +61,7 @@ fn operation(route: &Route, needs_token: bool) -> Value {
         .collect();
     responses
         .insert("default".to_owned(), json!({ "description": "The request failed", "content": content("Errors") }));
-    let parameters: Vec<Value> =
-        in_path(route.path).chain(query.iter().map(|(name, what)| in_query(name, what))).collect();
+    let parameters: Vec<Value> = in_path(path).chain(query.iter().map(|(name, what)| in_query(name, what))).collect();
     let mut operation = json!({
         "summary": summary,
         "operationId": id(route),

@@ -27,17 +27,16 @@ impl<S: Send + Sync> FromRequest<S> for Body {
     type Rejection = Failure;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
-        let body = |status, what: String| Failure::of(status, Location::Body, "", what);
+        let failure = |status, what: &str| Err(Failure::of(status, Location::Body, "", what));
         match timeout(BODY_TIMEOUT, Limited::new(request.into_body(), BODY).collect()).await {
             Ok(Ok(whole)) => Ok(Self(whole.to_bytes())),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                let what = format!("the body is too large, send at most {BODY} bytes");
-                Err(body(StatusCode::PAYLOAD_TOO_LARGE, what))
+                failure(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is too large, send at most {BODY} bytes"))
             }
-            Ok(Err(_)) => Err(body(StatusCode::BAD_REQUEST, "the body is incomplete".to_owned())),
+            Ok(Err(_)) => failure(StatusCode::BAD_REQUEST, "the body is incomplete"),
             Err(_) => {
-                let what = format!("the body is too slow, send it within {} s", BODY_TIMEOUT.as_secs());
-                Err(body(StatusCode::REQUEST_TIMEOUT, what))
+                let limit = BODY_TIMEOUT.as_secs();
+                failure(StatusCode::REQUEST_TIMEOUT, &format!("the body is too slow, send it within {limit} s"))
             }
         }
     }
@@ -81,7 +80,6 @@ fn make_whole(value: &mut Value) {
     }
 }
 
-/// The parameters of a path.
 pub(super) struct PathParams<T>(pub(super) T);
 
 impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathParams<T> {
@@ -100,7 +98,6 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathPar
     }
 }
 
-/// The parameters of a query.
 pub(super) struct QueryParams(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for QueryParams {

@@ -4,91 +4,136 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{MatchedPath, State};
+use axum::handler::Handler;
 use axum::http::{Method, StatusCode, Uri, header};
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::{MethodRouter, delete, get, patch, post, put};
+use axum::routing::{self, MethodRouter};
 
 use super::answer::{Failure, Location};
-use super::openapi::{EVENTS, Operation};
+use super::openapi::{Content, EVENTS};
 use super::{Api, behavior, events, guard, v1};
 use crate::program::export::openmetrics::Format;
 
-/// One method of one path.
+/// One method of one path, and its description.
 pub(super) struct Route {
     pub(super) path: &'static str,
     pub(super) method: Method,
     to: MethodRouter<Arc<Api>>,
-    pub(super) operation: Operation,
+    pub(super) summary: &'static str,
+    /// The parameters of the query, each with its meaning.
+    pub(super) query: Vec<(&'static str, &'static str)>,
+    /// The schema of the body.
+    pub(super) body: Option<&'static str>,
+    pub(super) answers: Vec<(u16, Content)>,
 }
 
 /// The types that `GET /metrics` answers.
 const METRICS: &[&str] = &[Format::OpenMetrics.content_type(), Format::Text.content_type()];
 
 const PROXY: &str = "/v1/proxies/{name}";
+const CONNECTION: &str = "/v1/proxies/{name}/connections/{id}";
 
-/// The table.
+/// Why a change fails, by status.
+const CHANGE: &[u16] = &[400, 404, 408, 409, 413];
+
+const SINCE: &str = "The number of the last event that was read, or 0; a number that does not exist yet counts as 0. \
+                     The header Last-Event-ID takes precedence";
+
 pub(super) fn all() -> Vec<Route> {
     vec![
-        on_get("/behavior", get(behavior::behavior), of("The mix, as a behavior").gives(200, "Behavior").fails(&[404])),
-        on_put("/behavior", put(behavior::put_behavior), change("Change the mix", "BehaviorChange")),
-        on_get("/behaviors", get(behavior::behaviors), of("The names of all behaviors").gives(200, "Behaviors")),
-        on_get("/handler", get(behavior::handler), of("The mix").gives(200, "Handler").fails(&[404])),
-        on_put("/handler", put(behavior::put_handler), change("Change the mix", "BehaviorChange")),
-        on_get("/handlers", get(behavior::handlers), of("The names of all handlers").gives(200, "Handlers")),
-        on_get("/backend", get(behavior::backend), of("The backend").gives(200, "Backend").fails(&[404])),
-        on_put("/backend", put(behavior::put_backend), change("Change the backend", "Backend")),
-        on_get("/v1/proxies", get(v1::list), of("All proxies, by name").gives(200, "Proxies")),
-        on_get(PROXY, get(v1::get), of("A proxy").gives(200, "Proxy").fails(&[404])),
-        on_put(
-            PROXY,
-            put(v1::put),
-            of("Create a proxy, or replace all its settings")
-                .takes("ProxySettings")
-                .gives(200, "ChangedProxy")
-                .gives(201, "ChangedProxy")
-                .fails(&[400, 408, 409, 413]),
-        ),
-        Route {
-            path: PROXY,
-            method: Method::PATCH,
-            to: patch(v1::patch),
-            operation: of("Change some settings of a proxy; null resets one to its default")
-                .takes("ProxyPatch")
-                .gives(200, "ChangedProxy")
-                .fails(&[400, 404, 408, 409, 413]),
-        },
-        on_delete(PROXY, delete(v1::delete), of("Stop and remove a proxy").gives(204, "").fails(&[404])),
-        Route {
-            path: "/v1/proxies/{name}/reset",
-            method: Method::POST,
-            to: post(v1::reset),
-            operation: of("Restore the settings of the file; counters are kept").gives(200, "ChangedProxy").fails(&[404, 409]),
-        },
-        on_get(
-            "/v1/proxies/{name}/connections",
-            get(v1::connections),
-            of("A proxy's open connections").gives(200, "Connections").fails(&[404]),
-        ),
-        on_delete(
-            "/v1/proxies/{name}/connections/{id}",
-            delete(v1::end),
-            of("End a connection").parameter("reset", "True: reset it instead of closing it").gives(204, "").fails(&[404]),
-        ),
-        on_get(
-            "/v1/events",
-            get(events::stream),
-            of("Events: those after `since`, if it is given, then new ones")
-                .parameter("since", "The number of the last event that was read, or 0; a number that does not exist yet counts as 0. The header Last-Event-ID takes precedence")
-                .parameter("follow", "False: send the events that exist, and end")
-                .sends(200, &[EVENTS])
-                .fails(&[503]),
-        ),
-        on_get("/v1/version", get(v1::version), of("The version of the program").gives(200, "Version")),
-        on_get("/v1/openapi.json", get(document), of("This document").gives(200, "Document")),
-        on_get("/metrics", get(v1::metrics), of("Metrics, as OpenMetrics").sends(200, METRICS)),
-        on_get(guard::OPEN, get(v1::health), of("Health of the program; needs no token").gives(200, "Health")),
+        get("/behavior", behavior::mix, "The mix, as a behavior").gives(200, "Behavior").fails(&[404]),
+        put("/behavior", behavior::put_mix, "Change the mix").takes("BehaviorChange").gives(200, "Done").fails(CHANGE),
+        get("/behaviors", behavior::names, "The names of all behaviors").gives(200, "Behaviors"),
+        get("/handler", behavior::mix, "The mix").gives(200, "Handler").fails(&[404]),
+        put("/handler", behavior::put_mix, "Change the mix").takes("BehaviorChange").gives(200, "Done").fails(CHANGE),
+        get("/handlers", behavior::names, "The names of all handlers").gives(200, "Handlers"),
+        get("/backend", behavior::backend, "The backend").gives(200, "Backend").fails(&[404]),
+        put("/backend", behavior::put_backend, "Change the backend").takes("Backend").gives(200, "Done").fails(CHANGE),
+        get("/v1/proxies", v1::list, "All proxies, by name").gives(200, "Proxies"),
+        get(PROXY, v1::get, "A proxy").gives(200, "Proxy").fails(&[404]),
+        put(PROXY, v1::put, "Create a proxy, or replace all its settings")
+            .takes("ProxySettings")
+            .gives(200, "ChangedProxy")
+            .gives(201, "ChangedProxy")
+            .fails(&[400, 408, 409, 413]),
+        patch(PROXY, v1::patch, "Change some settings of a proxy; null resets one to its default")
+            .takes("ProxyPatch")
+            .gives(200, "ChangedProxy")
+            .fails(CHANGE),
+        delete(PROXY, v1::delete, "Stop and remove a proxy").gives(204, "").fails(&[404]),
+        post("/v1/proxies/{name}/reset", v1::reset, "Restore the settings of the file; counters are kept")
+            .gives(200, "ChangedProxy")
+            .fails(&[404, 409]),
+        get("/v1/proxies/{name}/connections", v1::connections, "A proxy's open connections")
+            .gives(200, "Connections")
+            .fails(&[404]),
+        delete(CONNECTION, v1::end, "End a connection")
+            .parameter("reset", "True: reset it instead of closing it")
+            .gives(204, "")
+            .fails(&[404]),
+        get("/v1/events", events::stream, "Events: those after `since`, if it is given, then new ones")
+            .parameter("since", SINCE)
+            .parameter("follow", "False: send the events that exist, and end")
+            .sends(200, &[EVENTS])
+            .fails(&[503]),
+        get("/v1/version", v1::version, "The version of the program").gives(200, "Version"),
+        get("/v1/openapi.json", document, "This document").gives(200, "Document"),
+        get("/metrics", v1::metrics, "Metrics, as OpenMetrics").sends(200, METRICS),
+        get(guard::OPEN, v1::health, "Health of the program; needs no token").gives(200, "Health"),
     ]
+}
+
+impl Route {
+    fn new(method: Method, path: &'static str, to: MethodRouter<Arc<Api>>, summary: &'static str) -> Self {
+        Self { path, method, to, summary, query: Vec::new(), body: None, answers: Vec::new() }
+    }
+
+    fn parameter(mut self, name: &'static str, meaning: &'static str) -> Self {
+        self.query.push((name, meaning));
+        self
+    }
+
+    fn takes(self, schema: &'static str) -> Self {
+        Self { body: Some(schema), ..self }
+    }
+
+    /// Answers with this status and a body of this schema, or without one.
+    fn gives(mut self, status: u16, schema: &'static str) -> Self {
+        self.answers.push((status, Content::Json(schema)));
+        self
+    }
+
+    /// Answers with this status and a text of one of these types.
+    fn sends(mut self, status: u16, content_types: &'static [&'static str]) -> Self {
+        self.answers.push((status, Content::Text(content_types)));
+        self
+    }
+
+    fn fails(mut self, statuses: &[u16]) -> Self {
+        self.answers.extend(statuses.iter().map(|status| (*status, Content::Json("Errors"))));
+        self
+    }
+}
+
+fn get<T: 'static>(path: &'static str, to: impl Handler<T, Arc<Api>>, summary: &'static str) -> Route {
+    Route::new(Method::GET, path, routing::get(to), summary)
+}
+
+fn put<T: 'static>(path: &'static str, to: impl Handler<T, Arc<Api>>, summary: &'static str) -> Route {
+    Route::new(Method::PUT, path, routing::put(to), summary)
+}
+
+fn patch<T: 'static>(path: &'static str, to: impl Handler<T, Arc<Api>>, summary: &'static str) -> Route {
+    Route::new(Method::PATCH, path, routing::patch(to), summary)
+}
+
+fn post<T: 'static>(path: &'static str, to: impl Handler<T, Arc<Api>>, summary: &'static str) -> Route {
+    Route::new(Method::POST, path, routing::post(to), summary)
+}
+
+fn delete<T: 'static>(path: &'static str, to: impl Handler<T, Arc<Api>>, summary: &'static str) -> Route {
+    Route::new(Method::DELETE, path, routing::delete(to), summary)
 }
 
 /// The routes behind the guard, and the answers to unknown paths and methods.
@@ -102,7 +147,6 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .with_state(api)
 }
 
-/// `GET /v1/openapi.json`.
 async fn document(State(api): State<Arc<Api>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], api.document.clone())
 }
@@ -128,25 +172,4 @@ async fn nothing_there(uri: Uri) -> Failure {
     }
     let what = format!("there is no {path}, see /v1/openapi.json");
     Failure::of(StatusCode::NOT_FOUND, Location::Path, "", what)
-}
-
-fn of(summary: &'static str) -> Operation {
-    Operation::new(summary)
-}
-
-/// A change by the original contract.
-fn change(summary: &'static str, body: &'static str) -> Operation {
-    of(summary).takes(body).gives(200, "Done").fails(&[400, 404, 408, 409, 413])
-}
-
-fn on_get(path: &'static str, to: MethodRouter<Arc<Api>>, operation: Operation) -> Route {
-    Route { path, method: Method::GET, to, operation }
-}
-
-fn on_put(path: &'static str, to: MethodRouter<Arc<Api>>, operation: Operation) -> Route {
-    Route { path, method: Method::PUT, to, operation }
-}
-
-fn on_delete(path: &'static str, to: MethodRouter<Arc<Api>>, operation: Operation) -> Route {
-    Route { path, method: Method::DELETE, to, operation }
 }

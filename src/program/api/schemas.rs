@@ -11,10 +11,10 @@ use crate::duration::Seconds;
 use crate::handler::Registry;
 use crate::program::config::schema::{Schema, Setting};
 use crate::proxy::options::{BUFFER, POOL_SIZE};
+use crate::settings::schema;
 
 type Properties = Map<String, Value>;
 
-/// The keys that a proxy has to have.
 const REQUIRED: [&str; 1] = ["backend"];
 
 /// A host that is not an IPv6 address, and a port that is not 0.
@@ -24,7 +24,6 @@ const PORT: &str = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5
 /// A duration as text, up to a year.
 const TIME: &str = "([0-9]{1,5} ?(ns|us|ms|s|m)|[0-9]{1,3} ?h|[0-9]{1,2} ?d)";
 
-/// Every schema by its name.
 pub(super) fn all(registry: &Registry) -> Value {
     let options = Schema::new(registry);
     let settings = settings(&options);
@@ -215,13 +214,5 @@ pub(super) fn event() -> Value {
 
 /// The schema of a type that is written.
 fn of<T: JsonSchema>() -> Value {
-    schema::<T>(SchemaSettings::default().for_serialize())
-}
-
-fn schema<T: JsonSchema>(settings: SchemaSettings) -> Value {
-    let settings = settings.with(|settings| {
-        settings.inline_subschemas = true;
-        settings.meta_schema = None;
-    });
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    schema::<T>(SchemaSettings::default().for_serialize()).to_value()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::answer::{Failure, Location};
+use super::answer::{Answer, Failure, Location};
 use super::read::{Object, PathParams, QueryParams};
 use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
@@ -23,7 +23,7 @@ use crate::program::export::openmetrics::{self, Format};
 use crate::proxy::Proxy;
 use crate::proxy::config::check_name;
 use crate::proxy::set::{Change, ChangeError};
-use crate::pump::State;
+use crate::pump::State as Activity;
 
 /// The state and counters of a proxy.
 #[derive(Serialize, JsonSchema)]
@@ -95,7 +95,7 @@ pub(super) struct Connection {
     /// The handler of the current call; null between calls.
     handler: Option<String>,
     /// What it is doing.
-    state: State,
+    state: Activity,
 }
 
 impl From<&ConnectionHandle> for Connection {
@@ -116,25 +116,19 @@ impl From<&ConnectionHandle> for Connection {
 /// For a PUT that leaves out what a proxy needs.
 const PATCH_HINT: &str = "PUT replaces all settings, PATCH changes some of them";
 
-/// `GET /v1/proxies`.
-pub(super) async fn list(extract::State(api): extract::State<Arc<Api>>) -> Json<Value> {
+pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Value> {
     let proxies = api.proxies.all();
     let proxies: Map<String, Value> =
         proxies.iter().map(|proxy| (proxy.name().to_owned(), Value::Object(described(&api, proxy)))).collect();
     Json(json!({ "proxies": proxies }))
 }
 
-/// `GET /v1/proxies/{name}`.
-pub(super) async fn get(
-    extract::State(api): extract::State<Arc<Api>>,
-    PathParams(name): PathParams<String>,
-) -> Result<Json<Value>, Failure> {
+pub(super) async fn get(State(api): State<Arc<Api>>, PathParams(name): PathParams<String>) -> Answer {
     Ok(Json(Value::Object(described(&api, &*proxy(&api, &name)?))))
 }
 
-/// `PUT /v1/proxies/{name}`.
 pub(super) async fn put(
-    extract::State(api): extract::State<Arc<Api>>,
+    State(api): State<Arc<Api>>,
     PathParams(name): PathParams<String>,
     Object(mut keys): Object,
 ) -> Result<Response, Failure> {
@@ -156,47 +150,36 @@ pub(super) async fn put(
     Ok(response)
 }
 
-/// `PATCH /v1/proxies/{name}`.
 pub(super) async fn patch(
-    extract::State(api): extract::State<Arc<Api>>,
+    State(api): State<Arc<Api>>,
     PathParams(name): PathParams<String>,
     Object(mut keys): Object,
-) -> Result<Json<Value>, Failure> {
+) -> Answer {
     proxy(&api, &name)?;
     let duration = take_extra_keys(&name, &mut keys)?;
     Ok(changed(&api, api.proxies.patch(&name, spec::edit(keys, &api.registry), duration).await?))
 }
 
-/// `DELETE /v1/proxies/{name}`.
 pub(super) async fn delete(
-    extract::State(api): extract::State<Arc<Api>>,
+    State(api): State<Arc<Api>>,
     PathParams(name): PathParams<String>,
 ) -> Result<StatusCode, Failure> {
     api.proxies.remove(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `POST /v1/proxies/{name}/reset`.
-pub(super) async fn reset(
-    extract::State(api): extract::State<Arc<Api>>,
-    PathParams(name): PathParams<String>,
-) -> Result<Json<Value>, Failure> {
+pub(super) async fn reset(State(api): State<Arc<Api>>, PathParams(name): PathParams<String>) -> Answer {
     Ok(changed(&api, api.proxies.reset(&name).await?))
 }
 
-/// `GET /v1/proxies/{name}/connections`.
-pub(super) async fn connections(
-    extract::State(api): extract::State<Arc<Api>>,
-    PathParams(name): PathParams<String>,
-) -> Result<Json<Value>, Failure> {
+pub(super) async fn connections(State(api): State<Arc<Api>>, PathParams(name): PathParams<String>) -> Answer {
     let connections: Vec<_> =
         proxy(&api, &name)?.connections.all().iter().map(|handle| Connection::from(&**handle)).collect();
     Ok(Json(json!({ "connections": connections })))
 }
 
-/// `DELETE /v1/proxies/{name}/connections/{id}`.
 pub(super) async fn end(
-    extract::State(api): extract::State<Arc<Api>>,
+    State(api): State<Arc<Api>>,
     PathParams((name, id)): PathParams<(String, String)>,
     query: QueryParams,
 ) -> Result<StatusCode, Failure> {
@@ -212,21 +195,15 @@ pub(super) async fn end(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `GET /v1/version`.
 pub(super) async fn version() -> Json<Value> {
     Json(json!({ "version": env!("CARGO_PKG_VERSION") }))
 }
 
-/// `GET /healthz`.
 pub(super) async fn health() -> Json<Value> {
     Json(json!({ "status": "ok" }))
 }
 
-/// `GET /metrics`.
-pub(super) async fn metrics(
-    extract::State(api): extract::State<Arc<Api>>,
-    headers: HeaderMap,
-) -> Result<impl IntoResponse, Failure> {
+pub(super) async fn metrics(State(api): State<Arc<Api>>, headers: HeaderMap) -> Result<impl IntoResponse, Failure> {
     let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     // A client that knows OpenMetrics accepts it; one that accepts only text gets the older format.
     let older = accepts.contains("text/plain") && !accepts.contains("openmetrics");

@@ -12,7 +12,6 @@ use crate::program::config::entry::{Entry, Origin};
 use crate::program::config::schema::{Schema, Setting};
 use crate::program::health;
 
-/// What the command line asks for.
 pub(super) struct Args {
     pub(super) config: Option<PathBuf>,
     pub(super) demo: bool,
@@ -71,7 +70,7 @@ fn instead(matches: &mut ArgMatches) -> Result<Option<Instead>, Diagnostics> {
         return Ok(Some(Instead::PrintConfig));
     }
     let Some(daemon) = matches.remove_one::<String>("health") else { return Ok(None) };
-    // As with variables, what is empty is as good as not there.
+    // As with variables, an empty value counts as unset.
     let daemon = (!daemon.is_empty()).then(|| health::read(&daemon)).transpose();
     let daemon = daemon.map_err(|what| Diagnostic::new("--health", what))?;
     Ok(Some(Instead::Health(daemon)))

@@ -1,10 +1,7 @@
 //! `--check`: what would run, in lines.
 
-use std::time::Duration;
-
-use crate::duration::Seconds;
 use crate::program::command::typed;
-use crate::program::config::{Address, Config, Http, Log, ProxyConfig, Run};
+use crate::program::config::{Address, Config, Log, ProxyConfig, Run};
 
 /// What would run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +22,10 @@ impl Check {
             let name = if several { format!("{}: ", proxy.name) } else { String::new() };
             format!("{name}{}", route(proxy, config.demo))
         });
-        let http = config.http.as_ref().map(api);
+        let http = config.http.as_ref().map(|http| {
+            let token = if http.token.is_some() { ", with a token" } else { "" };
+            format!("HTTP API on http://{}{token}", Address::new(&http.host, http.port))
+        });
         let statsd = config
             .statsd
             .as_ref()
@@ -44,21 +44,15 @@ fn route(proxy: &ProxyConfig, demo: bool) -> String {
     proxy.line(&proxy.listen.to_string(), &backend)
 }
 
-fn api(http: &Http) -> String {
-    let token = if http.token.is_some() { ", with a token" } else { "" };
-    format!("HTTP API on http://{}{token}", Address::new(&http.host, http.port))
-}
-
 /// What happens around the proxies, in its order.
 fn around(run: &Run) -> Vec<String> {
     let mut lines = Vec::new();
-    let shown = |time: Duration| Seconds::from(time);
-    lines.extend(run.wait_backend.map(|time| format!("waits for the backend, {} at most", shown(time))));
+    lines.extend(run.wait_backend.map(|time| format!("waits for the backend, {time} at most")));
     lines.extend(run.ready_file.as_ref().map(|path| format!("ready file {}", path.display())));
     if !run.command.is_empty() {
-        let times = if run.repeat > 1 { format!("{} times ", run.repeat) } else { String::new() };
+        let times = if run.times() > 1 { format!("{} times ", run.times()) } else { String::new() };
         lines.push(format!("runs {times}{}", typed(&run.words())));
-        lines.extend(run.timeout.map(|time| format!("ends it after {}", shown(time))));
+        lines.extend(run.timeout.map(|time| format!("ends it after {time}")));
     }
     lines.extend(run.expectations.iter().map(|expectation| format!("expects {expectation}")));
     lines.extend(run.reports.iter().map(|report| format!("report to {report}")));

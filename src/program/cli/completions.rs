@@ -9,10 +9,7 @@ use crate::handler::Registry;
 use crate::program::config::schema::Schema;
 
 /// The script for `shell`, for a program that is called `name` and has the flags of `command`.
-///
-/// # Errors
-///
-/// There is none for this shell.
+/// Fails if there is none for this shell.
 pub(crate) fn script(shell: &str, name: &str, command: &Command, schema: &Schema<'_>) -> Result<String, Diagnostics> {
     let Ok(generator) = <Shell as ValueEnum>::from_str(shell, false) else {
         let known = shells();
@@ -32,8 +29,7 @@ pub(crate) fn script(shell: &str, name: &str, command: &Command, schema: &Schema
     Ok(if generator == Shell::Bash { script + &bash(name, schema.registry) } else { script })
 }
 
-/// What the script for bash does not do by itself: it completes handlers within a mix, and behind `--` commands, and files
-/// behind those. Bash splits words at colons.
+/// What the generated script for bash lacks: handlers within a mix, commands after `--`, and files after those. Bash splits words at colons.
 fn bash(name: &str, registry: &Registry) -> String {
     let function = format!("_{}", name.replace('-', "__"));
     let handlers = registry.names().collect::<Vec<_>>().join(" ");
@@ -47,7 +43,7 @@ fn shells() -> Vec<String> {
     Shell::value_variants().iter().map(ToString::to_string).collect()
 }
 
-/// Whether to complete it: hidden are the connection's options for each handler, and the command.
+/// Whether to complete it. Of the hidden flags, these are the connection's options for handlers, and the command.
 fn is_of_use(arg: &Arg, schema: &Schema<'_>) -> bool {
     let inherited = || schema.all().any(|setting| setting.inherited && setting.flag() == arg.get_id().as_str());
     !arg.is_hide_set() || arg.get_id() == "command" || inherited()

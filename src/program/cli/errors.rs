@@ -10,7 +10,7 @@ use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::program::config::hints;
 use crate::program::config::schema::Schema;
 
-/// What is wrong with `words`, which `command` could not read; or the text that they asked for.
+/// The mistake in `words`, which `command` could not read; or the text that they ask for.
 pub(super) fn exit(error: &clap::Error, command: &Command, words: &[OsString], schema: &Schema<'_>) -> Exit {
     let context = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => text.as_str(),
@@ -42,7 +42,7 @@ fn name(usage: &str) -> &str {
     usage.split([' ', '=', '[']).next().unwrap_or_default()
 }
 
-/// What to say about a flag that there is not.
+/// The message for an unknown flag.
 fn unknown(arg: &str, command: &Command, words: &[OsString], schema: &Schema<'_>) -> String {
     let flags = command.get_arguments().filter_map(Arg::get_long).map(|flag| format!("--{flag}"));
     let flags: Vec<String> = flags.collect();

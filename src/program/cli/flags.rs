@@ -22,13 +22,12 @@ pub(super) enum Help {
 /// The heading of the flags that no setting has.
 const OTHER: &str = "Other";
 
-/// The flags of which each is for something else than to run.
+/// Flags that do something else than run the proxies. Only one can be given.
 const INSTEAD: [&str; 5] = ["check", "print-config", "health", "completions", "man"];
 
 /// The widest line of the help, in columns.
 const WIDTH: usize = 100;
 
-/// All flags, with this help.
 pub(super) fn command(schema: &Schema<'_>, help: Help) -> Command {
     let (usage, after) = match help {
         Help::Short => (help::USAGE, help::after_short()),
@@ -59,7 +58,6 @@ pub(super) fn command(schema: &Schema<'_>, help: Help) -> Command {
     })
 }
 
-/// The flag of an option.
 fn flag(setting: &Setting<'_>) -> Arg {
     let (field, flag) = (setting.field, setting.flag());
     let is_handlers = setting.path.starts_with(HANDLERS);
@@ -85,8 +83,7 @@ fn flag(setting: &Setting<'_>) -> Arg {
 fn with_default(field: &Field) -> String {
     match &field.default {
         Value::Null => field.help.clone(),
-        Value::String(default) => format!("{} [default: {default}]", field.help),
-        default => format!("{} [default: {default}]", field.help),
+        default => format!("{} [default: {}]", field.help, default.as_str().unwrap_or(&default.to_string())),
     }
 }
 

@@ -4,14 +4,13 @@ use std::ffi::OsString;
 
 use clap::error::ErrorKind;
 
-use crate::handler::{Entry, Registry};
+use crate::handler::Registry;
 
 pub(super) const ABOUT: &str =
     "A proxy between a client and a backend that passes their traffic on and injects faults on purpose.";
 
 pub(super) const USAGE: &str = "vaurien --backend HOST:PORT [--handler MIX] [OPTIONS] [-- COMMAND...]";
 
-/// How values are written.
 pub(super) const VALUES: &str =
     "A BOOL is true or false; the flag alone means true. SECONDS is a number, or a time with a unit: 250ms.";
 
@@ -39,7 +38,6 @@ pub(super) const EXAMPLES: [(&str, &str); 4] = [
     ),
 ];
 
-/// What a command is given.
 pub(super) const COMMAND: &str = "\
 A COMMAND after -- runs once everything listens, and vaurien exits with its exit code. Its environment has the address of the proxy \
 in VAURIEN_PROXY (and _HOST, _PORT), of one of several in VAURIEN_PROXY_NAME, of the API in VAURIEN_HTTP, and the seed in \
@@ -54,17 +52,15 @@ pub(super) fn is_short(error: &clap::Error, words: &[OsString]) -> bool {
     error.kind() == ErrorKind::DisplayHelp && asks.is_none_or(|word| word == "-h")
 }
 
-/// The text after the flags of `-h`.
 pub(super) fn after_short() -> String {
     let examples = EXAMPLES[..2].iter().map(|(what, line)| format!("{what}\n  {line}\n"));
     let examples: String = examples.collect();
     format!("{examples}\n--help prints all options, what handlers do, variables and more examples.")
 }
 
-/// The text after the flags of `--help`.
 pub(super) fn after_long(registry: &Registry) -> String {
     let width = registry.names().map(str::len).max().unwrap_or_default();
-    let handlers = registry.entries().iter().map(|entry| format!("  {:width$}  {}\n", entry.name(), entry.help()));
+    let handlers = registry.entries().iter().map(|entry| format!("  {:width$}  {}\n", entry.name, entry.help));
     let handlers: String = handlers.collect();
     let takers = takers(registry);
     let examples = EXAMPLES.iter().map(|(what, line)| format!("\n  {what}\n    {line}"));
@@ -76,7 +72,8 @@ pub(super) fn after_long(registry: &Registry) -> String {
 
 /// Which handlers take the options of the connection.
 pub(super) fn takers(registry: &Registry) -> String {
-    let takers = registry.entries().iter().filter(|entry| entry.takes_connection_options).map(Entry::name);
+    let takers =
+        registry.entries().iter().filter(|entry| entry.takes_connection_options).map(|entry| entry.name.as_str());
     let takers = takers.collect::<Vec<_>>().join(", ");
     format!(
         "--protocol, --buffer, --keep-alive and --reuse-socket can also be set for {takers}: --handler-delay-protocol redis \

@@ -102,7 +102,7 @@ fn rest_of(registry: &Registry) -> Roff {
     roff.control("PP", []).text([roman(VALUES)]);
     roff.control("SH", ["COMMAND"]).text([roman(COMMAND)]);
     roff.control("SH", ["HANDLERS"]);
-    terms(&mut roff, registry.entries().iter().map(|entry| (entry.name(), entry.help())));
+    terms(&mut roff, registry.entries().iter().map(|entry| (&*entry.name, &*entry.help)));
     roff.control("PP", []).text([roman(MIX)]);
     roff.control("PP", []).text([roman(takers(registry))]);
     roff.control("SH", ["EXIT STATUS"]);

@@ -21,7 +21,7 @@ use crate::program::config::layout::Layout;
 use crate::program::config::schema::Schema;
 use crate::program::config::values::Values;
 use crate::program::config::variables::{FILE, Variables};
-use crate::program::config::{Config, Purpose, file, health_address, presets, print};
+use crate::program::config::{Config, file, health_address, presets, print};
 use crate::program::health;
 use args::{Args, Instead};
 
@@ -62,11 +62,11 @@ impl From<Diagnostics> for Exit {
 
 impl Config {
     /// Reads `args`, of which the first is the program's name, the variables that `env` knows, and the file that one of
-    /// them names. An empty variable is as good as none.
+    /// them names. An empty variable counts as unset.
     ///
     /// # Errors
     ///
-    /// [`Exit::Diagnostics`] with all that is wrong, or another [`Exit`] when something else than to run was asked for.
+    /// [`Exit::Diagnostics`] with all that is wrong, or another [`Exit`] if an option asks for something else than a run.
     pub fn from_args(
         args: impl IntoIterator<Item = OsString>,
         env: impl Fn(&str) -> Option<String>,
@@ -110,9 +110,8 @@ impl Config {
         if args.demo {
             diagnostics.extend(conflicts_with_demo(&args, &layout));
         }
-        let (instead, purpose) = (args.instead, Purpose { demo: args.demo, command: args.command, file_is_unread });
-        let config = Self::build(&values, purpose, diagnostics)?;
-        match instead {
+        let config = Self::build(&values, args.demo, args.command, file_is_unread, diagnostics)?;
+        match args.instead {
             Some(Instead::PrintConfig) => Err(Exit::Text(print::text(&values))),
             Some(Instead::Check) => Err(Exit::Check(Check::of(config))),
             _ => Ok(Self { again, reads_a_file: file.is_some(), ..config }),
@@ -120,7 +119,7 @@ impl Config {
     }
 }
 
-/// The address for `--health` without one. `told` is the API of an outer program; only flags override it.
+/// The address that `--health` asks if it names none. `told` is the API of an outer vaurien; only flags override it.
 fn ask_where(
     schema: &Schema<'_>,
     layout: &Layout,
@@ -128,7 +127,7 @@ fn ask_where(
     told: Option<String>,
     mut diagnostics: Diagnostics,
 ) -> Result<Address, Diagnostics> {
-    // What is wrong elsewhere does not matter here.
+    // Mistakes in other options do not matter here.
     let matters = |entry: &&Entry| {
         let path: Vec<&str> = entry.path.iter().map(String::as_str).collect();
         let is_default = matches!(entry.origin, Origin::Default(_));

@@ -170,7 +170,6 @@ impl<'t> Placeholder<'t> {
         known.then_some(Self { text, part, subject })
     }
 
-    /// The placeholders in an argument.
     pub(crate) fn all(argument: &'t str) -> impl Iterator<Item = Self> {
         argument.match_indices('{').filter_map(|(at, _)| {
             let end = argument[at..].find('}')?;
@@ -199,22 +198,20 @@ mod tests {
         ChildEnv { proxies, named: true, ..ChildEnv::default() }
     }
 
+    fn assignments(env: &ChildEnv) -> String {
+        env.variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join(" ")
+    }
+
     fn fill(env: &ChildEnv, argument: &str) -> String {
         env.fill(OsStr::new(argument)).into_string().unwrap()
     }
 
     #[test]
     fn the_only_proxy_needs_no_name() {
-        let variables: Vec<_> = one().variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
-            variables,
-            [
-                "VAURIEN_PROXY=127.0.0.1:4000",
-                "VAURIEN_PROXY_HOST=127.0.0.1",
-                "VAURIEN_PROXY_PORT=4000",
-                "VAURIEN_HTTP=[::1]:80",
-                "VAURIEN_SEED=42"
-            ]
+            assignments(&one()),
+            "VAURIEN_PROXY=127.0.0.1:4000 VAURIEN_PROXY_HOST=127.0.0.1 VAURIEN_PROXY_PORT=4000 VAURIEN_HTTP=[::1]:80 \
+             VAURIEN_SEED=42"
         );
         assert_eq!(
             fill(&one(), "redis://{proxy}/0?{host}:{port} {http} {seed}"),
@@ -225,18 +222,10 @@ mod tests {
 
     #[test]
     fn several_proxies_have_their_names() {
-        let variables: Vec<_> = two().variables().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(
-            variables,
-            [
-                "VAURIEN_PROXY_CACHE=127.0.0.1:1",
-                "VAURIEN_PROXY_CACHE_HOST=127.0.0.1",
-                "VAURIEN_PROXY_CACHE_PORT=1",
-                "VAURIEN_PROXY_THE_API=[::1]:2",
-                "VAURIEN_PROXY_THE_API_HOST=::1",
-                "VAURIEN_PROXY_THE_API_PORT=2",
-                "VAURIEN_SEED=0"
-            ]
+            assignments(&two()),
+            "VAURIEN_PROXY_CACHE=127.0.0.1:1 VAURIEN_PROXY_CACHE_HOST=127.0.0.1 VAURIEN_PROXY_CACHE_PORT=1 \
+             VAURIEN_PROXY_THE_API=[::1]:2 VAURIEN_PROXY_THE_API_HOST=::1 VAURIEN_PROXY_THE_API_PORT=2 VAURIEN_SEED=0"
         );
         assert_eq!(fill(&two(), "{proxy.cache},{host.the-api},{port.the-api}"), "127.0.0.1:1,::1,2");
     }

@@ -2,27 +2,26 @@
 
 mod again;
 mod child_env;
-mod end;
-
 mod process;
 mod signals;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use rlimit::Resource;
+use serde::Serialize;
 use tokio::time::sleep;
 use tracing::warn;
 
+use crate::duration::Seconds;
 use crate::error::plain;
 
 pub(crate) use again::{Again, typed};
 pub(crate) use child_env::{ChildEnv, GIVEN, Placeholder, Subject, conflict, variable};
-pub(crate) use end::End;
 pub(crate) use signals::Signals;
 
 use process::Process;
@@ -51,6 +50,35 @@ impl CannotRun {
     }
 }
 
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(tag = "end", rename_all = "snake_case")]
+pub(crate) enum End {
+    /// The daemon was asked to stop.
+    Stopped,
+    /// The command exited by itself.
+    Exited { code: u8 },
+    /// A signal ended the command.
+    Signalled { signal: i32 },
+    /// The command took longer than `--timeout` and was stopped.
+    TimedOut,
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Stopped => write!(f, "stopped"),
+            Self::Exited { code } => write!(f, "exit code {code}"),
+            Self::Signalled { signal } => match Signal::try_from(signal) {
+                Ok(signal) => write!(f, "ended by {signal}"),
+                // Real-time signals have no names.
+                Err(_) => write!(f, "ended by signal {signal}"),
+            },
+            Self::TimedOut => write!(f, "timed out"),
+        }
+    }
+}
+
 /// How a command ended.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ended {
@@ -61,14 +89,11 @@ pub(crate) struct Ended {
 
 /// Runs `command` with a soft limit of `descriptors` until it exits, or until the timeout or a signal ends it. No process
 /// that it started is left afterwards.
-///
-/// # Errors
-///
-/// [`CannotRun`] when it cannot be started.
+/// Fails with [`CannotRun`] if it cannot be started.
 pub(crate) async fn run(
     command: &[OsString],
     child_env: &ChildEnv,
-    timeout: Option<Duration>,
+    timeout: Option<Seconds>,
     descriptors: Option<u64>,
     signals: &mut Signals,
 ) -> anyhow::Result<Ended> {
@@ -81,7 +106,7 @@ pub(crate) async fn run(
     let mut stopped_by = None;
     let mut too_long = std::pin::pin!(async {
         match timeout {
-            Some(time) => sleep(time).await,
+            Some(time) => sleep(time.duration()).await,
             None => std::future::pending().await,
         }
     });
@@ -98,7 +123,7 @@ pub(crate) async fn run(
         }
     };
     if end == End::TimedOut {
-        warn!("the command has run for {}, stopping it", humantime::format_duration(timeout.unwrap_or_default()));
+        warn!("the command has run for {}, stopping it", timeout.unwrap_or_default());
     }
     let is_killed = tokio::select! {
         () = process.end_all() => false,

@@ -44,10 +44,7 @@ type Known = (i32, u64);
 
 impl Process {
     /// Starts `command`, whose first word is looked up in `PATH`, with `variables` as its whole environment.
-    ///
-    /// # Errors
-    ///
-    /// [`io::ErrorKind::NotFound`] if there is no such program, others if it cannot be executed.
+    /// [`io::ErrorKind::NotFound`] says that there is no such program.
     pub(super) fn start(command: &[OsString], variables: &[(OsString, OsString)]) -> io::Result<Self> {
         // Before the command starts, so that its end is not missed.
         let ended = signal(SignalKind::child())?;

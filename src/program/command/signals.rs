@@ -24,7 +24,6 @@ const FORWARDED: [Signal; 10] = [
 /// as a daemon handles them.
 pub(super) const INTERRUPTS: [Signal; 2] = [Signal::SIGINT, Signal::SIGQUIT];
 
-/// A signal that was received.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Received {
     pub(crate) signal: Signal,
@@ -44,11 +43,7 @@ impl Received {
 pub(crate) struct Signals(UnboundedReceiver<Received>);
 
 impl Signals {
-    /// Has to be called before there are other threads: signals to those would not be blocked.
-    ///
-    /// # Errors
-    ///
-    /// Signals cannot be waited for.
+    /// Call it before other threads exist: signals sent to those would not be blocked.
     pub(crate) fn listen() -> io::Result<Self> {
         // What is ignored, as under `nohup`, stays ignored, also in the command.
         let ignored = system::ignored();
@@ -115,7 +110,7 @@ mod system {
     }
 }
 
-/// Elsewhere a signal that can be typed is taken to have been, if there is a terminal.
+/// Other systems do not tell: SIGINT and SIGQUIT count as typed if there is a terminal.
 #[cfg(not(target_os = "linux"))]
 mod system {
     use std::io::IsTerminal;

@@ -1,4 +1,4 @@
-//! What a source asks for: a value for a path, and where it was given.
+//! A value that a source gives to a path, and where it was given.
 
 use std::fmt;
 
@@ -22,7 +22,7 @@ pub(crate) enum Origin {
     Line(String),
     /// JSON of the HTTP API, where the path is the place.
     Json,
-    /// Nowhere: it is a default for the reason that this names.
+    /// A default; the text says why it applies.
     Default(&'static str),
 }
 
@@ -51,7 +51,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The entries of `keys`, which stand in `within`: each key before those within it.
+/// The entries of `keys`, under the path `within`: each key before the keys of its table.
 pub(super) fn of_json(keys: &Map<String, Value>, within: &[String]) -> Vec<Entry> {
     let mut entries = Vec::new();
     for (key, value) in keys {

@@ -1,4 +1,4 @@
-//! `vaurien.toml.example` tells the truth: it has every option, knows no other, and its values are the defaults.
+//! Checks `vaurien.toml.example`: it has every option and no other, and its values are the defaults.
 
 use std::path::Path;
 

@@ -11,10 +11,6 @@ use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::error::plain;
 
 /// Reads the file at `path`, which `place` named.
-///
-/// # Errors
-///
-/// It cannot be read or is not TOML. Then nothing is known of what it asks for.
 pub(crate) fn read(place: &str, path: &Path) -> Result<Vec<Entry>, Diagnostics> {
     parse(path, &text(place, path)?)
 }

@@ -2,9 +2,9 @@
 
 struct Hint {
     words: &'static [&'static str],
-    /// What to say about such a flag.
+    /// The hint for a flag.
     flag: &'static str,
-    /// What to say about such a key, in the file and in JSON.
+    /// The hint for a key, in the file and in JSON.
     key: &'static str,
 }
 
@@ -43,12 +43,12 @@ fn find(word: &str) -> Option<&'static Hint> {
     HINTS.iter().find(|hint| hint.words.contains(&word))
 }
 
-/// What to say about this unknown flag, given without its dashes.
+/// The hint for an unknown flag, given without its dashes.
 pub(crate) fn of_flag(flag: &str) -> Option<&'static str> {
     find(flag).map(|hint| hint.flag)
 }
 
-/// What to say about this unknown key.
+/// The hint for an unknown key.
 pub(super) fn of_key(key: &str) -> Option<&'static str> {
     match key {
         // There is a flag of this name.

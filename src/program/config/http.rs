@@ -8,24 +8,47 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::file;
 use super::host::{Host, host, port};
-use super::list::List;
+use super::list::{self, Listed};
 use super::schema::path;
 use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::net::address::Address;
 
 /// The HTTP API.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("x-heading" = "HTTP API"))]
 #[non_exhaustive]
 pub struct Http {
-    /// The host that it listens on, a name or an IP address without brackets; default `localhost`.
+    /// Serve the HTTP API
+    #[schemars(extend("x-common" = true))]
+    pub(crate) enabled: bool,
+    /// Host that the API listens on
+    #[serde(deserialize_with = "host")]
+    #[schemars(extend("x-unit" = "host"))]
     pub host: String,
-    /// The port that it listens on; default 8080. Port 0 takes a free port.
+    /// Port that the API listens on; 0 takes a free one
+    #[serde(deserialize_with = "port")]
     pub port: u16,
-    /// Hosts that a request may name besides the one that the API listens on.
+    /// Accept these Host headers as well: a,b
+    #[serde(rename = "allow_host", with = "list")]
+    #[schemars(with = "Option<Listed>", extend("x-unit" = "hosts"))]
     pub allow_hosts: Vec<Host>,
-    /// The bearer token that a request needs, if any.
+    /// Require this bearer token
+    #[serde(skip_serializing)]
+    #[schemars(with = "Option<String>", extend("x-unit" = "token", "x-secret" = true))]
     pub token: Option<Token>,
+    /// Read the bearer token from this file
+    #[serde(deserialize_with = "path")]
+    #[schemars(extend("x-unit" = "file"))]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        let host = "localhost".to_owned();
+        Self { enabled: false, host, port: 8080, allow_hosts: Vec::new(), token: None, token_file: None }
+    }
 }
 
 /// The bearer token of the HTTP API. It is never shown.
@@ -62,50 +85,9 @@ impl<'de> Deserialize<'de> for Token {
     }
 }
 
-/// The options of the HTTP API.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-#[schemars(extend("x-heading" = "HTTP API"))]
-pub(super) struct HttpOptions {
-    /// Serve the HTTP API
-    #[schemars(extend("x-common" = true))]
-    enabled: bool,
-    /// Host that the API listens on
-    #[serde(deserialize_with = "host")]
-    #[schemars(extend("x-unit" = "host"))]
-    host: String,
-    /// Port that the API listens on; 0 takes a free one
-    #[serde(deserialize_with = "port")]
-    port: u16,
-    /// Accept these Host headers as well: a,b
-    #[schemars(extend("x-unit" = "hosts"))]
-    allow_host: Option<List<Host>>,
-    /// Require this bearer token
-    #[serde(skip_serializing)]
-    #[schemars(with = "Option<String>", extend("x-unit" = "token", "x-secret" = true))]
-    token: Option<Token>,
-    /// Read the bearer token from this file
-    #[serde(deserialize_with = "path")]
-    #[schemars(extend("x-unit" = "file"))]
-    token_file: Option<PathBuf>,
-}
-
-impl Default for HttpOptions {
-    fn default() -> Self {
-        Self {
-            enabled: false,
-            host: "localhost".to_owned(),
-            port: 8080,
-            allow_host: None,
-            token: None,
-            token_file: None,
-        }
-    }
-}
-
-/// Where `--health` asks a daemon with these values, also where nobody asked for the API.
+/// The address that `--health` asks, also if the API is not enabled.
 pub(crate) fn health_address(values: &Values<'_>, mut diagnostics: Diagnostics) -> Result<Address, Diagnostics> {
-    let HttpOptions { enabled, host, port, .. } = values.build("http.")?;
+    let Http { enabled, host, port, .. } = values.build("http.")?;
     if let Some(off) = values.place("http.enabled").filter(|_| !enabled) {
         let what = "the HTTP API is off, say where the daemon has it: `--health HOST:PORT`";
         diagnostics.push(Diagnostic::new(off, what));
@@ -121,13 +103,11 @@ pub(crate) fn health_address(values: &Values<'_>, mut diagnostics: Diagnostics) 
 impl Http {
     /// The settings that `values` have, if the API is on. Reads the token from its file.
     pub(super) fn of(values: &Values<'_>, diagnostics: &mut Diagnostics) -> Result<Option<Self>, Diagnostics> {
-        let options: HttpOptions = values.build("http.")?;
-        if !options.enabled {
+        let mut http: Self = values.build("http.")?;
+        if !http.enabled {
             return Ok(None);
         }
-        let List(allow_hosts) = options.allow_host.unwrap_or_default();
-        let mut http = Self { host: options.host, port: options.port, allow_hosts, token: options.token };
-        if let Some(path) = options.token_file {
+        if let Some(path) = http.token_file.take() {
             let place = values.place("http.token_file").unwrap_or_default();
             if let Some(token) = values.place("http.token") {
                 let both = format_args!("the token is also given by {token}, give one of them");

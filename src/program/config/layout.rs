@@ -24,7 +24,7 @@ pub(crate) enum Layout {
 pub(super) enum Found<'s> {
     Setting(&'s Setting<'s>),
     Table,
-    /// A table of the program: that it is there turns on what it is about.
+    /// A table of the program. Its presence enables the feature: `[http]`.
     Section,
 }
 
@@ -50,7 +50,7 @@ impl Layout {
         Self::Several(named.collect())
     }
 
-    /// The names of the proxies, each with what is before its keys in a path.
+    /// The name of each proxy, and the prefix of its paths: `proxies.cache.`.
     pub(super) fn proxies(&self) -> Vec<(&str, String)> {
         match self {
             Self::One | Self::Json => vec![(DEFAULT, String::new())],
@@ -81,7 +81,7 @@ impl Layout {
             value if *key == HANDLERS && *table != [PROXIES] && value.is_string() => {
                 Err(format!("`{full}` holds a table for each handler, did you mean `handler = {value}`?"))
             }
-            // What is there may be secret.
+            // Its value may be secret, so it is not shown.
             _ if SECTIONS.contains(&full.as_str()) => Err(format!("`{full}` is not a table, write `[{full}]`")),
             value => {
                 let within = [(HANDLERS, ".delay"), (PROXIES, ".cache")].into_iter().find(|(table, _)| table == key);
@@ -112,7 +112,7 @@ impl Layout {
         }
     }
 
-    /// What to say of an option that is in the wrong place.
+    /// The message for an option in the wrong place.
     fn belongs_elsewhere(&self, schema: &Schema<'_>, entry: &Entry, path: &[&str]) -> Option<String> {
         let is_table = entry.value.is_object();
         let setting = schema.get(path).filter(|setting| setting.per_proxy);
@@ -146,7 +146,7 @@ impl Layout {
     }
 }
 
-/// What to say of a key that is not `known`.
+/// The message for a key that is not `known`.
 fn unknown(schema: &Schema<'_>, known: &Known<'_>, path: &[&str], is_table: bool) -> String {
     let (key, within) = (path[path.len() - 1], &path[..path.len() - 1]);
     match within {

@@ -1,65 +1,53 @@
-//! A setting with several values: a list, or text with commas.
+//! A setting with several values: a list, or text with commas. For `#[serde(with)]`.
 
-use std::fmt;
+use std::fmt::Display;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serializer, de};
 use serde_json::Value;
 
 use crate::diagnostic::shown;
 
-/// Values, each written as text.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct List<T>(pub(super) Vec<T>);
-
-impl<T> Default for List<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<T: fmt::Display> Serialize for List<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(ToString::to_string))
-    }
-}
-
-#[derive(Deserialize)]
+/// How the values are given.
+#[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
-enum Listed {
+#[schemars(transform = as_types)]
+pub(super) enum Listed {
     Text(String),
     List(Vec<Value>),
 }
 
-impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for List<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let values: Vec<Value> = match Listed::deserialize(deserializer)? {
-            Listed::Text(text) => text.split(',').map(|value| value.trim().into()).collect(),
-            Listed::List(values) => values,
-        };
-        let (mut read, mut wrong) = (Vec::new(), Vec::new());
-        for value in &values {
-            match value.as_str().map(str::parse) {
-                Some(Ok(value)) => read.push(value),
-                Some(Err(error)) => wrong.push(format!("{error}")),
-                None => wrong.push(format!("{} is not text, a list holds text only", shown(value))),
-            }
-        }
-        if wrong.is_empty() { Ok(Self(read)) } else { Err(de::Error::custom(wrong.join("; "))) }
+/// The types alone, which messages name.
+fn as_types(schema: &mut schemars::Schema) {
+    *schema = schemars::json_schema!({ "type": ["array", "string"] });
+}
+
+pub(super) fn serialize<T: Display, S: Serializer>(values: &[T], serializer: S) -> Result<S::Ok, S::Error> {
+    if values.is_empty() {
+        serializer.serialize_none()
+    } else {
+        serializer.collect_seq(values.iter().map(T::to_string))
     }
 }
 
-impl<T> JsonSchema for List<T> {
-    fn inline_schema() -> bool {
-        true
+pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: FromStr<Err: Display>,
+    D: Deserializer<'de>,
+{
+    let values: Vec<Value> = match Option::deserialize(deserializer)? {
+        None => Vec::new(),
+        Some(Listed::Text(text)) => text.split(',').map(|value| value.trim().into()).collect(),
+        Some(Listed::List(values)) => values,
+    };
+    let (mut read, mut wrong) = (Vec::new(), Vec::new());
+    for value in &values {
+        match value.as_str().map(str::parse) {
+            Some(Ok(value)) => read.push(value),
+            Some(Err(error)) => wrong.push(format!("{error}")),
+            None => wrong.push(format!("{} is not text, a list holds text only", shown(value))),
+        }
     }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "List".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["array", "string"] })
-    }
+    if wrong.is_empty() { Ok(read) } else { Err(de::Error::custom(wrong.join("; "))) }
 }

@@ -69,7 +69,7 @@ pub struct Config {
     pub demo: bool,
     /// Options that were given and have no effect, a line for each.
     pub warnings: Vec<String>,
-    /// Whether there is one proxy, and nobody asked for where it listens.
+    /// Whether there is one proxy, whose address was not given.
     pub(crate) listens_anywhere: bool,
     /// Whether the proxies have names of their own.
     pub(crate) names_proxies: bool,
@@ -77,34 +77,23 @@ pub struct Config {
     pub(crate) again: Again,
     /// Whether a file was read.
     pub(crate) reads_a_file: bool,
-    /// Whether somebody asked for `seed`.
+    /// Whether the seed was given.
     pub(crate) seed_is_given: bool,
-}
-
-/// What the values are for, beside what they say.
-pub(crate) struct Purpose {
-    pub(crate) demo: bool,
-    /// The command to run; none for a daemon.
-    pub(crate) command: Vec<OsString>,
-    /// Whether there is a file that cannot be read, and may well name the backend.
-    pub(crate) file_is_unread: bool,
 }
 
 impl Config {
     /// The configuration that `values` say.
-    ///
-    /// # Errors
-    ///
-    /// All that is wrong, that of `diagnostics` included.
+    /// Fails with all mistakes, those in `diagnostics` first.
     pub(crate) fn build(
         values: &Values<'_>,
-        purpose: Purpose,
+        demo: bool,
+        command: Vec<OsString>,
+        file_is_unread: bool,
         mut diagnostics: Diagnostics,
     ) -> Result<Self, Diagnostics> {
-        let Purpose { demo, command, file_is_unread } = purpose;
         let http = Http::of(values, &mut diagnostics)?;
         let proxies = proxy::all(values, demo || file_is_unread, &mut diagnostics)?;
-        let run = Run::of(command, values)?;
+        let run = Run { command, ..values.build("run.")? };
         run.check(&proxies, http.is_some(), values, &mut diagnostics);
         diagnostics.none_or(())?;
         let ProgramOptions { seed, log_level, log_format, events } = values.build("")?;
@@ -113,7 +102,7 @@ impl Config {
             seed: seed.map_or_else(random_seed, Ok)?,
             log: Log { level: log_level, format: log_format },
             http,
-            statsd: Statsd::of(values)?,
+            statsd: Some(values.build::<Statsd>("statsd.")?).filter(|statsd| statsd.enabled),
             events,
             demo,
             warnings: without_effect(values, !run.command.is_empty()),
@@ -127,7 +116,7 @@ impl Config {
     }
 }
 
-/// What was given for a part of the program without what turns that on.
+/// Warnings about options of a part of the program that is off.
 fn without_effect(values: &Values<'_>, runs_a_command: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     for section in SECTIONS {
@@ -145,7 +134,7 @@ fn without_effect(values: &Values<'_>, runs_a_command: bool) -> Vec<String> {
     warnings
 }
 
-/// One that is easily typed again.
+/// 32 bits, so that it is easy to type again.
 fn random_seed() -> Result<u64, Diagnostics> {
     let none = |error| Diagnostic::new("--seed", format_args!("no random seed from the system ({error}), give a seed"));
     Ok(SysRng.try_next_u32().map(u64::from).map_err(none)?)

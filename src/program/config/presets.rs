@@ -1,4 +1,4 @@
-//! Defaults that are other than usual for what the program is to do. They are the weakest source.
+//! Defaults for `--demo` and for a command, in place of the usual ones. Every other source overrides them.
 
 use super::entry::{Entry, Origin};
 use super::layout::Layout;
@@ -16,7 +16,6 @@ const DEMO: [(&str, &str); 4] = [
 /// A command is told where the proxies and the API listen, so they need not depend on ports that may be taken.
 const WITH_A_COMMAND: [(&str, &str); 2] = [("proxy", "localhost:0"), ("http.port", "0")];
 
-/// The entries for a demo.
 pub(crate) fn demo(schema: &Schema<'_>, layout: &Layout) -> Vec<Entry> {
     match layout {
         Layout::One => entries(schema, &DEMO, &Origin::Named("--demo".to_owned())),

@@ -12,10 +12,9 @@ use super::values::Values;
 use crate::diagnostic::one_line;
 use crate::plan::mix::Mix;
 
-/// Values that are longer than this do not push the comments of others to the right, in columns.
+/// Longer values, in columns, do not move the comments of other lines to the right.
 const MAX_ALIGNED: usize = 60;
 
-/// The text of the file.
 pub(crate) fn text(values: &Values<'_>) -> String {
     let schema = values.schema;
     let mut file = String::new();
@@ -56,7 +55,7 @@ fn mix(values: &Values<'_>, within: &str) -> Mix {
     values.mix(within).unwrap_or_default()
 }
 
-/// The `settings` that were given `within`, and of the others those that `by_default` says.
+/// A line for each setting that was given under `within`, and for others if `by_default` says so.
 fn lines<'s>(
     values: &Values<'_>,
     within: &str,
@@ -104,14 +103,14 @@ fn pair(key: &str, value: &Value) -> String {
     toml(value).map_or_else(|| format!("# {key} ="), |value| format!("{key} = {value}"))
 }
 
-/// Nothing for what TOML has no value for.
+/// `None` if TOML has no such value: null.
 fn toml(value: &Value) -> Option<String> {
     let mut text = String::new();
     value.serialize(ValueSerializer::new(&mut text)).ok()?;
     Some(text)
 }
 
-/// In quotes where it has to be.
+/// Quoted if TOML needs it.
 fn key(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { Value::from(name).to_string() }

@@ -14,10 +14,7 @@ use crate::proxy::options::ProxyOptions;
 use crate::settings;
 
 /// All proxies that were asked for. `may_lack_backend`: no backend is needed, or the file that would name it is unreadable.
-///
-/// # Errors
-///
-/// There is nothing to go on with. Whatever else is wrong is among `diagnostics`.
+/// Mistakes go to `diagnostics`. Fails only if no proxy can be built.
 pub(super) fn all(
     values: &Values<'_>,
     may_lack_backend: bool,
@@ -27,7 +24,7 @@ pub(super) fn all(
     let configs: Result<Vec<_>, _> =
         proxies.iter().map(|(name, within)| one(values, name, within, may_lack_backend, diagnostics)).collect();
     let configs = configs?;
-    // About an address that cannot be read, all has been said.
+    // An invalid address has been reported already.
     let listens = |(_, (_, within)): &(_, &(_, String))| !values.is_wrong(&format!("{within}proxy"));
     let (listening, named): (Vec<_>, Vec<_>) = configs.iter().zip(&proxies).filter(listens).unzip();
     for (number, what) in conflicts(&listening) {
@@ -84,7 +81,7 @@ fn place(layout: &Layout, name: &str) -> String {
     named.map(|(_, origin)| origin.place(&format!("{PROXIES}.{name}"))).unwrap_or_default()
 }
 
-/// Options of the connection that are set for handlers of the mix: they win over the proxy's, and have to agree.
+/// Options of the connection that are set for handlers of the mix: they override the proxy's, and must be the same for all of them.
 fn overrides(values: &Values<'_>, within: &str, mix: &Mix, diagnostics: &mut Diagnostics) -> Map<String, Value> {
     let mut overrides = Map::new();
     for Setting { field, .. } in values.schema.of_proxy("") {
@@ -116,7 +113,7 @@ fn given(values: &Values<'_>, within: &str) -> Map<String, Value> {
     given.as_object().cloned().unwrap_or_default()
 }
 
-/// Whether there is one proxy, and nobody asked for where it listens.
+/// Whether there is one proxy, whose address was not given.
 pub(super) fn listens_anywhere(values: &Values<'_>) -> bool {
     let asked = values.get("proxy").filter(|(_, origin)| !matches!(origin, Origin::Default(_)));
     matches!(values.layout, Layout::One) && asked.is_none()

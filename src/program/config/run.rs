@@ -2,12 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::list::List;
+use super::list::{self, Listed};
 use super::schema::{Schema, Setting, path};
 use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
@@ -19,50 +18,36 @@ use crate::program::report::file::Target;
 use crate::proxy::config::ProxyConfig;
 
 /// The command, and what happens around the proxies.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(extend("x-heading" = "Command"))]
 #[non_exhaustive]
 pub struct Run {
     /// The command and its arguments; empty for a daemon.
+    #[serde(skip)]
     pub command: Vec<OsString>,
-    /// How long to wait for the backends to accept connections before anything begins.
-    pub wait_backend: Option<Duration>,
-    /// How long the command may take.
-    pub timeout: Option<Duration>,
-    /// How many times the command runs, each with the next seed; default 1.
-    pub repeat: u64,
-    /// What is checked at the end.
-    pub(crate) expectations: Vec<Expectation>,
-    /// The files that the report is written to: `.json`, `.xml` (`JUnit`) or `.html`.
-    pub(crate) reports: Vec<Target>,
-    /// The file that exists while everything listens.
-    pub ready_file: Option<PathBuf>,
-}
-
-/// The options around a command.
-#[derive(Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default)]
-#[schemars(extend("x-heading" = "Command"))]
-pub(super) struct RunOptions {
     /// Wait this long for the backend to accept connections
     #[serde(deserialize_with = "time")]
-    wait_backend: Option<Seconds>,
+    pub wait_backend: Option<Seconds>,
     /// Exit with code 3 unless this is met: 'error>=1'
-    #[schemars(extend("x-unit" = "expectation", "x-common" = true))]
-    expect: Option<List<Expectation>>,
+    #[serde(rename = "expect", with = "list")]
+    #[schemars(with = "Option<Listed>", extend("x-unit" = "expectation", "x-common" = true))]
+    pub(crate) expectations: Vec<Expectation>,
     /// Stop the command after this time, exit code 124
     #[serde(deserialize_with = "time")]
-    timeout: Option<Seconds>,
+    pub timeout: Option<Seconds>,
     /// Run the command this many times, each with the next seed
     #[serde(deserialize_with = "repeat")]
     #[schemars(extend("x-unit" = "times"))]
-    repeat: Option<u64>,
+    pub(crate) repeat: Option<u64>,
     /// Write a report to this .json, .xml or .html file
-    #[schemars(extend("x-unit" = "file", "x-common" = true))]
-    report: Option<List<Target>>,
+    #[serde(rename = "report", with = "list")]
+    #[schemars(with = "Option<Listed>", extend("x-unit" = "file", "x-common" = true))]
+    pub(crate) reports: Vec<Target>,
     /// Create this file once everything listens, remove it at the end
     #[serde(deserialize_with = "path")]
     #[schemars(extend("x-unit" = "file"))]
-    ready_file: Option<PathBuf>,
+    pub ready_file: Option<PathBuf>,
 }
 
 fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Seconds>, D::Error> {
@@ -80,27 +65,17 @@ fn repeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::
 }
 
 impl Run {
-    /// The settings that `values` have, with `command`.
-    pub(super) fn of(command: Vec<OsString>, values: &Values<'_>) -> Result<Self, Diagnostics> {
-        let options: RunOptions = values.build("run.")?;
-        let is_a_daemon = command.is_empty();
-        Ok(Self {
-            command,
-            wait_backend: options.wait_backend.map(Seconds::duration),
-            timeout: options.timeout.map(Seconds::duration),
-            repeat: if is_a_daemon { 1 } else { options.repeat.unwrap_or(1) },
-            expectations: options.expect.unwrap_or_default().0,
-            reports: options.report.unwrap_or_default().0,
-            ready_file: options.ready_file,
-        })
+    /// How many times the command runs; 1 for a daemon.
+    #[must_use]
+    pub fn times(&self) -> u64 {
+        if self.command.is_empty() { 1 } else { self.repeat.unwrap_or(1) }
     }
 
-    /// The command as text.
     pub(crate) fn words(&self) -> Vec<String> {
         self.command.iter().map(|word| word.to_string_lossy().into_owned()).collect()
     }
 
-    /// The variables of these options: they are about one command, and not about another `vaurien` within it.
+    /// The variables of these options. The command does not get them: they are not for a `vaurien` within it.
     pub(crate) fn variables(registry: &Registry) -> Vec<String> {
         Schema::new(registry).of_program("run").map(Setting::variable).collect()
     }
@@ -139,8 +114,8 @@ impl Run {
             return;
         }
         if let Some(variable) = conflict(&names) {
-            let twice =
-                format!("{variable} would have two meanings, give proxy `{}` another name", names[names.len() - 1]);
+            let last = names[names.len() - 1];
+            let twice = format!("{variable} would have two values, give proxy `{last}` another name");
             diagnostics.push(Diagnostic::new("", twice));
         }
         let is_disabled = |name: &str| proxies.iter().any(|proxy| proxy.name == name && !proxy.enabled);

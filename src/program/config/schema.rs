@@ -8,8 +8,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
 
 use super::entry::{Entry, Origin};
-use super::http::HttpOptions;
-use super::run::RunOptions;
+use super::http::Http;
+use super::run::Run;
 use super::statsd::Statsd;
 use crate::handler::Registry;
 use crate::program::logging::{Format, Level};
@@ -54,7 +54,6 @@ pub(super) fn path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     }
 }
 
-/// One option.
 #[derive(Debug, Clone)]
 pub(crate) struct Setting<'a> {
     /// In a file with one proxy: `seed`, `http.port`, `handlers.delay.sleep`.
@@ -110,12 +109,11 @@ struct Fields {
 /// Read once, as each change of a proxy needs them.
 static FIELDS: LazyLock<Fields> = LazyLock::new(|| Fields {
     program: settings::fields::<ProgramOptions>(),
-    sections: [settings::fields::<RunOptions>(), settings::fields::<HttpOptions>(), settings::fields::<Statsd>()],
+    sections: [settings::fields::<Run>(), settings::fields::<Http>(), settings::fields::<Statsd>()],
     proxy: settings::fields::<ProxyOptions>(),
     connection: settings::fields::<ConnectionOptions>(),
 });
 
-/// Every option there is.
 pub(crate) struct Schema<'a> {
     pub(crate) registry: &'a Registry,
     settings: Vec<Setting<'a>>,
@@ -135,8 +133,8 @@ impl<'a> Schema<'a> {
         }
         add("", &FIELDS.program, false, false);
         for entry in registry.entries() {
-            let table = format!("{HANDLERS}.{}", entry.name());
-            add(&table, entry.fields(), true, false);
+            let table = format!("{HANDLERS}.{}", entry.name);
+            add(&table, &entry.fields, true, false);
             if entry.takes_connection_options {
                 add(&table, &FIELDS.connection, true, true);
             }
@@ -147,7 +145,6 @@ impl<'a> Schema<'a> {
         Self { registry, settings }
     }
 
-    /// All of them.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Setting<'a>> {
         self.settings.iter()
     }
@@ -167,7 +164,6 @@ impl<'a> Schema<'a> {
         self.all().filter(move |setting| setting.per_proxy && setting.table() == table)
     }
 
-    /// The options of this handler.
     pub(crate) fn of_handler(&self, name: &str) -> Vec<&Setting<'a>> {
         let table = format!("{HANDLERS}.{name}");
         self.of_proxy(&table).collect()

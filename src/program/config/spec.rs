@@ -35,7 +35,7 @@ pub(crate) fn edit(patch: Map<String, Value>, registry: &Registry) -> Edit {
 }
 
 /// `keys` with `patch` merged into them as RFC 7396 says: keys of `patch` replace, `null` takes back to the default, tables are
-/// merged. A `null` for an unknown key stays, to be told.
+/// merged. A `null` for an unknown key stays, so that it is reported.
 fn patched(keys: &Map<String, Value>, patch: &Map<String, Value>, schema: &Schema<'_>) -> Map<String, Value> {
     let is_known = |keys: &[&str]| match keys {
         [HANDLERS] => true,
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(patched(&before, &json!({})), before);
         let plain = patched(&after, &json!({ "handlers": null }));
         assert_eq!(plain, json!({ "backend": "b:1", "handler": "delay", "keep_alive": true }));
-        // What belongs nowhere is there to be told.
+        // What belongs nowhere stays, so that it is reported.
         let wrong = patched(&before, &json!({ "handlers": 5 }));
         assert_eq!(check(&wrong).unwrap_err().len(), 1);
         let unknown = json!({ "bufer": null, "handlers": { "delay": { "slep": null }, "x": null } });

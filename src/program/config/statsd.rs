@@ -4,8 +4,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::host::{host, port};
-use super::values::Values;
-use crate::diagnostic::Diagnostics;
 
 /// Where counters are sent, over UDP.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -48,11 +46,4 @@ fn prefix<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error
         return Ok(prefix);
     }
     Err(de::Error::custom(format_args!("`{prefix}` is not a prefix, use letters, digits, `.`, `_` and `-`")))
-}
-
-impl Statsd {
-    /// The settings that `values` have, if statsd is on.
-    pub(super) fn of(values: &Values<'_>) -> Result<Option<Self>, Diagnostics> {
-        Ok(Some(values.build::<Self>("statsd.")?).filter(|statsd| statsd.enabled))
-    }
 }

@@ -31,7 +31,7 @@ impl<'a> Values<'a> {
         diagnostics: &mut Diagnostics,
     ) -> Self {
         let mut values = Self { schema, layout, given: BTreeMap::new(), wrong: BTreeSet::new() };
-        // A key that is no table has been dealt with as a whole, so what is within it is skipped.
+        // A key that should not be a table is reported once: the keys within it are skipped.
         let mut whole: &[String] = &[];
         for entry in entries {
             let is_of_a_tree = matches!(entry.origin, Origin::Line(_) | Origin::Json);
@@ -112,7 +112,7 @@ impl<'a> Values<'a> {
             let unknown = || Diagnostic::new("", MixError::unknown_handler(name, registry));
             let table = format!("{within}{HANDLERS}.{name}");
             let settings = self.map(&format!("{table}."));
-            // Each value by itself is valid, so these do not go together.
+            // Each value is valid alone, so it is the combination that is refused.
             registry.get(name).ok_or_else(unknown)?.build(settings).map_err(|why| Diagnostic::new(table, why))
         })
     }

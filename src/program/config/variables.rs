@@ -1,4 +1,4 @@
-//! The program's variables: `VAURIEN_BACKEND` for `--backend`. An empty one is as good as none.
+//! The program's variables: `VAURIEN_BACKEND` for `--backend`. An empty variable counts as unset.
 
 use super::entry::{Entry, Origin};
 use super::schema::{Schema, Setting};
@@ -7,7 +7,6 @@ use crate::program::command::GIVEN;
 /// The variable for `--config`.
 pub(crate) const FILE: &str = "VAURIEN_CONFIG";
 
-/// The variables that there are.
 pub(crate) struct Variables<'e> {
     env: &'e dyn Fn(&str) -> Option<String>,
     /// What [`GIVEN`] names.
@@ -21,17 +20,16 @@ impl<'e> Variables<'e> {
         Self { env, given: given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect() }
     }
 
-    /// What is asked for by this name. What an outer program tells its command of its proxies is no option of this one.
+    /// The value of a variable. What an outer vaurien has set for its command is not an option of this one.
     pub(crate) fn asked(&self, name: &str) -> Option<String> {
         self.value(name).filter(|value| !self.is_given(name, value))
     }
 
-    /// What an outer program tells its command by this name.
+    /// The value of a variable that an outer vaurien has set for its command.
     pub(crate) fn told(&self, name: &str) -> Option<String> {
         self.value(name).filter(|value| self.is_given(name, value))
     }
 
-    /// What they ask for.
     pub(crate) fn entries(&self, schema: &Schema<'_>) -> Vec<Entry> {
         let entry = |setting: &Setting<'_>| {
             let variable = setting.variable();

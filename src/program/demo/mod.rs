@@ -51,10 +51,6 @@ pub(crate) struct Demo {
 
 impl Demo {
     /// Starts the server, and puts the proxy in front of it.
-    ///
-    /// # Errors
-    ///
-    /// No port is free.
     pub(crate) async fn start(proxy: &mut ProxyConfig) -> io::Result<Self> {
         let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let backend = server.local_addr()?;

@@ -13,7 +13,6 @@ use crate::protocol::{Protocol, Step, http};
 /// The pause after a failed accept.
 const RETRY: Duration = Duration::from_millis(100);
 
-/// What the server answers.
 pub(super) const STATUS: &str = "200 OK";
 
 pub(super) async fn serve(server: TcpListener) {

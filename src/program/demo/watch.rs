@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::Sender;
 
 use super::{server, status};
-use crate::call::{Accept, Answer, Call, Verdict};
+use crate::call::{Accept, Call, Verdict};
 use crate::error::{Error, Result};
 use crate::events::RequestHead;
 use crate::handler::{DynHandler, Handler};
 use crate::protocol::Protocol;
 
-/// Calls whose begin is remembered at once. Those that never get a reply are forgotten when there are more.
+/// How many calls without a reply are remembered. Beyond that, all of them are forgotten.
 const OPEN_CALLS: usize = 1000;
 
-/// What a handler reports.
 pub(super) enum Report {
     /// It was drawn for the first call of this connection.
     Drawn { connection: u64, client: SocketAddr, handler: Arc<str> },
@@ -25,7 +24,6 @@ pub(super) enum Report {
     Ended { connection: u64, handler: Arc<str>, request: String, saw: String },
 }
 
-/// A handler that reports its calls.
 pub(super) struct Watched {
     name: Arc<str>,
     handler: Arc<dyn DynHandler>,
@@ -104,16 +102,12 @@ fn saw(verdict: &Result<Verdict>, time: Duration) -> String {
         Ok(Verdict::Pass | Verdict::Inject(_)) => answered(server::STATUS, time),
         Ok(Verdict::Answer(answer)) => match answer.bytes().and_then(status) {
             Some(status) => answered(status, time),
-            None => not_http(answer),
+            None => format!("{} bytes that are not HTTP", answer.len()),
         },
         Ok(Verdict::Close) => "connection closed".to_owned(),
         Err(Error::ClientLeft) => unanswered(time),
         Ok(Verdict::Reset) | Err(_) => "connection reset".to_owned(),
     }
-}
-
-fn not_http(answer: &Answer) -> String {
-    format!("{} bytes that are not HTTP", answer.len())
 }
 
 pub(super) fn answered(status: &str, time: Duration) -> String {

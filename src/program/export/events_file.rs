@@ -14,10 +14,6 @@ use crate::events::{Batch, Next, Reader};
 /// ended.
 ///
 /// If a line cannot be written, the thread logs a warning that names `file` and ends.
-///
-/// # Errors
-///
-/// The thread cannot be started.
 pub(crate) fn write_to(
     out: impl Write + Send + 'static,
     file: impl fmt::Display + Send + 'static,

@@ -10,35 +10,22 @@ use tokio::net::lookup_host;
 use tokio::time::Interval;
 use tracing::debug;
 
-use crate::metrics::snapshot::ProxySnapshot;
+use crate::metrics::snapshot::{ConnectionTotals, ProxySnapshot};
 use crate::protocol::Protocol;
 
-/// What a proxy has counted since it started.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Totals {
-    /// Connections that have begun.
-    pub(crate) start: u64,
-    /// Connections that have ended.
-    pub(crate) end: u64,
-    /// Reads from clients.
-    pub(crate) to_backend: u64,
-    /// Reads from the backend.
-    pub(crate) to_client: u64,
-}
+/// What is counted of a proxy: connections that have begun and ended, reads from clients and from the backend.
+const COUNTERS: [&str; 4] = ["start", "end", "to_backend", "to_client"];
+
+/// The [`COUNTERS`] of a proxy since it started.
+type Totals = [u64; COUNTERS.len()];
 
 /// A proxy's name, its current protocol, and its totals.
 pub(crate) type ProxyTotals = (Arc<str>, Protocol, Totals);
 
 /// The totals that are sent to statsd.
 pub(crate) fn totals(proxy: &ProxySnapshot) -> ProxyTotals {
-    let connections = &proxy.connections;
-    let totals = Totals {
-        start: connections.accepted,
-        end: connections.accepted - connections.open,
-        to_backend: connections.to_backend.reads,
-        to_client: connections.to_client.reads,
-    };
-    (proxy.name.as_str().into(), proxy.protocol, totals)
+    let ConnectionTotals { accepted, open, to_backend, to_client } = proxy.connections;
+    (proxy.name.as_str().into(), proxy.protocol, [accepted, accepted - open, to_backend.reads, to_client.reads])
 }
 
 /// A statsd server, with the totals that it has received.
@@ -50,10 +37,6 @@ pub(crate) struct Statsd {
 
 impl Statsd {
     /// For the server at `host` and `port`. Counter names begin with `prefix` and a dot, unless it is empty.
-    ///
-    /// # Errors
-    ///
-    /// The host cannot be resolved, or no socket can be opened.
     pub(crate) async fn new(host: &str, port: u16, prefix: &str) -> io::Result<Self> {
         let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
         // Many statsd servers listen on IPv4 only, and UDP does not report that nobody listens.
@@ -93,15 +76,10 @@ impl Statsd {
         let mut sent = HashMap::new();
         for (proxy, protocol, now) in totals {
             // A proxy with lower totals than before is a new one of the same name.
-            let before =
-                self.sent.remove(&proxy).filter(|before: &Totals| before.start <= now.start).unwrap_or_default();
-            let counters = [
-                ("start", before.start, now.start),
-                ("end", before.end, now.end),
-                ("to_backend", before.to_backend, now.to_backend),
-                ("to_client", before.to_client, now.to_client),
-            ];
-            for (name, before, now) in counters.into_iter().filter(|(_, before, now)| now > before) {
+            let before = self.sent.remove(&proxy).filter(|before| before[0] <= now[0]).unwrap_or_default();
+            for ((name, before), now) in
+                COUNTERS.into_iter().zip(before).zip(now).filter(|((_, before), now)| now > before)
+            {
                 *increments.entry(format!("{protocol}.{name}")).or_default() += now - before;
             }
             sent.insert(proxy, now);
@@ -138,8 +116,8 @@ mod tests {
         lines
     }
 
-    fn proxy(name: &str, protocol: Protocol, [start, end, to_backend, to_client]: [u64; 4]) -> ProxyTotals {
-        (name.into(), protocol, Totals { start, end, to_backend, to_client })
+    fn proxy(name: &str, protocol: Protocol, totals: Totals) -> ProxyTotals {
+        (name.into(), protocol, totals)
     }
 
     #[tokio::test]

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::{End, Expected, Handler, Proxy, Report, Run, Waited};
+use super::{End, Expected, Proxy, Report, Run};
+use crate::metrics::counters::Waited;
+use crate::metrics::snapshot::HandlerSnapshot;
 use crate::program::exit_code::UNMET;
 
 /// One run with an unmet expectation and a warning.
@@ -33,7 +35,7 @@ pub(crate) fn expected(expectation: &str, count: u64, met: bool) -> Expected {
 
 fn run(seed: u64) -> Run {
     let [p50, p99, max] = [250, 251, 252].map(Duration::from_millis);
-    let delay = Handler { waited: Some(Waited { p50, p99, max }), ..handler("delay", 24, 24) };
+    let delay = HandlerSnapshot { waited: Some(Waited { p50, p99, max }), ..handler("delay", 24, 24) };
     Run {
         seed,
         begun: SystemTime::UNIX_EPOCH + Duration::from_millis(1_700_000_000_250),
@@ -71,6 +73,6 @@ fn run(seed: u64) -> Run {
     }
 }
 
-fn handler(name: &str, calls: u64, faults: u64) -> Handler {
-    Handler { name: name.to_owned(), calls, faults, waited: None }
+pub(crate) fn handler(name: &str, calls: u64, faults: u64) -> HandlerSnapshot {
+    HandlerSnapshot { name: name.to_owned(), in_mix: true, calls, faults, delay: None, waited: None }
 }

@@ -23,22 +23,17 @@ enum Format {
     Html,
 }
 
-/// The extension determines no format.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` has no known extension: name it .json, .xml or .html")]
-pub(crate) struct UnknownExtension(String);
-
 impl FromStr for Target {
-    type Err = UnknownExtension;
+    type Err = String;
 
-    fn from_str(path: &str) -> Result<Self, UnknownExtension> {
+    fn from_str(path: &str) -> Result<Self, String> {
         let path = Path::new(path);
         let extension = path.extension().map(|text| text.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
         let format = match extension.as_str() {
             "json" => Format::Json,
             "xml" => Format::Junit,
             "html" | "htm" => Format::Html,
-            _ => return Err(UnknownExtension(path.display().to_string())),
+            _ => return Err(format!("`{}` has no known extension: name it .json, .xml or .html", path.display())),
         };
         Ok(Self { path: path.to_owned(), format })
     }
@@ -66,10 +61,7 @@ pub(crate) struct PendingFile {
 
 impl PendingFile {
     /// Fails if the report could not be written later. An earlier report in its place is kept until this one is finished.
-    ///
-    /// # Panics
-    ///
-    /// The file is a pipe and there is no runtime.
+    /// Panics if the path is a pipe and there is no runtime.
     pub(crate) fn open(target: &Target) -> io::Result<Self> {
         Ok(Self { target: target.clone(), file: AtomicFile::create(&target.path)? })
     }
@@ -114,7 +106,7 @@ mod tests {
             assert_eq!(path.parse::<Target>().unwrap().shows_calls(), format == Format::Html);
         }
         for path in ["report.txt", "report", ".json", "json", "report.json.gz", "a.json/report", ""] {
-            let error = path.parse::<Target>().unwrap_err().to_string();
+            let error = path.parse::<Target>().unwrap_err();
             assert_eq!(error, format!("`{path}` has no known extension: name it .json, .xml or .html"));
         }
     }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::Write;
 
 use tracing::warn;
 
@@ -18,19 +17,16 @@ pub(crate) fn publish(report: &Report, env: impl Fn(&str) -> Option<String>, mut
     if env("GITHUB_ACTIONS").as_deref() != Some("true") {
         return;
     }
-    if let Some(path) = env("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty())
-        && let Err(error) = append(report, Path::new(&path))
-    {
-        warn!("cannot write the job summary `{path}`: {error}");
+    if let Some(path) = env("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
+        // Separated from what another step has written, even if that did not end its line.
+        let text = format!("\n\n{}\n", Markdown(report));
+        let file = File::options().append(true).create(true).open(&path);
+        if let Err(error) = file.and_then(|mut file| file.write_all(text.as_bytes())) {
+            warn!("cannot write the job summary `{path}`: {error}");
+        }
     }
     // One write, so that no other line gets between.
     let _ = out.write_all(annotations(report).as_bytes());
-}
-
-fn append(report: &Report, path: &Path) -> io::Result<()> {
-    // Separated from what another step has written, even if that did not end its line.
-    let text = format!("\n\n{}\n", Markdown(report));
-    File::options().append(true).create(true).open(path)?.write_all(text.as_bytes())
 }
 
 /// One line for each error of the run that failed and for each warning of any run.

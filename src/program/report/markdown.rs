@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use super::Report;
-use super::grid::Grid;
+use super::table::Grid;
 
 /// The content of [`Table`](super::table::Table), as Markdown.
 pub(crate) struct Markdown<'a>(pub(crate) &'a Report);

@@ -4,20 +4,19 @@
 mod example; // for tests
 pub(crate) mod file; // files, replaced at the end
 pub(crate) mod github; // the job's summary and annotations
-mod grid; // handlers in rows and columns
 mod html; // a page for browsers
 mod junit; // for CI servers
 mod markdown; // for pages of CI servers
 pub(crate) mod reporter; // collects the runs, then writes everything
 pub(crate) mod table; // for the terminal
-pub(crate) mod time; // times as people read them
+mod text; // durations and numbers as people read them
 mod words; // sentences that these share
 
 use std::time::{Duration, SystemTime};
 
 use serde::{Serialize, Serializer};
 
-use crate::metrics::counters::Waited;
+use crate::metrics::counters::seconds;
 use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot};
 use crate::program::command::End;
 use crate::program::exit_code;
@@ -71,7 +70,6 @@ pub(crate) struct Expected {
     pub(crate) met: bool,
 }
 
-/// What one proxy did.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Proxy {
     pub(crate) name: String,
@@ -90,30 +88,12 @@ pub(crate) struct Proxy {
     /// Bytes that the backend sent.
     #[serde(rename = "bytes_to_client")]
     pub(crate) to_client: u64,
-    pub(crate) handlers: Vec<Handler>,
-}
-
-/// What one handler of a proxy did.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Handler {
-    pub(crate) name: String,
-    /// Calls that were drawn for it.
-    pub(crate) calls: u64,
-    /// Calls into which it injected a fault.
-    pub(crate) faults: u64,
-    /// How long it delayed calls, if it delayed any.
-    pub(crate) waited: Option<Waited>,
+    pub(crate) handlers: Vec<HandlerSnapshot>,
 }
 
 impl From<&ProxySnapshot> for Proxy {
     fn from(proxy: &ProxySnapshot) -> Self {
         let handlers = proxy.handlers.iter().filter(|handler| handler.in_mix || handler.calls > 0);
-        let handler = |handler: &HandlerSnapshot| Handler {
-            name: handler.name.clone(),
-            calls: handler.calls,
-            faults: handler.faults,
-            waited: handler.waited,
-        };
         Self {
             name: proxy.name.clone(),
             backend: proxy.backend.clone(),
@@ -124,13 +104,12 @@ impl From<&ProxySnapshot> for Proxy {
             dial_failures: proxy.dial_failures,
             to_backend: proxy.connections.to_backend.bytes,
             to_client: proxy.connections.to_client.bytes,
-            handlers: handlers.map(handler).collect(),
+            handlers: handlers.cloned().collect(),
         }
     }
 }
 
 impl Report {
-    /// Without runs.
     pub(crate) fn new(command: Option<Vec<String>>, repeat: u64) -> Self {
         Self {
             version: VERSION,
@@ -158,7 +137,6 @@ impl Run {
         self.exit_code() != 0
     }
 
-    /// The expectations that were not met.
     pub(crate) fn unmet(&self) -> impl Iterator<Item = &Expected> {
         self.expectations.iter().filter(|expected| !expected.met)
     }
@@ -166,10 +144,6 @@ impl Run {
 
 fn time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&humantime::format_rfc3339_millis((*time).max(SystemTime::UNIX_EPOCH)))
-}
-
-fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64(time.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -182,59 +156,36 @@ mod tests {
     #[test]
     fn json_is_as_the_docs_have_it() {
         let expected = json!({
-            "version": 1,
-            "vaurien": env!("CARGO_PKG_VERSION"),
-            "exit_code": 3,
-            "error": null,
-            "command": ["pytest", "-x"],
-            "repeat": 1,
+            "version": 1, "vaurien": env!("CARGO_PKG_VERSION"), "exit_code": 3, "error": null,
+            "command": ["pytest", "-x"], "repeat": 1,
             "runs": [{
-                "seed": 42,
-                "begun": "2023-11-14T22:13:20.250Z",
-                "seconds": 21.4,
-                "end": "exited",
-                "code": 0,
+                "seed": 42, "begun": "2023-11-14T22:13:20.250Z", "seconds": 21.4, "end": "exited", "code": 0,
                 "again": "vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -x",
                 "expectations": [
                     { "expectation": "error>=1", "count": 5, "met": true },
-                    { "expectation": "cache.delay>=10", "count": 3, "met": false }
+                    { "expectation": "cache.delay>=10", "count": 3, "met": false },
                 ],
                 "warnings": ["handler `hang` of cache took no call"],
                 "proxies": [
                     {
-                        "name": "default",
-                        "backend": "localhost:6379",
-                        "protocol": "redis",
-                        "mix": "20:delay,80:dummy",
-                        "connections": 1,
-                        "opaque": 0,
-                        "dial_failures": 0,
-                        "bytes_to_backend": 2627,
-                        "bytes_to_client": 172_790,
+                        "name": "default", "backend": "localhost:6379", "protocol": "redis", "mix": "20:delay,80:dummy",
+                        "connections": 1, "opaque": 0, "dial_failures": 0,
+                        "bytes_to_backend": 2627, "bytes_to_client": 172_790,
                         "handlers": [
                             {
-                                "name": "delay",
-                                "calls": 24,
-                                "faults": 24,
-                                "waited": { "p50_seconds": 0.25, "p99_seconds": 0.251, "max_seconds": 0.252 }
+                                "name": "delay", "calls": 24, "faults": 24,
+                                "waited": { "p50_seconds": 0.25, "p99_seconds": 0.251, "max_seconds": 0.252 },
                             },
-                            { "name": "dummy", "calls": 77, "faults": 0, "waited": null }
-                        ]
+                            { "name": "dummy", "calls": 77, "faults": 0, "waited": null },
+                        ],
                     },
                     {
-                        "name": "cache",
-                        "backend": "localhost:11211",
-                        "protocol": "memcache",
-                        "mix": "100:error",
-                        "connections": 12,
-                        "opaque": 1,
-                        "dial_failures": 2,
-                        "bytes_to_backend": 80,
-                        "bytes_to_client": 0,
-                        "handlers": [{ "name": "error", "calls": 5, "faults": 5, "waited": null }]
-                    }
-                ]
-            }]
+                        "name": "cache", "backend": "localhost:11211", "protocol": "memcache", "mix": "100:error",
+                        "connections": 12, "opaque": 1, "dial_failures": 2, "bytes_to_backend": 80, "bytes_to_client": 0,
+                        "handlers": [{ "name": "error", "calls": 5, "faults": 5, "waited": null }],
+                    },
+                ],
+            }],
         });
         assert_eq!(serde_json::to_value(example::report()).unwrap(), expected);
     }

@@ -29,10 +29,6 @@ pub(crate) struct Reporter {
 
 impl Reporter {
     /// For `repeat` runs of `command`, or of a daemon. The report goes to `files`, and to standard error as `log` says.
-    ///
-    /// # Errors
-    ///
-    /// A file cannot be written.
     pub(crate) fn open(command: Option<Vec<String>>, repeat: u64, files: &[Target], log: Log) -> anyhow::Result<Self> {
         let open = |target: &Target| PendingFile::open(target).with_context(|| cannot_write(target));
         Ok(Self {
@@ -65,10 +61,7 @@ impl Reporter {
     }
 
     /// Writes the report, which ends with a failure of the program itself if `ended` is one. Answers the exit code.
-    ///
-    /// # Errors
-    ///
-    /// That failure; or everything else went well and a file cannot be written.
+    /// Fails with that failure, or if everything else went well and a file cannot be written.
     pub(crate) fn finish(mut self, ended: anyhow::Result<()>) -> anyhow::Result<u8> {
         self.report.exit_code = self.exit_code(&ended);
         if self.shows_table && !self.report.runs.is_empty() {

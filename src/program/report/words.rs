@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use nix::sys::signal::Signal;
-
-use super::{End, Expected, Proxy, Report, Run, time};
-use crate::program::command::typed;
+use super::{Expected, Report, Run, text};
+use crate::program::command::{End, typed};
 use crate::proxy::config::DEFAULT;
 
 impl Report {
@@ -39,7 +37,7 @@ impl Run {
             End::Exited { code } => format!("exit code {exit_code} (the command's was {code})"),
             end => format!("exit code {exit_code} ({end})"),
         };
-        format!("{end} after {}, seed {}", time::text(self.took), self.seed)
+        format!("{end} after {}, seed {}", text::time(self.took), self.seed)
     }
 
     /// Whether there is only one proxy and it has no name of its own.
@@ -51,19 +49,12 @@ impl Run {
     pub(super) fn connections(&self) -> impl Iterator<Item = String> {
         let unnamed = self.is_of_one_unnamed_proxy();
         self.proxies.iter().map(move |proxy| {
-            let connections = proxy.connections();
-            if unnamed { connections } else { format!("{}: {connections}", proxy.name) }
+            let name = if unnamed { String::new() } else { format!("{}: ", proxy.name) };
+            format!(
+                "{name}{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures",
+                proxy.connections, proxy.to_backend, proxy.to_client, proxy.opaque, proxy.dial_failures
+            )
         })
-    }
-}
-
-impl Proxy {
-    /// The figures of its connections.
-    fn connections(&self) -> String {
-        format!(
-            "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures",
-            self.connections, self.to_backend, self.to_client, self.opaque, self.dial_failures
-        )
     }
 }
 
@@ -78,21 +69,5 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let met = if self.met { "met" } else { "NOT met" };
         write!(f, "expected {}: {met}, {}", self.expectation, self.count)
-    }
-}
-
-/// How the command ended.
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::Stopped => write!(f, "stopped"),
-            Self::Exited { code } => write!(f, "exit code {code}"),
-            Self::Signalled { signal } => match Signal::try_from(signal) {
-                Ok(signal) => write!(f, "ended by {signal}"),
-                // Real-time signals have no names.
-                Err(_) => write!(f, "ended by signal {signal}"),
-            },
-            Self::TimedOut => write!(f, "timed out"),
-        }
     }
 }

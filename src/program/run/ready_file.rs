@@ -16,10 +16,6 @@ pub(crate) struct ReadyFile(PathBuf);
 
 impl ReadyFile {
     /// Removes one that an earlier run left, and makes sure that one can be written.
-    ///
-    /// # Errors
-    ///
-    /// The old one cannot be removed, or it is no file, or no new one can be written.
     pub(crate) fn prepare(path: &Path) -> anyhow::Result<()> {
         let prepare = || match fs::symlink_metadata(path) {
             Ok(metadata) if metadata.is_file() => fs::remove_file(path),
@@ -30,10 +26,6 @@ impl ReadyFile {
     }
 
     /// Writes it. It appears complete.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be written.
     pub(crate) fn publish(path: &Path, child_env: &ChildEnv) -> anyhow::Result<Self> {
         let write = || {
             let mut file = AtomicFile::create(path)?;

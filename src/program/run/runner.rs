@@ -21,11 +21,27 @@ use crate::proxy::config::ProxyConfig;
 /// Reads the configuration again, as a reload does.
 pub(crate) type ReadConfig = fn(&Registry) -> Result<Config, Exit>;
 
-/// Serves until a signal stops it.
-pub(crate) async fn run_daemon(mut config: Config, registry: &Registry, read: ReadConfig) -> anyhow::Result<u8> {
-    let mut reporter = open(&config)?;
-    let served = serve(&mut config, registry, read, &mut reporter).await;
-    reporter.finish(served)
+/// Runs the command as often as requested, until it fails; without one, serves until a signal stops it. `signals` are those
+/// for the command, `descriptors` is the soft limit that it gets.
+pub(crate) async fn run(
+    mut config: Config,
+    registry: &Registry,
+    read: ReadConfig,
+    signals: Option<Signals>,
+    descriptors: Option<u64>,
+) -> anyhow::Result<u8> {
+    for warning in &config.warnings {
+        warn!("{warning}");
+    }
+    // Early, so that a file that cannot be written is known before anything runs.
+    config.run.ready_file.as_deref().map_or(Ok(()), ReadyFile::prepare)?;
+    let command = (!config.run.command.is_empty()).then(|| config.run.words());
+    let mut reporter = Reporter::open(command, config.run.times(), &config.run.reports, config.log)?;
+    let ended = match signals {
+        Some(mut signals) => repeat(&mut config, registry, &mut signals, descriptors, &mut reporter).await,
+        None => serve(&mut config, registry, read, &mut reporter).await,
+    };
+    reporter.finish(ended)
 }
 
 async fn serve(
@@ -60,18 +76,6 @@ async fn serve(
     Ok(())
 }
 
-/// Runs the command as often as requested, until it fails. `descriptors` is the soft limit that it gets.
-pub(crate) async fn run_command(
-    mut config: Config,
-    registry: &Registry,
-    mut signals: Signals,
-    descriptors: Option<u64>,
-) -> anyhow::Result<u8> {
-    let mut reporter = open(&config)?;
-    let ran = repeat(&mut config, registry, &mut signals, descriptors, &mut reporter).await;
-    reporter.finish(ran)
-}
-
 async fn repeat(
     config: &mut Config,
     registry: &Registry,
@@ -80,7 +84,7 @@ async fn repeat(
     reporter: &mut Reporter,
 ) -> anyhow::Result<()> {
     let first = config.seed;
-    for number in 0..config.run.repeat {
+    for number in 0..config.run.times() {
         config.seed = first.wrapping_add(number);
         let services = Services::start(config, registry).await?;
         if let Some(within) = config.run.wait_backend {
@@ -118,16 +122,6 @@ async fn repeat(
         }
     }
     Ok(())
-}
-
-/// Logs the warnings, and fails early if a file cannot be written.
-fn open(config: &Config) -> anyhow::Result<Reporter> {
-    for warning in &config.warnings {
-        warn!("{warning}");
-    }
-    config.run.ready_file.as_deref().map_or(Ok(()), ReadyFile::prepare)?;
-    let command = (!config.run.command.is_empty()).then(|| config.run.words());
-    Reporter::open(command, config.run.repeat, &config.run.reports, config.log)
 }
 
 /// When a run started.

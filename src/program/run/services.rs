@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use crate::call_log::{CallLog, Recorded};
 use crate::daemon::Daemon;
+use crate::duration::Seconds;
 use crate::error::plain;
 use crate::events::Events;
 use crate::handler::Registry;
@@ -69,10 +70,6 @@ pub(crate) struct Results {
 
 impl Services {
     /// Starts everything. Changes `config` for a demo: its backend, and its port if the default one is taken.
-    ///
-    /// # Errors
-    ///
-    /// An address, a file or a host name is not available.
     pub(crate) async fn start(config: &mut Config, registry: &Registry) -> anyhow::Result<Self> {
         let demo = if config.demo {
             Some(Demo::start(&mut config.proxies[0]).await.context("cannot start the demo's server")?)
@@ -173,13 +170,9 @@ impl Services {
     }
 }
 
-/// Waits until the backends of all proxies that listen accept a connection.
-///
-/// # Errors
-///
-/// One does not `within` this time.
-pub(crate) async fn wait_for_backends(config: &Config, within: Duration) -> anyhow::Result<()> {
-    let deadline = Instant::now() + within;
+/// Waits until the backends of all proxies that listen accept a connection. Fails if one does not `within` this time.
+pub(crate) async fn wait_for_backends(config: &Config, within: Seconds) -> anyhow::Result<()> {
+    let deadline = Instant::now() + within.duration();
     for proxy in config.proxies.iter().filter(|proxy| proxy.enabled && !config.demo) {
         let mut is_waiting = false;
         while let Err(error) = dial(&proxy.backend, deadline.into()).await {
@@ -187,7 +180,6 @@ pub(crate) async fn wait_for_backends(config: &Config, within: Duration) -> anyh
                 info!("waiting for the backend {}: {}", proxy.backend, plain(&error));
             }
             if Instant::now() + BACKEND >= deadline {
-                let within = humantime::format_duration(within);
                 anyhow::bail!(
                     "the backend {} did not accept a connection within {within}: {}",
                     proxy.backend,

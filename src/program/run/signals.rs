@@ -13,10 +13,6 @@ use crate::program::systemd;
 use crate::proxy::set::ProxySet;
 
 /// Resolves on the first SIGINT or SIGTERM; a second one ends the program at once.
-///
-/// # Errors
-///
-/// No signal handler can be installed.
 pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let mut next = async move || {
@@ -36,10 +32,6 @@ pub(crate) fn stop() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// On each SIGHUP, reads the configuration again and applies it to `proxies`, which have that of `config`.
-///
-/// # Errors
-///
-/// No signal handler can be installed.
 pub(crate) fn reload(
     mut config: Config,
     proxies: Arc<ProxySet>,

@@ -48,9 +48,7 @@ async fn a_gap_is_an_event() {
 #[tokio::test(start_paused = true)]
 async fn events_come_as_they_happen_and_a_quiet_stream_is_alive() {
     let world = world().await;
-    let mut request = request("GET", "/v1/events").body(Body::empty()).unwrap();
-    request.extensions_mut().insert(Local(SocketAddr::from(([127, 0, 0, 1], 8080))));
-    let mut body = world.router.clone().oneshot(request).await.unwrap().into_body();
+    let mut body = world.begin(request("GET", "/v1/events").body(Body::empty()).unwrap()).await.into_body();
     let mut next = async || {
         let frame = body.frame().await.unwrap().unwrap();
         String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap()
@@ -84,17 +82,13 @@ async fn what_is_asked_wrongly_is_refused() {
 #[tokio::test]
 async fn readers_leave_room_for_others() {
     let world = world().await;
-    let open = || {
-        let mut request = request("GET", "/v1/events").body(Body::empty()).unwrap();
-        request.extensions_mut().insert(Local(SocketAddr::from(([127, 0, 0, 1], 8080))));
-        world.router.clone().oneshot(request)
-    };
+    let open = || world.begin(request("GET", "/v1/events").body(Body::empty()).unwrap());
     let mut streams = Vec::new();
     for _ in 0..super::super::READERS {
-        streams.push(open().await.unwrap());
+        streams.push(open().await);
     }
     let what = "too many connections read events, close one";
     assert_eq!(world.get("/v1/events").await.is(), wrong(503, "", "", what));
     streams.pop();
-    assert_eq!(open().await.unwrap().status(), 200);
+    assert_eq!(open().await.status(), 200);
 }

@@ -14,6 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::request::Builder;
 use axum::http::{HeaderMap, Request, StatusCode, header};
+use axum::response::Response;
 use http_body_util::BodyExt;
 use serde_json::{Map, Value, json};
 use tower::ServiceExt;
@@ -28,13 +29,11 @@ use crate::program::config::spec;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
 
-/// An API and its proxies.
 struct World {
     router: Router,
     proxies: Arc<ProxySet>,
 }
 
-/// An answer.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
@@ -49,6 +48,12 @@ impl Answer {
     /// The status and the body.
     fn is(&self) -> (u16, Value) {
         (self.status.as_u16(), self.json())
+    }
+
+    /// The names of what is wrong.
+    fn wrong_names(&self) -> Vec<String> {
+        let errors = self.json()["errors"].as_array().unwrap().clone();
+        errors.iter().map(|error| error["name"].as_str().unwrap().to_owned()).collect()
     }
 
     fn header(&self, name: &str) -> Option<&str> {
@@ -67,15 +72,18 @@ impl World {
         Self { router: routes::router(Api::new(proxies.clone(), Registry::default(), access)), proxies }
     }
 
-    /// With these proxies.
     async fn new(names: &[&str]) -> Self {
         Self::with(names, Access::new("localhost", &[], None)).await
     }
 
     /// Connected to 127.0.0.1:8080.
-    async fn send(&self, mut request: Request<Body>) -> Answer {
+    async fn begin(&self, mut request: Request<Body>) -> Response {
         request.extensions_mut().insert(Local(SocketAddr::from(([127, 0, 0, 1], 8080))));
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.begin(request).await;
         let (parts, body) = response.into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         Answer { status: parts.status, headers: parts.headers, text: String::from_utf8(body.to_vec()).unwrap() }
@@ -90,7 +98,6 @@ impl World {
     }
 }
 
-/// None yet.
 fn proxies() -> Arc<ProxySet> {
     ProxySet::new(Shared::new(1, ConnectionLimit::left(0), Events::on(), CallLog::off()))
 }

@@ -8,7 +8,6 @@ use tokio::time::timeout;
 use super::*;
 use crate::program::api::{WRITE_TIMEOUT, serve};
 
-/// The maximum number of connections in these tests.
 const CONNECTIONS: usize = 3;
 
 /// An API on a free port, with the sender that stops it.

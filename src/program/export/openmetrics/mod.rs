@@ -24,7 +24,6 @@ pub(crate) struct Snapshot {
     pub(crate) process: Option<ProcessFigures>,
 }
 
-/// How metrics are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// `OpenMetrics` 1.0.
@@ -43,10 +42,6 @@ impl Format {
 }
 
 /// All figures of these proxies, and the process's own.
-///
-/// # Errors
-///
-/// As [`encode`].
 pub(crate) fn all(proxies: &ProxySet, format: Format) -> Result<String, fmt::Error> {
     let mut proxies: Vec<_> = proxies.all().iter().map(|proxy| proxy.snapshot()).collect();
     for proxy in &mut proxies {
@@ -55,11 +50,6 @@ pub(crate) fn all(proxies: &ProxySet, format: Format) -> Result<String, fmt::Err
     encode(Snapshot { proxies, process: ProcessFigures::now() }, format)
 }
 
-/// Writes all figures.
-///
-/// # Errors
-///
-/// None known: it writes into memory.
 pub(crate) fn encode(snapshot: Snapshot, format: Format) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     registry.register_collector(Box::new(snapshot));

@@ -1,12 +1,13 @@
 use std::time::Duration;
 
 use super::*;
+use crate::metrics::histogram::{DELAY, DIAL, PASS};
 use crate::metrics::snapshot::{ConnectionTotals, Traffic};
 use crate::protocol::Protocol;
 
 fn handler(name: &str, calls: u64, faults: u64, delays: &[u64]) -> HandlerSnapshot {
     let delay = (!delays.is_empty()).then(|| {
-        let delay = Histogram::of_delays();
+        let delay = Histogram::new(DELAY);
         for &millis in delays {
             delay.add(Duration::from_millis(millis));
         }
@@ -16,7 +17,7 @@ fn handler(name: &str, calls: u64, faults: u64, delays: &[u64]) -> HandlerSnapsh
 }
 
 fn cache() -> ProxySnapshot {
-    let (dial, pass) = (Histogram::of_dials(), Histogram::of_passes());
+    let (dial, pass) = (Histogram::new(DIAL), Histogram::new(PASS));
     dial.add(Duration::from_micros(80));
     pass.add(Duration::from_nanos(2_500));
     pass.add(Duration::from_secs(1));

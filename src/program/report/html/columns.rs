@@ -1,12 +1,9 @@
 //! Calls as columns of numbers, for the page's script: a tenth of the bytes that an object for each call takes.
 
 use std::collections::HashMap;
-use std::io;
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::Serializer;
-use serde_json::ser::Formatter;
 
 use super::handlers::Handlers;
 use crate::call_log::RecordedCall;
@@ -51,9 +48,6 @@ struct Kinds {
     replied: Vec<bool>,
 }
 
-/// JSON without `<`: in a page, `</script>` would end it.
-struct Harmless;
-
 /// The indices of requests in [`Columns::heads`].
 #[derive(Default)]
 struct Heads<'a>(HashMap<(&'a str, &'a str), usize>);
@@ -72,10 +66,14 @@ pub(super) fn columns<'a>(calls: &'a [RecordedCall], proxies: &[&'a str], handle
     for (proxy, call) in sorted {
         if row != Some((proxy, call.connection)) {
             row = Some((proxy, call.connection));
-            columns.rows.begin(proxy, call.connection);
+            columns.rows.proxy.push(proxy);
+            columns.rows.connection.push(call.connection);
+            columns.rows.calls.push(0);
             (begun, number) = (0, 0);
         }
-        columns.rows.add();
+        if let Some(calls) = columns.rows.calls.last_mut() {
+            *calls += 1;
+        }
         let now = i64::try_from(micros(call.begun)).unwrap_or(i64::MAX);
         columns.begun.push(now - begun);
         columns.took.push(micros(call.ended.saturating_sub(call.begun)));
@@ -109,21 +107,9 @@ fn micros(time: Duration) -> u64 {
 }
 
 impl Columns<'_> {
-    /// Writes them as JSON without a `<`.
-    pub(super) fn write(&self, out: impl io::Write) -> io::Result<()> {
-        self.serialize(&mut Serializer::with_formatter(out, Harmless))?;
-        Ok(())
-    }
-}
-
-impl Formatter for Harmless {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
-        let mut parts = text.split('<');
-        out.write_all(parts.next().unwrap_or_default().as_bytes())?;
-        parts.try_for_each(|part| {
-            out.write_all(br"\u003c")?;
-            out.write_all(part.as_bytes())
-        })
+    /// JSON without a `<`, as `</script>` would end the script that holds it. JSON has it in texts only.
+    pub(super) fn json(&self) -> serde_json::Result<String> {
+        Ok(serde_json::to_string(self)?.replace('<', r"\u003c"))
     }
 }
 
@@ -139,21 +125,6 @@ impl<'a> Heads<'a> {
             texts.push(text(head));
             place
         })
-    }
-}
-
-impl Rows {
-    fn begin(&mut self, proxy: usize, connection: u64) {
-        self.proxy.push(proxy);
-        self.connection.push(connection);
-        self.calls.push(0);
-    }
-
-    /// Adds a call to the last row.
-    fn add(&mut self) {
-        if let Some(calls) = self.calls.last_mut() {
-            *calls += 1;
-        }
     }
 }
 
@@ -177,22 +148,16 @@ mod tests {
     use super::super::example;
     use super::*;
 
-    fn json(columns: &Columns) -> String {
-        let mut json = Vec::new();
-        columns.write(&mut json).unwrap();
-        String::from_utf8(json).unwrap()
-    }
-
     #[test]
     fn calls_are_columns_by_proxy_connection_and_time() {
         let calls = [
-            example::call("web", 2, 1, "delay", 5..9).fault(Action::Sleep).build(),
-            example::call("cache", 7, 2, "dummy", 3_000..4_000).build(),
-            example::call("cache", 7, 1, "dummy", 1_000..1_500).head("GET a").build(),
-            example::call("cache", 3, 1, "error", 10..20).fault(Action::Close).no_reply().head("GET a").build(),
+            example::call("web", 2, 1, "delay", 5..9).fault(Action::Sleep),
+            example::call("cache", 7, 2, "dummy", 3_000..4_000),
+            example::call("cache", 7, 1, "dummy", 1_000..1_500).head("GET a"),
+            example::call("cache", 3, 1, "error", 10..20).fault(Action::Close).no_reply().head("GET a"),
         ];
         let handlers = Handlers::new(["delay", "error"]);
-        let text = json(&columns(&calls, &["web", "cache"], &handlers));
+        let text = columns(&calls, &["web", "cache"], &handlers).json().unwrap();
         let expected = serde_json::json!({
             "proxies": ["web", "cache"],
             "rows": { "proxy": [0, 1, 1], "connection": [2, 3, 7], "calls": [1, 1, 2] },
@@ -209,8 +174,7 @@ mod tests {
 
     #[test]
     fn numbers_may_go_back_and_times_be_wrong() {
-        let mut calls =
-            [example::call("a", 1, 9, "dummy", 1..2).build(), example::call("a", 1, 4, "dummy", 2..3).build()];
+        let mut calls = [example::call("a", 1, 9, "dummy", 1..2), example::call("a", 1, 4, "dummy", 2..3)];
         calls[1].ended = Duration::ZERO;
         let columns = columns(&calls, &[], &Handlers::new([]));
         assert_eq!((columns.number, columns.took), (vec![9, -5], vec![1, 0]));
@@ -219,8 +183,9 @@ mod tests {
 
     #[test]
     fn nothing_in_it_ends_the_script() {
-        let call = example::call("</script><!--", 1, 1, "dummy", 1..2).head("GET <script>").build();
-        let text = json(&columns(&[call], &[], &Handlers::new([])));
+        let call = example::call("</script><!--", 1, 1, "dummy", 1..2).head("GET <script>");
+        let calls = [call];
+        let text = columns(&calls, &[], &Handlers::new([])).json().unwrap();
         assert!(!text.contains('<'), "{text}");
         let value = serde_json::from_str::<Value>(&text).unwrap();
         assert_eq!(value["proxies"][0], "</script><!--");
@@ -232,10 +197,9 @@ mod tests {
         let number = u64::from(HEADS) + 5;
         let calls: Vec<_> = (1..=number)
             .map(|number| example::call("a", 1, number, "dummy", number..number + 1).head(&format!("GET {number}")))
-            .map(example::Building::build)
-            .chain([example::call("z", 1, 1, "delay", 0..9).fault(Action::Sleep).head("GET late").build()])
-            .chain([example::call("z", 1, 2, "dummy", 9..10).head("GET late").build()])
-            .chain([example::call("z", 1, 3, "dummy", 11..12).build()])
+            .chain([example::call("z", 1, 1, "delay", 0..9).fault(Action::Sleep).head("GET late")])
+            .chain([example::call("z", 1, 2, "dummy", 9..10).head("GET late")])
+            .chain([example::call("z", 1, 3, "dummy", 11..12)])
             .collect();
         let columns = columns(&calls, &[], &Handlers::new(["delay"]));
         assert_eq!((columns.heads.len(), columns.unnamed), (20_001, 6));

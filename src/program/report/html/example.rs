@@ -9,9 +9,10 @@ use rand::{RngExt, SeedableRng};
 use crate::call_log::{Recorded, RecordedCall};
 use crate::events::{Action, RequestHead};
 use crate::metrics::counters::Waited;
+use crate::metrics::snapshot::HandlerSnapshot;
 use crate::program::exit_code::UNMET;
-use crate::program::report::example::{expected, passed};
-use crate::program::report::{Handler, Proxy, Report};
+use crate::program::report::example::{self, expected, passed};
+use crate::program::report::{Proxy, Report};
 use crate::protocol::Protocol;
 
 /// Handlers: what they do, how often in a thousand calls, and the least time of such calls in microseconds.
@@ -26,8 +27,8 @@ const MIX: [(&str, Option<Action>, u32, u64); 7] = [
 ];
 
 /// A call with a reply and without a fault.
-pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micros: Range<u64>) -> Building {
-    Building(RecordedCall {
+pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micros: Range<u64>) -> RecordedCall {
+    RecordedCall {
         proxy: proxy.into(),
         connection,
         call,
@@ -37,30 +38,23 @@ pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micro
         is_done: true,
         fault: None,
         head: None,
-    })
+    }
 }
 
-/// Builds a call.
-pub(super) struct Building(RecordedCall);
-
-impl Building {
+impl RecordedCall {
     pub(super) fn fault(mut self, action: Action) -> Self {
-        self.0.fault = Some(action);
+        self.fault = Some(action);
         self
     }
 
     pub(super) fn no_reply(mut self) -> Self {
-        self.0.is_done = false;
+        self.is_done = false;
         self
     }
 
     pub(super) fn head(mut self, line: &str) -> Self {
-        self.0.head = RequestHead::of(Protocol::Redis, format!("{line}\r\n").as_bytes());
+        self.head = RequestHead::of(Protocol::Redis, format!("{line}\r\n").as_bytes());
         self
-    }
-
-    pub(super) fn build(self) -> RecordedCall {
-        self.0
     }
 }
 
@@ -84,12 +78,11 @@ fn drawn(random: &mut ChaCha8Rng, proxy: &str, connection: u64, number: u64, now
     let begun = *now;
     *now += took + random.random_range(100..60_000);
     let key = random.random_range(0..20_000);
-    let building =
-        call(proxy, connection, number, handler, begun..begun + took).head(&format!("GET user:{key}:profile"));
+    let call = call(proxy, connection, number, handler, begun..begun + took).head(&format!("GET user:{key}:profile"));
     match action {
-        Some(action @ (Action::Hold | Action::Close | Action::Reset)) => building.fault(action).no_reply().build(),
-        Some(action) => building.fault(action).build(),
-        None => building.build(),
+        Some(action @ (Action::Hold | Action::Close | Action::Reset)) => call.fault(action).no_reply(),
+        Some(action) => call.fault(action),
+        None => call,
     }
 }
 
@@ -126,12 +119,9 @@ fn proxy(name: &str, recorded: &Recorded) -> Proxy {
     let handlers = MIX.iter().map(|&(handler, _, _, least)| {
         let of = calls.iter().filter(|call| *call.handler == *handler);
         let [p50, p99, max] = [1, 2, 3].map(|times| Duration::from_micros(least * times));
-        Handler {
-            name: handler.to_owned(),
-            calls: of.clone().count() as u64,
-            faults: of.filter(|call| call.fault.is_some()).count() as u64,
-            waited: (handler == "delay").then_some(Waited { p50, p99, max }),
-        }
+        let waited = (handler == "delay").then_some(Waited { p50, p99, max });
+        let (calls, faults) = (of.clone().count(), of.filter(|call| call.fault.is_some()).count());
+        HandlerSnapshot { waited, ..example::handler(handler, calls as u64, faults as u64) }
     });
     Proxy {
         name: name.to_owned(),
@@ -156,7 +146,6 @@ pub(super) fn hostile() -> (Report, Recorded) {
         call(HOSTILE, 1, number, HOSTILE, number * 1000..number * 1000 + 700)
             .head(&format!("{HOSTILE} {HOSTILE}"))
             .fault(Action::Sleep)
-            .build()
     });
     let recorded = Recorded { calls: calls.collect(), left_out: 12_345 };
     let mut report = repeated(&recorded);
@@ -172,7 +161,7 @@ pub(super) fn hostile() -> (Report, Recorded) {
                 HOSTILE.clone_into(text);
             }
             let waited = Waited { p50: Duration::ZERO, p99: Duration::ZERO, max: Duration::from_secs(90) };
-            proxy.handlers = vec![Handler { name: HOSTILE.to_owned(), calls: 20, faults: 20, waited: Some(waited) }];
+            proxy.handlers = vec![HandlerSnapshot { waited: Some(waited), ..example::handler(HOSTILE, 20, 20) }];
         }
     }
     (report, recorded)

@@ -6,9 +6,8 @@ use maud::{Markup, html};
 
 use super::handlers::Handlers;
 use super::tables::{rolling, span};
-use super::text::{counted, grouped};
 use crate::call_log::RecordedCall;
-use crate::program::report::time;
+use crate::program::report::text::{self, counted, grouped};
 
 /// Bins in a decade.
 const BINS: i32 = 20;
@@ -72,7 +71,7 @@ fn histogram(lanes: &[&Lane], axis: &Axis, handlers: &Handlers) -> Markup {
                 }
             }
             div.axis aria-hidden="true" {
-                @for (time, place) in axis.ticks() { span style={ "left:" (place) "%" } { (time::text(time)) } " " }
+                @for (time, place) in axis.ticks() { span style={ "left:" (place) "%" } { (text::time(time)) } " " }
             }
             figcaption { "Time a call took, logarithmic. Each lane is as high as its fullest bin." }
         }
@@ -147,7 +146,7 @@ impl Axis {
 
     fn range(&self, bin: usize) -> String {
         let bin = i32::try_from(bin).unwrap_or(i32::MAX - 1);
-        format!("{} to {}", time::text(self.edge(bin)), time::text(self.edge(bin + 1)))
+        format!("{} to {}", text::time(self.edge(bin)), text::time(self.edge(bin + 1)))
     }
 
     /// Round times with their positions from the left in percent: decades, and if these are few, times between them.
@@ -192,7 +191,7 @@ mod tests {
     }
 
     fn ticks(axis: &Axis) -> String {
-        axis.ticks().map(|(time, place)| format!("{} at {place}", time::text(time))).collect::<Vec<_>>().join(", ")
+        axis.ticks().map(|(time, place)| format!("{} at {place}", text::time(time))).collect::<Vec<_>>().join(", ")
     }
 
     #[test]
@@ -216,9 +215,9 @@ mod tests {
     #[test]
     fn calls_that_no_reply_ended_are_counted_apart() {
         let calls = [
-            example::call("a", 1, 1, "hang", 0..9_000_000).no_reply().build(),
-            example::call("a", 1, 2, "delay", 0..1_000).build(),
-            example::call("a", 1, 3, "delay", 0..10).no_reply().build(),
+            example::call("a", 1, 1, "hang", 0..9_000_000).no_reply(),
+            example::call("a", 1, 2, "delay", 0..1_000),
+            example::call("a", 1, 3, "delay", 0..10).no_reply(),
         ];
         let hang = Lane::of("hang", &calls).unwrap();
         assert_eq!((hang.took.len(), hang.unanswered), (0, 1));

@@ -11,7 +11,6 @@ mod latency;
 mod tables;
 #[cfg(test)]
 mod tests;
-mod text;
 mod timeline;
 mod verdict;
 
@@ -53,10 +52,8 @@ pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorde
     };
     let script = html! { script type="module" { @for script in SCRIPTS { (PreEscaped(script)) } } };
     write!(out, "{}<html lang=\"en\">{}<body>{}", DOCTYPE.0, head(report).0, seen.0)?;
-    // Calls may be many megabytes: they are not copied.
-    out.write_all(br#"<script id="columns" type="application/json">"#)?;
-    columns.write(&mut out)?;
-    write!(out, "</script>{}</body></html>", script.0)?;
+    write!(out, r#"<script id="columns" type="application/json">{}</script>"#, columns.json()?)?;
+    write!(out, "{}</body></html>", script.0)?;
     out.flush()
 }
 

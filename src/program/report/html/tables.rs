@@ -5,8 +5,8 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::handlers::Handlers;
-use super::text::grouped;
-use crate::program::report::{Proxy, time};
+use crate::program::report::Proxy;
+use crate::program::report::text::{self, grouped};
 
 /// A table that scrolls sideways if it is too wide, also with the keyboard.
 pub(super) fn rolling(label: &str, rows: &Markup) -> Markup {
@@ -15,7 +15,7 @@ pub(super) fn rolling(label: &str, rows: &Markup) -> Markup {
 
 /// A time, if there is one.
 pub(super) fn span(time: Option<Duration>) -> Markup {
-    html! { @match time { Some(time) => (time::text(time)), None => "–" } }
+    html! { @match time { Some(time) => (text::time(time)), None => "–" } }
 }
 
 pub(super) fn sections(proxies: &[Proxy], handlers: &Handlers) -> Markup {

@@ -1,7 +1,6 @@
 //! The page, as text and in a browser.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use super::example::{self, HOSTILE};
@@ -15,8 +14,9 @@ fn text(report: &Report, recorded: &Recorded) -> String {
     String::from_utf8(page).unwrap()
 }
 
-fn none() -> Recorded {
-    Recorded { calls: Vec::new(), left_out: 0 }
+/// The page of a command that passed, with these calls.
+fn page(recorded: &Recorded) -> String {
+    text(&example::report(recorded), recorded)
 }
 
 #[test]
@@ -55,19 +55,19 @@ fn an_expectation_that_is_unmet_is_said_first() {
 
 #[test]
 fn a_daemon_has_no_command() {
-    let mut report = example::report(&none());
+    let mut report = example::report(&Recorded::default());
     report.command = None;
     report.runs[0].end = End::Stopped;
     report.runs[0].expectations.clear();
-    let page = text(&report, &none());
+    let page = text(&report, &Recorded::default());
     assert!(page.contains("<title>Stopped: vaurien</title>") && page.contains("It was stopped."), "{page}");
     report.runs.clear();
-    assert!(text(&report, &none()).contains("Nothing was run."));
+    assert!(text(&report, &Recorded::default()).contains("Nothing was run."));
 }
 
 #[test]
 fn calls_that_are_missing_are_told_of() {
-    let mut recorded = none();
+    let mut recorded = Recorded::default();
     let report = example::report(&recorded);
     let page = text(&report, &recorded);
     assert!(page.contains("There were no calls.") && !page.contains("<canvas"), "{page}");
@@ -95,8 +95,7 @@ fn hostile_texts_are_texts() {
 /// CI servers may refuse the page's styles; a picture without a size is as wide as the page.
 #[test]
 fn pictures_have_a_size_without_styles() {
-    let recorded = example::mixed(200, 5);
-    let page = text(&example::report(&recorded), &recorded);
+    let page = page(&example::mixed(200, 5));
     let pictures: Vec<_> = page.split("<svg").skip(1).map(|rest| rest.split_once('>').unwrap().0).collect();
     assert!(pictures.len() > 6, "{pictures:?}");
     for picture in pictures {
@@ -120,12 +119,10 @@ fn it_says_what_the_time_of_a_turn_is() {
 fn many_long_requests_are_no_large_page() {
     let key = "<".repeat(59);
     let calls = (0..100_000).map(|number| {
-        example::call("cache", 1, number + 1, "dummy", number..number + 1)
-            .head(&format!("GET {key}{number:05}"))
-            .build()
+        example::call("cache", 1, number + 1, "dummy", number..number + 1).head(&format!("GET {key}{number:05}"))
     });
     let recorded = Recorded { calls: calls.collect(), left_out: 0 };
-    let page = text(&example::report(&recorded), &recorded);
+    let page = page(&recorded);
     assert!(page.len() < 10_000_000, "{} bytes", page.len());
     let told =
         "The page has room for 20\u{202f}000 different requests, those of faults first: 80\u{202f}000 calls are shown";
@@ -134,8 +131,7 @@ fn many_long_requests_are_no_large_page() {
 
 #[test]
 fn nothing_is_loaded() {
-    let recorded = example::mixed(20, 2);
-    let page = text(&example::report(&recorded), &recorded);
+    let page = page(&example::mixed(20, 2));
     for what in [" src=", "url(", "@import", "import(", "fetch(", "http://", "https://", " onclick", "eval("] {
         assert!(!page.contains(what), "{what}");
     }
@@ -143,38 +139,28 @@ fn nothing_is_loaded() {
 
 #[test]
 fn a_hundred_thousand_calls_are_a_few_megabytes() {
-    let recorded = example::mixed(100_000, 200);
-    let page = text(&example::report(&recorded), &recorded);
+    let page = page(&example::mixed(100_000, 200));
     assert!(page.len() < 6_000_000, "{} bytes", page.len());
 }
 
-/// What the page is once Chromium has drawn it, without a network. To the page a script is added.
-fn opened(page: &str, script: &str) -> String {
-    opened_with(&[], page, script)
-}
-
-fn opened_with(arguments: &[&str], page: &str, script: &str) -> String {
+/// What the page is once Chromium has drawn it, without a network, and the attributes of its root. Scripts that fail note it
+/// there. To the page a script is added.
+fn opened(arguments: &[&str], page: &str, script: &str) -> (String, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("report.html");
     fs::write(&path, page.replace("</body>", &format!("<script type=module>{script}</script></body>"))).unwrap();
-    dumped(arguments, folder.path(), &path)
-}
-
-fn dumped(arguments: &[&str], folder: &Path, page: &Path) -> String {
     let mut chromium = Command::new("chromium");
     chromium.args(arguments);
     chromium.args(["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,1600"]);
     chromium.args(["--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=5000", "--dump-dom"]);
-    chromium.arg(format!("--user-data-dir={}", folder.join("profile").display()));
-    let output = chromium.arg(format!("file://{}", page.display())).output().unwrap();
+    chromium.arg(format!("--user-data-dir={}", folder.path().join("profile").display()));
+    let output = chromium.arg(format!("file://{}", path.display())).output().unwrap();
     assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The attributes of the page's root.
-fn root(dom: &str) -> &str {
+    let dom = String::from_utf8(output.stdout).unwrap();
     let (_, root) = dom.split_once("<html").unwrap();
-    root.split_once('>').unwrap().0
+    let root = root.split_once('>').unwrap().0.to_owned();
+    assert!(!root.contains("data-failed"), "{root}");
+    (dom, root)
 }
 
 /// How many pixels of the canvas have the colour of each handler, and how many are no background.
@@ -202,11 +188,9 @@ fn pixels(root: &str) -> Vec<u64> {
 #[test]
 #[ignore = "needs chromium"]
 fn a_hundred_thousand_calls_are_drawn() {
-    let recorded = example::mixed(100_000, 200);
-    let dom = opened(&text(&example::report(&recorded), &recorded), COUNT);
-    let root = root(&dom);
-    assert!(root.contains(r#"data-drawn="100000""#) && !root.contains("data-failed"), "{root}");
-    let pixels = pixels(root);
+    let (_, root) = opened(&[], &page(&example::mixed(100_000, 200)), COUNT);
+    assert!(root.contains(r#"data-drawn="100000""#), "{root}");
+    let pixels = pixels(&root);
     assert_eq!(pixels.len(), 7, "{root}");
     assert!(pixels.iter().all(|&pixels| pixels > 100), "{root}");
 }
@@ -215,12 +199,9 @@ fn a_hundred_thousand_calls_are_drawn() {
 #[ignore = "needs chromium"]
 fn hostile_texts_are_drawn_and_not_run() {
     let (report, recorded) = example::hostile();
-    let dom = opened(
-        &text(&report, &recorded),
-        "document.getElementById('plot').dispatchEvent(new KeyboardEvent('keydown', { key: 'f' }));",
-    );
-    let root = root(&dom);
-    assert!(root.contains(r#"data-drawn="20""#) && !root.contains("data-failed"), "{root}");
+    let press = "document.getElementById('plot').dispatchEvent(new KeyboardEvent('keydown', { key: 'f' }));";
+    let (dom, root) = opened(&[], &text(&report, &recorded), press);
+    assert!(root.contains(r#"data-drawn="20""#), "{root}");
     assert!(!dom.contains("<img"), "{dom}");
 }
 
@@ -228,20 +209,19 @@ fn hostile_texts_are_drawn_and_not_run() {
 #[ignore = "needs chromium"]
 fn keys_and_filters_lead_to_faults() {
     let calls = [
-        example::call("cache", 1, 1, "dummy", 0..1_000).build(),
-        example::call("cache", 2, 1, "delay", 500..1_700).fault(Action::Sleep).head("GET a").build(),
-        example::call("cache", 2, 2, "dummy", 2_000..2_100).build(),
-        example::call("web", 7, 3, "hang", 2_000..1_252_000).fault(Action::Hold).no_reply().build(),
+        example::call("cache", 1, 1, "dummy", 0..1_000),
+        example::call("cache", 2, 1, "delay", 500..1_700).fault(Action::Sleep).head("GET a"),
+        example::call("cache", 2, 2, "dummy", 2_000..2_100),
+        example::call("web", 7, 3, "hang", 2_000..1_252_000).fault(Action::Hold).no_reply(),
     ];
     let recorded = Recorded { calls: calls.into(), left_out: 0 };
-    let dom = opened(&text(&example::report(&recorded), &recorded), STEPS);
-    let root = root(&dom);
+    let (_, root) = opened(&[], &page(&recorded), STEPS);
     let sleep = "cache, connection 2, call 1|delay: sleep|GET a|0.000500 s|1.2 ms|a reply";
     let hold = "web, connection 7, call 3|hang: hold|–|0.002000 s|1.25 s|no reply";
     let none = "–|–|–|–|–|–";
     assert!(root.contains(&format!(r#"data-told="{sleep};{hold};{sleep};{hold};{none}""#)), "{root}");
     // With headings of two proxies: three connections, then the two with faults, then the one of `web`.
-    assert!(root.contains(r#"data-rows="114,96,60""#) && !root.contains("data-failed"), "{root}");
+    assert!(root.contains(r#"data-rows="114,96,60""#), "{root}");
 }
 
 /// Presses keys and ticks boxes, and puts down what is told of calls, and how high all rows are.
@@ -270,12 +250,10 @@ const STEPS: &str = r"
 #[test]
 #[ignore = "needs chromium"]
 fn a_drag_ends_at_the_edge_or_with_escape() {
-    let calls =
-        [0, 300_000, 800_000].map(|begun| example::call("cache", 1, begun, "dummy", begun..begun + 90_000).build());
+    let calls = [0, 300_000, 800_000].map(|begun| example::call("cache", 1, begun, "dummy", begun..begun + 90_000));
     let recorded = Recorded { calls: calls.into(), left_out: 0 };
-    let dom = opened(&text(&example::report(&recorded), &recorded), DRAGS);
-    let root = root(&dom);
-    assert!(root.contains(r#"data-told="0.800000 s,0.000000 s""#) && !root.contains("data-failed"), "{root}");
+    let (_, root) = opened(&[], &page(&recorded), DRAGS);
+    assert!(root.contains(r#"data-told="0.800000 s,0.000000 s""#), "{root}");
 }
 
 /// Drags, and puts down when the first call began that is seen then.
@@ -305,9 +283,8 @@ const DRAGS: &str = r"
 #[test]
 #[ignore = "needs chromium"]
 fn it_is_printed_light_from_a_dark_system() {
-    let recorded = example::mixed(2_000, 200);
-    let page = text(&example::report(&recorded), &recorded);
-    let root = |scheme: String| root(&opened_with(&[&scheme], &page, PRINTS)).to_owned();
+    let page = page(&example::mixed(2_000, 200));
+    let root = |scheme: String| opened(&[&scheme], &page, PRINTS).1;
     let [dark, light] = [0, 1].map(|scheme| root(format!("--blink-settings=preferredColorScheme={scheme}")));
     assert!(dark.contains(r#"data-told="20,23,26 hidden;255,255,255 told;20,23,26 hidden""#), "{dark}");
     assert!(light.contains(r#"data-told="255,255,255 hidden;255,255,255 told;255,255,255 hidden""#), "{light}");
@@ -332,7 +309,6 @@ const PRINTS: &str = r"
 #[test]
 #[ignore = "needs chromium"]
 fn a_page_without_calls_is_drawn() {
-    let dom = opened(&text(&example::report(&none()), &none()), "");
-    let root = root(&dom);
-    assert!(root.contains(r#"data-drawn="0""#) && !root.contains("data-failed"), "{root}");
+    let (_, root) = opened(&[], &page(&Recorded::default()), "");
+    assert!(root.contains(r#"data-drawn="0""#), "{root}");
 }

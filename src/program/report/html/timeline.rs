@@ -4,8 +4,8 @@ use maud::{Markup, html};
 
 use super::columns::HEADS;
 use super::handlers::Handlers;
-use super::text::{counted, grouped};
 use crate::call_log::Recorded;
+use crate::program::report::text::{counted, grouped};
 
 /// The marks of faults, as paths in a square of 12, and their meanings.
 const MARKS: [(&str, &str); 3] = [

@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::tables::rolling;
-use super::text::{counted, grouped};
 use crate::program::command::End;
-use crate::program::report::{Expected, Report, Run, time};
+use crate::program::report::text::{self, counted, grouped};
+use crate::program::report::{Expected, Report, Run};
 
 /// A list of more runs is folded.
 const LISTED: usize = 25;
@@ -49,7 +49,7 @@ pub(super) fn header(report: &Report) -> Markup {
             dl.facts {
                 (fact("Exit code", &html! { (report.exit_code) }))
                 @if let Some(run) = last {
-                    (fact("Took", &html! { (time::text(run.took)) }))
+                    (fact("Took", &html! { (text::time(run.took)) }))
                     (fact("Seed", &html! { (run.seed) }))
                     (fact("Begun", &begun(run.begun)))
                 }
@@ -159,7 +159,7 @@ fn row(number: u64, run: &Run) -> Markup {
         tr {
             th.number scope="row" { (grouped(number)) }
             td.number { (run.seed) }
-            td.number { (time::text(run.took)) }
+            td.number { (text::time(run.took)) }
             td.unmet[run.failed()] {
                 (run.end)
                 @for expected in run.unmet() { ", " code { (expected.expectation) } " not met" }

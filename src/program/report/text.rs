@@ -1,9 +1,9 @@
-//! Durations for people.
+//! Durations and numbers for people.
 
 use std::time::Duration;
 
 /// Three digits and a unit, `1.25 s`; from a minute on whole seconds, `2 m 5 s`.
-pub(crate) fn text(time: Duration) -> String {
+pub(super) fn time(time: Duration) -> String {
     if let Some(text) =
         [("µs", 1e-6), ("ms", 1e-3)].into_iter().find_map(|(name, unit)| below(1_000.0, time, name, unit))
     {
@@ -27,6 +27,27 @@ fn parts(time: Duration) -> String {
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
     let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
     parts.collect::<Vec<_>>().join(" ")
+}
+
+/// A narrow space that does not break.
+const NARROW: char = '\u{202f}';
+
+/// `1 234 567`.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 2);
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(NARROW);
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 call`, `2 calls`.
+pub(super) fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]
@@ -54,8 +75,18 @@ mod tests {
             (3_599_500_000_000, "1 h"),
             (90_061_000_000_000, "25 h 1 m 1 s"),
         ] {
-            assert_eq!(text(Duration::from_nanos(nanoseconds)), expected, "{nanoseconds} ns");
+            assert_eq!(super::time(Duration::from_nanos(nanoseconds)), expected, "{nanoseconds} ns");
         }
-        assert!(text(Duration::MAX).ends_with(" s"));
+        assert!(super::time(Duration::MAX).ends_with(" s"));
+    }
+
+    #[test]
+    fn digits_are_in_groups_of_three() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1 000"), (1_234_567, "1 234 567"), (100_000, "100 000")]
+        {
+            assert_eq!(grouped(number).replace(NARROW, " "), text);
+        }
+        assert_eq!(counted(1, "call"), "1 call");
+        assert_eq!(counted(0, "call"), "0 calls");
     }
 }
