@@ -8,8 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{Blackout, Delay, Dummy, DynHandler, Error, Handler, Hang, Scope};
-use crate::settings;
-use crate::settings::Field;
+use crate::settings::{self, Field};
 
 /// A handler that can be registered by name, as the [module's documentation](super) shows. Every type that derives the
 /// required traits implements it.

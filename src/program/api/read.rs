@@ -88,12 +88,8 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for PathPar
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let named = Path::from_request_parts(parts, state).await;
         named.map(|Path(named)| Self(named)).map_err(|why| {
-            Failure::of(
-                StatusCode::BAD_REQUEST,
-                Location::Path,
-                "",
-                format!("the path is not UTF-8: {}", why.body_text()),
-            )
+            let what = format!("the path is not UTF-8: {}", why.body_text());
+            Failure::of(StatusCode::BAD_REQUEST, Location::Path, "", what)
         })
     }
 }

@@ -29,14 +29,11 @@ const INSTEAD: [&str; 5] = ["check", "print-config", "health", "completions", "m
 const WIDTH: usize = 100;
 
 pub(super) fn command(schema: &Schema<'_>, help: Help) -> Command {
-    let (usage, after) = match help {
-        Help::Short => (help::USAGE, help::after_short()),
-        Help::Long => (help::USAGE, help::after_long(schema.registry)),
-    };
+    let after = if help == Help::Short { help::after_short() } else { help::after_long(schema.registry) };
     let command = Command::new(NAME)
         .version(env!("CARGO_PKG_VERSION"))
         .about(help::ABOUT)
-        .override_usage(usage)
+        .override_usage(help::USAGE)
         .after_help(after)
         .max_term_width(WIDTH)
         .disable_help_flag(true)

@@ -247,19 +247,8 @@ mod tests {
 
     #[test]
     fn other_text_in_braces_is_kept() {
-        for argument in [
-            "",
-            "{}",
-            "{",
-            "}{",
-            "{a:{proxy",
-            "{\"host\": 1}",
-            "${port",
-            "%{remote_port}",
-            "{proxy.}",
-            "{http.x}",
-            "{ proxy }",
-        ] {
+        let all = r#"|{}|{|}{|{a:{proxy|{"host": 1}|${port|%{remote_port}|{proxy.}|{http.x}|{ proxy }"#;
+        for argument in all.split('|') {
             assert_eq!(fill(&one(), argument), argument);
         }
         assert_eq!(fill(&one(), "{{port}}"), "{4000}");

@@ -127,7 +127,7 @@ pub(crate) async fn run(
     }
     let is_killed = tokio::select! {
         () = process.end_all() => false,
-        signal = stop_signal(signals) => {
+        signal = signals.next_stop() => {
             stopped_by = Some(signal);
             true
         }
@@ -136,16 +136,6 @@ pub(crate) async fn run(
         process.kill_all().await;
     }
     Ok(Ended { end, stopped_by })
-}
-
-/// The next signal that asks the program to stop.
-pub(crate) async fn stop_signal(signals: &mut Signals) -> Signal {
-    loop {
-        let received = signals.next().await;
-        if received.stops() {
-            return received.signal;
-        }
-    }
 }
 
 /// Calls `start` with the soft limit of descriptors that the program itself was started with: some programs fail under a

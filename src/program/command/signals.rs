@@ -70,6 +70,16 @@ impl Signals {
         std::iter::from_fn(|| self.0.try_recv().ok()).find(|received| received.stops()).map(|received| received.signal)
     }
 
+    /// The next signal that asks the program to stop.
+    pub(crate) async fn next_stop(&mut self) -> Signal {
+        loop {
+            let received = self.next().await;
+            if received.stops() {
+                return received.signal;
+            }
+        }
+    }
+
     /// The next one. Cancel safe.
     pub(crate) async fn next(&mut self) -> Received {
         match self.0.recv().await {

@@ -10,7 +10,6 @@ use super::layout::Layout;
 use super::schema::{HANDLERS, SECTIONS, Setting};
 use super::values::Values;
 use crate::diagnostic::one_line;
-use crate::plan::mix::Mix;
 
 /// Longer values, in columns, do not move the comments of other lines to the right.
 const MAX_ALIGNED: usize = 60;
@@ -40,7 +39,8 @@ type Line = (String, String);
 
 /// The handlers of the mix with all their settings, and others with those that were given.
 fn handlers(file: &mut String, values: &Values<'_>, within: &str) {
-    let mix = mix(values, within);
+    // An invalid mix has been reported already.
+    let mix = values.mix(within).unwrap_or_default();
     for name in values.schema.registry.names() {
         let in_mix = mix.shares().iter().any(|share| share.name() == name);
         // An option of the connection that nobody gave is the proxy's.
@@ -48,11 +48,6 @@ fn handlers(file: &mut String, values: &Values<'_>, within: &str) {
         let lines = lines(values, within, values.schema.of_handler(name), shown);
         headed(file, &format!("{within}{HANDLERS}.{name}"), &lines);
     }
-}
-
-/// If it is invalid, that has been reported.
-fn mix(values: &Values<'_>, within: &str) -> Mix {
-    values.mix(within).unwrap_or_default()
 }
 
 /// A line for each setting that was given under `within`, and for others if `by_default` says so.
@@ -83,7 +78,7 @@ fn overridden(values: &Values<'_>, within: &str, setting: &Setting<'_>) -> Optio
     if !setting.per_proxy || setting.path.contains('.') {
         return None;
     }
-    let mix = mix(values, within);
+    let mix = values.mix(within).unwrap_or_default();
     let (handler, value, _) = values.overrides(within, &mix, &setting.field.name).next()?;
     Some(format!(", but {} for {handler}", toml(&setting.field.canonical(value))?))
 }

@@ -14,8 +14,7 @@ use super::statsd::Statsd;
 use crate::handler::Registry;
 use crate::program::logging::{Format, Level};
 use crate::proxy::options::{ConnectionOptions, ProxyOptions};
-use crate::settings;
-use crate::settings::Field;
+use crate::settings::{self, Field};
 
 /// The table of a proxy with the settings of handlers.
 pub(crate) const HANDLERS: &str = "handlers";

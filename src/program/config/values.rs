@@ -10,8 +10,7 @@ use super::schema::{HANDLERS, Schema, Setting};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::mix::Mix;
 use crate::plan::parse::{MixError, ParsedMix};
-use crate::settings;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 
 /// The checked values of all options that were given, by path: `http.port`.
 pub(crate) struct Values<'a> {

@@ -46,31 +46,30 @@ fn run(seed: u64) -> Run {
         warnings: Vec::new(),
         proxies: vec![
             Proxy {
-                name: "default".to_owned(),
-                backend: "localhost:6379".to_owned(),
-                protocol: "redis".to_owned(),
                 mix: "20:delay,80:dummy".to_owned(),
                 connections: 1,
-                opaque: 0,
-                dial_failures: 0,
                 to_backend: 2627,
                 to_client: 172_790,
                 handlers: vec![delay, handler("dummy", 77, 0)],
+                ..proxy("default", "localhost:6379", "redis")
             },
             Proxy {
-                name: "cache".to_owned(),
-                backend: "localhost:11211".to_owned(),
-                protocol: "memcache".to_owned(),
                 mix: "100:error".to_owned(),
                 connections: 12,
                 opaque: 1,
                 dial_failures: 2,
                 to_backend: 80,
-                to_client: 0,
                 handlers: vec![handler("error", 5, 5)],
+                ..proxy("cache", "localhost:11211", "memcache")
             },
         ],
     }
+}
+
+/// One that did nothing yet.
+pub(crate) fn proxy(name: &str, backend: &str, protocol: &str) -> Proxy {
+    let [name, backend, protocol] = [name, backend, protocol].map(str::to_owned);
+    Proxy { name, backend, protocol, ..Proxy::default() }
 }
 
 pub(crate) fn handler(name: &str, calls: u64, faults: u64) -> HandlerSnapshot {

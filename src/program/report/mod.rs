@@ -70,7 +70,7 @@ pub(crate) struct Expected {
     pub(crate) met: bool,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Default, Clone, Serialize)]
 pub(crate) struct Proxy {
     pub(crate) name: String,
     pub(crate) backend: String,

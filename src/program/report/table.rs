@@ -99,8 +99,7 @@ mod tests {
     use super::*;
     use crate::metrics::summary::Summary;
     use crate::program::command::End;
-    use crate::program::report::example;
-    use crate::program::report::example::again;
+    use crate::program::report::example::{self, again};
 
     #[test]
     fn a_run_is_a_table_and_a_few_lines() {

@@ -8,8 +8,7 @@ use crate::handler::Registry;
 use crate::metrics::summary::Summary;
 use crate::plan::mix::Share;
 use crate::program::cli::Exit;
-use crate::program::command;
-use crate::program::command::{End, Signals, stop_signal, variable};
+use crate::program::command::{self, End, Signals, variable};
 use crate::program::config::Config;
 use crate::program::report::reporter::Reporter;
 use crate::program::report::{Expected, Run};
@@ -90,7 +89,7 @@ async fn repeat(
         if let Some(within) = config.run.wait_backend {
             tokio::select! {
                 accepts = wait_for_backends(config, within) => accepts?,
-                signal = stop_signal(signals) => {
+                signal = signals.next_stop() => {
                     reporter.interrupted(signal);
                     return Ok(());
                 }

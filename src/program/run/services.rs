@@ -25,8 +25,7 @@ use crate::net::connection_limit::ConnectionLimit;
 use crate::net::dial::dial;
 use crate::program::api;
 use crate::program::command::ChildEnv;
-use crate::program::config;
-use crate::program::config::Config;
+use crate::program::config::{self, Config};
 use crate::program::demo::Demo;
 use crate::program::export::events_file;
 use crate::program::export::statsd::{self, Statsd};
@@ -157,10 +156,8 @@ impl Services {
             // A writer that failed has logged why.
             let written = tokio::task::spawn_blocking(|| writer.join());
             if timeout(EVENTS_LEFT, written).await.is_err() {
-                warn!(
-                    "the last events were not written: their reader has read nothing for {} s",
-                    EVENTS_LEFT.as_secs()
-                );
+                let seconds = EVENTS_LEFT.as_secs();
+                warn!("the last events were not written: their reader has read nothing for {seconds} s");
             }
         }
         let snapshots: Vec<_> = proxies.all_and_removed().iter().map(|proxy| proxy.snapshot()).collect();
@@ -180,11 +177,8 @@ pub(crate) async fn wait_for_backends(config: &Config, within: Seconds) -> anyho
                 info!("waiting for the backend {}: {}", proxy.backend, plain(&error));
             }
             if Instant::now() + BACKEND >= deadline {
-                anyhow::bail!(
-                    "the backend {} did not accept a connection within {within}: {}",
-                    proxy.backend,
-                    plain(&error)
-                );
+                let (backend, why) = (&proxy.backend, plain(&error));
+                anyhow::bail!("the backend {backend} did not accept a connection within {within}: {why}");
             }
             sleep(BACKEND).await;
         }

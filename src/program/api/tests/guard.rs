@@ -8,38 +8,13 @@ async fn world(allowed: &[&str], token: Option<&str>) -> World {
 #[tokio::test]
 async fn only_a_host_of_ours_is_answered() {
     let world = world(&["proxy.example", "mapped.example:99", "[2001:db8:0::1]", "10.0.0.1:99"], None).await;
-    for (host, status) in [
-        ("localhost", 200),
-        ("LocalHost:8080", 200),
-        ("127.0.0.1:8080", 200),
-        ("[::1]:8080", 200),
-        ("[::1]", 200),
-        ("chaos:8080", 200),
-        ("proxy.example", 200),
-        ("proxy.example:1234", 200),
-        ("mapped.example:99", 200),
-        ("[2001:db8::1]:8080", 200),
-        ("[2001:DB8:0:0::1]", 200),
-        ("10.0.0.1:99", 200),
-        ("10.0.0.1", 403),
-        ("[2001:db8::2]", 403),
-        ("2001:db8::1", 403),
-        ("mapped.example", 403),
-        ("mapped.example:98", 403),
-        ("localhost:8081", 403),
-        ("chaos:80", 403),
-        ("127.0.0.2:8080", 403),
-        ("evil.example", 403),
-        ("evil.example:8080", 403),
-        ("localhost.evil.example", 403),
-        ("localhost@evil.example", 403),
-        ("evil@localhost:8080", 403),
-        ("localhost:", 403),
-        ("localhost:99999", 403),
-        ("localhost:8080:8080", 403),
-        ("", 403),
-        ("a b", 403),
-    ] {
+    let ours = "localhost LocalHost:8080 127.0.0.1:8080 [::1]:8080 [::1] chaos:8080 proxy.example \
+                proxy.example:1234 mapped.example:99 [2001:db8::1]:8080 [2001:DB8:0:0::1] 10.0.0.1:99";
+    let others = "10.0.0.1 [2001:db8::2] 2001:db8::1 mapped.example mapped.example:98 localhost:8081 chaos:80 \
+                127.0.0.2:8080 evil.example evil.example:8080 localhost.evil.example localhost@evil.example \
+                evil@localhost:8080 localhost: localhost:99999 localhost:8080:8080";
+    let others = others.split(' ').chain(["", "a b"]).map(|host| (host, 403));
+    for (host, status) in ours.split(' ').map(|host| (host, 200)).chain(others) {
         for path in ["/behavior", "/healthz", "/nowhere"] {
             let request = Request::builder().uri(path).header(header::HOST, host).body(Body::empty()).unwrap();
             let expected = if path == "/nowhere" && status == 200 { 404 } else { status };

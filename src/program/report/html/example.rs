@@ -124,16 +124,13 @@ fn proxy(name: &str, recorded: &Recorded) -> Proxy {
         HandlerSnapshot { waited, ..example::handler(handler, calls as u64, faults as u64) }
     });
     Proxy {
-        name: name.to_owned(),
-        backend: "localhost:6379".to_owned(),
-        protocol: "redis".to_owned(),
         mix: "6:delay,4:error,2:garbled,1:blackout,1:drop,0.5:hang,85.5:dummy".to_owned(),
         connections: calls.last().map_or(0, |call| call.connection),
-        opaque: 0,
         dial_failures: 2,
         to_backend: 262_700,
         to_client: 17_279_011,
         handlers: handlers.filter(|handler| handler.calls > 0).collect(),
+        ..example::proxy(name, "localhost:6379", "redis")
     }
 }
 
