@@ -19,7 +19,7 @@ pub struct Seconds(Duration);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotSeconds {
     /// Less than nothing.
-    #[error("invalid duration `{0}`: it is negative")]
+    #[error("invalid duration `{0}`: it is negative, write 0 or more")]
     Negative(String),
     /// More than [`Seconds::MAX`].
     #[error("invalid duration `{0}`: at most a year (31536000 seconds)")]
@@ -159,9 +159,9 @@ mod tests {
     #[test]
     fn what_is_no_time_says_what_would_be() {
         for (text, message) in [
-            ("-1", "invalid duration `-1`: it is negative"),
-            ("-0.5", "invalid duration `-0.5`: it is negative"),
-            ("-250ms", "invalid duration `-250ms`: it is negative"),
+            ("-1", "invalid duration `-1`: it is negative, write 0 or more"),
+            ("-0.5", "invalid duration `-0.5`: it is negative, write 0 or more"),
+            ("-250ms", "invalid duration `-250ms`: it is negative, write 0 or more"),
             ("31536001", "invalid duration `31536001`: at most a year (31536000 seconds)"),
             ("2years", "invalid duration `2years`: at most a year (31536000 seconds)"),
             ("1e999", "invalid duration `1e999`: at most a year (31536000 seconds)"),

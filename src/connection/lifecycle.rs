@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use super::close::{finish, leave};
 use super::first_turn::first_turn;
-use super::outcome::{finish, leave};
 use super::table::ConnectionHandle;
 use crate::events::EventKind;
 use crate::handler::Scope;

@@ -88,7 +88,7 @@ fn a_bad_query_or_event_number_is_refused() {
         ("/v1/events?since=x", "since", "`x` is not an event's number"),
         ("/v1/events?since=18446744073709551616", "since", "`18446744073709551616` is not an event's number"),
         ("/v1/events?follow=1", "follow", "`1` is not true or false"),
-        ("/v1/events?since=1&since=2", "since", "`since` is there twice, give it once"),
+        ("/v1/events?since=1&since=2", "since", "`since` is given twice, give it once"),
         ("/v1/events?from=1", "from", "unknown parameter `from` (known: since, follow)"),
     ] {
         assert_eq!(is(&api.get(path)), wrong(400, "query", name, description), "{path}");

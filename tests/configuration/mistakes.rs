@@ -14,7 +14,7 @@ fn wrong_flags_are_one_line_each() {
         ("--buffer 2k", "--buffer: `2k` is not a whole number of bytes, 0 or more"),
         ("--pool-size 0", "--pool-size: `0` is too small, a pool keeps 1 to 65536 connections"),
         ("--pool-size 65537", "--pool-size: `65537` is too large, a pool keeps 1 to 65536 connections"),
-        ("--pool-timeout -1", "--pool-timeout: invalid duration `-1`: it is negative"),
+        ("--pool-timeout -1", "--pool-timeout: invalid duration `-1`: it is negative, write 0 or more"),
         ("--connect-timeout 0", "--connect-timeout: `0` leaves no time to connect, give more than 0"),
         ("--connect-timeout x", "--connect-timeout: invalid duration `x`: write `10s`, `250ms` or seconds"),
         ("--seed 1e3", "--seed: `1e3` is not a whole number, 0 or more"),
@@ -27,7 +27,7 @@ fn wrong_flags_are_one_line_each() {
         ("--proxy localhost", "--proxy: `localhost` has no port, write `localhost:PORT`"),
         ("--proxy ::1:80", "--proxy: `::1:80` is an IPv6 address without brackets, write `[::1]:80`"),
         ("--proxy a:99999", "--proxy: `a:99999` has an invalid port `99999`, a port is 0 to 65535"),
-        ("--handler-delay-sleep -1", "--handler-delay-sleep: invalid duration `-1`: it is negative"),
+        ("--handler-delay-sleep -1", "--handler-delay-sleep: invalid duration `-1`: it is negative, write 0 or more"),
         (
             "--handler-delay-sleep 1e9",
             "--handler-delay-sleep: invalid duration `1e9`: at most a year (31536000 seconds)",
@@ -166,7 +166,7 @@ fn a_wrong_variable_is_named() {
         start.lines(),
         [
             "VAURIEN_BUFFER: `0` is too small, a read takes 1 to 262144 bytes",
-            "VAURIEN_HANDLER_DELAY_SLEEP: invalid duration `-1`: it is negative",
+            "VAURIEN_HANDLER_DELAY_SLEEP: invalid duration `-1`: it is negative, write 0 or more",
         ]
     );
     let start = Start::with("").and_env("VAURIEN_HANDLER", "delya");

@@ -86,7 +86,7 @@ six = 6
             "vaurien.toml:3: http.port: `-1` is not a whole number, 0 or more".to_owned(),
             "vaurien.toml:5: unknown key `bakend` in `[proxies.cache]`, did you mean `backend`?".to_owned(),
             format!("vaurien.toml:6: unknown handler `delya` {KNOWN}, did you mean `delay`?"),
-            "vaurien.toml:8: proxies.cache.handlers.delay.sleep: invalid duration `-1`: it is negative".to_owned(),
+            "vaurien.toml:8: proxies.cache.handlers.delay.sleep: invalid duration `-1`: it is negative, write 0 or more".to_owned(),
             "vaurien.toml:9: unknown key `slep` in `[proxies.cache.handlers.delay]`, did you mean `sleep`?".to_owned(),
             "vaurien.toml:11: unknown key `protocol` in `[proxies.cache.handlers.hang]` (it has no keys)".to_owned(),
             "vaurien.toml:13: proxies.api.proxy: `localhost` has no port, write `localhost:PORT`".to_owned(),
@@ -177,7 +177,6 @@ fn keys_of_other_tools_are_hinted_at() {
         ("listen", "did you mean `proxy`?"),
         ("port", "did you mean `proxy`?"),
         ("target", "did you mean `backend`?"),
-        ("timeout", "did you mean `connect_timeout` or the handler `hang`?"),
         ("toxicity", "percentages are in the mix: `20:delay`"),
     ] {
         let file = format!("[proxies.cache]\nbackend = 'a:1'\n{key} = 1");

@@ -22,7 +22,10 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
             "--protocol: `htp` is not one of tcp, redis, memcache, http, did you mean `http`?",
         ),
         ("--backend a:1 --buffer lots", "--buffer: `lots` is not a whole number of bytes, 0 or more"),
-        ("--backend a:1 --handler-delay-sleep -1", "--handler-delay-sleep: invalid duration `-1`: it is negative"),
+        (
+            "--backend a:1 --handler-delay-sleep -1",
+            "--handler-delay-sleep: invalid duration `-1`: it is negative, write 0 or more",
+        ),
         (
             "--backend a:1 --handler 60:delay,60:error",
             "--handler: the percentages add up to 120, at most 100 is possible",
@@ -49,7 +52,7 @@ fn all_mistakes_of_a_file_are_shown_with_their_lines() {
         .unwrap();
     let lines = [
         &format!("{path}:1: unknown key `bakend`, did you mean `backend`?"),
-        &format!("{path}:5: handlers.delay.sleep: invalid duration `-1`: it is negative"),
+        &format!("{path}:5: handlers.delay.sleep: invalid duration `-1`: it is negative, write 0 or more"),
         &format!("{path}:6: unknown key `befor` in `[handlers.delay]`, did you mean `before`?"),
         "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file",
     ];

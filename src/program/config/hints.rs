@@ -50,9 +50,5 @@ pub(crate) fn of_flag(flag: &str) -> Option<&'static str> {
 
 /// The hint for an unknown key.
 pub(super) fn of_key(key: &str) -> Option<&'static str> {
-    match key {
-        // There is a flag of this name.
-        "timeout" => Some("did you mean `connect_timeout` or the handler `hang`?"),
-        key => find(key).map(|hint| hint.key),
-    }
+    find(key).map(|hint| hint.key)
 }

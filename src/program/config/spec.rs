@@ -153,7 +153,7 @@ mod tests {
                 "bakend: unknown key `bakend`, did you mean `backend`?",
                 "buffer: `0` is too small, a read takes 1 to 262144 bytes",
                 &format!("handler: unknown handler `delya` {known}"),
-                "handlers.delay.sleep: invalid duration `-1`: it is negative",
+                "handlers.delay.sleep: invalid duration `-1`: it is negative, write 0 or more",
                 "handlers.delay.slep: unknown key `slep` in `[handlers.delay]`, did you mean `sleep`?",
                 &format!("handlers.delya: unknown handler `delya` {known}"),
                 "handlers.error: `handlers.error` is `5`, write a table, `[handlers.error]`",

@@ -77,7 +77,7 @@ async fn what_is_wrong_with_a_body_is_said_key_by_key() {
             ("", "", "the body is not JSON: EOF while parsing a value at line 1 column 0"),
             ("[]", "", r#"the body is not a JSON object, write `{"handler": "delay"}`"#),
             (r#"{"name": "other"}"#, "name", "the path says `cache`, and a proxy cannot be renamed: leave `name` out"),
-            (r#"{"for": -1}"#, "for", "invalid duration `-1`: it is negative"),
+            (r#"{"for": -1}"#, "for", "invalid duration `-1`: it is negative, write 0 or more"),
         ] {
             let answer = world.call(method, "/v1/proxies/cache", body).await;
             assert_eq!(answer.is(), wrong(400, "body", name, description), "{method} {body}");

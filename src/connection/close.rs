@@ -1,4 +1,4 @@
-//! What the end of a connection means for its client and its backend.
+//! Closing: what the outcome of a connection means for its client and its backend.
 
 use std::time::Duration;
 
