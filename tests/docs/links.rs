@@ -71,12 +71,3 @@ fn rust_code_is_compiled() {
         assert!(library.contains(&format!("include_str!(\"../{}\")", page.name)), "{}", page.name);
     }
 }
-
-#[test]
-fn the_dependency_has_this_version() {
-    let (version, _) = env!("CARGO_PKG_VERSION").rsplit_once('.').unwrap();
-    let line = format!("vaurien = {{ version = \"{version}\", default-features = false }}");
-    for page in ["README.md", "docs/rust-tests.md"] {
-        assert!(Page::read(page).inline_code().contains(&line), "{page}: {line}");
-    }
-}
