@@ -161,10 +161,14 @@ fn unknown(schema: &Schema<'_>, known: &Known<'_>, path: &[&str], is_table: bool
     }
     let has_key = |section: &&&str| schema.of_program(section).any(|setting| setting.field.name == key);
     let section = SECTIONS.iter().filter(|section| known.tables.contains(section)).find(has_key);
-    if let Some(section) = section {
-        return format!("`{key}` belongs to `[{section}]`, write it there");
-    }
     let hint = hints::of_key(key).filter(|_| is_proxys);
+    match (section, hint) {
+        (Some(section), None) => return format!("`{key}` belongs to `[{section}]`, write it there"),
+        (Some(section), Some(hint)) => {
+            return format!("unknown key `{key}`, {hint} (`[{section}]` has a `{key}` as well)");
+        }
+        (None, _) => {}
+    }
     // Where there are tables, a table was meant to be one of them.
     let settings = known.settings.iter().filter(|_| !is_table || known.tables.is_empty());
     let names: Vec<&str> = settings.map(|setting| &*setting.field.name).chain(known.tables.iter().copied()).collect();
