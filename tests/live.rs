@@ -183,7 +183,7 @@ fn two_proxies_have_two_names() {
     let config = ProxyConfig::new("127.0.0.1:0", "localhost:1").unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let refused = runtime.block_on(Daemon::bind_all([&config, &config], 1)).unwrap_err();
-    assert!(refused.to_string().ends_with("there is a proxy `default` already, give another name"), "{refused}");
+    assert!(refused.to_string().ends_with("another proxy is named `default`: give each its own name"), "{refused}");
 }
 
 #[test]
