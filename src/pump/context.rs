@@ -87,6 +87,7 @@ impl<'a> ConnectionContext<'a> {
     }
 
     /// Call `number` begins.
+    #[inline]
     pub(crate) fn call_begins(&self, number: u64, handler: &SelectedHandler, head: &[u8], expect: Expect) {
         self.activity.calls.set(number);
         if let Some(log) = &self.log {
@@ -95,6 +96,7 @@ impl<'a> ConnectionContext<'a> {
     }
 
     /// The oldest open call ends: every end of a call comes by here.
+    #[inline]
     pub(crate) fn call_ended(&self, how: CallEnd) {
         if let Some(log) = &self.log {
             log.ended(how);
@@ -102,6 +104,7 @@ impl<'a> ConnectionContext<'a> {
     }
 
     /// The last byte of the latest request was passed on, or dropped.
+    #[inline]
     pub(super) fn request_passed(&self) {
         if let Some(log) = &self.log {
             log.passed_on();
