@@ -84,8 +84,7 @@ impl Pairing {
     }
 
     /// Ends a run of quiet commands: a command that is not quiet got its reply. `possible` are the codes that it can
-    /// get,
-    /// `echo` is what its reply repeats.
+    /// get, `echo` is what its reply repeats.
     fn settle(&mut self, possible: Codes, echo: u32) -> Result<(), Step> {
         let is_echoed = echo != 0 && echo == self.echo && self.echoed.intersects(possible);
         if is_echoed || self.guessed.intersects(possible) {
