@@ -125,6 +125,17 @@ pub enum Expect {
     Http(http::Expect),
 }
 
+impl Expect {
+    /// Whether the next reply is certainly this call's: a call of another kind may be left unanswered.
+    pub(crate) fn is_certain(self) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Memcache(expect) => expect.is_certain(),
+            Self::Reply | Self::Redis(_) | Self::Http(_) => true,
+        }
+    }
+}
+
 /// Finds messages in what a client sends.
 #[derive(Debug)]
 pub enum Requests {

@@ -60,6 +60,9 @@ pub struct ProxyConfig {
     pub pool_timeout: Duration,
     /// How long the backend may take to accept a connection; default 10 s.
     pub connect_timeout: Duration,
+    /// How long an incomplete head is held for a handler that has to see it; default 5 s. Then its bytes pass, and the
+    /// connection turns opaque.
+    pub head_timeout: Duration,
     /// Whether it listens; default true.
     pub enabled: bool,
     /// The same in the keys of the file and the API.
@@ -114,6 +117,7 @@ impl ProxyConfig {
             buffer: self.buffer,
             keep_alive: self.keep_alive,
             reuse_socket: self.reuse_socket,
+            head_timeout: self.head_timeout,
             backend: Backend::new(address, self.connect_timeout, self.pool_size, self.pool_timeout),
         }
     }
@@ -129,6 +133,7 @@ impl ProxyConfig {
             ("pool_size", self.pool_size != other.pool_size),
             ("pool_timeout", self.pool_timeout != other.pool_timeout),
             ("connect_timeout", self.connect_timeout != other.connect_timeout),
+            ("head_timeout", self.head_timeout != other.head_timeout),
         ];
         keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
@@ -154,6 +159,7 @@ impl ProxyConfig {
             pool_size: options.pool_size,
             pool_timeout: options.pool_timeout.duration(),
             connect_timeout: options.connect_timeout.duration(),
+            head_timeout: options.head_timeout.duration(),
             enabled: options.enabled,
             keys,
         }

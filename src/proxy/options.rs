@@ -36,6 +36,9 @@ pub(crate) struct ProxyOptions {
     /// Give up connecting to the backend after this time
     #[serde(deserialize_with = "connect_timeout")]
     pub(crate) connect_timeout: Seconds,
+    /// Hold an incomplete head for a handler this long
+    #[serde(deserialize_with = "head_timeout")]
+    pub(crate) head_timeout: Seconds,
     /// Whether the proxy listens
     #[schemars(extend("x-hidden" = true))]
     pub(crate) enabled: bool,
@@ -51,6 +54,7 @@ impl Default for ProxyOptions {
             pool_size: 100,
             pool_timeout: Seconds::from_secs(30),
             connect_timeout: Seconds::from_secs(10),
+            head_timeout: Seconds::from_secs(5),
             enabled: true,
         }
     }
@@ -106,8 +110,16 @@ fn backend<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>
 }
 
 fn connect_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Seconds, D::Error> {
-    match Seconds::deserialize(deserializer)? {
-        none if none == Seconds::default() => Err(de::Error::custom("`0` leaves no time to connect, give more than 0")),
-        time => Ok(time),
+    some_time(Seconds::deserialize(deserializer)?, "to connect")
+}
+
+fn head_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Seconds, D::Error> {
+    some_time(Seconds::deserialize(deserializer)?, "for a head in two pieces")
+}
+
+fn some_time<E: de::Error>(time: Seconds, purpose: &str) -> Result<Seconds, E> {
+    if time == Seconds::default() {
+        return Err(E::custom(format_args!("`0` leaves no time {purpose}, give more than 0")));
     }
+    Ok(time)
 }

@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use super::context::ConnectionContext;
 use super::framed::{FirstCall, Requests};
+use super::head_timer::{self, HeadTimer};
 use super::open_calls::{OpenCalls, ReplySource, lock};
+use super::outbound::Found;
 use crate::handler::Scope;
 use crate::plan::{Plan, SelectedHandler, Tally};
 use crate::protocol::{Expect, Protocol, Step};
@@ -20,6 +22,7 @@ pub(super) struct CallFrames<'a> {
     pub(super) due: usize,
     /// How many bytes of the latest request are still to come.
     pub(super) left: Option<u64>,
+    pub(super) timer: HeadTimer,
 }
 
 /// Why finding calls came to a stop.
@@ -42,54 +45,91 @@ pub(super) struct NewCall {
 }
 
 impl CallFrames<'_> {
-    /// Tells the calls in `bytes` apart: how many bytes may pass, and what has to happen before more can. Without that, more
-    /// has to be read.
-    pub(super) fn find(&mut self, bytes: &[u8]) -> (usize, Option<CallStop>) {
+    /// Tells the calls in `bytes` apart.
+    pub(super) fn find(&mut self, bytes: &[u8]) -> Found<CallStop> {
         self.look = false;
         let plan = self.context.proxy.plan.load();
         let mut calls = lock(self.calls);
         let mut tally = Tally::default();
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.due);
-        loop {
+        let stop = loop {
             // A turn has no end that could be waited for.
             calls.set_within_request(self.left != Some(0) && self.context.settings.protocol != Protocol::Tcp);
             if self.left == Some(0) {
                 self.context.request_passed();
             }
             if at == bytes.len() {
-                return (at, None);
+                break None;
             }
             // The rest of a message may be what the open calls wait for.
             let waits = calls.is_full() && self.left == Some(0);
             let step = if waits { Step::Wait } else { self.requests.framer.step(&bytes[at..], calls.is_open()) };
             match step {
-                Step::More => return (at, None),
+                Step::More if self.passes_head(&plan) => {
+                    calls.set_within_request(true);
+                    self.timer.stop();
+                    return Found { done: at, passes: bytes.len(), stop: None };
+                }
+                Step::More => {
+                    self.timer.hold(at > 0, self.context.settings.head_timeout);
+                    return Found::up_to(at, None);
+                }
                 Step::Wait => {
                     self.look = true;
-                    return (at, Some(CallStop::Wait));
+                    break Some(CallStop::Wait);
                 }
-                Step::Pass(len) => at += len,
+                Step::Pass(len) => {
+                    self.requests.begun = None;
+                    at += len;
+                }
                 Step::Part { len, left } => {
                     at += len;
                     self.left = left;
                 }
                 Step::Call { len, head, left, expect } => {
                     if let Some(handler) = self.draw(&plan, &mut tally, &bytes[at..at + head], expect) {
-                        return (at, Some(CallStop::Call(NewCall { handler, head, len, left, expect })));
+                        break Some(CallStop::Call(NewCall { handler, head, len, left, expect }));
                     }
                     calls.pass(expect);
                     at += len;
                     self.left = left;
                 }
-                Step::Opaque(why) => {
-                    self.context.turns_opaque(why);
-                    calls.push(Expect::Nothing, ReplySource::Opaque);
-                    return (at, Some(CallStop::Opaque));
-                }
+                Step::Opaque(why) => break Some(self.turn_opaque(&mut calls, why)),
                 Step::Unanswered => unreachable!("a request framer knows of no replies"),
             }
+        };
+        self.timer.stop();
+        Found::up_to(at, stop)
+    }
+
+    /// A head was held for too long.
+    pub(super) fn give_up(&mut self) -> CallStop {
+        self.timer.stop();
+        self.turn_opaque(&mut lock(self.calls), head_timer::REASON)
+    }
+
+    fn turn_opaque(&self, calls: &mut OpenCalls, why: &str) -> CallStop {
+        self.context.turns_opaque(why);
+        calls.push(Expect::Nothing, ReplySource::Opaque);
+        CallStop::Opaque
+    }
+
+    /// Whether an incomplete head may pass: no handler wants to see the call that it begins. From then on that is settled.
+    fn passes_head(&mut self, plan: &Plan) -> bool {
+        let Self { context, requests, .. } = self;
+        if self.left != Some(0) || requests.begun.is_some() {
+            return true;
         }
+        let handler = match requests.first.as_ref().filter(|first| first.holds()) {
+            Some(first) => &first.handler,
+            None => plan.draw(context.streams(), &mut requests.draws, requests.number + 1),
+        };
+        if handler.scope == Scope::Calls {
+            return false;
+        }
+        requests.begun = Some(handler.clone());
+        true
     }
 
     /// Counts the next call: its handler, if that wants to see it.
@@ -103,7 +143,13 @@ impl CallFrames<'_> {
         let Self { context, requests, .. } = self;
         requests.number += 1;
         let (number, streams) = (requests.number, context.streams());
-        if let Some(FirstCall { handler, is_counted }) = requests.first.take().filter(FirstCall::holds) {
+        let first = requests.first.take().filter(FirstCall::holds);
+        if let Some(handler) = requests.begun.take() {
+            handler.count(streams, number);
+            context.call_begins(number, &handler, head, expect);
+            return None;
+        }
+        if let Some(FirstCall { handler, is_counted }) = first {
             if !is_counted {
                 handler.count(streams, number);
             }

@@ -10,6 +10,7 @@ use super::context::ConnectionContext;
 use super::drive;
 use super::half::Half;
 use super::half_close::HalfCloses;
+use super::head_timer::HeadTimer;
 use super::open_calls::{HandledCall, OpenCalls, ReplySource, lock};
 use super::outcome::Outcome;
 use super::replies::ReplyPump;
@@ -57,6 +58,8 @@ pub(super) struct Requests {
     pub(super) undelivered: Option<Undelivered>,
     /// The first call, until its request is here.
     pub(super) first: Option<FirstCall>,
+    /// The handler of a call whose head is incomplete and was passed on as far as it is here: one that sees no calls.
+    pub(super) begun: Option<Arc<SelectedHandler>>,
 }
 
 /// A call of which no byte has gone to the backend.
@@ -85,7 +88,7 @@ impl Framing {
         held: BytesMut,
         unsent: Outgoing,
     ) -> Self {
-        let requests = Requests { framer: protocol.requests(), number, draws, undelivered: None, first };
+        let requests = Requests { framer: protocol.requests(), number, draws, undelivered: None, first, begun: None };
         Self { requests, held, unsent }
     }
 
@@ -108,7 +111,8 @@ pub(crate) async fn framed(
     let Framing { requests, held, unsent } = framing;
 
     let undelivered = requests.undelivered.take();
-    let mut frames = CallFrames { context, calls: &calls, requests, look: true, due: 0, left: Some(0) };
+    let timer = HeadTimer::default();
+    let mut frames = CallFrames { context, calls: &calls, requests, look: true, due: 0, left: Some(0), timer };
     if let Some(Undelivered { call, expect, due, left }) = undelivered {
         (frames.due, frames.left) = (due, left);
         if expect != Expect::Nothing {
@@ -120,7 +124,8 @@ pub(crate) async fn framed(
     let requests = pin!(requests.run());
 
     let reply_framer = context.settings.protocol.replies();
-    let frames = ReplyFrames { context, calls: &calls, framer: reply_framer, look: true, due: 0, left: Some(0) };
+    let timer = HeadTimer::default();
+    let frames = ReplyFrames { context, calls: &calls, framer: reply_framer, look: true, due: 0, left: Some(0), timer };
     let mut half = Half::new(from_backend, to_client, context.settings.buffer);
     half.outbound.resume(std::mem::take(unsent));
     let mut replies = ReplyPump::new(frames, &half_closes, half);

@@ -10,6 +10,7 @@ mod copy; // bytes as they come
 mod framed; // call by call
 mod half; // one direction
 mod half_close; // how each direction ends
+mod head_timer; // how long an incomplete head is held
 mod open_calls; // the queue between the two pumps
 mod outbound; // the side that is written to
 mod outcome; // how a connection ends

@@ -16,6 +16,25 @@ use crate::net::stream::{Peer, WriteHalf};
 pub(super) struct Outbound<'s> {
     to: WriteHalf<'s>,
     waiting: Outgoing,
+    /// How many of the held bytes have been passed on already.
+    ahead: usize,
+}
+
+/// What was found in bytes that are held or were just read.
+pub(super) struct Found<S> {
+    /// How many of the bytes need not be shown again.
+    pub(super) done: usize,
+    /// How many of the bytes may pass: those, or more of them.
+    pub(super) passes: usize,
+    /// What has to happen before more can pass. Without that, more has to be read.
+    pub(super) stop: Option<S>,
+}
+
+impl<S> Found<S> {
+    /// The first `done` bytes pass, and the others are held.
+    pub(super) fn up_to(done: usize, stop: Option<S>) -> Self {
+        Self { done, passes: done, stop }
+    }
 }
 
 /// Why passing on came to a stop.
@@ -31,7 +50,7 @@ pub(super) enum Stop<S> {
 
 impl<'s> Outbound<'s> {
     pub(super) fn new(to: WriteHalf<'s>) -> Self {
-        Self { to, waiting: Outgoing::default() }
+        Self { to, waiting: Outgoing::default(), ahead: 0 }
     }
 
     pub(super) fn peer(&self) -> Peer<'_> {
@@ -53,9 +72,10 @@ impl<'s> Outbound<'s> {
         self.waiting.push(bytes);
     }
 
-    /// Adds all that is held to what waits.
+    /// Adds all that is held, and was not passed on yet, to what waits.
     pub(super) fn push_all(&mut self, held: &mut BytesMut) {
-        self.push(held);
+        let ahead = std::mem::take(&mut self.ahead);
+        self.push(&held[ahead..]);
         *held = BytesMut::new();
     }
 
@@ -70,21 +90,21 @@ impl<'s> Outbound<'s> {
         write(cx, &mut self.to, bytes).map_err(Ended::Write)
     }
 
-    /// Passes on as much of `bytes`, which were just read, as `frame` says, and holds the rest.
+    /// Passes on as much of `bytes`, which were just read, as `frame` says, and holds what it has to see again.
     pub(super) fn pass<S>(
         &mut self,
         cx: &mut Context<'_>,
         held: &mut BytesMut,
         bytes: &[u8],
-        frame: impl FnOnce(&Context<'_>, &[u8]) -> (usize, Option<S>),
+        frame: impl FnOnce(&Context<'_>, &[u8]) -> Found<S>,
     ) -> Result<Option<Stop<S>>, Ended> {
         if !held.is_empty() {
             held.extend_from_slice(bytes);
             return self.pass_held(cx, held, frame);
         }
-        let (passed, stop) = frame(cx, bytes);
-        held.extend_from_slice(&bytes[passed..]);
-        self.pass_on(cx, &bytes[..passed], stop)
+        let found = frame(cx, bytes);
+        held.extend_from_slice(&bytes[found.done..]);
+        self.pass_on(cx, bytes, found)
     }
 
     /// Passes on as much of what is held as `frame` says.
@@ -92,22 +112,26 @@ impl<'s> Outbound<'s> {
         &mut self,
         cx: &mut Context<'_>,
         held: &mut BytesMut,
-        frame: impl FnOnce(&Context<'_>, &[u8]) -> (usize, Option<S>),
+        frame: impl FnOnce(&Context<'_>, &[u8]) -> Found<S>,
     ) -> Result<Option<Stop<S>>, Ended> {
         if held.is_empty() {
             return Ok(None);
         }
-        let (passed, stop) = frame(cx, held);
-        let stop = self.pass_on(cx, &held[..passed], stop);
-        held.advance(passed);
+        let found = frame(cx, held);
+        let done = found.done;
+        let stop = self.pass_on(cx, held, found);
+        held.advance(done);
         if held.is_empty() {
             *held = BytesMut::new();
         }
         stop
     }
 
-    fn pass_on<S>(&mut self, cx: &mut Context<'_>, bytes: &[u8], stop: Option<S>) -> Result<Option<Stop<S>>, Ended> {
-        let took_all = self.send(cx, bytes)?;
+    fn pass_on<S>(&mut self, cx: &mut Context<'_>, bytes: &[u8], found: Found<S>) -> Result<Option<Stop<S>>, Ended> {
+        let Found { done, passes, stop } = found;
+        let passes = passes.max(self.ahead);
+        let took_all = self.send(cx, &bytes[self.ahead..passes])?;
+        self.ahead = passes - done;
         Ok(stop.map(Stop::At).or((!took_all).then_some(Stop::Blocked)))
     }
 
@@ -117,7 +141,7 @@ impl<'s> Outbound<'s> {
         from: Peer<'o>,
         context: &'o ConnectionContext<'_>,
     ) -> impl Future<Output = Result<(), Ended>> + use<'o, 's> {
-        let Self { to, waiting } = self;
+        let Self { to, waiting, .. } = self;
         // Boxed, as it is rare and would make every connection larger.
         let blocked = (!waiting.is_empty()).then(|| {
             Box::pin(async move {

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Mutex;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 
@@ -99,7 +99,10 @@ impl<'a, 's> ReplyPump<'a, 's> {
                 context.activity.to_client.add(bytes.len());
                 outbound.pass(cx, held, bytes, |cx, bytes| frames.find(cx, bytes))
             });
-            match ready!(read) {
+            let Poll::Ready(read) = read else {
+                return frames.timer.poll(cx).map(|()| Ok(Stop::At(frames.give_up())));
+            };
+            match read {
                 Err(error) => self.ended = Some(Err(error)),
                 Ok(Ok(Some(Stop::Eof))) => self.ended = Some(Ok(())),
                 Ok(Ok(Some(stop))) => return Poll::Ready(Ok(stop)),

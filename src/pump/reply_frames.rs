@@ -4,7 +4,9 @@ use std::sync::Mutex;
 use std::task::Context;
 
 use super::context::ConnectionContext;
+use super::head_timer::{self, HeadTimer};
 use super::open_calls::{OpenCalls, ReplySource, lock};
+use super::outbound::Found;
 use super::outcome::Outcome;
 use crate::call_log::CallEnd;
 use crate::protocol::{self, Step};
@@ -20,6 +22,7 @@ pub(super) struct ReplyFrames<'a> {
     pub(super) due: usize,
     /// How many bytes of that reply are still to come.
     pub(super) left: Option<u64>,
+    pub(super) timer: HeadTimer,
 }
 
 /// Why finding replies came to a stop.
@@ -42,31 +45,41 @@ impl ReplyFrames<'_> {
         turn(&lock(self.calls))
     }
 
-    /// Tells the replies in `bytes` apart: how many bytes may pass, and what has to happen before more can. Without that,
-    /// more has to be read.
-    pub(super) fn find(&mut self, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<ReplyStop>) {
+    /// Tells the replies in `bytes` apart.
+    pub(super) fn find(&mut self, cx: &Context<'_>, bytes: &[u8]) -> Found<ReplyStop> {
         self.look = false;
         let mut calls = lock(self.calls);
-        let (at, stop) = self.find_in(&mut calls, cx, bytes);
-        calls.set_within_reply(at < bytes.len() || self.framer.is_within());
-        (at, stop)
+        let found = self.find_in(&mut calls, cx, bytes);
+        calls.set_within_reply(found.done < bytes.len() || self.framer.is_within());
+        found
     }
 
-    fn find_in(&mut self, calls: &mut OpenCalls, cx: &Context<'_>, bytes: &[u8]) -> (usize, Option<ReplyStop>) {
+    fn find_in(&mut self, calls: &mut OpenCalls, cx: &Context<'_>, bytes: &[u8]) -> Found<ReplyStop> {
         let mut at = 0;
-        while at < bytes.len() {
+        let stop = loop {
+            if at == bytes.len() {
+                break None;
+            }
             if let Some(stop) = turn(calls) {
-                return (at, Some(stop));
+                break Some(stop);
             }
             let front = calls.front();
             let is_handled = matches!(front, Some((_, ReplySource::Handler(_))));
             match self.framer.step(&bytes[at..], front.map(|(expect, _)| expect)) {
-                Step::More => break,
+                // Whatever it turns out to be, no handler will see it.
+                Step::More if front.is_some_and(|(expect, _)| !is_handled && expect.is_certain()) => {
+                    self.timer.stop();
+                    return Found { done: at, passes: bytes.len(), stop: None };
+                }
+                Step::More => {
+                    self.timer.hold(at > 0, self.context.settings.head_timeout);
+                    return Found::up_to(at, None);
+                }
                 Step::Pass(len) => {
                     at += len;
                     self.context.between_replies();
                 }
-                Step::Part { len, left } if is_handled => return (at, Some(ReplyStop::Handler { len, left })),
+                Step::Part { len, left } if is_handled => break Some(ReplyStop::Handler { len, left }),
                 Step::Part { len, left } => {
                     at += len;
                     if left == Some(0) {
@@ -80,16 +93,24 @@ impl ReplyFrames<'_> {
                 }
                 Step::Opaque(_) if calls.holds() && front.is_none() => {
                     self.look = true;
-                    return (at, Some(ReplyStop::Hold));
+                    break Some(ReplyStop::Hold);
                 }
                 Step::Opaque(why) => {
                     self.context.turns_opaque(why);
-                    return (at, Some(ReplyStop::Opaque));
+                    break Some(ReplyStop::Opaque);
                 }
                 Step::Call { .. } | Step::Wait => unreachable!("a reply framer knows of no requests"),
             }
-        }
-        (at, None)
+        };
+        self.timer.stop();
+        Found::up_to(at, stop)
+    }
+
+    /// A head was held for too long.
+    pub(super) fn give_up(&mut self) -> ReplyStop {
+        self.timer.stop();
+        self.context.turns_opaque(head_timer::REASON);
+        ReplyStop::Opaque
     }
 }
 

@@ -108,7 +108,10 @@ impl<'a, 's> RequestPump<'a, 's> {
                 context.activity.to_backend.add(bytes.len());
                 outbound.pass(cx, held, bytes, |_, bytes| frames.find(bytes))
             });
-            if let Some(stop) = ready!(read).map_err(Ended::Read)?? {
+            let Poll::Ready(read) = read else {
+                return frames.timer.poll(cx).map(|()| Ok(Stop::At(frames.give_up())));
+            };
+            if let Some(stop) = read.map_err(Ended::Read)?? {
                 return Poll::Ready(Ok(stop));
             }
         }

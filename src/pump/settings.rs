@@ -1,5 +1,7 @@
 //! How connections are made.
 
+use std::time::Duration;
+
 use crate::handler::Scope;
 use crate::net::backend::Backend;
 use crate::plan::Plan;
@@ -14,6 +16,8 @@ pub(crate) struct ConnectionSettings {
     pub(crate) buffer: Option<usize>,
     pub(crate) keep_alive: bool,
     pub(crate) reuse_socket: bool,
+    /// How long an incomplete head is held for a handler.
+    pub(crate) head_timeout: Duration,
     pub(crate) backend: Backend,
 }
 

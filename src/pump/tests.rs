@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::*;
 use crate::call::{Answer, Call, Verdict};
@@ -93,7 +94,14 @@ impl Options {
         let pumps = tokio::spawn(async move {
             // It is never dialled.
             let backend = Backend::new(Address::new("localhost", 9), Duration::ZERO, 1, Duration::ZERO);
-            let settings = ConnectionSettings { protocol, buffer: None, keep_alive, reuse_socket, backend };
+            let settings = ConnectionSettings {
+                protocol,
+                buffer: None,
+                keep_alive,
+                reuse_socket,
+                head_timeout: Duration::from_secs(5),
+                backend,
+            };
             let activity = Activity::new(1);
             let context = ConnectionContext::new(&shared, &settings, &activity);
             run(&context, Stream::Memory(near_client), Stream::Memory(near_backend)).await
@@ -149,7 +157,9 @@ async fn write(to: &MemoryStream, text: &str) {
 /// Gets exactly this.
 async fn read(from: &MemoryStream, text: &str) {
     let mut got = vec![0; text.len()];
-    ReadHalf::Memory(from).read_exact(&mut got).await.unwrap();
+    // A paused clock runs dry when nothing moves any more.
+    let all = timeout(Duration::from_secs(3600), ReadHalf::Memory(from).read_exact(&mut got)).await;
+    all.expect("it is stuck").unwrap();
     assert_eq!(got.escape_ascii().to_string(), text.as_bytes().escape_ascii().to_string());
 }
 
@@ -375,6 +385,97 @@ async fn a_shutdown_ends_an_opaque_connection_once_it_is_quiet() {
         world.shutdown.begin();
         assert!(matches!(world.pumps.await.unwrap(), Outcome::Stopped), "{nonsense:?}");
         assert_eq!(begun.elapsed().as_secs(), 1, "a pause of that length is the end, as with tcp");
+    }
+}
+
+/// A request and its reply, each cut within its head.
+const CUT: [(Protocol, [&str; 2], [&str; 2]); 5] = [
+    (Protocol::Redis, ["*2\r\n$3\r\nGE", "T\r\n$1\r\na\r\n"], ["$", "1\r\nx\r\n"]),
+    (Protocol::Redis, ["GET", " a\r\n"], ["*2\r\n+a\r\n:1", "2\r\n"]),
+    (Protocol::Memcache, ["get a", " b\r\n"], ["VALUE a", " 0 1\r\nx\r\nEND\r\n"]),
+    (Protocol::Memcache, ["\x01", "\r\n"], ["ERR", "OR\r\n"]),
+    (Protocol::Http, ["GET / HTTP/1.1\r\nHo", "st: a\r\n\r\n"], ["HTTP/1.1 20", "0 OK\r\nContent-Length: 0\r\n\r\n"]),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_no_handler_sees_passes_as_it_comes() {
+    for (protocol, request, reply) in CUT {
+        for capacity in CAPACITIES {
+            let world = Options::new(protocol, capacity).connect(&Mix::default());
+            for _ in 0..2 {
+                for part in request {
+                    tokio::join!(write(&world.client, part), read(&world.backend, part));
+                }
+                for part in reply {
+                    tokio::join!(write(&world.backend, part), read(&world.client, part));
+                }
+            }
+            assert_eq!(world.proxy.plan.load().handlers().next().unwrap().counters.calls.get(), 2);
+            assert_eq!(world.proxy.counters.opaque.get(), 0, "{request:?}");
+            assert!(matches!(world.end().await, Outcome::Done));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_a_handler_sees_is_held_for_a_while() {
+    for (protocol, request, reply) in CUT {
+        for (held_in_reply, capacity) in [(false, 1), (false, 64), (true, 1), (true, 64)] {
+            if held_in_reply && protocol == Protocol::Redis {
+                continue; // A reply of Redis has begun with its first byte.
+            }
+            let world = Options::new(protocol, capacity).connect(&obey());
+            let (mut from, mut to, mut head) = (&world.client, &world.backend, request[0]);
+            if held_in_reply {
+                let request = request.concat();
+                tokio::join!(write(&world.client, &request), read(&world.backend, &request));
+                (from, to, head) = (&world.backend, &world.client, reply[0]);
+            }
+            let begun = tokio::time::Instant::now();
+            // The time is that of the head, however its bytes drip.
+            let (first, rest) = head.split_at(1);
+            let drip = async {
+                write(from, first).await;
+                tokio::time::sleep(Duration::from_secs(4)).await;
+                write(from, rest).await;
+            };
+            tokio::join!(drip, read(to, head));
+            assert_eq!(begun.elapsed().as_secs(), 5, "{head:?}");
+            assert_eq!(world.proxy.counters.opaque.get(), 1);
+            for text in ["anything", "at all\r\n"] {
+                tokio::join!(write(&world.client, text), read(&world.backend, text));
+                tokio::join!(write(&world.backend, text), read(&world.client, text));
+            }
+            assert!(matches!(world.end().await, Outcome::Done));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_in_pieces_is_whole_for_its_handler() {
+    for (protocol, request, reply) in CUT {
+        let world = Options::new(protocol, 7).connect(&obey());
+        for _ in 0..3 {
+            let (client, backend) = (
+                async {
+                    for part in request {
+                        write(&world.client, part).await;
+                        tokio::time::sleep(Duration::from_secs(4)).await;
+                    }
+                },
+                async {
+                    for part in reply {
+                        write(&world.backend, part).await;
+                        tokio::time::sleep(Duration::from_secs(4)).await;
+                    }
+                },
+            );
+            let (request, reply) = (request.concat(), reply.concat());
+            tokio::join!(client, read(&world.backend, &request));
+            tokio::join!(backend, read(&world.client, &reply));
+        }
+        assert_eq!(world.proxy.counters.opaque.get(), 0);
+        assert!(matches!(world.end().await, Outcome::Done));
     }
 }
 

@@ -160,7 +160,7 @@ mod tests {
                 "pool_size: `null` is not a whole number of connections, 0 or more",
                 "proxy: `localhost` has no port, write `localhost:PORT`",
                 "seed: unknown key `seed` (known: proxy, backend, handler, protocol, buffer, keep_alive, reuse_socket, \
-                 pool_size, pool_timeout, connect_timeout, enabled, handlers)",
+                 pool_size, pool_timeout, connect_timeout, head_timeout, enabled, handlers)",
             ]
         );
         assert_eq!(

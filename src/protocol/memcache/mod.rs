@@ -23,6 +23,13 @@ pub struct Expect {
 
 const _: () = assert!(size_of::<Expect>() <= 8);
 
+impl Expect {
+    /// Whether there is a reply.
+    pub(super) fn is_certain(self) -> bool {
+        !matches!(self.kind, ReplyKind::QuietMeta(_) | ReplyKind::QuietPacket(_))
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReplyKind {
     /// Text: one line.
