@@ -106,3 +106,25 @@ fn a_long_pipeline_is_written_before_anything_is_read() {
     drop(client);
     assert_eq!(vaurien.stop().calls("dummy"), count as u64);
 }
+
+#[test]
+fn bytes_that_are_read_together_are_written_together() {
+    // The reply is a byte longer than it says.
+    let reply = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok!";
+    let backend = Backend::new(move |stream| {
+        let mut client = Client::from(stream);
+        client.read_until("\r\n\r\n");
+        client.send(reply);
+        client.ending();
+    });
+    for options in ["--protocol http", "--protocol http --handler 0.0001:delay"] {
+        let vaurien = Program::start(&backend, options);
+        for _ in 0..100 {
+            let client = vaurien.connect();
+            let mut stream = client.stream();
+            stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+            let mut read = [0; 1000];
+            assert_eq!(stream.read(&mut read).unwrap(), reply.len(), "{options}: one write is one read");
+        }
+    }
+}

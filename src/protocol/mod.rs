@@ -7,6 +7,7 @@
 
 pub mod http;
 pub mod memcache;
+pub(crate) mod proxy_header;
 pub mod redis;
 pub mod tcp;
 

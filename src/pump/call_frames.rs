@@ -9,7 +9,8 @@ use super::open_calls::{OpenCalls, ReplySource, lock};
 use super::outbound::Found;
 use crate::handler::Scope;
 use crate::plan::{Plan, SelectedHandler, Tally};
-use crate::protocol::{Expect, Protocol, Step};
+use crate::protocol::proxy_header::{self, Start};
+use crate::protocol::{Expect, MAX_HEAD, Protocol, Step};
 
 /// Finds calls, and opens those that no handler wants to see.
 pub(super) struct CallFrames<'a> {
@@ -29,6 +30,8 @@ pub(super) struct CallFrames<'a> {
 pub(super) enum CallStop {
     /// Only a reply can tell what comes next, or too many calls are open.
     Wait,
+    /// What is held has to be looked at again.
+    Look,
     /// A handler's turn.
     Call(NewCall),
     /// Messages can no longer be told apart.
@@ -45,14 +48,25 @@ pub(super) struct NewCall {
 }
 
 impl CallFrames<'_> {
-    /// Tells the calls in `bytes` apart.
-    pub(super) fn find(&mut self, bytes: &[u8]) -> Found<CallStop> {
+    /// Tells the calls in `bytes` apart, of which the first `ahead` have been passed on.
+    pub(super) fn find(&mut self, bytes: &[u8], ahead: usize) -> Found<CallStop> {
         self.look = false;
         let plan = self.context.proxy.plan.load();
         let mut calls = lock(self.calls);
         let mut tally = Tally::default();
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.due);
+        if self.requests.at_start {
+            match proxy_header::start(bytes) {
+                Start::Header(len) => at = len,
+                Start::Incomplete => {
+                    self.timer.hold(false, self.context.settings.head_timeout);
+                    return Found::up_to(0, None);
+                }
+                Start::Other => {}
+            }
+            self.requests.at_start = false;
+        }
         let stop = loop {
             // A turn has no end that could be waited for.
             calls.set_within_request(self.left != Some(0) && self.context.settings.protocol != Protocol::Tcp);
@@ -62,18 +76,34 @@ impl CallFrames<'_> {
             if at == bytes.len() {
                 break None;
             }
+            if self.left == Some(0) && calls.is_final() {
+                self.context.turns_opaque("more from the client while the reply lasts until the connection closes");
+                break Some(CallStop::Opaque);
+            }
             // The rest of a message may be what the open calls wait for.
             let waits = calls.is_full() && self.left == Some(0);
             let step = if waits { Step::Wait } else { self.requests.framer.step(&bytes[at..], calls.is_open()) };
             match step {
                 Step::More if self.passes_head(&plan) => {
+                    calls.set_undecided(false);
                     calls.set_within_request(true);
                     self.timer.stop();
                     return Found { done: at, passes: bytes.len(), stop: None };
                 }
                 Step::More => {
+                    calls.set_undecided(false);
                     self.timer.hold(at > 0, self.context.settings.head_timeout);
                     return Found::up_to(at, None);
+                }
+                // The reply decides whether these bytes are HTTP. Whatever it says, they are for the backend.
+                Step::Wait if !waits && calls.last_is_at_backend() => {
+                    self.look = true;
+                    self.timer.stop();
+                    if bytes.len() - at > MAX_HEAD {
+                        break Some(self.turn_opaque(&mut calls, "more than 64 KiB behind a request for an upgrade"));
+                    }
+                    calls.set_undecided(true);
+                    return Found { done: at, passes: bytes.len(), stop: None };
                 }
                 Step::Wait => {
                     self.look = true;
@@ -88,7 +118,8 @@ impl CallFrames<'_> {
                     self.left = left;
                 }
                 Step::Call { len, head, left, expect } => {
-                    if let Some(handler) = self.draw(&plan, &mut tally, &bytes[at..at + head], expect) {
+                    let handler = self.draw(&plan, &mut tally, &bytes[at..at + head], expect);
+                    if let Some(handler) = handler.filter(|_| at >= ahead) {
                         break Some(CallStop::Call(NewCall { handler, head, len, left, expect }));
                     }
                     calls.pass(expect);
@@ -99,13 +130,21 @@ impl CallFrames<'_> {
                 Step::Unanswered => unreachable!("a request framer knows of no replies"),
             }
         };
+        calls.set_undecided(false);
         self.timer.stop();
-        Found::up_to(at, stop)
+        // What follows in an opaque connection was read together, and is written together.
+        let passes = if matches!(stop, Some(CallStop::Opaque)) { bytes.len() } else { at };
+        Found { done: at, passes, stop }
     }
 
     /// A head was held for too long.
     pub(super) fn give_up(&mut self) -> CallStop {
         self.timer.stop();
+        if std::mem::take(&mut self.requests.at_start) {
+            // No header comes: what is here is looked at again.
+            self.look = true;
+            return CallStop::Look;
+        }
         self.turn_opaque(&mut lock(self.calls), head_timer::REASON)
     }
 

@@ -51,6 +51,8 @@ pub(crate) struct Framing {
 #[derive(Debug)]
 pub(super) struct Requests {
     pub(super) framer: protocol::Requests,
+    /// Nothing has been read yet: the client may begin with a PROXY protocol header.
+    pub(super) at_start: bool,
     /// The number of the last call.
     pub(super) number: u64,
     pub(super) draws: Option<Draws>,
@@ -88,7 +90,9 @@ impl Framing {
         held: BytesMut,
         unsent: Outgoing,
     ) -> Self {
-        let requests = Requests { framer: protocol.requests(), number, draws, undelivered: None, first, begun: None };
+        let at_start = number == 0;
+        let requests =
+            Requests { framer: protocol.requests(), at_start, number, draws, undelivered: None, first, begun: None };
         Self { requests, held, unsent }
     }
 

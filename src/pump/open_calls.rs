@@ -25,6 +25,10 @@ pub(super) struct OpenCalls {
     weight: usize,
     requests: RequestPhase,
     replies: ReplyPhase,
+    /// The reply under way lasts until the backend closes: no request follows its own.
+    is_final: bool,
+    /// Bytes went to the backend of which the reply under way decides whether they are requests.
+    is_undecided: bool,
     /// What the pumps tell each other. They share one task.
     signals: Signals,
 }
@@ -96,6 +100,11 @@ pub(super) struct HandledCall {
 }
 
 impl ReplySource {
+    /// Whether the backend replies.
+    fn is_backend(&self) -> bool {
+        matches!(self, Self::Backend | Self::Handler(_) | Self::Seen)
+    }
+
     /// An estimate of what it holds, in bytes.
     fn weight(&self) -> usize {
         match self {
@@ -130,6 +139,35 @@ impl OpenCalls {
     /// Both pumps are between messages that can be told apart.
     pub(super) fn is_between_messages(&self) -> bool {
         self.requests == RequestPhase::BetweenRequests && self.replies == ReplyPhase::BetweenReplies
+    }
+
+    /// Whether the reply under way lasts until the backend closes.
+    pub(super) fn is_final(&self) -> bool {
+        self.is_final
+    }
+
+    pub(super) fn set_final(&mut self) {
+        self.is_final = true;
+    }
+
+    /// Whether bytes went to the backend of which the reply under way decides whether they are requests.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.is_undecided
+    }
+
+    pub(super) fn set_undecided(&mut self, is_undecided: bool) {
+        self.signals.replies_look |= self.is_undecided && !is_undecided;
+        self.is_undecided = is_undecided;
+    }
+
+    /// Whether the request of the latest open call went to the backend.
+    pub(super) fn last_is_at_backend(&self) -> bool {
+        self.queue.back().is_some_and(|open| open.source.is_backend())
+    }
+
+    /// Whether nothing but the backend's bytes will go to the client.
+    pub(super) fn has_no_answers(&self) -> bool {
+        self.queue.iter().all(|open| open.source.is_backend())
     }
 
     pub(super) fn is_opaque(&self) -> bool {

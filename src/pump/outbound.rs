@@ -90,19 +90,20 @@ impl<'s> Outbound<'s> {
         write(cx, &mut self.to, bytes).map_err(Ended::Write)
     }
 
-    /// Passes on as much of `bytes`, which were just read, as `frame` says, and holds what it has to see again.
+    /// Passes on as much of `bytes`, which were just read, as `frame` says, and holds what it has to see again. `frame` is
+    /// shown the bytes, and how many of them have been passed on.
     pub(super) fn pass<S>(
         &mut self,
         cx: &mut Context<'_>,
         held: &mut BytesMut,
         bytes: &[u8],
-        frame: impl FnOnce(&Context<'_>, &[u8]) -> Found<S>,
+        frame: impl FnOnce(&Context<'_>, &[u8], usize) -> Found<S>,
     ) -> Result<Option<Stop<S>>, Ended> {
         if !held.is_empty() {
             held.extend_from_slice(bytes);
             return self.pass_held(cx, held, frame);
         }
-        let found = frame(cx, bytes);
+        let found = frame(cx, bytes, 0);
         held.extend_from_slice(&bytes[found.done..]);
         self.pass_on(cx, bytes, found)
     }
@@ -112,12 +113,12 @@ impl<'s> Outbound<'s> {
         &mut self,
         cx: &mut Context<'_>,
         held: &mut BytesMut,
-        frame: impl FnOnce(&Context<'_>, &[u8]) -> Found<S>,
+        frame: impl FnOnce(&Context<'_>, &[u8], usize) -> Found<S>,
     ) -> Result<Option<Stop<S>>, Ended> {
         if held.is_empty() {
             return Ok(None);
         }
-        let found = frame(cx, held);
+        let found = frame(cx, held, self.ahead);
         let done = found.done;
         let stop = self.pass_on(cx, held, found);
         held.advance(done);

@@ -80,7 +80,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stop<ReplyStop>, Ended>> {
         let Self { context, half: Half { inbound, outbound }, held, frames, .. } = self;
         if frames.look
-            && let Some(stop) = outbound.pass_held(cx, held, |cx, bytes| frames.find(cx, bytes))?
+            && let Some(stop) = outbound.pass_held(cx, held, |cx, bytes, _| frames.find(cx, bytes))?
         {
             return Poll::Ready(Ok(stop));
         }
@@ -97,7 +97,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
                 }
                 let _measured = context.measure();
                 context.activity.to_client.add(bytes.len());
-                outbound.pass(cx, held, bytes, |cx, bytes| frames.find(cx, bytes))
+                outbound.pass(cx, held, bytes, |cx, bytes, _| frames.find(cx, bytes))
             });
             let Poll::Ready(read) = read else {
                 return frames.timer.poll(cx).map(|()| Ok(Stop::At(frames.give_up())));
@@ -133,9 +133,13 @@ impl<'a, 's> ReplyPump<'a, 's> {
         settings.keep_alive && settings.protocol != Protocol::Http && in_order && !self.half_closes.have_requests()
     }
 
-    /// Waits until a handler has decided about the request that it holds.
+    /// Waits until a handler has decided about the request that it holds, or a reply about what follows its request.
     async fn hold(&self) {
-        poll_fn(|_| if lock(self.calls).holds() { Poll::Pending } else { Poll::Ready(()) }).await;
+        let is_settled = || {
+            let calls = lock(self.calls);
+            !calls.holds() && !calls.is_undecided()
+        };
+        poll_fn(|_| if is_settled() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     /// An answer of our own has its turn.
@@ -204,7 +208,11 @@ impl<'a, 's> ReplyPump<'a, 's> {
     /// Notes whether what was passed on ends within a message.
     fn settle(&self) {
         let within = !self.held.is_empty() || self.frames.framer.is_within();
-        lock(self.calls).set_within_reply(within);
+        let mut calls = lock(self.calls);
+        calls.set_within_reply(within);
+        if self.frames.framer.ends_with_connection() {
+            calls.set_final();
+        }
     }
 
     /// Drops the reply, and answers in its place.

@@ -33,7 +33,7 @@ pub(super) enum ReplyStop {
     Handler { len: usize, left: Option<u64> },
     /// Messages can no longer be told apart.
     Opaque,
-    /// What follows is no reply, and a handler holds a request that may have to be answered before.
+    /// What follows is no reply, and a request is still to be looked at: a handler may hold it and answer it before.
     Hold,
     /// A handler ends the connection.
     End(Outcome),
@@ -82,6 +82,9 @@ impl ReplyFrames<'_> {
                 Step::Part { len, left } if is_handled => break Some(ReplyStop::Handler { len, left }),
                 Step::Part { len, left } => {
                     at += len;
+                    if self.framer.ends_with_connection() {
+                        calls.set_final();
+                    }
                     if left == Some(0) {
                         calls.pop(cx);
                         self.context.call_ended(CallEnd::Replied);
@@ -91,13 +94,16 @@ impl ReplyFrames<'_> {
                     calls.pop(cx);
                     self.context.call_ended(CallEnd::Unanswered);
                 }
-                Step::Opaque(_) if calls.holds() && front.is_none() => {
+                Step::Opaque(_) if front.is_none() && (calls.holds() || calls.is_undecided()) => {
                     self.look = true;
                     break Some(ReplyStop::Hold);
                 }
                 Step::Opaque(why) => {
                     self.context.turns_opaque(why);
-                    break Some(ReplyStop::Opaque);
+                    // What was read together is written together, unless an answer of our own comes between.
+                    let passes = if calls.has_no_answers() { bytes.len() } else { at };
+                    self.timer.stop();
+                    return Found { done: at, passes, stop: Some(ReplyStop::Opaque) };
                 }
                 Step::Call { .. } | Step::Wait => unreachable!("a reply framer knows of no requests"),
             }

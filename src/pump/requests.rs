@@ -66,6 +66,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         match poll_fn(|cx| self.poll_pass(cx)).await? {
             Stop::Blocked => self.half.inbound.size.refused(),
             Stop::At(CallStop::Wait) => self.wait().await?,
+            Stop::At(CallStop::Look) => {}
             Stop::At(CallStop::Call(call)) => {
                 // The calls before this one do not wait for its handler.
                 self.flush().await?;
@@ -90,12 +91,16 @@ impl<'a, 's> RequestPump<'a, 's> {
 
     /// Passes on what no handler wants to see, until something else has to be done.
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stop<CallStop>, Ended>> {
-        if lock(self.calls).is_opaque() {
-            return Poll::Ready(Ok(Stop::At(CallStop::Opaque)));
-        }
+        let is_final = {
+            let calls = lock(self.calls);
+            if calls.is_opaque() {
+                return Poll::Ready(Ok(Stop::At(CallStop::Opaque)));
+            }
+            calls.is_final()
+        };
         let Self { context, half: Half { inbound, outbound }, held, frames, .. } = self;
-        if frames.look
-            && let Some(stop) = outbound.pass_held(cx, held, |_, bytes| frames.find(bytes))?
+        if (frames.look || is_final)
+            && let Some(stop) = outbound.pass_held(cx, held, |_, bytes, ahead| frames.find(bytes, ahead))?
         {
             return Poll::Ready(Ok(stop));
         }
@@ -106,7 +111,7 @@ impl<'a, 's> RequestPump<'a, 's> {
                 }
                 let _measured = context.measure();
                 context.activity.to_backend.add(bytes.len());
-                outbound.pass(cx, held, bytes, |_, bytes| frames.find(bytes))
+                outbound.pass(cx, held, bytes, |_, bytes, ahead| frames.find(bytes, ahead))
             });
             let Poll::Ready(read) = read else {
                 return frames.timer.poll(cx).map(|()| Ok(Stop::At(frames.give_up())));

@@ -479,6 +479,88 @@ async fn a_head_in_pieces_is_whole_for_its_handler() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_proxy_protocol_header_is_no_call() {
+    let v2 = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c";
+    for header in ["PROXY TCP4 10.1.2.3 10.1.2.4 40000 6379\r\n", v2] {
+        for (protocol, request, reply) in CUT {
+            for (mix, capacity) in
+                CAPACITIES.into_iter().flat_map(|capacity| [(obey(), capacity), (Mix::default(), capacity)])
+            {
+                let world = Options::new(protocol, capacity).connect(&mix);
+                let (request, reply) = (request.concat(), reply.concat());
+                let first = format!("{header}{request}");
+                world.exchange(&first, &[(&first, &reply)], &reply).await;
+                world.exchange(&request, &[(&request, &reply)], &reply).await;
+                let plan = world.proxy.plan.load_full();
+                assert_eq!(plan.handlers().next().unwrap().counters.calls.get(), 2, "{protocol} {mix} {capacity}");
+                assert_eq!(world.proxy.counters.opaque.get(), 0);
+                assert!(matches!(world.end().await, Outcome::Done));
+            }
+        }
+    }
+    // What only looks like the beginning of one is held for a while.
+    let world = Options::new(Protocol::Redis, 7).connect(&Mix::default());
+    tokio::join!(write(&world.client, "PRO"), read(&world.backend, "PRO"));
+    assert_eq!(world.proxy.counters.opaque.get(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn bytes_behind_an_upgrade_request_do_not_wait_for_the_reply() {
+    let upgrade = "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
+    let connect = "CONNECT a:1 HTTP/1.1\r\n\r\n";
+    let next = "GET /next HTTP/1.1\r\n\r\n";
+    let ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    for (mix, capacity) in CAPACITIES.into_iter().flat_map(|capacity| [(obey(), capacity), (Mix::default(), capacity)])
+    {
+        let calls = |world: &World| world.proxy.plan.load().handlers().next().unwrap().counters.calls.get();
+        for (request, agreed) in
+            [(upgrade, "HTTP/1.1 101 Switching Protocols\r\n\r\n"), (connect, "HTTP/1.1 200 OK\r\n\r\n")]
+        {
+            let world = Options::new(Protocol::Http, capacity).connect(&mix);
+            let sent = format!("{request}\0\x01raw");
+            tokio::join!(write(&world.client, &sent), read(&world.backend, &sent));
+            world.client.end();
+            assert_eq!(rest(&world.backend).await, "", "the end passes as well");
+            let replied = format!("{agreed}raw");
+            tokio::join!(write(&world.backend, &replied), read(&world.client, &replied));
+            world.backend.end();
+            assert!(matches!(world.pumps.await.unwrap(), Outcome::Done));
+
+            // The backend stays with HTTP, so the bytes were a request.
+            let world = Options::new(Protocol::Http, capacity).connect(&mix);
+            let sent = format!("{request}{next}");
+            tokio::join!(write(&world.client, &sent), read(&world.backend, &sent));
+            let refused = ok.replace("200", "404");
+            world.exchange("", &[("", &refused), ("", ok)], &[&refused, ok].concat()).await;
+            assert_eq!((calls(&world), world.proxy.counters.opaque.get()), (2, 0), "{mix} {capacity}");
+            world.exchange(next, &[(next, ok)], ok).await;
+            assert_eq!((calls(&world), world.proxy.counters.opaque.get()), (3, 0));
+            assert!(matches!(world.end().await, Outcome::Done));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_may_send_while_a_reply_lasts_until_the_connection_closes() {
+    let post = "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi";
+    for (mix, capacity) in CAPACITIES.into_iter().flat_map(|capacity| [(obey(), capacity), (Mix::default(), capacity)])
+    {
+        for more in ["GET / HTTP/1.1\r\n\r\n", "GET", "\0raw"] {
+            let world = Options::new(Protocol::Http, capacity).connect(&mix);
+            let endless = "HTTP/1.1 200 OK\r\n\r\nattached";
+            world.exchange(post, &[(post, endless)], endless).await;
+            tokio::join!(write(&world.client, more), read(&world.backend, more));
+            world.client.end();
+            assert_eq!(rest(&world.backend).await, "", "the end passes as well");
+            tokio::join!(write(&world.backend, "bye"), read(&world.client, "bye"));
+            world.backend.end();
+            assert_eq!(world.proxy.plan.load().handlers().next().unwrap().counters.calls.get(), 1, "{more:?}");
+            assert!(matches!(world.pumps.await.unwrap(), Outcome::Done));
+        }
+    }
+}
+
 /// A call of a pipeline: what the client sends, what the backend gets and answers, and what the client gets.
 type Exchange = (String, Option<String>, String);
 

@@ -11,6 +11,7 @@
 mod world;
 
 mod http;
+mod incomplete;
 mod large;
 mod memcached;
 mod redis;

@@ -13,20 +13,64 @@ const MAX_FIELDS: usize = 512;
 pub(super) type Parsed<T> = Result<Option<(usize, T)>, &'static str>;
 
 /// Parses the head of a request and passes it to `read`.
-pub(super) fn request<T>(bytes: &[u8], read: impl FnOnce(&Request) -> Result<T, &'static str>) -> Parsed<T> {
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut request = Request::new(&mut []);
-    let status = request.parse_with_uninit_headers(bytes, &mut fields).map_err(reason)?;
-    finish(status, || read(&request))
+pub(super) fn request<T>(bytes: &[u8], read: impl Fn(&Request) -> Result<T, &'static str>) -> Parsed<T> {
+    let parse = |bytes: &[u8]| {
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut request = Request::new(&mut []);
+        let status = request.parse_with_uninit_headers(bytes, &mut fields)?;
+        Ok(finish(status, || read(&request)))
+    };
+    match parse(bytes) {
+        Ok(parsed) => parsed,
+        // A target may be in any encoding, and does not affect framing.
+        Err(httparse::Error::Token) => parse(&ascii_line(bytes)).map_err(reason)?,
+        Err(error) => Err(reason(error)),
+    }
 }
 
 /// Parses the head of a response and passes it to `read`.
-pub(super) fn response<T>(bytes: &[u8], read: impl FnOnce(&Response) -> Result<T, &'static str>) -> Parsed<T> {
-    let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
-    let mut response = Response::new(&mut []);
-    let config = ParserConfig::default();
-    let status = config.parse_response_with_uninit_headers(&mut response, bytes, &mut fields).map_err(reason)?;
-    finish(status, || read(&response))
+pub(super) fn response<T>(bytes: &[u8], read: impl Fn(&Response) -> Result<T, &'static str>) -> Parsed<T> {
+    let parse = |config: &ParserConfig| {
+        let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
+        let mut response = Response::new(&mut []);
+        let status = config.parse_response_with_uninit_headers(&mut response, bytes, &mut fields)?;
+        Ok(finish(status, || read(&response)))
+    };
+    match parse(&ParserConfig::default()) {
+        Ok(parsed) => parsed,
+        // Old servers fold fields, or put blanks before a colon. Every reader sees the same end, unless a field is meant that
+        // delimits the body (RFC 9112, sections 5.1 and 5.2).
+        Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) if !delimits_oddly(bytes) => {
+            let mut config = ParserConfig::default();
+            config.allow_obsolete_multiline_headers_in_responses(true);
+            config.allow_spaces_after_header_name_in_responses(true);
+            parse(&config).map_err(reason)?
+        }
+        Err(error) => Err(reason(error)),
+    }
+}
+
+/// The bytes with those above ASCII in their first line replaced, but for its first word.
+fn ascii_line(bytes: &[u8]) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let behind_method = bytes.iter_mut().take_while(|byte| **byte != b'\n').skip_while(|byte| **byte != b' ');
+    behind_method.filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'x');
+    bytes
+}
+
+/// Whether a field that delimits the body is folded, or has a blank before its colon, or a folded line looks like one.
+fn delimits_oddly(head: &[u8]) -> bool {
+    let mut is_delimiter = false;
+    head.split(|byte| *byte == b'\n').any(|line| {
+        let start = line.trim_ascii_start();
+        let is_folded = matches!(line, [b' ' | b'\t', ..]);
+        let colon = memchr::memchr(b':', start).unwrap_or(0);
+        let name = start[..colon].trim_ascii_end();
+        let names = ["content-length", "transfer-encoding"];
+        let is_odd = is_folded && is_delimiter;
+        is_delimiter = names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()));
+        is_odd || is_delimiter && (is_folded || name.len() < colon)
+    })
 }
 
 fn finish<T>(status: Status<usize>, read: impl FnOnce() -> Result<T, &'static str>) -> Parsed<T> {

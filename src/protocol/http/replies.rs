@@ -118,6 +118,34 @@ mod tests {
     }
 
     #[test]
+    fn odd_fields_that_do_not_delimit_the_body_are_framed() {
+        for fields in
+            ["X: a\r\n b\r\n\tc\r\n", "X : a\r\n", "X: Content-Length : 9\r\n", "X-Content-Length: 1\r\nY:\r\n a\r\n"]
+        {
+            let head = format!("HTTP/1.1 200 OK\r\n{fields}Content-Length: 2\r\n\r\n");
+            for cut in 1..head.len() {
+                let mut replies = Replies::default();
+                let expect = Some(AnyExpect::Http(Expect::Other));
+                assert_eq!(replies.step(&head.as_bytes()[..cut], expect), Step::More, "{fields:?} {cut}");
+                let whole = format!("{head}ok");
+                let step = Step::Part { len: whole.len(), left: Some(0) };
+                assert_eq!(replies.step(whole.as_bytes(), expect), step, "{fields:?} {cut}");
+            }
+        }
+        for fields in [
+            "Content-Length : 2\r\n",
+            "Transfer-Encoding\t: chunked\r\n",
+            "X: a\r\n Content-Length: 2\r\n",
+            "X: a\r\n transfer-encoding : chunked\r\n",
+            "Content-Length:\r\n 2\r\n",
+            "Transfer-Encoding: gzip,\r\n chunked\r\n",
+        ] {
+            let reply = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+            assert!(matches!(first(&reply, Expect::Other), Step::Opaque(_)), "{fields:?}");
+        }
+    }
+
+    #[test]
     fn a_reply_without_a_length_ends_with_the_connection() {
         for head in
             ["HTTP/1.0 200 OK\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: 1\r\n\r\n"]

@@ -131,6 +131,20 @@ mod tests {
     }
 
     #[test]
+    fn a_target_may_have_any_encoding() {
+        for target in [&b"/caf\xe9"[..], b"/\xf0\x9f\x92\xa5?q=\xff", "/\u{e9}".as_bytes()] {
+            let request = [b"GET ", target, b" HTTP/1.1\r\nHost: a\r\n\r\n"].concat();
+            for cut in 1..request.len() {
+                let mut requests = Requests::default();
+                assert_eq!(requests.step(&request[..cut], false), Step::More, "{cut}");
+                let len = request.len();
+                assert_eq!(requests.step(&request, false), call(len, len, Some(0), Expect::Other));
+            }
+        }
+        assert!(matches!(first("G\u{e9}T / HTTP/1.1\r\n\r\n"), Step::Opaque(_)), "a method has no such letters");
+    }
+
+    #[test]
     fn bodies_stream() {
         let mut requests = Requests::default();
         let head = b"PUT / HTTP/1.1\r\nContent-Length: 18446744073709551615\r\n\r\n";
