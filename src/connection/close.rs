@@ -47,7 +47,16 @@ fn log(outcome: &Outcome, context: &ConnectionContext<'_>) {
     let connection = context.activity.number;
     match outcome {
         Outcome::Unreachable(error) => {
-            warn!(connection, "cannot reach the backend {}: {error}", context.settings.backend.address());
+            let backend = &context.settings.backend;
+            match backend.failed() {
+                Some(0) => warn!(connection, "cannot reach the backend {}: {error}", backend.address()),
+                Some(more) => warn!(
+                    connection,
+                    "cannot reach the backend {}: {error} ({more} more failures since this was last logged)",
+                    backend.address()
+                ),
+                None => debug!(connection, "cannot reach the backend {}: {error}", backend.address()),
+            }
         }
         Outcome::Failed(error) => warn!(connection, "{error}"),
         Outcome::ClientReset(error) => debug!(connection, "the client reset: {error}"),

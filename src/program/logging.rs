@@ -1,9 +1,13 @@
 //! Logs, on standard error.
 
 use std::io::{self, IsTerminal};
+use std::panic;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tracing::error;
+
+use crate::program::stderr::Stderr;
 
 /// What is logged, and in which format.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
@@ -59,9 +63,11 @@ pub(crate) fn start(log: Log) {
     // By default `tracing` reports a line that it cannot write with `eprintln!`, which panics once standard error is closed,
     // as behind `2>&1 | grep -m1 ready`. No connection may end because of that.
     let lines = tracing_subscriber::fmt().log_internal_errors(false);
-    let lines = lines.with_max_level(tracing::Level::from(log.level)).with_writer(io::stderr).with_target(false);
+    let lines = lines.with_max_level(tracing::Level::from(log.level)).with_writer(|| Stderr).with_target(false);
     let _ = match log.format {
         Format::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
         Format::Json => lines.json().flatten_event(true).try_init(),
     };
+    // The usual hook writes to standard error itself, and would wait for its reader.
+    panic::set_hook(Box::new(|panic| error!("{panic}")));
 }

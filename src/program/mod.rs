@@ -6,6 +6,8 @@ mod output; // opens a file, device or pipe without waiting for a reader
 
 mod atomic_file; // a file that appears complete
 
+mod stderr; // written without waiting for its reader
+
 mod logging; // lines on standard error
 mod systemd; // readiness notifications
 
@@ -42,6 +44,7 @@ use crate::program::cli::{Check, Exit};
 use crate::program::command::Signals;
 use crate::program::config::{Config, Format};
 use crate::program::run::runner;
+use crate::program::stderr::Stderr;
 
 /// How many ready sockets are served before the runtime polls for more. With 128 connections in ping-pong the slowest of a
 /// hundred calls takes 0.81 of the time that it takes with tokio's default of 1024.
@@ -70,6 +73,7 @@ pub fn main(registry: &Registry) -> ExitCode {
         }
         exit_code::of_failure(&error, runs_a_command)
     });
+    stderr::finish();
     ExitCode::from(exit_code)
 }
 
@@ -114,7 +118,7 @@ fn print(text: &str) -> ExitCode {
 
 /// Prints what is wrong. If standard error is closed, the exit code remains.
 fn print_error(what: fmt::Arguments<'_>) {
-    let _ = writeln!(io::stderr(), "vaurien: {what}");
+    let _ = Stderr.write_all(format!("vaurien: {what}\n").as_bytes());
 }
 
 fn run(config: Config, registry: &Registry) -> anyhow::Result<u8> {
@@ -123,6 +127,7 @@ fn run(config: Config, registry: &Registry) -> anyhow::Result<u8> {
     let _ = rlimit::increase_nofile_limit(u64::MAX);
     // Before there are other threads.
     let signals = if config.run.command.is_empty() { None } else { Some(Signals::listen()?) };
+    stderr::start().context("cannot start")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .max_io_events_per_tick(EVENTS)
         .enable_all()

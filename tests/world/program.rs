@@ -1,7 +1,7 @@
 //! The program as a user runs it: arguments in, lines on standard error and an exit code out.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -90,6 +90,31 @@ impl Program {
             let _ = stderr.lines().map_while(Result::ok).try_for_each(|line| tell.send(line));
         });
         Self { child, reader: Some(reader), lines, seen: Vec::new(), addresses: Vec::new(), seed: String::new() }
+    }
+
+    /// Starts the program in front of `backend`, and waits until it is ready. Nobody reads its standard error, but through
+    /// the pipe that is returned.
+    pub(crate) fn start_unread(backend: &Backend, arguments: &str) -> (Self, PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let ready = folder.path().join("ready");
+        let mut command = Self::command(arguments);
+        command.args(["--proxy", "127.0.0.1:0", "--backend", &backend.address().to_string()]);
+        command.arg("--ready-file").arg(&ready).stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command.stderr(writer).spawn().unwrap();
+        let mut program = Self {
+            child,
+            reader: None,
+            lines: channel().1,
+            seen: Vec::new(),
+            addresses: Vec::new(),
+            seed: String::new(),
+        };
+        eventually("it is ready", || ready.exists());
+        let text = std::fs::read_to_string(&ready).unwrap();
+        let address = text.lines().find_map(|line| line.strip_prefix("VAURIEN_PROXY=")).unwrap();
+        program.addresses.push(address.parse().unwrap());
+        (program, reader)
     }
 
     /// Waits for the next line that contains `text`.

@@ -1,6 +1,6 @@
 //! Collects the runs of a report and writes it: to standard error, to files, to the CI server.
 
-use std::io::{self, Write};
+use std::io::Write;
 
 use anyhow::Context;
 use nix::sys::signal::Signal;
@@ -14,6 +14,7 @@ use crate::program::logging::{Format, Level, Log};
 use crate::program::report::file::{PendingFile, Target};
 use crate::program::report::table::Table;
 use crate::program::report::{Report, Run, github};
+use crate::program::stderr::Stderr;
 
 /// A report that is not complete yet.
 pub(crate) struct Reporter {
@@ -65,9 +66,9 @@ impl Reporter {
     pub(crate) fn finish(mut self, ended: anyhow::Result<()>) -> anyhow::Result<u8> {
         self.report.exit_code = self.exit_code(&ended);
         if self.shows_table && !self.report.runs.is_empty() {
-            let _ = write!(io::stderr(), "{}", Table(&self.report));
+            let _ = Stderr.write_all(Table(&self.report).to_string().as_bytes());
         }
-        github::publish(&self.report, |name| std::env::var(name).ok(), io::stderr());
+        github::publish(&self.report, |name| std::env::var(name).ok(), Stderr);
         let mut failed = None;
         for file in self.files {
             let what = cannot_write(&file.target);

@@ -2,6 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
+use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use crate::handler::Registry;
@@ -15,6 +16,7 @@ use crate::program::report::{Expected, Run};
 use crate::program::run::ready_file::ReadyFile;
 use crate::program::run::services::{Results, Services, wait_for_backends};
 use crate::program::run::signals;
+use crate::program::stderr;
 use crate::proxy::config::ProxyConfig;
 
 /// Reads the configuration again, as a reload does.
@@ -40,6 +42,7 @@ pub(crate) async fn run(
         Some(mut signals) => repeat(&mut config, registry, &mut signals, descriptors, &mut reporter).await,
         None => serve(&mut config, registry, read, &mut reporter).await,
     };
+    stderr::finish();
     reporter.finish(ended)
 }
 
@@ -70,6 +73,7 @@ async fn serve(
         drop(ready_file);
     };
     let results = services.serve(stop, started.1).await;
+    stderr::finish();
     let run = started.run(config, registry, End::Stopped, &results);
     reporter.add(run, &results.summaries, results.calls);
     Ok(())
@@ -102,6 +106,8 @@ async fn repeat(
         }
         let ready_file = publish_ready_file(config, &services)?;
         services.announce(config);
+        // What was logged stands before what the command writes.
+        let _ = spawn_blocking(stderr::flush).await;
         let (child_env, started) = (services.child_env(config), Started::now());
         let mut ended = None;
         let until = async {
