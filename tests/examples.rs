@@ -148,7 +148,7 @@ fn a_dead_memcached_takes_commands_and_calls_nobody() {
 fn several_proxies_are_set_by_one_file() {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/several-proxies.toml");
     let args = ["vaurien", "--config", file].map(Into::into);
-    let config = Config::from_args(args, |_| None, &Registry::default()).unwrap();
+    let config = Config::from_args(args, [], &Registry::default()).unwrap();
     let proxies = config.proxies.iter().map(|proxy| (proxy.name.as_str(), proxy.mix.to_string(), proxy.enabled));
     assert_eq!(
         proxies.collect::<Vec<_>>(),

@@ -79,7 +79,7 @@ pub fn main(registry: &Registry) -> ExitCode {
 
 /// Reads the command line, the variables and the file as they are now.
 fn read(registry: &Registry) -> Result<Config, Exit> {
-    Config::from_args(std::env::args_os(), |name| std::env::var(name).ok(), registry)
+    Config::from_args(std::env::args_os(), std::env::vars_os(), registry)
 }
 
 /// Does what was asked for instead of a run, or prints what is wrong.

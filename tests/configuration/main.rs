@@ -64,7 +64,8 @@ impl Start {
 
     pub(crate) fn run(&self) -> Result<Config, Exit> {
         let args = std::iter::once(self.program.clone()).chain(self.args.clone());
-        Config::from_args(args, |name| self.env.get(name).cloned(), &self.registry)
+        let environment = self.env.iter().map(|(name, value)| (name.into(), value.into()));
+        Config::from_args(args, environment, &self.registry)
     }
 
     #[track_caller]

@@ -146,6 +146,28 @@ fn a_token_can_come_from_a_file() {
     assert_eq!(start().lines(), [absent]);
 }
 
+#[test]
+fn an_empty_token_is_a_mistake_wherever_it_is() {
+    let empty = "the token is empty";
+    let no_file = "the path is empty, name a file";
+    for http in ["--http", ""] {
+        let start = || Start::with(http);
+        assert_eq!(start().and_env("VAURIEN_HTTP_TOKEN", "").lines(), [format!("VAURIEN_HTTP_TOKEN: {empty}")]);
+        let file = start().and_env("VAURIEN_HTTP_TOKEN_FILE", "");
+        assert_eq!(file.lines(), [format!("VAURIEN_HTTP_TOKEN_FILE: {no_file}")]);
+        for (flag, what) in [("--http-token", empty), ("--http-token-file", no_file)] {
+            let mut start = start();
+            start.args.extend([flag.into(), "".into()]);
+            assert_eq!(start.lines(), [format!("{flag}: {what}")]);
+            assert_eq!(Start::with(&format!("{http} {flag}=")).lines(), [format!("{flag}: {what}")]);
+        }
+        for (key, what) in [("token", empty), ("token_file", no_file)] {
+            let lines = start().and_file(&format!("http.{key} = ''")).lines();
+            assert_eq!(lines, [format!("vaurien.toml:1: http.{key}: {what}")]);
+        }
+    }
+}
+
 /// Wherever it is and whatever is wrong with it.
 #[test]
 fn a_token_is_never_shown() {

@@ -34,7 +34,7 @@ fn given(script: &str, flag: &str) -> Vec<String> {
 }
 
 fn checked(script: &str) -> Result<Config, Exit> {
-    Config::from_args([vec!["vaurien".into()], arguments(script)].concat(), |_| None, &Registry::default())
+    Config::from_args([vec!["vaurien".into()], arguments(script)].concat(), [], &Registry::default())
 }
 
 /// The scripts that call the program. There is one in each of two jobs.
@@ -143,7 +143,6 @@ fn that_of_the_unit_does() {
     // All else is in the file.
     let (name, _) = of("Environment=").split_once('=').unwrap();
     let file = path("examples/docker/vaurien.toml").display().to_string();
-    let variable = |asked: &str| (asked == name).then(|| file.clone());
-    let config = Config::from_args(["vaurien".into()], variable, &Registry::default()).unwrap();
+    let config = Config::from_args(["vaurien".into()], [(name.into(), file.into())], &Registry::default()).unwrap();
     assert_eq!(config.proxies[0].mix.to_string(), "20:delay,2:error");
 }

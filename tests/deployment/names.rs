@@ -13,7 +13,7 @@ use super::{documents, list, path, port, read, string, strings};
 fn set_by(text: &str) -> Config {
     let file = File::new(text);
     let arguments = ["vaurien".into(), "--config".into(), file.path().into()];
-    let config = Config::from_args(arguments, |_| None, &Registry::default()).unwrap_or_else(|exit| panic!("{exit}"));
+    let config = Config::from_args(arguments, [], &Registry::default()).unwrap_or_else(|exit| panic!("{exit}"));
     assert_eq!(config.proxies.len(), 1);
     assert_eq!(
         (config.proxies[0].protocol, &config.proxies[0].mix.to_string()[..]),

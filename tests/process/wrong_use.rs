@@ -1,7 +1,9 @@
 //! A program that cannot start prints the reason on one line of standard error; its exit code tells a usage error from
 //! others.
 
+use std::ffi::OsStr;
 use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::world::program::assert_complains;
 use crate::world::{Backend, Program};
@@ -41,6 +43,26 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
         ),
     ] {
         assert_complains(arguments, 2, &[line]);
+    }
+}
+
+#[test]
+fn a_variable_that_is_not_utf_8_is_a_mistake() {
+    for name in [
+        "VAURIEN_BACKEND",
+        "VAURIEN_CONFIG",
+        "VAURIEN_GIVEN",
+        "VAURIEN_HANDLER_DELAY_SLEEP",
+        "VAURIEN_HTTP",
+        "VAURIEN_HTTP_TOKEN",
+        "VAURIEN_HTTP_TOKEN_FILE",
+        "VAURIEN_OF_NO_OPTION",
+    ] {
+        // It would end with code 1.
+        let mut command = Program::command("--backend a:1 --proxy 192.0.2.1:0 --http");
+        let ended = Program::run(command.env(name, OsStr::from_bytes(b"s3\xffcret")));
+        let line = format!("vaurien: {name}: the value is not UTF-8");
+        assert_eq!((ended.code, ended.stdout.as_str(), ended.lines), (Some(2), "", vec![line]));
     }
 }
 

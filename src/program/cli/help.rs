@@ -16,7 +16,8 @@ pub(super) const VALUES: &str =
 
 pub(super) const VARIABLES: &str = "\
 Each flag can also be set by a variable: VAURIEN_BACKEND for --backend, VAURIEN_HANDLER_DELAY_SLEEP for --handler-delay-sleep. \
-Flags override variables, and variables override the file.";
+Flags override variables, and variables override the file. An empty variable counts as unset, except for the token of the HTTP API \
+and its file, where it is a mistake.";
 
 /// What each example does, and its command line.
 pub(super) const EXAMPLES: [(&str, &str); 4] = [

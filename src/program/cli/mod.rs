@@ -61,21 +61,22 @@ impl From<Diagnostics> for Exit {
 }
 
 impl Config {
-    /// Reads `args`, of which the first is the program's name, the variables that `env` knows, and the file that one of
-    /// them names. An empty variable counts as unset.
+    /// Reads `args`, of which the first is the program's name, the variables of `environment` that begin with `VAURIEN_`, and
+    /// the file that one of them names. An empty variable counts as unset, unless it is the API's token.
     ///
     /// # Errors
     ///
     /// [`Exit::Diagnostics`] with all that is wrong, or another [`Exit`] if an option asks for something else than a run.
     pub fn from_args(
         args: impl IntoIterator<Item = OsString>,
-        env: impl Fn(&str) -> Option<String>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
         registry: &Registry,
     ) -> Result<Self, Exit> {
-        let (schema, variables) = (Schema::new(registry), Variables::new(&env));
+        let schema = Schema::new(registry);
         let words: Vec<OsString> = args.into_iter().collect();
         let args = args::parse(&words, &schema)?;
         let mut diagnostics = Diagnostics::default();
+        let variables = Variables::new(environment, &mut diagnostics);
 
         let from_flag = args.config.as_ref().map(|path| ("--config", path.clone()));
         let file = from_flag.or_else(|| variables.asked(FILE).map(|path| (FILE, PathBuf::from(path))));

@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn the_demos_seed_shows_one_handler_after_the_other() {
         let args = ["vaurien", "--demo"].map(Into::into);
-        let config = Config::from_args(args, |_| None, &Registry::default()).unwrap();
+        let config = Config::from_args(args, [], &Registry::default()).unwrap();
         let plan = Plan::new(&config.proxies[0].mix, |_| Arc::default());
         let first = |connection| {
             let streams = Streams::new(config.seed, &config.proxies[0].name, connection);
