@@ -35,6 +35,27 @@ fn variables_and_placeholders_agree() {
 }
 
 #[test]
+fn braces_of_a_shell_or_of_python_can_be_kept() {
+    let backend = Backend::lines();
+    let ran = run(&backend, "", &["sh", "-c", "for port in 1 2; do echo ${port}; done"]).ends(0);
+    assert_eq!(ran.stdout, "1\n2\n");
+    let ran = run(&backend, "", &["sh", "-c", r#"echo "$0""#, r#"print(f"{{host}}:{{port}}")"#]).ends(0);
+    assert_eq!(ran.stdout, "print(f\"{host}:{port}\")\n");
+    // What is not replaced needs no proxy.
+    let kept = "${http} {{http}} ${port.none} {{port.none}}";
+    let ran = run(&backend, "", &["sh", "-c", r#"echo "$0""#, kept]).ends(0);
+    assert_eq!(ran.stdout, "${http} {http} ${port.none} {port.none}\n");
+}
+
+#[test]
+fn values_of_variables_are_kept() {
+    let backend = Backend::lines();
+    let mut vaurien = around(&backend, "", &["sh", "-c", r#"echo "$OF_MY_OWN""#]);
+    let ran = Ran::from(vaurien.env("OF_MY_OWN", "{port} ${port} {{port}}").output().unwrap()).ends(0);
+    assert_eq!(ran.stdout, "{port} ${port} {{port}}\n");
+}
+
+#[test]
 fn several_proxies_have_variables_of_their_own() {
     let backend = Backend::lines();
     let at = backend.address();

@@ -75,22 +75,16 @@ impl ChildEnv {
 
     /// `argument` with its placeholders replaced. Those without a value are kept.
     pub(crate) fn fill(&self, argument: &OsStr) -> OsString {
-        let bytes = argument.as_bytes();
-        let mut filled = Vec::with_capacity(bytes.len());
-        let mut rest = bytes;
-        while let Some(at) = memchr::memchr(b'{', rest) {
-            let (before, from) = rest.split_at(at);
-            filled.extend_from_slice(before);
-            let end = memchr::memchr(b'}', from).map(|end| &from[..=end]);
-            let placeholder = end.and_then(|text| Placeholder::parse(std::str::from_utf8(text).ok()?));
-            // Anything else is passed by its brace: the next placeholder may begin behind it.
-            let (value, len) = placeholder
-                .and_then(|placeholder| Some((self.value_of(&placeholder)?, placeholder.text.len())))
-                .unwrap_or_else(|| ("{".to_owned(), 1));
-            filled.extend_from_slice(value.as_bytes());
-            rest = &from[len..];
+        let mut filled = Vec::with_capacity(argument.len());
+        for piece in pieces(argument.as_bytes()) {
+            match piece {
+                Piece::Text(text) => filled.extend_from_slice(text),
+                Piece::Placeholder(placeholder) => match self.value_of(&placeholder) {
+                    Some(value) => filled.extend_from_slice(value.as_bytes()),
+                    None => filled.extend_from_slice(placeholder.text.as_bytes()),
+                },
+            }
         }
-        filled.extend_from_slice(rest);
         OsString::from_vec(filled)
     }
 
@@ -170,11 +164,57 @@ impl<'t> Placeholder<'t> {
         known.then_some(Self { text, part, subject })
     }
 
-    pub(crate) fn all(argument: &'t str) -> impl Iterator<Item = Self> {
-        argument.match_indices('{').filter_map(|(at, _)| {
-            let end = argument[at..].find('}')?;
-            Self::parse(&argument[at..=at + end])
+    /// The one that `text` begins with.
+    fn at_start(text: &'t [u8]) -> Option<Self> {
+        let end = memchr::memchr(b'}', text)?;
+        Self::parse(std::str::from_utf8(&text[..=end]).ok()?)
+    }
+
+    /// Those in an argument.
+    pub(crate) fn all(argument: &'t OsStr) -> impl Iterator<Item = Self> {
+        pieces(argument.as_bytes()).filter_map(|piece| match piece {
+            Piece::Placeholder(placeholder) => Some(placeholder),
+            Piece::Text(_) => None,
         })
+    }
+}
+
+/// A part of an argument.
+enum Piece<'t> {
+    Text(&'t [u8]),
+    Placeholder(Placeholder<'t>),
+}
+
+/// The parts of an argument. A placeholder behind `$` is text, as a shell's variables are written so; one in two pairs of
+/// braces is text without the outer ones.
+fn pieces(argument: &[u8]) -> impl Iterator<Item = Piece<'_>> {
+    let (mut rest, mut is_behind_dollar) = (argument, false);
+    std::iter::from_fn(move || {
+        let brace = memchr::memchr(b'{', rest);
+        let (piece, len) = match brace {
+            None if rest.is_empty() => return None,
+            None => (Piece::Text(rest), rest.len()),
+            Some(0) => brace_at_start(rest, is_behind_dollar),
+            Some(at) => (Piece::Text(&rest[..at]), at),
+        };
+        is_behind_dollar = rest[len - 1] == b'$';
+        rest = &rest[len..];
+        Some(piece)
+    })
+}
+
+/// The part that `rest` begins with, which is a brace, and how much of `rest` it takes.
+fn brace_at_start(rest: &[u8], is_behind_dollar: bool) -> (Piece<'_>, usize) {
+    let single = Placeholder::at_start(rest).map(|placeholder| (placeholder, placeholder.text.len()));
+    let inner = Placeholder::at_start(&rest[1..]).map(|placeholder| placeholder.text.len());
+    let double = inner.filter(|len| rest.get(1 + len) == Some(&b'}'));
+    match (single, double) {
+        (Some((_, len)), _) if is_behind_dollar => (Piece::Text(&rest[..len]), len),
+        (_, Some(len)) if is_behind_dollar => (Piece::Text(&rest[..len + 2]), len + 2),
+        (Some((placeholder, len)), _) => (Piece::Placeholder(placeholder), len),
+        (None, Some(len)) => (Piece::Text(&rest[1..=len]), len + 2),
+        // The next placeholder may begin behind it.
+        (None, None) => (Piece::Text(&rest[..1]), 1),
     }
 }
 
@@ -247,20 +287,43 @@ mod tests {
 
     #[test]
     fn other_text_in_braces_is_kept() {
-        let all = r#"|{}|{|}{|{a:{proxy|{"host": 1}|${port|%{remote_port}|{proxy.}|{http.x}|{ proxy }"#;
+        let all =
+            r#"|{}|{|}{|{a:{proxy|{"host": 1}|${port|%{remote_port}|{proxy.}|{http.x}|{ proxy }|{{ port }}|{{a}}"#;
         for argument in all.split('|') {
             assert_eq!(fill(&one(), argument), argument);
         }
-        assert_eq!(fill(&one(), "{{port}}"), "{4000}");
         assert_eq!(fill(&one(), "{a{port}"), "{a4000");
+        assert_eq!(fill(&one(), r#"{"at":{port}} {{port}, {port}}"#), r#"{"at":4000} {4000, 4000}"#);
         assert_eq!(fill(&two(), "{proxy} {http}"), "{proxy} {http}");
         let bytes = OsStr::from_bytes(b"\xff{port}\xff{\xff}");
         assert_eq!(one().fill(bytes).as_bytes(), b"\xff4000\xff{\xff}");
     }
 
+    const NAMES: [&str; 7] = ["port", "proxy", "host", "http", "seed", "port.default", "host.none"];
+
+    #[test]
+    fn nothing_is_replaced_behind_a_dollar_sign() {
+        for name in NAMES {
+            for kept in [format!("${{{name}}}"), format!("a$${{{name}}}"), format!("${{{{{name}}}}}")] {
+                assert_eq!(fill(&one(), &kept), kept);
+            }
+        }
+        assert_eq!(fill(&one(), "$a{port}${x:-{port}} $ {port}"), "$a4000${x:-4000} $ 4000");
+    }
+
+    #[test]
+    fn two_braces_keep_one() {
+        for name in NAMES {
+            assert_eq!(fill(&one(), &format!("<{{{{{name}}}}}>")), format!("<{{{name}}}>"));
+        }
+        assert_eq!(fill(&one(), "{{{port}}} {{host}}:{{port}}"), "{{port}} {host}:{port}");
+        assert_eq!(fill(&one(), r"#{{port}} {{port}}{port}"), "#{port} {port}4000");
+    }
+
     #[test]
     fn placeholders_are_found() {
-        let found: Vec<_> = Placeholder::all("{a} {port} {{proxy.cache}} {http").map(|found| found.text).collect();
+        let text = "{a} {port} {{proxy.cache}} ${port} ${{host}} {{proxy.cache} {http";
+        let found: Vec<_> = Placeholder::all(OsStr::new(text)).map(|found| found.text).collect();
         assert_eq!(found, ["{port}", "{proxy.cache}"]);
     }
 }

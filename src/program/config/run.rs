@@ -119,8 +119,7 @@ impl Run {
             diagnostics.push(Diagnostic::new("", twice));
         }
         let is_disabled = |name: &str| proxies.iter().any(|proxy| proxy.name == name && !proxy.enabled);
-        let arguments = self.command.iter().skip(1).filter_map(|argument| argument.to_str());
-        for word in arguments.flat_map(Placeholder::all) {
+        for word in self.command.iter().skip(1).flat_map(|argument| Placeholder::all(argument)) {
             let what = match word.subject {
                 Subject::Http if !has_http => "there is no HTTP API, add `--http`".to_owned(),
                 Subject::OnlyProxy if names.len() > 1 => {
