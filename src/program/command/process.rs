@@ -70,7 +70,7 @@ impl Process {
 
     /// Forwards a signal to it, unless the terminal has sent it to the whole group.
     pub(super) fn forward(&self, received: Received) {
-        let has_it = received.typed && getpgid(Some(self.pid)) == getpgid(None);
+        let has_it = received.to_group && getpgid(Some(self.pid)) == getpgid(None);
         if !has_it {
             let _ = kill(self.pid, received.signal);
         }

@@ -27,8 +27,8 @@ pub(super) const INTERRUPTS: [Signal; 2] = [Signal::SIGINT, Signal::SIGQUIT];
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Received {
     pub(crate) signal: Signal,
-    /// It was typed at the terminal, which has sent it to the command as well.
-    pub(crate) typed: bool,
+    /// The terminal has sent it to its whole foreground group, and so to the command as well.
+    pub(crate) to_group: bool,
 }
 
 impl Received {
@@ -99,10 +99,11 @@ fn is_in(signal: Signal, set: u64) -> bool {
 #[cfg(target_os = "linux")]
 mod system {
     use nix::sys::signalfd::{SfdFlags, SignalFd};
+    use nix::unistd::{getpid, getsid};
 
     use super::{Received, SigSet, Signal, io};
 
-    /// `SI_KERNEL`: sent by the kernel, as the terminal does.
+    /// `SI_KERNEL`: sent by the kernel, as for the terminal.
     const KERNEL: i32 = 0x80;
 
     /// The signals that are ignored, one bit for each.
@@ -115,7 +116,16 @@ mod system {
         let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)?;
         Ok(move || {
             let info = signals.read_signal()?.ok_or(io::ErrorKind::WouldBlock)?;
-            Ok(Received { signal: Signal::try_from(info.ssi_signo.cast_signed())?, typed: info.ssi_code == KERNEL })
+            let signal = Signal::try_from(info.ssi_signo.cast_signed())?;
+            let to_group = info.ssi_code == KERNEL
+                && match signal {
+                    Signal::SIGINT | Signal::SIGQUIT => true,
+                    // A terminal that hangs up tells the leader of its session; its foreground group hears of it when that ends.
+                    Signal::SIGHUP => getsid(None) != Ok(getpid()),
+                    // A timer or a limit of this process.
+                    _ => false,
+                };
+            Ok(Received { signal, to_group })
         })
     }
 }
@@ -134,8 +144,8 @@ mod system {
     pub(super) fn listen(signals: SigSet) -> io::Result<impl Fn() -> io::Result<Received>> {
         Ok(move || {
             let signal = signals.wait()?;
-            let typed = matches!(signal, Signal::SIGINT | Signal::SIGQUIT) && io::stdin().is_terminal();
-            Ok(Received { signal, typed })
+            let to_group = matches!(signal, Signal::SIGINT | Signal::SIGQUIT) && io::stdin().is_terminal();
+            Ok(Received { signal, to_group })
         })
     }
 }
