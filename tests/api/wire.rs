@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::world::{Backend, Client};
+use super::world::{Backend, Client, Program};
 use super::{is, start, wrong};
 
 #[test]
@@ -101,18 +101,35 @@ fn what_never_comes_is_not_waited_for() {
     assert_eq!(api.get("/healthz").status, 200);
 }
 
+/// As many connections as the API serves at a time.
+const CONNECTIONS: usize = 256;
+
 #[test]
-fn more_connections_than_it_takes_wait_for_one_to_end() {
-    let program = start(&Backend::lines(), "");
-    let api = program.api();
-    let request = format!("GET /healthz HTTP/1.1\r\nHost: {}\r\n\r\n", api.0);
-    let mut clients: Vec<Client> = (0..256).map(|_| api.connect().into()).collect();
-    let mut ask = |client: &mut Client| drop(client.send(&request).read_until("{\"status\":\"ok\"}"));
-    clients.iter_mut().for_each(&mut ask);
-    let mut late: Client = api.connect().into();
-    late.send(&request);
-    clients.iter_mut().for_each(&mut ask);
-    assert!(late.is_silent());
-    clients.pop();
-    late.read_until("{\"status\":\"ok\"}");
+fn connections_that_ask_for_nothing_make_room() {
+    for (what, sent, is_answered) in [
+        ("idle", "", false),
+        ("a head that drips", "GET /behavior HTTP/1.1\r\nHos", false),
+        ("a body that drips", "PUT /behavior HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{", false),
+        ("kept for a next request", "GET /behavior HTTP/1.1\r\nHost: localhost\r\n\r\n", true),
+    ] {
+        let program = start(&Backend::lines(), "");
+        let held: Vec<_> = (0..CONNECTIONS)
+            .map(|_| {
+                let mut held = Client::from(program.api().connect());
+                held.send(sent);
+                if is_answered {
+                    held.read_until("}");
+                }
+                held
+            })
+            .collect();
+        let begun = Instant::now();
+        assert_eq!(is(&program.api().get("/behavior")), (200, json!({ "behavior": "dummy" })), "{what}");
+        let took = begun.elapsed();
+        // It is a hundredth of this on an idle machine.
+        assert!(took < Duration::from_secs(1), "{what}: {took:?}");
+        let ended = Program::run(&mut Program::command(&format!("--health {}", program.api().0)));
+        assert_eq!((ended.code, ended.lines), (Some(0), Vec::new()), "{what}");
+        drop(held);
+    }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::IntoResponse;
@@ -13,6 +14,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Api;
 use super::answer::{Failure, Location};
+use super::connections::{self, Connection};
 use super::read::QueryParams;
 use crate::events::{Batch, Reader};
 
@@ -26,6 +28,7 @@ const ALIVE: Duration = Duration::from_secs(15);
 pub(super) async fn stream(
     State(api): State<Arc<Api>>,
     headers: HeaderMap,
+    connection: Option<Extension<Arc<Connection>>>,
     query: QueryParams,
 ) -> Result<impl IntoResponse, Failure> {
     let query = query.only(&["since", "follow"])?;
@@ -40,7 +43,8 @@ pub(super) async fn stream(
     let events = api.proxies.events();
     // New ones may be added while these are read.
     let last = (!follow).then(|| events.last());
-    Ok(Sse::new(read(events.reader(since), last, permit)).keep_alive(KeepAlive::new().interval(ALIVE)))
+    let place = connection.map(|Extension(connection)| connection.stream());
+    Ok(Sse::new(read(events.reader(since), last, (permit, place))).keep_alive(KeepAlive::new().interval(ALIVE)))
 }
 
 fn last(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
@@ -56,13 +60,13 @@ fn last(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
 fn read(
     reader: Reader,
     last: Option<u64>,
-    permit: OwnedSemaphorePermit,
+    held: (OwnedSemaphorePermit, Option<connections::Stream>),
 ) -> impl Stream<Item = Result<Event, axum::Error>> + use<> {
-    let batches = stream::unfold((reader, permit), move |(mut reader, permit)| async move {
+    let batches = stream::unfold((reader, held), move |(mut reader, held)| async move {
         if last.is_some_and(|last| reader.position() >= last) {
             return None;
         }
-        Some((reader.next().await?, (reader, permit)))
+        Some((reader.next().await?, (reader, held)))
     });
     batches.flat_map(|Batch { lost, events }| {
         let gap = (lost > 0).then(|| Event::default().event("lost").json_data(json!({ "count": lost })));

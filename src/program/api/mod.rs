@@ -6,6 +6,7 @@
 
 mod answer;
 mod behavior;
+mod connections;
 mod events;
 mod guard;
 mod openapi;
@@ -27,7 +28,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::serve::Listener;
 use futures_util::future::join_all;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -35,7 +36,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tokio_io_timeout::TimeoutStream;
 use tracing::{debug, warn};
@@ -45,9 +46,10 @@ use crate::net::address::Address;
 use crate::net::listener::{listen, resolve};
 use crate::program::config::{Http, Token};
 use crate::proxy::set::ProxySet;
+use connections::{Connections, Place};
 use guard::{Access, Local};
 
-/// The maximum number of connections. More have to wait until one ends.
+/// The maximum number of connections. For one more, the one that has waited longest for its client ends.
 const CONNECTIONS: usize = 256;
 
 /// The maximum number of connections that read events: these do not end, and must not use up the others.
@@ -151,42 +153,56 @@ pub(crate) async fn start(http: &Http, proxies: Arc<ProxySet>, registry: Registr
 /// Answers requests on at most `connections` connections, until `stop` resolves.
 async fn serve(listeners: Vec<TcpListener>, api: Arc<Api>, connections: usize, stop: impl Future<Output = ()>) {
     let router = routes::router(api);
-    let (permits, connections) = (Arc::new(Semaphore::new(connections)), GracefulShutdown::new());
+    let (connections, graceful) = (Connections::new(connections), GracefulShutdown::new());
     let accepting =
-        listeners.into_iter().map(|listener| accept(listener, router.clone(), permits.clone(), &connections));
+        listeners.into_iter().map(|listener| accept(listener, router.clone(), connections.clone(), &graceful));
     tokio::select! {
         _ = join_all(accepting) => {}
         () = stop => {}
     }
     // Event streams do not end by themselves.
-    let _ = timeout(GRACE, connections.shutdown()).await;
+    let _ = timeout(GRACE, graceful.shutdown()).await;
 }
 
-async fn accept(mut listener: TcpListener, router: Router, permits: Arc<Semaphore>, connections: &GracefulShutdown) {
-    while let Ok(permit) = permits.clone().acquire_owned().await {
+async fn accept(mut listener: TcpListener, router: Router, connections: Arc<Connections>, stop: &GracefulShutdown) {
+    loop {
         // `axum`'s accept retries after a pause when there are no descriptors.
         let (client, _) = Listener::accept(&mut listener).await;
-        tokio::spawn(answer(client, router.clone(), permit, connections.watcher()));
+        let place = connections.enter().await;
+        tokio::spawn(answer(client, router.clone(), place, stop.watcher()));
     }
 }
 
 /// Answers the requests of one client.
-async fn answer(client: TcpStream, router: Router, permit: OwnedSemaphorePermit, stop: Watcher) {
+async fn answer(client: TcpStream, router: Router, place: Place, stop: Watcher) {
     let Ok(local) = client.local_addr() else { return };
     let router = TowerToHyperService::new(router);
-    let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+    let connection = &place.connection;
+    let service = service_fn(|mut request: hyper::Request<Incoming>| {
+        // A request with a body is complete when that was read.
+        if request.body().is_end_stream() {
+            connection.works();
+        }
         request.extensions_mut().insert(Local(local));
-        router.call(request)
+        request.extensions_mut().insert(connection.clone());
+        let answered = router.call(request);
+        async {
+            let answer = answered.await;
+            connection.waits();
+            answer
+        }
     });
     let mut client = TimeoutStream::new(client);
     client.set_write_timeout(Some(WRITE_TIMEOUT));
-    let connection = http1::Builder::new()
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(Box::pin(client)), service);
-    if let Err(error) = stop.watch(connection).await {
-        debug!("connection to the API ended: {error}");
+    tokio::select! {
+        served = stop.watch(served) => if let Err(error) = served {
+            debug!("connection to the API ended: {error}");
+        },
+        () = connection.evicted() => debug!("connection to the API ended: it made room for another"),
     }
-    drop(permit);
 }

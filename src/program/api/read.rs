@@ -1,6 +1,7 @@
 //! Reads a request: its body, with limits of size and time, its path and its query.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -13,6 +14,7 @@ use serde_json::{Map, Value};
 use tokio::time::timeout;
 
 use super::answer::{Failure, Location};
+use super::connections::Connection;
 
 /// The largest body, in bytes.
 const BODY: usize = 64 * 1024;
@@ -28,8 +30,12 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Failure> {
         let failure = |status, what: &str| Err(Failure::of(status, Location::Body, "", what));
+        let connection = request.extensions().get::<Arc<Connection>>().cloned();
         match timeout(BODY_TIMEOUT, Limited::new(request.into_body(), BODY).collect()).await {
-            Ok(Ok(whole)) => Ok(Self(whole.to_bytes())),
+            Ok(Ok(whole)) => {
+                connection.inspect(|connection| connection.works());
+                Ok(Self(whole.to_bytes()))
+            }
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
                 failure(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is too large, send at most {BODY} bytes"))
             }

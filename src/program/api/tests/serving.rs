@@ -1,12 +1,13 @@
+use std::io;
 use std::pin::pin;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::program::api::{WRITE_TIMEOUT, serve};
+use crate::program::api::{HEAD_TIMEOUT, WRITE_TIMEOUT, serve};
 
 const CONNECTIONS: usize = 3;
 
@@ -42,27 +43,41 @@ async fn a_connection_is_kept_until_the_program_stops() {
     serving.await.unwrap();
 }
 
-#[tokio::test]
-async fn too_many_connections_wait_for_one_to_end() {
+#[tokio::test(start_paused = true)]
+async fn too_many_readers_of_events_are_waited_for() {
     let (address, _stop, _serving) = start().await;
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         let mut client = TcpStream::connect(address).await.unwrap();
-        assert!(ask_for(&mut client, "/healthz").await.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(ask_for(&mut client, "/v1/events").await.contains("text/event-stream"));
         clients.push(client);
     }
     let mut late = TcpStream::connect(address).await.unwrap();
     let mut answered = pin!(ask_for(&mut late, "/healthz"));
-    // While the others are answered, this one would be too, had it been accepted.
-    for client in &mut clients {
-        tokio::select! {
-            biased;
-            _ = &mut answered => panic!("answered beside {CONNECTIONS} others"),
-            answer = ask_for(client, "/healthz") => assert!(answer.starts_with("HTTP/1.1 200 OK\r\n")),
-        }
-    }
+    assert!(timeout(2 * HEAD_TIMEOUT, &mut answered).await.is_err(), "answered beside {CONNECTIONS} others");
     clients.pop();
     assert!(answered.await.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
+#[tokio::test]
+async fn the_one_that_waited_longest_for_its_client_makes_room() {
+    let (address, _stop, _serving) = start().await;
+    let mut reader = TcpStream::connect(address).await.unwrap();
+    assert!(ask_for(&mut reader, "/v1/events").await.contains("text/event-stream"));
+    let mut idle = TcpStream::connect(address).await.unwrap();
+    let mut asks = TcpStream::connect(address).await.unwrap();
+    for _ in 0..20 {
+        assert!(ask_for(&mut asks, "/healthz").await.starts_with("HTTP/1.1 200 OK\r\n"));
+        let begun = Instant::now();
+        let mut late = TcpStream::connect(address).await.unwrap();
+        assert!(ask_for(&mut late, "/healthz").await.starts_with("HTTP/1.1 200 OK\r\n"));
+        assert!(begun.elapsed() < HEAD_TIMEOUT, "{:?}", begun.elapsed());
+        // It has, and not the one that asks nor the one that reads events.
+        assert_eq!(idle.read(&mut [0]).await.unwrap(), 0);
+        idle = late;
+    }
+    let ended = reader.try_read(&mut [0]);
+    assert!(ended.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock), "{ended:?}");
 }
 
 #[tokio::test]
