@@ -30,6 +30,23 @@ fn a_foreign_host_or_origin_is_refused() {
     assert_eq!(is(&api.get("/behavior")), (200, json!({ "behavior": "dummy" })));
 }
 
+#[test]
+fn pages_of_other_sites_are_refused_as_browsers_name_them() {
+    let program = start(&Backend::lines(), "");
+    let ask =
+        |method, body, site: &str| program.api().ask(method, "/behavior", &format!("Sec-Fetch-Site: {site}\r\n"), body);
+    for site in ["none", "same-origin"] {
+        assert_eq!(is(&ask("GET", "", site)), (200, json!({ "behavior": "dummy" })), "{site}");
+    }
+    for site in ["cross-site", "same-site", "", "else"] {
+        for (method, body) in [("GET", ""), ("PUT", r#"{"name": "hang"}"#)] {
+            let what = format!("`{site}` is another site: only pages of this host may send requests");
+            assert_eq!(is(&ask(method, body, site)), wrong(403, "header", "Sec-Fetch-Site", &what));
+        }
+    }
+    assert_eq!(is(&program.api().get("/behavior")), (200, json!({ "behavior": "dummy" })));
+}
+
 /// Requests without a token, with a wrong one and with the right one.
 fn demands_a_token(api: Api) {
     let ask = |headers: &str| api.ask("GET", "/behavior", headers, "");

@@ -40,6 +40,24 @@ fn what_is_wrong_with_a_body_is_said() {
 }
 
 #[test]
+fn a_key_that_is_repeated_is_refused() {
+    let program = start(&Backend::lines(), "");
+    let repeated = |key: &str, column: usize| {
+        wrong(400, "body", "", &format!("the key `{key}` is repeated at line 1 column {column}"))
+    };
+    let body = r#"{"handler": "delay", "handler": "error"}"#;
+    assert_eq!(is(&program.api().patch("/v1/proxies/default", body)), repeated("handler", 30));
+    // An escaped character is the character.
+    let body = r#"{"handlers": {"delay": {"sleep": 1, "sl\u0065ep": 2}}}"#;
+    assert_eq!(is(&program.api().patch("/v1/proxies/default", body)), repeated("sleep", 48));
+    let body = r#"{"name": "hang", "name": "hang"}"#;
+    assert_eq!(is(&program.api().put("/behavior", body)), repeated("name", 23));
+    let body = r#"{"backend": "a:1", "backend": "b:1"}"#;
+    assert_eq!(is(&program.api().put("/backend", body)), repeated("backend", 28));
+    assert_eq!(program.api().get("/behavior").json(), json!({ "behavior": "dummy" }));
+}
+
+#[test]
 fn all_that_is_wrong_is_said_at_once() {
     let program = start(&Backend::lines(), "");
     let body = r#"{"backend": "db", "bufer": null, "handlers": {"delay": {"sleep": -1, "slep": 1}}}"#;

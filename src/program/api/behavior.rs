@@ -158,6 +158,7 @@ fn only_proxy(api: &Api) -> Result<Arc<Proxy>, Failure> {
 fn object(body: &[u8]) -> Result<Map<String, Value>, Failure> {
     match read::json(body) {
         Ok(Value::Object(keys)) => Ok(keys),
+        Err(why) if why.is_data() => Err(Failure::body("", why.to_string())),
         _ => Err(Failure::body("", "the value is not a valid json object")),
     }
 }

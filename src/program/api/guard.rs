@@ -20,6 +20,7 @@ pub(super) const OPEN: &str = "/healthz";
 /// Headers, as errors spell them.
 const HOST: &str = "Host";
 const ORIGIN: &str = "Origin";
+const SEC_FETCH_SITE: &str = "Sec-Fetch-Site";
 const AUTHORIZATION: &str = "Authorization";
 
 /// Which requests are allowed.
@@ -94,7 +95,16 @@ impl Access {
             {
                 Ok(())
             }
-            _ => Err(forbidden(ORIGIN, format!("`{text}` is another site: only pages of this host may send requests"))),
+            _ => Err(another_site(ORIGIN, text)),
+        }
+    }
+
+    /// A browser names no page for some requests, such as those for pictures, but how near the page is.
+    fn check_site(headers: &HeaderMap) -> Result<(), Failure> {
+        match only(headers, SEC_FETCH_SITE)? {
+            // `none`: the user typed the address.
+            None | Some("same-origin" | "none") => Ok(()),
+            Some(text) => Err(another_site(SEC_FETCH_SITE, text)),
         }
     }
 
@@ -120,6 +130,7 @@ pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: N
     let Local(local) = request.extensions().get().copied().unwrap_or(Local(nowhere));
     let host = api.access.check_host(&request, local)?;
     Access::check_origin(request.headers(), host)?;
+    Access::check_site(request.headers())?;
     if request.uri().path() != OPEN {
         api.access.check_token(request.headers())?;
     }
@@ -128,6 +139,10 @@ pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: N
 
 fn forbidden(name: &str, what: String) -> Failure {
     Failure::of(StatusCode::FORBIDDEN, Location::Header, name, what)
+}
+
+fn another_site(name: &str, text: &str) -> Failure {
+    forbidden(name, format!("`{text}` is another site: only pages of this host may send requests"))
 }
 
 /// The header, which must not be repeated.

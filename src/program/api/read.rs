@@ -1,5 +1,6 @@
 //! Reads a request: its body, with limits of size and time, its path and its query.
 
+use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,8 @@ use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -59,6 +61,8 @@ impl<S: Send + Sync> FromRequest<S> for Object {
         match json(&body) {
             Ok(Value::Object(keys)) => Ok(Self(keys)),
             Ok(_) => Err(Failure::body("", "the body is not a JSON object, write `{\"handler\": \"delay\"}`")),
+            // The keys are wrong.
+            Err(why) if why.is_data() => Err(Failure::body("", why.to_string())),
             Err(why) => Err(Failure::body("", format!("the body is not JSON: {why}"))),
         }
     }
@@ -66,9 +70,72 @@ impl<S: Send + Sync> FromRequest<S> for Object {
 
 /// A body's value. `2.0` is read as `2`: many clients have only floating point numbers.
 pub(super) fn json(body: &[u8]) -> serde_json::Result<Value> {
-    let mut value = serde_json::from_slice(body)?;
+    let UniqueKeys(mut value) = serde_json::from_slice(body)?;
     make_whole(&mut value);
     Ok(value)
+}
+
+/// A value in which no object has a key twice: of two values, a reader cannot know which one counts.
+struct UniqueKeys(Value);
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueKeysVisitor).map(Self)
+    }
+}
+
+struct UniqueKeysVisitor;
+
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(UniqueKeys(value)) = values.next_element()? {
+            array.push(value);
+        }
+        Ok(array.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if object.contains_key(&key) {
+                return Err(de::Error::custom(format_args!("the key `{key}` is repeated")));
+            }
+            let UniqueKeys(value) = entries.next_value()?;
+            object.insert(key, value);
+        }
+        Ok(object.into())
+    }
 }
 
 fn make_whole(value: &mut Value) {
