@@ -53,6 +53,7 @@
 pub mod diagnostic; // what is wrong with what a person wrote
 pub mod duration; // times as people write them
 pub mod error; // what can end a connection
+mod json; // JSON that a terminal can show
 mod rng; // random streams split by proxy, connection and call
 mod settings; // settings read off a struct
 mod shutdown; // stopping, with a grace period

@@ -161,10 +161,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::json;
 
     fn line(kind: EventKind) -> String {
         let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
-        serde_json::to_string(&Event { id: 7, time, proxy: "cache".into(), kind }).unwrap()
+        json::to_string(&Event { id: 7, time, proxy: "cache".into(), kind }).unwrap()
     }
 
     fn fault(protocol: Protocol, head: &[u8]) -> String {
@@ -228,5 +229,17 @@ mod tests {
         let kind = EventKind::Opaque { connection: 1, why: "a".into() };
         let text = serde_json::to_string(&Event { id: 1, time, proxy: "a".into(), kind }).unwrap();
         assert!(text.contains("1970-01-01T00:00:00.000000Z"), "{text}");
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        let key = "a\u{0}\u{1b}\u{7f}\u{80}\u{9b}\u{9f}\u{a0}\u{2028}é\"\\";
+        let request = format!("*2\r\n$3\r\nGET\r\n${}\r\n{key}\r\n", key.len());
+        let escaped = r#""a\u0000\u001b\u007f\u0080\u009b\u009f"#.to_owned() + "\u{a0}\u{2028}é" + r#"\"\\""#;
+        let event = fault(Protocol::Redis, request.as_bytes());
+        assert_eq!(event, format!("{FAULT},\"head\":{{\"command\":\"GET\",\"key\":{escaped}}}}}"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&event).unwrap()["head"]["key"], key);
+        let failure = line(EventKind::DialFailure { connection: 3, error: "\u{9b}\u{7f}".into() });
+        assert!(failure.ends_with(r#""error":"\u009b\u007f"}"#), "{failure}");
     }
 }

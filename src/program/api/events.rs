@@ -17,6 +17,7 @@ use super::answer::{Failure, Location};
 use super::connections::{self, Connection};
 use super::read::QueryParams;
 use crate::events::{Batch, Reader};
+use crate::json;
 
 /// The header with which a reader that reconnects names the last event that it has read.
 const LAST: &str = "last-event-id";
@@ -27,8 +28,8 @@ const ALIVE: Duration = Duration::from_secs(15);
 /// `GET /v1/events`: those after `since`, then new ones; with `follow=false`, only those that exist.
 pub(super) async fn stream(
     State(api): State<Arc<Api>>,
-    headers: HeaderMap,
     connection: Option<Extension<Arc<Connection>>>,
+    headers: HeaderMap,
     query: QueryParams,
 ) -> Result<impl IntoResponse, Failure> {
     let query = query.only(&["since", "follow"])?;
@@ -70,9 +71,10 @@ fn read(
     });
     batches.flat_map(|Batch { lost, events }| {
         let gap = (lost > 0).then(|| Event::default().event("lost").json_data(json!({ "count": lost })));
-        let events = events
-            .into_iter()
-            .map(|event| Event::default().id(event.id.to_string()).event(event.name()).json_data(event.as_ref()));
+        let events = events.into_iter().map(|event| {
+            let data = json::to_string(event.as_ref()).map_err(axum::Error::new)?;
+            Ok(Event::default().id(event.id.to_string()).event(event.name()).data(data))
+        });
         stream::iter(gap.into_iter().chain(events))
     })
 }

@@ -8,6 +8,7 @@ use tokio::runtime::{Builder, Runtime};
 use tracing::warn;
 
 use crate::events::{Batch, Next, Reader};
+use crate::json;
 
 /// Writes events on a thread of its own: one JSON object a line, and `{"event":"lost","count":N}` where some were lost. The
 /// file is flushed whenever there is nothing more to write; it is complete when the events were closed and the thread has
@@ -47,8 +48,7 @@ fn write_batch(out: &mut impl Write, batch: &Batch) -> io::Result<()> {
         writeln!(out, r#"{{"event":"lost","count":{}}}"#, batch.lost)?;
     }
     for event in &batch.events {
-        serde_json::to_writer(&mut *out, &**event)?;
-        out.write_all(b"\n")?;
+        writeln!(out, "{}", json::to_string(&**event)?)?;
     }
     Ok(())
 }

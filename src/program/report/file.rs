@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use super::{Report, html, junit};
 use crate::call_log::Recorded;
+use crate::json;
 use crate::program::atomic_file::AtomicFile;
 
 /// A file for a report. Its extension determines the format.
@@ -71,8 +72,7 @@ impl PendingFile {
         let mut out = BufWriter::new(self.file);
         match self.target.format {
             Format::Json => {
-                serde_json::to_writer_pretty(&mut out, report)?;
-                out.write_all(b"\n")?;
+                writeln!(out, "{}", json::to_string_pretty(report)?)?;
             }
             Format::Junit => junit::write(&mut out, report)?,
             Format::Html => html::write(&mut out, report, calls)?,

@@ -1,5 +1,6 @@
-//! Durations and numbers for people.
+//! Durations, numbers and other texts for people.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Three digits and a unit, `1.25 s`; from a minute on whole seconds, `2 m 5 s`.
@@ -27,6 +28,19 @@ fn parts(time: Duration) -> String {
     let parts = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
     let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}"));
     parts.collect::<Vec<_>>().join(" ")
+}
+
+/// The text with its control characters escaped, but for line ends.
+pub(super) fn visible(text: &str) -> Cow<'_, str> {
+    let is_invisible = |char: char| char.is_control() && char != '\n';
+    if !text.contains(is_invisible) {
+        return text.into();
+    }
+    let mut visible = String::with_capacity(text.len() + 64);
+    for char in text.chars() {
+        if is_invisible(char) { visible.extend(char.escape_unicode()) } else { visible.push(char) }
+    }
+    visible.into()
 }
 
 /// A narrow space that does not break.

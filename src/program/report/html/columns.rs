@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::handlers::Handlers;
 use crate::call_log::RecordedCall;
 use crate::events::{Action, RequestHead};
+use crate::program::report::text::visible;
 
 /// How many different requests are written: each may have hundreds of bytes, everything else of a call has twenty.
 pub(super) const HEADS: u16 = 20_000;
@@ -97,8 +98,8 @@ fn place<'a>(names: &mut Vec<&'a str>, name: &'a str) -> usize {
 
 fn text(head: &RequestHead) -> String {
     match head.words() {
-        (command, "") => command.to_owned(),
-        (command, key) => format!("{command} {key}"),
+        (command, "") => visible(command).into_owned(),
+        (command, key) => visible(&format!("{command} {key}")).into_owned(),
     }
 }
 

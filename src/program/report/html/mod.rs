@@ -20,6 +20,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::call_log::Recorded;
 use crate::program::report::Report;
+use crate::program::report::text::visible;
 use crate::protocol::Protocol;
 use handlers::Handlers;
 
@@ -51,7 +52,7 @@ pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorde
         }
     };
     let script = html! { script type="module" { @for script in SCRIPTS { (PreEscaped(script)) } } };
-    write!(out, "{}<html lang=\"en\">{}<body>{}", DOCTYPE.0, head(report).0, seen.0)?;
+    write!(out, "{}<html lang=\"en\">{}<body>{}", DOCTYPE.0, visible(&head(report).0), visible(&seen.0))?;
     write!(out, r#"<script id="columns" type="application/json">{}</script>"#, columns.json()?)?;
     write!(out, "{}</body></html>", script.0)?;
     out.flush()

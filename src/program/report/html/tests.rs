@@ -92,6 +92,29 @@ fn hostile_texts_are_texts() {
     assert!(page.contains(&format!("aria-label=\"{quoted}: 20 calls\"")), "{page}");
 }
 
+#[test]
+fn control_characters_are_shown() {
+    let controls = "\u{7}\u{1b}[31m\u{7f}\u{80}\u{9b}\u{0}";
+    let recorded = Recorded {
+        calls: vec![example::call("cache", 1, 1, "dummy", 0..1).head(&format!("GET a{controls}\t"))],
+        left_out: 0,
+    };
+    let mut report = example::report(&recorded);
+    report.command = Some(vec![format!("a{controls}")]);
+    report.error = Some(format!("b{controls}"));
+    report.runs[0].again = format!("c{controls}");
+    report.runs[0].warnings = vec![format!("d{controls}")];
+    let page = text(&report, &recorded);
+    let left: String = page.chars().filter(|char| char.is_control() && *char != '\n').collect();
+    assert_eq!(left.escape_unicode().to_string(), "");
+    let shown = r"\u{7}\u{1b}[31m\u{7f}\u{80}\u{9b}\u{0}";
+    for before in ["a", "b", "c", "d"] {
+        assert!(page.contains(&format!("{before}{shown}")), "{before}: {page}");
+    }
+    // The script shows them, too.
+    assert!(page.contains(&format!("GET a{}", shown.replace('\\', r"\\"))), "{page}");
+}
+
 /// CI servers may refuse the page's styles; a picture without a size is as wide as the page.
 #[test]
 fn pictures_have_a_size_without_styles() {
