@@ -168,6 +168,71 @@ fn an_empty_token_is_a_mistake_wherever_it_is() {
     }
 }
 
+#[test]
+fn a_file_without_an_end_is_not_read_to_it() {
+    let start = Start::with("--http --http-token-file /dev/zero");
+    assert_eq!(start.lines(), ["--http-token-file: cannot read `/dev/zero`: it has more than 4 KiB"]);
+    let start = Start::with("--config /dev/zero");
+    assert_eq!(start.lines(), ["--config: cannot read `/dev/zero`: it has more than 16 MiB"]);
+}
+
+#[test]
+fn two_outputs_are_two_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::create_dir(path("sub")).unwrap();
+    std::fs::write(path("old.json"), "").unwrap();
+    std::fs::hard_link(path("old.json"), path("hard.json")).unwrap();
+    let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, folder.path().join(name)).unwrap();
+    link("old.json", "link.json");
+    link("new.json", "dangling.json");
+    link("sub", "folder");
+    for (one, other) in [
+        ("new.json", "new.json"),
+        ("new.json", "./new.json"),
+        ("new.json", "sub/../new.json"),
+        ("new.json", "dangling.json"),
+        ("dangling.json", "new.json"),
+        ("old.json", "link.json"),
+        ("old.json", "hard.json"),
+        ("sub/new.json", "folder/new.json"),
+    ] {
+        let (one, other) = (path(one), path(other));
+        let same = |one: &str, place: &str, flag: &str| {
+            format!("{flag}: `{one}` is the file of {place} too, give each a file of its own")
+        };
+        let start = Start::with(&format!("--events {one} --report {other}"));
+        assert_eq!(start.lines(), [same(&other, "--events", "--report")]);
+        let start = Start::with(&format!("--events {one} --ready-file {other}"));
+        assert_eq!(start.lines(), [same(&other, "--events", "--ready-file")]);
+        let start = Start::with(&format!("--report {one} --ready-file {other}"));
+        assert_eq!(start.lines(), [same(&other, "--report", "--ready-file")]);
+        let start = Start::with(&format!("--report {one},{other}"));
+        assert_eq!(start.lines(), [same(&other, "--report", "--report")]);
+        assert_eq!(Start::with("").and_file(&format!("events = '{one}'\nrun.report = '{other}'")).lines().len(), 1);
+    }
+    let start = Start::with(&format!("--events {} --report {}", path("old.json"), path("new.json")));
+    assert!(start.run().is_ok());
+    // Nothing is lost if two write to a device.
+    assert!(Start::with("--events /dev/null --ready-file /dev/null").run().is_ok());
+}
+
+#[test]
+fn an_output_is_no_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token.json");
+    std::fs::write(&token, "s3cret").unwrap();
+    let token = token.display();
+    let start = Start::with(&format!("--http --http-token-file {token} --report {token}"));
+    let same = format!("--report: `{token}` is the file of --http-token-file too, give each a file of its own");
+    assert_eq!(start.lines(), [same]);
+    let start = Start::file("backend = 'a:1'\n");
+    let file = start.args.last().unwrap().clone();
+    let mut start = start;
+    start.args.extend(["--events".into(), file]);
+    assert_eq!(start.lines(), ["--events: `vaurien.toml` is the file of --config too, give each a file of its own"]);
+}
+
 /// Wherever it is and whatever is wrong with it.
 #[test]
 fn a_token_is_never_shown() {

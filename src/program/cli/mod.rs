@@ -111,7 +111,8 @@ impl Config {
         if args.demo {
             diagnostics.extend(conflicts_with_demo(&args, &layout));
         }
-        let config = Self::build(&values, args.demo, args.command, file_is_unread, diagnostics)?;
+        let read = file.as_ref().map(|(place, path)| (*place, path.as_path()));
+        let config = Self::build(&values, args.demo, args.command, read, file_is_unread, diagnostics)?;
         match args.instead {
             Some(Instead::PrintConfig) => Err(Exit::Text(print::text(&values))),
             Some(Instead::Check) => Err(Exit::Check(Check::of(config))),

@@ -1,6 +1,8 @@
 //! The configuration file: TOML, with the line of each key.
 
 use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
 use serde_json::{Number, Value};
@@ -10,20 +12,34 @@ use super::entry::{Entry, Origin};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::error::plain;
 
+/// The largest configuration file, in bytes.
+const FILE: u64 = 16 * 1024 * 1024;
+
 /// Reads the file at `path`, which `place` named.
 pub(crate) fn read(place: &str, path: &Path) -> Result<Vec<Entry>, Diagnostics> {
-    parse(path, &text(place, path)?)
+    parse(path, &text(place, path, FILE)?)
 }
 
-/// The text of the file at `path`, which `place` named.
-pub(super) fn text(place: impl Display, path: &Path) -> Result<String, Diagnostic> {
-    std::fs::read_to_string(path)
-        .map_err(|error| Diagnostic::new(place, format_args!("cannot read `{}`: {}", path.display(), plain(&error))))
+/// The text of the file at `path`, which `place` named and which has at most `limit` bytes.
+pub(super) fn text(place: impl Display, path: &Path, limit: u64) -> Result<String, Diagnostic> {
+    let read = || {
+        let mut text = String::new();
+        File::open(path)?.take(limit + 1).read_to_string(&mut text)?;
+        if text.len() as u64 > limit {
+            let kib = limit / 1024;
+            let limit = if kib < 1024 { format!("{kib} KiB") } else { format!("{} MiB", kib / 1024) };
+            return Err(io::Error::other(format!("it has more than {limit}")));
+        }
+        Ok(text)
+    };
+    read().map_err(|error: io::Error| {
+        Diagnostic::new(place, format_args!("cannot read `{}`: {}", path.display(), plain(&error)))
+    })
 }
 
 /// As [`read`], for the text of a file.
 pub(super) fn parse(path: &Path, text: &str) -> Result<Vec<Entry>, Diagnostics> {
-    let file = File { name: path.display().to_string(), text };
+    let file = Text { name: path.display().to_string(), text };
     let (table, mut errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() && is_json(text) {
         return Err(Diagnostic::new(file.name, IS_JSON).into());
@@ -51,12 +67,12 @@ fn is_json(text: &str) -> bool {
     text.starts_with('{') || text.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'))
 }
 
-struct File<'t> {
+struct Text<'t> {
     name: String,
     text: &'t str,
 }
 
-impl File<'_> {
+impl Text<'_> {
     /// Adds the keys of `table`, each before those within it.
     fn entries(&self, table: &DeTable<'_>, within: &[String], entries: &mut Vec<Entry>) {
         for (key, value) in table {

@@ -14,6 +14,9 @@ use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::net::address::Address;
 
+/// The largest file with a token, in bytes.
+const TOKEN_FILE: u64 = 4096;
+
 /// The HTTP API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
@@ -113,7 +116,7 @@ impl Http {
                 let both = format_args!("the token is also given by {token}, give one of them");
                 diagnostics.push(Diagnostic::new(&place, both));
             }
-            let read = file::text(&place, &path).and_then(|text| {
+            let read = file::text(&place, &path, TOKEN_FILE).and_then(|text| {
                 let wrong = |what| Diagnostic::new(&place, format_args!("{what}, in `{}`", path.display()));
                 Token::read(text.trim()).map_err(wrong)
             });

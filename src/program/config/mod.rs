@@ -13,6 +13,7 @@ mod host;
 mod http;
 pub(crate) mod layout;
 mod list;
+mod outputs;
 pub(crate) mod presets;
 pub(crate) mod print;
 mod proxy;
@@ -24,7 +25,7 @@ pub(crate) mod values;
 pub(crate) mod variables;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
@@ -82,12 +83,13 @@ pub struct Config {
 }
 
 impl Config {
-    /// The configuration that `values` say.
+    /// The configuration that `values` say. `file` is where they were read, with the option that names it.
     /// Fails with all mistakes, those in `diagnostics` first.
     pub(crate) fn build(
         values: &Values<'_>,
         demo: bool,
         command: Vec<OsString>,
+        file: Option<(&str, &Path)>,
         file_is_unread: bool,
         mut diagnostics: Diagnostics,
     ) -> Result<Self, Diagnostics> {
@@ -95,8 +97,9 @@ impl Config {
         let proxies = proxy::all(values, demo || file_is_unread, &mut diagnostics)?;
         let run = Run { command, ..values.build("run.")? };
         run.check(&proxies, http.is_some(), values, &mut diagnostics);
-        diagnostics.none_or(())?;
         let ProgramOptions { seed, log_level, log_format, events } = values.build("")?;
+        diagnostics.extend(outputs::check(values, file, events.as_deref(), &run));
+        diagnostics.none_or(())?;
         Ok(Self {
             proxies,
             seed: seed.map_or_else(random_seed, Ok)?,

@@ -47,6 +47,10 @@ impl fmt::Display for Target {
 }
 
 impl Target {
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the report shows each call.
     pub(crate) fn shows_calls(&self) -> bool {
         self.format == Format::Html
