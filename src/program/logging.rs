@@ -1,5 +1,6 @@
 //! Logs, on standard error.
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
 use std::panic;
 
@@ -64,10 +65,15 @@ pub(crate) fn start(log: Log) {
     // as behind `2>&1 | grep -m1 ready`. No connection may end because of that.
     let lines = tracing_subscriber::fmt().log_internal_errors(false);
     let lines = lines.with_max_level(tracing::Level::from(log.level)).with_writer(|| Stderr).with_target(false);
-    let _ = match log.format {
+    let started = match log.format {
         Format::Text => lines.with_ansi(io::stderr().is_terminal()).try_init(),
         Format::Json => lines.json().flatten_event(true).try_init(),
     };
-    // The usual hook writes to standard error itself, and would wait for its reader.
-    panic::set_hook(Box::new(|panic| error!("{panic}")));
+    if started.is_ok() {
+        // The usual hook writes to standard error itself, and would wait for its reader.
+        panic::set_hook(Box::new(|panic| match Backtrace::capture() {
+            trace if trace.status() == BacktraceStatus::Captured => error!("{panic}\n{trace}"),
+            _ => error!("{panic}"),
+        }));
+    }
 }

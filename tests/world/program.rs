@@ -98,9 +98,9 @@ impl Program {
         let (reader, writer) = std::io::pipe().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let ready = folder.path().join("ready");
-        let mut command = Self::command(arguments);
-        command.args(["--proxy", "127.0.0.1:0", "--backend", &backend.address().to_string()]);
-        command.arg("--ready-file").arg(&ready).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut command = Self::command("--proxy 127.0.0.1:0 --backend");
+        command.arg(backend.address().to_string()).arg("--ready-file").arg(&ready);
+        command.args(arguments.split_ascii_whitespace()).stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(writer).spawn().unwrap();
         let mut program = Self {
             child,
