@@ -57,6 +57,7 @@ mod json; // JSON that a terminal can show
 mod rng; // random streams split by proxy, connection and call
 mod settings; // settings read off a struct
 mod shutdown; // stopping, with a grace period
+mod timer; // waiting for a time that a person asked for
 
 // Bytes, and what is known of them.
 mod net; // addresses, sockets, buffers

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::events::Action;
 use crate::net::stream::Peer;
 use crate::protocol::Protocol;
+use crate::timer;
 
 pub(crate) use fault::CallContext;
 pub(crate) use state::CallState;
@@ -104,7 +105,7 @@ impl<'a> Call<'a> {
         self.context.fault(self.state, Action::Sleep);
         let begun = Instant::now();
         tokio::select! {
-            () = tokio::time::sleep(duration) => {}
+            () = timer::sleep(duration) => {}
             () = self.message.client().left() => return Err(Error::ClientLeft),
             () = self.context.released.begun() => {}
         }
