@@ -291,3 +291,22 @@ fn a_new_backend_or_protocol_applies_to_new_connections() {
     let nothing = api.patch("/v1/proxies/default", &json!({"backend": echo.address()}).to_string());
     assert_eq!(nothing.json()["applied"], json!({"now": [], "new_connections": []}));
 }
+
+#[test]
+fn a_proxy_does_not_become_its_own_backend() {
+    let backend = Backend::lines();
+    let program = Program::start(&backend, "--protocol redis --http --http-port 0");
+    let (api, own) = (program.api(), program.address());
+    for itself in [own.to_string(), format!("0.0.0.0:{}", own.port())] {
+        let refused = api.patch("/v1/proxies/default", &json!({"backend": itself}).to_string());
+        let why = &refused.json()["errors"][0]["description"];
+        assert!(refused.status >= 400, "{}", refused.body);
+        assert!(why.as_str().unwrap().contains("is this proxy itself"), "{why}");
+    }
+    assert_eq!(api.proxy("default")["backend"], backend.address().to_string());
+    call(&mut program.connect());
+    // Another proxy may well have it for its backend.
+    let keys = json!({"proxy": "127.0.0.1:0", "backend": own, "protocol": "redis"}).to_string();
+    assert_eq!(api.put("/v1/proxies/front", &keys).status, 201);
+    call(&mut api.client("front"));
+}

@@ -111,11 +111,11 @@ async fn calls(
 async fn dial(context: &ConnectionContext<'_>, client: &Stream) -> Result<Stream, Outcome> {
     let ConnectionContext { proxy, settings, activity, .. } = context;
     activity.set_state(State::Dialling);
-    let begun = Instant::now();
+    let (begun, own) = (Instant::now(), proxy.listening.load_full());
     let failed = tokio::select! {
         // A backend that has been reached is to learn how its client left.
         biased;
-        dialled = settings.backend.connect() => match dialled {
+        dialled = settings.backend.connect(&own) => match dialled {
             Ok(backend) => {
                 activity.set_state(State::Open);
                 proxy.counters.dial.add(begun.elapsed());

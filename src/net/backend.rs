@@ -1,13 +1,14 @@
 //! Where a proxy's calls go: dialled for each connection, or kept from one client for the next.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::address::Address;
-use super::dial::dial;
+use super::dial::Dialer;
 use super::pool::Pool;
 use super::stream::Stream;
 
@@ -19,6 +20,7 @@ const TOLD: Duration = Duration::from_secs(10);
 pub(crate) struct Backend {
     address: Address,
     connect_timeout: Duration,
+    dialer: Dialer,
     pool: Arc<Pool>,
     failures: Mutex<Failures>,
 }
@@ -33,19 +35,21 @@ struct Failures {
 
 impl Backend {
     pub(crate) fn new(address: Address, connect_timeout: Duration, pool_size: usize, pool_timeout: Duration) -> Self {
-        Self { address, connect_timeout, pool: Pool::new(pool_size, pool_timeout), failures: Mutex::default() }
+        let pool = Pool::new(pool_size, pool_timeout);
+        Self { address, connect_timeout, dialer: Dialer::default(), pool, failures: Mutex::default() }
     }
 
-    /// A connection: one from the pool if there is one, else a new one. The name is resolved at each dial.
+    /// A connection: one from the pool if there is one, else a new one. The name is resolved at each dial. It never leads to
+    /// `own` listeners.
     ///
     /// # Errors
     ///
     /// The error of the last address, or of resolving the name.
-    pub(crate) async fn connect(&self) -> io::Result<Stream> {
+    pub(crate) async fn connect(&self, own: &[SocketAddr]) -> io::Result<Stream> {
         if let Some(kept) = self.pool.take() {
             return Ok(kept);
         }
-        let stream = dial(&self.address, Instant::now() + self.connect_timeout).await?;
+        let stream = self.dialer.dial(&self.address, own, Instant::now() + self.connect_timeout).await?;
         stream.set_nodelay(true)?;
         Ok(stream.into())
     }

@@ -1,7 +1,7 @@
 //! Listening sockets.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, lookup_host};
@@ -30,6 +30,26 @@ pub(crate) fn reachable(ip: IpAddr) -> IpAddr {
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
         ip => ip,
     }
+}
+
+/// Whether who connects to `address` reaches a listener on one of `own`.
+pub(crate) fn leads_to(address: SocketAddr, own: &[SocketAddr]) -> bool {
+    let ip = reachable(address.ip().to_canonical());
+    let covers =
+        |own: IpAddr| own == ip || own.is_unspecified() && own.is_ipv4() == ip.is_ipv4() && is_of_this_machine(ip);
+    own.iter().any(|own| own.port() == address.port() && covers(own.ip()))
+}
+
+/// Whether `ip` is an address of this machine: to reach it, a socket gets that very address. Connecting UDP sends nothing.
+fn is_of_this_machine(ip: IpAddr) -> bool {
+    let here = || {
+        let unspecified: IpAddr =
+            if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let socket = UdpSocket::bind((unspecified, 0))?;
+        socket.connect((ip, 9))?;
+        socket.local_addr()
+    };
+    ip.is_loopback() || here().is_ok_and(|here| here.ip() == ip)
 }
 
 /// Listens on all `addresses`, which have the same port. Port 0 stands for a free port, the same for all.
@@ -112,6 +132,25 @@ mod tests {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(listener.accept().await.unwrap().0.nodelay().unwrap());
+    }
+
+    #[test]
+    fn a_listener_is_recognised_by_every_address_that_leads_to_it() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        for (dialled, own, same) in [
+            ("127.0.0.1:80", "127.0.0.1:80", true),
+            ("0.0.0.0:80", "127.0.0.1:80", true),
+            ("[::ffff:127.0.0.1]:80", "127.0.0.1:80", true),
+            ("127.0.0.1:80", "0.0.0.0:80", true),
+            ("127.0.0.1:80", "127.0.0.1:81", false),
+            ("127.0.0.2:80", "127.0.0.1:80", false),
+            ("[::1]:80", "127.0.0.1:80", false),
+            ("127.0.0.1:80", "[::]:80", false),
+            // No machine has this address (RFC 5737).
+            ("192.0.2.1:80", "0.0.0.0:80", false),
+        ] {
+            assert_eq!(leads_to(address(dialled), &[address(own)]), same, "{dialled} {own}");
+        }
     }
 
     #[tokio::test]

@@ -8,10 +8,11 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::Proxy;
+use super::config::ProxyConfig;
 use super::shared::Shared;
 use crate::net::address::Address;
 use crate::net::connection_limit::Permit;
-use crate::net::listener::{listen, resolve};
+use crate::net::listener::{leads_to, listen, resolve};
 
 /// A proxy's listeners, or where they were while there are none.
 #[derive(Debug, Default)]
@@ -57,16 +58,18 @@ impl Listening {
         if self.tasks.is_empty() { &[] } else { &self.addresses }
     }
 
-    /// Listens on `address` and nowhere else, and lets `proxy` accept after `ready` has run. If that fails, nothing has
+    /// Listens where `config` says and nowhere else, and lets `proxy` accept after `ready` has run. If that fails, nothing has
     /// changed.
     pub(crate) async fn open(
         &mut self,
         proxy: &Arc<Proxy>,
-        address: &Address,
+        config: &ProxyConfig,
         ready: impl FnOnce(),
     ) -> Result<(), CannotListen> {
+        let address = &config.listen;
         let is_same = self.configured.as_ref() == Some(address);
         if is_same && !self.tasks.is_empty() {
+            refuse_loop(&config.backend, &self.addresses).await.map_err(|error| CannotListen::new(address, &error))?;
             ready();
             return Ok(());
         }
@@ -83,6 +86,7 @@ impl Listening {
             Some(known) => known.clone(),
             None => resolve(address).await.map_err(failed)?,
         };
+        refuse_loop(&config.backend, &addresses).await.map_err(failed)?;
         let listeners = match bind(proxy, &addresses) {
             // The port may be in use by this proxy itself: it listens on `localhost` and is to listen on 127.0.0.1.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.has_port_of(&addresses) => {
@@ -100,7 +104,10 @@ impl Listening {
             }
             bound => bound.map_err(failed)?,
         };
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<_>>().map_err(failed)?;
+        let addresses =
+            listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>().map_err(failed)?;
+        // Port 0 may have become the backend's.
+        refuse_loop(&config.backend, &addresses).await.map_err(failed)?;
         ready();
         self.close().await;
         let left = std::mem::replace(&mut self.addresses, addresses);
@@ -131,6 +138,19 @@ impl Listening {
         self.permits = listeners.iter().filter_map(|_| limit.take()).collect();
         self.tasks = listeners.into_iter().map(|listener| runtime.spawn(proxy.clone().accept(listener))).collect();
     }
+}
+
+/// Fails if all that `backend` stands for are listeners on `own`.
+async fn refuse_loop(backend: &Address, own: &[SocketAddr]) -> io::Result<()> {
+    if own.iter().all(|own| own.port() != backend.port) {
+        return Ok(());
+    }
+    // A name that cannot be resolved now may be resolved later, and each dial looks again.
+    let resolved = resolve(backend).await.unwrap_or_default();
+    if resolved.is_empty() || !resolved.iter().all(|address| leads_to(*address, own)) {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("its backend `{backend}` is this proxy itself")))
 }
 
 /// Listens, registered with the runtime of the connections.

@@ -37,8 +37,8 @@ pub(crate) struct Proxy {
     settings: ArcSwap<ConnectionSettings>,
     shutdown: ShutdownTrigger,
     accepted: AtomicU64,
-    /// What it runs with, and where it listens.
-    shown: Mutex<(ProxyConfig, Vec<SocketAddr>)>,
+    /// What it runs with.
+    config: Mutex<ProxyConfig>,
     /// Whether clients are let in.
     open: AtomicBool,
     /// Locked while where it listens changes.
@@ -54,6 +54,7 @@ impl Proxy {
         let context = ProxyContext {
             name: config.name.as_str().into(),
             plan: ArcSwap::from_pointee(plan),
+            listening: ArcSwap::default(),
             counters,
             events: shared.events.clone(),
             call_log: shared.call_log.clone(),
@@ -67,7 +68,7 @@ impl Proxy {
             settings: ArcSwap::from_pointee(config.connection_settings()),
             shutdown: trigger,
             accepted: AtomicU64::new(0),
-            shown: Mutex::new((config.clone(), Vec::new())),
+            config: Mutex::new(config.clone()),
             open: AtomicBool::new(false),
             listening: tokio::sync::Mutex::default(),
         })
@@ -111,7 +112,7 @@ impl Proxy {
     ) -> Result<(), CannotListen> {
         let ready = || {
             let (changes, was_enabled) = {
-                let now = &self.shown().0;
+                let now = self.locked_config();
                 (now.connection_changes(config), now.enabled)
             };
             if !changes.is_empty() {
@@ -127,22 +128,25 @@ impl Proxy {
             self.open.store(config.enabled, Ordering::Relaxed);
         };
         if config.enabled {
-            listening.open(self, &config.listen, ready).await?;
+            let opened = listening.open(self, config, ready).await;
+            // Even where it failed: it may listen nowhere now.
+            self.show(listening);
+            opened?;
         } else {
-            listening.close().await;
+            self.close_listeners(listening).await;
             self.cut();
             ready();
         }
-        let mut shown = self.shown();
-        let mix = if new_plan { config.mix.clone() } else { shown.0.mix.clone() };
-        *shown = (ProxyConfig { mix, ..config.clone() }, listening.addresses().to_vec());
+        let mut now = self.locked_config();
+        let mix = if new_plan { config.mix.clone() } else { now.mix.clone() };
+        *now = ProxyConfig { mix, ..config.clone() };
         Ok(())
     }
 
     /// Replaces the mix alone.
     pub(crate) fn set_mix(&self, mix: Mix) {
         // Locked until the end, so that what is shown last is what was published last.
-        let now = &mut self.shown().0;
+        let mut now = self.locked_config();
         self.context.emit(|| EventKind::Plan { handler: mix.to_string(), enabled: now.enabled });
         self.publish(&mix);
         now.mix = mix;
@@ -170,20 +174,30 @@ impl Proxy {
 
     /// Stops listening until it is told where, so that another proxy can listen there.
     pub(crate) async fn free_address(&self) {
-        self.listening.lock().await.close().await;
+        self.close_listeners(&mut *self.listening.lock().await).await;
     }
 
     /// Stops listening, and closes all connections at once.
     pub(crate) async fn close(&self) {
-        self.listening.lock().await.close().await;
+        self.close_listeners(&mut *self.listening.lock().await).await;
         self.cut();
         self.stop();
     }
 
     /// Stops listening, releases what its handlers hold, and gives the rest a grace period.
     pub(crate) async fn drain(&self) {
-        self.listening.lock().await.close().await;
+        self.close_listeners(&mut *self.listening.lock().await).await;
         self.stop();
+    }
+
+    async fn close_listeners(&self, listening: &mut Listening) {
+        listening.close().await;
+        self.show(listening);
+    }
+
+    /// Lets others know where it listens.
+    fn show(&self, listening: &Listening) {
+        self.context.listening.store(Arc::new(listening.addresses().to_vec()));
     }
 
     /// Ends all connections at once, and those that are still to begin: before their handlers release anything.
@@ -200,15 +214,15 @@ impl Proxy {
 
     /// What it runs with.
     pub(crate) fn config(&self) -> ProxyConfig {
-        self.shown().0.clone()
+        self.locked_config().clone()
     }
 
     /// Where it listens; nowhere while it is disabled.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
-        self.shown().1.clone()
+        self.context.listening.load().to_vec()
     }
 
-    fn shown(&self) -> MutexGuard<'_, (ProxyConfig, Vec<SocketAddr>)> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
+    fn locked_config(&self) -> MutexGuard<'_, ProxyConfig> {
+        self.config.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

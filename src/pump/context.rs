@@ -1,5 +1,6 @@
 //! What the pumps know of their proxy and their connection.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -36,6 +37,8 @@ pub(crate) struct ProxyContext {
     pub(crate) name: Arc<str>,
     /// The plan of the calls that begin now.
     pub(crate) plan: ArcSwap<Plan>,
+    /// Where it listens; nowhere while it is disabled.
+    pub(crate) listening: ArcSwap<Vec<SocketAddr>>,
     pub(crate) counters: Counters,
     pub(crate) events: Events,
     pub(crate) call_log: CallLog,

@@ -84,6 +84,7 @@ impl Options {
         let proxy = Arc::new(ProxyContext {
             name: "default".into(),
             plan: ArcSwap::from_pointee(Plan::new(mix, |_| Arc::default())),
+            listening: ArcSwap::default(),
             counters: Counters::default(),
             events: Events::off(),
             call_log: CallLog::on(),
