@@ -73,10 +73,21 @@ fn a_backend_connection_is_reused_by_the_next_client() {
         let vaurien = Program::start(&backend, &format!("--reuse-socket --protocol {protocol}"));
         let open = vaurien.descriptors();
         for _ in 0..10 {
-            vaurien.connect().send("a\r\n").expect("+a\r\n");
+            vaurien.connect().send("PING\r\n").expect("+PING\r\n");
             eventually("the backend's connection is kept", || vaurien.descriptors() == open + 1);
         }
         assert_eq!(backend.connections(), 1, "{protocol}");
+    }
+}
+
+#[test]
+fn a_backend_connection_that_carries_state_is_not_reused() {
+    let backend = Backend::lines();
+    let vaurien = Program::start(&backend, "--reuse-socket --protocol redis");
+    let open = vaurien.descriptors();
+    for (number, call) in ["SELECT 1", "AUTH x", "CLIENT SETNAME x", "MULTI", "WATCH x"].iter().enumerate() {
+        vaurien.connect().send(format!("{call}\r\n")).expect(format!("+{call}\r\n"));
+        eventually("nothing is kept", || backend.ended() == number + 1 && vaurien.descriptors() == open);
     }
 }
 
@@ -94,17 +105,17 @@ fn a_kept_connection_on_which_bytes_arrive_is_closed() {
     let (park, parked) = std::sync::mpsc::channel();
     let backend = Backend::new(move |stream| {
         let mut stream = Client::from(stream);
-        stream.read(3);
+        stream.read(6);
         stream.send("+1\r\n");
         park.send(stream).unwrap();
     });
     let vaurien = Program::start(&backend, "--reuse-socket --protocol redis");
     let open = vaurien.descriptors();
-    vaurien.connect().send("a\r\n").expect("+1\r\n");
+    vaurien.connect().send("PING\r\n").expect("+1\r\n");
     eventually("the connection is kept", || vaurien.descriptors() == open + 1);
     let mut first = parked.recv().unwrap();
     first.send("+late\r\n");
-    vaurien.connect().send("a\r\n").expect("+1\r\n");
+    vaurien.connect().send("PING\r\n").expect("+1\r\n");
     assert_eq!(backend.connections(), 2);
 }
 
@@ -115,7 +126,7 @@ fn kept_connections_are_limited_in_time_and_number() {
     let open = vaurien.descriptors();
     let mut clients: Vec<_> = (0..5).map(|_| vaurien.connect()).collect();
     for client in &mut clients {
-        client.send("a\r\n").expect("+a\r\n");
+        client.send("PING\r\n").expect("+PING\r\n");
     }
     drop(clients);
     eventually("two are kept", || backend.ended() == 3 && vaurien.descriptors() == open + 2);
@@ -165,13 +176,13 @@ fn a_half_closed_client_that_takes_its_reply_late_gets_all_of_it() {
 fn a_backend_connection_inside_a_push_is_not_reused() {
     let backend = Backend::new(|stream| {
         let mut stream = Client::from(stream);
-        stream.read(3);
+        stream.read(6);
         stream.send("+1\r\n>2\r\n+inva");
         stream.read_to_end();
     });
     let vaurien = Program::start(&backend, "--reuse-socket --protocol redis");
     let open = vaurien.descriptors();
-    vaurien.connect().send("a\r\n").expect("+1\r\n>2\r\n+inva");
+    vaurien.connect().send("PING\r\n").expect("+1\r\n>2\r\n+inva");
     eventually("nothing is kept", || backend.ended() == 1 && vaurien.descriptors() == open);
 }
 

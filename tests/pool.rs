@@ -12,7 +12,7 @@ fn keeping_connections_for_long_does_not_leak() {
     let serve = |clients: usize| {
         for _ in 0..clients {
             let mut client = vaurien.connect();
-            client.send("a\r\n").expect("+a\r\n");
+            client.send("PING\r\n").expect("+PING\r\n");
             client.reset();
         }
     };
@@ -31,7 +31,7 @@ fn each_kept_connection_is_closed_after_its_timeout() {
     for round in 1..=3 {
         let mut clients: Vec<_> = (0..round).map(|_| vaurien.connect()).collect();
         for client in &mut clients {
-            client.send("a\r\n").expect("+a\r\n");
+            client.send("PING\r\n").expect("+PING\r\n");
         }
         drop(clients);
         eventually("the connections are closed", || backend.ended() == backend.connections());

@@ -9,6 +9,7 @@ pub mod http;
 pub mod memcache;
 pub(crate) mod proxy_header;
 pub mod redis;
+mod session;
 pub mod tcp;
 
 use std::fmt;
@@ -16,6 +17,8 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub(crate) use session::Session;
 
 /// How messages are found in a connection's bytes.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

@@ -58,7 +58,10 @@ impl CallFrames<'_> {
         let mut at = std::mem::take(&mut self.due);
         if self.requests.at_start {
             match proxy_header::start(bytes) {
-                Start::Header(len) => at = len,
+                Start::Header(len) => {
+                    calls.sent_other(self.context.settings, &bytes[..len]);
+                    at = len;
+                }
                 Start::Incomplete => {
                     self.timer.hold(false, self.context.settings.head_timeout);
                     return Found::up_to(0, None);
@@ -110,6 +113,7 @@ impl CallFrames<'_> {
                     break Some(CallStop::Wait);
                 }
                 Step::Pass(len) => {
+                    calls.sent_other(self.context.settings, &bytes[at..at + len]);
                     self.requests.begun = None;
                     at += len;
                 }
@@ -122,6 +126,7 @@ impl CallFrames<'_> {
                     if let Some(handler) = handler.filter(|_| at >= ahead) {
                         break Some(CallStop::Call(NewCall { handler, head, len, left, expect }));
                     }
+                    calls.sent(self.context.settings, &bytes[at..at + head], expect);
                     calls.pass(expect);
                     at += len;
                     self.left = left;

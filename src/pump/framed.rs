@@ -119,6 +119,7 @@ pub(crate) async fn framed(
     let mut frames = CallFrames { context, calls: &calls, requests, look: true, due: 0, left: Some(0), timer };
     if let Some(Undelivered { call, expect, due, left }) = undelivered {
         (frames.due, frames.left) = (due, left);
+        lock(&calls).sent(context.settings, &call.state.head, expect);
         if expect != Expect::Nothing {
             lock(&calls).push(expect, ReplySource::Handler(call));
         }

@@ -5,9 +5,10 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use super::settings::ConnectionSettings;
 use crate::call::{Answer, CallState};
 use crate::plan::SelectedHandler;
-use crate::protocol::Expect;
+use crate::protocol::{Expect, Session};
 
 /// How much the open calls of one connection may weigh, in bytes, before no further request is read.
 const MAX_WEIGHT: usize = 256 * 1024;
@@ -31,6 +32,10 @@ pub(super) struct OpenCalls {
     is_undecided: bool,
     /// What the pumps tell each other. They share one task.
     signals: Signals,
+    /// What the calls have left behind on the backend's connection. Kept only where that may be reused.
+    session: Session,
+    /// The last request has no reply, so that nothing shows when the backend is done with it.
+    unconfirmed: bool,
 }
 
 /// Where the request pump is.
@@ -136,8 +141,33 @@ impl OpenCalls {
         self.queue.is_empty() && self.replies != ReplyPhase::WithinReply
     }
 
+    /// A request goes to the backend.
+    pub(super) fn sent(&mut self, settings: &ConnectionSettings, head: &[u8], expect: Expect) {
+        if settings.reuse_socket {
+            self.session = self.session.after_request(settings.protocol, head);
+            self.unconfirmed = expect == Expect::Nothing;
+        }
+    }
+
+    /// Bytes go to the backend that belong to no request.
+    pub(super) fn sent_other(&mut self, settings: &ConnectionSettings, bytes: &[u8]) {
+        if settings.reuse_socket {
+            self.session = self.session.after_other(bytes);
+        }
+    }
+
+    /// A reply of the backend begins with these bytes.
+    pub(super) fn replied(&mut self, settings: &ConnectionSettings, bytes: &[u8]) {
+        self.session = self.session.after_reply(settings.protocol, bytes);
+    }
+
+    /// Whether another client may use the backend's connection: nothing is under way, and nothing was left behind.
+    pub(super) fn is_reusable(&self) -> bool {
+        self.is_between_messages() && self.queue.is_empty() && self.session.is_clean() && !self.unconfirmed
+    }
+
     /// Both pumps are between messages that can be told apart.
-    pub(super) fn is_between_messages(&self) -> bool {
+    fn is_between_messages(&self) -> bool {
         self.requests == RequestPhase::BetweenRequests && self.replies == ReplyPhase::BetweenReplies
     }
 

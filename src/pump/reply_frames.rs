@@ -9,7 +9,7 @@ use super::open_calls::{OpenCalls, ReplySource, lock};
 use super::outbound::Found;
 use super::outcome::Outcome;
 use crate::call_log::CallEnd;
-use crate::protocol::{self, Step};
+use crate::protocol::{self, Expect, Protocol, Step};
 
 /// Finds replies, and ends the calls of those that no handler wants to see.
 pub(super) struct ReplyFrames<'a> {
@@ -55,6 +55,9 @@ impl ReplyFrames<'_> {
     }
 
     fn find_in(&mut self, calls: &mut OpenCalls, cx: &Context<'_>, bytes: &[u8]) -> Found<ReplyStop> {
+        let settings = self.context.settings;
+        // Only its responses say whether the connection lasts.
+        let reuses = settings.reuse_socket && settings.protocol == Protocol::Http;
         let mut at = 0;
         let stop = loop {
             if at == bytes.len() {
@@ -65,9 +68,17 @@ impl ReplyFrames<'_> {
             }
             let front = calls.front();
             let is_handled = matches!(front, Some((_, ReplySource::Handler(_))));
-            match self.framer.step(&bytes[at..], front.map(|(expect, _)| expect)) {
+            let expect = front.map(|(expect, _)| expect);
+            let begins = reuses && !self.framer.is_within();
+            let step = self.framer.step(&bytes[at..], expect);
+            if let Step::Part { len, .. } = step
+                && begins
+            {
+                calls.replied(settings, &bytes[at..at + len]);
+            }
+            match step {
                 // Whatever it turns out to be, no handler will see it.
-                Step::More if front.is_some_and(|(expect, _)| !is_handled && expect.is_certain()) => {
+                Step::More if !is_handled && expect.is_some_and(Expect::is_certain) => {
                     self.timer.stop();
                     return Found { done: at, passes: bytes.len(), stop: None };
                 }
@@ -94,7 +105,7 @@ impl ReplyFrames<'_> {
                     calls.pop(cx);
                     self.context.call_ended(CallEnd::Unanswered);
                 }
-                Step::Opaque(_) if front.is_none() && (calls.holds() || calls.is_undecided()) => {
+                Step::Opaque(_) if !calls.is_open() && (calls.holds() || calls.is_undecided()) => {
                     self.look = true;
                     break Some(ReplyStop::Hold);
                 }

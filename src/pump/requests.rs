@@ -5,6 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -22,6 +23,9 @@ use crate::call::{Answer, Call, CallState, Message, Verdict};
 use crate::error::{Error, Result};
 use crate::net::stream::Peer;
 use crate::protocol::{Expect, Protocol, Step};
+
+/// With `tcp`, a client that has sent its last byte and has not left by then waits for what the backend does about it.
+const HALF_CLOSED: Duration = Duration::from_secs(1);
 
 /// The request pump: reads, lets handlers decide, and passes on what they let pass.
 pub(super) struct RequestPump<'a, 's> {
@@ -154,7 +158,10 @@ impl<'a, 's> RequestPump<'a, 's> {
                 self.frames.requests.undelivered = Some(Undelivered { call, expect, due, left });
                 return Err(Outcome::BackendLeft.into());
             }
-            Verdict::Pass => ReplySource::Handler(Box::new(HandledCall { handler, state })),
+            Verdict::Pass => {
+                lock(calls).sent(context.settings, &state.head, expect);
+                ReplySource::Handler(Box::new(HandledCall { handler, state }))
+            }
             // Where messages cannot be told apart any more, no answer would find its place.
             Verdict::Answer(_) if lock(calls).is_opaque() => ReplySource::Backend,
             Verdict::Answer(answer) => {
@@ -207,11 +214,11 @@ impl<'a, 's> RequestPump<'a, 's> {
         OneWay { context, half: &mut self.half, seen: |bytes| context.activity.to_backend.add(bytes) }.run().await
     }
 
-    /// Whether the client has left between two calls, with a backend that another client may use. Waits for the replies
-    /// that are still to come.
+    /// Whether the client has left between two calls, with a backend that another client may use. If it is not, the backend
+    /// has to learn that the client has sent its last byte.
     async fn leaves_spare(&self) -> bool {
         let Self { context, calls, .. } = self;
-        if !context.settings.reuse_socket || !lock(calls).is_between_messages() {
+        if !context.settings.reuse_socket || !lock(calls).is_reusable() {
             return false;
         }
         if context.settings.protocol == Protocol::Tcp {
@@ -219,16 +226,16 @@ impl<'a, 's> RequestPump<'a, 's> {
             tokio::select! {
                 () = self.client().left() => {}
                 () = until(calls, OpenCalls::is_opaque) => return false,
+                () = tokio::time::sleep(HALF_CLOSED) => return false,
             }
         }
-        let settled = |calls: &OpenCalls| calls.is_opaque() || !(calls.is_open() || context.is_blocked());
         tokio::select! {
             biased;
-            () = until(calls, settled) => {}
-            // Nobody waits for the replies that are still to come, and they are not for the next client.
+            () = until(calls, |calls| calls.is_opaque() || !context.is_blocked()) => {}
+            // Nobody takes the rest of the replies.
             () = self.client().left() => return false,
         }
-        lock(calls).is_between_messages()
+        lock(calls).is_reusable()
     }
 
     /// Reads more behind what is held. An end of file in the middle of a request is the end of the client.

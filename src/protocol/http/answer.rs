@@ -67,7 +67,8 @@ pub fn expects_continue(head: &[u8]) -> bool {
     matches!(read, Ok(Some((_, true))))
 }
 
-fn persists(version: Option<u8>, headers: &[Header]) -> bool {
+/// Whether the connection lasts after a message with these fields (RFC 9112, section 9.3).
+pub(super) fn persists(version: Option<u8>, headers: &[Header]) -> bool {
     !lists(headers, "connection", "close") && (version == Some(1) || lists(headers, "connection", "keep-alive"))
 }
 

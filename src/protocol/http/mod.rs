@@ -8,10 +8,12 @@ mod body;
 mod head;
 mod replies;
 mod requests;
+mod session;
 
 pub use answer::{Answer, CONTINUE, FAILURES, answer, expects_continue};
 pub use replies::Replies;
 pub use requests::Requests;
+pub(super) use session::{reply_persists, session_after_request};
 
 /// What a request determines about its reply: whether it has a body, and whether it ends HTTP on this connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

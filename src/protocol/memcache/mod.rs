@@ -9,8 +9,11 @@ mod command;
 mod line;
 mod meta;
 mod reply;
+mod session;
 
 use super::{Expect as AnyExpect, Step, skip};
+
+pub(super) use session::session;
 
 /// The shape of the reply to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -18,10 +18,12 @@ mod inline;
 mod number;
 mod replies;
 mod requests;
+mod session;
 mod value;
 
 pub use replies::Replies;
 pub use requests::{Requests, words};
+pub(super) use session::session;
 
 /// The reply to a subscription in RESP3: the pushes that confirm it, or one error. Every other command expects
 /// [`super::Expect::Reply`].
