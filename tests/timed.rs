@@ -136,6 +136,42 @@ fn a_timed_move_whose_port_is_taken_meanwhile_keeps_the_new_port() {
 }
 
 #[test]
+fn a_proxy_disabled_for_a_time_whose_port_is_taken_meanwhile_listens_once_it_is_free() {
+    let mut program = start(&Backend::lines());
+    let (api, before) = (program.api(), program.address());
+    assert_eq!(api.patch("/v1/proxies/default", r#"{"enabled": false, "for": "500ms"}"#).status, 200);
+    let taken = TcpListener::bind(before).unwrap();
+    let line = program.line("its `for` is over");
+    assert!(line.contains("stays disabled until it can listen: cannot listen on") && line.contains("WARN"), "{line}");
+    let now = api.proxy("default");
+    assert_eq!((&now["enabled"], &now["status"]["addresses"]), (&json!(false), &json!([])));
+    assert_eq!(now["status"]["reverts_in"], 0);
+    drop(taken);
+    let line = program.line("its `for` is over");
+    assert!(line.contains("is over: now 127.0.0.1:0 ->") && !line.contains("disabled"), "{line}");
+    let now = api.proxy("default");
+    assert_eq!((&now["enabled"], &now["status"]["addresses"]), (&json!(true), &json!([before.to_string()])));
+    assert_eq!(now["status"]["reverts_in"], json!(null));
+    call(&mut program.connect());
+}
+
+#[test]
+fn a_later_change_ends_the_attempts_to_listen_again() {
+    let backend = Backend::lines();
+    let mut program = start(&backend);
+    let (api, before) = (program.api(), program.address());
+    assert_eq!(api.patch("/v1/proxies/default", r#"{"enabled": false, "for": "500ms"}"#).status, 200);
+    let taken = TcpListener::bind(before).unwrap();
+    program.line("stays disabled until it can listen");
+    assert_eq!(api.patch("/v1/proxies/default", r#"{"enabled": false}"#).status, 200);
+    drop(taken);
+    // Longer than the time between two attempts.
+    pass_time(api, &backend, "2s");
+    let now = api.proxy("default");
+    assert_eq!((&now["enabled"], &now["status"]["reverts_in"]), (&json!(false), &json!(null)));
+}
+
+#[test]
 fn a_second_timed_change_reverts_to_the_state_before_the_first() {
     let backend = Backend::lines();
     let program = start(&backend);

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tracing::{info, warn};
 
 use super::change::{Lifetime, Target};
+use super::temporary::RETRY;
 use super::{ChangeError, ProxySet};
 use crate::proxy::config::ProxyConfig;
+use crate::proxy::listeners::CannotListen;
 
 impl ProxySet {
     /// Applies the file, which had `before` and has `configs` now. Proxies that are no longer in it are stopped; unchanged ones
@@ -60,14 +62,29 @@ impl ProxySet {
         }
     }
 
-    /// Listens again where the proxy did before.
-    async fn listen_again(&self, name: &str) {
-        let _lock = self.locks.lock(name).await;
-        if let Some(proxy) = self.get(name) {
-            let now = proxy.config();
-            if let Err(error) = proxy.change(&now, false).await {
-                warn!(proxy = name, "{error}");
+    /// Listens again where the proxy did before, as soon as it can.
+    async fn listen_again(self: &Arc<Self>, name: &str) {
+        let Err(error) = self.listen(name).await else { return };
+        warn!(proxy = name, "does not listen until it can: {error}");
+        let (proxies, name) = (Arc::downgrade(self), name.to_owned());
+        self.shared.runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(RETRY).await;
+                let Some(proxies) = proxies.upgrade() else { return };
+                if proxies.listen(&name).await.is_ok() {
+                    info!(proxy = name, "listens again");
+                    return;
+                }
             }
+        });
+    }
+
+    /// Listens where the proxy is to, if it is to and does not.
+    async fn listen(&self, name: &str) -> Result<(), CannotListen> {
+        let _lock = self.locks.lock(name).await;
+        match self.get(name) {
+            Some(proxy) => proxy.change(&proxy.config(), false).await,
+            None => Ok(()),
         }
     }
 

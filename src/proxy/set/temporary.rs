@@ -13,6 +13,9 @@ use super::{Entry, ProxySet};
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
 
+/// A proxy that cannot listen tries again after this time.
+pub(super) const RETRY: Duration = Duration::from_secs(1);
+
 /// A change that is reverted after a time.
 #[derive(Debug, Clone)]
 pub(super) struct TemporaryChange {
@@ -40,9 +43,16 @@ impl ProxySet {
             let (proxies, name) = (Arc::downgrade(self), name.to_owned());
             self.shared.runtime.spawn(async move {
                 tokio::time::sleep_until(until).await;
-                if let Some(proxies) = proxies.upgrade() {
+                let mut is_first = true;
+                while let Some(proxies) = proxies.upgrade() {
+                    let name = name.clone();
                     // In a task of its own: reverting drops the change, and with it this task.
-                    tokio::spawn(async move { proxies.revert(&name, change).await });
+                    let done = tokio::spawn(async move { proxies.revert(&name, change, is_first).await });
+                    if done.await.unwrap_or(true) {
+                        return;
+                    }
+                    is_first = false;
+                    tokio::time::sleep(RETRY).await;
                 }
             })
         };
@@ -59,26 +69,35 @@ impl ProxySet {
         }
     }
 
-    /// The time of change number `change` is over.
-    async fn revert(self: &Arc<Self>, name: &str, change: u64) {
+    /// The time of change number `change` is over. Returns false if that is to be tried again, as the proxy cannot listen.
+    async fn revert(self: &Arc<Self>, name: &str, change: u64, is_first: bool) -> bool {
         let _lock = self.locks.lock(name).await;
         let known = self.entry(name).ok().filter(|entry| entry.last_change == change);
-        let Some(Entry { proxy, temporary: Some(temporary), .. }) = known else { return };
+        let Some(Entry { proxy, temporary: Some(temporary), .. }) = known else { return true };
         let Some(before) = temporary.before else {
             self.unlist(name);
             proxy.close().await;
             info!(proxy = name, "its `for` is over: removed");
-            return;
+            return true;
         };
         let before = match proxy.change(&before, true).await {
             Ok(()) => before,
+            Err(_) if proxy.context.shutdown.has_begun() => return true,
+            // It serves nobody, so nothing else of the change matters until it can listen.
+            Err(error) if !proxy.config().enabled => {
+                if is_first {
+                    warn!(proxy = name, "its `for` is over, but it stays disabled until it can listen: {error}");
+                }
+                return false;
+            }
             Err(error) => {
                 warn!(proxy = name, "cannot listen on its earlier address, keeps the present one: {error}");
                 self.revert_in_place(&proxy, before).await
             }
         };
-        info!(proxy = name, "its `for` is over: {}", described(&before));
         self.make_permanent(name);
+        info!(proxy = name, "its `for` is over: {}", described(&before));
+        true
     }
 
     /// Reverts the proxy to `before`, but keeps its address.
