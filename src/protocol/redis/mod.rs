@@ -4,13 +4,15 @@
 //! <https://redis.io/docs/latest/develop/reference/protocol-spec/>, for streamed values and attributes
 //! <https://github.com/redis/redis-specifications/blob/master/protocol/RESP3.md>.
 //!
-//! Three rules keep commands and replies paired:
+//! Four rules keep commands and replies paired:
 //!
 //! - Commands after which replies no longer follow commands one to one (MONITOR, replication, `CLIENT REPLY OFF`,
 //!   subscriptions in RESP2) turn the connection opaque at their first byte.
 //! - In RESP3 pushes belong to no call, with one exception: the pushes that confirm a subscription are its reply. The
 //!   request determines how many to [`Expect`]. If anything else comes, because HELLO was refused or MULTI queued the
 //!   command, the replies turn opaque. So a wrong assumption about the protocol version does not last.
+//! - A cluster that moves a slot ends the subscriptions to its channels by the push that confirms SUNSUBSCRIBE. An error
+//!   behind such a confirmation turns the replies opaque: it may be the command's own.
 //! - Lengths are trusted: as in Redis, a body and its line end are skipped, not inspected.
 
 mod command;

@@ -17,7 +17,9 @@ pub struct Replies {
     is_push: bool,
     /// The confirmations still missing from a reply that has begun.
     due: Option<Expect>,
-    /// The last reply was the first of an unknown number of these confirmations: more may follow.
+    /// The last reply was one of these confirmations, and another may follow: the command names no channel, so their number
+    /// is unknown, or the confirmation was unasked, as where a cluster moves a slot and ends the subscriptions to its
+    /// channels.
     stray: Option<Subscription>,
     failure: Option<&'static str>,
 }
@@ -28,9 +30,9 @@ impl Replies {
         if expect == Some(AnyExpect::Reply)
             && !self.is_within()
             && self.failure.is_none()
+            && self.stray.is_none()
             && let Some(len) = whole(bytes)
         {
-            self.stray = None;
             return Step::Part { len, left: Some(0) };
         }
         let mut len = 0;
@@ -83,18 +85,22 @@ impl Replies {
                 }
                 self.value.begin_push();
             }
-            (b'-' | b'!', Some(_)) if self.due.is_none() => self.reply(),
+            (first @ (b'-' | b'!'), Some(_)) if self.due.is_none() => self.reply(first)?,
             (_, Some(_)) => return Err("a subscription whose reply is not a push"),
             (_, None) if expect.is_none() => return Err("a reply while no command is open"),
-            (_, None) => self.reply(),
+            (first, None) => self.reply(first)?,
         }
         Ok(true)
     }
 
-    /// Begins a reply of one value.
-    fn reply(&mut self) {
+    /// Begins a reply of one value, whose first byte this is.
+    fn reply(&mut self, first: u8) -> Result<(), &'static str> {
+        if self.stray == Some(Subscription::Sunsubscribe) && matches!(first, b'-' | b'!') {
+            return Err("an error that may belong to an earlier SUNSUBSCRIBE");
+        }
         (self.is_push, self.stray) = (false, None);
         self.value.begin();
+        Ok(())
     }
 
     /// Counts one of the `awaited` confirmations.
@@ -102,8 +108,10 @@ impl Replies {
         if self.stray == Some(awaited.subscription) {
             return Err("a confirmation that may belong to an earlier command");
         }
-        self.stray = (awaited.confirmations == 0).then_some(awaited.subscription);
         let confirmations = awaited.confirmations.saturating_sub(1);
+        let is_last = confirmations == 0;
+        let may_be_followed = awaited.confirmations == 0 || awaited.subscription == Subscription::Sunsubscribe;
+        self.stray = (is_last && may_be_followed).then_some(awaited.subscription);
         self.due = (confirmations > 0).then_some(Expect { confirmations, ..awaited });
         Ok(())
     }
@@ -228,6 +236,39 @@ mod tests {
         assert_eq!(replies.step(b">3\r\n$11\r\nunsubscribe\r\n_\r\n:0\r\n", expect), whole(29));
         // No reply of another kind came between them, so the confirmation may belong to either.
         assert_eq!(replies.step(pushes, expect), Step::Opaque("a confirmation that may belong to an earlier command"));
+    }
+
+    /// A cluster that moves a slot ends the subscriptions to its channels unasked.
+    #[test]
+    fn an_error_behind_a_confirmation_that_may_have_been_unasked_is_opaque() {
+        let push = ">3\r\n$12\r\nsunsubscribe\r\n$2\r\nch\r\n:0\r\n";
+        for confirmed in [0, 1] {
+            for error in ["-MOVED 1 b:1\r\n", "!2\r\nno\r\n"] {
+                for expect in [REPLY, confirmations(Subscription::Subscribe, 1)] {
+                    let mut replies = Replies::default();
+                    let expect_push = confirmations(Subscription::Sunsubscribe, confirmed);
+                    assert_eq!(replies.step(push.as_bytes(), expect_push), whole(push.len()));
+                    let step = replies.step(error.as_bytes(), expect);
+                    assert!(matches!(step, Step::Opaque(_)), "{error:?} {step:?}");
+                }
+            }
+        }
+        // The error may be that of the first, and the second push unasked as well.
+        let expect = confirmations(Subscription::Sunsubscribe, 1);
+        let mut replies = Replies::default();
+        assert_eq!(replies.step(push.as_bytes(), expect), whole(push.len()));
+        assert!(matches!(replies.step(push.as_bytes(), expect), Step::Opaque(_)));
+        // What is neither a push nor an error belongs to another command, so the confirmation was asked for.
+        let mut replies = Replies::default();
+        assert_eq!(replies.step(push.as_bytes(), expect), whole(push.len()));
+        assert_eq!(replies.step(b"+OK\r\n", REPLY), whole(5));
+        assert_eq!(replies.step(b"-ERR\r\n", REPLY), whole(6));
+        assert_eq!(replies.step(push.as_bytes(), expect), whole(push.len()));
+        // Nobody but a cluster ends subscriptions unasked.
+        let push = push.replace("$12\r\nsunsubscribe", "$11\r\nunsubscribe");
+        let mut replies = Replies::default();
+        assert_eq!(replies.step(push.as_bytes(), confirmations(Subscription::Unsubscribe, 1)), whole(push.len()));
+        assert_eq!(replies.step(b"-ERR\r\n", REPLY), whole(6));
     }
 
     #[test]
