@@ -3,7 +3,7 @@
 
 mod world;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc::channel;
 
@@ -141,6 +141,32 @@ fn a_client_that_reads_nothing_costs_at_most_a_quarter_of_a_mebibyte() {
         // The buffers of both workers, and what the clients do not read.
         assert!(growth < 2 * 1024 + CLIENTS * 260, "{way}: grew by {growth} KiB");
         drop(stuck);
+    }
+}
+
+#[test]
+fn any_number_of_quiet_calls_without_a_reply_takes_bounded_memory() {
+    const CALLS: usize = 200_000;
+    // It answers `mn`, and nothing else.
+    let backend = Backend::new(|mut stream| {
+        let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        for _ in lines.map_while(Result::ok).filter(|line| line == "mn") {
+            stream.write_all(b"MN\r\n").unwrap();
+        }
+    });
+    let requests: Vec<_> = (0..CALLS).map(|number| format!("mg key{number} v k q\r\n")).collect();
+    let requests = requests.concat();
+    for (handler, names) in [("dummy", &["dummy"][..]), ("delay", &["delay"]), ("50:delay", &["delay", "dummy"])] {
+        let options = format!("--protocol memcache --handler {handler} --handler-delay-before false");
+        let vaurien = Program::start(&backend, &options);
+        let before = vaurien.memory();
+        let mut client = vaurien.connect();
+        client.send(&requests).send("mn\r\n").expect("MN\r\n");
+        let growth = vaurien.peak_memory() - before;
+        assert!(growth < GROWTH, "{handler}: grew by {growth} KiB");
+        let counts = vaurien.stop();
+        let calls: u64 = names.iter().map(|name| counts.calls(name)).sum();
+        assert_eq!((calls, counts.of("opaque")), (CALLS as u64 + 1, 0), "{handler}");
     }
 }
 

@@ -138,6 +138,15 @@ impl Expect {
             Self::Reply | Self::Redis(_) | Self::Http(_) => true,
         }
     }
+
+    /// For a call whose reply may be missing: a request that certainly gets a reply, and what it expects. Sent behind the
+    /// call, it shows that the call stays without one.
+    pub(crate) fn no_op(self) -> Option<(&'static [u8], Self)> {
+        match self {
+            Self::Memcache(expect) => expect.no_op(),
+            _ => None,
+        }
+    }
 }
 
 /// Finds messages in what a client sends.

@@ -87,6 +87,8 @@ pub(super) enum ReplySource {
     Handler(Box<HandledCall>),
     /// The backend's reply, which the handler has in hand or has seen.
     Seen,
+    /// The backend's reply to a no-op of our own, which nobody else sees.
+    NoOp,
     /// An answer of our own.
     Answer(Box<(Answer, CallState)>),
     /// The client's connection is closed.
@@ -115,7 +117,7 @@ impl ReplySource {
         match self {
             Self::Handler(call) => BOXED + call.state.head.len(),
             Self::Answer(answer) => BOXED + answer.0.weight(),
-            Self::Backend | Self::Seen | Self::Close | Self::Reset | Self::Opaque => 0,
+            Self::Backend | Self::Seen | Self::NoOp | Self::Close | Self::Reset | Self::Opaque => 0,
         }
     }
 }
@@ -263,8 +265,32 @@ impl OpenCalls {
 
     pub(super) fn push(&mut self, expect: Expect, source: ReplySource) {
         self.weight += size_of::<Open>() + source.weight();
-        self.signals.replies_look |= !matches!(source, ReplySource::Backend | ReplySource::Handler(_));
+        self.signals.replies_look |=
+            !matches!(source, ReplySource::Backend | ReplySource::Handler(_) | ReplySource::NoOp);
         self.queue.push_back(Open { expect, count: 1, source });
+    }
+
+    /// The no-op to send to the backend before something is to wait for the newest call, if that call may stay unanswered:
+    /// only a reply behind it would show so. The no-op's reply is awaited from now on.
+    pub(super) fn no_op(&mut self) -> Option<&'static [u8]> {
+        let Open { expect, source: ReplySource::Backend | ReplySource::Handler(_), .. } = self.queue.back()? else {
+            return None;
+        };
+        if self.requests == RequestPhase::WithinRequest || self.is_opaque() {
+            return None;
+        }
+        let (no_op, expect) = expect.no_op()?;
+        self.push(expect, ReplySource::NoOp);
+        Some(no_op)
+    }
+
+    /// Whether the oldest reply is missing, now that the backend says no more: it is one that may be, or is nobody's.
+    pub(super) fn is_missing(&self) -> bool {
+        match self.front() {
+            Some((expect, ReplySource::Backend | ReplySource::Handler(_))) => expect.no_op().is_some(),
+            Some((_, ReplySource::NoOp)) => true,
+            _ => false,
+        }
     }
 
     /// The oldest open call.

@@ -64,6 +64,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
                 // Boxed, as it would make connections larger whose handlers see no replies.
                 Box::pin(self.handle(len, left)).await?;
             }
+            Stop::At(ReplyStop::NoOp { len, left }) => self.drop_no_op(len, left).await,
             Stop::At(ReplyStop::Opaque) => return Err(self.opaque().await),
             Stop::At(ReplyStop::Hold) => self.hold().await,
             Stop::At(ReplyStop::End(outcome)) => return Err(outcome.into()),
@@ -88,7 +89,10 @@ impl<'a, 's> ReplyPump<'a, 's> {
             if let Some(stop) = frames.turn() {
                 return Poll::Ready(Ok(Stop::At(stop)));
             }
-            if self.ended.is_some() {
+            if let Some(ended) = &self.ended {
+                if ended.is_ok() && held.is_empty() && frames.find_missing(cx) {
+                    continue;
+                }
                 return self.poll_end();
             }
             let read = inbound.poll_read(cx, |cx, bytes| {
@@ -166,6 +170,19 @@ impl<'a, 's> ReplyPump<'a, 's> {
     /// The oldest call leaves the queue.
     async fn pop(&mut self) -> Option<ReplySource> {
         poll_fn(|cx| Poll::Ready(lock(self.calls).pop(cx))).await
+    }
+
+    /// Drops what is here of the reply to a no-op of our own.
+    async fn drop_no_op(&mut self, len: usize, left: Option<u64>) {
+        self.frames.look = true;
+        self.held.advance(len);
+        if self.held.is_empty() {
+            self.held = BytesMut::new();
+        }
+        if left == Some(0) {
+            self.pop().await;
+        }
+        self.settle();
     }
 
     /// A handler's turn: its reply has begun, and nothing of it has been passed on.

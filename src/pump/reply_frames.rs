@@ -31,6 +31,8 @@ pub(super) enum ReplyStop {
     Answer,
     /// A handler's turn: its reply has begun with `len` bytes, and `left` are still to come.
     Handler { len: usize, left: Option<u64> },
+    /// The reply to a no-op of our own: `len` bytes of it are here, and `left` are still to come.
+    NoOp { len: usize, left: Option<u64> },
     /// Messages can no longer be told apart.
     Opaque,
     /// What follows is no reply, and a request is still to be looked at: a handler may hold it and answer it before.
@@ -43,6 +45,23 @@ impl ReplyFrames<'_> {
     /// Whose turn it is, if not the backend's.
     pub(super) fn turn(&self) -> Option<ReplyStop> {
         turn(&lock(self.calls))
+    }
+
+    /// The backend has closed, behind its last reply: calls end that stay without one. Whether there were such calls.
+    pub(super) fn find_missing(&self, cx: &Context<'_>) -> bool {
+        let mut calls = lock(self.calls);
+        let any = calls.is_missing() && !self.framer.is_within();
+        while any && calls.is_missing() {
+            self.unanswered(&mut calls, cx);
+        }
+        any
+    }
+
+    /// The oldest call ends without a reply.
+    fn unanswered(&self, calls: &mut OpenCalls, cx: &Context<'_>) {
+        if !matches!(calls.pop(cx), Some(ReplySource::NoOp)) {
+            self.context.call_ended(CallEnd::Unanswered);
+        }
     }
 
     /// Tells the replies in `bytes` apart.
@@ -68,6 +87,7 @@ impl ReplyFrames<'_> {
             }
             let front = calls.front();
             let is_handled = matches!(front, Some((_, ReplySource::Handler(_))));
+            let is_no_op = matches!(front, Some((_, ReplySource::NoOp)));
             let expect = front.map(|(expect, _)| expect);
             let begins = reuses && !self.framer.is_within();
             let step = self.framer.step(&bytes[at..], expect);
@@ -78,7 +98,7 @@ impl ReplyFrames<'_> {
             }
             match step {
                 // Whatever it turns out to be, no handler will see it.
-                Step::More if !is_handled && expect.is_some_and(Expect::is_certain) => {
+                Step::More if !is_handled && !is_no_op && expect.is_some_and(Expect::is_certain) => {
                     self.timer.stop();
                     return Found { done: at, passes: bytes.len(), stop: None };
                 }
@@ -91,6 +111,7 @@ impl ReplyFrames<'_> {
                     self.context.between_replies();
                 }
                 Step::Part { len, left } if is_handled => break Some(ReplyStop::Handler { len, left }),
+                Step::Part { len, left } if is_no_op => break Some(ReplyStop::NoOp { len, left }),
                 Step::Part { len, left } => {
                     at += len;
                     if self.framer.ends_with_connection() {
@@ -101,10 +122,7 @@ impl ReplyFrames<'_> {
                         self.context.call_ended(CallEnd::Replied);
                     }
                 }
-                Step::Unanswered => {
-                    calls.pop(cx);
-                    self.context.call_ended(CallEnd::Unanswered);
-                }
+                Step::Unanswered => self.unanswered(calls, cx),
                 Step::Opaque(_) if !calls.is_open() && (calls.holds() || calls.is_undecided()) => {
                     self.look = true;
                     break Some(ReplyStop::Hold);
@@ -136,7 +154,7 @@ fn turn(calls: &OpenCalls) -> Option<ReplyStop> {
         return Some(ReplyStop::Opaque);
     }
     match calls.front()?.1 {
-        ReplySource::Backend | ReplySource::Handler(_) | ReplySource::Seen => None,
+        ReplySource::Backend | ReplySource::Handler(_) | ReplySource::Seen | ReplySource::NoOp => None,
         ReplySource::Answer(_) => Some(ReplyStop::Answer),
         ReplySource::Close => Some(ReplyStop::End(Outcome::Close)),
         ReplySource::Reset => Some(ReplyStop::End(Outcome::Reset)),

@@ -69,6 +69,8 @@ impl<'a, 's> RequestPump<'a, 's> {
         self.flush().await?;
         match poll_fn(|cx| self.poll_pass(cx)).await? {
             Stop::Blocked => self.half.inbound.size.refused(),
+            // Where quiet calls fill the queue, no reply may ever come.
+            Stop::At(CallStop::Wait) if self.send_no_op() => {}
             Stop::At(CallStop::Wait) => self.wait().await?,
             Stop::At(CallStop::Look) => {}
             Stop::At(CallStop::Call(call)) => {
@@ -93,8 +95,19 @@ impl<'a, 's> RequestPump<'a, 's> {
         self.half.flush(self.context)
     }
 
+    /// Sends a no-op of our own if only that can show that the calls before it stay unanswered. Whether it did.
+    fn send_no_op(&mut self) -> bool {
+        let no_op = lock(self.calls).no_op();
+        self.half.outbound.push(no_op.unwrap_or_default());
+        no_op.is_some()
+    }
+
     /// Passes on what no handler wants to see, until something else has to be done.
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stop<CallStop>, Ended>> {
+        if self.context.proxy.shutdown.has_begun() && self.send_no_op() {
+            // What stays unanswered need not be waited for.
+            return Poll::Ready(Ok(Stop::Blocked));
+        }
         let is_final = {
             let calls = lock(self.calls);
             if calls.is_opaque() {
@@ -183,19 +196,25 @@ impl<'a, 's> RequestPump<'a, 's> {
             // All that there was of the request has been read.
             context.request_passed();
         }
+        // The client would take an answer to a call that has no reply for another call's.
+        let takes_turn = expect != Expect::Nothing || ends;
+        if takes_turn && (answers || ends) {
+            // The calls before come first, and some of them may stay unanswered.
+            self.send_no_op();
+        }
         {
             let mut calls = lock(calls);
             calls.decided();
             if calls.is_opaque() {
                 context.replies_end(false);
             }
-            // The client would take an answer to a call that has no reply for another call's.
-            if expect != Expect::Nothing || ends {
+            if takes_turn {
                 calls.push(expect, source);
             }
         }
         if ends {
             // Nothing that follows is of any use: the replies of earlier calls are awaited, and that is the end.
+            self.flush().await?;
             Box::pin(self.client().left()).await;
             return Err(Outcome::ClientLeft.into());
         }

@@ -14,6 +14,10 @@ pub(super) const REQUEST: u8 = 0x80;
 const REPLY: u8 = 0x81;
 const HEADER: usize = 24;
 
+/// The request that does nothing and is always answered.
+pub(super) const NO_OP: [u8; HEADER] =
+    [REQUEST, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 const STAT: u8 = 0x10;
 const QUITQ: u8 = 0x17;
 

@@ -61,6 +61,17 @@ impl ReplyKind {
     }
 }
 
+impl Expect {
+    /// The no-op that ends a run of quiet commands, if this is one of them.
+    pub(super) fn no_op(self) -> Option<(&'static [u8], AnyExpect)> {
+        match self.kind {
+            ReplyKind::QuietMeta(_) => Some((b"mn\r\n", ReplyKind::Meta(meta::Command::NoOp).expected())),
+            ReplyKind::QuietPacket(_) => Some((&binary::NO_OP, ReplyKind::Packet(binary::NO_OP[1]).expected())),
+            _ => None,
+        }
+    }
+}
+
 /// A request whose head is complete.
 struct Request {
     /// Bytes of the head.
