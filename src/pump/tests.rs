@@ -564,7 +564,7 @@ const CUT: [(Protocol, [&str; 2], [&str; 2]); 5] = [
     (Protocol::Redis, ["*2\r\n$3\r\nGE", "T\r\n$1\r\na\r\n"], ["$", "1\r\nx\r\n"]),
     (Protocol::Redis, ["GET", " a\r\n"], ["*2\r\n+a\r\n:1", "2\r\n"]),
     (Protocol::Memcache, ["get a", " b\r\n"], ["VALUE a", " 0 1\r\nx\r\nEND\r\n"]),
-    (Protocol::Memcache, ["\x01", "\r\n"], ["ERR", "OR\r\n"]),
+    (Protocol::Memcache, ["bog", "us\r\n"], ["ERR", "OR\r\n"]),
     (Protocol::Http, ["GET / HTTP/1.1\r\nHo", "st: a\r\n\r\n"], ["HTTP/1.1 20", "0 OK\r\nContent-Length: 0\r\n\r\n"]),
 ];
 
@@ -728,6 +728,20 @@ async fn a_client_may_send_while_a_reply_lasts_until_the_connection_closes() {
             world.backend.end();
             assert_eq!(world.proxy.plan.load().handlers().next().unwrap().counters.calls.get(), 1, "{more:?}");
             assert!(matches!(world.pumps.await.unwrap(), Outcome::Done));
+#[tokio::test(start_paused = true)]
+async fn what_is_no_memcache_passes_at_once() {
+    for capacity in CAPACITIES {
+        for bytes in ["\x16\x03\x01\0\x05hello", "^", "\x08"] {
+            let all = async {
+                let world = Options::new(Protocol::Memcache, capacity).connect(&obey());
+                tokio::join!(write(&world.client, bytes), read(&world.backend, bytes));
+                assert!(matches!(world.end().await, Outcome::Done));
+                let world = Options::new(Protocol::Memcache, capacity).connect(&obey());
+                world.exchange("get a\r\n", &[("get a\r\n", bytes)], bytes).await;
+                assert!(matches!(world.end().await, Outcome::Done));
+            };
+            // The clock runs dry when nothing moves any more.
+            tokio::time::timeout(Duration::from_secs(3600), all).await.expect("it is stuck");
         }
     }
 }

@@ -178,6 +178,20 @@ fn endless_lines_are_not_kept() {
     assert_eq!(framed_replies(&pieces, open), [Message::Opaque(endless.clone())]);
 }
 
+/// A line of the length of many heads passes where it is only keys, and what follows it is framed.
+#[test]
+fn many_keys_stream() {
+    let keys: String = (0..30_000).flat_map(|number| [" key".to_owned(), number.to_string()]).collect();
+    let input = format!("get a\r\nget{keys}\r\ngat 0{keys}\nmn\r\n").into_bytes();
+    for size in [1000, 7, input.len()] {
+        let pieces: Vec<&[u8]> = input.chunks(size).collect();
+        let found = framed_requests(&pieces);
+        assert_eq!(found.len(), 4, "{size}");
+        assert_eq!(bytes(&found[3..]), b"mn\r\n");
+        assert_eq!(bytes(&found), input);
+    }
+}
+
 /// A value of the length of many heads passes, and what follows it is framed.
 #[test]
 fn large_values_stream() {

@@ -1,5 +1,8 @@
 //! memcached with text, meta and binary commands.
 
+use std::io::{Error, ErrorKind, Read};
+use std::time::{Duration, Instant};
+
 use super::world::client::Ending;
 use super::world::program::Counts;
 use super::world::servers::memcached;
@@ -210,6 +213,115 @@ fn opaque_connections_are_answered_as_without_the_proxy() {
     for odd in ODD {
         assert_same([odd, LAST[0], LAST[1]].concat().as_bytes(), LAST_REPLY.as_bytes(), |_, _| ());
     }
+}
+
+/// How many quiet calls a client sends in one go: several times what the proxy keeps open.
+const MANY: u32 = 20_000;
+
+/// Pipelines of quiet calls that end in a no-op, and what memcached says to them. A key in a thousand is there.
+fn quiet() -> Vec<(Vec<u8>, Vec<u8>)> {
+    let numbered = |mut packet: Vec<u8>, number: u32| {
+        packet[12..16].copy_from_slice(&number.to_be_bytes());
+        packet
+    };
+    let is_hit = |number: u32| number % 1000 == 999;
+    let key = |number| format!("{}{number}", if is_hit(number) { "hit" } else { "key" });
+    let all =
+        |request: &dyn Fn(u32) -> Vec<u8>, end: &[u8]| [(0..MANY).flat_map(request).collect(), end.to_vec()].concat();
+    let hits = |reply: &dyn Fn(u32) -> Vec<u8>, end: &[u8]| -> Vec<u8> {
+        [(0..MANY).filter(|number| is_hit(*number)).flat_map(reply).collect(), end.to_vec()].concat()
+    };
+    let flags = [0; 8];
+    let noop = numbered(packet(0x0a, &[], "", ""), 7);
+    let answered = |opcode, number: u32, extras: &[u8], value: &str| {
+        let mut packet = numbered(packet(opcode, extras, "", value), number);
+        packet[0] = 0x81;
+        packet
+    };
+    vec![
+        (all(&|n| format!("mg missing{n} v k q\r\n").into(), b"mn\r\n"), b"MN\r\n".to_vec()),
+        (all(&|n| format!("ms stored{n} 1 q O{n}\r\nx\r\n").into(), b"mn\r\n"), b"MN\r\n".to_vec()),
+        (
+            all(&|n| format!("mg {} v k q\r\n", key(n)).into(), b"mn\r\n"),
+            hits(&|n| format!("VA 1 khit{n}\r\nx\r\n").into(), b"MN\r\n"),
+        ),
+        (all(&|n| numbered(packet(0x09, &[], &format!("missing{n}"), ""), n), &noop), answered(0x0a, 7, &[], "")),
+        (all(&|n| numbered(packet(0x11, &flags, &format!("stored{n}"), "x"), n), &noop), answered(0x0a, 7, &[], "")),
+    ]
+}
+
+#[test]
+#[ignore = "needs memcached; tests/run.sh installs it"]
+fn any_number_of_quiet_calls_may_stay_unanswered() {
+    let memcached = memcached("");
+    for number in (999..MANY).step_by(1000) {
+        memcached.connect().send(format!("set hit{number} 0 0 1\r\nx\r\n")).expect("STORED\r\n");
+    }
+    for (handler, names) in [("dummy", &["dummy"][..]), ("delay", &["delay"]), ("20:delay", &["delay", "dummy"])] {
+        let options = format!("--handler-delay-before false --handler-delay-sleep 0 --handler {handler}");
+        let vaurien = Program::start_at(&memcached.address().to_string(), &format!("--protocol memcache {options}"));
+        for (requests, replies) in quiet() {
+            let mut client = vaurien.connect();
+            let (got, _) = client.send_while_reading(&requests);
+            assert!(got == replies, "{handler}: {}", got.escape_ascii());
+        }
+        let counts = vaurien.stop();
+        assert_eq!(counts.of("opaque"), 0, "{handler}");
+        let calls: u64 = names.iter().map(|name| counts.calls(name)).sum();
+        assert_eq!(calls, quiet().len() as u64 * u64::from(MANY + 1), "{handler}");
+    }
+}
+
+#[test]
+#[ignore = "needs memcached; tests/run.sh installs it"]
+fn faults_behind_an_unanswered_quiet_call_take_place_at_once() {
+    let memcached = memcached("");
+    let binary = [packet(0x09, &[], "nokey", ""), packet(0x0a, &[], "", "")].concat();
+    for requests in [b"mg nokey v q\r\nmn\r\n".to_vec(), binary] {
+        for handler in ["50:error", "50:blackout"] {
+            let options = format!("--protocol memcache --seed 7 --handler {handler}");
+            let vaurien = Program::start_at(&memcached.address().to_string(), &options);
+            let mut open = Vec::new();
+            for half_closes in [true, false] {
+                let mut clients: Vec<_> = (0..20).map(|_| vaurien.connect()).collect();
+                for client in &mut clients {
+                    client.try_send(&requests);
+                    if half_closes {
+                        client.try_half_close();
+                    }
+                }
+                // Junk, the no-op's reply or the end: something comes, and fails the test where it does not.
+                let ends = clients.iter_mut().filter(|client| {
+                    let read = client.stream().read(&mut [0]);
+                    let late = |error: &Error| matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+                    assert!(!read.as_ref().is_err_and(late), "{handler}: nothing comes");
+                    !matches!(read, Ok(1..))
+                });
+                assert_eq!(ends.count() > 0, handler == "50:blackout", "{handler}");
+                open.append(&mut clients);
+            }
+            let begun = Instant::now();
+            vaurien.stop();
+            assert!(begun.elapsed() < Duration::from_secs(3), "{handler}: {:?}", begun.elapsed());
+        }
+    }
+}
+
+#[test]
+#[ignore = "needs memcached; tests/run.sh installs it"]
+fn many_keys_are_one_call() {
+    let memcached = memcached("");
+    memcached.connect().send("set key9999 0 0 1\r\nx\r\n").expect("STORED\r\n");
+    let vaurien = Program::start_at(&memcached.address().to_string(), "--protocol memcache");
+    let mut client = vaurien.connect();
+    for command in ["get", "gets"] {
+        let keys: String = (0..10_000).flat_map(|number| [" key".to_owned(), number.to_string()]).collect();
+        let request = format!("{command}{keys}\r\n");
+        let direct = memcached.connect().send(&request).read_until("END\r\n");
+        client.send(&request).expect(direct);
+    }
+    let counts = vaurien.stop();
+    assert_eq!((counts.calls("dummy"), counts.of("opaque")), (2, 0));
 }
 
 /// The names in the lines of a `stats` reply, whose values change.

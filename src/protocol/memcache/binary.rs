@@ -106,7 +106,7 @@ pub(super) fn request(bytes: &[u8]) -> Result<Request, Step> {
         }
         opcode => ReplyKind::Packet(opcode).expected(),
     };
-    Ok(Request { head, body: u64::from(header.body) - extras_and_key as u64, expect })
+    Ok(Request { head, body: Some(u64::from(header.body) - extras_and_key as u64), expect })
 }
 
 /// The packet at the start of `bytes`, in reply to a request with `opcode`. `quiet` is the opaque of a quiet request,

@@ -1,6 +1,8 @@
 //! Text requests: a command line, followed by a data block for some commands.
 
-use super::super::{Expect as AnyExpect, Step};
+use memchr::memchr;
+
+use super::super::{Expect as AnyExpect, MAX_HEAD, Step};
 use super::{ReplyKind, Request, line, meta};
 
 /// The longest key that memcached accepts, in bytes (protocol.txt, "Keys").
@@ -12,10 +14,51 @@ const MAX_DATA: u64 = i32::MAX as u64 - 2;
 
 /// The request at the start of `bytes`.
 pub(super) fn request(bytes: &[u8]) -> Result<Request, Step> {
-    let head = line::length(bytes)?;
-    let content = line::content(&bytes[..head]);
-    let (body, expect) = read(content)?;
-    Ok(Request { head, body, expect })
+    let head = match line::length(bytes) {
+        Ok(head) => head,
+        Err(step) => return unfinished(bytes).unwrap_or(Err(step)),
+    };
+    let (body, expect) = read(line::content(&bytes[..head]))?;
+    if expect == ReplyKind::Unknown.expected() && !is_text(bytes) {
+        return Err(NO_TEXT);
+    }
+    Ok(Request { head, body: Some(body), expect })
+}
+
+/// What is known of a request whose line has not ended, if anything.
+fn unfinished(bytes: &[u8]) -> Option<Result<Request, Step>> {
+    if !is_text(bytes) {
+        return Some(Err(NO_TEXT));
+    }
+    let head = first_key(bytes.get(..MAX_HEAD)?)?;
+    Some(Ok(Request { head, body: None, expect: ReplyKind::Values.expected() }))
+}
+
+const NO_TEXT: Step = Step::Opaque("neither a text command nor a binary protocol packet");
+
+/// Whether `bytes` can begin a command line: TLS, for example, cannot. What memcached takes begins with a letter or a space;
+/// a blank line and a number are what is left of a data block that it did not expect.
+fn is_text(bytes: &[u8]) -> bool {
+    let begins = |first: &u8| first.is_ascii_alphanumeric() || matches!(first, b' ' | b'\r' | b'\n');
+    let mut command =
+        bytes.iter().skip_while(|byte| **byte == b' ').take_while(|byte| !matches!(byte, b' ' | b'\n' | 0));
+    bytes.first().is_some_and(begins) && command.all(|byte| byte.is_ascii_graphic() || *byte == b'\r')
+}
+
+/// The end of the first key in the line of a command that takes any number of them, if a space follows it. Only such a line
+/// may be longer than a head.
+fn first_key(line: &[u8]) -> Option<usize> {
+    let key = match line::words(line).next()? {
+        b"get" | b"gets" | b"bget" => 1,
+        b"gat" | b"gats" => 2,
+        _ => return None,
+    };
+    let mut end = 0;
+    for _ in 0..=key {
+        end += line[end..].iter().position(|byte| *byte != b' ')?;
+        end += memchr(b' ', &line[end..])?;
+    }
+    Some(end)
 }
 
 /// The length of the data block in bytes, line end included, and the reply to expect.
@@ -37,6 +80,8 @@ fn read(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
         b"verbosity" | b"cache_memlimit" => Words::read(content).unless_noreply(2..=3),
         b"lru" | b"extstore" => Words::read(content).unless_noreply(2..=usize::MAX),
         b"slabs" if words.next() == Some(b"automove") => Words::read(content).unless_noreply(3..=usize::MAX),
+        // ElastiCache: the nodes of a cluster.
+        b"config" if words.next() == Some(b"get") => ReplyKind::Config.expected(),
         b"stats" => match words.next() {
             // The replies of these two are a `STAT` line without `END`.
             Some(b"sizes_enable" | b"sizes_disable") => ReplyKind::Line.expected(),
@@ -49,7 +94,10 @@ fn read(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
         b"refresh_certs" if Words::read(content).last == b"noreply" => {
             return Err(Step::Opaque("refresh_certs noreply: whether there is a reply depends on the outcome"));
         }
-        _ => ReplyKind::Line.expected(),
+        b"version" | b"slabs" | b"lru_crawler" | b"shutdown" | b"refresh_certs" | b"misbehave" | b"debugtime" => {
+            ReplyKind::Line.expected()
+        }
+        _ => ReplyKind::Unknown.expected(),
     };
     Ok((0, expect))
 }
@@ -112,10 +160,12 @@ impl<'a> Words<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Requests;
     use super::*;
 
     const LINE: AnyExpect = ReplyKind::Line.expected();
     const NOTHING: AnyExpect = AnyExpect::Nothing;
+    const UNKNOWN: AnyExpect = ReplyKind::Unknown.expected();
 
     #[test]
     fn data_follows_a_command_line_that_memcached_takes() {
@@ -171,7 +221,7 @@ mod tests {
             ("slabs automove 1 noreply", NOTHING),
             ("slabs reassign 1 noreply", LINE),
             ("version noreply", LINE),
-            ("unknown noreply", LINE),
+            ("unknown noreply", UNKNOWN),
             ("quit", NOTHING),
         ] {
             assert_eq!(read(line.as_bytes()), Ok((0, expect)), "{line}");
@@ -183,16 +233,75 @@ mod tests {
         for (line, kind) in [
             ("get", ReplyKind::Values),
             ("gats 0 a b", ReplyKind::Values),
-            ("GET a", ReplyKind::Line),
+            ("GET a", ReplyKind::Unknown),
+            ("gete a 1", ReplyKind::Unknown),
+            ("lease-get a", ReplyKind::Unknown),
+            ("mx", ReplyKind::Unknown),
+            ("config get cluster", ReplyKind::Config),
+            ("config set cluster 0 1", ReplyKind::Unknown),
+            ("version", ReplyKind::Line),
+            ("shutdown graceful", ReplyKind::Line),
             ("stats", ReplyKind::List),
             ("stats items", ReplyKind::List),
             ("stats sizes_enable", ReplyKind::Line),
             ("lru_crawler metadump all", ReplyKind::List),
             ("lru_crawler crawl all", ReplyKind::Line),
             ("slabs automove 1", ReplyKind::Line),
-            ("", ReplyKind::Line),
+            ("", ReplyKind::Unknown),
         ] {
             assert_eq!(read(line.as_bytes()), Ok((0, kind.expected())), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_keys_of_a_long_line_stream() {
+        let keys: String = (0..10_000).flat_map(|number| [" key".to_owned(), number.to_string()]).collect();
+        for (begin, head) in [("get", 8), ("gets ", 10), ("gat 0", 10), ("gats 100", 13), (" bget", 10)] {
+            let line = format!("{begin}{keys}\r\n");
+            let expect = ReplyKind::Values.expected();
+            let mut framer = Requests::default();
+            assert_eq!(framer.step(&line.as_bytes()[..MAX_HEAD - 1], false), Step::More);
+            let len = MAX_HEAD + 5;
+            assert_eq!(framer.step(&line.as_bytes()[..len], false), Step::Call { len, head, left: None, expect });
+            assert_eq!(framer.step(b"key key", true), Step::Part { len: 7, left: None });
+            assert_eq!(framer.step(b" key\r\nmn\r\n", true), Step::Part { len: 6, left: Some(0) });
+            assert!(matches!(framer.step(b"mn\r\n", true), Step::Call { len: 4, .. }));
+            let whole = Step::Call { len: line.len(), head, left: Some(0), expect };
+            assert_eq!(framer.step(format!("{line}mn\r\n").as_bytes(), true), whole);
+        }
+        // Shorter lines are heads as a whole, however they come. Others have no first key or more than one line.
+        for (begin, words) in
+            [("get", "x".repeat(MAX_HEAD)), ("delete", keys.clone()), ("", keys), ("get", " ".repeat(MAX_HEAD))]
+        {
+            let line = format!("{begin} {words}\r\n");
+            assert!(matches!(Requests::default().step(line.as_bytes(), false), Step::Opaque(_)), "{begin}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_begin_a_command_is_opaque_at_once() {
+        for bytes in [
+            &b"\x16\x03\x01\x00\x05hello"[..], // TLS
+            b"^",                              // mcrouter
+            b"}",
+            b"\x08", // Couchbase
+            b"\x81",
+            b"\xc3\xa9",
+            b"\0\r\nQUIT\n", // behind the blank lines of PROXY v2
+            b" \x16",
+            b"ge\x01",
+            b"m\x7f",
+            b"m\xff key",
+            b"\tget",
+        ] {
+            for line_end in [&b""[..], b"\r\n"] {
+                let line = [bytes, line_end].concat();
+                let step = Requests::default().step(&line, false);
+                assert!(matches!(step, Step::Opaque(_)), "{} {step:?}", line.escape_ascii());
+            }
+        }
+        for text in ["a", "get \x16", "get \u{e9}", "  ", "\r", "GET", "5", "lease-get", "get\0\x01", "cas_\r"] {
+            assert_eq!(Requests::default().step(text.as_bytes(), false), Step::More, "{text:?}");
         }
     }
 

@@ -100,7 +100,7 @@ pub(super) fn request(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
         Some(b"ma") => Command::Arithmetic,
         Some(b"mn") => return Ok((0, ReplyKind::Meta(Command::NoOp).expected())),
         Some(b"me") => return Ok((0, ReplyKind::Meta(Command::Debug).expected())),
-        _ => return Ok((0, ReplyKind::Line.expected())),
+        _ => return Ok((0, ReplyKind::Unknown.expected())),
     };
     let refused = Ok((0, ReplyKind::Meta(command).expected()));
     let Some(key) = words.next().filter(|key| key.len() <= command::MAX_KEY) else { return refused };

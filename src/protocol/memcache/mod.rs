@@ -11,6 +11,8 @@ mod meta;
 mod reply;
 mod session;
 
+use memchr::memchr;
+
 use super::{Expect as AnyExpect, Step, skip};
 
 pub(super) use session::session;
@@ -41,6 +43,10 @@ enum ReplyKind {
     Values,
     /// Text: any number of list lines, then one other line.
     List,
+    /// Text: any number of `CONFIG` lines with their data blocks, then `END` or an error.
+    Config,
+    /// Text: a command that memcached does not have. It gets an error; what else it may get is not known.
+    Unknown,
     /// A meta command.
     Meta(meta::Command),
     /// A meta command with the `q` flag: its reply may be missing.
@@ -76,8 +82,8 @@ impl Expect {
 struct Request {
     /// Bytes of the head.
     head: usize,
-    /// Bytes of the data block or value that follows.
-    body: u64,
+    /// Bytes of the data block or value that follows; `None` for the rest of a line of keys.
+    body: Option<u64>,
     expect: AnyExpect,
 }
 
@@ -94,6 +100,8 @@ struct Piece {
 pub struct Requests {
     /// Bytes of the current request still to come.
     left: u64,
+    /// Within a line of keys.
+    within_line: bool,
     /// Whether the connection speaks the binary protocol. Its first byte decides, as in memcached; `None` before that.
     binary: Option<bool>,
 }
@@ -106,15 +114,30 @@ impl Requests {
             let len = skip(&mut self.left, bytes.len());
             return Step::Part { len, left: Some(self.left) };
         }
+        if self.within_line {
+            let (len, left) = self.rest_of_line(bytes);
+            return Step::Part { len, left };
+        }
         let binary = *self.binary.get_or_insert(first == binary::REQUEST);
         match if binary { binary::request(bytes) } else { command::request(bytes) } {
-            Ok(Request { head, body, expect }) => {
+            Ok(Request { head, body: Some(body), expect }) => {
                 self.left = body;
                 let len = head + skip(&mut self.left, bytes.len() - head);
                 Step::Call { len, head, left: Some(self.left), expect }
             }
+            Ok(Request { head, body: None, expect }) => {
+                let (rest, left) = self.rest_of_line(&bytes[head..]);
+                Step::Call { len: head + rest, head, left, expect }
+            }
             Err(step) => step,
         }
+    }
+
+    /// How many of `bytes` belong to the line of keys, and how many are still to come.
+    fn rest_of_line(&mut self, bytes: &[u8]) -> (usize, Option<u64>) {
+        let end = memchr(b'\n', bytes);
+        self.within_line = end.is_none();
+        end.map_or((bytes.len(), None), |end| (end + 1, Some(0)))
     }
 }
 
@@ -243,7 +266,7 @@ mod tests {
     fn the_first_byte_decides_for_the_whole_connection() {
         let mut text = Requests::default();
         assert!(matches!(text.step(b"version\r\n", false), Step::Call { .. }));
-        assert!(matches!(text.step(b"\x80\n", false), Step::Call { head: 2, .. }));
+        assert!(matches!(text.step(b"\x80\n", false), Step::Opaque(_)));
         let mut binary = Requests::default();
         let noop = [&[0x80, 0x0a][..], &[0; 22]].concat();
         assert!(matches!(binary.step(&noop, false), Step::Call { head: 24, .. }));

@@ -25,6 +25,12 @@ pub(super) struct Pairing {
 impl Pairing {
     /// The next line, with its data block.
     pub(super) fn piece(&mut self, bytes: &[u8], expect: Expect) -> Result<Piece, Step> {
+        let begins = |first: &u8| {
+            first.is_ascii_alphanumeric() || expect.kind == ReplyKind::Config && matches!(first, b'\r' | b'\n')
+        };
+        if !bytes.first().is_none_or(begins) {
+            return Err(Step::Opaque("not a text reply"));
+        }
         let head = line::length(bytes)?;
         let line = &bytes[..head];
         let line = line.strip_suffix(b"\r\n").unwrap_or(&line[..head - 1]);
@@ -33,8 +39,8 @@ impl Pairing {
             None => Err(Step::Opaque("a data block length over 64 bits")),
         };
         match expect.kind {
-            ReplyKind::Values => {
-                let (body, last) = value(line)?;
+            ReplyKind::Values | ReplyKind::Config => {
+                let (body, last) = value(line, expect.kind)?;
                 self.settle(Codes(meta::OTHER.0 | meta::ERROR.0), 0)?;
                 piece(body, last)
             }
@@ -66,9 +72,15 @@ impl Pairing {
                 piece(body, true)
             }
             kind => {
-                let possible =
-                    Codes(meta::OTHER.0 | meta::ERROR.0 | if kind == ReplyKind::List { meta::EN.0 } else { 0 });
+                let possible = match kind {
+                    ReplyKind::Unknown => meta::ERROR,
+                    ReplyKind::List => Codes(meta::OTHER.0 | meta::ERROR.0 | meta::EN.0),
+                    _ => Codes(meta::OTHER.0 | meta::ERROR.0),
+                };
                 if !Codes::of(line).intersects(possible) {
+                    if kind == ReplyKind::Unknown {
+                        return Err(Step::Opaque("a reply to an unknown command, whose end is unknown as well"));
+                    }
                     return Err(Step::Opaque("a meta reply to a command that is not a meta command"));
                 }
                 self.settle(possible, 0)?;
@@ -96,10 +108,15 @@ impl Pairing {
 }
 
 /// The length of the data block after a line of the reply to `get`, and whether the line is the last:
-/// `VALUE <key> <flags> <bytes> [<cas unique>]`, `END` or an error (protocol.txt, "Retrieval command").
-fn value(line: &[u8]) -> Result<(u64, bool), Step> {
-    if let Some(item) = line.strip_prefix(b"VALUE ") {
+/// `VALUE <key> <flags> <bytes> [<cas unique>]`, `END` or an error (protocol.txt, "Retrieval command"). The reply to
+/// `config get` has `CONFIG` for `VALUE`, and sometimes a length without the line end in its data: a blank line is left.
+fn value(line: &[u8], kind: ReplyKind) -> Result<(u64, bool), Step> {
+    let begin: &[u8] = if kind == ReplyKind::Config { b"CONFIG " } else { b"VALUE " };
+    if let Some(item) = line.strip_prefix(begin) {
         return size(item.splitn(4, |&byte| byte == b' ').nth(2)).map(|body| (body, false));
+    }
+    if line.is_empty() {
+        return Ok((0, false));
     }
     if line == b"END" || Codes::of(line) == meta::ERROR {
         return Ok((0, true));
@@ -194,6 +211,49 @@ mod tests {
         }
         let long = vec![b'a'; MAX_HEAD];
         assert!(matches!(Replies::default().step(&long, Some(ReplyKind::Line.expected())), Step::Opaque(_)));
+    }
+
+    #[test]
+    fn a_cluster_configuration_has_a_data_block() {
+        for reply in [
+            "CONFIG cluster 0 7\r\n12\na|b\n\r\nEND\r\n",
+            // A length that leaves out the line end of the data.
+            "CONFIG cluster 0 6\r\n12\na|b\n\r\nEND\r\n",
+            "CONFIG cluster 0 5\r\nEND\r\n\r\nEND\r\n",
+            "END\r\n",
+            "ERROR\r\n",
+        ] {
+            let requests = ["config get cluster\r\n", "get a\r\n"];
+            assert_eq!(steps(&requests, &format!("{reply}END\r\n")), [whole(reply.len()), whole(5)], "{reply:?}");
+        }
+        assert_eq!(steps(&["config get cluster\r\n"], "VALUE a 0 0\r\n"), [Step::Opaque(OPAQUE)]);
+        assert_eq!(steps(&["get a\r\n"], "CONFIG a 0 0\r\n"), [Step::Opaque(OPAQUE)]);
+        assert_eq!(steps(&["get a\r\n"], "\r\n"), [Step::Opaque(OPAQUE)]);
+    }
+
+    #[test]
+    fn an_unknown_command_gets_an_error_or_ends_the_pairing() {
+        for request in ["gete a 1\r\n", "lease-get a\r\n", "mx a\r\n", "\r\n", "config set a 0 1\r\n"] {
+            for error in ["ERROR\r\n", "CLIENT_ERROR no\r\n", "SERVER_ERROR no\r\n"] {
+                let replies = format!("{error}STORED\r\n");
+                assert_eq!(steps(&[request, "set a 0 0 0\r\n\r\n"], &replies), [whole(error.len()), whole(8)]);
+            }
+            for reply in ["VALUE a 0 1\r\na\r\nEND\r\n", "LVALUE a 7 0 0\r\n\r\n", "STORED\r\n", "HD\r\n", "5\r\n"] {
+                assert_eq!(steps(&[request, "get a\r\n"], reply), [Step::Opaque(OPAQUE)], "{request} {reply}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_begin_a_reply_is_opaque_at_once() {
+        for request in
+            ["get a\r\n", "stats\r\n", "version\r\n", "mg a v\r\n", "mg a v q\r\n", "mn\r\n", "config get a\r\n"]
+        {
+            for bytes in [&b"\x15\x03\x01\x00\x02"[..], b"^", b"\x08", b"\x81", b"\0", b" ", b"\xff\r\n"] {
+                let step = Replies::default().step(bytes, Some(expect(request.as_bytes())));
+                assert!(matches!(step, Step::Opaque(_)), "{request} {} {step:?}", bytes.escape_ascii());
+            }
+        }
     }
 
     #[test]
