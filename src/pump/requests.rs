@@ -157,38 +157,45 @@ impl<'a, 's> RequestPump<'a, 's> {
         let mut state = CallState::new(context.settings.protocol, context.streams(), number, head);
         (self.frames.due, self.frames.left) = (len, left);
         lock(calls).hold();
-        let verdict = {
+        let mut decided = {
             let _at_work = context.activity.works(&handler);
-            handler.handler.before(&mut Call::new(&mut state, self, context.call(&handler))).await?
+            handler.handler.before(&mut Call::new(&mut state, self, context.call(&handler))).await
         };
-        if let Some(action) = verdict.action() {
+        if let Some(action) = decided.as_ref().ok().and_then(Verdict::action) {
             context.call(&handler).fault(&mut state, action);
         }
-        let source = match verdict {
-            Verdict::Pass if lock(calls).has_no_backend() => {
+        let was_opaque = lock(calls).is_opaque();
+        if matches!(decided, Ok(Verdict::Answer(_))) && !was_opaque {
+            if let Err(error) = self.drain().await {
+                decided = Err(error);
+            }
+            if lock(calls).is_opaque() {
+                // Meanwhile messages cannot be told apart any more, and the bytes of this one are gone.
+                return Err(Outcome::Released.into());
+            }
+        }
+        let source = match decided {
+            // A client that has half-closed in the middle of the request still gets the replies of earlier calls.
+            Ok(Verdict::Close) | Err(Error::ClientLeft) => ReplySource::Close,
+            Err(error) => return Err(error.into()),
+            Ok(Verdict::Pass) if lock(calls).has_no_backend() => {
                 let CallFrames { due, left, .. } = self.frames;
                 let call = Box::new(HandledCall { handler, state });
                 self.frames.requests.undelivered = Some(Undelivered { call, expect, due, left });
                 return Err(Outcome::BackendLeft.into());
             }
-            Verdict::Pass => {
+            Ok(Verdict::Pass) => {
                 lock(calls).sent(context.settings, &state.head, expect);
                 ReplySource::Handler(Box::new(HandledCall { handler, state }))
             }
             // Where messages cannot be told apart any more, no answer would find its place.
-            Verdict::Answer(_) if lock(calls).is_opaque() => ReplySource::Backend,
-            Verdict::Answer(answer) => {
-                self.drain().await?;
-                if lock(calls).is_opaque() {
-                    // Meanwhile messages cannot be told apart any more, and the bytes of this one are gone.
-                    return Err(Outcome::Released.into());
-                }
+            Ok(Verdict::Answer(_)) if was_opaque => ReplySource::Backend,
+            Ok(Verdict::Answer(answer)) => {
                 state.head = Bytes::new();
                 ReplySource::Answer(Box::new((if self.broken { answer.then_close() } else { answer }, state)))
             }
-            Verdict::Close => ReplySource::Close,
-            Verdict::Reset => ReplySource::Reset,
-            Verdict::Inject(_) => return Err(Outcome::Failed(Error::NoReplyYet).into()),
+            Ok(Verdict::Reset) => ReplySource::Reset,
+            Ok(Verdict::Inject(_)) => return Err(Outcome::Failed(Error::NoReplyYet).into()),
         };
         let ends = self.broken || matches!(source, ReplySource::Close | ReplySource::Reset);
         let answers = matches!(source, ReplySource::Answer(_));

@@ -242,6 +242,30 @@ async fn a_half_closed_client_gets_its_replies() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_half_close_within_a_request_that_is_answered_does_not_lose_earlier_replies() {
+    for capacity in CAPACITIES {
+        let world = Options::new(Protocol::Redis, capacity).connect(&obey());
+        let a = get("a");
+        let cut_off = "*3\r\n$3\r\nSET\r\n$6\r\nanswer\r\n$5\r\nab";
+        tokio::join!(
+            async {
+                write(&world.client, &[&*a, cut_off].concat()).await;
+                world.client.end();
+            },
+            async {
+                read(&world.backend, &a).await;
+                // The proxy has read the end of file by then.
+                tokio::time::timeout(Duration::from_millis(50), rest(&world.backend)).await.unwrap_err();
+                write(&world.backend, "+a\r\n").await;
+            },
+            async { assert_eq!(rest(&world.client).await, "+a\r\n") },
+        );
+        drop(world.client);
+        assert!(matches!(world.pumps.await.unwrap(), Outcome::Close));
+    }
+}
+
 #[tokio::test]
 async fn a_reset_ends_the_connection_from_either_side() {
     for protocol in Protocol::ALL {
@@ -728,6 +752,10 @@ async fn a_client_may_send_while_a_reply_lasts_until_the_connection_closes() {
             world.backend.end();
             assert_eq!(world.proxy.plan.load().handlers().next().unwrap().counters.calls.get(), 1, "{more:?}");
             assert!(matches!(world.pumps.await.unwrap(), Outcome::Done));
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_is_no_memcache_passes_at_once() {
     for capacity in CAPACITIES {
