@@ -86,6 +86,11 @@ mod proxy; // one proxy, and the set of them
 
 pub mod daemon; // listens, serves, stops
 
+// What tests it with any traffic.
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing; // what the fuzz targets run
+
 // Everything around it: command line, file, HTTP API, reports.
 #[cfg(feature = "program")]
 pub mod program;
@@ -104,6 +109,10 @@ pub use program::{config::Config, main};
 pub use protocol::Protocol;
 pub use proxy::config::ProxyConfig;
 pub use proxy::listeners::CannotListen;
+
+/// Files that are part of the tests as well name the crate as those do.
+#[cfg(any(test, fuzzing))]
+extern crate self as vaurien;
 
 /// The Rust code on the pages is right.
 #[cfg(doctest)]

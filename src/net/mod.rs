@@ -7,7 +7,7 @@ pub(crate) mod connection_limit; // how many connections there are descriptors f
 pub(crate) mod dial; // connecting to a name
 mod disconnect; // whether a peer has left
 pub(crate) mod listener; // listening on a name
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(crate) mod memory_stream; // streams in memory
 mod pool; // backend connections kept for the next client
 pub(crate) mod stream; // a client's or a backend's stream

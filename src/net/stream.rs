@@ -11,14 +11,14 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 
 use super::disconnect;
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 use super::memory_stream::{self, MemoryStream};
 
 /// A client's or a backend's stream.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Tcp(TcpStream),
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     Memory(MemoryStream),
 }
 
@@ -26,7 +26,7 @@ pub(crate) enum Stream {
 #[derive(Debug)]
 pub(crate) enum ReadHalf<'s> {
     Tcp(tcp::ReadHalf<'s>),
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     Memory(&'s MemoryStream),
 }
 
@@ -34,7 +34,7 @@ pub(crate) enum ReadHalf<'s> {
 #[derive(Debug)]
 pub(crate) enum WriteHalf<'s> {
     Tcp(tcp::WriteHalf<'s>),
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     Memory(&'s MemoryStream),
 }
 
@@ -42,7 +42,7 @@ pub(crate) enum WriteHalf<'s> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Peer<'s> {
     Tcp(&'s TcpStream),
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     Memory(&'s MemoryStream),
 }
 
@@ -59,7 +59,7 @@ impl Stream {
                 let (read, write) = stream.split();
                 (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
             }
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => (ReadHalf::Memory(stream), WriteHalf::Memory(stream)),
         }
     }
@@ -67,7 +67,7 @@ impl Stream {
     pub(crate) fn peer(&self) -> Peer<'_> {
         match self {
             Self::Tcp(stream) => Peer::Tcp(stream),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => Peer::Memory(stream),
         }
     }
@@ -77,7 +77,7 @@ impl Stream {
         match self {
             // It fails only for a peer that is gone already.
             Self::Tcp(stream) => drop(stream.set_zero_linger()),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => stream.reset(),
         }
     }
@@ -86,7 +86,7 @@ impl Stream {
     pub(crate) async fn has_more(&self) -> io::Result<bool> {
         match self {
             Self::Tcp(stream) => Ok(stream.peek(&mut [0]).await? > 0),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => stream.has_more().await,
         }
     }
@@ -95,7 +95,7 @@ impl Stream {
     pub(crate) fn take_error(&self) -> Option<io::Error> {
         match self {
             Self::Tcp(stream) => stream.take_error().ok().flatten(),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(_) => None,
         }
     }
@@ -108,7 +108,7 @@ impl Stream {
                 let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
                 peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
             }
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(_) => true,
         }
     }
@@ -128,7 +128,7 @@ impl Peer<'_> {
     pub(crate) fn address(self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.peer_addr().ok(),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(_) => None,
         }
     }
@@ -137,7 +137,7 @@ impl Peer<'_> {
     pub(crate) async fn left(self) {
         match self {
             Self::Tcp(stream) => disconnect::left(stream).await,
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => stream.left().await,
         }
     }
@@ -146,7 +146,7 @@ impl Peer<'_> {
     pub(crate) async fn reset(self) {
         match self {
             Self::Tcp(stream) => disconnect::reset(stream).await,
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => stream.was_reset().await,
         }
     }
@@ -156,7 +156,7 @@ impl ReadHalf<'_> {
     pub(crate) fn peer(&self) -> Peer<'_> {
         match self {
             Self::Tcp(half) => Peer::Tcp(half.as_ref()),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => Peer::Memory(stream),
         }
     }
@@ -165,7 +165,7 @@ impl ReadHalf<'_> {
     pub(super) fn poll_peek(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         match self {
             Self::Tcp(half) => half.poll_peek(cx, buffer),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => stream.poll_fill(cx, buffer, memory_stream::Take::Nothing),
         }
     }
@@ -181,7 +181,7 @@ impl ReadHalf<'_> {
             }
             #[cfg(not(target_os = "linux"))]
             Self::Tcp(half) => half.as_ref().try_read(space),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => Ok(stream.discard(space.len())),
         }
     }
@@ -191,7 +191,7 @@ impl WriteHalf<'_> {
     pub(crate) fn peer(&self) -> Peer<'_> {
         match self {
             Self::Tcp(half) => Peer::Tcp(half.as_ref()),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => Peer::Memory(stream),
         }
     }
@@ -201,7 +201,7 @@ impl AsyncRead for ReadHalf<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(half) => Pin::new(half).poll_read(cx, buffer),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => stream.poll_fill(cx, buffer, memory_stream::Take::All).map_ok(drop),
         }
     }
@@ -211,7 +211,7 @@ impl AsyncWrite for WriteHalf<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(half) => Pin::new(half).poll_write(cx, bytes),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => stream.poll_put(cx, bytes),
         }
     }
@@ -224,7 +224,7 @@ impl AsyncWrite for WriteHalf<'_> {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(half) => Pin::new(half).poll_shutdown(cx),
-            #[cfg(test)]
+            #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => {
                 stream.end();
                 Poll::Ready(Ok(()))

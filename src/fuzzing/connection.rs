@@ -1,0 +1,290 @@
+//! One connection through the pumps, over streams in memory and under a clock that never waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::scenario::{Ending, PROXY, Pace};
+use crate::call_log::CallLog;
+use crate::events::Events;
+use crate::metrics::counters::Counters;
+use crate::net::address::Address;
+use crate::net::backend::Backend;
+use crate::net::memory_stream::{MemoryStream, pair};
+use crate::net::stream::{ReadHalf, Stream, WriteHalf};
+use crate::plan::Plan;
+use crate::plan::mix::Mix;
+use crate::protocol::Protocol;
+use crate::pump::{
+    Activity, ConnectionContext, ConnectionSettings, Copied, FirstCall, Framing, Outcome, ProxyContext, copy, framed,
+};
+use crate::rng::ProxyStreams;
+use crate::shutdown::ShutdownTrigger;
+
+/// A client that has got nothing for this long gets nothing more. All pauses of a scenario together are shorter.
+const SILENCE: Duration = Duration::from_secs(1_000_000);
+
+/// A proxy without a listener, whose connections are streams in memory.
+pub(crate) fn proxy(seed: u64, mix: &Mix) -> (Arc<ProxyContext>, ShutdownTrigger) {
+    let (trigger, shutdown) = ShutdownTrigger::new();
+    let counters = Counters::default();
+    let proxy = ProxyContext {
+        name: PROXY.into(),
+        plan: ArcSwap::from_pointee(Plan::new(mix, |name| counters.of(name))),
+        counters,
+        events: Events::off(),
+        call_log: CallLog::on(),
+        streams: ProxyStreams::new(seed, PROXY),
+        shutdown,
+    };
+    (Arc::new(proxy), trigger)
+}
+
+/// `buffer`, `keep_alive` and `reuse_socket` are as their options.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Options {
+    pub(crate) protocol: Protocol,
+    pub(crate) buffer: Option<usize>,
+    pub(crate) keep_alive: bool,
+    pub(crate) reuse_socket: bool,
+}
+
+/// Runs the pumps of a connection until it ends.
+pub(crate) fn pumps(
+    proxy: Arc<ProxyContext>,
+    options: Options,
+    client: MemoryStream,
+    backend: MemoryStream,
+) -> JoinHandle<Outcome> {
+    tokio::spawn(async move {
+        let Options { protocol, buffer, keep_alive, reuse_socket } = options;
+        // It is never dialled.
+        let address = Backend::new(Address::new("localhost", 9), Duration::ZERO, 1, Duration::ZERO);
+        let settings = ConnectionSettings { protocol, buffer, keep_alive, reuse_socket, backend: address };
+        let activity = Activity::new(1);
+        let context = ConnectionContext::new(&proxy, &settings, &activity);
+        let (mut client, mut backend) = (Stream::Memory(client), Stream::Memory(backend));
+        let outcome = run(&context, &mut client, &mut backend).await;
+        if matches!(outcome, Outcome::Reset | Outcome::BackendReset(_)) {
+            // A reset overtakes what the client has not read yet.
+            sleep(SILENCE / 2).await;
+            client.reset_on_drop();
+        }
+        outcome
+    })
+}
+
+/// As `connection::lifecycle` does, once the backend is dialled.
+async fn run(context: &ConnectionContext<'_>, client: &mut Stream, backend: &mut Stream) -> Outcome {
+    let plan = context.proxy.plan.load_full();
+    let mut draws = None;
+    let first = FirstCall { handler: plan.draw(context.streams(), &mut draws, 1).clone(), is_counted: false };
+    let mut framing = if context.settings.copies(&plan) {
+        match copy(context, &plan, &first, &mut draws, client, backend).await {
+            Copied::Ended(outcome) => return outcome,
+            Copied::Replanned(framing) => framing,
+        }
+    } else {
+        Box::new(Framing::new(context.settings.protocol, first, draws))
+    };
+    framed(context, &mut framing, client, backend).await
+}
+
+/// How the client learns of the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// An end of file.
+    Closed,
+    Reset,
+    /// Nothing came any more: the connection stays open.
+    Silence,
+    /// The client has left before.
+    Left,
+}
+
+/// What each side does.
+#[derive(Debug)]
+pub(crate) struct Talk {
+    /// What the client sends: each piece once it has got so many bytes.
+    pub(crate) requests: Vec<(usize, Vec<u8>)>,
+    /// What the backend sends: each piece once it has got so many bytes.
+    pub(crate) replies: Vec<(usize, Vec<u8>)>,
+    /// How many bytes the client gets, if all goes well.
+    pub(crate) expected: usize,
+    pub(crate) ending: Ending,
+}
+
+/// What the two sides saw.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) by_backend: Vec<u8>,
+    pub(crate) by_client: Vec<u8>,
+    pub(crate) end: End,
+    pub(crate) outcome: Outcome,
+    pub(crate) took: Duration,
+    pub(crate) proxy: Arc<ProxyContext>,
+}
+
+/// Runs a connection on a runtime of its own.
+///
+/// # Panics
+///
+/// Something is stuck.
+pub(crate) fn talk(
+    talk: &Talk,
+    options: Options,
+    capacities: [usize; 2],
+    writes: &[Pace; 2],
+    reads: &[Pace; 2],
+    (seed, mix): (u64, &Mix),
+) -> Seen {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        let begun = Instant::now();
+        let ((client, near_client), (near_backend, backend)) = (pair(capacities[0]), pair(capacities[1]));
+        let (proxy, _shutdown) = proxy(seed, mix);
+        let pumps = pumps(proxy.clone(), options, near_client, near_backend);
+        let sides = async {
+            tokio::join!(
+                async {
+                    let received = be_client(client, talk, &writes[0], &reads[0]).await;
+                    (received, begun.elapsed())
+                },
+                be_backend(backend, talk, &writes[1], &reads[1]),
+                pumps,
+            )
+        };
+        // The clock runs dry when nothing moves any more.
+        let (((by_client, end), took), by_backend, outcome) =
+            timeout(SILENCE * 4, sides).await.expect("the connection outlives its client and is stuck");
+        let outcome = outcome.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+        Seen { by_backend, by_client, end, outcome, took, proxy }
+    })
+}
+
+/// How many bytes a side has got, and whether more will come.
+type Got = (usize, bool);
+
+async fn be_client(stream: MemoryStream, talk: &Talk, writes: &Pace, reads: &Pace) -> (Vec<u8>, End) {
+    let (got, mut progress) = watch::channel((0, false));
+    let limit = match talk.ending {
+        Ending::ClientEnds(limit) => limit,
+        _ => usize::MAX,
+    };
+    let sending = async {
+        send(&stream, &talk.requests, limit, writes, &mut progress).await;
+        match talk.ending {
+            Ending::ClientEnds(_) => stream.end(),
+            Ending::ClientIsDone if wait(&mut progress, talk.expected).await => stream.end(),
+            _ => {}
+        }
+        std::future::pending::<()>().await;
+    };
+    let most = match talk.ending {
+        Ending::ClientLeaves(after) => after,
+        _ => usize::MAX,
+    };
+    tokio::select! {
+        seen = receive(&stream, reads, most, &got) => seen,
+        () = sending => unreachable!("it waits for ever"),
+    }
+}
+
+async fn be_backend(stream: MemoryStream, talk: &Talk, writes: &Pace, reads: &Pace) -> Vec<u8> {
+    let (got, mut progress) = watch::channel((0, false));
+    let limit = match talk.ending {
+        Ending::BackendEnds(limit) | Ending::BackendResets(limit) => limit,
+        _ => usize::MAX,
+    };
+    let sending = async {
+        send(&stream, &talk.replies, limit, writes, &mut progress).await;
+        match talk.ending {
+            Ending::BackendEnds(_) => stream.end(),
+            Ending::BackendResets(_) => stream.reset(),
+            _ => {
+                wait(&mut progress, usize::MAX).await;
+                stream.end();
+            }
+        }
+    };
+    let (received, ()) = tokio::join!(receive(&stream, reads, usize::MAX, &got), sending);
+    received.0
+}
+
+/// Waits until a side has got `bytes`; false if it gets no more.
+async fn wait(progress: &mut watch::Receiver<Got>, bytes: usize) -> bool {
+    progress.wait_for(|&(got, over)| got >= bytes || over).await.is_ok_and(|got| got.0 >= bytes)
+}
+
+/// Sends at most `limit` bytes of `pieces`.
+async fn send(
+    to: &MemoryStream,
+    pieces: &[(usize, Vec<u8>)],
+    mut limit: usize,
+    pace: &Pace,
+    progress: &mut watch::Receiver<Got>,
+) {
+    let mut pace = pace.steps();
+    // Pieces that wait for nothing more are sent together.
+    let mut due = Vec::new();
+    if limit == 0 {
+        return;
+    }
+    for (at, (after, piece)) in pieces.iter().enumerate() {
+        if due.is_empty() && !wait(progress, *after).await {
+            return;
+        }
+        due.extend_from_slice(piece);
+        let got = progress.borrow().0;
+        if pieces.get(at + 1).is_some_and(|(next, _)| got >= *next) && due.len() < limit {
+            continue;
+        }
+        let all = std::mem::take(&mut due);
+        let mut rest = &all[..all.len().min(limit)];
+        limit -= rest.len();
+        while !rest.is_empty() {
+            let (len, pause) = pace.next().unwrap();
+            let (now, later) = rest.split_at(len.min(rest.len()));
+            if WriteHalf::Memory(to).write_all(now).await.is_err() {
+                return;
+            }
+            rest = later;
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+        }
+        if limit == 0 {
+            return;
+        }
+    }
+}
+
+/// Receives until the end, or until `most` bytes are here.
+async fn receive(from: &MemoryStream, pace: &Pace, most: usize, got: &watch::Sender<Got>) -> (Vec<u8>, End) {
+    let mut received = Vec::new();
+    let mut pace = pace.steps();
+    let end = loop {
+        if received.len() >= most {
+            break End::Left;
+        }
+        let (len, pause) = pace.next().unwrap();
+        let mut bytes = vec![0; len.min(8192)];
+        match timeout(SILENCE, ReadHalf::Memory(from).read(&mut bytes)).await {
+            Err(_) => break End::Silence,
+            Ok(Ok(0)) => break End::Closed,
+            Ok(Err(_)) => break End::Reset,
+            Ok(Ok(len)) => received.extend_from_slice(&bytes[..len]),
+        }
+        got.send_replace((received.len(), false));
+        if !pause.is_zero() {
+            sleep(pause).await;
+        }
+    };
+    got.send_replace((received.len(), true));
+    (received, end)
+}
