@@ -27,7 +27,7 @@ use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
 
 /// A client that has got nothing for this long gets nothing more. All pauses of a scenario together are shorter.
-const SILENCE: Duration = Duration::from_secs(1_000_000);
+pub(super) const SILENCE: Duration = Duration::from_secs(1_000_000);
 
 /// A proxy without a listener, whose connections are streams in memory.
 pub(crate) fn proxy(seed: u64, mix: &Mix) -> (Arc<ProxyContext>, ShutdownTrigger) {
@@ -40,18 +40,20 @@ pub(crate) fn proxy(seed: u64, mix: &Mix) -> (Arc<ProxyContext>, ShutdownTrigger
         events: Events::off(),
         call_log: CallLog::on(),
         streams: ProxyStreams::new(seed, PROXY),
+        listening: ArcSwap::default(),
         shutdown,
     };
     (Arc::new(proxy), trigger)
 }
 
-/// `buffer`, `keep_alive` and `reuse_socket` are as their options.
+/// As the options of these names.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Options {
     pub(crate) protocol: Protocol,
     pub(crate) buffer: Option<usize>,
     pub(crate) keep_alive: bool,
     pub(crate) reuse_socket: bool,
+    pub(crate) head_timeout: Duration,
 }
 
 /// Runs the pumps of a connection until it ends.
@@ -62,10 +64,11 @@ pub(crate) fn pumps(
     backend: MemoryStream,
 ) -> JoinHandle<Outcome> {
     tokio::spawn(async move {
-        let Options { protocol, buffer, keep_alive, reuse_socket } = options;
+        let Options { protocol, buffer, keep_alive, reuse_socket, head_timeout } = options;
         // It is never dialled.
         let address = Backend::new(Address::new("localhost", 9), Duration::ZERO, 1, Duration::ZERO);
-        let settings = ConnectionSettings { protocol, buffer, keep_alive, reuse_socket, backend: address };
+        let settings =
+            ConnectionSettings { protocol, buffer, keep_alive, reuse_socket, head_timeout, backend: address };
         let activity = Activity::new(1);
         let context = ConnectionContext::new(&proxy, &settings, &activity);
         let (mut client, mut backend) = (Stream::Memory(client), Stream::Memory(backend));

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::connection::{End, Options, Seen, Talk, talk};
+use super::connection::{End, Options, SILENCE, Seen, Talk, talk};
 use super::scenario::{Action, Ending, PROXY, REPLACED, SCRIPT, Scenario};
 use super::traffic::{Answered, Dialect};
 
@@ -180,7 +180,9 @@ impl Scenario {
         let Plot { talk: words, expected } = self.plot();
         let Self { dialect, buffer, capacities, writes, reads, seed, .. } = self;
         let protocol = dialect.protocol();
-        let options = Options { protocol, buffer: *buffer, keep_alive: false, reuse_socket: false };
+        // However slowly a head comes, its handler sees it.
+        let head_timeout = SILENCE;
+        let options = Options { protocol, buffer: *buffer, keep_alive: false, reuse_socket: false, head_timeout };
         let seen = talk(&words, options, *capacities, writes, reads, (*seed, &self.mix()));
         if let Err(why) = expected.compare(&seen) {
             let mut told = format!("{why}\n{self:?}\n");

@@ -157,8 +157,8 @@ impl Scenario {
             (capacities, buffer) = ([65536; 2], None);
             writes = [(); 2].map(|()| Pace(vec![Pace::AT_ONCE]));
         }
-        if known::OWN_ANSWER_BEHIND_SILENCE {
-            spare_own_answers_behind_silence(&mut calls);
+        if known::OWN_ANSWER_BEHIND_QUIET {
+            spare_own_answers_behind_quiet(&mut calls);
         }
         let asked: usize = calls.iter().map(|(exchange, _)| exchange.lead.len() + exchange.request.len()).sum();
         let given: usize = calls
@@ -212,18 +212,18 @@ fn action(u: &mut Unstructured<'_>) -> Result<Action> {
     })
 }
 
-/// Lets calls pass that would be answered, closed or reset behind a quiet command without a reply.
-fn spare_own_answers_behind_silence(calls: &mut [(Exchange, Action)]) {
-    let mut silent = false;
+/// Lets calls pass that would be answered, closed or reset behind a quiet command.
+fn spare_own_answers_behind_quiet(calls: &mut [(Exchange, Action)]) {
+    let mut quiet = false;
     for (exchange, action) in calls {
-        if silent && matches!(action, Action::Error | Action::Blackout | Action::Reset) {
+        if quiet && matches!(action, Action::Error | Action::Blackout | Action::Hang | Action::Reset) {
             *action = Action::Pass;
         }
         if action.passes() {
             match exchange.answered {
-                _ if exchange.is_silent() => silent = true,
+                Answered::Sometimes => quiet = true,
                 Answered::Never => {}
-                _ => silent = false,
+                Answered::Always => quiet = false,
             }
         }
     }

@@ -79,11 +79,6 @@ impl Exchange {
         let reply = says.then(|| reply.into());
         Self { lead: Vec::new(), request: request.into(), answered: Answered::Sometimes, aside: Vec::new(), reply }
     }
-
-    /// The backend keeps silent about a command that it could have answered.
-    pub(crate) fn is_silent(&self) -> bool {
-        self.answered == Answered::Sometimes && self.reply.is_none()
-    }
 }
 
 /// The longest run of equal quiet commands, which is what it takes to fill the queue of open calls.

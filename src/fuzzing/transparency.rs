@@ -1,10 +1,11 @@
 //! Any bytes from both sides, with handlers that alter none: everything arrives, whatever the protocol makes of it.
 
+use std::time::Duration;
+
 use arbitrary::{Result, Unstructured};
 
 use super::connection::{Options, Talk, talk};
 use super::framers::any_of;
-use super::known;
 use super::scenario::{Ending, Pace};
 use super::traffic::Dialect;
 use crate::duration::Seconds;
@@ -37,7 +38,7 @@ pub(super) fn check(u: &mut Unstructured<'_>) -> Result<()> {
     let requests = any_of(&mut Unstructured::new(u.bytes(len)?), dialect, false)?;
     let replies = any_of(u, dialect, true)?;
 
-    let ending = if known::HEAD_WITHHELD { Ending::ClientEnds(requests.len()) } else { Ending::ClientIsDone };
+    let ending = Ending::ClientIsDone;
     let [_, backend_waits] = patience;
     let words = Talk {
         expected: replies.len(),
@@ -45,7 +46,9 @@ pub(super) fn check(u: &mut Unstructured<'_>) -> Result<()> {
         replies: vec![(requests.len() * backend_waits / 100, replies.clone())],
         ending,
     };
-    let options = Options { protocol: dialect.protocol(), buffer, keep_alive: false, reuse_socket: false };
+    let head_timeout = Duration::from_secs(5);
+    let options =
+        Options { protocol: dialect.protocol(), buffer, keep_alive: false, reuse_socket: false, head_timeout };
     let seen = talk(&words, options, capacities, &writes, &reads, (number, &mix));
     let told = || {
         let (requests, replies) = (requests.escape_ascii(), replies.escape_ascii());

@@ -202,6 +202,12 @@ impl OpenCalls {
         self.queue.iter().all(|open| open.source.is_backend())
     }
 
+    /// Whether a call is open, and every reply is one that nothing touches.
+    pub(super) fn are_untouched(&self) -> bool {
+        let is_plain = |open: &Open| matches!(open.source, ReplySource::Backend | ReplySource::Seen);
+        self.is_open() && self.queue.iter().all(is_plain)
+    }
+
     pub(super) fn is_opaque(&self) -> bool {
         self.replies == ReplyPhase::Opaque
     }

@@ -487,10 +487,10 @@ async fn a_binary_memcache_connection_that_carries_state_is_not_spare() {
         let world = Options { reuse_socket: true, ..Options::new(Protocol::Memcache, 7) }.connect(&Mix::default());
         let (request, reply) = (header(0x80, opcode), header(0x81, opcode));
         let mut got = ([0; 24], [0; 24]);
-        WriteHalf::Memory(&world.client).write_all(&request).await.unwrap();
-        ReadHalf::Memory(&world.backend).read_exact(&mut got.0).await.unwrap();
-        WriteHalf::Memory(&world.backend).write_all(&reply).await.unwrap();
-        ReadHalf::Memory(&world.client).read_exact(&mut got.1).await.unwrap();
+        let (mut client, mut backend) = (WriteHalf::Memory(&world.client), ReadHalf::Memory(&world.backend));
+        let _ = tokio::join!(client.write_all(&request), backend.read_exact(&mut got.0));
+        let (mut client, mut backend) = (ReadHalf::Memory(&world.client), WriteHalf::Memory(&world.backend));
+        let _ = tokio::join!(backend.write_all(&reply), client.read_exact(&mut got.1));
         assert_eq!(got, (request, reply));
         drop(world.client);
         assert_eq!(rest(&world.backend).await, "");

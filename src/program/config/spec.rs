@@ -211,7 +211,7 @@ mod tests {
             json!({
                 "proxy": "localhost:8000", "backend": "a:1", "handler": "20:delay,5:error", "protocol": "memcache",
                 "buffer": null, "keep_alive": false, "reuse_socket": false, "pool_size": 100, "pool_timeout": 30,
-                "connect_timeout": 1.5, "enabled": true,
+                "connect_timeout": 1.5, "head_timeout": 5, "enabled": true,
                 "handlers": {
                     "delay": { "sleep": 0.25, "before": true, "protocol": "http" },
                     "dummy": { "buffer": 9 },

@@ -263,13 +263,6 @@ async fn a_shutdown_does_not_wait_for_a_reply_that_never_comes() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_backend_is_spare_behind_quiet_calls() {
-    let options = Options { reuse_socket: true, ..Options::new(Protocol::Memcache, 64) };
-    let world = options.connect(&Mix::default());
-    assert!(matches!(converse(world, b"mg nokey v q\r\n", b"").await, Outcome::Spare));
-}
-
 /// A call of a pipeline: what the client sends, and what it gets; `None` for a close.
 type Exchange = (String, Option<String>);
 
