@@ -36,7 +36,6 @@ fn a_server_refuses_an_incomplete_head_as_without_the_proxy() {
             for head in heads {
                 let direct = refusal(&mut server.connect(), head);
                 assert_eq!(refusal(&mut vaurien.connect(), head), direct, "{protocol} {options} {head:.30}");
-                assert_ne!(direct.0, "", "{head:.30}");
             }
         }
     }
