@@ -1,6 +1,7 @@
 //! Calls in what the client sends, each drawn for its handler.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::context::ConnectionContext;
 use super::framed::{FirstCall, Requests};
@@ -11,6 +12,9 @@ use crate::handler::Scope;
 use crate::plan::{Plan, SelectedHandler, Tally};
 use crate::protocol::proxy_header::{self, Start};
 use crate::protocol::{Expect, MAX_HEAD, Protocol, Step};
+
+/// How long the rest of a PROXY protocol header may take, which is sent in one piece: what begins like one may be a blank line.
+const REST_OF_HEADER: Duration = Duration::from_millis(100);
 
 /// Finds calls, and opens those that no handler wants to see.
 pub(super) struct CallFrames<'a> {
@@ -63,12 +67,13 @@ impl CallFrames<'_> {
                     at = len;
                 }
                 Start::Incomplete => {
-                    self.timer.hold(false, self.context.settings.head_timeout);
+                    self.timer.hold(false, REST_OF_HEADER);
                     return Found::up_to(0, None);
                 }
                 Start::Other => {}
             }
             self.requests.at_start = false;
+            self.timer.stop();
         }
         let stop = loop {
             // A turn has no end that could be waited for.

@@ -695,9 +695,17 @@ async fn a_proxy_protocol_header_is_no_call() {
         }
     }
     // What only looks like the beginning of one is held for a while.
-    let world = Options::new(Protocol::Redis, 7).connect(&Mix::default());
-    tokio::join!(write(&world.client, "PRO"), read(&world.backend, "PRO"));
-    assert_eq!(world.proxy.counters.opaque.get(), 0);
+    for (protocol, bytes) in [(Protocol::Redis, "PRO"), (Protocol::Tcp, "\r\n"), (Protocol::Http, "\r\n")] {
+        let world = Options::new(protocol, 7).connect(&obey());
+        let begun = tokio::time::Instant::now();
+        write(&world.client, bytes).await;
+        if protocol == Protocol::Redis {
+            world.client.end();
+        }
+        read(&world.backend, bytes).await;
+        assert!(begun.elapsed() <= Duration::from_millis(101), "{protocol}");
+        assert_eq!(world.proxy.counters.opaque.get(), 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
