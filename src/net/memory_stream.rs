@@ -33,7 +33,8 @@ struct Link {
     /// Sides that were dropped.
     gone: [bool; 2],
     reset: bool,
-    wakers: Vec<Waker>,
+    /// Who waits on each side.
+    wakers: [Vec<Waker>; 2],
 }
 
 /// Two ends of a connection. Each direction holds `capacity` bytes that were not read.
@@ -44,19 +45,19 @@ pub(crate) fn pair(capacity: usize) -> (MemoryStream, MemoryStream) {
         ended: [false; 2],
         gone: [false; 2],
         reset: false,
-        wakers: Vec::new(),
+        wakers: Default::default(),
     };
     let link = Arc::new(Mutex::new(link));
     (MemoryStream { link: link.clone(), side: 0 }, MemoryStream { link, side: 1 })
 }
 
 impl Link {
-    fn wake(&mut self) {
-        self.wakers.drain(..).for_each(Waker::wake);
+    fn wake(&mut self, side: usize) {
+        self.wakers[side].drain(..).for_each(Waker::wake);
     }
 
-    fn wait<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
-        self.wakers.push(cx.waker().clone());
+    fn wait<T>(&mut self, side: usize, cx: &Context<'_>) -> Poll<T> {
+        self.wakers[side].push(cx.waker().clone());
         Poll::Pending
     }
 }
@@ -78,13 +79,13 @@ impl MemoryStream {
         let other = self.other();
         let len = link.sent[other].len().min(buffer.remaining());
         if len == 0 && !link.ended[other] {
-            return link.wait(cx);
+            return link.wait(self.side, cx);
         }
         let bytes: Vec<u8> = link.sent[other].iter().take(len).copied().collect();
         buffer.put_slice(&bytes);
         if take == Take::All {
             link.sent[other].drain(..len);
-            link.wake();
+            link.wake(self.other());
         }
         Poll::Ready(Ok(len))
     }
@@ -93,7 +94,7 @@ impl MemoryStream {
         let (mut link, other) = (self.link(), self.other());
         let len = len.min(link.sent[other].len());
         link.sent[other].drain(..len);
-        link.wake();
+        link.wake(self.other());
         len
     }
 
@@ -104,11 +105,11 @@ impl MemoryStream {
         }
         let room = link.capacity - link.sent[self.side].len();
         if room == 0 {
-            return link.wait(cx);
+            return link.wait(self.side, cx);
         }
         let len = room.min(bytes.len());
         link.sent[self.side].extend(&bytes[..len]);
-        link.wake();
+        link.wake(self.other());
         Poll::Ready(Ok(len))
     }
 
@@ -116,13 +117,14 @@ impl MemoryStream {
     pub(crate) fn end(&self) {
         let mut link = self.link();
         link.ended[self.side] = true;
-        link.wake();
+        link.wake(self.other());
     }
 
     pub(crate) fn reset(&self) {
         let mut link = self.link();
         link.reset = true;
-        link.wake();
+        link.wake(self.side);
+        link.wake(self.other());
     }
 
     pub(super) async fn has_more(&self) -> io::Result<bool> {
@@ -140,7 +142,7 @@ impl MemoryStream {
     async fn until(&self, so: impl Fn(&Link) -> bool) {
         poll_fn(|cx| {
             let mut link = self.link();
-            if so(&link) { Poll::Ready(()) } else { link.wait(cx) }
+            if so(&link) { Poll::Ready(()) } else { link.wait(self.side, cx) }
         })
         .await;
     }
@@ -150,7 +152,7 @@ impl Drop for MemoryStream {
     fn drop(&mut self) {
         let mut link = self.link();
         (link.ended[self.side], link.gone[self.side]) = (true, true);
-        link.wake();
+        link.wake(self.other());
     }
 }
 

@@ -11,6 +11,7 @@ use tracing::debug;
 use super::activity::{Activity, State};
 use super::outcome::Outcome;
 use super::settings::ConnectionSettings;
+use super::turn::Turn;
 use crate::call::CallContext;
 use crate::call_log::{CallEnd, CallLog, ConnectionLog};
 use crate::events::{EventKind, Events};
@@ -61,6 +62,7 @@ pub(crate) struct ConnectionContext<'a> {
     pub(crate) activity: &'a Activity,
     /// Where its calls are kept, if they are.
     log: Option<Box<ConnectionLog>>,
+    pub(crate) turn: Turn,
     /// How many directions have bytes that the other side does not take for now.
     blocked: AtomicU8,
     opaque: AtomicBool,
@@ -69,7 +71,15 @@ pub(crate) struct ConnectionContext<'a> {
 impl<'a> ConnectionContext<'a> {
     pub(crate) fn new(proxy: &'a ProxyContext, settings: &'a ConnectionSettings, activity: &'a Activity) -> Self {
         let log = proxy.call_log.connection(&proxy.name, activity.number, settings.protocol);
-        Self { proxy, settings, activity, log, blocked: AtomicU8::new(0), opaque: AtomicBool::new(false) }
+        Self {
+            proxy,
+            settings,
+            activity,
+            log,
+            turn: Turn::default(),
+            blocked: AtomicU8::new(0),
+            opaque: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn streams(&self) -> Streams {

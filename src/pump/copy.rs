@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use super::context::ConnectionContext;
+use super::drive;
 use super::framed::{FirstCall, Framing};
 use super::half::Half;
 use super::half_close::HalfCloses;
 use super::outcome::{Ended, Outcome};
-use super::{READS_A_TURN, drive};
 use crate::call_log::CallEnd;
-use crate::net::buffer::{MAX_READ, poll_take};
+use crate::net::buffer::MAX_READ;
 use crate::net::stream::Stream;
 use crate::plan::Plan;
 use crate::protocol::Expect;
@@ -37,8 +37,8 @@ pub(crate) async fn copy(
 ) -> Copied {
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
-    let mut requests = Half::new(from_client, to_backend, context.settings.buffer);
-    let mut replies = Half::new(from_backend, to_client, context.settings.buffer);
+    let mut requests = Half::new(context, from_client, to_backend);
+    let mut replies = Half::new(context, from_backend, to_client);
     let half_closes = HalfCloses::default();
     // The first call's handler has all of them, unless it has been replaced since.
     let is_replaced = first.handler.released.has_begun();
@@ -79,7 +79,7 @@ pub(crate) async fn copy(
             Box::pin(half_closes.replies(ended, back.half)).await
         });
         let stopped = pin!(context.stopped(|| turn.load(Ordering::Relaxed)));
-        drive(requests, replies, stopped, &context.proxy.shutdown, || false).await
+        drive(requests, replies, stopped, context, || false).await
     };
     if !replanned.into_inner() {
         return Copied::Ended(outcome);
@@ -122,7 +122,7 @@ impl<S: FnMut(usize)> OneWay<'_, '_, S> {
 
     /// Passes on what is there, until there is no more or the other side takes no more.
     fn poll_pass(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Ended>> {
-        for _ in 0..READS_A_TURN {
+        loop {
             if !holds() {
                 return Poll::Ready(Ok(Passed::None));
             }
@@ -133,8 +133,6 @@ impl<S: FnMut(usize)> OneWay<'_, '_, S> {
                 passed => return Poll::Ready(Ok(passed)),
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Reads once; what the other side does not take waits.
@@ -163,7 +161,7 @@ impl<S: FnMut(usize)> OneWay<'_, '_, S> {
     /// Offers a lot at once; what the other side does not take stays where it is.
     fn poll_offer(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Ended>> {
         let Self { context, half: Half { inbound, outbound }, seen } = self;
-        let offered = poll_take(cx, &mut inbound.from, |cx, bytes| {
+        let offered = inbound.poll_take(cx, |cx, bytes| {
             if !holds() {
                 return Ok(0);
             }

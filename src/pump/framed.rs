@@ -124,18 +124,18 @@ pub(crate) async fn framed(
             lock(&calls).push(expect, ReplySource::Handler(call));
         }
     }
-    let half = Half::new(from_client, to_backend, context.settings.buffer);
+    let half = Half::new(context, from_client, to_backend);
     let mut requests = RequestPump::new(frames, held, &half_closes, half);
     let requests = pin!(requests.run());
 
     let reply_framer = context.settings.protocol.replies();
     let timer = HeadTimer::default();
     let frames = ReplyFrames { context, calls: &calls, framer: reply_framer, look: true, due: 0, left: Some(0), timer };
-    let mut half = Half::new(from_backend, to_client, context.settings.buffer);
+    let mut half = Half::new(context, from_backend, to_client);
     half.outbound.resume(std::mem::take(unsent));
     let mut replies = ReplyPump::new(frames, &half_closes, half);
     let replies = pin!(replies.run());
 
     let stopped = pin!(context.stopped(|| !lock(&calls).is_idle()));
-    drive(requests, replies, stopped, &context.proxy.shutdown, || lock(&calls).take_look()).await
+    drive(requests, replies, stopped, context, || lock(&calls).take_look()).await
 }

@@ -2,14 +2,15 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 
 use super::context::ConnectionContext;
 use super::outbound::Outbound;
 use super::outcome::Ended;
-use crate::net::buffer::{ReadSize, poll_read};
+use super::turn::Turn;
+use crate::net::buffer::{ReadSize, poll_read, poll_take};
 use crate::net::stream::{ReadHalf, WriteHalf};
 
 #[derive(Debug)]
@@ -23,11 +24,13 @@ pub(super) struct Half<'s> {
 pub(super) struct Inbound<'s> {
     pub(super) from: ReadHalf<'s>,
     pub(super) size: ReadSize,
+    turn: &'s Turn,
 }
 
 impl<'s> Half<'s> {
-    pub(super) fn new(from: ReadHalf<'s>, to: WriteHalf<'s>, buffer: Option<usize>) -> Self {
-        Self { inbound: Inbound { from, size: ReadSize::new(buffer) }, outbound: Outbound::new(to) }
+    pub(super) fn new(context: &'s ConnectionContext<'_>, from: ReadHalf<'s>, to: WriteHalf<'s>) -> Self {
+        let size = ReadSize::new(context.settings.buffer);
+        Self { inbound: Inbound { from, size, turn: &context.turn }, outbound: Outbound::new(to) }
     }
 
     /// Waits until the other side has taken what it would not take at once.
@@ -46,7 +49,26 @@ impl Inbound<'_> {
         cx: &mut Context<'_>,
         with: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
     ) -> Poll<io::Result<T>> {
-        poll_read(cx, &mut self.from, &mut self.size, with)
+        ready!(self.turn.poll_lasts(cx));
+        poll_read(cx, &mut self.from, &mut self.size, |cx, bytes| {
+            let done = with(cx, bytes);
+            self.turn.read(bytes.len());
+            done
+        })
+    }
+
+    /// Shows what could be read, and takes as much of it off as `take` says: how much there was, and how much was taken.
+    pub(super) fn poll_take<E>(
+        &mut self,
+        cx: &mut Context<'_>,
+        take: impl FnOnce(&mut Context<'_>, &[u8]) -> Result<usize, E>,
+    ) -> Poll<io::Result<Result<(usize, usize), E>>> {
+        ready!(self.turn.poll_lasts(cx));
+        let taken = poll_take(cx, &mut self.from, take);
+        if let Poll::Ready(Ok(Ok((there, _)))) = taken {
+            self.turn.read(there);
+        }
+        taken
     }
 
     /// Reads once behind `held`: how many bytes came, 0 at the end.

@@ -20,12 +20,11 @@ mod requests; // the request pump
 mod settings; // how connections are made
 #[cfg(test)]
 mod tests;
+mod turn; // how much one direction does at once
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
-
-use crate::shutdown::Shutdown;
 
 pub(crate) use activity::{Activity, State};
 pub(crate) use context::{ConnectionContext, ProxyContext};
@@ -33,9 +32,7 @@ pub(crate) use copy::{Copied, copy};
 pub(crate) use framed::{FirstCall, Framing, framed};
 pub(crate) use outcome::Outcome;
 pub(crate) use settings::ConnectionSettings;
-
-/// Reads of one direction before the other gets its turn.
-const READS_A_TURN: usize = 8;
+pub(crate) use turn::Turn;
 
 /// Runs both directions of a connection in one task until one of them says how it ends. `again` says whether the requests
 /// have queued something that the replies have to look at.
@@ -43,16 +40,18 @@ fn drive(
     mut requests: Pin<&mut impl Future<Output = Outcome>>,
     mut replies: Pin<&mut impl Future<Output = Outcome>>,
     mut stopped: Pin<&mut impl Future<Output = Outcome>>,
-    shutdown: &Shutdown,
+    context: &ConnectionContext<'_>,
     again: impl Fn() -> bool,
 ) -> impl Future<Output = Outcome> {
     let mut listening = false;
     poll_fn(move |cx| {
+        context.turn.begin();
         loop {
             // Replies first: that the backend has closed is to be known before another call goes to it.
             if let Poll::Ready(outcome) = replies.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
+            context.turn.begin();
             if let Poll::Ready(outcome) = requests.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
@@ -60,7 +59,7 @@ fn drive(
                 continue;
             }
             // Once it knows whom to wake, it need not be asked again until the shutdown begins.
-            if std::mem::replace(&mut listening, true) && !shutdown.has_begun() {
+            if std::mem::replace(&mut listening, true) && !context.proxy.shutdown.has_begun() {
                 return Poll::Pending;
             }
             return stopped.as_mut().poll(cx);

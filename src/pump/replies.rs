@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 
-use super::READS_A_TURN;
 use super::context::ConnectionContext;
 use super::copy::OneWay;
 use super::half::Half;
@@ -85,7 +84,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
         {
             return Poll::Ready(Ok(stop));
         }
-        for _ in 0..READS_A_TURN {
+        loop {
             if let Some(stop) = frames.turn() {
                 return Poll::Ready(Ok(Stop::At(stop)));
             }
@@ -114,8 +113,6 @@ impl<'a, 's> ReplyPump<'a, 's> {
                 Ok(Err(ended)) => return Poll::Ready(Err(ended)),
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// The backend's end has to wait while a handler holds a request: it may hold the client, or answer by itself.

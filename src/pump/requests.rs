@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::READS_A_TURN;
 use super::call_frames::{CallFrames, CallStop, NewCall};
 use super::context::ConnectionContext;
 use super::copy::OneWay;
@@ -121,7 +120,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         {
             return Poll::Ready(Ok(stop));
         }
-        for _ in 0..READS_A_TURN {
+        loop {
             let read = inbound.poll_read(cx, |cx, bytes| {
                 if bytes.is_empty() {
                     return Ok(Some(Stop::Eof));
@@ -137,8 +136,6 @@ impl<'a, 's> RequestPump<'a, 's> {
                 return Poll::Ready(Ok(stop));
             }
         }
-        cx.waker().wake_by_ref();
-        Poll::Pending
     }
 
     /// Waits until a reply has changed something.

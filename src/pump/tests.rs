@@ -2,6 +2,7 @@
 
 mod quiet; // calls whose reply may be missing
 mod spare; // backends for the next client
+mod turns; // what others get of the time
 
 use std::sync::Arc;
 use std::time::Duration;
