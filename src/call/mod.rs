@@ -72,7 +72,7 @@ impl<'a> Call<'a> {
         self.state.protocol
     }
 
-    /// The head of the request, at most 64 KiB: with `redis` up to the key, with `memcache` the command line, with `http` up to
+    /// The head of the request, at most 64 KiB, with `http` at most `max_head`: with `redis` up to the key, with `memcache` the command line, with `http` up to
     /// the blank line, with `tcp` the beginning of the first read.
     #[must_use]
     pub fn head(&self) -> &[u8] {

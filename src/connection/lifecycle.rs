@@ -44,7 +44,7 @@ async fn traffic(context: &ConnectionContext<'_>, handle: &ConnectionHandle, cli
             }
         } else {
             backend = Some(dialled);
-            Ok(Box::new(Framing::new(settings.protocol, first, draws)))
+            Ok(Box::new(Framing::new(settings, first, draws)))
         }
     };
     let outcome = match framing {

@@ -19,7 +19,7 @@ use crate::net::memory_stream::{MemoryStream, pair};
 use crate::net::stream::{ReadHalf, Stream, WriteHalf};
 use crate::plan::Plan;
 use crate::plan::mix::Mix;
-use crate::protocol::Protocol;
+use crate::protocol::{MAX_HEAD, Protocol};
 use crate::pump::{
     Activity, ConnectionContext, ConnectionSettings, Copied, FirstCall, Framing, Outcome, ProxyContext, copy, framed,
 };
@@ -51,8 +51,6 @@ pub(crate) fn proxy(seed: u64, mix: &Mix) -> (Arc<ProxyContext>, ShutdownTrigger
 pub(crate) struct Options {
     pub(crate) protocol: Protocol,
     pub(crate) buffer: Option<usize>,
-    pub(crate) keep_alive: bool,
-    pub(crate) reuse_socket: bool,
     pub(crate) head_timeout: Duration,
 }
 
@@ -64,11 +62,18 @@ pub(crate) fn pumps(
     backend: MemoryStream,
 ) -> JoinHandle<Outcome> {
     tokio::spawn(async move {
-        let Options { protocol, buffer, keep_alive, reuse_socket, head_timeout } = options;
+        let Options { protocol, buffer, head_timeout } = options;
         // It is never dialled.
         let address = Backend::new(Address::new("localhost", 9), Duration::ZERO, 1, Duration::ZERO);
-        let settings =
-            ConnectionSettings { protocol, buffer, keep_alive, reuse_socket, head_timeout, backend: address };
+        let settings = ConnectionSettings {
+            protocol,
+            buffer,
+            keep_alive: false,
+            reuse_socket: false,
+            head_timeout,
+            max_head: MAX_HEAD,
+            backend: address,
+        };
         let activity = Activity::new(1);
         let context = ConnectionContext::new(&proxy, &settings, &activity);
         let (mut client, mut backend) = (Stream::Memory(client), Stream::Memory(backend));
@@ -93,7 +98,7 @@ async fn run(context: &ConnectionContext<'_>, client: &mut Stream, backend: &mut
             Copied::Replanned(framing) => framing,
         }
     } else {
-        Box::new(Framing::new(context.settings.protocol, first, draws))
+        Box::new(Framing::new(context.settings, first, draws))
     };
     framed(context, &mut framing, client, backend).await
 }

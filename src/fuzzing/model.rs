@@ -182,7 +182,7 @@ impl Scenario {
         let protocol = dialect.protocol();
         // However slowly a head comes, its handler sees it.
         let head_timeout = SILENCE;
-        let options = Options { protocol, buffer: *buffer, keep_alive: false, reuse_socket: false, head_timeout };
+        let options = Options { protocol, buffer: *buffer, head_timeout };
         let seen = talk(&words, options, *capacities, writes, reads, (*seed, &self.mix()));
         if let Err(why) = expected.compare(&seen) {
             let mut told = format!("{why}\n{self:?}\n");

@@ -47,8 +47,7 @@ pub(super) fn check(u: &mut Unstructured<'_>) -> Result<()> {
         ending,
     };
     let head_timeout = Duration::from_secs(5);
-    let options =
-        Options { protocol: dialect.protocol(), buffer, keep_alive: false, reuse_socket: false, head_timeout };
+    let options = Options { protocol: dialect.protocol(), buffer, head_timeout };
     let seen = talk(&words, options, capacities, &writes, &reads, (number, &mix));
     let told = || {
         let (requests, replies) = (requests.escape_ascii(), replies.escape_ascii());

@@ -72,7 +72,8 @@ impl FromStr for Protocol {
     }
 }
 
-/// The longest head (command and key, request line and headers), in bytes. A longer one turns the connection opaque.
+/// The longest head (command and key, request line and headers), in bytes; with `http` unless it is set. A longer one turns
+/// the connection opaque.
 pub const MAX_HEAD: usize = 64 * 1024;
 
 /// What the next bytes of a direction are.
@@ -187,6 +188,14 @@ impl Protocol {
         }
     }
 
+    /// The same, where heads of `http` have at most `max_head` bytes.
+    pub(crate) fn requests_with(self, max_head: usize) -> Requests {
+        match self {
+            Self::Http => Requests::Http(http::Requests::with_max_head(max_head)),
+            other => other.requests(),
+        }
+    }
+
     /// A framer for the replies of a new connection to the backend.
     #[must_use]
     pub fn replies(self) -> Replies {
@@ -195,6 +204,14 @@ impl Protocol {
             Self::Redis => Replies::Redis(redis::Replies::default()),
             Self::Memcache => Replies::Memcache(memcache::Replies::default()),
             Self::Http => Replies::Http(http::Replies::default()),
+        }
+    }
+
+    /// The same, where heads of `http` have at most `max_head` bytes.
+    pub(crate) fn replies_with(self, max_head: usize) -> Replies {
+        match self {
+            Self::Http => Replies::Http(http::Replies::with_max_head(max_head)),
+            other => other.replies(),
         }
     }
 

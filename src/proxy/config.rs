@@ -63,6 +63,8 @@ pub struct ProxyConfig {
     /// How long an incomplete head is held for a handler that has to see it; default 5 s. Then its bytes pass, and the
     /// connection turns opaque.
     pub head_timeout: Duration,
+    /// With [`Protocol::Http`], the longest head in bytes; default 65536. A longer one turns the connection opaque.
+    pub max_head: usize,
     /// Whether it listens; default true.
     pub enabled: bool,
     /// The same in the keys of the file and the API.
@@ -118,6 +120,7 @@ impl ProxyConfig {
             keep_alive: self.keep_alive,
             reuse_socket: self.reuse_socket,
             head_timeout: self.head_timeout,
+            max_head: self.max_head,
             backend: Backend::new(address, self.connect_timeout, self.pool_size, self.pool_timeout),
         }
     }
@@ -134,6 +137,7 @@ impl ProxyConfig {
             ("pool_timeout", self.pool_timeout != other.pool_timeout),
             ("connect_timeout", self.connect_timeout != other.connect_timeout),
             ("head_timeout", self.head_timeout != other.head_timeout),
+            ("max_head", self.max_head != other.max_head),
         ];
         keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
@@ -160,6 +164,7 @@ impl ProxyConfig {
             pool_timeout: options.pool_timeout.duration(),
             connect_timeout: options.connect_timeout.duration(),
             head_timeout: options.head_timeout.duration(),
+            max_head: options.max_head,
             enabled: options.enabled,
             keys,
         }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 use crate::duration::Seconds;
 use crate::net::address::Address;
 use crate::net::buffer::MAX_READ;
-use crate::protocol::Protocol;
+use crate::protocol::{MAX_HEAD, Protocol};
 
 /// The options of a proxy.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,10 @@ pub(crate) struct ProxyOptions {
     /// Hold an incomplete head for a handler this long
     #[serde(deserialize_with = "head_timeout")]
     pub(crate) head_timeout: Seconds,
+    /// Longest head of an http message
+    #[serde(deserialize_with = "max_head")]
+    #[schemars(extend("x-unit" = "bytes"))]
+    pub(crate) max_head: usize,
     /// Whether the proxy listens
     #[schemars(extend("x-hidden" = true))]
     pub(crate) enabled: bool,
@@ -55,6 +59,7 @@ impl Default for ProxyOptions {
             pool_timeout: Seconds::from_secs(30),
             connect_timeout: Seconds::from_secs(10),
             head_timeout: Seconds::from_secs(5),
+            max_head: MAX_HEAD,
             enabled: true,
         }
     }
@@ -80,6 +85,9 @@ pub(crate) struct ConnectionOptions {
 /// Allowed sizes of one read, in bytes.
 pub(crate) const BUFFER: RangeInclusive<usize> = 1..=MAX_READ;
 
+/// Allowed values of the longest head, in bytes: a connection holds no more than that of one that is incomplete.
+pub(crate) const HEAD: RangeInclusive<usize> = 1024..=1024 * 1024;
+
 /// Allowed numbers of idle connections: as many as there are ports.
 pub(crate) const POOL_SIZE: RangeInclusive<usize> = 1..=65536;
 
@@ -90,6 +98,10 @@ fn buffer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D
 
 fn pool_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     within(usize::deserialize(deserializer)?, &POOL_SIZE, "a pool keeps", "connections")
+}
+
+fn max_head<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    within(usize::deserialize(deserializer)?, &HEAD, "the longest head has", "bytes")
 }
 
 fn within<E: de::Error>(number: usize, range: &RangeInclusive<usize>, what: &str, unit: &str) -> Result<usize, E> {

@@ -89,7 +89,7 @@ pub(crate) async fn copy(
         context.activity.to_backend.add(held.len());
     }
     let first = (number == 0).then(|| first.clone());
-    Copied::Replanned(Box::new(Framing::after(number, first, context.settings.protocol, draws.take(), held, unsent)))
+    Copied::Replanned(Box::new(Framing::after(number, first, context.settings, draws.take(), held, unsent)))
 }
 
 /// One direction of bytes that pass untouched.

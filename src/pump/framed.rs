@@ -16,10 +16,11 @@ use super::outcome::Outcome;
 use super::replies::ReplyPump;
 use super::reply_frames::ReplyFrames;
 use super::requests::RequestPump;
+use super::settings::ConnectionSettings;
 use crate::net::buffer::Outgoing;
 use crate::net::stream::Stream;
 use crate::plan::SelectedHandler;
-use crate::protocol::{self, Expect, Protocol};
+use crate::protocol::{self, Expect};
 use crate::rng::Draws;
 
 /// A connection's first call, which begins when the client connects.
@@ -76,8 +77,8 @@ pub(super) struct Undelivered {
 
 impl Framing {
     /// From the first call on.
-    pub(crate) fn new(protocol: Protocol, first: FirstCall, draws: Option<Draws>) -> Self {
-        Self::after(0, Some(first), protocol, draws, BytesMut::new(), Outgoing::default())
+    pub(crate) fn new(settings: &ConnectionSettings, first: FirstCall, draws: Option<Draws>) -> Self {
+        Self::after(0, Some(first), settings, draws, BytesMut::new(), Outgoing::default())
     }
 
     /// After `number` calls whose bytes were copied. `held` is what was read of the next call, and `unsent` is still to reach
@@ -85,14 +86,14 @@ impl Framing {
     pub(super) fn after(
         number: u64,
         first: Option<FirstCall>,
-        protocol: Protocol,
+        settings: &ConnectionSettings,
         draws: Option<Draws>,
         held: BytesMut,
         unsent: Outgoing,
     ) -> Self {
         let at_start = number == 0;
-        let requests =
-            Requests { framer: protocol.requests(), at_start, number, draws, undelivered: None, first, begun: None };
+        let framer = settings.protocol.requests_with(settings.max_head);
+        let requests = Requests { framer, at_start, number, draws, undelivered: None, first, begun: None };
         Self { requests, held, unsent }
     }
 
@@ -128,7 +129,7 @@ pub(crate) async fn framed(
     let mut requests = RequestPump::new(frames, held, &half_closes, half);
     let requests = pin!(requests.run());
 
-    let reply_framer = context.settings.protocol.replies();
+    let reply_framer = context.settings.protocol.replies_with(context.settings.max_head);
     let timer = HeadTimer::default();
     let frames = ReplyFrames { context, calls: &calls, framer: reply_framer, look: true, due: 0, left: Some(0), timer };
     let mut half = Half::new(context, from_backend, to_client);

@@ -18,6 +18,8 @@ pub(crate) struct ConnectionSettings {
     pub(crate) reuse_socket: bool,
     /// How long an incomplete head is held for a handler.
     pub(crate) head_timeout: Duration,
+    /// The longest head of `http`, in bytes.
+    pub(crate) max_head: usize,
     pub(crate) backend: Backend,
 }
 

@@ -26,7 +26,7 @@ use crate::net::memory_stream::{MemoryStream, pair};
 use crate::net::stream::{ReadHalf, Stream, WriteHalf};
 use crate::plan::Plan;
 use crate::plan::mix::Mix;
-use crate::protocol::Protocol;
+use crate::protocol::{MAX_HEAD, Protocol};
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
 
@@ -74,15 +74,16 @@ struct Options {
     capacity: usize,
     keep_alive: bool,
     reuse_socket: bool,
+    max_head: usize,
 }
 
 impl Options {
     fn new(protocol: Protocol, capacity: usize) -> Self {
-        Self { protocol, capacity, keep_alive: false, reuse_socket: false }
+        Self { protocol, capacity, keep_alive: false, reuse_socket: false, max_head: MAX_HEAD }
     }
 
     fn connect(self, mix: &Mix) -> World {
-        let Self { protocol, capacity, keep_alive, reuse_socket } = self;
+        let Self { protocol, capacity, keep_alive, reuse_socket, max_head } = self;
         let ((client, near_client), (near_backend, backend)) = (pair(capacity), pair(capacity));
         let (trigger, shutdown) = ShutdownTrigger::new();
         let proxy = Arc::new(ProxyContext {
@@ -105,6 +106,7 @@ impl Options {
                 keep_alive,
                 reuse_socket,
                 head_timeout: Duration::from_secs(5),
+                max_head,
                 backend,
             };
             let activity = Activity::new(1);
@@ -126,7 +128,7 @@ async fn run(context: &ConnectionContext<'_>, mut client: Stream, mut backend: S
             Copied::Replanned(framing) => framing,
         }
     } else {
-        Box::new(Framing::new(context.settings.protocol, first, draws))
+        Box::new(Framing::new(context.settings, first, draws))
     };
     framed(context, &mut framing, &mut client, &mut backend).await
 }

@@ -82,10 +82,10 @@ mod tests {
         let turn = Turn::default();
         tokio::time::advance(TIME).await;
         turn.read(1);
-        tokio::time::advance(TIME - Duration::from_nanos(1)).await;
+        tokio::time::advance(TIME / 2).await;
         turn.read(1);
         assert!(lasts(&turn));
-        tokio::time::advance(Duration::from_nanos(1)).await;
+        tokio::time::advance(TIME / 2).await;
         turn.read(1);
         assert!(!lasts(&turn));
     }

@@ -23,6 +23,7 @@ fn a_backend_is_all_it_needs() {
     assert_eq!(config.proxies[0].pool_size, 100);
     assert_eq!(config.proxies[0].pool_timeout, Duration::from_secs(30));
     assert_eq!(config.proxies[0].connect_timeout, Duration::from_secs(10));
+    assert_eq!((config.proxies[0].head_timeout, config.proxies[0].max_head), (Duration::from_secs(5), 65536));
     assert_eq!((config.log.level, config.log.format), (Level::Info, Format::Text));
     assert!(!config.demo);
 }

@@ -140,6 +140,7 @@ fn sample(value: &str) -> String {
         "LEVEL" => "debug".to_owned(),
         "FORMAT" => "json".to_owned(),
         "HOST" | "HOSTS" | "PREFIX" | "TOKEN" => "a".to_owned(),
+        "BYTES" => "2048".to_owned(),
         _ => "9".to_owned(),
     }
 }

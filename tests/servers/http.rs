@@ -188,6 +188,20 @@ fn invalid_http_is_answered_as_without_the_proxy() {
 }
 
 #[test]
+#[ignore = "needs nginx; tests/run.sh installs it"]
+fn a_long_head_is_a_call_where_it_may_be() {
+    let nginx = nginx();
+    let fields = format!("X: {}\r\n", "x".repeat(7000)).repeat(10);
+    let request = format!("GET /none HTTP/1.1\r\nHost: here\r\n{fields}\r\n");
+    for (options, status, opaque) in [("", "204", 1), ("--max-head 70000", "204", 1), ("--max-head 71000", "50", 0)] {
+        let options = format!("--protocol http --handler error {options}");
+        let vaurien = Program::start_at(&nginx.address().to_string(), &options);
+        vaurien.connect().send(&request).expect(format!("HTTP/1.1 {status}"));
+        assert_eq!(vaurien.stop().of("opaque"), opaque, "{options}");
+    }
+}
+
+#[test]
 #[ignore = "needs nginx and wrk; tests/run.sh installs them"]
 fn wrk_reports_no_errors() {
     let nginx = nginx();

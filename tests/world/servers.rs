@@ -50,6 +50,7 @@ http {
     scgi_temp_path scgi;
     client_max_body_size 0;
     keepalive_requests 1000000;
+    large_client_header_buffers 16 8k;
     server {
         listen ADDRESS;
         root files;

@@ -89,19 +89,31 @@ fn reason(error: httparse::Error) -> &'static str {
 }
 
 /// Searches for the end of a head without rescanning its bytes, however small the pieces in which they arrive.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Search {
     /// How many bytes of the current head have been searched without finding its end.
     searched: usize,
+    /// The longest head, in bytes.
+    max_head: usize,
+}
+
+impl Default for Search {
+    fn default() -> Self {
+        Self::new(MAX_HEAD)
+    }
 }
 
 impl Search {
+    pub(super) fn new(max_head: usize) -> Self {
+        Self { searched: 0, max_head }
+    }
+
     /// The head at the start of `bytes`, read by `parse`. An incomplete head must be shown again from its first byte.
     ///
     /// Whether a head is refused depends on its bytes alone, not on how they were split: an incomplete one is parsed up
     /// to its last line end. That is at most one parse for each line, and [`MAX_FIELDS`] limits the lines.
     pub(super) fn find<T>(&mut self, bytes: &[u8], parse: impl Fn(&[u8]) -> Parsed<T>) -> Parsed<T> {
-        let window = &bytes[..bytes.len().min(MAX_HEAD)];
+        let window = &bytes[..bytes.len().min(self.max_head)];
         // Nearly every head arrives in one piece.
         if self.searched == 0
             && let Ok(Some(found)) = parse(window)
@@ -125,8 +137,8 @@ impl Search {
         if window[searched..].iter().any(|byte| *byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')) {
             return Err("control characters in a head");
         }
-        if bytes.len() > MAX_HEAD {
-            return Err("a head longer than 64 KiB");
+        if bytes.len() > self.max_head {
+            return Err("a head longer than max_head");
         }
         self.searched = window.len();
         Ok(None)

@@ -24,6 +24,12 @@ enum Head {
 }
 
 impl Replies {
+    /// Frames responses whose heads have at most `max_head` bytes. The default is [`MAX_HEAD`](crate::protocol::MAX_HEAD).
+    #[must_use]
+    pub fn with_max_head(max_head: usize) -> Self {
+        Self { search: Search::new(max_head), ..Self::default() }
+    }
+
     /// The next step; `expect` belongs to the oldest open call, `None` if no call is open.
     pub fn step(&mut self, bytes: &[u8], expect: Option<AnyExpect>) -> Step {
         if let Some(body) = &mut self.body {
@@ -207,5 +213,14 @@ mod tests {
         ] {
             assert!(matches!(first(reply, Expect::Other), Step::Opaque(_)), "{reply:?}");
         }
+    }
+
+    #[test]
+    fn the_longest_head_can_be_set() {
+        let reply = format!("HTTP/1.1 204 No Content\r\nX: {}\r\n\r\n", "x".repeat(70_000));
+        let expect = Some(AnyExpect::Http(Expect::Other));
+        assert!(matches!(Replies::default().step(reply.as_bytes(), expect), Step::Opaque(_)));
+        let part = Step::Part { len: reply.len(), left: Some(0) };
+        assert_eq!(Replies::with_max_head(reply.len()).step(reply.as_bytes(), expect), part);
     }
 }

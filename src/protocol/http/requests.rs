@@ -25,6 +25,12 @@ struct Head {
 }
 
 impl Requests {
+    /// Frames requests whose heads have at most `max_head` bytes. The default is [`MAX_HEAD`](crate::protocol::MAX_HEAD).
+    #[must_use]
+    pub fn with_max_head(max_head: usize) -> Self {
+        Self { search: Search::new(max_head), ..Self::default() }
+    }
+
     /// The next step; `open` is true while a call waits for its reply. Bytes after CONNECT or an upgrade request wait
     /// for the reply, which decides whether they are HTTP.
     pub fn step(&mut self, bytes: &[u8], open: bool) -> Step {
@@ -248,6 +254,12 @@ mod tests {
         let long = head(MAX_HEAD + 1);
         assert_eq!(requests.step(&long.as_bytes()[..MAX_HEAD], false), Step::More);
         assert!(matches!(requests.step(long.as_bytes(), false), Step::Opaque(_)));
+
+        let mut requests = Requests::with_max_head(MAX_HEAD + 1);
+        assert!(matches!(requests.step(long.as_bytes(), false), Step::Call { .. }));
+        let mut requests = Requests::with_max_head(1024);
+        assert_eq!(requests.step(&long.as_bytes()[..1024], false), Step::More);
+        assert!(matches!(requests.step(&long.as_bytes()[..1025], false), Step::Opaque(_)));
 
         let fields = |count: usize| format!("GET / HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(count));
         assert!(matches!(first(&fields(512)), Step::Call { .. }));
