@@ -125,6 +125,42 @@ pub(crate) struct Talk {
     /// How many bytes the client gets, if all goes well.
     pub(crate) expected: usize,
     pub(crate) ending: Ending,
+    /// What the backend takes for a no-op of the proxy's own.
+    pub(crate) no_op: Option<NoOp>,
+}
+
+/// A no-op that the proxy sends where a request may begin and the client has sent another one.
+#[derive(Debug)]
+pub(crate) struct NoOp {
+    pub(crate) request: Vec<u8>,
+    pub(crate) reply: Vec<u8>,
+    /// What the backend gets beside it.
+    pub(crate) others: Vec<u8>,
+    /// Where one of those may begin.
+    pub(crate) places: Vec<usize>,
+}
+
+impl NoOp {
+    /// Moves `pending` to `received`, but for no-ops: the places of those.
+    fn take_out(&self, pending: &mut Vec<u8>, received: &mut Vec<u8>) -> Vec<usize> {
+        let mut found = Vec::new();
+        while !pending.is_empty() {
+            let at = received.len();
+            let next = self.places.partition_point(|place| *place <= at);
+            let begins = next > 0 && self.places[next - 1] == at && !self.others[at..].starts_with(&self.request);
+            if begins && pending.starts_with(&self.request) {
+                pending.drain(..self.request.len());
+                found.push(at);
+                continue;
+            }
+            if begins && self.request.starts_with(pending) {
+                break;
+            }
+            let len = self.places.get(next).map_or(pending.len(), |place| pending.len().min(place - at));
+            received.extend(pending.drain(..len));
+        }
+        found
+    }
 }
 
 /// What the two sides saw.
@@ -175,17 +211,24 @@ pub(crate) fn talk(
     })
 }
 
-/// How many bytes a side has got, and whether more will come.
-type Got = (usize, bool);
+/// What a side has got.
+#[derive(Default)]
+struct Got {
+    bytes: usize,
+    /// No more will come.
+    is_over: bool,
+    /// Where the proxy's no-ops were.
+    no_ops: Vec<usize>,
+}
 
 async fn be_client(stream: MemoryStream, talk: &Talk, writes: &Pace, reads: &Pace) -> (Vec<u8>, End) {
-    let (got, mut progress) = watch::channel((0, false));
+    let (got, mut progress) = watch::channel(Got::default());
     let limit = match talk.ending {
         Ending::ClientEnds(limit) => limit,
         _ => usize::MAX,
     };
     let sending = async {
-        send(&stream, &talk.requests, limit, writes, &mut progress).await;
+        send(&stream, &talk.requests, None, limit, writes, &mut progress).await;
         match talk.ending {
             Ending::ClientEnds(_) => stream.end(),
             Ending::ClientIsDone if wait(&mut progress, talk.expected).await => stream.end(),
@@ -198,19 +241,19 @@ async fn be_client(stream: MemoryStream, talk: &Talk, writes: &Pace, reads: &Pac
         _ => usize::MAX,
     };
     tokio::select! {
-        seen = receive(&stream, reads, most, &got) => seen,
+        seen = receive(&stream, reads, None, most, &got) => seen,
         () = sending => unreachable!("it waits for ever"),
     }
 }
 
 async fn be_backend(stream: MemoryStream, talk: &Talk, writes: &Pace, reads: &Pace) -> Vec<u8> {
-    let (got, mut progress) = watch::channel((0, false));
+    let (got, mut progress) = watch::channel(Got::default());
     let limit = match talk.ending {
         Ending::BackendEnds(limit) | Ending::BackendResets(limit) => limit,
         _ => usize::MAX,
     };
     let sending = async {
-        send(&stream, &talk.replies, limit, writes, &mut progress).await;
+        send(&stream, &talk.replies, talk.no_op.as_ref(), limit, writes, &mut progress).await;
         match talk.ending {
             Ending::BackendEnds(_) => stream.end(),
             Ending::BackendResets(_) => stream.reset(),
@@ -220,41 +263,59 @@ async fn be_backend(stream: MemoryStream, talk: &Talk, writes: &Pace, reads: &Pa
             }
         }
     };
-    let (received, ()) = tokio::join!(receive(&stream, reads, usize::MAX, &got), sending);
+    let (received, ()) = tokio::join!(receive(&stream, reads, talk.no_op.as_ref(), usize::MAX, &got), sending);
     received.0
 }
 
 /// Waits until a side has got `bytes`; false if it gets no more.
 async fn wait(progress: &mut watch::Receiver<Got>, bytes: usize) -> bool {
-    progress.wait_for(|&(got, over)| got >= bytes || over).await.is_ok_and(|got| got.0 >= bytes)
+    progress.wait_for(|got| got.bytes >= bytes || got.is_over).await.is_ok_and(|got| got.bytes >= bytes)
 }
 
-/// Sends at most `limit` bytes of `pieces`.
+/// Sends at most `limit` bytes of `pieces`, and the replies to no-ops between them.
 async fn send(
     to: &MemoryStream,
     pieces: &[(usize, Vec<u8>)],
+    no_op: Option<&NoOp>,
     mut limit: usize,
     pace: &Pace,
     progress: &mut watch::Receiver<Got>,
 ) {
     let mut pace = pace.steps();
-    // Pieces that wait for nothing more are sent together.
-    let mut due = Vec::new();
-    if limit == 0 {
-        return;
-    }
-    for (at, (after, piece)) in pieces.iter().enumerate() {
-        if due.is_empty() && !wait(progress, *after).await {
+    let mut pieces = pieces.iter().peekable();
+    let mut answered = 0;
+    while limit > 0 {
+        // What waits for nothing more is sent together.
+        let mut due = Vec::new();
+        let is_over = {
+            let got = progress.borrow_and_update();
+            while due.len() < limit {
+                let after = pieces.peek().map_or(usize::MAX, |(after, _)| *after);
+                let place = got.no_ops.get(answered).copied().unwrap_or(usize::MAX);
+                if let Some(no_op) = no_op
+                    && place < after
+                {
+                    answered += 1;
+                    due.extend_from_slice(&no_op.reply);
+                    limit = limit.saturating_add(no_op.reply.len());
+                } else if got.bytes >= after
+                    && let Some((_, piece)) = pieces.next()
+                {
+                    due.extend_from_slice(piece);
+                } else {
+                    break;
+                }
+            }
+            got.is_over
+        };
+        let mut rest = &due[..due.len().min(limit)];
+        limit -= rest.len();
+        if rest.is_empty() && (is_over || no_op.is_none() && pieces.peek().is_none()) {
             return;
         }
-        due.extend_from_slice(piece);
-        let got = progress.borrow().0;
-        if pieces.get(at + 1).is_some_and(|(next, _)| got >= *next) && due.len() < limit {
-            continue;
+        if due.is_empty() && progress.changed().await.is_err() {
+            return;
         }
-        let all = std::mem::take(&mut due);
-        let mut rest = &all[..all.len().min(limit)];
-        limit -= rest.len();
         while !rest.is_empty() {
             let (len, pause) = pace.next().unwrap();
             let (now, later) = rest.split_at(len.min(rest.len()));
@@ -266,15 +327,18 @@ async fn send(
                 sleep(pause).await;
             }
         }
-        if limit == 0 {
-            return;
-        }
     }
 }
 
 /// Receives until the end, or until `most` bytes are here.
-async fn receive(from: &MemoryStream, pace: &Pace, most: usize, got: &watch::Sender<Got>) -> (Vec<u8>, End) {
-    let mut received = Vec::new();
+async fn receive(
+    from: &MemoryStream,
+    pace: &Pace,
+    no_op: Option<&NoOp>,
+    most: usize,
+    got: &watch::Sender<Got>,
+) -> (Vec<u8>, End) {
+    let (mut received, mut pending) = (Vec::new(), Vec::new());
     let mut pace = pace.steps();
     let end = loop {
         if received.len() >= most {
@@ -286,13 +350,27 @@ async fn receive(from: &MemoryStream, pace: &Pace, most: usize, got: &watch::Sen
             Err(_) => break End::Silence,
             Ok(Ok(0)) => break End::Closed,
             Ok(Err(_)) => break End::Reset,
-            Ok(Ok(len)) => received.extend_from_slice(&bytes[..len]),
+            Ok(Ok(len)) => pending.extend_from_slice(&bytes[..len]),
         }
-        got.send_replace((received.len(), false));
+        let no_ops = match no_op {
+            Some(no_op) => no_op.take_out(&mut pending, &mut received),
+            None => {
+                received.append(&mut pending);
+                Vec::new()
+            }
+        };
+        got.send_modify(|got| {
+            got.bytes = received.len();
+            got.no_ops.extend(no_ops);
+        });
         if !pause.is_zero() {
             sleep(pause).await;
         }
     };
-    got.send_replace((received.len(), true));
+    // What may be the beginning of a no-op is dropped, unless another request begins like it.
+    if no_op.is_some_and(|no_op| !pending.is_empty() && no_op.others[received.len()..].starts_with(&pending)) {
+        received.append(&mut pending);
+    }
+    got.send_modify(|got| (got.bytes, got.is_over) = (received.len(), true));
     (received, end)
 }

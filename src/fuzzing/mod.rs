@@ -7,7 +7,6 @@
 
 mod connection; // one connection over streams in memory
 mod framers; // framers alone
-mod known; // what is left out until it is mended
 #[path = "../../tests/framing/messages.rs"]
 mod messages; // messages as a framer finds them
 mod model; // what must be seen

@@ -1,9 +1,10 @@
 //! What both sides of a connection must see, said without a framer: a scenario knows its calls.
 
 use std::fmt::Write;
+use std::iter;
 use std::time::Duration;
 
-use super::connection::{End, Options, SILENCE, Seen, Talk, talk};
+use super::connection::{End, NoOp, Options, SILENCE, Seen, Talk, talk};
 use super::scenario::{Action, Ending, PROXY, REPLACED, SCRIPT, Scenario};
 use super::traffic::{Answered, Dialect};
 
@@ -80,7 +81,8 @@ struct Plot {
 impl Scenario {
     fn plot(&self) -> Plot {
         let mut expected = Expected { is_whole: true, ..Expected::default() };
-        let mut talk = Talk { requests: Vec::new(), replies: Vec::new(), expected: 0, ending: self.ending };
+        let (requests, replies) = (Vec::new(), Vec::new());
+        let mut talk = Talk { requests, replies, expected: 0, ending: self.ending, no_op: None };
         let mut ended = None;
         // Bytes so far: from the client, and from the backend.
         let (mut asked, mut given) = (0, 0);
@@ -91,7 +93,7 @@ impl Scenario {
             if ended.is_some() {
                 continue;
             }
-            let begun = asked;
+            let (begun, given_before) = (asked, given);
             asked += exchange.lead.len() + exchange.request.len();
             if let Ending::ClientEnds(limit) = self.ending
                 && limit < asked
@@ -153,7 +155,8 @@ impl Scenario {
             expected.faults += u64::from(is_fault);
             talk.expected = expected.to_client.iter().map(Segment::most).sum();
             let is_given = match self.ending {
-                Ending::BackendEnds(limit) => given <= limit && action.passes(),
+                // What it said, it said when it had got the request.
+                Ending::BackendEnds(limit) => given <= limit && given > given_before,
                 Ending::ClientLeaves(_) | Ending::BackendResets(_) => false,
                 Ending::ClientIsDone | Ending::ClientEnds(_) => true,
             };
@@ -161,6 +164,10 @@ impl Scenario {
                 expected.certain = expected.to_client.len();
             }
         }
+        talk.no_op = self.dialect.own_no_op().map(|(request, reply)| {
+            let places = iter::once(0).chain(talk.replies.iter().map(|(after, _)| *after)).collect();
+            NoOp { request, reply, others: expected.to_backend.clone(), places }
+        });
         expected.time = Duration::from_millis(slept_before.max(slept_after));
         expected.end(ended, self.ending);
         if matches!(self.ending, Ending::BackendEnds(_)) && self.calls.iter().any(|(_, action)| *action == Action::Hang)

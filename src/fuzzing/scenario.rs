@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use arbitrary::{Result, Unstructured};
 
-use super::known;
-use super::traffic::{Answered, Dialect, Exchange, pipeline};
+use super::traffic::{Dialect, Exchange, pipeline};
 use crate::call::{Answer, Call, Verdict};
 use crate::duration::Seconds;
 use crate::error;
@@ -123,6 +122,10 @@ pub(crate) enum Ending {
     BackendResets(usize),
 }
 
+/// The most commands, and the longest run of quiet ones: as calls of a handler, they fill the queue of open calls.
+const MOST: u8 = 20;
+const LONGEST_RUN: u16 = 2000;
+
 impl Scenario {
     /// Reads it off any bytes; what is missing is as simple as can be.
     pub(crate) fn read(u: &mut Unstructured<'_>) -> Result<Self> {
@@ -137,8 +140,7 @@ impl Scenario {
         let kind_of_end = u.int_in_range(0..=9)?;
         let place_of_end = u.arbitrary::<u16>()?;
 
-        let longest_run = if known::FULL_QUEUE { 100 } else { u16::MAX };
-        let exchanges = pipeline(u, dialect, 20, longest_run)?;
+        let exchanges = pipeline(u, dialect, MOST, LONGEST_RUN)?;
         let mut calls = Vec::with_capacity(exchanges.len());
         let mix = mix(percent, vec![]);
         let mut names = mix.drawn(seed, PROXY, 1);
@@ -156,9 +158,6 @@ impl Scenario {
             // What is answered, dropped or altered is what has come by then.
             (capacities, buffer) = ([65536; 2], None);
             writes = [(); 2].map(|()| Pace(vec![Pace::AT_ONCE]));
-        }
-        if known::OWN_ANSWER_BEHIND_QUIET {
-            spare_own_answers_behind_quiet(&mut calls);
         }
         let asked: usize = calls.iter().map(|(exchange, _)| exchange.lead.len() + exchange.request.len()).sum();
         let given: usize = calls
@@ -210,23 +209,6 @@ fn action(u: &mut Unstructured<'_>) -> Result<Action> {
         23 => Action::ResetReply,
         _ => Action::Pass,
     })
-}
-
-/// Lets calls pass that would be answered, closed or reset behind a quiet command.
-fn spare_own_answers_behind_quiet(calls: &mut [(Exchange, Action)]) {
-    let mut quiet = false;
-    for (exchange, action) in calls {
-        if quiet && matches!(action, Action::Error | Action::Blackout | Action::Hang | Action::Reset) {
-            *action = Action::Pass;
-        }
-        if action.passes() {
-            match exchange.answered {
-                Answered::Sometimes => quiet = true,
-                Answered::Never => {}
-                Answered::Always => quiet = false,
-            }
-        }
-    }
 }
 
 /// Does to each call what the scenario says.

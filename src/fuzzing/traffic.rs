@@ -28,6 +28,15 @@ impl Dialect {
             Self::Http => Protocol::Http,
         }
     }
+
+    /// The no-op that the proxy sends behind quiet commands, and its reply.
+    pub(crate) fn own_no_op(self) -> Option<(Vec<u8>, Vec<u8>)> {
+        match self {
+            Self::MemcacheText => Some((b"mn\r\n".to_vec(), b"MN\r\n".to_vec())),
+            Self::MemcacheBinary => Some((packet(0x80, 0x0a, 0, 0, "", b""), packet(0x81, 0x0a, 0, 0, "", b""))),
+            _ => None,
+        }
+    }
 }
 
 /// Whether a request gets a reply.
@@ -81,9 +90,6 @@ impl Exchange {
     }
 }
 
-/// The longest run of equal quiet commands, which is what it takes to fill the queue of open calls.
-const LONGEST_RUN: u16 = 2000;
-
 /// A pipeline of at most `most` commands, and of runs of quiet ones of at most `longest_run`.
 pub(crate) fn pipeline(
     u: &mut Unstructured<'_>,
@@ -97,7 +103,7 @@ pub(crate) fn pipeline(
         let is_run = matches!(dialect, Dialect::MemcacheText | Dialect::MemcacheBinary) && u.ratio(1, 40)?;
         if is_run {
             let by_key = u.arbitrary()?;
-            for at in 0..u.int_in_range(2..=longest_run.min(LONGEST_RUN))? {
+            for at in 0..u.int_in_range(2..=longest_run)? {
                 exchanges.push(missed(dialect, number + usize::from(at), by_key));
             }
         } else {
@@ -197,7 +203,8 @@ fn no_op(dialect: Dialect, number: usize) -> Exchange {
         Dialect::MemcacheBinary => {
             Exchange::new(packet(0x80, 0x0a, number, 0, "", b""), packet(0x81, 0x0a, number, 0, "", b""))
         }
-        _ => Exchange::new("mn\r\n", "MN\r\n"),
+        // Not as the proxy writes its own.
+        _ => Exchange::new("mn\n", "MN\r\n"),
     }
 }
 
@@ -224,7 +231,7 @@ fn memcache_text(u: &mut Unstructured<'_>, number: usize) -> Result<Exchange> {
         5 => Exchange::new(format!("incr key{number} 1\r\n"), format!("{number}\r\n")),
         6 => Exchange::new("stats\r\n", format!("STAT number {number}\r\nSTAT pid 1\r\nEND\r\n")),
         7 => Exchange::new(format!("mg key{number} v\r\n"), block(format!("VA {len}"), &value)),
-        8 => Exchange::new("mn\r\n", "MN\r\n"),
+        8 => no_op(Dialect::MemcacheText, number),
         9 => {
             Exchange::quiet(format!("mg key{number} v q {asked}\r\n"), block(format!("VA {len} {given}"), &value), says)
         }

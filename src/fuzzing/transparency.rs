@@ -45,6 +45,7 @@ pub(super) fn check(u: &mut Unstructured<'_>) -> Result<()> {
         requests: vec![(0, requests.clone())],
         replies: vec![(requests.len() * backend_waits / 100, replies.clone())],
         ending,
+        no_op: None,
     };
     let head_timeout = Duration::from_secs(5);
     let options = Options { protocol: dialect.protocol(), buffer, head_timeout };
