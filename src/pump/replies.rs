@@ -80,7 +80,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stop<ReplyStop>, Ended>> {
         let Self { context, half: Half { inbound, outbound }, held, frames, .. } = self;
         if frames.look
-            && let Some(stop) = outbound.pass_held(cx, held, |cx, bytes, _| frames.find(cx, bytes))?
+            && let Some(stop) = outbound.pass_held(cx, held, |cx, bytes, ahead| frames.find(cx, bytes, ahead))?
         {
             return Poll::Ready(Ok(stop));
         }
@@ -100,7 +100,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
                 }
                 let _measured = context.measure();
                 context.activity.to_client.add(bytes.len());
-                outbound.pass(cx, held, bytes, |cx, bytes, _| frames.find(cx, bytes))
+                outbound.pass(cx, held, bytes, |cx, bytes, ahead| frames.find(cx, bytes, ahead))
             });
             let Poll::Ready(read) = read else {
                 return frames.timer.poll(cx).map(|()| Ok(Stop::At(frames.give_up())));

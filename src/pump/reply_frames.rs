@@ -64,16 +64,16 @@ impl ReplyFrames<'_> {
         }
     }
 
-    /// Tells the replies in `bytes` apart.
-    pub(super) fn find(&mut self, cx: &Context<'_>, bytes: &[u8]) -> Found<ReplyStop> {
+    /// Tells the replies in `bytes` apart, of which the first `ahead` have been passed on.
+    pub(super) fn find(&mut self, cx: &Context<'_>, bytes: &[u8], ahead: usize) -> Found<ReplyStop> {
         self.look = false;
         let mut calls = lock(self.calls);
-        let found = self.find_in(&mut calls, cx, bytes);
+        let found = self.find_in(&mut calls, cx, bytes, ahead);
         calls.set_within_reply(found.done < bytes.len() || self.framer.is_within());
         found
     }
 
-    fn find_in(&mut self, calls: &mut OpenCalls, cx: &Context<'_>, bytes: &[u8]) -> Found<ReplyStop> {
+    fn find_in(&mut self, calls: &mut OpenCalls, cx: &Context<'_>, bytes: &[u8], ahead: usize) -> Found<ReplyStop> {
         let settings = self.context.settings;
         // Only its responses say whether the connection lasts.
         let reuses = settings.reuse_socket && settings.protocol == Protocol::Http;
@@ -90,7 +90,11 @@ impl ReplyFrames<'_> {
             let is_no_op = matches!(front, Some((_, ReplySource::NoOp)));
             let expect = front.map(|(expect, _)| expect);
             let begins = reuses && !self.framer.is_within();
-            let step = self.framer.step(&bytes[at..], expect);
+            let step = match self.framer.step(&bytes[at..], expect) {
+                // What has been passed on was said before the request of this call.
+                Step::Part { .. } if at < ahead && (is_handled || is_no_op) => Step::Opaque("a reply to no request"),
+                step => step,
+            };
             if let Step::Part { len, .. } = step
                 && begins
             {
