@@ -14,7 +14,7 @@ use crate::net::buffer::{ReadSize, poll_read};
 use crate::net::stream::{Peer, Stream};
 use crate::plan::SelectedHandler;
 use crate::protocol::Expect;
-use crate::pump::{ConnectionContext, Outcome, Turn};
+use crate::pump::{Budget, ConnectionContext, Outcome};
 
 /// Lets `handler` accept the client: whether that has taken the first call.
 pub(super) async fn first_turn(
@@ -91,14 +91,14 @@ impl Message for Unread<'_> {
 /// Reads and drops whatever comes, until the client has sent its last byte.
 pub(super) async fn read_to_end(client: &mut Stream) {
     let (mut from, _) = client.split();
-    let (mut size, turn) = (ReadSize::new(None), Turn::default());
+    let (mut size, budget) = (ReadSize::new(None), Budget::default());
     let mut poll_end = |cx: &mut Context<'_>| {
-        turn.begin();
+        budget.begin();
         loop {
-            ready!(turn.poll_lasts(cx));
+            ready!(budget.poll_left(cx));
             match ready!(poll_read(cx, &mut from, &mut size, |_, bytes| bytes.len())) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(len) => turn.read(len),
+                Ok(len) => budget.spend(len),
             }
         }
     };

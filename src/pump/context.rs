@@ -9,9 +9,9 @@ use arc_swap::ArcSwap;
 use tracing::debug;
 
 use super::activity::{Activity, State};
+use super::budget::Budget;
 use super::outcome::Outcome;
 use super::settings::ConnectionSettings;
-use super::turn::Turn;
 use crate::call::CallContext;
 use crate::call_log::{CallEnd, CallLog, ConnectionLog};
 use crate::events::{EventKind, Events};
@@ -62,7 +62,7 @@ pub(crate) struct ConnectionContext<'a> {
     pub(crate) activity: &'a Activity,
     /// Where its calls are kept, if they are.
     log: Option<Box<ConnectionLog>>,
-    pub(crate) turn: Turn,
+    pub(super) budget: Budget,
     /// How many directions have bytes that the other side does not take for now.
     blocked: AtomicU8,
     opaque: AtomicBool,
@@ -76,7 +76,7 @@ impl<'a> ConnectionContext<'a> {
             settings,
             activity,
             log,
-            turn: Turn::default(),
+            budget: Budget::default(),
             blocked: AtomicU8::new(0),
             opaque: AtomicBool::new(false),
         }

@@ -11,11 +11,10 @@ use super::framed::{FirstCall, Framing};
 use super::half::Half;
 use super::half_close::HalfCloses;
 use super::outcome::{Ended, Outcome};
-use crate::call_log::CallEnd;
+use super::turns::Turns;
 use crate::net::buffer::MAX_READ;
 use crate::net::stream::Stream;
 use crate::plan::Plan;
-use crate::protocol::Expect;
 use crate::rng::Draws;
 
 /// How copying ends.
@@ -43,32 +42,15 @@ pub(crate) async fn copy(
     // The first call's handler has all of them, unless it has been replaced since.
     let is_replaced = first.handler.released.has_begun();
     let handler = if is_replaced { plan.draw(context.streams(), draws, 1) } else { &first.handler };
-    // The client has sent something, and the backend has not since.
-    let turn = AtomicBool::new(false);
-    let mut number = 0;
-    let client_sent = |bytes| {
-        context.activity.to_backend.add(bytes);
-        if !turn.load(Ordering::Relaxed) {
-            turn.store(true, Ordering::Relaxed);
-            number += 1;
-            if number > 1 || !first.is_counted {
-                handler.count(context.streams(), number);
-            }
-            context.call_begins(number, handler, &[], Expect::Reply);
-        }
-    };
-    let backend_sent = |bytes| {
-        context.activity.to_client.add(bytes);
-        turn.store(false, Ordering::Relaxed);
-        context.call_ended(CallEnd::Replied);
-    };
-    let mut forth = OneWay { context, half: &mut requests, seen: client_sent };
-    let mut back = OneWay { context, half: &mut replies, seen: backend_sent };
+    let turns = Turns::new(context, first, handler);
+    let mut forth = OneWay { context, half: &mut requests, seen: |bytes: &[u8]| turns.client_sent(bytes) };
+    let mut back = OneWay { context, half: &mut replies, seen: |bytes: &[u8]| turns.backend_sent(bytes) };
     let replanned = AtomicBool::new(false);
     let outcome = {
-        let holds = || turn.load(Ordering::Relaxed) || !plan.is_replaced() || context.proxy.shutdown.has_begun();
+        let holds = || turns.is_open() || !plan.is_replaced() || context.proxy.shutdown.has_begun();
         let requests = pin!(async {
             if let Some(ended) = forth.run_while(holds).await {
+                turns.no_header();
                 return Box::pin(half_closes.requests(ended, forth.half)).await;
             }
             replanned.store(true, Ordering::Relaxed);
@@ -78,7 +60,7 @@ pub(crate) async fn copy(
             let ended = back.run().await;
             Box::pin(half_closes.replies(ended, back.half)).await
         });
-        let stopped = pin!(context.stopped(|| turn.load(Ordering::Relaxed)));
+        let stopped = pin!(context.stopped(|| turns.is_open()));
         drive(requests, replies, stopped, context, || false).await
     };
     if !replanned.into_inner() {
@@ -88,6 +70,7 @@ pub(crate) async fn copy(
     if !held.is_empty() {
         context.activity.to_backend.add(held.len());
     }
+    let number = turns.number();
     let first = (number == 0).then(|| first.clone());
     Copied::Replanned(Box::new(Framing::after(number, first, context.settings, draws.take(), held, unsent)))
 }
@@ -96,11 +79,11 @@ pub(crate) async fn copy(
 pub(super) struct OneWay<'h, 's, S> {
     pub(super) context: &'h ConnectionContext<'h>,
     pub(super) half: &'h mut Half<'s>,
-    /// Is told how many bytes were taken off the side that is read.
+    /// Sees the bytes that were taken off the side that is read.
     pub(super) seen: S,
 }
 
-impl<S: FnMut(usize)> OneWay<'_, '_, S> {
+impl<S: FnMut(&[u8])> OneWay<'_, '_, S> {
     /// Passes on all that comes.
     pub(super) async fn run(&mut self) -> Ended {
         self.run_while(|| true).await.unwrap_or(Ended::Eof)
@@ -148,7 +131,7 @@ impl<S: FnMut(usize)> OneWay<'_, '_, S> {
                 return Ok(Passed::None);
             }
             let _measured = context.measure();
-            seen(bytes.len());
+            seen(bytes);
             Ok(if outbound.send(cx, bytes)? { Passed::All } else { Passed::Some })
         }))
         .map_err(Ended::Read)??;
@@ -163,17 +146,18 @@ impl<S: FnMut(usize)> OneWay<'_, '_, S> {
         let Self { context, half: Half { inbound, outbound }, seen } = self;
         let offered = inbound.poll_take(cx, |cx, bytes| {
             if !holds() {
-                return Ok(0);
+                return Ok::<_, Ended>(0);
             }
             let _measured = context.measure();
-            outbound.offer(cx, bytes)
+            let taken = outbound.offer(cx, bytes)?;
+            if taken > 0 {
+                seen(&bytes[..taken]);
+            }
+            Ok(taken)
         });
         let (there, taken) = ready!(offered).map_err(Ended::Read)??;
         if there == 0 {
             return Poll::Ready(Err(Ended::Eof));
-        }
-        if taken > 0 {
-            seen(taken);
         }
         if taken < there || there < MAX_READ {
             inbound.size.refused();

@@ -6,10 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 
+use super::budget::Budget;
 use super::context::ConnectionContext;
 use super::outbound::Outbound;
 use super::outcome::Ended;
-use super::turn::Turn;
 use crate::net::buffer::{ReadSize, poll_read, poll_take};
 use crate::net::stream::{ReadHalf, WriteHalf};
 
@@ -24,13 +24,13 @@ pub(super) struct Half<'s> {
 pub(super) struct Inbound<'s> {
     pub(super) from: ReadHalf<'s>,
     pub(super) size: ReadSize,
-    turn: &'s Turn,
+    budget: &'s Budget,
 }
 
 impl<'s> Half<'s> {
     pub(super) fn new(context: &'s ConnectionContext<'_>, from: ReadHalf<'s>, to: WriteHalf<'s>) -> Self {
         let size = ReadSize::new(context.settings.buffer);
-        Self { inbound: Inbound { from, size, turn: &context.turn }, outbound: Outbound::new(to) }
+        Self { inbound: Inbound { from, size, budget: &context.budget }, outbound: Outbound::new(to) }
     }
 
     /// Waits until the other side has taken what it would not take at once.
@@ -49,10 +49,10 @@ impl Inbound<'_> {
         cx: &mut Context<'_>,
         with: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
     ) -> Poll<io::Result<T>> {
-        ready!(self.turn.poll_lasts(cx));
+        ready!(self.budget.poll_left(cx));
         poll_read(cx, &mut self.from, &mut self.size, |cx, bytes| {
             let done = with(cx, bytes);
-            self.turn.read(bytes.len());
+            self.budget.spend(bytes.len());
             done
         })
     }
@@ -63,10 +63,10 @@ impl Inbound<'_> {
         cx: &mut Context<'_>,
         take: impl FnOnce(&mut Context<'_>, &[u8]) -> Result<usize, E>,
     ) -> Poll<io::Result<Result<(usize, usize), E>>> {
-        ready!(self.turn.poll_lasts(cx));
+        ready!(self.budget.poll_left(cx));
         let taken = poll_take(cx, &mut self.from, take);
         if let Poll::Ready(Ok(Ok((there, _)))) = taken {
-            self.turn.read(there);
+            self.budget.spend(there);
         }
         taken
     }

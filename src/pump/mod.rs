@@ -4,6 +4,7 @@
 //! open calls: [`requests`] opens a call before its first byte goes out, [`replies`] ends them in order.
 
 mod activity; // what a connection does now, for others to read
+mod budget; // how much one direction does at once
 mod call_frames; // calls in what the client sends
 mod context; // what the pumps know of their proxy and connection
 mod copy; // bytes as they come
@@ -20,19 +21,19 @@ mod requests; // the request pump
 mod settings; // how connections are made
 #[cfg(test)]
 mod tests;
-mod turn; // how much one direction does at once
+mod turns; // calls of tcp where bytes are copied
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
 pub(crate) use activity::{Activity, State};
+pub(crate) use budget::Budget;
 pub(crate) use context::{ConnectionContext, ProxyContext};
 pub(crate) use copy::{Copied, copy};
 pub(crate) use framed::{FirstCall, Framing, framed};
 pub(crate) use outcome::Outcome;
 pub(crate) use settings::ConnectionSettings;
-pub(crate) use turn::Turn;
 
 /// Runs both directions of a connection in one task until one of them says how it ends. `again` says whether the requests
 /// have queued something that the replies have to look at.
@@ -45,13 +46,13 @@ fn drive(
 ) -> impl Future<Output = Outcome> {
     let mut listening = false;
     poll_fn(move |cx| {
-        context.turn.begin();
+        context.budget.begin();
         loop {
             // Replies first: that the backend has closed is to be known before another call goes to it.
             if let Poll::Ready(outcome) = replies.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
-            context.turn.begin();
+            context.budget.begin();
             if let Poll::Ready(outcome) = requests.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }

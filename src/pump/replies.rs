@@ -321,7 +321,9 @@ impl<'a, 's> ReplyPump<'a, 's> {
         }
         self.half.outbound.push_all(&mut self.held);
         let context = self.context;
-        OneWay { context, half: &mut self.half, seen: |bytes| context.activity.to_client.add(bytes) }.run().await
+        OneWay { context, half: &mut self.half, seen: |bytes: &[u8]| context.activity.to_client.add(bytes.len()) }
+            .run()
+            .await
     }
 
     /// Tells the request pump, wherever it waits.

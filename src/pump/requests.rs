@@ -234,7 +234,9 @@ impl<'a, 's> RequestPump<'a, 's> {
     async fn opaque(&mut self) -> Ended {
         self.half.outbound.push_all(self.held);
         let context = self.context;
-        OneWay { context, half: &mut self.half, seen: |bytes| context.activity.to_backend.add(bytes) }.run().await
+        OneWay { context, half: &mut self.half, seen: |bytes: &[u8]| context.activity.to_backend.add(bytes.len()) }
+            .run()
+            .await
     }
 
     /// Whether the client has left between two calls, with a backend that another client may use. If it is not, the backend

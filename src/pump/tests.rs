@@ -1,8 +1,8 @@
 //! The pumps over streams in memory, whose pipes are so small that every read and every write is partial.
 
+mod budget; // what others get of the time
 mod quiet; // calls whose reply may be missing
 mod spare; // backends for the next client
-mod turns; // what others get of the time
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -528,6 +528,17 @@ async fn a_proxy_protocol_header_is_no_call() {
                 assert_eq!(world.proxy.counters.opaque.get(), 0);
                 assert!(matches!(world.end().await, Outcome::Done));
             }
+        }
+    }
+    // Copied, it has passed when the backend speaks first. What only looks like the beginning of one is a call.
+    for (begin, calls) in [("PROXY TCP4 10.1.2.3 10.1.2.4 40000 6379\r\n", 0), (v2, 0), ("PROX", 1), ("\r\n", 1)] {
+        for capacity in CAPACITIES {
+            let world = Options::new(Protocol::Tcp, capacity).connect(&Mix::default());
+            world.exchange(begin, &[(begin, "welcome")], "welcome").await;
+            world.exchange("request", &[("request", "reply")], "reply").await;
+            let plan = world.proxy.plan.load_full();
+            assert_eq!(plan.handlers().next().unwrap().counters.calls.get(), calls + 1, "{begin:?} {capacity}");
+            assert!(matches!(world.end().await, Outcome::Done));
         }
     }
     // What only looks like the beginning of one is held for a while.

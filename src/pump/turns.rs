@@ -1,0 +1,109 @@
+//! The calls of `tcp` where bytes are copied: turns of the client, counted as [`protocol::tcp`](crate::protocol::tcp) finds them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::activity::LocalCounter;
+use super::context::ConnectionContext;
+use super::framed::FirstCall;
+use crate::call_log::CallEnd;
+use crate::plan::SelectedHandler;
+use crate::protocol::Expect;
+use crate::protocol::proxy_header::{self, Start};
+
+/// Begins and ends calls as bytes pass.
+#[derive(Debug)]
+pub(super) struct Turns<'a> {
+    context: &'a ConnectionContext<'a>,
+    handler: &'a Arc<SelectedHandler>,
+    /// The handler has counted the first call already.
+    first_is_counted: bool,
+    /// The number of the last call.
+    number: LocalCounter,
+    /// The client has sent something, and the backend has not since.
+    is_open: AtomicBool,
+    /// The client may still begin with a PROXY protocol header.
+    at_start: AtomicBool,
+    /// What looks like the beginning of one.
+    header: Mutex<Vec<u8>>,
+}
+
+impl<'a> Turns<'a> {
+    pub(super) fn new(
+        context: &'a ConnectionContext<'a>,
+        first: &FirstCall,
+        handler: &'a Arc<SelectedHandler>,
+    ) -> Self {
+        Self {
+            context,
+            handler,
+            first_is_counted: first.is_counted,
+            number: LocalCounter::default(),
+            is_open: AtomicBool::new(false),
+            at_start: AtomicBool::new(true),
+            header: Mutex::default(),
+        }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        self.number.get()
+    }
+
+    /// Whether the client waits for the backend.
+    pub(super) fn is_open(&self) -> bool {
+        self.is_open.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn client_sent(&self, bytes: &[u8]) {
+        self.context.activity.to_backend.add(bytes.len());
+        if !self.is_open() && !self.is_header(bytes) {
+            self.begin();
+        }
+    }
+
+    pub(super) fn backend_sent(&self, bytes: &[u8]) {
+        self.context.activity.to_client.add(bytes.len());
+        self.no_header();
+        self.is_open.store(false, Ordering::Relaxed);
+        self.context.call_ended(CallEnd::Replied);
+    }
+
+    /// No more of a header comes: what looked like one was a call.
+    pub(super) fn no_header(&self) {
+        if self.at_start.load(Ordering::Relaxed) && !std::mem::take(&mut *self.header()).is_empty() {
+            self.at_start.store(false, Ordering::Relaxed);
+            self.begin();
+        }
+    }
+
+    /// Whether all of these bytes belong to a header.
+    fn is_header(&self, bytes: &[u8]) -> bool {
+        if !self.at_start.load(Ordering::Relaxed) {
+            return false;
+        }
+        let mut header = self.header();
+        header.extend_from_slice(bytes);
+        let is_all = match proxy_header::start(&header) {
+            Start::Incomplete => return true,
+            Start::Header(len) => len == header.len(),
+            Start::Other => false,
+        };
+        *header = Vec::new();
+        self.at_start.store(false, Ordering::Relaxed);
+        is_all
+    }
+
+    fn begin(&self) {
+        self.is_open.store(true, Ordering::Relaxed);
+        self.number.add(1);
+        let number = self.number();
+        if number > 1 || !self.first_is_counted {
+            self.handler.count(self.context.streams(), number);
+        }
+        self.context.call_begins(number, self.handler, &[], Expect::Reply);
+    }
+
+    fn header(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.header.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
