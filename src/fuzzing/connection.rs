@@ -291,9 +291,9 @@ async fn send(
             let got = progress.borrow_and_update();
             while due.len() < limit {
                 let after = pieces.peek().map_or(usize::MAX, |(after, _)| *after);
-                let place = got.no_ops.get(answered).copied().unwrap_or(usize::MAX);
+                let no_op_at = got.no_ops.get(answered).copied().unwrap_or(usize::MAX);
                 if let Some(no_op) = no_op
-                    && place < after
+                    && no_op_at < after
                 {
                     answered += 1;
                     due.extend_from_slice(&no_op.reply);
@@ -352,16 +352,13 @@ async fn receive(
             Ok(Err(_)) => break End::Reset,
             Ok(Ok(len)) => pending.extend_from_slice(&bytes[..len]),
         }
-        let no_ops = match no_op {
-            Some(no_op) => no_op.take_out(&mut pending, &mut received),
-            None => {
-                received.append(&mut pending);
-                Vec::new()
-            }
-        };
+        let no_ops = no_op.map(|no_op| no_op.take_out(&mut pending, &mut received));
+        if no_ops.is_none() {
+            received.append(&mut pending);
+        }
         got.send_modify(|got| {
             got.bytes = received.len();
-            got.no_ops.extend(no_ops);
+            got.no_ops.extend(no_ops.unwrap_or_default());
         });
         if !pause.is_zero() {
             sleep(pause).await;

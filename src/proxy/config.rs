@@ -1,6 +1,7 @@
 //! The configuration of one proxy, and conflicts between proxies.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -199,23 +200,67 @@ pub(crate) fn check_name(name: &str) -> Result<(), Diagnostic> {
     Err(Diagnostic::new("", what))
 }
 
-/// A diagnostic for each proxy that has the address of an earlier one, with the key path `proxy`. Port 0 never conflicts.
+/// A diagnostic for each conflict between proxies, with its key.
 pub(crate) fn address_conflicts(configs: &[&ProxyConfig]) -> Diagnostics {
-    conflicts(configs).into_iter().map(|(_, what)| Diagnostic::new("proxy", what)).collect()
+    conflicts(configs).into_iter().map(|Conflict { key, what, .. }| Diagnostic::new(key, what)).collect()
 }
 
-/// The places of those `configs` that have the address of an earlier one, with what to say about it.
-pub(crate) fn conflicts(configs: &[&ProxyConfig]) -> Vec<(usize, String)> {
+/// What is wrong between proxies.
+pub(crate) struct Conflict {
+    /// The place of the last proxy that has a part in it.
+    pub(crate) place: usize,
+    /// Its key to change.
+    pub(crate) key: &'static str,
+    pub(crate) what: String,
+}
+
+/// Proxies that have the address of an earlier one, and those whose backends lead back to themselves. Port 0 never conflicts.
+pub(crate) fn conflicts(configs: &[&ProxyConfig]) -> Vec<Conflict> {
+    let same = |one: &Address, other: &Address| one.port == other.port && one.host.eq_ignore_ascii_case(&other.host);
     let mut conflicts = Vec::new();
     for (place, config) in configs.iter().enumerate() {
         let ProxyConfig { name, listen, .. } = config;
-        let same = |other: &Address| other.port == listen.port && other.host.eq_ignore_ascii_case(&listen.host);
-        let earlier = configs[..place].iter().find(|other| same(&other.listen) && listen.port != 0);
-        let Some(earlier) = earlier else { continue };
-        let by_default = [config, earlier].iter().all(|config| !config.keys.given.contains_key("proxy"));
-        let advice = if by_default { " by default, give each its own `proxy`" } else { ", give one another `proxy`" };
-        let what = format!("`{}` and `{name}` both listen on `{listen}`{advice}", earlier.name);
-        conflicts.push((place, what));
+        let earlier = configs[..place].iter().find(|other| same(&other.listen, listen) && listen.port != 0);
+        if let Some(earlier) = earlier {
+            let by_default = [config, earlier].iter().all(|config| !config.keys.given.contains_key("proxy"));
+            let advice =
+                if by_default { " by default, give each its own `proxy`" } else { ", give one another `proxy`" };
+            let what = format!("`{}` and `{name}` both listen on `{listen}`{advice}", earlier.name);
+            conflicts.push(Conflict { place, key: "proxy", what });
+            continue;
+        }
+        if let Some(others) = loop_behind(config, &configs[..place]) {
+            let what = format!("the backends of `{name}`, `{}` lead back to `{name}`", others.join("`, `"));
+            conflicts.push(Conflict { place, key: "backend", what });
+        }
     }
     conflicts
+}
+
+/// The names of those proxies through which a connection to `config` comes back to it. One that is its own backend is told
+/// elsewhere.
+fn loop_behind<'a>(config: &ProxyConfig, others: &[&'a ProxyConfig]) -> Option<Vec<&'a str>> {
+    let mut passed = Vec::new();
+    let mut backend = &config.backend;
+    while !leads_to(backend, &config.listen) {
+        let next = others.iter().find(|other| leads_to(backend, &other.listen))?;
+        if passed.contains(&&*next.name) {
+            return None;
+        }
+        passed.push(&*next.name);
+        backend = &next.backend;
+    }
+    (!passed.is_empty()).then_some(passed)
+}
+
+/// Whether a connection to `backend` comes to what listens on `listen`, as far as their text shows it.
+fn leads_to(backend: &Address, listen: &Address) -> bool {
+    let any = |address: &Address| {
+        address.host.eq_ignore_ascii_case("localhost")
+            || address.host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified())
+    };
+    let here = |address: &Address| any(address) || address.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let same = backend.host.eq_ignore_ascii_case(&listen.host)
+        || here(backend) && here(listen) && (any(backend) || any(listen));
+    same && backend.port == listen.port && listen.port != 0
 }

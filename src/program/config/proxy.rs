@@ -9,7 +9,7 @@ use super::spec;
 use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics, shown};
 use crate::plan::mix::Mix;
-use crate::proxy::config::{Keys, ProxyConfig, conflicts};
+use crate::proxy::config::{Conflict, Keys, ProxyConfig, conflicts};
 use crate::proxy::options::ProxyOptions;
 use crate::settings;
 
@@ -27,9 +27,9 @@ pub(super) fn all(
     // An invalid address has been reported already.
     let listens = |(_, (_, within)): &(_, &(_, String))| !values.is_wrong(&format!("{within}proxy"));
     let (listening, named): (Vec<_>, Vec<_>) = configs.iter().zip(&proxies).filter(listens).unzip();
-    for (number, what) in conflicts(&listening) {
+    for Conflict { place: number, key, what } in conflicts(&listening) {
         let (name, within) = named[number];
-        let place = values.place(&format!("{within}proxy")).unwrap_or_else(|| place(values.layout, name));
+        let place = values.place(&format!("{within}{key}")).unwrap_or_else(|| place(values.layout, name));
         diagnostics.push(Diagnostic::new(place, what));
     }
     Ok(configs)

@@ -249,4 +249,21 @@ mod tests {
         );
         assert_eq!(address_conflicts(&[&one, &free]), Diagnostics::default());
     }
+
+    #[test]
+    fn proxies_whose_backends_lead_back_are_told() {
+        let proxy = |name, listen: &str, backend: &str| {
+            super::check(name, &keys(&json!({ "backend": backend, "proxy": listen })), &Registry::default()).unwrap()
+        };
+        let [one, two] = [proxy("one", "localhost:1", "127.0.0.1:2"), proxy("two", "0.0.0.0:2", "[::1]:3")];
+        let [three, out] = [proxy("three", "[::1]:3", "LOCALHOST:1"), proxy("out", "[::1]:3", "db:1")];
+        let into = proxy("into", "localhost:4", "localhost:1");
+        let why = "backend: the backends of `three`, `one`, `two` lead back to `three`";
+        assert_eq!(address_conflicts(&[&into, &one, &two, &three]).to_string(), why);
+        assert_eq!(
+            address_conflicts(&[&one, &two, &three, &into]).to_string(),
+            "backend: the backends of `three`, `one`, `two` lead back to `three`"
+        );
+        assert_eq!(address_conflicts(&[&into, &one, &two, &out]), Diagnostics::default());
+    }
 }
