@@ -102,6 +102,11 @@ impl Pace {
         Ok(Self(steps))
     }
 
+    /// The same with more bytes at once.
+    fn coarse(self) -> Self {
+        Self(self.0.into_iter().map(|(len, millis)| (len.saturating_mul(64), millis)).collect())
+    }
+
     pub(crate) fn steps(&self) -> impl Iterator<Item = (usize, Duration)> {
         self.0.iter().cycle().map(|&(len, millis)| (usize::from(len), Duration::from_millis(millis.into())))
     }
@@ -136,7 +141,7 @@ impl Scenario {
         let mut capacities = [capacity(u)?, capacity(u)?];
         let mut buffer = *u.choose(&[None, None, Some(1), Some(7), Some(2048)])?;
         let mut writes = [Pace::read(u)?, Pace::read(u)?];
-        let reads = [Pace::read(u)?, Pace::read(u)?];
+        let mut reads = [Pace::read(u)?, Pace::read(u)?];
         let kind_of_end = u.int_in_range(0..=9)?;
         let place_of_end = u.arbitrary::<u16>()?;
 
@@ -158,6 +163,13 @@ impl Scenario {
             // What is answered, dropped or altered is what has come by then.
             (capacities, buffer) = ([65536; 2], None);
             writes = [(); 2].map(|()| Pace(vec![Pace::AT_ONCE]));
+        }
+        if calls.len() > usize::from(MOST) {
+            // Byte by byte, a long run of commands would take long.
+            capacities = capacities.map(|capacity| capacity.max(500));
+            buffer = buffer.filter(|buffer| *buffer > 7);
+            writes = writes.map(Pace::coarse);
+            reads = reads.map(Pace::coarse);
         }
         let asked: usize = calls.iter().map(|(exchange, _)| exchange.lead.len() + exchange.request.len()).sum();
         let given: usize = calls
