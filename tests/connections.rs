@@ -67,6 +67,37 @@ fn with_keep_alive_a_client_may_leave_while_there_is_no_backend() {
 }
 
 #[test]
+fn with_keep_alive_a_head_that_does_not_end_reaches_the_next_backend() {
+    for half_closes in [false, true] {
+        let (tell, told) = std::sync::mpsc::channel();
+        let told = Mutex::new(Some(told));
+        let backend = Backend::new(move |stream| {
+            let mut stream = Client::from(stream);
+            let first = told.lock().unwrap().take();
+            if let Some(told) = first {
+                stream.read(3);
+                stream.send("+1\r\n");
+                told.recv().unwrap();
+            } else {
+                stream.expect("*100\r\n");
+                stream.send("-ERR no\r\n");
+            }
+        });
+        let options = "--keep-alive --protocol redis --handler delay --handler-delay-sleep 0 --head-timeout 300ms";
+        let vaurien = Program::start(&backend, options);
+        let mut client = vaurien.connect();
+        client.send("a\r\n").expect("+1\r\n").send("*100\r\n");
+        tell.send(()).unwrap();
+        eventually("the backend is done", || backend.ended() == 1);
+        if half_closes {
+            client.half_close();
+        }
+        client.expect("-ERR no\r\n");
+        assert_eq!(backend.connections(), 2);
+    }
+}
+
+#[test]
 fn a_backend_connection_is_reused_by_the_next_client() {
     for protocol in ["tcp", "redis"] {
         let backend = Backend::lines();

@@ -95,12 +95,14 @@ async fn calls(
             outcome => return outcome,
         }
         if !framing.has_call() {
+            let holds_head = framing.holds_head();
             tokio::select! {
                 next = client.has_more() => match next {
-                    Ok(true) => {}
-                    Ok(false) => return Outcome::Done,
+                    Ok(false) if !holds_head => return Outcome::Done,
+                    Ok(_) => {}
                     Err(error) => return Outcome::ClientReset(error),
                 },
+                () = tokio::time::sleep(context.settings.head_timeout), if holds_head => framing.give_up_head(),
                 () = context.proxy.shutdown.begun() => return Outcome::Stopped,
             }
         }

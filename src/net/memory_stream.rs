@@ -57,7 +57,9 @@ impl Link {
     }
 
     fn wait<T>(&mut self, side: usize, cx: &Context<'_>) -> Poll<T> {
-        self.wakers[side].push(cx.waker().clone());
+        if !self.wakers[side].iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.wakers[side].push(cx.waker().clone());
+        }
         Poll::Pending
     }
 }

@@ -12,6 +12,9 @@ const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The bytes of version 2 before the addresses: signature, command, family and length.
 const V2_FIXED: usize = 16;
 
+/// The least bytes that can begin nothing but a header: no other message begins with `PROXY ` or with the signature.
+const CERTAIN: usize = V1.len();
+
 /// What a connection begins with.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Start {
@@ -21,6 +24,11 @@ pub(crate) enum Start {
     Incomplete,
     /// No header.
     Other,
+}
+
+/// Whether bytes that are [`Start::Incomplete`] are certainly a header's.
+pub(crate) fn is_certain(bytes: &[u8]) -> bool {
+    bytes.len() >= CERTAIN
 }
 
 /// Reads the first bytes of a connection.

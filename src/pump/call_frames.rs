@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::context::ConnectionContext;
-use super::framed::{FirstCall, Requests};
+use super::framed::{FirstCall, ProxyHeader, Requests};
 use super::head_timer::{self, HeadTimer};
 use super::open_calls::{OpenCalls, ReplySource, lock};
 use super::outbound::Found;
@@ -13,7 +13,8 @@ use crate::plan::{Plan, SelectedHandler, Tally};
 use crate::protocol::proxy_header::{self, Start};
 use crate::protocol::{Expect, MAX_HEAD, Protocol, Step};
 
-/// How long the rest of a PROXY protocol header may take, which is sent in one piece: what begins like one may be a blank line.
+/// How long a PROXY protocol header is held until its rest is here. It is sent in one piece, and what begins like one may be a
+/// blank line.
 const REST_OF_HEADER: Duration = Duration::from_millis(100);
 
 /// Finds calls, and opens those that no handler wants to see.
@@ -60,19 +61,22 @@ impl CallFrames<'_> {
         let mut tally = Tally::default();
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.due);
-        if self.requests.at_start {
+        if self.requests.header != ProxyHeader::Over {
             match proxy_header::start(bytes) {
                 Start::Header(len) => {
                     calls.sent_other(self.context.settings, &bytes[..len]);
                     at = len;
                 }
-                Start::Incomplete => {
+                Start::Incomplete if self.requests.header == ProxyHeader::Possible => {
                     self.timer.hold(false, REST_OF_HEADER);
                     return Found::up_to(0, None);
                 }
-                Start::Other => {}
+                Start::Incomplete if proxy_header::is_certain(bytes) => {
+                    return Found { done: 0, passes: bytes.len(), stop: None };
+                }
+                Start::Incomplete | Start::Other => {}
             }
-            self.requests.at_start = false;
+            self.requests.header = ProxyHeader::Over;
             self.timer.stop();
         }
         let stop = loop {
@@ -126,9 +130,13 @@ impl CallFrames<'_> {
                     at += len;
                     self.left = left;
                 }
+                Step::Call { .. } if at < ahead && self.is_next_handled(&plan) => {
+                    let why = "a call that passed before its handler could see it";
+                    break Some(self.turn_opaque(&mut calls, why));
+                }
                 Step::Call { len, head, left, expect } => {
                     let handler = self.draw(&plan, &mut tally, &bytes[at..at + head], expect);
-                    if let Some(handler) = handler.filter(|_| at >= ahead) {
+                    if let Some(handler) = handler {
                         break Some(CallStop::Call(NewCall { handler, head, len, left, expect }));
                     }
                     calls.sent(self.context.settings, &bytes[at..at + head], expect);
@@ -150,8 +158,8 @@ impl CallFrames<'_> {
     /// A head was held for too long.
     pub(super) fn give_up(&mut self) -> CallStop {
         self.timer.stop();
-        if std::mem::take(&mut self.requests.at_start) {
-            // No header comes: what is here is looked at again.
+        if self.requests.header == ProxyHeader::Possible {
+            self.requests.header = ProxyHeader::Late;
             self.look = true;
             return CallStop::Look;
         }
@@ -170,15 +178,18 @@ impl CallFrames<'_> {
         if self.left != Some(0) || requests.begun.is_some() {
             return true;
         }
-        let handler = match requests.first.as_ref().filter(|first| first.holds()) {
-            Some(first) => &first.handler,
-            None => plan.draw(context.streams(), &mut requests.draws, requests.number + 1),
-        };
+        let handler = requests.next_handler(plan, context.streams());
         if handler.scope == Scope::Calls {
             return false;
         }
         requests.begun = Some(handler.clone());
         true
+    }
+
+    /// Whether a handler wants to see the next call.
+    fn is_next_handled(&mut self, plan: &Plan) -> bool {
+        let Self { context, requests, .. } = self;
+        requests.begun.is_none() && requests.next_handler(plan, context.streams()).scope == Scope::Calls
     }
 
     /// Counts the next call: its handler, if that wants to see it.

@@ -70,9 +70,9 @@ pub(crate) async fn copy(
     if !held.is_empty() {
         context.activity.to_backend.add(held.len());
     }
-    let number = turns.number();
-    let first = (number == 0).then(|| first.clone());
-    Copied::Replanned(Box::new(Framing::after(number, first, context.settings, draws.take(), held, unsent)))
+    let begun = (turns.number(), turns.header());
+    let first = (begun.0 == 0).then(|| first.clone());
+    Copied::Replanned(Box::new(Framing::after(begun, first, context.settings, draws.take(), held, unsent)))
 }
 
 /// One direction of bytes that pass untouched.

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -19,9 +20,9 @@ use super::requests::RequestPump;
 use super::settings::ConnectionSettings;
 use crate::net::buffer::Outgoing;
 use crate::net::stream::Stream;
-use crate::plan::SelectedHandler;
+use crate::plan::{Plan, SelectedHandler};
 use crate::protocol::{self, Expect};
-use crate::rng::Draws;
+use crate::rng::{Draws, Streams};
 
 /// A connection's first call, which begins when the client connects.
 #[derive(Debug, Clone)]
@@ -46,14 +47,15 @@ pub(crate) struct Framing {
     held: BytesMut,
     /// What the backend said before, and the client has not taken yet.
     unsent: Outgoing,
+    /// The head that is held is to be held no longer.
+    is_late: bool,
 }
 
 /// A client's requests.
 #[derive(Debug)]
 pub(super) struct Requests {
     pub(super) framer: protocol::Requests,
-    /// Nothing has been read yet: the client may begin with a PROXY protocol header.
-    pub(super) at_start: bool,
+    pub(super) header: ProxyHeader,
     /// The number of the last call.
     pub(super) number: u64,
     pub(super) draws: Option<Draws>,
@@ -63,6 +65,27 @@ pub(super) struct Requests {
     pub(super) first: Option<FirstCall>,
     /// The handler of a call whose head is incomplete and was passed on as far as it is here: one that sees no calls.
     pub(super) begun: Option<Arc<SelectedHandler>>,
+}
+
+/// Whether the client may still begin with a PROXY protocol header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProxyHeader {
+    /// It may.
+    Possible,
+    /// It did not send the whole of it at once.
+    Late,
+    /// Whatever follows is a request.
+    Over,
+}
+
+impl Requests {
+    /// The handler of the next call, which is not counted yet.
+    pub(super) fn next_handler<'p>(&'p mut self, plan: &'p Plan, streams: Streams) -> &'p Arc<SelectedHandler> {
+        match self.first.as_ref().filter(|first| first.holds()) {
+            Some(first) => &first.handler,
+            None => plan.draw(streams, &mut self.draws, self.number + 1),
+        }
+    }
 }
 
 /// A call of which no byte has gone to the backend.
@@ -78,28 +101,38 @@ pub(super) struct Undelivered {
 impl Framing {
     /// From the first call on.
     pub(crate) fn new(settings: &ConnectionSettings, first: FirstCall, draws: Option<Draws>) -> Self {
-        Self::after(0, Some(first), settings, draws, BytesMut::new(), Outgoing::default())
+        let header = ProxyHeader::Possible;
+        Self::after((0, header), Some(first), settings, draws, BytesMut::new(), Outgoing::default())
     }
 
     /// After `number` calls whose bytes were copied. `held` is what was read of the next call, and `unsent` is still to reach
     /// the client.
     pub(super) fn after(
-        number: u64,
+        (number, header): (u64, ProxyHeader),
         first: Option<FirstCall>,
         settings: &ConnectionSettings,
         draws: Option<Draws>,
         held: BytesMut,
         unsent: Outgoing,
     ) -> Self {
-        let at_start = number == 0;
         let framer = settings.protocol.requests_with(settings.max_head);
-        let requests = Requests { framer, at_start, number, draws, undelivered: None, first, begun: None };
-        Self { requests, held, unsent }
+        let requests = Requests { framer, header, number, draws, undelivered: None, first, begun: None };
+        Self { requests, held, unsent, is_late: false }
     }
 
     /// Whether a call is here that needs a backend.
     pub(crate) fn has_call(&self) -> bool {
         self.requests.undelivered.is_some()
+    }
+
+    /// Whether a head is held that is not complete.
+    pub(crate) fn holds_head(&self) -> bool {
+        !self.held.is_empty()
+    }
+
+    /// The head that is held has been for as long as it may be.
+    pub(crate) fn give_up_head(&mut self) {
+        self.is_late = true;
     }
 }
 
@@ -113,10 +146,13 @@ pub(crate) async fn framed(
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
     let (half_closes, calls) = (HalfCloses::default(), Mutex::new(OpenCalls::default()));
-    let Framing { requests, held, unsent } = framing;
+    let Framing { requests, held, unsent, is_late } = framing;
 
     let undelivered = requests.undelivered.take();
-    let timer = HeadTimer::default();
+    let mut timer = HeadTimer::default();
+    if std::mem::take(is_late) {
+        timer.hold(true, Duration::ZERO);
+    }
     let mut frames = CallFrames { context, calls: &calls, requests, look: true, due: 0, left: Some(0), timer };
     if let Some(Undelivered { call, expect, due, left }) = undelivered {
         (frames.due, frames.left) = (due, left);

@@ -133,8 +133,11 @@ impl OpenCalls {
         !self.queue.is_empty()
     }
 
-    /// Neither a call nor a message is under way.
+    /// Neither a call nor a message is under way, as far as that can be known.
     pub(super) fn is_idle(&self) -> bool {
+        if self.is_opaque() {
+            return !self.holds();
+        }
         self.owes_nothing() && self.requests == RequestPhase::BetweenRequests
     }
 
@@ -197,14 +200,15 @@ impl OpenCalls {
         self.queue.back().is_some_and(|open| open.source.is_backend())
     }
 
-    /// Whether nothing but the backend's bytes will go to the client.
+    /// Whether all of the backend's bytes will go to the client, and nothing else.
     pub(super) fn has_no_answers(&self) -> bool {
-        self.queue.iter().all(|open| open.source.is_backend())
+        self.queue.iter().all(|open| open.source.is_backend() || matches!(open.source, ReplySource::Opaque))
     }
 
     /// Whether a call is open, and every reply is one that nothing touches.
     pub(super) fn are_untouched(&self) -> bool {
-        let is_plain = |open: &Open| matches!(open.source, ReplySource::Backend | ReplySource::Seen);
+        let is_plain =
+            |open: &Open| matches!(open.source, ReplySource::Backend | ReplySource::Seen | ReplySource::Opaque);
         self.is_open() && self.queue.iter().all(is_plain)
     }
 

@@ -57,6 +57,11 @@ impl<'s> Outbound<'s> {
         self.to.peer()
     }
 
+    /// Whether bytes that are held have been passed on already.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.ahead > 0
+    }
+
     /// What the other side has not taken.
     pub(super) fn take_waiting(&mut self) -> Outgoing {
         std::mem::take(&mut self.waiting)

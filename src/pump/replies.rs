@@ -64,9 +64,16 @@ impl<'a, 's> ReplyPump<'a, 's> {
                 Box::pin(self.handle(len, left)).await?;
             }
             Stop::At(ReplyStop::NoOp { len, left }) => self.drop_no_op(len, left).await,
-            Stop::At(ReplyStop::Opaque) => return Err(self.opaque().await),
+            Stop::At(ReplyStop::Opaque) => {
+                self.flush().await?;
+                return Err(self.opaque().await);
+            }
             Stop::At(ReplyStop::Hold) => self.hold().await,
-            Stop::At(ReplyStop::End(outcome)) => return Err(outcome.into()),
+            Stop::At(ReplyStop::End(outcome)) => {
+                // The replies before it come first.
+                self.flush().await?;
+                return Err(outcome.into());
+            }
             Stop::Eof => return Err(self.end().await),
         }
         Ok(())
@@ -85,7 +92,9 @@ impl<'a, 's> ReplyPump<'a, 's> {
             return Poll::Ready(Ok(stop));
         }
         loop {
-            if let Some(stop) = frames.turn() {
+            if !outbound.is_ahead()
+                && let Some(stop) = frames.turn()
+            {
                 return Poll::Ready(Ok(Stop::At(stop)));
             }
             if let Some(ended) = &self.ended {
@@ -302,18 +311,11 @@ impl<'a, 's> ReplyPump<'a, 's> {
         }
     }
 
-    /// From here on bytes pass as they come, behind the answers of our own that were still to be sent.
+    /// From here on bytes pass as they come.
     async fn opaque(&mut self) -> Ended {
-        loop {
-            match self.pop().await {
-                Some(ReplySource::Answer(answer)) => {
-                    self.say(*answer);
-                }
-                Some(ReplySource::Close) => return Outcome::Close.into(),
-                Some(ReplySource::Reset) => return Outcome::Reset.into(),
-                Some(_) => {}
-                None => break,
-            }
+        if !lock(self.calls).has_no_answers() {
+            // Nobody knows where an answer of our own belongs, or which reply is that to our no-op.
+            return Outcome::Close.into();
         }
         self.turn_opaque().await;
         if self.ended.is_some() {

@@ -44,7 +44,7 @@ pub(super) enum ReplyStop {
 impl ReplyFrames<'_> {
     /// Whose turn it is, if not the backend's.
     pub(super) fn turn(&self) -> Option<ReplyStop> {
-        turn(&lock(self.calls))
+        turn(&lock(self.calls), self.framer.is_within())
     }
 
     /// The backend has closed, behind its last reply: calls end that stay without one. Whether there were such calls.
@@ -82,17 +82,20 @@ impl ReplyFrames<'_> {
             if at == bytes.len() {
                 break None;
             }
-            if let Some(stop) = turn(calls) {
+            if at >= ahead
+                && let Some(stop) = turn(calls, self.framer.is_within())
+            {
                 break Some(stop);
             }
             let front = calls.front();
             let is_handled = matches!(front, Some((_, ReplySource::Handler(_))));
             let is_no_op = matches!(front, Some((_, ReplySource::NoOp)));
+            let is_plain = matches!(front, Some((_, ReplySource::Backend | ReplySource::Seen)));
             let expect = front.map(|(expect, _)| expect);
             let begins = reuses && !self.framer.is_within();
             let step = match self.framer.step(&bytes[at..], expect) {
                 // What has been passed on was said before the request of this call.
-                Step::Part { .. } if at < ahead && (is_handled || is_no_op) => Step::Opaque("a reply to no request"),
+                Step::Part { .. } if at < ahead && !is_plain => Step::Opaque("a reply to no request"),
                 step => step,
             };
             if let Step::Part { len, .. } = step
@@ -155,13 +158,14 @@ impl ReplyFrames<'_> {
     }
 }
 
-fn turn(calls: &OpenCalls) -> Option<ReplyStop> {
+/// Whose turn it is, if not the backend's. An answer waits for the end of a message that is under way.
+fn turn(calls: &OpenCalls, is_within: bool) -> Option<ReplyStop> {
     if calls.is_opaque() {
         return Some(ReplyStop::Opaque);
     }
     match calls.front()?.1 {
         ReplySource::Backend | ReplySource::Handler(_) | ReplySource::Seen | ReplySource::NoOp => None,
-        ReplySource::Answer(_) => Some(ReplyStop::Answer),
+        ReplySource::Answer(_) => (!is_within).then_some(ReplyStop::Answer),
         ReplySource::Close => Some(ReplyStop::End(Outcome::Close)),
         ReplySource::Reset => Some(ReplyStop::End(Outcome::Reset)),
         ReplySource::Opaque => Some(ReplyStop::Opaque),

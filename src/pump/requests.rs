@@ -37,6 +37,8 @@ pub(super) struct RequestPump<'a, 's> {
     frames: CallFrames<'a>,
     /// The rest of the request that a handler held was not the protocol: what follows it cannot be told apart.
     broken: bool,
+    /// The client has sent its last byte, and what is held waits for the reply to a request for an upgrade.
+    at_end: bool,
 }
 
 impl<'a, 's> RequestPump<'a, 's> {
@@ -47,7 +49,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         half: Half<'s>,
     ) -> Self {
         let CallFrames { context, calls, .. } = frames;
-        Self { context, calls, half_closes, half, held, frames, broken: false }
+        Self { context, calls, half_closes, half, held, frames, broken: false, at_end: false }
     }
 
     /// Runs until the requests, or the connection, end.
@@ -57,6 +59,8 @@ impl<'a, 's> RequestPump<'a, 's> {
                 break ended;
             }
         };
+        // Whatever the reply says about an upgrade, no more requests are found.
+        lock(self.calls).set_undecided(false);
         if matches!(ended, Ended::Eof | Ended::Read(_)) && self.leaves_spare().await {
             return Outcome::Spare;
         }
@@ -78,6 +82,10 @@ impl<'a, 's> RequestPump<'a, 's> {
                 self.call(call).await?;
             }
             Stop::At(CallStop::Opaque) => return Err(self.opaque().await),
+            Stop::Eof if lock(self.calls).is_undecided() && !self.at_end => {
+                self.half.outbound.shutdown().await;
+                self.at_end = true;
+            }
             Stop::Eof => {
                 if !self.held.is_empty() {
                     lock(self.calls).set_within_request(true);
@@ -114,13 +122,17 @@ impl<'a, 's> RequestPump<'a, 's> {
             }
             calls.is_final()
         };
-        let Self { context, half: Half { inbound, outbound }, held, frames, .. } = self;
+        let Self { context, calls, half: Half { inbound, outbound }, held, frames, at_end, .. } = self;
         if (frames.look || is_final)
             && let Some(stop) = outbound.pass_held(cx, held, |_, bytes, ahead| frames.find(bytes, ahead))?
         {
             return Poll::Ready(Ok(stop));
         }
         loop {
+            if *at_end {
+                let stop = if lock(calls).is_undecided() { Stop::At(CallStop::Wait) } else { Stop::Eof };
+                return Poll::Ready(Ok(stop));
+            }
             let read = inbound.poll_read(cx, |cx, bytes| {
                 if bytes.is_empty() {
                     return Ok(Some(Stop::Eof));
@@ -210,9 +222,14 @@ impl<'a, 's> RequestPump<'a, 's> {
             let mut calls = lock(calls);
             calls.decided();
             if calls.is_opaque() {
+                // Nothing has a place any more.
                 context.replies_end(false);
-            }
-            if takes_turn {
+                match source {
+                    ReplySource::Close => return Err(Outcome::Close.into()),
+                    ReplySource::Reset => return Err(Outcome::Reset.into()),
+                    _ => {}
+                }
+            } else if takes_turn {
                 calls.push(expect, source);
             }
         }

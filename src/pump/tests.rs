@@ -1,6 +1,7 @@
 //! The pumps over streams in memory, whose pipes are so small that every read and every write is partial.
 
 mod budget; // what others get of the time
+mod pairing; // where it ends, and what comes late
 mod quiet; // calls whose reply may be missing
 mod spare; // backends for the next client
 
@@ -583,9 +584,11 @@ async fn bytes_behind_an_upgrade_request_do_not_wait_for_the_reply() {
             tokio::join!(write(&world.client, &sent), read(&world.backend, &sent));
             let refused = ok.replace("200", "404");
             world.exchange("", &[("", &refused), ("", ok)], &[&refused, ok].concat()).await;
-            assert_eq!((calls(&world), world.proxy.counters.opaque.get()), (2, 0), "{mix} {capacity}");
+            // It had passed before a handler could see it.
+            let (counted, opaque) = if mix.to_string() == "dummy" { (2, 0) } else { (1, 1) };
+            assert_eq!((calls(&world), world.proxy.counters.opaque.get()), (counted, opaque), "{mix} {capacity}");
             world.exchange(next, &[(next, ok)], ok).await;
-            assert_eq!((calls(&world), world.proxy.counters.opaque.get()), (3, 0));
+            assert_eq!((calls(&world), world.proxy.counters.opaque.get()), (3 - 2 * opaque, opaque));
             assert!(matches!(world.end().await, Outcome::Done));
         }
     }

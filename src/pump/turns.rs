@@ -1,11 +1,11 @@
 //! The calls of `tcp` where bytes are copied: turns of the client, counted as [`protocol::tcp`](crate::protocol::tcp) finds them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::activity::LocalCounter;
 use super::context::ConnectionContext;
-use super::framed::FirstCall;
+use super::framed::{FirstCall, ProxyHeader};
 use crate::call_log::CallEnd;
 use crate::plan::SelectedHandler;
 use crate::protocol::Expect;
@@ -24,8 +24,8 @@ pub(super) struct Turns<'a> {
     is_open: AtomicBool,
     /// The client may still begin with a PROXY protocol header.
     at_start: AtomicBool,
-    /// What looks like the beginning of one.
-    header: Mutex<Vec<u8>>,
+    /// What looks like the beginning of one: until it is settled, the client waits, and no call is counted.
+    first: Mutex<Vec<u8>>,
 }
 
 impl<'a> Turns<'a> {
@@ -41,7 +41,7 @@ impl<'a> Turns<'a> {
             number: LocalCounter::default(),
             is_open: AtomicBool::new(false),
             at_start: AtomicBool::new(true),
-            header: Mutex::default(),
+            first: Mutex::default(),
         }
     }
 
@@ -54,9 +54,16 @@ impl<'a> Turns<'a> {
         self.is_open.load(Ordering::Relaxed)
     }
 
+    /// Whether the client may still begin with a PROXY protocol header.
+    pub(super) fn header(&self) -> ProxyHeader {
+        if self.at_start.load(Ordering::Relaxed) { ProxyHeader::Possible } else { ProxyHeader::Over }
+    }
+
     pub(super) fn client_sent(&self, bytes: &[u8]) {
         self.context.activity.to_backend.add(bytes.len());
-        if !self.is_open() && !self.is_header(bytes) {
+        if self.at_start.load(Ordering::Relaxed) {
+            self.first_bytes(bytes);
+        } else if !self.is_open() {
             self.begin();
         }
     }
@@ -70,27 +77,26 @@ impl<'a> Turns<'a> {
 
     /// No more of a header comes: what looked like one was a call.
     pub(super) fn no_header(&self) {
-        if self.at_start.load(Ordering::Relaxed) && !std::mem::take(&mut *self.header()).is_empty() {
+        if self.at_start.load(Ordering::Relaxed) && self.is_open() {
             self.at_start.store(false, Ordering::Relaxed);
             self.begin();
         }
     }
 
-    /// Whether all of these bytes belong to a header.
-    fn is_header(&self, bytes: &[u8]) -> bool {
-        if !self.at_start.load(Ordering::Relaxed) {
-            return false;
-        }
-        let mut header = self.header();
-        header.extend_from_slice(bytes);
-        let is_all = match proxy_header::start(&header) {
-            Start::Incomplete => return true,
-            Start::Header(len) => len == header.len(),
+    fn first_bytes(&self, bytes: &[u8]) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        first.extend_from_slice(bytes);
+        let is_header = match proxy_header::start(&first) {
+            Start::Incomplete => return self.is_open.store(true, Ordering::Relaxed),
+            Start::Header(len) => len == first.len(),
             Start::Other => false,
         };
-        *header = Vec::new();
+        *first = Vec::new();
         self.at_start.store(false, Ordering::Relaxed);
-        is_all
+        self.is_open.store(false, Ordering::Relaxed);
+        if !is_header {
+            self.begin();
+        }
     }
 
     fn begin(&self) {
@@ -101,9 +107,5 @@ impl<'a> Turns<'a> {
             self.handler.count(self.context.streams(), number);
         }
         self.context.call_begins(number, self.handler, &[], Expect::Reply);
-    }
-
-    fn header(&self) -> MutexGuard<'_, Vec<u8>> {
-        self.header.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
