@@ -123,16 +123,20 @@ fn a_timed_move_returns_the_proxy_to_its_port() {
 }
 
 #[test]
-fn a_timed_move_whose_port_is_taken_meanwhile_keeps_the_new_port() {
+fn a_timed_move_whose_port_is_taken_meanwhile_goes_back_once_it_is_free() {
     let mut program = Program::start(&Backend::lines(), "--protocol redis --http --http-port 0");
     let (api, before) = (program.api(), program.address());
     let keys = r#"{"proxy": "localhost:0", "handler": "hang", "for": "500ms"}"#;
     assert_eq!(api.patch("/v1/proxies/default", keys).status, 200);
-    let _taken = TcpListener::bind(before).unwrap();
-    program.line("cannot listen on its earlier address, keeps the present one");
+    let taken = TcpListener::bind(before).unwrap();
+    program.line("it keeps its address until it can listen on the earlier one");
     eventually("the change has reverted", || api.proxy("default")["handler"] == "dummy");
     assert_eq!(api.proxy("default")["proxy"], "localhost:0");
     call(&mut Client::connect(api.address("default")));
+    drop(taken);
+    program.line("its `for` is over: now");
+    assert_eq!(api.address("default"), before);
+    call(&mut program.connect());
 }
 
 #[test]

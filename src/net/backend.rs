@@ -12,7 +12,7 @@ use super::dial::Dialer;
 use super::pool::Pool;
 use super::stream::Stream;
 
-/// How often the log tells that it cannot be reached.
+/// The log has at most one line about failures in this time.
 const TOLD: Duration = Duration::from_secs(10);
 
 /// A backend, and its connections that no client uses.
@@ -29,7 +29,7 @@ pub(crate) struct Backend {
 #[derive(Debug, Default)]
 struct Failures {
     told: Option<Instant>,
-    /// How many were not told since.
+    /// How many were not logged since.
     untold: u64,
 }
 

@@ -93,7 +93,7 @@ impl Dialer {
                 (address, connected) = attempts.done() => match connected {
                     Ok(stream) => {
                         if Some(address) != winner {
-                            // The first by right is not remembered, so that addresses that change places keep doing so.
+                            // The first address is not remembered: the order of a DNS round robin stays in force.
                             *self.winner() = (Some(address) != first).then(|| (address, Instant::now()));
                         }
                         return Ok(stream);

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 /// One end of a connection. Dropping it closes both directions.
 #[derive(Debug)]
 pub(crate) struct MemoryStream {
-    link: Arc<Mutex<Link>>,
+    pipes: Arc<Mutex<Pipes>>,
     side: usize,
 }
 
@@ -24,7 +24,7 @@ pub(super) enum Take {
 }
 
 #[derive(Debug)]
-struct Link {
+struct Pipes {
     capacity: usize,
     /// What each side has sent and the other has not read.
     sent: [VecDeque<u8>; 2],
@@ -39,7 +39,7 @@ struct Link {
 
 /// Two ends of a connection. Each direction holds `capacity` bytes that were not read.
 pub(crate) fn pair(capacity: usize) -> (MemoryStream, MemoryStream) {
-    let link = Link {
+    let pipes = Pipes {
         capacity,
         sent: Default::default(),
         ended: [false; 2],
@@ -47,11 +47,11 @@ pub(crate) fn pair(capacity: usize) -> (MemoryStream, MemoryStream) {
         reset: false,
         wakers: Default::default(),
     };
-    let link = Arc::new(Mutex::new(link));
-    (MemoryStream { link: link.clone(), side: 0 }, MemoryStream { link, side: 1 })
+    let pipes = Arc::new(Mutex::new(pipes));
+    (MemoryStream { pipes: pipes.clone(), side: 0 }, MemoryStream { pipes, side: 1 })
 }
 
-impl Link {
+impl Pipes {
     fn wake(&mut self, side: usize) {
         self.wakers[side].drain(..).for_each(Waker::wake);
     }
@@ -65,8 +65,8 @@ impl Link {
 }
 
 impl MemoryStream {
-    fn link(&self) -> MutexGuard<'_, Link> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pipes(&self) -> MutexGuard<'_, Pipes> {
+        self.pipes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn other(&self) -> usize {
@@ -74,59 +74,59 @@ impl MemoryStream {
     }
 
     pub(super) fn poll_fill(&self, cx: &Context<'_>, buffer: &mut ReadBuf<'_>, take: Take) -> Poll<io::Result<usize>> {
-        let mut link = self.link();
-        if link.reset {
+        let mut pipes = self.pipes();
+        if pipes.reset {
             return Poll::Ready(Err(ErrorKind::ConnectionReset.into()));
         }
         let other = self.other();
-        let len = link.sent[other].len().min(buffer.remaining());
-        if len == 0 && !link.ended[other] {
-            return link.wait(self.side, cx);
+        let len = pipes.sent[other].len().min(buffer.remaining());
+        if len == 0 && !pipes.ended[other] {
+            return pipes.wait(self.side, cx);
         }
-        let bytes: Vec<u8> = link.sent[other].iter().take(len).copied().collect();
+        let bytes: Vec<u8> = pipes.sent[other].iter().take(len).copied().collect();
         buffer.put_slice(&bytes);
         if take == Take::All {
-            link.sent[other].drain(..len);
-            link.wake(self.other());
+            pipes.sent[other].drain(..len);
+            pipes.wake(self.other());
         }
         Poll::Ready(Ok(len))
     }
 
     pub(super) fn discard(&self, len: usize) -> usize {
-        let (mut link, other) = (self.link(), self.other());
-        let len = len.min(link.sent[other].len());
-        link.sent[other].drain(..len);
-        link.wake(self.other());
+        let (mut pipes, other) = (self.pipes(), self.other());
+        let len = len.min(pipes.sent[other].len());
+        pipes.sent[other].drain(..len);
+        pipes.wake(self.other());
         len
     }
 
     pub(super) fn poll_put(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut link = self.link();
-        if link.reset || link.gone[self.other()] {
+        let mut pipes = self.pipes();
+        if pipes.reset || pipes.gone[self.other()] {
             return Poll::Ready(Err(ErrorKind::BrokenPipe.into()));
         }
-        let room = link.capacity - link.sent[self.side].len();
+        let room = pipes.capacity - pipes.sent[self.side].len();
         if room == 0 {
-            return link.wait(self.side, cx);
+            return pipes.wait(self.side, cx);
         }
         let len = room.min(bytes.len());
-        link.sent[self.side].extend(&bytes[..len]);
-        link.wake(self.other());
+        pipes.sent[self.side].extend(&bytes[..len]);
+        pipes.wake(self.other());
         Poll::Ready(Ok(len))
     }
 
     /// Sends no more.
     pub(crate) fn end(&self) {
-        let mut link = self.link();
-        link.ended[self.side] = true;
-        link.wake(self.other());
+        let mut pipes = self.pipes();
+        pipes.ended[self.side] = true;
+        pipes.wake(self.other());
     }
 
     pub(crate) fn reset(&self) {
-        let mut link = self.link();
-        link.reset = true;
-        link.wake(self.side);
-        link.wake(self.other());
+        let mut pipes = self.pipes();
+        pipes.reset = true;
+        pipes.wake(self.side);
+        pipes.wake(self.other());
     }
 
     pub(super) async fn has_more(&self) -> io::Result<bool> {
@@ -134,17 +134,17 @@ impl MemoryStream {
     }
 
     pub(super) async fn left(&self) {
-        self.until(|link| link.reset || link.gone[self.other()]).await;
+        self.until(|pipes| pipes.reset || pipes.gone[self.other()]).await;
     }
 
     pub(super) async fn was_reset(&self) {
-        self.until(|link| link.reset).await;
+        self.until(|pipes| pipes.reset).await;
     }
 
-    async fn until(&self, so: impl Fn(&Link) -> bool) {
+    async fn until(&self, so: impl Fn(&Pipes) -> bool) {
         poll_fn(|cx| {
-            let mut link = self.link();
-            if so(&link) { Poll::Ready(()) } else { link.wait(self.side, cx) }
+            let mut pipes = self.pipes();
+            if so(&pipes) { Poll::Ready(()) } else { pipes.wait(self.side, cx) }
         })
         .await;
     }
@@ -152,9 +152,9 @@ impl MemoryStream {
 
 impl Drop for MemoryStream {
     fn drop(&mut self) {
-        let mut link = self.link();
-        (link.ended[self.side], link.gone[self.side]) = (true, true);
-        link.wake(self.other());
+        let mut pipes = self.pipes();
+        (pipes.ended[self.side], pipes.gone[self.side]) = (true, true);
+        pipes.wake(self.other());
     }
 }
 

@@ -1,16 +1,17 @@
 //! Standard error. A thread of its own writes to it, so that nobody who logs waits for its reader.
 
 use std::io::{self, Write};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 use tracing::warn;
 
-/// How many lines may wait to be written. More are dropped and counted.
+/// How many lines may wait to be written, and how many bytes. More are dropped and counted.
 const LINES: usize = 8192;
+const BYTES: usize = 8 * 1024 * 1024;
 
 /// The size up to which lines are written together. A pipe takes as many bytes in one piece (`PIPE_BUF`), so that no line of
 /// another program gets between.
@@ -29,8 +30,12 @@ static QUEUE: OnceLock<Arc<Queue>> = OnceLock::new();
 #[derive(Debug)]
 struct Queue {
     waiting: Sender<Item>,
+    /// The size of all lines that wait.
+    bytes: AtomicUsize,
+    /// The thread that writes, which must not wait for room.
+    writer: OnceLock<ThreadId>,
     dropped: AtomicU64,
-    /// There is no traffic any more, so who writes waits for room.
+    /// Traffic has ended: writers wait for room.
     is_patient: AtomicBool,
     /// Nobody has read for so long that the end does not wait any more.
     has_given_up: AtomicBool,
@@ -90,17 +95,24 @@ impl Queue {
     fn new(lines: usize) -> (Self, Receiver<Item>) {
         let (waiting, items) = bounded(lines);
         let (is_patient, has_given_up) = (AtomicBool::new(false), AtomicBool::new(false));
-        (Self { waiting, dropped: AtomicU64::new(0), is_patient, has_given_up }, items)
+        let (bytes, dropped) = (AtomicUsize::new(0), AtomicU64::new(0));
+        (Self { waiting, bytes, writer: OnceLock::new(), dropped, is_patient, has_given_up }, items)
     }
 
     fn add(&self, lines: &[u8]) {
         let item = Item::Lines(lines.to_vec());
-        let is_added = if self.is_patient.load(Ordering::Relaxed) {
-            self.waiting.send_timeout(item, PATIENCE).is_ok() || self.give_up()
+        let waits = self.is_patient.load(Ordering::Relaxed) && self.writer.get() != Some(&thread::current().id());
+        let bytes = self.bytes.fetch_add(lines.len(), Ordering::Relaxed) + lines.len();
+        let is_added = if waits {
+            self.waiting.send_timeout(item, PATIENCE).is_ok() || {
+                self.give_up();
+                false
+            }
         } else {
-            self.waiting.try_send(item).is_ok()
+            bytes <= BYTES.max(lines.len()) && self.waiting.try_send(item).is_ok()
         };
         if !is_added {
+            self.bytes.fetch_sub(lines.len(), Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -118,27 +130,29 @@ impl Queue {
             return;
         }
         self.is_patient.store(true, Ordering::Relaxed);
-        // At the first, the thread may have told of dropped lines.
+        // The first flush may have queued the line about dropped lines.
         if !self.flush(patience) || !self.flush(patience) {
             self.give_up();
         }
     }
 
-    /// Answers false.
-    fn give_up(&self) -> bool {
+    fn give_up(&self) {
         self.has_given_up.store(true, Ordering::Relaxed);
         self.is_patient.store(false, Ordering::Relaxed);
-        false
     }
 
     /// Writes everything to `out`, whose errors it ignores, and calls `tell` with the number of all lines that were dropped
     /// once there is room to log it.
     fn write_to(&self, mut out: impl Write, items: &Receiver<Item>, tell: impl Fn(u64)) {
+        let _ = self.writer.set(thread::current().id());
         let (mut told, mut together) = (0, Vec::new());
         while let Ok(item) = items.recv() {
             let mut next = Some(item);
             let mut flushed = None;
             while let Some(item) = next {
+                if let Item::Lines(lines) = &item {
+                    self.bytes.fetch_sub(lines.len(), Ordering::Relaxed);
+                }
                 match item {
                     Item::Lines(lines) if together.is_empty() || together.len() + lines.len() <= WRITE => {
                         together.extend(lines);
@@ -203,6 +217,21 @@ mod tests {
         while !queue.waiting.is_empty() {
             thread::yield_now();
         }
+    }
+
+    #[test]
+    fn bytes_that_find_no_room_are_dropped() {
+        let (queue, mut reader) = world();
+        block(&queue);
+        let large = vec![b'b'; BYTES];
+        queue.add(&large);
+        queue.add(b"1\n");
+        read(&mut reader, LINE.len() + large.len());
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        assert_eq!(line, "1 dropped\n");
+        queue.add(b"2\n");
+        assert_eq!(read(&mut reader, 2), b"2\n");
     }
 
     #[test]

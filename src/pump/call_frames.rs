@@ -22,7 +22,7 @@ pub(super) struct CallFrames<'a> {
     pub(super) context: &'a ConnectionContext<'a>,
     pub(super) calls: &'a Mutex<OpenCalls>,
     pub(super) requests: &'a mut Requests,
-    /// What is held has to be looked at again.
+    /// What is held has to be framed again before more is read.
     pub(super) look: bool,
     /// How many of the held bytes belong to the request that a handler holds: they are framed already.
     pub(super) due: usize,
@@ -35,7 +35,7 @@ pub(super) struct CallFrames<'a> {
 pub(super) enum CallStop {
     /// Only a reply can tell what comes next, or too many calls are open.
     Wait,
-    /// What is held has to be looked at again.
+    /// What is held has to be framed again.
     Look,
     /// A handler's turn.
     Call(NewCall),
@@ -80,7 +80,7 @@ impl CallFrames<'_> {
             self.timer.stop();
         }
         let stop = loop {
-            // A turn has no end that could be waited for.
+            // With `tcp` the end of a request is unknown.
             calls.set_within_request(self.left != Some(0) && self.context.settings.protocol != Protocol::Tcp);
             if self.left == Some(0) {
                 self.context.request_passed();

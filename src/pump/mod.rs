@@ -48,7 +48,7 @@ fn drive(
     poll_fn(move |cx| {
         context.budget.begin();
         loop {
-            // Replies first: that the backend has closed is to be known before another call goes to it.
+            // Replies first: no call is sent to a backend that has closed.
             if let Poll::Ready(outcome) = replies.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
@@ -59,7 +59,7 @@ fn drive(
             if again() {
                 continue;
             }
-            // Once it knows whom to wake, it need not be asked again until the shutdown begins.
+            // It has registered its waker: no need to poll it until the shutdown begins.
             if std::mem::replace(&mut listening, true) && !context.proxy.shutdown.has_begun() {
                 return Poll::Pending;
             }

@@ -294,7 +294,7 @@ impl OpenCalls {
         Some(no_op)
     }
 
-    /// Whether the oldest reply is missing, now that the backend says no more: it is one that may be, or is nobody's.
+    /// Whether the oldest call may stay unanswered, or is our no-op, now that the backend says no more.
     pub(super) fn is_missing(&self) -> bool {
         match self.front() {
             Some((expect, ReplySource::Backend | ReplySource::Handler(_))) => expect.no_op().is_some(),

@@ -16,7 +16,7 @@ pub(super) struct ReplyFrames<'a> {
     pub(super) context: &'a ConnectionContext<'a>,
     pub(super) calls: &'a Mutex<OpenCalls>,
     pub(super) framer: protocol::Replies,
-    /// What is held has to be looked at again.
+    /// What is held has to be framed again before more is read.
     pub(super) look: bool,
     /// How many of the held bytes belong to the reply that a handler holds: they are framed already.
     pub(super) due: usize,

@@ -72,7 +72,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         self.flush().await?;
         match poll_fn(|cx| self.poll_pass(cx)).await? {
             Stop::Blocked => self.half.inbound.size.refused(),
-            // Where quiet calls fill the queue, no reply may ever come.
+            // All open calls may be quiet: only a no-op is sure to get a reply.
             Stop::At(CallStop::Wait) if self.send_no_op() => {}
             Stop::At(CallStop::Wait) => self.wait().await?,
             Stop::At(CallStop::Look) => {}
@@ -215,7 +215,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         // The client would take an answer to a call that has no reply for another call's.
         let takes_turn = expect != Expect::Nothing || ends;
         if takes_turn && (answers || ends) {
-            // The calls before come first, and some of them may stay unanswered.
+            // The reply to a no-op shows when the earlier quiet calls are done.
             self.send_no_op();
         }
         {

@@ -28,7 +28,7 @@ pub(super) struct Connection {
 
 /// A place among the connections, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Admitted {
     pub(super) connection: Arc<Connection>,
     connections: Arc<Connections>,
     /// The semaphore is never closed.
@@ -47,7 +47,7 @@ impl Connections {
     }
 
     /// A place for a new connection, for which another one ends if there is no other.
-    pub(super) async fn enter(self: &Arc<Self>) -> Place {
+    pub(super) async fn enter(self: &Arc<Self>) -> Admitted {
         let permit = self.permit().await;
         let connection = Arc::new(Connection {
             waits_since: Mutex::new(Some(Instant::now())),
@@ -56,7 +56,7 @@ impl Connections {
             waits: self.waits.clone(),
         });
         self.open().push(connection.clone());
-        Place { connection, connections: self.clone(), _permit: permit }
+        Admitted { connection, connections: self.clone(), _permit: permit }
     }
 
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
@@ -87,7 +87,7 @@ impl Connections {
     }
 }
 
-impl Drop for Place {
+impl Drop for Admitted {
     fn drop(&mut self) {
         self.connections.open().retain(|one| !Arc::ptr_eq(one, &self.connection));
     }

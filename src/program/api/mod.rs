@@ -46,7 +46,7 @@ use crate::net::address::Address;
 use crate::net::listener::{listen, resolve};
 use crate::program::config::{Http, Token};
 use crate::proxy::set::ProxySet;
-use connections::{Connections, Place};
+use connections::{Admitted, Connections};
 use guard::{Access, Local};
 
 /// The maximum number of connections. For one more, the one that has waited longest for its client ends.
@@ -174,7 +174,7 @@ async fn accept(mut listener: TcpListener, router: Router, connections: Arc<Conn
 }
 
 /// Answers the requests of one client.
-async fn answer(client: TcpStream, router: Router, place: Place, stop: Watcher) {
+async fn answer(client: TcpStream, router: Router, place: Admitted, stop: Watcher) {
     let Ok(local) = client.local_addr() else { return };
     let router = TowerToHyperService::new(router);
     let connection = &place.connection;

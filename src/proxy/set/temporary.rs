@@ -48,7 +48,7 @@ impl ProxySet {
                     let name = name.clone();
                     // In a task of its own: reverting drops the change, and with it this task.
                     let done = tokio::spawn(async move { proxies.revert(&name, change, is_first).await });
-                    if done.await.unwrap_or(true) {
+                    if done.await.is_ok_and(|is_done| is_done) {
                         return;
                     }
                     is_first = false;
@@ -80,8 +80,8 @@ impl ProxySet {
             info!(proxy = name, "its `for` is over: removed");
             return true;
         };
-        let before = match proxy.change(&before, true).await {
-            Ok(()) => before,
+        match proxy.change(&before, true).await {
+            Ok(()) => {}
             Err(_) if proxy.context.shutdown.has_begun() => return true,
             // It serves nobody, so nothing else of the change matters until it can listen.
             Err(error) if !proxy.config().enabled => {
@@ -91,24 +91,29 @@ impl ProxySet {
                 return false;
             }
             Err(error) => {
-                warn!(proxy = name, "cannot listen on its earlier address, keeps the present one: {error}");
-                self.revert_in_place(&proxy, before).await
+                if is_first {
+                    warn!(
+                        proxy = name,
+                        "its `for` is over, but it keeps its address until it can listen on the earlier one: {error}"
+                    );
+                    revert_in_place(&proxy, before).await;
+                }
+                return false;
             }
-        };
+        }
         self.make_permanent(name);
         info!(proxy = name, "its `for` is over: {}", described(&before));
         true
     }
+}
 
-    /// Reverts the proxy to `before`, but keeps its address.
-    async fn revert_in_place(&self, proxy: &Arc<Proxy>, before: ProxyConfig) -> ProxyConfig {
-        let ProxyConfig { listen, enabled, .. } = proxy.config();
-        let mut before = ProxyConfig { listen, enabled, ..before };
-        before.keys.set("proxy", before.listen.to_string());
-        before.keys.set("enabled", enabled);
-        if let Err(error) = proxy.change(&before, true).await {
-            warn!(proxy = before.name, "{error}");
-        }
-        before
+/// Reverts the proxy to `before`, but keeps its address.
+async fn revert_in_place(proxy: &Arc<Proxy>, before: ProxyConfig) {
+    let ProxyConfig { listen, enabled, .. } = proxy.config();
+    let mut before = ProxyConfig { listen, enabled, ..before };
+    before.keys.set("proxy", before.listen.to_string());
+    before.keys.set("enabled", enabled);
+    if let Err(error) = proxy.change(&before, true).await {
+        warn!(proxy = before.name, "{error}");
     }
 }
