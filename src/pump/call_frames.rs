@@ -56,8 +56,16 @@ impl CallFrames<'_> {
     /// Tells the calls in `bytes` apart, of which the first `ahead` have been passed on.
     pub(super) fn find(&mut self, bytes: &[u8], ahead: usize) -> Found<CallStop> {
         self.look = false;
-        let plan = self.context.proxy.plan.load();
         let mut calls = lock(self.calls);
+        let found = self.find_in(&mut calls, bytes, ahead);
+        // With `tcp` the end of a request is unknown.
+        let is_within = self.left != Some(0) || self.requests.begun.is_some();
+        calls.set_within_request(is_within && self.context.settings.protocol != Protocol::Tcp);
+        found
+    }
+
+    fn find_in(&mut self, calls: &mut OpenCalls, bytes: &[u8], ahead: usize) -> Found<CallStop> {
+        let plan = self.context.proxy.plan.load();
         let mut tally = Tally::default();
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.due);
@@ -80,8 +88,6 @@ impl CallFrames<'_> {
             self.timer.stop();
         }
         let stop = loop {
-            // With `tcp` the end of a request is unknown.
-            calls.set_within_request(self.left != Some(0) && self.context.settings.protocol != Protocol::Tcp);
             if self.left == Some(0) {
                 self.context.request_passed();
             }
@@ -98,7 +104,6 @@ impl CallFrames<'_> {
             match step {
                 Step::More if self.passes_head(&plan) => {
                     calls.set_undecided(false);
-                    calls.set_within_request(true);
                     self.timer.stop();
                     return Found { done: at, passes: bytes.len(), stop: None };
                 }
@@ -112,7 +117,7 @@ impl CallFrames<'_> {
                     self.look = true;
                     self.timer.stop();
                     if bytes.len() - at > MAX_HEAD {
-                        break Some(self.turn_opaque(&mut calls, "more than 64 KiB behind a request for an upgrade"));
+                        break Some(self.turn_opaque(calls, "more than 64 KiB behind a request for an upgrade"));
                     }
                     calls.set_undecided(true);
                     return Found { done: at, passes: bytes.len(), stop: None };
@@ -132,7 +137,7 @@ impl CallFrames<'_> {
                 }
                 Step::Call { .. } if at < ahead && self.is_next_handled(&plan) => {
                     let why = "a call that passed before its handler could see it";
-                    break Some(self.turn_opaque(&mut calls, why));
+                    break Some(self.turn_opaque(calls, why));
                 }
                 Step::Call { len, head, left, expect } => {
                     let handler = self.draw(&plan, &mut tally, &bytes[at..at + head], expect);
@@ -144,7 +149,7 @@ impl CallFrames<'_> {
                     at += len;
                     self.left = left;
                 }
-                Step::Opaque(why) => break Some(self.turn_opaque(&mut calls, why)),
+                Step::Opaque(why) => break Some(self.turn_opaque(calls, why)),
                 Step::Unanswered => unreachable!("a request framer knows of no replies"),
             }
         };

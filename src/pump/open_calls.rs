@@ -147,6 +147,7 @@ impl OpenCalls {
     }
 
     /// A request goes to the backend.
+    #[inline]
     pub(super) fn sent(&mut self, settings: &ConnectionSettings, head: &[u8], expect: Expect) {
         if settings.reuse_socket {
             self.session = self.session.after_request(settings.protocol, head);

@@ -74,6 +74,9 @@ impl ReplyFrames<'_> {
     }
 
     fn find_in(&mut self, calls: &mut OpenCalls, cx: &Context<'_>, bytes: &[u8], ahead: usize) -> Found<ReplyStop> {
+        if calls.is_opaque() {
+            return Found::up_to(0, Some(ReplyStop::Opaque));
+        }
         let settings = self.context.settings;
         // Only its responses say whether the connection lasts.
         let reuses = settings.reuse_socket && settings.protocol == Protocol::Http;
@@ -82,32 +85,43 @@ impl ReplyFrames<'_> {
             if at == bytes.len() {
                 break None;
             }
-            if at >= ahead
+            let front = calls.front();
+            let expect = front.map(|(expect, _)| expect);
+            // The reply of a call that nothing touches, which is most of them.
+            let is_plain = matches!(front, Some((_, ReplySource::Backend | ReplySource::Seen)));
+            if !is_plain
+                && at >= ahead
                 && let Some(stop) = turn(calls, self.framer.is_within())
             {
                 break Some(stop);
             }
-            let front = calls.front();
-            let is_handled = matches!(front, Some((_, ReplySource::Handler(_))));
-            let is_no_op = matches!(front, Some((_, ReplySource::NoOp)));
-            let is_plain = matches!(front, Some((_, ReplySource::Backend | ReplySource::Seen)));
-            let expect = front.map(|(expect, _)| expect);
             let begins = reuses && !self.framer.is_within();
-            let step = match self.framer.step(&bytes[at..], expect) {
-                // What has been passed on was said before the request of this call.
-                Step::Part { .. } if at < ahead && !is_plain => Step::Opaque("a reply to no request"),
-                step => step,
-            };
-            if let Step::Part { len, .. } = step
-                && begins
-            {
+            let step = self.framer.step(&bytes[at..], expect);
+            if begins && let Step::Part { len, .. } = step {
                 calls.replied(settings, &bytes[at..at + len]);
             }
+            let step = match step {
+                Step::Part { len, left } if is_plain => {
+                    at += len;
+                    if left == Some(0) {
+                        calls.pop(cx);
+                        self.context.call_ended(CallEnd::Replied);
+                    } else if self.framer.ends_with_connection() {
+                        calls.set_final();
+                    }
+                    continue;
+                }
+                Step::Part { len, left } => match calls.front() {
+                    Some((_, ReplySource::Handler(_))) if at >= ahead => break Some(ReplyStop::Handler { len, left }),
+                    Some((_, ReplySource::NoOp)) if at >= ahead => break Some(ReplyStop::NoOp { len, left }),
+                    // What has been passed on was said before the request of this call.
+                    _ => Step::Opaque("a reply to no request"),
+                },
+                step => step,
+            };
             match step {
                 // Whatever it turns out to be, no handler will see it.
-                Step::More
-                    if !is_handled && !is_no_op && expect.is_some_and(Expect::is_certain) || calls.are_untouched() =>
-                {
+                Step::More if is_plain && expect.is_some_and(Expect::is_certain) || calls.are_untouched() => {
                     self.timer.stop();
                     return Found { done: at, passes: bytes.len(), stop: None };
                 }
@@ -118,18 +132,6 @@ impl ReplyFrames<'_> {
                 Step::Pass(len) => {
                     at += len;
                     self.context.between_replies();
-                }
-                Step::Part { len, left } if is_handled => break Some(ReplyStop::Handler { len, left }),
-                Step::Part { len, left } if is_no_op => break Some(ReplyStop::NoOp { len, left }),
-                Step::Part { len, left } => {
-                    at += len;
-                    if self.framer.ends_with_connection() {
-                        calls.set_final();
-                    }
-                    if left == Some(0) {
-                        calls.pop(cx);
-                        self.context.call_ended(CallEnd::Replied);
-                    }
                 }
                 Step::Unanswered => self.unanswered(calls, cx),
                 Step::Opaque(_) if !calls.is_open() && (calls.holds() || calls.is_undecided()) => {
@@ -143,6 +145,7 @@ impl ReplyFrames<'_> {
                     self.timer.stop();
                     return Found { done: at, passes, stop: Some(ReplyStop::Opaque) };
                 }
+                Step::Part { .. } => unreachable!("a part has been taken"),
                 Step::Call { .. } | Step::Wait => unreachable!("a reply framer knows of no requests"),
             }
         };

@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::super::{Expect as AnyExpect, MAX_HEAD, Step};
-use super::{ReplyKind, Request, line, meta};
+use super::{Expect, ReplyKind, Request, line, meta};
 
 /// The longest key that memcached accepts, in bytes (protocol.txt, "Keys").
 pub(super) const MAX_KEY: usize = 250;
@@ -19,7 +19,7 @@ pub(super) fn request(bytes: &[u8]) -> Result<Request, Step> {
         Err(step) => return unfinished(bytes).unwrap_or(Err(step)),
     };
     let (body, expect) = read(line::content(&bytes[..head]))?;
-    if expect == ReplyKind::Unknown.expected() && !is_text(bytes) {
+    if matches!(expect, AnyExpect::Memcache(Expect { kind: ReplyKind::Unknown, .. })) && !is_text(bytes) {
         return Err(NO_TEXT);
     }
     Ok(Request { head, body: Some(body), expect })

@@ -111,15 +111,18 @@ impl Pairing {
 /// `VALUE <key> <flags> <bytes> [<cas unique>]`, `END` or an error (protocol.txt, "Retrieval command"). The reply to
 /// `config get` has `CONFIG` for `VALUE`, and sometimes a length without the line end in its data: a blank line is left.
 fn value(line: &[u8], kind: ReplyKind) -> Result<(u64, bool), Step> {
-    let begin: &[u8] = if kind == ReplyKind::Config { b"CONFIG " } else { b"VALUE " };
-    if let Some(item) = line.strip_prefix(begin) {
+    let item = match kind {
+        ReplyKind::Config => line.strip_prefix(b"CONFIG "),
+        _ => line.strip_prefix(b"VALUE "),
+    };
+    if let Some(item) = item {
         return size(item.splitn(4, |&byte| byte == b' ').nth(2)).map(|body| (body, false));
-    }
-    if line.is_empty() {
-        return Ok((0, false));
     }
     if line == b"END" || Codes::of(line) == meta::ERROR {
         return Ok((0, true));
+    }
+    if line.is_empty() {
+        return Ok((0, false));
     }
     Err(Step::Opaque("a reply to get that is not VALUE, END or an error"))
 }
