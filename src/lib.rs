@@ -56,6 +56,8 @@ pub mod error; // what can end a connection
 mod json; // JSON that a terminal can show
 mod rng; // random streams split by proxy, connection and call
 mod settings; // settings read off a struct
+mod workers; // the threads that serve connections
+
 mod shutdown; // stopping, with a grace period
 mod timer; // waiting for a time that a person asked for
 

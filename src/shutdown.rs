@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::workers::PerWorker;
+
 /// What is under way when the daemon is told to stop has this long to finish.
 pub(crate) const GRACE: Duration = Duration::from_secs(5);
 
@@ -21,7 +23,8 @@ pub(crate) struct Shutdown(Arc<State>);
 struct State {
     /// When the grace period is over; unset until the shutdown begins.
     end: OnceLock<Instant>,
-    waiting: Notify,
+    /// What each worker has waiting.
+    waiting: PerWorker<Notify>,
 }
 
 impl ShutdownTrigger {
@@ -37,7 +40,7 @@ impl ShutdownTrigger {
 
     pub(crate) fn begin(&self) {
         self.0.end.get_or_init(|| Instant::now() + GRACE);
-        self.0.waiting.notify_waiters();
+        self.0.waiting.all().for_each(Notify::notify_waiters);
     }
 }
 
@@ -55,7 +58,7 @@ impl Shutdown {
     /// Resolves when the shutdown begins.
     pub(crate) async fn begun(&self) {
         // Registered before the check, so that a shutdown between the two is not missed.
-        let notified = self.0.waiting.notified();
+        let notified = self.0.waiting.own().notified();
         if !self.has_begun() {
             notified.await;
         }

@@ -9,7 +9,8 @@ use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::metrics::snapshot::{ConnectionTotals, Traffic};
-use crate::pump::{Activity, Outcome};
+use crate::pump::{Activity, Moved, Outcome};
+use crate::workers::PerWorker;
 
 /// One connection that is open.
 #[derive(Debug)]
@@ -17,15 +18,17 @@ pub(crate) struct ConnectionHandle {
     pub(crate) activity: Activity,
     /// The client's address.
     pub(crate) client: SocketAddr,
+    /// The place of the worker that serves it.
+    pub(crate) worker: usize,
     since: Instant,
     /// Wakes its task, which has one waker as long as it lives.
     waker: OnceLock<Waker>,
 }
 
 impl ConnectionHandle {
-    pub(crate) fn new(number: u64, client: SocketAddr) -> Self {
+    pub(crate) fn new(number: u64, client: SocketAddr, worker: usize) -> Self {
         let (activity, since) = (Activity::new(number), Instant::now());
-        Self { activity, client, since, waker: OnceLock::new() }
+        Self { activity, client, worker, since, waker: OnceLock::new() }
     }
 
     /// How long it has been open.
@@ -51,66 +54,76 @@ impl ConnectionHandle {
     }
 }
 
-/// The connections of one proxy.
+/// The connections of one proxy. Each worker has its own in a table of its own.
 #[derive(Debug, Default)]
-pub(crate) struct Connections(Mutex<Table>);
+pub(crate) struct Connections(PerWorker<Table>);
 
 #[derive(Debug, Default)]
-struct Table {
+struct Table(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
     open: BTreeMap<u64, Arc<ConnectionHandle>>,
     /// Those that have ended.
     ended: ConnectionTotals,
 }
 
-fn add(mut totals: ConnectionTotals, activity: &Activity) -> ConnectionTotals {
-    let Activity { to_backend, to_client, .. } = activity;
-    for (total, moved) in [(&mut totals.to_backend, to_backend), (&mut totals.to_client, to_client)] {
-        *total = Traffic { bytes: total.bytes + moved.bytes.get(), reads: total.reads + moved.reads.get() };
+/// The totals of one connection.
+fn totals_of(handle: &ConnectionHandle) -> ConnectionTotals {
+    let Activity { to_backend, to_client, .. } = &handle.activity;
+    let traffic = |moved: &Moved| Traffic { bytes: moved.bytes.get(), reads: moved.reads.get() };
+    ConnectionTotals { accepted: 1, open: 0, to_backend: traffic(to_backend), to_client: traffic(to_client) }
+}
+
+impl Table {
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    totals.accepted += 1;
-    totals
 }
 
 impl Connections {
-    fn table(&self) -> MutexGuard<'_, Table> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// A connection begins in the calling task, and is in the table until the answer is dropped.
     pub(crate) async fn enter(&self, handle: Arc<ConnectionHandle>) -> Entered<'_> {
         // Before others see it, so that nobody cuts it in vain.
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         handle.waker.get_or_init(|| waker);
-        self.table().open.insert(handle.activity.number, handle.clone());
-        Entered { connections: self, handle }
+        let table = self.0.own();
+        table.entries().open.insert(handle.activity.number, handle.clone());
+        Entered { table, handle }
     }
 
     /// All that are open, by number.
     pub(crate) fn all(&self) -> Vec<Arc<ConnectionHandle>> {
-        self.table().open.values().cloned().collect()
+        let mut all: Vec<_> =
+            self.0.all().flat_map(|table| table.entries().open.values().cloned().collect::<Vec<_>>()).collect();
+        all.sort_unstable_by_key(|handle| handle.activity.number);
+        all
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<Arc<ConnectionHandle>> {
-        self.table().open.get(&number).cloned()
+        self.0.all().find_map(|table| table.entries().open.get(&number).cloned())
     }
 
     pub(crate) fn totals(&self) -> ConnectionTotals {
-        let table = self.table();
-        let all = table.open.values().fold(table.ended, |totals, handle| add(totals, &handle.activity));
-        ConnectionTotals { open: table.open.len() as u64, ..all }
+        let with = ConnectionTotals::with;
+        self.0.all().fold(ConnectionTotals::default(), |totals, table| {
+            let entries = table.entries();
+            let open = entries.open.values().map(|handle| ConnectionTotals { open: 1, ..totals_of(handle) });
+            open.fold(with(totals, entries.ended), with)
+        })
     }
 }
 
 /// A connection that is in the table, until this is dropped.
 pub(crate) struct Entered<'a> {
-    connections: &'a Connections,
+    table: &'a Table,
     pub(crate) handle: Arc<ConnectionHandle>,
 }
 
 impl Drop for Entered<'_> {
     fn drop(&mut self) {
-        let mut table = self.connections.table();
-        table.open.remove(&self.handle.activity.number);
-        table.ended = add(table.ended, &self.handle.activity);
+        let mut entries = self.table.entries();
+        entries.open.remove(&self.handle.activity.number);
+        entries.ended = entries.ended.with(totals_of(&self.handle));
     }
 }

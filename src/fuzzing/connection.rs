@@ -18,6 +18,7 @@ use crate::net::backend::Backend;
 use crate::net::memory_stream::{MemoryStream, pair};
 use crate::net::stream::{ReadHalf, Stream, WriteHalf};
 use crate::plan::Plan;
+use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
 use crate::protocol::{MAX_HEAD, Protocol};
 use crate::pump::{
@@ -35,7 +36,7 @@ pub(crate) fn proxy(seed: u64, mix: &Mix) -> (Arc<ProxyContext>, ShutdownTrigger
     let counters = Counters::default();
     let proxy = ProxyContext {
         name: PROXY.into(),
-        plan: ArcSwap::from_pointee(Plan::new(mix, |name| counters.of(name))),
+        plan: CurrentPlan::new(|| Plan::new(mix, |name| counters.of(name))),
         counters,
         events: Events::off(),
         call_log: CallLog::on(),

@@ -9,18 +9,19 @@ use histogram::AtomicHistogram;
 use serde::{Serialize, Serializer};
 
 use super::histogram::{DELAY, DIAL, Histogram, PASS};
+use crate::workers::PerWorker;
 
-/// A counter that several threads add to.
+/// A counter that each worker adds to for itself.
 #[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
+pub(crate) struct Count(PerWorker<AtomicU64>);
 
 impl Count {
     pub(crate) fn add(&self, more: u64) {
-        self.0.fetch_add(more, Ordering::Relaxed);
+        self.0.own().fetch_add(more, Ordering::Relaxed);
     }
 
     pub(crate) fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.0.all().map(|count| count.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
     }
 }
 
@@ -53,8 +54,14 @@ pub(crate) struct HandlerCounters {
 struct Delays {
     /// For metrics.
     histogram: Arc<Histogram>,
-    /// For reports, in microseconds.
-    fine: Option<AtomicHistogram>,
+    /// For reports.
+    fine: PerWorker<Fine>,
+}
+
+#[derive(Debug)]
+struct Fine {
+    /// In microseconds.
+    times: Option<AtomicHistogram>,
     /// In nanoseconds.
     longest: AtomicU64,
 }
@@ -81,24 +88,27 @@ impl HandlerCounters {
 
 impl Default for Delays {
     fn default() -> Self {
-        let fine = AtomicHistogram::new(FINE.0, FINE.1).ok();
-        Self { histogram: Arc::new(Histogram::new(DELAY)), fine, longest: AtomicU64::new(0) }
+        let fine = || Fine { times: AtomicHistogram::new(FINE.0, FINE.1).ok(), longest: AtomicU64::new(0) };
+        Self { histogram: Arc::new(Histogram::new(DELAY)), fine: PerWorker::new(fine) }
     }
 }
 
 impl Delays {
     fn add(&self, time: Duration) {
         self.histogram.add(time);
-        self.longest.fetch_max(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-        if let Some(fine) = &self.fine {
+        let Fine { times, longest } = self.fine.own();
+        longest.fetch_max(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        if let Some(times) = times {
             let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-            let _ = fine.increment(micros.min((1 << FINE.1) - 1));
+            let _ = times.increment(micros.min((1 << FINE.1) - 1));
         }
     }
 
     fn waited(&self) -> Option<Waited> {
-        let max = Duration::from_nanos(self.longest.load(Ordering::Relaxed));
-        let times = self.fine.as_ref()?.load();
+        let longest = self.fine.all().map(|fine| fine.longest.load(Ordering::Relaxed)).max()?;
+        let max = Duration::from_nanos(longest);
+        let times = self.fine.all().filter_map(|fine| Some(fine.times.as_ref()?.load()));
+        let times = times.reduce(|times, more| times.checked_add(&more).unwrap_or(times))?;
         let quantile = |quantile| {
             let bucket = times.quantile_bucket(quantile).ok().flatten()?;
             Some(Duration::from_micros(bucket.end()).min(max))

@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::workers::PerWorker;
+
 const US: u64 = 1_000;
 const MS: u64 = 1_000 * US;
 const S: u64 = 1_000 * MS;
@@ -29,12 +31,17 @@ pub(crate) const PASS: &[u64] = &[
     MS, 2_500 * US, 5 * MS, 10 * MS, 25 * MS, 50 * MS, 100 * MS,
 ];
 
-/// Counts durations in buckets, without locks.
+/// Counts durations in buckets, without locks. Workers count for themselves.
 pub(crate) struct Histogram {
     /// The inclusive upper bounds of the buckets, in nanoseconds, ascending.
     bounds: &'static [u64],
+    counts: PerWorker<Counts>,
+}
+
+#[derive(Debug)]
+struct Counts {
     /// One for each bound, and one for everything longer.
-    counts: Box<[AtomicU64]>,
+    buckets: Box<[AtomicU64]>,
     /// The sum of all durations.
     nanoseconds: AtomicU64,
 }
@@ -42,29 +49,31 @@ pub(crate) struct Histogram {
 impl Histogram {
     /// With one of the bounds above.
     pub(crate) fn new(bounds: &'static [u64]) -> Self {
-        let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        Self { bounds, counts, nanoseconds: AtomicU64::new(0) }
+        let buckets = || (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
+        Self { bounds, counts: PerWorker::new(|| Counts { buckets: buckets(), nanoseconds: AtomicU64::new(0) }) }
     }
 
     /// Counts one duration.
     pub(crate) fn add(&self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let bucket = self.bounds.partition_point(|&bound| bound < nanoseconds);
-        self.counts[bucket].fetch_add(1, Ordering::Relaxed);
-        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        let counts = self.counts.own();
+        counts.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        counts.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
     /// The inclusive upper bound of each bucket in seconds with its count, and the sum of all durations in seconds.
     pub(crate) fn load(&self) -> (Vec<(f64, u64)>, f64) {
         let bounds = self.bounds.iter().map(|&bound| seconds(bound)).chain([f64::INFINITY]);
-        let counts = self.counts.iter().map(|count| count.load(Ordering::Relaxed));
-        (bounds.zip(counts).collect(), seconds(self.nanoseconds.load(Ordering::Relaxed)))
+        let sum = |of: &dyn Fn(&Counts) -> u64| self.counts.all().map(of).fold(0, u64::wrapping_add);
+        let buckets = (0..=self.bounds.len()).map(|at| sum(&|counts| counts.buckets[at].load(Ordering::Relaxed)));
+        (bounds.zip(buckets).collect(), seconds(sum(&|counts| counts.nanoseconds.load(Ordering::Relaxed))))
     }
 }
 
 impl fmt::Debug for Histogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.bounds.iter().zip(&self.counts)).finish_non_exhaustive()
+        f.debug_list().entries(self.load().0).finish_non_exhaustive()
     }
 }
 
@@ -78,7 +87,7 @@ mod tests {
     use super::*;
 
     fn counts(histogram: &Histogram) -> Vec<u64> {
-        histogram.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect()
+        histogram.load().0.into_iter().map(|(_, count)| count).collect()
     }
 
     #[test]

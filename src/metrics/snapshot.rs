@@ -67,6 +67,25 @@ pub(crate) struct Traffic {
     pub(crate) reads: u64,
 }
 
+impl ConnectionTotals {
+    /// The sum of both.
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self {
+            accepted: self.accepted + other.accepted,
+            open: self.open + other.open,
+            to_backend: self.to_backend.with(other.to_backend),
+            to_client: self.to_client.with(other.to_client),
+        }
+    }
+}
+
+impl Traffic {
+    /// The sum of both.
+    pub(crate) fn with(self, other: Self) -> Self {
+        Self { bytes: self.bytes + other.bytes, reads: self.reads + other.reads }
+    }
+}
+
 impl ProxySnapshot {
     /// The part for people and tests.
     pub(crate) fn summary(&self) -> Summary {

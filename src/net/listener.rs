@@ -1,10 +1,10 @@
 //! Listening sockets.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, lookup_host};
+use tokio::net::lookup_host;
 
 use crate::net::address::Address;
 
@@ -120,7 +120,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
-    TcpListener::from_std(socket.into())
+    Ok(socket.into())
 }
 
 #[cfg(test)]
@@ -131,6 +131,7 @@ mod tests {
     async fn accepted_sockets_have_nodelay() {
         let listener = bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let listener = tokio::net::TcpListener::from_std(listener).unwrap();
         assert!(listener.accept().await.unwrap().0.nodelay().unwrap());
     }
 

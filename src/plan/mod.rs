@@ -1,5 +1,6 @@
 //! The plan of a proxy, and the draw that selects a handler for each call.
 
+pub(crate) mod current; // the plan in force
 mod draw; // which handler a call gets
 pub(crate) mod mix; // handlers with percentages
 pub(crate) mod parse; // a mix as text

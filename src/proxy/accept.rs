@@ -1,9 +1,11 @@
-//! The accept loop: each client gets a task of its own.
+//! The accept loop of a worker: each client gets a task of its own.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -18,29 +20,38 @@ use crate::proxy::Proxy;
 /// The pause after a failed accept, such as one without a free descriptor.
 const BACK_OFF: Duration = Duration::from_millis(50);
 
+/// A client that was accepted.
+struct Accepted {
+    client: TcpStream,
+    address: SocketAddr,
+    number: u64,
+    /// The place of the worker that serves it.
+    worker: usize,
+}
+
 impl Proxy {
-    /// Accepts clients until the proxy stops. It waits for nothing but a free descriptor.
-    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
+    /// Accepts clients until the proxy stops, on the worker in this `place`. It waits for nothing but a free descriptor.
+    pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, place: usize) {
         tokio::select! {
-            () = self.clone().accept_all(&listener) => {}
+            () = self.clone().accept_all(&listener, place) => {}
             () = self.context.shutdown.begun() => {}
         }
     }
 
-    async fn accept_all(self: Arc<Self>, listener: &TcpListener) {
+    async fn accept_all(self: Arc<Self>, listener: &TcpListener, place: usize) {
         let limit = &self.shared.connection_limit;
         let mut waiting = false;
         loop {
             let accepted = tokio::select! {
                 biased;
-                accepted = listener.accept() => accepted,
+                accepted = poll_fn(|cx| self.poll_accept(cx, listener, place)) => accepted,
                 () = std::future::ready(()), if waiting => {
                     info!("accepting again: no client waits");
                     waiting = false;
                     continue;
                 }
             };
-            let (client, peer) = match accepted {
+            let accepted = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) if client_has_left(&error) => continue,
                 Err(error) => {
@@ -59,16 +70,28 @@ impl Proxy {
                 );
                 limit.wait().await
             };
-            self.clone().spawn(client, peer, permit);
+            self.clone().spawn(accepted, permit);
         }
     }
 
-    fn spawn(self: Arc<Self>, client: TcpStream, peer: SocketAddr, permit: Permit) {
-        // The task holds these until its end, so each byte counts for every connection.
+    /// Accepts and numbers a client in one step, so that clients are numbered in the order in which they connected.
+    fn poll_accept(&self, cx: &mut Context<'_>, listener: &TcpListener, place: usize) -> Poll<io::Result<Accepted>> {
+        let worker = self.shared.workers.for_connection(place);
+        // The runtime of the worker learns of the client's socket.
+        let _within = (worker != place).then(|| self.shared.workers.all()[worker].runtime.enter());
+        let mut last = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let (client, address) = ready!(listener.poll_accept(cx))?;
+        *last += 1;
+        Poll::Ready(Ok(Accepted { client, address, number: *last, worker }))
+    }
+
+    fn spawn(self: Arc<Self>, accepted: Accepted, permit: Permit) {
+        // The task holds what it captures until its end, so each byte counts for every connection.
+        let Accepted { client, address, number, worker } = accepted;
         let mut client = Stream::from(client);
-        let handle = Arc::new(ConnectionHandle::new(self.next_number(), peer));
-        let tasks = self.shared.tasks.clone();
-        tasks.spawn(async move {
+        let handle = Arc::new(ConnectionHandle::new(number, address, worker));
+        let shared = self.shared.clone();
+        shared.workers.all()[worker].serve(async move {
             let entered = self.connections.enter(handle).await;
             if !self.is_open() {
                 // It was disabled since the client was accepted.

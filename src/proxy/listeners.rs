@@ -23,7 +23,7 @@ pub(crate) struct Listening {
     /// The same for the address before, in case the proxy returns to it.
     before: Option<(Address, Vec<SocketAddr>)>,
     tasks: Vec<JoinHandle<()>>,
-    /// The descriptors that the listeners take from connections.
+    /// The descriptors that the shares take from connections: one each, and one for a client that waits for its permit.
     permits: Vec<Permit>,
 }
 
@@ -87,7 +87,7 @@ impl Listening {
             None => resolve(address).await.map_err(failed)?,
         };
         refuse_loop(&config.backend, &addresses).await.map_err(failed)?;
-        let listeners = match bind(proxy, &addresses) {
+        let Bound { addresses, shares } = match bind(proxy, &addresses) {
             // The port may be in use by this proxy itself: it listens on `localhost` and is to listen on 127.0.0.1.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.has_port_of(&addresses) => {
                 self.close().await;
@@ -95,7 +95,7 @@ impl Listening {
                     Err(error) => {
                         // It listens nowhere if another program took these addresses meanwhile.
                         if let Ok(reopened) = bind(proxy, &self.addresses) {
-                            self.accept(proxy, reopened);
+                            self.accept(proxy, reopened.shares);
                         }
                         return Err(failed(error));
                     }
@@ -104,8 +104,6 @@ impl Listening {
             }
             bound => bound.map_err(failed)?,
         };
-        let addresses =
-            listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>().map_err(failed)?;
         // Port 0 may have become the backend's.
         refuse_loop(&config.backend, &addresses).await.map_err(failed)?;
         ready();
@@ -114,7 +112,7 @@ impl Listening {
         if let Some(before) = self.configured.replace(address.clone()).filter(|before| before != address) {
             self.before = Some((before, left));
         }
-        self.accept(proxy, listeners);
+        self.accept(proxy, shares);
         Ok(())
     }
 
@@ -133,10 +131,13 @@ impl Listening {
         self.permits.clear();
     }
 
-    fn accept(&mut self, proxy: &Arc<Proxy>, listeners: Vec<TcpListener>) {
-        let Shared { runtime, connection_limit: limit, .. } = &*proxy.shared;
-        self.permits = listeners.iter().filter_map(|_| limit.take()).collect();
-        self.tasks = listeners.into_iter().map(|listener| runtime.spawn(proxy.clone().accept(listener))).collect();
+    /// Each worker accepts from its shares.
+    fn accept(&mut self, proxy: &Arc<Proxy>, shares: Vec<(usize, TcpListener)>) {
+        let Shared { workers, connection_limit: limit, .. } = &*proxy.shared;
+        self.permits = shares.iter().filter_map(|_| limit.take()).collect();
+        let accept =
+            |(place, share): (usize, _)| workers.all()[place].runtime.spawn(proxy.clone().accept(share, place));
+        self.tasks = shares.into_iter().map(accept).collect();
     }
 }
 
@@ -153,8 +154,21 @@ async fn refuse_loop(backend: &Address, own: &[SocketAddr]) -> io::Result<()> {
     Err(io::Error::other(format!("its backend `{backend}` is this proxy itself")))
 }
 
-/// Listens, registered with the runtime of the connections.
-fn bind(proxy: &Proxy, addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
-    let _within = proxy.shared.runtime.enter();
-    listen(addresses)
+/// Sockets that listen.
+struct Bound {
+    addresses: Vec<SocketAddr>,
+    /// What each worker has of them, with its place.
+    shares: Vec<(usize, TcpListener)>,
+}
+
+fn bind(proxy: &Proxy, addresses: &[SocketAddr]) -> io::Result<Bound> {
+    let listeners = listen(addresses)?;
+    let mut shares = Vec::new();
+    for (place, worker) in proxy.shared.workers.all().iter().enumerate() {
+        let _within = worker.runtime.enter();
+        for listener in &listeners {
+            shares.push((place, TcpListener::from_std(listener.try_clone()?)?));
+        }
+    }
+    Ok(Bound { addresses: listeners.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<_>>()?, shares })
 }

@@ -9,7 +9,7 @@ pub(crate) mod shared; // what they have in common
 mod snapshot; // what it has counted
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -18,6 +18,7 @@ use crate::connection::table::Connections;
 use crate::events::EventKind;
 use crate::metrics::counters::Counters;
 use crate::plan::Plan;
+use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
 use crate::pump::{ConnectionSettings, ProxyContext};
 use crate::rng::ProxyStreams;
@@ -36,7 +37,9 @@ pub(crate) struct Proxy {
     /// How connections are made that begin now.
     settings: ArcSwap<ConnectionSettings>,
     shutdown: ShutdownTrigger,
-    accepted: AtomicU64,
+    /// The number of the last client that was accepted. Locked while a worker accepts one, so that they are numbered in the
+    /// order in which they connected.
+    accepted: Mutex<u64>,
     /// What it runs with.
     config: Mutex<ProxyConfig>,
     /// Whether clients are let in.
@@ -50,10 +53,10 @@ impl Proxy {
     pub(crate) fn new(config: &ProxyConfig, shared: Arc<Shared>) -> Arc<Self> {
         let (trigger, shutdown) = ShutdownTrigger::new();
         let counters = Counters::default();
-        let plan = Plan::new(&config.mix, |handler| counters.of(handler));
+        let plan = CurrentPlan::new(|| Plan::new(&config.mix, |handler| counters.of(handler)));
         let context = ProxyContext {
             name: config.name.as_str().into(),
-            plan: ArcSwap::from_pointee(plan),
+            plan,
             listening: ArcSwap::default(),
             counters,
             events: shared.events.clone(),
@@ -67,7 +70,7 @@ impl Proxy {
             shared,
             settings: ArcSwap::from_pointee(config.connection_settings()),
             shutdown: trigger,
-            accepted: AtomicU64::new(0),
+            accepted: Mutex::new(0),
             config: Mutex::new(config.clone()),
             open: AtomicBool::new(false),
             listening: tokio::sync::Mutex::default(),
@@ -76,11 +79,6 @@ impl Proxy {
 
     pub(crate) fn name(&self) -> &str {
         &self.context.name
-    }
-
-    /// The number of a client that was accepted, from 1.
-    fn next_number(&self) -> u64 {
-        self.accepted.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Whether clients are let in.
@@ -165,10 +163,9 @@ impl Proxy {
 
     /// Calls are drawn from `mix` from now on.
     fn publish(&self, mix: &Mix) {
-        let plan = Plan::new(mix, |handler| self.context.counters.of(handler));
-        self.context.plan.swap(Arc::new(plan)).release();
+        self.context.plan.replace(|| Plan::new(mix, |handler| self.context.counters.of(handler)));
         if self.shutdown.has_begun() {
-            self.context.plan.load().release();
+            self.context.plan.release();
         }
     }
 
@@ -209,7 +206,7 @@ impl Proxy {
     /// Accepts no more, releases what its handlers hold, and gives the rest a grace period.
     pub(crate) fn stop(&self) {
         self.shutdown.begin();
-        self.context.plan.load().release();
+        self.context.plan.release();
     }
 
     /// What it runs with.

@@ -17,7 +17,8 @@ use crate::call_log::{CallEnd, CallLog, ConnectionLog};
 use crate::events::{EventKind, Events};
 use crate::metrics::counters::Counters;
 use crate::metrics::histogram::Histogram;
-use crate::plan::{Plan, SelectedHandler};
+use crate::plan::SelectedHandler;
+use crate::plan::current::CurrentPlan;
 use crate::protocol::{Expect, Protocol};
 use crate::rng::{ProxyStreams, Streams};
 use crate::shutdown::Shutdown;
@@ -37,7 +38,7 @@ const MEASURED: u64 = 16;
 pub(crate) struct ProxyContext {
     pub(crate) name: Arc<str>,
     /// The plan of the calls that begin now.
-    pub(crate) plan: ArcSwap<Plan>,
+    pub(crate) plan: CurrentPlan,
     /// Where it listens; nowhere while it is disabled.
     pub(crate) listening: ArcSwap<Vec<SocketAddr>>,
     pub(crate) counters: Counters,

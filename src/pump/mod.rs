@@ -27,7 +27,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
-pub(crate) use activity::{Activity, State};
+pub(crate) use activity::{Activity, Moved, State};
 pub(crate) use budget::Budget;
 pub(crate) use context::{ConnectionContext, ProxyContext};
 pub(crate) use copy::{Copied, copy};

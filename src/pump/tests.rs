@@ -28,6 +28,7 @@ use crate::net::backend::Backend;
 use crate::net::memory_stream::{MemoryStream, pair};
 use crate::net::stream::{ReadHalf, Stream, WriteHalf};
 use crate::plan::Plan;
+use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
 use crate::protocol::{MAX_HEAD, Protocol};
 use crate::rng::ProxyStreams;
@@ -91,7 +92,7 @@ impl Options {
         let (trigger, shutdown) = ShutdownTrigger::new();
         let proxy = Arc::new(ProxyContext {
             name: "default".into(),
-            plan: ArcSwap::from_pointee(Plan::new(mix, |_| Arc::default())),
+            plan: CurrentPlan::new(|| Plan::new(mix, |_| Arc::default())),
             listening: ArcSwap::default(),
             counters: Counters::default(),
             events: Events::off(),
@@ -346,7 +347,7 @@ async fn a_new_plan_turns_copying_into_framing_between_two_calls() {
         let world = Options::new(Protocol::Tcp, capacity).connect(&Mix::default());
         world.exchange("one", &[("one", "1")], "1").await;
         let ours = Mix::of("ours", OurAnswer);
-        world.proxy.plan.swap(Arc::new(Plan::new(&ours, |_| Arc::default()))).release();
+        world.proxy.plan.replace(|| Plan::new(&ours, |_| Arc::default()));
         world.exchange("t", &[], "ours").await;
         assert!(matches!(world.end().await, Outcome::Done));
     }

@@ -128,8 +128,9 @@ pub(crate) async fn start(http: &Http, proxies: Arc<ProxySet>, registry: Registr
             Err(error) => return drop(sender.send(Err(error))),
         };
         runtime.block_on(async {
-            match listen(&addresses) {
-                Ok(listeners) => {
+            let listeners = listen(&addresses);
+            match listeners.and_then(|listeners| listeners.into_iter().map(TcpListener::from_std).collect()) {
+                Ok::<Vec<_>, _>(listeners) => {
                     let _ = sender.send(listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>());
                     serve(listeners, Api::new(proxies, registry, access), CONNECTIONS, stopped).await;
                 }

@@ -89,6 +89,8 @@ pub(super) struct Connection {
     /// Seconds since it was accepted.
     #[schemars(with = "f64")]
     age: Seconds,
+    /// The worker thread that serves it, from 0.
+    worker: usize,
     bytes: Bytes,
     /// Calls since it was accepted.
     calls: u64,
@@ -105,6 +107,7 @@ impl From<&ConnectionHandle> for Connection {
             id: activity.number,
             peer: handle.client,
             age: handle.age().into(),
+            worker: handle.worker,
             bytes: Bytes { to_backend: activity.to_backend.bytes.get(), to_client: activity.to_client.bytes.get() },
             calls: activity.calls.get(),
             handler: activity.handler().map(|handler| handler.name.to_string()),

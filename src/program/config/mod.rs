@@ -25,6 +25,7 @@ pub(crate) mod values;
 pub(crate) mod variables;
 
 use std::ffi::OsString;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use rand::TryRng;
@@ -55,6 +56,8 @@ pub struct Config {
     pub proxies: Vec<ProxyConfig>,
     /// Where all choices come from: the same seed and the same calls make the same choices. Random unless given.
     pub seed: u64,
+    /// How many threads serve connections; without a number one for each core that the process may use.
+    pub workers: Option<NonZero<usize>>,
     /// The command that is run in front of the proxies, and what else happens around them.
     pub run: Run,
     /// What is logged, and how.
@@ -97,12 +100,13 @@ impl Config {
         let proxies = proxy::all(values, demo || file_is_unread, &mut diagnostics)?;
         let run = Run { command, ..values.build("run.")? };
         run.check(&proxies, http.is_some(), values, &mut diagnostics);
-        let ProgramOptions { seed, log_level, log_format, events } = values.build("")?;
+        let ProgramOptions { seed, workers, log_level, log_format, events } = values.build("")?;
         diagnostics.extend(outputs::check(values, file, events.as_deref(), &run));
         diagnostics.none_or(())?;
         Ok(Self {
             proxies,
             seed: seed.map_or_else(random_seed, Ok)?,
+            workers,
             log: Log { level: log_level, format: log_format },
             http,
             statsd: Some(values.build::<Statsd>("statsd.")?).filter(|statsd| statsd.enabled),

@@ -1,5 +1,6 @@
 //! What options there are, read off the settings structs.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -33,6 +34,10 @@ pub(super) struct ProgramOptions {
     /// Same seed, same calls: same choices [default: random]
     #[schemars(extend("x-heading" = "Proxy", "x-common" = true))]
     pub(super) seed: Option<u64>,
+    /// Serve connections on this many threads [default: one per core]
+    #[serde(deserialize_with = "workers")]
+    #[schemars(extend("x-heading" = "Proxy", "x-unit" = "threads"))]
+    pub(super) workers: Option<NonZero<usize>>,
     /// Log level: error, warn, info, debug or trace
     #[schemars(extend("x-unit" = "level"))]
     pub(super) log_level: Level,
@@ -43,6 +48,18 @@ pub(super) struct ProgramOptions {
     #[serde(deserialize_with = "path")]
     #[schemars(extend("x-unit" = "file"))]
     pub(super) events: Option<PathBuf>,
+}
+
+/// The most threads that can be asked for.
+const MAX_WORKERS: usize = 256;
+
+fn workers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZero<usize>>, D::Error> {
+    let number = Option::<usize>::deserialize(deserializer)?;
+    let workers = number.and_then(NonZero::new).filter(|workers| workers.get() <= MAX_WORKERS);
+    if number.is_some() && workers.is_none() {
+        return Err(de::Error::custom(format_args!("give 1 to {MAX_WORKERS} threads")));
+    }
+    Ok(workers)
 }
 
 /// A setting that names a file.

@@ -33,9 +33,9 @@ use crate::program::output;
 use crate::program::report;
 use crate::program::systemd;
 use crate::proxy::config::ProxyConfig;
-use crate::proxy::listeners::CannotListen;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
+use crate::workers::Workers;
 
 /// How often counters are sent to statsd.
 const STATSD: Duration = Duration::from_secs(1);
@@ -217,15 +217,20 @@ async fn start_statsd(
 }
 
 /// Listens. A demo without `--proxy` takes any free port if the default one is taken.
-async fn listen(config: &mut Config, events: &Events, call_log: &CallLog) -> Result<Daemon, CannotListen> {
+async fn listen(config: &mut Config, events: &Events, call_log: &CallLog) -> anyhow::Result<Daemon> {
     let descriptors = if config.http.is_some() { api::DESCRIPTORS } else { 0 };
-    let shared = || Shared::new(config.seed, ConnectionLimit::left(descriptors), events.clone(), call_log.clone());
-    match Daemon::start(&config.proxies, shared()).await {
+    let shared = |config: &Config| -> anyhow::Result<_> {
+        // They have descriptors of their own, which connections cannot take.
+        let workers = Workers::start(config.workers).context("cannot start a thread for connections")?;
+        let limit = ConnectionLimit::left(descriptors);
+        Ok(Shared { workers, ..Shared::new(config.seed, limit, events.clone(), call_log.clone()) })
+    };
+    match Daemon::start(&config.proxies, shared(config)?).await {
         Err(error) if error.kind() == ErrorKind::AddrInUse && config.demo && config.listens_anywhere => {
             config.proxies[0].listen_anywhere();
-            Daemon::start(&config.proxies, shared()).await
+            Ok(Daemon::start(&config.proxies, shared(config)?).await?)
         }
-        listening => listening,
+        listening => Ok(listening?),
     }
 }
 

@@ -138,8 +138,7 @@ impl ProxySet {
     pub(crate) async fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.all().iter().for_each(|proxy| proxy.stop());
-        self.shared.tasks.close();
-        self.shared.tasks.wait().await;
+        self.shared.workers.finished().await;
     }
 
     /// Takes it out of the set. That does not stop it.
