@@ -14,7 +14,7 @@ use crate::net::buffer::{ReadSize, poll_read};
 use crate::net::stream::{Peer, Stream};
 use crate::plan::SelectedHandler;
 use crate::protocol::Expect;
-use crate::pump::{Budget, ConnectionContext, Outcome};
+use crate::pump::{ConnectionContext, Outcome, budget};
 
 /// Lets `handler` accept the client: whether that has taken the first call.
 pub(super) async fn first_turn(
@@ -37,7 +37,7 @@ async fn accept(
     let streams = context.streams();
     let mut state = CallState::new(context.settings.protocol, streams, CallState::ACCEPT, Bytes::new());
     let mut is_counted = false;
-    let _at_work = context.activity.works(handler);
+    let _at_work = context.activity.works(&handler.counters);
     let verdict = {
         let mut unread = Unread(client);
         let mut accept = Accept(Call::new(&mut state, &mut unread, context.call(handler)));
@@ -91,14 +91,14 @@ impl Message for Unread<'_> {
 /// Reads and drops whatever comes, until the client has sent its last byte.
 pub(super) async fn read_to_end(client: &mut Stream) {
     let (mut from, _) = client.split();
-    let (mut size, budget) = (ReadSize::new(None), Budget::default());
+    let mut size = ReadSize::new(None);
     let mut poll_end = |cx: &mut Context<'_>| {
-        budget.begin();
+        budget::begin();
         loop {
-            ready!(budget.poll_left(cx));
+            ready!(budget::poll_left(cx));
             match ready!(poll_read(cx, &mut from, &mut size, |_, bytes| bytes.len())) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
-                Ok(len) => budget.spend(len),
+                Ok(len) => budget::spend(len),
             }
         }
     };

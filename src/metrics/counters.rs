@@ -42,6 +42,8 @@ pub(crate) struct Counters {
 /// The counters of a handler, over all plans of its proxy.
 #[derive(Debug, Default)]
 pub(crate) struct HandlerCounters {
+    /// From 1, in the order in which the proxy got its handlers: names the handler where a name is too large.
+    pub(crate) number: u32,
     /// Calls that were drawn for it.
     pub(crate) calls: Count,
     /// Calls to which it did something.
@@ -134,7 +136,15 @@ impl Counters {
     /// The counts of the handler of this name.
     pub(crate) fn of(&self, handler: &str) -> Arc<HandlerCounters> {
         let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-        handlers.entry(handler.to_owned()).or_default().clone()
+        let number = u32::try_from(handlers.len() + 1).unwrap_or(u32::MAX);
+        let new = || Arc::new(HandlerCounters { number, ..HandlerCounters::default() });
+        handlers.entry(handler.to_owned()).or_insert_with(new).clone()
+    }
+
+    /// The name of the handler with this number.
+    pub(crate) fn name_of(&self, number: u32) -> Option<String> {
+        let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        handlers.iter().find(|(_, counts)| counts.number == number).map(|(name, _)| name.clone())
     }
 
     /// All handlers that the proxy has had, by name.

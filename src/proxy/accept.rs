@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -79,7 +79,11 @@ impl Proxy {
         let worker = self.shared.workers.for_connection(place);
         // The runtime of the worker learns of the client's socket.
         let _within = (worker != place).then(|| self.shared.workers.all()[worker].runtime.enter());
-        let mut last = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(mut last) = self.accepted.try_lock() else {
+            // Another worker accepts one, which takes less time than waiting for it.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        };
         let (client, address) = ready!(listener.poll_accept(cx))?;
         *last += 1;
         Poll::Ready(Ok(Accepted { client, address, number: *last, worker }))

@@ -1,13 +1,12 @@
 //! The activity of a connection: written by its task, read by others.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::outcome::Outcome;
-use crate::plan::SelectedHandler;
+use crate::metrics::counters::HandlerCounters;
 
 /// A connection's number, its traffic and its state.
 #[derive(Debug)]
@@ -20,8 +19,8 @@ pub(crate) struct Activity {
     state: AtomicU8,
     /// How it is to be cut, if it is.
     cut: AtomicU8,
-    /// The handler that has a call in hand.
-    at_work: Mutex<Option<Arc<SelectedHandler>>>,
+    /// The number of the handler that has a call in hand; 0 where none has.
+    at_work: AtomicU32,
 }
 
 /// What `Activity::cut` has been set to.
@@ -91,7 +90,7 @@ impl Activity {
             calls: LocalCounter::default(),
             state: AtomicU8::new(State::Accepted as u8),
             cut: AtomicU8::new(UNCUT),
-            at_work: Mutex::default(),
+            at_work: AtomicU32::new(0),
         }
     }
 
@@ -117,19 +116,15 @@ impl Activity {
         }
     }
 
-    /// The handler that has a call in hand, if one has.
-    pub(crate) fn handler(&self) -> Option<Arc<SelectedHandler>> {
-        self.at_work().clone()
+    /// The number of the handler that has a call in hand, if one has: [`HandlerCounters::number`].
+    pub(crate) fn handler(&self) -> Option<u32> {
+        Some(self.at_work.load(Ordering::Relaxed)).filter(|number| *number > 0)
     }
 
-    /// `handler` has a call in hand until the guard is dropped.
-    pub(crate) fn works(&self, handler: &Arc<SelectedHandler>) -> AtWork<'_> {
-        *self.at_work() = Some(handler.clone());
+    /// The handler of these counters has a call in hand until the guard is dropped.
+    pub(crate) fn works(&self, handler: &HandlerCounters) -> AtWork<'_> {
+        self.at_work.store(handler.number, Ordering::Relaxed);
         AtWork(self)
-    }
-
-    fn at_work(&self) -> MutexGuard<'_, Option<Arc<SelectedHandler>>> {
-        self.at_work.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,6 +133,6 @@ pub(crate) struct AtWork<'a>(&'a Activity);
 
 impl Drop for AtWork<'_> {
     fn drop(&mut self) {
-        *self.0.at_work() = None;
+        self.0.at_work.store(0, Ordering::Relaxed);
     }
 }

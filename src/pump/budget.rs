@@ -1,8 +1,7 @@
 //! How much one direction does before others have their turn: timers, other connections, the other direction.
 
+use std::cell::Cell;
 use std::pin::pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,39 +20,39 @@ const TIME: Duration = Duration::from_millis(1);
 /// From this size on a read is large, in bytes: reading the clock for each small one would show.
 const LARGE: usize = 16 * 1024;
 
-/// What the direction that is being polled has read. One task uses it, so nobody ever waits for the lock.
-#[derive(Debug, Default)]
-pub(crate) struct Budget {
-    spent: AtomicUsize,
-    ends: Mutex<Option<Instant>>,
+thread_local! {
+    /// What the direction has read that this thread polls.
+    static SPENT: Cell<Spent> = const { Cell::new(Spent { bytes: 0, ends: None }) };
 }
 
-impl Budget {
-    /// A direction, or a task that has only one, is polled.
-    pub(crate) fn begin(&self) {
-        if self.spent.load(Ordering::Relaxed) > 0 {
-            self.spent.store(0, Ordering::Relaxed);
-            *self.ends.lock().unwrap_or_else(PoisonError::into_inner) = None;
+#[derive(Debug, Clone, Copy)]
+struct Spent {
+    bytes: usize,
+    /// When its time is over.
+    ends: Option<Instant>,
+}
+
+/// A direction, or a task that has only one, is polled.
+pub(crate) fn begin() {
+    SPENT.set(Spent { bytes: 0, ends: None });
+}
+
+/// Ready until all is spent. Then the runtime looks for timers and ready sockets before it polls the task again.
+pub(crate) fn poll_left(cx: &mut Context<'_>) -> Poll<()> {
+    if SPENT.get().bytes < BYTES { Poll::Ready(()) } else { pin!(yield_now()).poll(cx) }
+}
+
+/// A read brought so many bytes.
+pub(crate) fn spend(bytes: usize) {
+    let mut spent = SPENT.get();
+    spent.bytes += READ + bytes;
+    if bytes >= LARGE {
+        let now = Instant::now();
+        if now >= *spent.ends.get_or_insert(now + TIME) {
+            spent.bytes = BYTES;
         }
     }
-
-    /// Ready until all is spent. Then the runtime looks for timers and ready sockets before it polls the task again.
-    pub(crate) fn poll_left(&self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.spent.load(Ordering::Relaxed) < BYTES { Poll::Ready(()) } else { pin!(yield_now()).poll(cx) }
-    }
-
-    /// A read brought so many bytes.
-    pub(crate) fn spend(&self, bytes: usize) {
-        let mut spent = self.spent.load(Ordering::Relaxed) + READ + bytes;
-        if bytes >= LARGE {
-            let now = Instant::now();
-            let ends = *self.ends.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now + TIME);
-            if now >= ends {
-                spent = BYTES;
-            }
-        }
-        self.spent.store(spent, Ordering::Relaxed);
-    }
+    SPENT.set(spent);
 }
 
 #[cfg(test)]
@@ -62,34 +61,34 @@ mod tests {
 
     use super::*;
 
-    fn is_left(budget: &Budget) -> bool {
-        budget.poll_left(&mut Context::from_waker(Waker::noop())).is_ready()
+    fn is_left() -> bool {
+        poll_left(&mut Context::from_waker(Waker::noop())).is_ready()
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_spent_after_eight_reads_or_enough_bytes() {
         for (bytes, reads) in [(0, 8), (1, 8), (128 * 1024, 7), (256 * 1024, 6), (512 * 1024, 4)] {
-            let budget = Budget::default();
+            begin();
             for _ in 0..reads {
-                assert!(is_left(&budget), "{bytes}");
-                budget.spend(bytes);
+                assert!(is_left(), "{bytes}");
+                spend(bytes);
             }
-            assert!(!is_left(&budget), "{bytes}");
-            budget.begin();
-            assert!(is_left(&budget), "{bytes}");
+            assert!(!is_left(), "{bytes}");
+            begin();
+            assert!(is_left(), "{bytes}");
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn it_is_spent_after_some_time() {
-        let budget = Budget::default();
+        begin();
         tokio::time::advance(TIME).await;
-        budget.spend(LARGE);
+        spend(LARGE);
         tokio::time::advance(TIME / 2).await;
-        budget.spend(LARGE);
-        assert!(is_left(&budget));
+        spend(LARGE);
+        assert!(is_left());
         tokio::time::advance(TIME / 2).await;
-        budget.spend(LARGE);
-        assert!(!is_left(&budget));
+        spend(LARGE);
+        assert!(!is_left());
     }
 }

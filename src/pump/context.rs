@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use tracing::debug;
 
 use super::activity::{Activity, State};
-use super::budget::Budget;
 use super::outcome::Outcome;
 use super::settings::ConnectionSettings;
 use crate::call::CallContext;
@@ -63,7 +62,6 @@ pub(crate) struct ConnectionContext<'a> {
     pub(crate) activity: &'a Activity,
     /// Where its calls are kept, if they are.
     log: Option<Box<ConnectionLog>>,
-    pub(super) budget: Budget,
     /// How many directions have bytes that the other side does not take for now.
     blocked: AtomicU8,
     opaque: AtomicBool,
@@ -72,15 +70,7 @@ pub(crate) struct ConnectionContext<'a> {
 impl<'a> ConnectionContext<'a> {
     pub(crate) fn new(proxy: &'a ProxyContext, settings: &'a ConnectionSettings, activity: &'a Activity) -> Self {
         let log = proxy.call_log.connection(&proxy.name, activity.number, settings.protocol);
-        Self {
-            proxy,
-            settings,
-            activity,
-            log,
-            budget: Budget::default(),
-            blocked: AtomicU8::new(0),
-            opaque: AtomicBool::new(false),
-        }
+        Self { proxy, settings, activity, log, blocked: AtomicU8::new(0), opaque: AtomicBool::new(false) }
     }
 
     pub(crate) fn streams(&self) -> Streams {

@@ -43,7 +43,8 @@ pub(crate) async fn copy(
     let is_replaced = first.handler.released.has_begun();
     let handler = if is_replaced { plan.draw(context.streams(), draws, 1) } else { &first.handler };
     let turns = Turns::new(context, first, handler);
-    let mut forth = OneWay { context, half: &mut requests, seen: |bytes: &[u8]| turns.client_sent(bytes) };
+    let mut start = Vec::new();
+    let mut forth = OneWay { context, half: &mut requests, seen: |bytes: &[u8]| turns.client_sent(&mut start, bytes) };
     let mut back = OneWay { context, half: &mut replies, seen: |bytes: &[u8]| turns.backend_sent(bytes) };
     let replanned = AtomicBool::new(false);
     let outcome = {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
 
-use super::budget::Budget;
+use super::budget;
 use super::context::ConnectionContext;
 use super::outbound::Outbound;
 use super::outcome::Ended;
@@ -24,13 +24,12 @@ pub(super) struct Half<'s> {
 pub(super) struct Inbound<'s> {
     pub(super) from: ReadHalf<'s>,
     pub(super) size: ReadSize,
-    budget: &'s Budget,
 }
 
 impl<'s> Half<'s> {
     pub(super) fn new(context: &'s ConnectionContext<'_>, from: ReadHalf<'s>, to: WriteHalf<'s>) -> Self {
         let size = ReadSize::new(context.settings.buffer);
-        Self { inbound: Inbound { from, size, budget: &context.budget }, outbound: Outbound::new(to) }
+        Self { inbound: Inbound { from, size }, outbound: Outbound::new(to) }
     }
 
     /// Waits until the other side has taken what it would not take at once.
@@ -49,10 +48,10 @@ impl Inbound<'_> {
         cx: &mut Context<'_>,
         with: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
     ) -> Poll<io::Result<T>> {
-        ready!(self.budget.poll_left(cx));
+        ready!(budget::poll_left(cx));
         poll_read(cx, &mut self.from, &mut self.size, |cx, bytes| {
             let done = with(cx, bytes);
-            self.budget.spend(bytes.len());
+            budget::spend(bytes.len());
             done
         })
     }
@@ -63,10 +62,10 @@ impl Inbound<'_> {
         cx: &mut Context<'_>,
         take: impl FnOnce(&mut Context<'_>, &[u8]) -> Result<usize, E>,
     ) -> Poll<io::Result<Result<(usize, usize), E>>> {
-        ready!(self.budget.poll_left(cx));
+        ready!(budget::poll_left(cx));
         let taken = poll_take(cx, &mut self.from, take);
         if let Poll::Ready(Ok(Ok((there, _)))) = taken {
-            self.budget.spend(there);
+            budget::spend(there);
         }
         taken
     }

@@ -4,7 +4,7 @@
 //! open calls: [`requests`] opens a call before its first byte goes out, [`replies`] ends them in order.
 
 mod activity; // what a connection does now, for others to read
-mod budget; // how much one direction does at once
+pub(crate) mod budget; // how much one direction does at once
 mod call_frames; // calls in what the client sends
 mod context; // what the pumps know of their proxy and connection
 mod copy; // bytes as they come
@@ -28,7 +28,6 @@ use std::pin::Pin;
 use std::task::Poll;
 
 pub(crate) use activity::{Activity, Moved, State};
-pub(crate) use budget::Budget;
 pub(crate) use context::{ConnectionContext, ProxyContext};
 pub(crate) use copy::{Copied, copy};
 pub(crate) use framed::{FirstCall, Framing, framed};
@@ -46,13 +45,13 @@ fn drive(
 ) -> impl Future<Output = Outcome> {
     let mut listening = false;
     poll_fn(move |cx| {
-        context.budget.begin();
+        budget::begin();
         loop {
             // Replies first: no call is sent to a backend that has closed.
             if let Poll::Ready(outcome) = replies.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
-            context.budget.begin();
+            budget::begin();
             if let Poll::Ready(outcome) = requests.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }

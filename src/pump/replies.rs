@@ -199,7 +199,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
         (self.frames.due, self.frames.left) = (len, left);
         let (handler, state) = (&call.handler, &mut call.state);
         let verdict = {
-            let _at_work = context.activity.works(handler);
+            let _at_work = context.activity.works(&handler.counters);
             handler.handler.after(&mut Call::new(state, self, context.call(handler))).await?
         };
         if let Some(action) = verdict.action() {

@@ -167,7 +167,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         (self.frames.due, self.frames.left) = (len, left);
         lock(calls).hold();
         let mut decided = {
-            let _at_work = context.activity.works(&handler);
+            let _at_work = context.activity.works(&handler.counters);
             handler.handler.before(&mut Call::new(&mut state, self, context.call(&handler))).await
         };
         if let Some(action) = decided.as_ref().ok().and_then(Verdict::action) {

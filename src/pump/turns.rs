@@ -1,7 +1,7 @@
 //! The calls of `tcp` where bytes are copied: turns of the client, counted as [`protocol::tcp`](crate::protocol::tcp) finds them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::activity::LocalCounter;
 use super::context::ConnectionContext;
@@ -24,8 +24,6 @@ pub(super) struct Turns<'a> {
     is_open: AtomicBool,
     /// The client may still begin with a PROXY protocol header.
     at_start: AtomicBool,
-    /// What looks like the beginning of one: until it is settled, the client waits, and no call is counted.
-    first: Mutex<Vec<u8>>,
 }
 
 impl<'a> Turns<'a> {
@@ -41,7 +39,6 @@ impl<'a> Turns<'a> {
             number: LocalCounter::default(),
             is_open: AtomicBool::new(false),
             at_start: AtomicBool::new(true),
-            first: Mutex::default(),
         }
     }
 
@@ -59,10 +56,11 @@ impl<'a> Turns<'a> {
         if self.at_start.load(Ordering::Relaxed) { ProxyHeader::Possible } else { ProxyHeader::Over }
     }
 
-    pub(super) fn client_sent(&self, bytes: &[u8]) {
+    /// `first` is what looks like the beginning of a header: until that is settled, the client waits, and no call is counted.
+    pub(super) fn client_sent(&self, first: &mut Vec<u8>, bytes: &[u8]) {
         self.context.activity.to_backend.add(bytes.len());
         if self.at_start.load(Ordering::Relaxed) {
-            self.first_bytes(bytes);
+            self.first_bytes(first, bytes);
         } else if !self.is_open() {
             self.begin();
         }
@@ -83,10 +81,9 @@ impl<'a> Turns<'a> {
         }
     }
 
-    fn first_bytes(&self, bytes: &[u8]) {
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+    fn first_bytes(&self, first: &mut Vec<u8>, bytes: &[u8]) {
         first.extend_from_slice(bytes);
-        let is_header = match proxy_header::start(&first) {
+        let is_header = match proxy_header::start(first) {
             Start::Incomplete => return self.is_open.store(true, Ordering::Relaxed),
             Start::Header(len) => len == first.len(),
             Start::Other => false,

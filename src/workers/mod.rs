@@ -16,8 +16,8 @@ pub(crate) use per_worker::PerWorker;
 /// hundred calls takes 0.81 of the time that it takes with tokio's default of 1024.
 const EVENTS: usize = 16;
 
-/// A worker has clearly more connections than another if it has more than these parts more: an eighth.
-const CLEARLY: usize = 8;
+/// A worker has clearly more connections than another if it has one, and more than one in eight, too many.
+const ONE_IN: usize = 8;
 
 /// The threads that serve connections. They end when this is dropped.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Workers {
         let connections = |worker: &Worker| worker.connections.len();
         let fewest = self.0.iter().map(connections).enumerate().min_by_key(|(_, connections)| *connections);
         match fewest {
-            Some((other, fewest)) if connections(&self.0[place]) > fewest + fewest / CLEARLY => other,
+            Some((other, fewest)) if connections(&self.0[place]) > fewest + 1 + fewest / ONE_IN => other,
             _ => place,
         }
     }

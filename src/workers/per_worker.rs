@@ -37,7 +37,7 @@ impl<T> PerWorker<T> {
 
     /// The value of this thread's worker.
     pub(crate) fn own(&self) -> &T {
-        &self.0[PLACE.get() % self.0.len()].0
+        &self.0.get(PLACE.get()).unwrap_or(&self.0[0]).0
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &T> {

@@ -18,6 +18,7 @@ use super::answer::{Answer, Failure, Location};
 use super::read::{Object, PathParams, QueryParams};
 use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
+use crate::metrics::counters::Counters;
 use crate::program::config::spec;
 use crate::program::export::openmetrics::{self, Format};
 use crate::proxy::Proxy;
@@ -100,8 +101,8 @@ pub(super) struct Connection {
     state: Activity,
 }
 
-impl From<&ConnectionHandle> for Connection {
-    fn from(handle: &ConnectionHandle) -> Self {
+impl Connection {
+    fn of(handle: &ConnectionHandle, counters: &Counters) -> Self {
         let activity = &handle.activity;
         Self {
             id: activity.number,
@@ -110,7 +111,7 @@ impl From<&ConnectionHandle> for Connection {
             worker: handle.worker,
             bytes: Bytes { to_backend: activity.to_backend.bytes.get(), to_client: activity.to_client.bytes.get() },
             calls: activity.calls.get(),
-            handler: activity.handler().map(|handler| handler.name.to_string()),
+            handler: activity.handler().and_then(|number| counters.name_of(number)),
             state: activity.state(),
         }
     }
@@ -176,8 +177,9 @@ pub(super) async fn reset(State(api): State<Arc<Api>>, PathParams(name): PathPar
 }
 
 pub(super) async fn connections(State(api): State<Arc<Api>>, PathParams(name): PathParams<String>) -> Answer {
-    let connections: Vec<_> =
-        proxy(&api, &name)?.connections.all().iter().map(|handle| Connection::from(&**handle)).collect();
+    let proxy = proxy(&api, &name)?;
+    let counters = &proxy.context.counters;
+    let connections: Vec<_> = proxy.connections.all().iter().map(|handle| Connection::of(handle, counters)).collect();
     Ok(Json(json!({ "connections": connections })))
 }
 
