@@ -104,6 +104,23 @@ fn nine_thousand_hanging_connections_end_when_the_clients_leave() {
 }
 
 #[test]
+fn nine_thousand_connections_are_spread_over_the_workers() {
+    let _descriptors = descriptors();
+    let runtime = Runtime::new().unwrap();
+    let count = as_many_as(9000);
+    let vaurien = Program::start(&Backend::nobody(), "--workers 3 --handler hang --http --http-port 0");
+    let address = vaurien.address();
+    let connecting: Vec<_> = (0..count).map(|_| runtime.spawn(TcpStream::connect(address))).collect();
+    let _clients: Vec<_> = connecting.into_iter().map(|client| runtime.block_on(client).unwrap().unwrap()).collect();
+    let open = || vaurien.api().get("/v1/proxies/default/connections").json()["connections"].as_array().unwrap().clone();
+    eventually("all hang", || open().len() == count);
+    let open = open();
+    let of = |worker| open.iter().filter(|connection| connection["worker"] == worker).count();
+    let (fewest, most) = (of(0).min(of(1)).min(of(2)), of(0).max(of(1)).max(of(2)));
+    assert!(most <= fewest + 1 + fewest / 8 + 1, "{fewest} to {most}");
+}
+
+#[test]
 fn nine_thousand_hanging_connections_are_released_by_one_request() {
     let _descriptors = descriptors();
     let runtime = Runtime::new().unwrap();
