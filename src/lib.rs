@@ -57,6 +57,7 @@ mod json; // JSON that a terminal can show
 mod rng; // random streams split by proxy, connection and call
 mod settings; // settings read off a struct
 mod shutdown; // stopping, with a grace period
+pub mod size; // numbers of bytes as people write them
 mod timer; // waiting for a time that a person asked for
 
 // Bytes, and what is known of them.
@@ -109,6 +110,7 @@ pub use program::{config::Config, main};
 pub use protocol::Protocol;
 pub use proxy::config::ProxyConfig;
 pub use proxy::listeners::CannotListen;
+pub use size::{Amount, Percent, Rate, Size};
 
 /// Files that are part of the tests as well name the crate as those do.
 #[cfg(any(test, fuzzing))]
