@@ -71,6 +71,9 @@ mod metrics; // what is counted
 
 mod call_log; // the calls of a run, kept for its report
 
+#[allow(dead_code, unused_imports, reason = "connections use it next")]
+mod fault; // what happens to bytes on their way
+
 // What happens to a call.
 pub mod call; // a call in a handler's hands, and what the handler decides
 
