@@ -59,6 +59,7 @@ mod settings; // settings read off a struct
 mod workers; // the threads that serve connections
 
 mod shutdown; // stopping, with a grace period
+pub mod size; // numbers of bytes as people write them
 mod timer; // waiting for a time that a person asked for
 
 // Bytes, and what is known of them.
@@ -71,6 +72,9 @@ mod events; // what happened, kept for readers
 mod metrics; // what is counted
 
 mod call_log; // the calls of a run, kept for its report
+
+#[allow(dead_code, unused_imports, reason = "connections use it next")]
+mod fault; // what happens to bytes on their way
 
 // What happens to a call.
 pub mod call; // a call in a handler's hands, and what the handler decides
@@ -111,6 +115,7 @@ pub use program::{config::Config, main};
 pub use protocol::Protocol;
 pub use proxy::config::ProxyConfig;
 pub use proxy::listeners::CannotListen;
+pub use size::{Amount, Percent, Rate, Size};
 
 /// Files that are part of the tests as well name the crate as those do.
 #[cfg(any(test, fuzzing))]

@@ -70,11 +70,16 @@ impl Draws {
             self.stream.set_word_pos(u128::from(call - 1) * 2);
         }
         self.next = call + 1;
-        // An `f64` holds 53 bits exactly.
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-        let unit = (self.stream.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
-        unit * 100.0
+        unit(&mut *self.stream) * 100.0
     }
+}
+
+/// A number in `0.0..1.0`.
+pub(crate) fn unit(random: &mut impl Rng) -> f64 {
+    // An `f64` holds 53 bits exactly.
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+    let unit = (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64;
+    unit
 }
 
 /// FNV-1a, 64 bits. The hash of a name must never change, or seeds would not reproduce; collisions do not matter.

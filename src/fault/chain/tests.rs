@@ -1,0 +1,130 @@
+//! Plain examples.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use super::*;
+use crate::fault::tests::{latency, millis, random, read};
+use crate::fault::{Corrupt, Limit, RateLimit, Slice, Stall};
+
+const CHUNK: Bytes = Bytes::from_static(b"0123456789");
+
+fn limit(bytes: u64) -> Box<dyn ByteFault> {
+    Box::new(Limit::new(bytes, End::Reset))
+}
+
+fn chain(faults: Vec<Box<dyn ByteFault>>) -> Chain {
+    Chain::new(faults, random(1))
+}
+
+#[test]
+fn an_empty_chain_passes_at_once() {
+    let (mut chain, now) = (chain(vec![]), Instant::now());
+    chain.push(CHUNK, now);
+    assert_eq!(chain.advance(now), None);
+    assert_eq!((read(&mut chain), chain.is_empty()), (CHUNK.to_vec(), true));
+}
+
+#[test]
+fn bytes_leave_when_they_are_due() {
+    let (mut chain, now) = (chain(vec![latency(100), latency(50)]), Instant::now());
+    chain.push(CHUNK, now);
+    chain.push(CHUNK, now + millis(10));
+    assert_eq!(chain.advance(now + millis(10)), Some(now + millis(100)));
+    // Somebody came late: the second fault counts from when it should have been.
+    assert_eq!(chain.advance(now + millis(120)), Some(now + millis(150)));
+    assert_eq!((chain.len(), read(&mut chain)), (20, vec![]));
+    assert_eq!(chain.advance(now + millis(150)), Some(now + millis(160)));
+    assert_eq!(read(&mut chain), CHUNK);
+    assert_eq!(chain.advance(now + millis(160)), None);
+    assert_eq!((read(&mut chain), chain.len()), (CHUNK.to_vec(), 0));
+}
+
+#[test]
+fn the_end_comes_behind_the_bytes_before_it() {
+    let (mut chain, now) = (chain(vec![limit(15), latency(100)]), Instant::now());
+    for _ in 0..3 {
+        chain.push(CHUNK, now);
+    }
+    // The first chunk is on its way, so the limit has not been asked for the second.
+    assert_eq!((chain.advance(now), chain.ended()), (Some(now + millis(100)), None));
+    assert_eq!((chain.advance(now + millis(100)), chain.ended()), (None, None));
+    assert_eq!(read(&mut chain), b"012345678901234");
+    assert_eq!((chain.ended(), chain.len()), (Some(End::Reset), 0));
+    chain.push(CHUNK, now);
+    assert_eq!(chain.len(), 0);
+}
+
+#[test]
+fn an_end_waits_for_the_last_bytes_and_their_write() {
+    let (mut chain, now) = (chain(vec![limit(10), latency(100)]), Instant::now());
+    chain.push(CHUNK, now);
+    assert_eq!((chain.advance(now), chain.ended()), (Some(now + millis(100)), None));
+    assert_eq!((chain.advance(now + millis(100)), chain.ended()), (None, None));
+    chain.output().advance(9);
+    assert_eq!(chain.ended(), None);
+    chain.output().advance(1);
+    assert_eq!(chain.ended(), Some(End::Reset));
+}
+
+#[test]
+fn an_end_behind_a_latency_drops_what_is_on_its_way() {
+    let (mut chain, now) = (chain(vec![latency(100), limit(10)]), Instant::now());
+    chain.push(CHUNK, now);
+    chain.push(CHUNK, now + millis(50));
+    assert_eq!((chain.advance(now + millis(99)), chain.ended()), (Some(now + millis(100)), None));
+    assert_eq!(chain.advance(now + millis(100)), None);
+    assert_eq!((read(&mut chain), chain.ended(), chain.len()), (CHUNK.to_vec(), Some(End::Reset), 0));
+}
+
+#[test]
+fn no_bytes_at_all_end_with_the_first() {
+    let (mut chain, now) = (chain(vec![limit(0)]), Instant::now());
+    assert_eq!((chain.advance(now), chain.ended()), (None, None));
+    chain.push(CHUNK, now);
+    assert_eq!((chain.advance(now), chain.ended(), chain.len()), (None, Some(End::Reset), 0));
+}
+
+#[test]
+fn what_is_held_never_leaves() {
+    let (mut chain, now) = (chain(vec![latency(100), Box::new(Stall::for_ever())]), Instant::now());
+    chain.push(CHUNK, now);
+    assert_eq!(chain.advance(now), Some(now + millis(100)));
+    assert_eq!(chain.advance(now + millis(100)), None);
+    chain.push(CHUNK, now + millis(100));
+    assert_eq!(chain.advance(now + Duration::from_secs(1000)), None);
+    assert_eq!((read(&mut chain), chain.len(), chain.ended()), (vec![], 20, None));
+}
+
+#[test]
+fn faults_draw_from_streams_of_their_own() {
+    let corrupt = || Box::new(Corrupt::with(1.0)) as Box<dyn ByteFault>;
+    let (mut chain, now) = (chain(vec![corrupt(), corrupt()]), Instant::now());
+    chain.push(vec![0; 1000].into(), now);
+    chain.advance(now);
+    // From the same stream, the second would undo all of the first.
+    let changed = read(&mut chain).into_iter().filter(|byte| *byte != 0).count();
+    assert!((800..950).contains(&changed), "{changed}");
+}
+
+#[test]
+fn a_large_chunk_that_trickles_is_one_chunk() {
+    let slice = Slice::new(NonZeroUsize::MIN, 0, Duration::ZERO);
+    let rate = RateLimit::new(NonZeroU64::new(1000).unwrap(), 0);
+    let (mut chain, now) = (chain(vec![Box::new(slice), Box::new(rate)]), Instant::now());
+    chain.push(vec![0; 64 * 1024 * 1024].into(), now);
+    chain.advance(now + Duration::from_secs(10));
+    assert_eq!(read(&mut chain).len(), 10_000);
+    assert!(chain.stages.iter().all(|stage| stage.queue.len() <= 1));
+}
+
+#[test]
+fn a_full_output_asks_for_a_write_first() {
+    let (mut chain, now) = (chain(vec![latency(0)]), Instant::now());
+    for _ in 0..5 {
+        chain.push(vec![0; 100_000].into(), now);
+    }
+    assert_eq!((chain.advance(now), chain.output().remaining()), (Some(now), 300_000));
+    assert_eq!((chain.advance(now), read(&mut chain).len()), (Some(now), 300_000));
+    assert_eq!((chain.advance(now), read(&mut chain).len(), chain.len()), (None, 200_000, 0));
+}

@@ -1,0 +1,111 @@
+//! So many bytes a second.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::rngs::ChaCha8Rng;
+use tokio::time::Instant;
+
+use super::{ByteFault, Next, after};
+
+/// How many pieces a second has. At a high rate they are larger, see [`MAX_PIECE`].
+const PIECES_A_SECOND: u64 = 100;
+
+/// The largest piece, in bytes.
+const MAX_PIECE: u64 = 64 * 1024;
+
+const NANOS_A_SECOND: u128 = 1_000_000_000;
+
+/// A link that carries so many bytes a second. A piece leaves once all of it is through.
+#[derive(Debug)]
+pub(crate) struct RateLimit {
+    rate: NonZeroU64,
+    /// How many of the stream's first bytes are yet to pass at once.
+    first: u64,
+    /// Since when the link has been busy without a pause. Times are counted from here, so that no rounding adds up.
+    busy_since: Option<Instant>,
+    /// How many bytes it has carried since.
+    carried: u64,
+}
+
+impl RateLimit {
+    /// `first` bytes of the stream pass at once.
+    pub(crate) fn new(bytes_per_second: NonZeroU64, first: u64) -> Self {
+        Self { rate: bytes_per_second, first, busy_since: None, carried: 0 }
+    }
+
+    /// When all that it has carried is through.
+    fn busy_until(&self, since: Instant) -> Instant {
+        let rate = u128::from(self.rate.get());
+        let fraction = (u128::from(self.carried % self.rate) * NANOS_A_SECOND).div_ceil(rate);
+        let seconds = Duration::from_secs(self.carried / self.rate);
+        let time = seconds.saturating_add(Duration::from_nanos(u64::try_from(fraction).unwrap_or(u64::MAX)));
+        after(since, time)
+    }
+}
+
+impl ByteFault for RateLimit {
+    fn next(&mut self, bytes: &mut Bytes, arrived: Instant, _: &mut ChaCha8Rng) -> Next {
+        let len = |most: u64| usize::try_from(most).map_or(bytes.len(), |most| bytes.len().min(most));
+        if self.first > 0 {
+            let piece = bytes.split_to(len(self.first));
+            self.first = self.first.saturating_sub(piece.len() as u64);
+            return Next::Piece(piece, arrived);
+        }
+        let since = match self.busy_since {
+            Some(since) if arrived <= self.busy_until(since) => since,
+            _ => {
+                self.carried = 0;
+                *self.busy_since.insert(arrived)
+            }
+        };
+        let piece = bytes.split_to(len((self.rate.get() / PIECES_A_SECOND).clamp(1, MAX_PIECE)));
+        self.carried = self.carried.saturating_add(piece.len() as u64);
+        Next::Piece(piece, self.busy_until(since))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::tests::pieces;
+
+    fn rate(bytes: u64, first: u64) -> RateLimit {
+        RateLimit::new(NonZeroU64::new(bytes).unwrap(), first)
+    }
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn a_low_rate_trickles() {
+        let slow = pieces(&mut rate(1000, 0), &[(millis(0), 25), (millis(20), 10), (millis(100), 1)]);
+        // The second chunk waits for the first, the third for nothing.
+        assert_eq!(slow, [(millis(10), 10), (millis(20), 10), (millis(25), 5), (millis(35), 10), (millis(101), 1)]);
+        assert_eq!(pieces(&mut rate(1, 0), &[(millis(5), 2)]), [(millis(1005), 1), (millis(2005), 1)]);
+    }
+
+    #[test]
+    fn a_high_rate_has_large_pieces() {
+        let slow = pieces(&mut rate(10_000_000, 0), &[(millis(0), 1_000_000)]);
+        assert_eq!(slow.len(), 16);
+        assert_eq!(slow[15].0, millis(100));
+    }
+
+    #[test]
+    fn the_first_bytes_pass_at_once() {
+        let slow = pieces(&mut rate(1000, 30), &[(millis(7), 20), (millis(8), 20)]);
+        assert_eq!(slow, [(millis(7), 20), (millis(8), 10), (millis(18), 10)]);
+    }
+
+    #[test]
+    fn no_rounding_adds_up() {
+        let seconds = 10;
+        for bytes in [3, 7, 999, 1001, 77_777] {
+            let slow = pieces(&mut rate(bytes, 0), &[(millis(0), usize::try_from(bytes * seconds).unwrap())]);
+            assert_eq!(slow.last().unwrap().0, Duration::from_secs(seconds), "{bytes}");
+        }
+    }
+}

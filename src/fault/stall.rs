@@ -1,0 +1,103 @@
+//! Held back, for a time or for ever.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::rngs::ChaCha8Rng;
+use tokio::time::Instant;
+
+use super::{ByteFault, Next, after, in_order};
+use crate::rng::unit;
+
+/// What a packet on an Ethernet carries, in bytes.
+const SEGMENT: usize = 1460;
+
+/// Holds bytes back.
+#[derive(Debug)]
+pub(crate) enum Stall {
+    /// All of them.
+    ForEver,
+    /// From each segment that is lost on.
+    Lossy(Lossy),
+}
+
+/// A link that loses segments, whose retransmission takes a time.
+#[derive(Debug)]
+pub(crate) struct Lossy {
+    probability: f64,
+    time: Duration,
+    /// The segment that is next has been drawn already: it is lost.
+    is_lost: bool,
+    previous: Option<Instant>,
+}
+
+impl Stall {
+    /// Nothing leaves.
+    pub(crate) fn for_ever() -> Self {
+        Self::ForEver
+    }
+
+    /// Each segment of 1460 bytes is lost with this probability, 0 to 1. It leaves `time` late, as its retransmission would,
+    /// and what is behind it not earlier.
+    pub(crate) fn with(probability: f64, time: Duration) -> Self {
+        Self::Lossy(Lossy { probability, time, is_lost: false, previous: None })
+    }
+}
+
+impl Lossy {
+    /// The first segment, and those behind it up to the next one that is lost.
+    fn next(&mut self, bytes: &mut Bytes, arrived: Instant, random: &mut ChaCha8Rng) -> Next {
+        let first_is_lost = std::mem::take(&mut self.is_lost) || unit(random) < self.probability;
+        let mut len = SEGMENT;
+        while len < bytes.len() && !self.is_lost {
+            self.is_lost = unit(random) < self.probability;
+            if !self.is_lost {
+                len += SEGMENT;
+            }
+        }
+        let piece = bytes.split_to(len.min(bytes.len()));
+        let due = if first_is_lost { after(arrived, self.time) } else { arrived };
+        Next::Piece(piece, in_order(&mut self.previous, due))
+    }
+}
+
+impl ByteFault for Stall {
+    fn next(&mut self, bytes: &mut Bytes, arrived: Instant, random: &mut ChaCha8Rng) -> Next {
+        match self {
+            Self::ForEver => Next::Hold,
+            Self::Lossy(lossy) => lossy.next(bytes, arrived, random),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::tests::pieces;
+
+    fn millis(millis: u64) -> Duration {
+        Duration::from_millis(millis)
+    }
+
+    #[test]
+    fn what_is_lost_is_late_and_what_is_behind_it_waits() {
+        let never = pieces(&mut Stall::with(0.0, millis(200)), &[(millis(1), 100_000), (millis(2), 1)]);
+        assert_eq!(never, [(millis(1), 100_000), (millis(2), 1)]);
+        let always = pieces(&mut Stall::with(1.0, millis(200)), &[(millis(1), 1500), (millis(2), 1)]);
+        assert_eq!(always, [(millis(201), 1460), (millis(201), 40), (millis(202), 1)]);
+        // Small chunks, so that some are behind a lost one.
+        let chunks: Vec<_> = (0..1000).map(|at| (millis(at), 1)).collect();
+        let some = pieces(&mut Stall::with(0.01, millis(20)), &chunks);
+        let late = |by: u64| (0..1000).filter(|at| some[*at].0 == chunks[*at].0 + millis(by)).count();
+        assert!((1..30).contains(&late(20)), "{}", late(20));
+        assert!(late(19) > 0 && late(1) > 0 && late(0) > 500);
+    }
+
+    #[test]
+    fn each_segment_has_its_probability() {
+        let many = pieces(&mut Stall::with(0.1, millis(200)), &[(millis(0), 10_000 * SEGMENT)]);
+        assert!((900..1100).contains(&many.len()), "{}", many.len());
+        // Each begins with a lost segment, but perhaps the first.
+        assert!(many[1..].iter().all(|(due, _)| *due == millis(200)));
+    }
+}
