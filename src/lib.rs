@@ -73,7 +73,7 @@ mod metrics; // what is counted
 
 mod call_log; // the calls of a run, kept for its report
 
-#[allow(dead_code, unused_imports, reason = "connections use it next")]
+#[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "toxics will use the rest"))]
 mod fault; // what happens to bytes on their way
 
 // What happens to a call.

@@ -49,6 +49,11 @@ impl Streams {
         ChaCha8Rng::from_seed(key)
     }
 
+    /// The stream of what happens to the bytes of a direction. No call has this number, nor the one before.
+    pub(crate) fn bytes(&self, to_client: bool) -> ChaCha8Rng {
+        self.call(u64::MAX - 1 - u64::from(to_client))
+    }
+
     /// The numbers that select a handler for each call.
     pub(crate) fn draws(self) -> Draws {
         Draws { stream: Box::new(self.call(0)), next: 1 }

@@ -1,8 +1,10 @@
 //! Waiting for a time that a person asked for.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 /// The runtime rounds a timer up to a tick, and then the time until that tick up to another.
 const TICK: Duration = Duration::from_millis(1);
@@ -21,6 +23,32 @@ pub(crate) async fn sleep(duration: Duration) {
         sleep_until(timer).await;
         now = Instant::now();
         timer = now + NEXT_TICK;
+    }
+}
+
+/// Waits for one time after the other, each as exactly as [`sleep`].
+#[derive(Debug, Default)]
+pub(crate) struct Timer {
+    /// With the time that it is for.
+    sleep: Option<(Pin<Box<Sleep>>, Instant)>,
+}
+
+impl Timer {
+    /// Ready at `end`, and less than a tick later.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, end: Instant) -> Poll<()> {
+        loop {
+            let now = Instant::now();
+            if now >= end {
+                return Poll::Ready(());
+            }
+            let set_for = end.checked_sub(TICK).map_or(end, |early| early.max(now + NEXT_TICK));
+            let (sleep, known) = self.sleep.get_or_insert_with(|| (Box::pin(sleep_until(set_for)), end));
+            if *known != end || sleep.is_elapsed() {
+                sleep.as_mut().reset(set_for);
+                *known = end;
+            }
+            ready!(sleep.as_mut().poll(cx));
+        }
     }
 }
 

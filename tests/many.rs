@@ -112,7 +112,8 @@ fn nine_thousand_connections_are_spread_over_the_workers() {
     let address = vaurien.address();
     let connecting: Vec<_> = (0..count).map(|_| runtime.spawn(TcpStream::connect(address))).collect();
     let _clients: Vec<_> = connecting.into_iter().map(|client| runtime.block_on(client).unwrap().unwrap()).collect();
-    let open = || vaurien.api().get("/v1/proxies/default/connections").json()["connections"].as_array().unwrap().clone();
+    let open =
+        || vaurien.api().get("/v1/proxies/default/connections").json()["connections"].as_array().unwrap().clone();
     eventually("all hang", || open().len() == count);
     let open = open();
     let of = |worker| open.iter().filter(|connection| connection["worker"] == worker).count();

@@ -67,7 +67,7 @@ fn log(outcome: &Outcome, context: &ConnectionContext<'_>) {
 
 /// Closes so that the client reads an end of file.
 async fn close_in_order(client: &mut Stream, context: &ConnectionContext<'_>) {
-    if client.shutdown().await.is_err() {
+    if client.end().is_err() {
         return;
     }
     tokio::select! {

@@ -161,6 +161,12 @@ impl Chain {
     pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// In how many pieces it holds them.
+    pub(crate) fn pieces(&self) -> usize {
+        let of = |stage: &Stage| stage.queue.len() + usize::from(stage.decided.is_some());
+        self.stages.iter().map(of).sum::<usize>() + self.output.pieces()
+    }
 }
 
 impl Stage {

@@ -44,6 +44,10 @@ impl Output {
         }
     }
 
+    pub(super) fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.len >= FULL
     }

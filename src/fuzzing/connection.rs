@@ -22,7 +22,8 @@ use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
 use crate::protocol::{MAX_HEAD, Protocol};
 use crate::pump::{
-    Activity, ConnectionContext, ConnectionSettings, Copied, FirstCall, Framing, Outcome, ProxyContext, copy, framed,
+    Activity, ConnectionContext, ConnectionSettings, Copied, Faults, FirstCall, Framing, Outcome, ProxyContext, copy,
+    framed,
 };
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
@@ -41,6 +42,7 @@ pub(crate) fn proxy(seed: u64, mix: &Mix) -> (Arc<ProxyContext>, ShutdownTrigger
         events: Events::off(),
         call_log: CallLog::on(),
         streams: ProxyStreams::new(seed, PROXY),
+        shaped: Arc::default(),
         listening: ArcSwap::default(),
         shutdown,
     };
@@ -73,6 +75,8 @@ pub(crate) fn pumps(
             reuse_socket: false,
             head_timeout,
             max_head: MAX_HEAD,
+            faults: Faults::default(),
+            shape_buffer: 64 * 1024 * 1024,
             backend: address,
         };
         let activity = Activity::new(1);
@@ -320,7 +324,7 @@ async fn send(
         while !rest.is_empty() {
             let (len, pause) = pace.next().unwrap();
             let (now, later) = rest.split_at(len.min(rest.len()));
-            if WriteHalf::Memory(to).write_all(now).await.is_err() {
+            if (&WriteHalf::Memory(to)).write_all(now).await.is_err() {
                 return;
             }
             rest = later;

@@ -148,11 +148,6 @@ impl Outgoing {
         self.waiting.is_empty()
     }
 
-    /// The waiting bytes.
-    pub(crate) fn into_bytes(self) -> BytesMut {
-        self.waiting
-    }
-
     /// Appends to the waiting bytes.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
         self.waiting.extend_from_slice(bytes);

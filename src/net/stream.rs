@@ -2,12 +2,12 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
 use tokio::net::{TcpStream, tcp};
 
 use super::disconnect;
@@ -114,12 +114,12 @@ impl Stream {
     }
 
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.split().1.write_all(bytes).await
+        (&self.split().1).write_all(bytes).await
     }
 
     /// Ends the stream in order: the peer reads an end of file.
-    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
-        self.split().1.shutdown().await
+    pub(crate) fn end(&mut self) -> io::Result<()> {
+        self.split().1.end()
     }
 }
 
@@ -195,6 +195,18 @@ impl WriteHalf<'_> {
             Self::Memory(stream) => Peer::Memory(stream),
         }
     }
+
+    /// Ends the stream in order: the peer reads an end of file.
+    pub(crate) fn end(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(half) => SockRef::from(half.as_ref()).shutdown(Shutdown::Write),
+            #[cfg(any(test, fuzzing))]
+            Self::Memory(stream) => {
+                stream.end();
+                Ok(())
+            }
+        }
+    }
 }
 
 impl AsyncRead for ReadHalf<'_> {
@@ -207,12 +219,13 @@ impl AsyncRead for ReadHalf<'_> {
     }
 }
 
-impl AsyncWrite for WriteHalf<'_> {
+/// Shared, so that a handler can watch for the peer's end while others write.
+impl AsyncWrite for &WriteHalf<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(half) => Pin::new(half).poll_write(cx, bytes),
+        match *self {
+            WriteHalf::Tcp(half) => poll_write(cx, half.as_ref(), bytes),
             #[cfg(any(test, fuzzing))]
-            Self::Memory(stream) => stream.poll_put(cx, bytes),
+            WriteHalf::Memory(stream) => stream.poll_put(cx, bytes),
         }
     }
 
@@ -221,14 +234,22 @@ impl AsyncWrite for WriteHalf<'_> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(half) => Pin::new(half).poll_shutdown(cx),
-            #[cfg(any(test, fuzzing))]
-            Self::Memory(stream) => {
-                stream.end();
-                Poll::Ready(Ok(()))
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.end())
+    }
+}
+
+fn poll_write(cx: &mut Context<'_>, to: &TcpStream, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(to.poll_write_ready(cx))?;
+        match to.try_write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(taken) if taken < bytes.len() => {
+                // It is full: the runtime need not ask the system again to know.
+                let _ = to.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+                return Poll::Ready(Ok(taken));
             }
+            done => return Poll::Ready(done),
         }
     }
 }

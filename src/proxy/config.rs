@@ -12,7 +12,7 @@ use crate::net::address::Address;
 use crate::net::backend::Backend;
 use crate::plan::mix::Mix;
 use crate::protocol::Protocol;
-use crate::pump::ConnectionSettings;
+use crate::pump::{ConnectionSettings, Faults};
 
 /// The name of a proxy that was given none.
 pub(crate) const DEFAULT: &str = "default";
@@ -66,6 +66,9 @@ pub struct ProxyConfig {
     pub head_timeout: Duration,
     /// With [`Protocol::Http`], the longest head in bytes; default 65536. A longer one turns the connection opaque.
     pub max_head: usize,
+    /// How many bytes faults may hold back in one direction of a connection, in bytes; default 64 MiB. Past that the sender
+    /// is not read from. All connections together hold at most 512 MiB.
+    pub shape_buffer: usize,
     /// Whether it listens; default true.
     pub enabled: bool,
     /// The same in the keys of the file and the API.
@@ -122,6 +125,8 @@ impl ProxyConfig {
             reuse_socket: self.reuse_socket,
             head_timeout: self.head_timeout,
             max_head: self.max_head,
+            faults: Faults::default(),
+            shape_buffer: self.shape_buffer,
             backend: Backend::new(address, self.connect_timeout, self.pool_size, self.pool_timeout),
         }
     }
@@ -139,6 +144,7 @@ impl ProxyConfig {
             ("connect_timeout", self.connect_timeout != other.connect_timeout),
             ("head_timeout", self.head_timeout != other.head_timeout),
             ("max_head", self.max_head != other.max_head),
+            ("shape_buffer", self.shape_buffer != other.shape_buffer),
         ];
         keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
     }
@@ -166,6 +172,7 @@ impl ProxyConfig {
             connect_timeout: options.connect_timeout.duration(),
             head_timeout: options.head_timeout.duration(),
             max_head: options.max_head,
+            shape_buffer: usize::try_from(options.shape_buffer.bytes()).unwrap_or(usize::MAX),
             enabled: options.enabled,
             keys,
         }

@@ -62,6 +62,7 @@ impl Proxy {
             events: shared.events.clone(),
             call_log: shared.call_log.clone(),
             streams: ProxyStreams::new(shared.seed, &config.name),
+            shaped: shared.shaped.clone(),
             shutdown,
         };
         Arc::new(Self {

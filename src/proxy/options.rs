@@ -9,6 +9,8 @@ use crate::duration::Seconds;
 use crate::net::address::Address;
 use crate::net::buffer::MAX_READ;
 use crate::protocol::{MAX_HEAD, Protocol};
+use crate::pump::MAX_HELD;
+use crate::size::Size;
 
 /// The options of a proxy.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -43,6 +45,10 @@ pub(crate) struct ProxyOptions {
     #[serde(deserialize_with = "max_head")]
     #[schemars(extend("x-unit" = "bytes"))]
     pub(crate) max_head: usize,
+    /// Most bytes that faults hold back in a direction
+    #[serde(deserialize_with = "shape_buffer")]
+    #[schemars(extend("x-unit" = "size"))]
+    pub(crate) shape_buffer: Size,
     /// Whether the proxy listens
     #[schemars(extend("x-hidden" = true))]
     pub(crate) enabled: bool,
@@ -60,6 +66,7 @@ impl Default for ProxyOptions {
             connect_timeout: Seconds::from_secs(10),
             head_timeout: Seconds::from_secs(5),
             max_head: MAX_HEAD,
+            shape_buffer: Size::from_bytes(64 * 1024 * 1024),
             enabled: true,
         }
     }
@@ -102,6 +109,17 @@ fn pool_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Err
 
 fn max_head<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
     within(usize::deserialize(deserializer)?, &HEAD, "the longest head has", "bytes")
+}
+
+/// Allowed sizes of what faults hold back in a direction, in bytes: from one read to what all directions may hold.
+const SHAPE_BUFFER: RangeInclusive<u64> = MAX_READ as u64..=MAX_HELD as u64;
+
+fn shape_buffer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+    let size = Size::deserialize(deserializer)?;
+    if SHAPE_BUFFER.contains(&size.bytes()) {
+        return Ok(size);
+    }
+    Err(de::Error::custom("give 256KiB to 512MiB"))
 }
 
 fn within<E: de::Error>(number: usize, range: &RangeInclusive<usize>, what: &str, unit: &str) -> Result<usize, E> {

@@ -1,5 +1,8 @@
 //! What all proxies of a daemon share.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
 use tokio::runtime::Handle;
 
 use crate::call_log::CallLog;
@@ -14,6 +17,8 @@ pub(crate) struct Shared {
     pub(crate) connection_limit: ConnectionLimit,
     pub(crate) events: Events,
     pub(crate) call_log: CallLog,
+    /// How many bytes directions with faults hold.
+    pub(crate) shaped: Arc<AtomicUsize>,
     /// What the connections of all proxies run on, also of those that are no more.
     pub(crate) workers: Workers,
     /// What everything else runs on.
@@ -23,6 +28,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// Everything runs on the caller's runtime.
     pub(crate) fn new(seed: u64, connection_limit: ConnectionLimit, events: Events, call_log: CallLog) -> Self {
-        Self { seed, connection_limit, events, call_log, workers: Workers::caller(), runtime: Handle::current() }
+        let (workers, runtime) = (Workers::caller(), Handle::current());
+        Self { seed, connection_limit, events, call_log, shaped: Arc::default(), workers, runtime }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -44,6 +44,8 @@ pub(crate) struct ProxyContext {
     pub(crate) events: Events,
     pub(crate) call_log: CallLog,
     pub(crate) streams: ProxyStreams,
+    /// How many bytes directions with faults hold, over all proxies.
+    pub(crate) shaped: Arc<AtomicUsize>,
     pub(crate) shutdown: Shutdown,
 }
 
@@ -62,7 +64,7 @@ pub(crate) struct ConnectionContext<'a> {
     pub(crate) activity: &'a Activity,
     /// Where its calls are kept, if they are.
     log: Option<Box<ConnectionLog>>,
-    /// How many directions have bytes that the other side does not take for now.
+    /// How often bytes wait: for the other side of a direction, or for their time.
     blocked: AtomicU8,
     opaque: AtomicBool,
 }
@@ -144,6 +146,15 @@ impl<'a> ConnectionContext<'a> {
     pub(super) fn block(&self) -> Blocked<'_> {
         self.blocked.fetch_add(1, Ordering::Relaxed);
         Blocked(&self.blocked)
+    }
+
+    /// Bytes of one direction begin to wait for their time, or wait no more.
+    pub(super) fn waits(&self, begin: bool) {
+        if begin {
+            self.blocked.fetch_add(1, Ordering::Relaxed)
+        } else {
+            self.blocked.fetch_sub(1, Ordering::Relaxed)
+        };
     }
 
     /// Whether bytes that were read still have to be taken.

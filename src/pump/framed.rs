@@ -9,16 +9,16 @@ use bytes::BytesMut;
 use super::call_frames::CallFrames;
 use super::context::ConnectionContext;
 use super::drive;
-use super::half::Half;
 use super::half_close::HalfCloses;
 use super::head_timer::HeadTimer;
+use super::inbound::Inbound;
 use super::open_calls::{HandledCall, OpenCalls, ReplySource, lock};
+use super::outbound::{Outbound, Stage};
 use super::outcome::Outcome;
 use super::replies::ReplyPump;
 use super::reply_frames::ReplyFrames;
 use super::requests::RequestPump;
-use super::settings::ConnectionSettings;
-use crate::net::buffer::Outgoing;
+use super::settings::{ConnectionSettings, Direction};
 use crate::net::stream::Stream;
 use crate::plan::{Plan, SelectedHandler};
 use crate::protocol::{self, Expect};
@@ -45,8 +45,9 @@ pub(crate) struct Framing {
     requests: Requests,
     /// What was read of the requests and not passed on yet.
     held: BytesMut,
-    /// What the backend said before, and the client has not taken yet.
-    unsent: Outgoing,
+    /// What the bytes to the backend and to the client go through, and those that have not come out yet; none where it begins
+    /// anew.
+    stages: (Option<Stage>, Option<Stage>),
     /// The head that is held is to be held no longer.
     is_late: bool,
 }
@@ -102,22 +103,21 @@ impl Framing {
     /// From the first call on.
     pub(crate) fn new(settings: &ConnectionSettings, first: FirstCall, draws: Option<Draws>) -> Self {
         let header = ProxyHeader::Possible;
-        Self::after((0, header), Some(first), settings, draws, BytesMut::new(), Outgoing::default())
+        Self::after((0, header), Some(first), settings, draws, BytesMut::new(), (None, None))
     }
 
-    /// After `number` calls whose bytes were copied. `held` is what was read of the next call, and `unsent` is still to reach
-    /// the client.
+    /// After `number` calls whose bytes were copied, through these stages. `held` is what was read of the next call.
     pub(super) fn after(
         (number, header): (u64, ProxyHeader),
         first: Option<FirstCall>,
         settings: &ConnectionSettings,
         draws: Option<Draws>,
         held: BytesMut,
-        unsent: Outgoing,
+        stages: (Option<Stage>, Option<Stage>),
     ) -> Self {
         let framer = settings.protocol.requests_with(settings.max_head);
         let requests = Requests { framer, header, number, draws, undelivered: None, first, begun: None };
-        Self { requests, held, unsent, is_late: false }
+        Self { requests, held, stages, is_late: false }
     }
 
     /// Whether a call is here that needs a backend.
@@ -146,7 +146,7 @@ pub(crate) async fn framed(
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
     let (half_closes, calls) = (HalfCloses::default(), Mutex::new(OpenCalls::default()));
-    let Framing { requests, held, unsent, is_late } = framing;
+    let Framing { requests, held, stages, is_late } = framing;
 
     let undelivered = requests.undelivered.take();
     let mut timer = HeadTimer::default();
@@ -161,18 +161,23 @@ pub(crate) async fn framed(
             lock(&calls).push(expect, ReplySource::Handler(call));
         }
     }
-    let half = Half::new(context, from_client, to_backend);
-    let mut requests = RequestPump::new(frames, held, &half_closes, half);
+    let stage = stages.0.take().unwrap_or_else(|| Stage::new(context, Direction::ToBackend));
+    let (inbound, outbound) = (Inbound::new(context, from_client), Outbound::new(context, &to_backend, stage));
+    let mut requests = RequestPump::new(frames, held, &half_closes, inbound, outbound);
     let requests = pin!(requests.run());
 
     let reply_framer = context.settings.protocol.replies_with(context.settings.max_head);
     let timer = HeadTimer::default();
     let frames = ReplyFrames { context, calls: &calls, framer: reply_framer, look: true, due: 0, left: Some(0), timer };
-    let mut half = Half::new(context, from_backend, to_client);
-    half.outbound.resume(std::mem::take(unsent));
-    let mut replies = ReplyPump::new(frames, &half_closes, half);
-    let replies = pin!(replies.run());
-
-    let stopped = pin!(context.stopped(|| !lock(&calls).is_idle()));
-    drive(requests, replies, stopped, context, || lock(&calls).take_look()).await
+    let stage = stages.1.take().unwrap_or_else(|| Stage::new(context, Direction::ToClient));
+    let (inbound, outbound) = (Inbound::new(context, from_backend), Outbound::new(context, &to_client, stage));
+    let mut reply_pump = ReplyPump::new(frames, &half_closes, inbound, outbound);
+    let outcome = {
+        let replies = pin!(reply_pump.run());
+        let stopped = pin!(context.stopped(|| !lock(&calls).is_idle()));
+        drive(requests, replies, stopped, context, || lock(&calls).take_look()).await
+    };
+    // The client may outlive this backend.
+    stages.1 = Some(reply_pump.into_stage());
+    outcome
 }

@@ -4,8 +4,9 @@ use std::future::pending;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::half::Half;
+use super::outbound::Outbound;
 use super::outcome::{Ended, Outcome};
+use crate::net::stream::Peer;
 
 /// Which directions have ended. What waits here is boxed by the caller: while bytes flow, no connection needs it.
 #[derive(Debug, Default)]
@@ -25,14 +26,14 @@ impl HalfCloses {
     }
 
     /// The requests have ended.
-    pub(super) async fn requests(&self, ended: Ended, half: &mut Half<'_>) -> Outcome {
-        match ended {
+    pub(super) async fn requests(&self, ended: Ended, from: Peer<'_>, to: &mut Outbound<'_>) -> Outcome {
+        match behind_all(ended, from, to).await {
             // Both connections are closed now, which says the same as a shutdown.
             Ended::Eof if self.have_replies() => Outcome::Done,
             Ended::Eof => {
-                half.outbound.shutdown().await;
+                to.end();
                 self.requests.store(true, Ordering::Relaxed);
-                half.inbound.from.peer().reset().await;
+                from.reset().await;
                 Outcome::ClientReset(io::ErrorKind::ConnectionReset.into())
             }
             Ended::Read(error) => Outcome::ClientReset(error),
@@ -47,21 +48,29 @@ impl HalfCloses {
     }
 
     /// The replies have ended.
-    pub(super) async fn replies(&self, ended: Ended, half: &mut Half<'_>) -> Outcome {
-        match ended {
+    pub(super) async fn replies(&self, ended: Ended, from: Peer<'_>, to: &mut Outbound<'_>) -> Outcome {
+        match behind_all(ended, from, to).await {
             Ended::Eof if self.backend_refuses.load(Ordering::Relaxed) => {
                 Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())
             }
             Ended::Eof if self.have_requests() => Outcome::Done,
             Ended::Eof => {
-                half.outbound.shutdown().await;
+                to.end();
                 self.replies.store(true, Ordering::Relaxed);
-                half.inbound.from.peer().reset().await;
+                from.reset().await;
                 Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())
             }
             Ended::Read(error) => Outcome::BackendReset(error),
             Ended::Write(error) => Outcome::ClientReset(error),
             Ended::Connection(outcome) => outcome,
         }
+    }
+}
+
+/// An end of file comes behind all that was read before.
+async fn behind_all(ended: Ended, from: Peer<'_>, to: &mut Outbound<'_>) -> Ended {
+    match ended {
+        Ended::Eof => to.drain(from).await.err().unwrap_or(Ended::Eof),
+        ended => ended,
     }
 }

@@ -9,9 +9,9 @@ mod call_frames; // calls in what the client sends
 mod context; // what the pumps know of their proxy and connection
 mod copy; // bytes as they come
 mod framed; // call by call
-mod half; // one direction
 mod half_close; // how each direction ends
 mod head_timer; // how long an incomplete head is held
+mod inbound; // the side that is read
 mod open_calls; // the queue between the two pumps
 mod outbound; // the side that is written to
 mod outcome; // how a connection ends
@@ -19,6 +19,7 @@ mod replies; // the reply pump
 mod reply_frames; // replies in what the backend sends
 mod requests; // the request pump
 mod settings; // how connections are made
+mod shaped; // a direction with faults
 #[cfg(test)]
 mod tests;
 mod turns; // calls of tcp where bytes are copied
@@ -32,7 +33,8 @@ pub(crate) use context::{ConnectionContext, ProxyContext};
 pub(crate) use copy::{Copied, copy};
 pub(crate) use framed::{FirstCall, Framing, framed};
 pub(crate) use outcome::Outcome;
-pub(crate) use settings::ConnectionSettings;
+pub(crate) use settings::{ConnectionSettings, Faults};
+pub(crate) use shaped::MAX_HELD;
 
 /// Runs both directions of a connection in one task until one of them says how it ends. `again` says whether the requests
 /// have queued something that the replies have to look at.

@@ -2,22 +2,59 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use tokio::io::AsyncWriteExt;
+use rand::rngs::ChaCha8Rng;
 
 use super::context::ConnectionContext;
 use super::outcome::Ended;
+use super::settings::Direction;
+use super::shaped::Shaped;
+use crate::fault::ByteFault;
 use crate::net::buffer::{Outgoing, write};
 use crate::net::stream::{Peer, WriteHalf};
 
 #[derive(Debug)]
 pub(super) struct Outbound<'s> {
-    to: WriteHalf<'s>,
-    waiting: Outgoing,
+    to: &'s WriteHalf<'s>,
+    context: &'s ConnectionContext<'s>,
+    stage: Stage,
     /// How many of the held bytes have been passed on already.
     ahead: usize,
+}
+
+/// What bytes go through before they are written.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Nothing. What the other side does not take at once waits.
+    Direct(Outgoing),
+    /// Faults.
+    Shaped(Box<Shaped>),
+}
+
+impl Stage {
+    /// For one direction of a connection.
+    pub(super) fn new(context: &ConnectionContext<'_>, direction: Direction) -> Self {
+        let faults = context.settings.faults.of(direction);
+        if faults.is_empty() {
+            Self::default()
+        } else {
+            Self::shaped(context, faults, context.streams().bytes(direction == Direction::ToClient))
+        }
+    }
+
+    /// Bytes go through `faults`.
+    pub(super) fn shaped(context: &ConnectionContext<'_>, faults: Vec<Box<dyn ByteFault>>, random: ChaCha8Rng) -> Self {
+        let (cap, all) = (context.settings.shape_buffer, context.proxy.shaped.clone());
+        Self::Shaped(Box::new(Shaped::new(faults, random, cap, all)))
+    }
+}
+
+impl Default for Stage {
+    fn default() -> Self {
+        Self::Direct(Outgoing::default())
+    }
 }
 
 /// What was found in bytes that are held or were just read.
@@ -49,11 +86,11 @@ pub(super) enum Stop<S> {
 }
 
 impl<'s> Outbound<'s> {
-    pub(super) fn new(to: WriteHalf<'s>) -> Self {
-        Self { to, waiting: Outgoing::default(), ahead: 0 }
+    pub(super) fn new(context: &'s ConnectionContext<'s>, to: &'s WriteHalf<'s>, stage: Stage) -> Self {
+        Self { to, context, stage, ahead: 0 }
     }
 
-    pub(super) fn peer(&self) -> Peer<'_> {
+    pub(super) fn peer(&self) -> Peer<'s> {
         self.to.peer()
     }
 
@@ -62,19 +99,22 @@ impl<'s> Outbound<'s> {
         self.ahead > 0
     }
 
-    /// What the other side has not taken.
-    pub(super) fn take_waiting(&mut self) -> Outgoing {
-        std::mem::take(&mut self.waiting)
+    /// Whether bytes go through faults.
+    pub(super) fn is_shaped(&self) -> bool {
+        matches!(self.stage, Stage::Shaped(_))
     }
 
-    /// Lets `waiting` go first.
-    pub(super) fn resume(&mut self, waiting: Outgoing) {
-        self.waiting = waiting;
+    /// What bytes go through, and those within.
+    pub(super) fn take_stage(&mut self) -> Stage {
+        std::mem::take(&mut self.stage)
     }
 
     /// Adds to what waits.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        self.waiting.push(bytes);
+        match &mut self.stage {
+            Stage::Direct(waiting) => waiting.push(bytes),
+            Stage::Shaped(shaped) => shaped.push(self.context, bytes),
+        }
     }
 
     /// Adds all that is held, and was not passed on yet, to what waits.
@@ -84,15 +124,24 @@ impl<'s> Outbound<'s> {
         *held = BytesMut::new();
     }
 
-    /// Writes `bytes` behind what waits; what the other side does not take now waits as well. Whether it took everything.
+    /// Writes `bytes` behind what waits; what the other side does not take now waits as well. Whether more may follow.
     pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<bool, Ended> {
-        self.waiting.send(cx, &mut self.to, bytes).map_err(Ended::Write)?;
-        Ok(self.waiting.is_empty())
+        match &mut self.stage {
+            Stage::Direct(waiting) => {
+                waiting.send(cx, &mut &*self.to, bytes).map_err(Ended::Write)?;
+                Ok(waiting.is_empty())
+            }
+            Stage::Shaped(shaped) => {
+                shaped.push(self.context, bytes);
+                self.write_due(cx)?;
+                Ok(self.has_room())
+            }
+        }
     }
 
-    /// Writes what the other side takes of `bytes` at once: how much that was.
+    /// Writes what the other side takes of `bytes` at once, past what waits: how much that was.
     pub(super) fn offer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Ended> {
-        write(cx, &mut self.to, bytes).map_err(Ended::Write)
+        write(cx, &mut &*self.to, bytes).map_err(Ended::Write)
     }
 
     /// Passes on as much of `bytes`, which were just read, as `frame` says, and holds what it has to see again. `frame` is
@@ -141,33 +190,93 @@ impl<'s> Outbound<'s> {
         Ok(stop.map(Stop::At).or((!took_all).then_some(Stop::Blocked)))
     }
 
-    /// Waits until the other side has taken what it would not take at once. `from`, which is not read meanwhile, may reset.
-    pub(super) fn flush<'o>(
+    /// Writes what faults let out by now, and wakes the task when there is more.
+    #[inline]
+    pub(super) fn write_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        match &mut self.stage {
+            Stage::Direct(_) => Ok(()),
+            Stage::Shaped(shaped) => shaped.write(cx, self.to, self.context),
+        }
+    }
+
+    /// Whether more may be read.
+    fn has_room(&self) -> bool {
+        match &self.stage {
+            Stage::Direct(waiting) => waiting.is_empty(),
+            Stage::Shaped(shaped) => !shaped.is_full(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match &self.stage {
+            Stage::Direct(waiting) => waiting.is_empty(),
+            Stage::Shaped(shaped) => shaped.is_empty(),
+        }
+    }
+
+    /// Waits until more may be read: until the other side has taken what it would not take at once, or faults hold less than
+    /// they may. `from`, which is not read meanwhile, may reset.
+    pub(super) fn flush<'o>(&'o mut self, from: Peer<'o>) -> impl Future<Output = Result<(), Ended>> + use<'o, 's> {
+        self.wait(from, Self::has_room)
+    }
+
+    /// Waits until all is written.
+    pub(super) fn drain<'o>(&'o mut self, from: Peer<'o>) -> impl Future<Output = Result<(), Ended>> + use<'o, 's> {
+        self.wait(from, Self::is_empty)
+    }
+
+    fn wait<'o>(
         &'o mut self,
         from: Peer<'o>,
-        context: &'o ConnectionContext<'_>,
+        so: fn(&Self) -> bool,
     ) -> impl Future<Output = Result<(), Ended>> + use<'o, 's> {
-        let Self { to, waiting, .. } = self;
         // Boxed, as it is rare and would make every connection larger.
-        let blocked = (!waiting.is_empty()).then(|| {
+        let blocked = (!so(self)).then(|| {
             Box::pin(async move {
-                let _blocked = context.block();
+                let _blocked = self.context.block();
                 tokio::select! {
-                    flushed = poll_fn(|cx| waiting.poll_flush(cx, to)) => flushed.map_err(Ended::Write),
+                    written = poll_fn(|cx| self.poll_write(cx, so)) => written,
                     () = from.reset() => Err(Ended::Read(io::ErrorKind::ConnectionReset.into())),
                 }
             })
         });
         async move {
             match blocked {
-                Some(flushed) => flushed.await,
+                Some(written) => written.await,
                 None => Ok(()),
             }
         }
     }
 
-    /// Ends the stream in order. A peer that is gone already is noticed where it is read.
-    pub(super) async fn shutdown(&mut self) {
-        let _ = self.to.shutdown().await;
+    /// Writes until it is `so`.
+    fn poll_write(&mut self, cx: &mut Context<'_>, so: fn(&Self) -> bool) -> Poll<Result<(), Ended>> {
+        match &mut self.stage {
+            Stage::Direct(waiting) => waiting.poll_flush(cx, &mut &*self.to).map_err(Ended::Write),
+            Stage::Shaped(_) => {
+                self.write_due(cx)?;
+                if so(self) { Poll::Ready(Ok(())) } else { Poll::Pending }
+            }
+        }
+    }
+
+    /// Does `work`, and meanwhile writes what faults let out. Whoever writes next learns of an error.
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        if !self.is_shaped() {
+            return work.await;
+        }
+        let mut work = Box::pin(work);
+        poll_fn(|cx| {
+            let done = work.as_mut().poll(cx);
+            if done.is_pending() {
+                let _ = self.write_due(cx);
+            }
+            done
+        })
+        .await
+    }
+
+    /// Ends the stream in order, behind all that was written. A peer that is gone already is noticed where it is read.
+    pub(super) fn end(&self) {
+        let _ = self.to.end();
     }
 }

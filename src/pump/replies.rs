@@ -10,10 +10,10 @@ use bytes::{Buf, BytesMut};
 
 use super::context::ConnectionContext;
 use super::copy::OneWay;
-use super::half::Half;
 use super::half_close::HalfCloses;
+use super::inbound::Inbound;
 use super::open_calls::{OpenCalls, ReplySource, lock};
-use super::outbound::Stop;
+use super::outbound::{Outbound, Stage, Stop};
 use super::outcome::{Ended, Outcome};
 use super::reply_frames::{ReplyFrames, ReplyStop};
 use crate::call::{Answer, Call, CallState, Message, Verdict};
@@ -27,7 +27,14 @@ pub(super) struct ReplyPump<'a, 's> {
     context: &'a ConnectionContext<'a>,
     calls: &'a Mutex<OpenCalls>,
     half_closes: &'a HalfCloses,
-    half: Half<'s>,
+    incoming: Incoming<'a, 's>,
+    outbound: Outbound<'s>,
+}
+
+/// What comes from the backend.
+struct Incoming<'a, 's> {
+    inbound: Inbound<'s>,
+    client: Peer<'s>,
     /// Read, but not passed on yet.
     held: BytesMut,
     frames: ReplyFrames<'a>,
@@ -36,9 +43,20 @@ pub(super) struct ReplyPump<'a, 's> {
 }
 
 impl<'a, 's> ReplyPump<'a, 's> {
-    pub(super) fn new(frames: ReplyFrames<'a>, half_closes: &'a HalfCloses, half: Half<'s>) -> Self {
+    pub(super) fn new(
+        frames: ReplyFrames<'a>,
+        half_closes: &'a HalfCloses,
+        inbound: Inbound<'s>,
+        outbound: Outbound<'s>,
+    ) -> Self {
         let ReplyFrames { context, calls, .. } = frames;
-        Self { context, calls, half_closes, half, held: BytesMut::new(), frames, ended: None }
+        let incoming = Incoming { inbound, client: outbound.peer(), held: BytesMut::new(), frames, ended: None };
+        Self { context, calls, half_closes, incoming, outbound }
+    }
+
+    /// What bytes to the client go through.
+    pub(super) fn into_stage(mut self) -> Stage {
+        self.outbound.take_stage()
     }
 
     /// Runs until the replies, or the connection, end.
@@ -48,14 +66,15 @@ impl<'a, 's> ReplyPump<'a, 's> {
                 break ended;
             }
         };
-        Box::pin(self.half_closes.replies(ended, &mut self.half)).await
+        let from = self.incoming.inbound.peer();
+        Box::pin(self.half_closes.replies(ended, from, &mut self.outbound)).await
     }
 
     /// Passes on replies until something else has to be done, and does it.
     async fn step(&mut self) -> Result<(), Ended> {
         self.flush().await?;
         match poll_fn(|cx| self.poll_pass(cx)).await? {
-            Stop::Blocked => self.half.inbound.size.refused(),
+            Stop::Blocked => self.incoming.inbound.size.refused(),
             Stop::At(ReplyStop::Answer) => self.answer().await?,
             Stop::At(ReplyStop::Handler { len, left }) => {
                 // The replies before this one do not wait for its handler.
@@ -68,10 +87,13 @@ impl<'a, 's> ReplyPump<'a, 's> {
                 self.flush().await?;
                 return Err(self.opaque().await);
             }
-            Stop::At(ReplyStop::Hold) => self.hold().await,
+            Stop::At(ReplyStop::Hold) => {
+                let calls = self.calls;
+                self.outbound.beside(hold(calls)).await;
+            }
             Stop::At(ReplyStop::End(outcome)) => {
                 // The replies before it come first.
-                self.flush().await?;
+                self.drain().await?;
                 return Err(outcome.into());
             }
             Stop::Eof => return Err(self.end().await),
@@ -80,12 +102,18 @@ impl<'a, 's> ReplyPump<'a, 's> {
     }
 
     fn flush(&mut self) -> impl Future<Output = Result<(), Ended>> {
-        self.half.flush(self.context)
+        self.outbound.flush(self.incoming.inbound.peer())
+    }
+
+    fn drain(&mut self) -> impl Future<Output = Result<(), Ended>> {
+        self.outbound.drain(self.incoming.inbound.peer())
     }
 
     /// Passes on what no handler wants to see, until something else has to be done.
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stop<ReplyStop>, Ended>> {
-        let Self { context, half: Half { inbound, outbound }, held, frames, .. } = self;
+        let Self { context, incoming, outbound, .. } = self;
+        outbound.write_due(cx)?;
+        let Incoming { inbound, held, frames, ended, .. } = incoming;
         if frames.look
             && let Some(stop) = outbound.pass_held(cx, held, |cx, bytes, ahead| frames.find(cx, bytes, ahead))?
         {
@@ -97,8 +125,8 @@ impl<'a, 's> ReplyPump<'a, 's> {
             {
                 return Poll::Ready(Ok(Stop::At(stop)));
             }
-            if let Some(ended) = &self.ended {
-                if ended.is_ok() && held.is_empty() && frames.find_missing(cx) {
+            if let Some(how) = ended {
+                if how.is_ok() && held.is_empty() && frames.find_missing(cx) {
                     continue;
                 }
                 return self.poll_end();
@@ -115,8 +143,8 @@ impl<'a, 's> ReplyPump<'a, 's> {
                 return frames.timer.poll(cx).map(|()| Ok(Stop::At(frames.give_up())));
             };
             match read {
-                Err(error) => self.ended = Some(Err(error)),
-                Ok(Ok(Some(Stop::Eof))) => self.ended = Some(Ok(())),
+                Err(error) => *ended = Some(Err(error)),
+                Ok(Ok(Some(Stop::Eof))) => *ended = Some(Ok(())),
                 Ok(Ok(Some(stop))) => return Poll::Ready(Ok(stop)),
                 Ok(Ok(None)) => {}
                 Ok(Err(ended)) => return Poll::Ready(Err(ended)),
@@ -139,25 +167,16 @@ impl<'a, 's> ReplyPump<'a, 's> {
     /// Whether the client's connection outlives the backend's, which has ended.
     fn client_stays(&self, calls: &OpenCalls) -> bool {
         let settings = self.context.settings;
-        let in_order = !matches!(self.ended, Some(Err(_))) && !calls.is_opaque() && calls.owes_nothing();
+        let in_order = !matches!(self.incoming.ended, Some(Err(_))) && !calls.is_opaque() && calls.owes_nothing();
         settings.keep_alive && settings.protocol != Protocol::Http && in_order && !self.half_closes.have_requests()
-    }
-
-    /// Waits until a handler has decided about the request that it holds, or a reply about what follows its request.
-    async fn hold(&self) {
-        let is_settled = || {
-            let calls = lock(self.calls);
-            !calls.holds() && !calls.is_undecided()
-        };
-        poll_fn(|_| if is_settled() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     /// An answer of our own has its turn.
     async fn answer(&mut self) -> Result<(), Ended> {
-        self.frames.look = true;
+        self.incoming.frames.look = true;
         let Some(ReplySource::Answer(answer)) = self.pop().await else { return Ok(()) };
         if self.say(*answer) {
-            self.flush().await?;
+            self.drain().await?;
             return Err(Outcome::Close.into());
         }
         Ok(())
@@ -166,11 +185,16 @@ impl<'a, 's> ReplyPump<'a, 's> {
     /// Puts an answer of our own in its place; whether it closes.
     fn say(&mut self, (answer, mut state): (Answer, CallState)) -> bool {
         let close = answer.close;
-        self.half.outbound.push(&answer.into_bytes(&mut state));
+        self.outbound.push(&answer.into_bytes(&mut state));
         if state.is_of_call() {
             self.context.call_ended(CallEnd::Replied);
         }
         close
+    }
+
+    /// Waits for more of the reply that a handler holds; whether there is more.
+    async fn part(&mut self) -> Result<bool> {
+        self.outbound.beside(self.incoming.part()).await
     }
 
     /// The oldest call leaves the queue.
@@ -180,10 +204,10 @@ impl<'a, 's> ReplyPump<'a, 's> {
 
     /// Drops what is here of the reply to a no-op of our own.
     async fn drop_no_op(&mut self, len: usize, left: Option<u64>) {
-        self.frames.look = true;
-        self.held.advance(len);
-        if self.held.is_empty() {
-            self.held = BytesMut::new();
+        self.incoming.frames.look = true;
+        self.incoming.held.advance(len);
+        if self.incoming.held.is_empty() {
+            self.incoming.held = BytesMut::new();
         }
         if left == Some(0) {
             self.pop().await;
@@ -195,12 +219,13 @@ impl<'a, 's> ReplyPump<'a, 's> {
     async fn handle(&mut self, len: usize, left: Option<u64>) -> Result<(), Ended> {
         let Some(mut call) = lock(self.calls).take_handled() else { return Ok(()) };
         let context = self.context;
-        self.frames.look = true;
-        (self.frames.due, self.frames.left) = (len, left);
+        self.incoming.frames.look = true;
+        (self.incoming.frames.due, self.incoming.frames.left) = (len, left);
         let (handler, state) = (&call.handler, &mut call.state);
         let verdict = {
             let _at_work = context.activity.works(&handler.counters);
-            handler.handler.after(&mut Call::new(state, self, context.call(handler))).await?
+            let mut call = Call::new(state, &mut self.incoming, context.call(handler));
+            self.outbound.beside(handler.handler.after(&mut call)).await?
         };
         if let Some(action) = verdict.action() {
             context.call(handler).fault(state, action);
@@ -214,7 +239,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
         }
         self.pass_due();
         self.settle();
-        if self.frames.left == Some(0) {
+        if self.incoming.frames.left == Some(0) {
             self.pop().await;
             context.call_ended(CallEnd::Replied);
         }
@@ -223,24 +248,24 @@ impl<'a, 's> ReplyPump<'a, 's> {
 
     /// Passes on what is here of the reply that a handler held.
     fn pass_due(&mut self) {
-        let due = std::mem::take(&mut self.frames.due);
-        self.half.outbound.push(&self.held[..due]);
-        self.held.advance(due);
+        let due = std::mem::take(&mut self.incoming.frames.due);
+        self.outbound.push(&self.incoming.held[..due]);
+        self.incoming.held.advance(due);
     }
 
     /// Notes whether what was passed on ends within a message.
     fn settle(&self) {
-        let within = !self.held.is_empty() || self.frames.framer.is_within();
+        let within = !self.incoming.held.is_empty() || self.incoming.frames.framer.is_within();
         let mut calls = lock(self.calls);
         calls.set_within_reply(within);
-        if self.frames.framer.ends_with_connection() {
+        if self.incoming.frames.framer.ends_with_connection() {
             calls.set_final();
         }
     }
 
     /// Drops the reply, and answers in its place.
     async fn replace(&mut self, answer: Answer, state: CallState) -> Result<()> {
-        self.drain().await?;
+        self.outbound.beside(self.incoming.drain_reply()).await?;
         self.settle();
         lock(self.calls).answer(answer, state);
         Ok(())
@@ -248,10 +273,10 @@ impl<'a, 's> ReplyPump<'a, 's> {
 
     /// Passes on the first half of the reply, and `bytes`.
     async fn inject(&mut self, bytes: &[u8]) -> Result<(), Ended> {
-        while self.frames.left.is_none() && self.frames.due < MAX_HEAD && self.part().await? {}
-        let mut half = u64::midpoint(self.frames.due as u64, self.frames.left.unwrap_or(0));
-        while half > self.frames.due as u64 {
-            half -= self.frames.due as u64;
+        while self.incoming.frames.left.is_none() && self.incoming.frames.due < MAX_HEAD && self.part().await? {}
+        let mut half = u64::midpoint(self.incoming.frames.due as u64, self.incoming.frames.left.unwrap_or(0));
+        while half > self.incoming.frames.due as u64 {
+            half -= self.incoming.frames.due as u64;
             self.pass_due();
             self.flush().await?;
             if !self.part().await? {
@@ -259,17 +284,81 @@ impl<'a, 's> ReplyPump<'a, 's> {
             }
         }
         #[expect(clippy::cast_possible_truncation, reason = "no more than what is held")]
-        let first = self.held.split_to(half as usize);
-        self.frames.due -= first.len();
-        self.half.outbound.push(&first);
-        self.half.outbound.push(bytes);
+        let first = self.incoming.held.split_to(half as usize);
+        self.incoming.frames.due -= first.len();
+        self.outbound.push(&first);
+        self.outbound.push(bytes);
         Ok(())
     }
 
+    /// From here on bytes pass as they come.
+    async fn opaque(&mut self) -> Ended {
+        if !lock(self.calls).has_no_answers() {
+            // Nobody knows where an answer of our own belongs, or which reply is that to our no-op.
+            return Outcome::Close.into();
+        }
+        self.turn_opaque().await;
+        if self.incoming.ended.is_some() {
+            return self.end().await;
+        }
+        self.outbound.push_all(&mut self.incoming.held);
+        let Self { context, incoming: Incoming { inbound, .. }, outbound, .. } = self;
+        OneWay { context, inbound, outbound, seen: |bytes: &[u8]| context.activity.to_client.add(bytes.len()) }
+            .run()
+            .await
+    }
+
+    /// Tells the request pump, wherever it waits.
+    async fn turn_opaque(&mut self) {
+        poll_fn(|cx| {
+            let mut calls = lock(self.calls);
+            calls.turn_opaque();
+            calls.changed(cx);
+            self.context.replies_end(calls.holds());
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// The backend has sent its last byte, and everything before it is on its way.
+    async fn end(&mut self) -> Ended {
+        if let Some(Err(error)) = self.incoming.ended.take() {
+            return Ended::Read(error);
+        }
+        self.outbound.push_all(&mut self.incoming.held);
+        if let Err(ended) = self.drain().await {
+            return ended;
+        }
+        let stays = {
+            let calls = lock(self.calls);
+            calls.is_idle() && self.client_stays(&calls)
+        };
+        if stays {
+            return Outcome::BackendLeft.into();
+        }
+        if self.incoming.frames.framer.ends_with_connection() {
+            self.context.call_ended(CallEnd::Replied);
+        }
+        self.turn_opaque().await;
+        Ended::Eof
+    }
+}
+
+/// Waits until a handler has decided about the request that it holds, or a reply about what follows its request.
+async fn hold(calls: &Mutex<OpenCalls>) {
+    let is_settled = || {
+        let calls = lock(calls);
+        !calls.holds() && !calls.is_undecided()
+    };
+    poll_fn(|_| if is_settled() { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
+impl Incoming<'_, '_> {
     /// Waits for more of the reply that a handler holds; whether there is more.
     async fn part(&mut self) -> Result<bool> {
         loop {
-            let Self { context, calls, half, held, frames, .. } = self;
+            let Self { inbound, held, frames, .. } = self;
+            let ReplyFrames { context, calls, .. } = *frames;
             if frames.left == Some(0) {
                 return Ok(false);
             }
@@ -290,7 +379,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
                     _ => {}
                 }
             }
-            match half.inbound.fill(held).await {
+            match inbound.fill(held).await {
                 Ok(0) => {
                     self.ended = Some(Ok(()));
                     return Ok(false);
@@ -310,63 +399,11 @@ impl<'a, 's> ReplyPump<'a, 's> {
             }
         }
     }
-
-    /// From here on bytes pass as they come.
-    async fn opaque(&mut self) -> Ended {
-        if !lock(self.calls).has_no_answers() {
-            // Nobody knows where an answer of our own belongs, or which reply is that to our no-op.
-            return Outcome::Close.into();
-        }
-        self.turn_opaque().await;
-        if self.ended.is_some() {
-            return self.end().await;
-        }
-        self.half.outbound.push_all(&mut self.held);
-        let context = self.context;
-        OneWay { context, half: &mut self.half, seen: |bytes: &[u8]| context.activity.to_client.add(bytes.len()) }
-            .run()
-            .await
-    }
-
-    /// Tells the request pump, wherever it waits.
-    async fn turn_opaque(&mut self) {
-        poll_fn(|cx| {
-            let mut calls = lock(self.calls);
-            calls.turn_opaque();
-            calls.changed(cx);
-            self.context.replies_end(calls.holds());
-            Poll::Ready(())
-        })
-        .await;
-    }
-
-    /// The backend has sent its last byte, and everything before it is on its way.
-    async fn end(&mut self) -> Ended {
-        if let Some(Err(error)) = self.ended.take() {
-            return Ended::Read(error);
-        }
-        self.half.outbound.push_all(&mut self.held);
-        if let Err(ended) = self.flush().await {
-            return ended;
-        }
-        let stays = {
-            let calls = lock(self.calls);
-            calls.is_idle() && self.client_stays(&calls)
-        };
-        if stays {
-            return Outcome::BackendLeft.into();
-        }
-        if self.frames.framer.ends_with_connection() {
-            self.context.call_ended(CallEnd::Replied);
-        }
-        self.turn_opaque().await;
-        Ended::Eof
-    }
 }
 
-impl Message for ReplyPump<'_, '_> {
+impl Message for Incoming<'_, '_> {
     fn client(&self) -> Peer<'_> {
-        self.half.outbound.peer()
+        self.client
     }
 
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {

@@ -13,10 +13,10 @@ use super::call_frames::{CallFrames, CallStop, NewCall};
 use super::context::ConnectionContext;
 use super::copy::OneWay;
 use super::framed::Undelivered;
-use super::half::Half;
 use super::half_close::HalfCloses;
+use super::inbound::Inbound;
 use super::open_calls::{HandledCall, OpenCalls, ReplySource, change, lock, until};
-use super::outbound::Stop;
+use super::outbound::{Outbound, Stop};
 use super::outcome::{Ended, Outcome};
 use crate::call::{Answer, Call, CallState, Message, Verdict};
 use crate::error::{Error, Result};
@@ -31,14 +31,20 @@ pub(super) struct RequestPump<'a, 's> {
     context: &'a ConnectionContext<'a>,
     calls: &'a Mutex<OpenCalls>,
     half_closes: &'a HalfCloses,
-    half: Half<'s>,
+    incoming: Incoming<'a, 's>,
+    outbound: Outbound<'s>,
+    /// The client has sent its last byte, and what is held waits for the reply to a request for an upgrade.
+    at_end: bool,
+}
+
+/// What comes from the client.
+struct Incoming<'a, 's> {
+    inbound: Inbound<'s>,
     /// Read, but not passed on yet: an incomplete head, or what follows a request that a handler holds.
     held: &'a mut BytesMut,
     frames: CallFrames<'a>,
     /// The rest of the request that a handler held was not the protocol: what follows it cannot be told apart.
     broken: bool,
-    /// The client has sent its last byte, and what is held waits for the reply to a request for an upgrade.
-    at_end: bool,
 }
 
 impl<'a, 's> RequestPump<'a, 's> {
@@ -46,10 +52,12 @@ impl<'a, 's> RequestPump<'a, 's> {
         frames: CallFrames<'a>,
         held: &'a mut BytesMut,
         half_closes: &'a HalfCloses,
-        half: Half<'s>,
+        inbound: Inbound<'s>,
+        outbound: Outbound<'s>,
     ) -> Self {
         let CallFrames { context, calls, .. } = frames;
-        Self { context, calls, half_closes, half, held, frames, broken: false, at_end: false }
+        let incoming = Incoming { inbound, held, frames, broken: false };
+        Self { context, calls, half_closes, incoming, outbound, at_end: false }
     }
 
     /// Runs until the requests, or the connection, end.
@@ -64,14 +72,15 @@ impl<'a, 's> RequestPump<'a, 's> {
         if matches!(ended, Ended::Eof | Ended::Read(_)) && self.leaves_spare().await {
             return Outcome::Spare;
         }
-        Box::pin(self.half_closes.requests(ended, &mut self.half)).await
+        let from = self.incoming.inbound.peer();
+        Box::pin(self.half_closes.requests(ended, from, &mut self.outbound)).await
     }
 
     /// Passes on calls until something else has to be done, and does it.
     async fn step(&mut self) -> Result<(), Ended> {
         self.flush().await?;
         match poll_fn(|cx| self.poll_pass(cx)).await? {
-            Stop::Blocked => self.half.inbound.size.refused(),
+            Stop::Blocked => self.incoming.inbound.size.refused(),
             // All open calls may be quiet: only a no-op is sure to get a reply.
             Stop::At(CallStop::Wait) if self.send_no_op() => {}
             Stop::At(CallStop::Wait) => self.wait().await?,
@@ -83,14 +92,16 @@ impl<'a, 's> RequestPump<'a, 's> {
             }
             Stop::At(CallStop::Opaque) => return Err(self.opaque().await),
             Stop::Eof if lock(self.calls).is_undecided() && !self.at_end => {
-                self.half.outbound.shutdown().await;
+                let from = self.incoming.inbound.peer();
+                self.outbound.drain(from).await?;
+                self.outbound.end();
                 self.at_end = true;
             }
             Stop::Eof => {
-                if !self.held.is_empty() {
+                if !self.incoming.held.is_empty() {
                     lock(self.calls).set_within_request(true);
                 }
-                self.half.outbound.push_all(self.held);
+                self.outbound.push_all(self.incoming.held);
                 self.flush().await?;
                 return Err(Ended::Eof);
             }
@@ -99,13 +110,15 @@ impl<'a, 's> RequestPump<'a, 's> {
     }
 
     fn flush(&mut self) -> impl Future<Output = Result<(), Ended>> {
-        self.half.flush(self.context)
+        self.outbound.flush(self.incoming.inbound.peer())
     }
 
     /// Sends a no-op of our own if only that can show that the calls before it stay unanswered. Whether it did.
     fn send_no_op(&mut self) -> bool {
         let no_op = lock(self.calls).no_op();
-        self.half.outbound.push(no_op.unwrap_or_default());
+        if let Some(no_op) = no_op {
+            self.outbound.push(no_op);
+        }
         no_op.is_some()
     }
 
@@ -122,7 +135,9 @@ impl<'a, 's> RequestPump<'a, 's> {
             }
             calls.is_final()
         };
-        let Self { context, calls, half: Half { inbound, outbound }, held, frames, at_end, .. } = self;
+        let Self { context, calls, incoming, outbound, at_end, .. } = self;
+        let Incoming { inbound, held, frames, .. } = incoming;
+        outbound.write_due(cx)?;
         if (frames.look || is_final)
             && let Some(stop) = outbound.pass_held(cx, held, |_, bytes, ahead| frames.find(bytes, ahead))?
         {
@@ -152,30 +167,36 @@ impl<'a, 's> RequestPump<'a, 's> {
 
     /// Waits until a reply has changed something.
     async fn wait(&mut self) -> Result<(), Ended> {
-        tokio::select! {
-            () = change(self.calls) => Ok(()),
-            () = self.client().reset() => Err(Ended::Read(io::ErrorKind::ConnectionReset.into())),
-        }
+        let Self { calls, incoming, outbound, .. } = self;
+        let changed = async {
+            tokio::select! {
+                () = change(calls) => Ok(()),
+                () = incoming.client().reset() => Err(Ended::Read(io::ErrorKind::ConnectionReset.into())),
+            }
+        };
+        outbound.beside(changed).await
     }
 
     /// A handler's turn: nothing of the request has been passed on.
     async fn call(&mut self, NewCall { handler, head, len, left, expect }: NewCall) -> Result<(), Ended> {
         let Self { context, calls, .. } = *self;
-        let head = Bytes::copy_from_slice(&self.held[..head]);
-        let number = self.frames.requests.number;
+        let Self { incoming, outbound, .. } = self;
+        let head = Bytes::copy_from_slice(&incoming.held[..head]);
+        let number = incoming.frames.requests.number;
         let mut state = CallState::new(context.settings.protocol, context.streams(), number, head);
-        (self.frames.due, self.frames.left) = (len, left);
+        (incoming.frames.due, incoming.frames.left) = (len, left);
         lock(calls).hold();
         let mut decided = {
             let _at_work = context.activity.works(&handler.counters);
-            handler.handler.before(&mut Call::new(&mut state, self, context.call(&handler))).await
+            let mut call = Call::new(&mut state, incoming, context.call(&handler));
+            outbound.beside(handler.handler.before(&mut call)).await
         };
         if let Some(action) = decided.as_ref().ok().and_then(Verdict::action) {
             context.call(&handler).fault(&mut state, action);
         }
         let was_opaque = lock(calls).is_opaque();
         if matches!(decided, Ok(Verdict::Answer(_))) && !was_opaque {
-            if let Err(error) = self.drain().await {
+            if let Err(error) = outbound.beside(incoming.drain()).await {
                 decided = Err(error);
             }
             if lock(calls).is_opaque() {
@@ -188,9 +209,9 @@ impl<'a, 's> RequestPump<'a, 's> {
             Ok(Verdict::Close) | Err(Error::ClientLeft) => ReplySource::Close,
             Err(error) => return Err(error.into()),
             Ok(Verdict::Pass) if lock(calls).has_no_backend() => {
-                let CallFrames { due, left, .. } = self.frames;
+                let CallFrames { due, left, .. } = incoming.frames;
                 let call = Box::new(HandledCall { handler, state });
-                self.frames.requests.undelivered = Some(Undelivered { call, expect, due, left });
+                incoming.frames.requests.undelivered = Some(Undelivered { call, expect, due, left });
                 return Err(Outcome::BackendLeft.into());
             }
             Ok(Verdict::Pass) => {
@@ -201,12 +222,12 @@ impl<'a, 's> RequestPump<'a, 's> {
             Ok(Verdict::Answer(_)) if was_opaque => ReplySource::Backend,
             Ok(Verdict::Answer(answer)) => {
                 state.head = Bytes::new();
-                ReplySource::Answer(Box::new((if self.broken { answer.then_close() } else { answer }, state)))
+                ReplySource::Answer(Box::new((if incoming.broken { answer.then_close() } else { answer }, state)))
             }
             Ok(Verdict::Reset) => ReplySource::Reset,
             Ok(Verdict::Inject(_)) => return Err(Outcome::Failed(Error::NoReplyYet).into()),
         };
-        let ends = self.broken || matches!(source, ReplySource::Close | ReplySource::Reset);
+        let ends = incoming.broken || matches!(source, ReplySource::Close | ReplySource::Reset);
         let answers = matches!(source, ReplySource::Answer(_));
         if answers && !ends {
             // All that there was of the request has been read.
@@ -236,10 +257,11 @@ impl<'a, 's> RequestPump<'a, 's> {
         if ends {
             // Nothing that follows is of any use: the replies of earlier calls are awaited, and that is the end.
             self.flush().await?;
-            Box::pin(self.client().left()).await;
+            let left = Box::pin(self.incoming.inbound.peer().left());
+            self.outbound.beside(left).await;
             return Err(Outcome::ClientLeft.into());
         }
-        self.frames.look = true;
+        self.incoming.frames.look = true;
         if answers && context.settings.protocol == Protocol::Tcp {
             // The next turn begins when the client has been answered. Boxed, as few calls come to this.
             Box::pin(self.wait()).await?;
@@ -249,24 +271,24 @@ impl<'a, 's> RequestPump<'a, 's> {
 
     /// From here on bytes pass as they come.
     async fn opaque(&mut self) -> Ended {
-        self.half.outbound.push_all(self.held);
-        let context = self.context;
-        OneWay { context, half: &mut self.half, seen: |bytes: &[u8]| context.activity.to_backend.add(bytes.len()) }
+        let Self { context, incoming: Incoming { inbound, held, .. }, outbound, .. } = self;
+        outbound.push_all(held);
+        OneWay { context, inbound, outbound, seen: |bytes: &[u8]| context.activity.to_backend.add(bytes.len()) }
             .run()
             .await
     }
 
     /// Whether the client has left between two calls, with a backend that another client may use. If it is not, the backend
     /// has to learn that the client has sent its last byte.
-    async fn leaves_spare(&self) -> bool {
-        let Self { context, calls, .. } = self;
+    async fn leaves_spare(&mut self) -> bool {
+        let Self { context, calls, incoming, .. } = self;
         if !context.settings.reuse_socket || !lock(calls).is_reusable() {
             return false;
         }
         if context.settings.protocol == Protocol::Tcp {
             // Where a reply has no end, a client that only waits for more must not be mistaken for one that has left.
             tokio::select! {
-                () = self.client().left() => {}
+                () = incoming.client().left() => {}
                 () = until(calls, OpenCalls::is_opaque) => return false,
                 () = tokio::time::sleep(HALF_CLOSED) => return false,
             }
@@ -275,17 +297,19 @@ impl<'a, 's> RequestPump<'a, 's> {
             biased;
             () = until(calls, |calls| calls.is_opaque() || !context.is_blocked()) => {}
             // Nobody takes the rest of the replies.
-            () = self.client().left() => return false,
+            () = incoming.client().left() => return false,
         }
         lock(calls).is_reusable()
     }
+}
 
+impl Incoming<'_, '_> {
     /// Reads more behind what is held. An end of file in the middle of a request is the end of the client.
     async fn fill(&mut self) -> Result<()> {
-        match self.half.inbound.fill(self.held).await {
+        match self.inbound.fill(self.held).await {
             Ok(0) => Err(Error::ClientLeft),
             Ok(len) => {
-                self.context.activity.to_backend.add(len);
+                self.frames.context.activity.to_backend.add(len);
                 Ok(())
             }
             Err(error) => Err(Error::Client(error)),
@@ -294,9 +318,9 @@ impl<'a, 's> RequestPump<'a, 's> {
 
     /// Reads and drops what comes; ready when the client can send no more.
     fn poll_drop(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let moved = &self.context.activity.to_backend;
+        let moved = &self.frames.context.activity.to_backend;
         loop {
-            let read = self.half.inbound.poll_read(cx, |_, bytes| {
+            let read = self.inbound.poll_read(cx, |_, bytes| {
                 moved.add(bytes.len());
                 bytes.len()
             });
@@ -307,7 +331,7 @@ impl<'a, 's> RequestPump<'a, 's> {
     }
 
     async fn drain_request(&mut self) -> Result<()> {
-        let context = self.context;
+        let context = self.frames.context;
         let protocol = context.settings.protocol;
         if protocol == Protocol::Tcp {
             // The request has no end that could be waited for: what is there by now is taken for it.
@@ -324,7 +348,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             && let Some(interim) = protocol.awaited(&self.held[..due])
         {
             let state = CallState::new(protocol, context.streams(), CallState::INTERIM, Bytes::new());
-            lock(self.calls).push(Expect::Reply, ReplySource::Answer(Box::new((Answer::new(interim), state))));
+            lock(self.frames.calls).push(Expect::Reply, ReplySource::Answer(Box::new((Answer::new(interim), state))));
         }
         self.held.advance(due);
         while self.frames.left != Some(0) {
@@ -349,9 +373,9 @@ impl<'a, 's> RequestPump<'a, 's> {
     }
 }
 
-impl Message for RequestPump<'_, '_> {
+impl Message for Incoming<'_, '_> {
     fn client(&self) -> Peer<'_> {
-        self.half.inbound.from.peer()
+        self.inbound.peer()
     }
 
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {

@@ -79,15 +79,21 @@ struct Options {
     keep_alive: bool,
     reuse_socket: bool,
     max_head: usize,
+    shape_buffer: usize,
 }
 
 impl Options {
     fn new(protocol: Protocol, capacity: usize) -> Self {
-        Self { protocol, capacity, keep_alive: false, reuse_socket: false, max_head: MAX_HEAD }
+        let (max_head, shape_buffer) = (MAX_HEAD, 64 * 1024 * 1024);
+        Self { protocol, capacity, keep_alive: false, reuse_socket: false, max_head, shape_buffer }
     }
 
     fn connect(self, mix: &Mix) -> World {
-        let Self { protocol, capacity, keep_alive, reuse_socket, max_head } = self;
+        self.connect_through(Faults::default(), mix)
+    }
+
+    fn connect_through(self, faults: Faults, mix: &Mix) -> World {
+        let Self { protocol, capacity, keep_alive, reuse_socket, max_head, shape_buffer } = self;
         let ((client, near_client), (near_backend, backend)) = (pair(capacity), pair(capacity));
         let (trigger, shutdown) = ShutdownTrigger::new();
         let proxy = Arc::new(ProxyContext {
@@ -98,6 +104,7 @@ impl Options {
             events: Events::off(),
             call_log: CallLog::on(),
             streams: ProxyStreams::new(1, "default"),
+            shaped: Arc::default(),
             shutdown,
         });
         let shared = proxy.clone();
@@ -111,6 +118,8 @@ impl Options {
                 reuse_socket,
                 head_timeout: Duration::from_secs(5),
                 max_head,
+                faults,
+                shape_buffer,
                 backend,
             };
             let activity = Activity::new(1);
@@ -162,7 +171,7 @@ impl World {
 }
 
 async fn write(to: &MemoryStream, text: &str) {
-    WriteHalf::Memory(to).write_all(text.as_bytes()).await.unwrap();
+    (&WriteHalf::Memory(to)).write_all(text.as_bytes()).await.unwrap();
 }
 
 /// Gets exactly this.

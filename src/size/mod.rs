@@ -142,7 +142,13 @@ impl fmt::Display for Size {
 
 impl Serialize for Size {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0)
+        // With a unit where that is exact: `64MiB` reads better than `67108864`.
+        let text = self.to_string();
+        if text.strip_suffix('B').is_some_and(|number| number.parse::<u64>().is_ok()) {
+            serializer.serialize_u64(self.0)
+        } else {
+            serializer.serialize_str(&text)
+        }
     }
 }
 
@@ -238,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_size_is_written_as_it_is_read() {
-        for (text, written) in [("0", "0"), ("1000", "1000"), ("\"1.5KiB\"", "1536"), ("\"1TiB\"", "1099511627776")] {
+        for (text, written) in [("0", "0"), ("1000", "\"1KB\""), ("1537", "1537"), ("\"1.5KiB\"", "1536"), ("\"1TiB\"", "\"1TiB\"")] {
             let size: Size = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&size).unwrap(), written);
             assert_eq!(serde_json::from_str::<Size>(written).unwrap(), size);

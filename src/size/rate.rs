@@ -67,7 +67,7 @@ impl fmt::Display for Rate {
 
 impl Serialize for Rate {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(self.0.get())
+        serializer.collect_str(self)
     }
 }
 
@@ -145,7 +145,7 @@ mod tests {
             assert_eq!(rate(bytes).to_string(), shown);
             assert_eq!(shown.parse(), Ok(rate(bytes)));
             let written = serde_json::to_string(&rate(bytes)).unwrap();
-            assert_eq!(written, bytes.to_string());
+            assert_eq!(written, format!("\"{}\"", rate(bytes)));
             assert_eq!(serde_json::from_str::<Rate>(&written).unwrap(), rate(bytes));
         }
     }

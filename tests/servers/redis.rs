@@ -257,13 +257,13 @@ fn a_worker_serves_connections_in_the_order_in_which_they_became_ready() {
         let vaurien = Program::start_at(&redis.address().to_string(), &format!("--protocol {protocol} --workers 1"));
         let (mut one, mut other) = (vaurien.connect(), vaurien.connect());
         one.send("SET key 1000\r\n").expect("+OK\r\n");
-        let mut crosses = |value: &i32| {
+        let mut is_late = |value: &i32| {
             one.send(format!("SET key {value}\r\n"));
             let seen = other.send("GET key\r\n").read("$4\r\n1000\r\n".len());
             one.expect("+OK\r\n");
             seen != format!("$4\r\n{value}\r\n").as_bytes()
         };
-        let crossed = (1001..1401).filter(&mut crosses).count();
+        let crossed = (1001..1401).filter(&mut is_late).count();
         // The system may deliver one late: before, nearly half of them were.
         assert!(crossed <= 4, "{crossed} of 400");
     }

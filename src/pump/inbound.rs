@@ -1,4 +1,4 @@
-//! One direction of a connection: the side that is read, and the side that is written to.
+//! The side of a direction that is read.
 
 use std::future::poll_fn;
 use std::io;
@@ -8,16 +8,8 @@ use bytes::BytesMut;
 
 use super::budget;
 use super::context::ConnectionContext;
-use super::outbound::Outbound;
-use super::outcome::Ended;
 use crate::net::buffer::{ReadSize, poll_read, poll_take};
-use crate::net::stream::{ReadHalf, WriteHalf};
-
-#[derive(Debug)]
-pub(super) struct Half<'s> {
-    pub(super) inbound: Inbound<'s>,
-    pub(super) outbound: Outbound<'s>,
-}
+use crate::net::stream::{Peer, ReadHalf};
 
 /// The side that is read.
 #[derive(Debug)]
@@ -26,22 +18,15 @@ pub(super) struct Inbound<'s> {
     pub(super) size: ReadSize,
 }
 
-impl<'s> Half<'s> {
-    pub(super) fn new(context: &'s ConnectionContext<'_>, from: ReadHalf<'s>, to: WriteHalf<'s>) -> Self {
-        let size = ReadSize::new(context.settings.buffer);
-        Self { inbound: Inbound { from, size }, outbound: Outbound::new(to) }
+impl<'s> Inbound<'s> {
+    pub(super) fn new(context: &ConnectionContext<'_>, from: ReadHalf<'s>) -> Self {
+        Self { from, size: ReadSize::new(context.settings.buffer) }
     }
 
-    /// Waits until the other side has taken what it would not take at once.
-    pub(super) fn flush<'h>(
-        &'h mut self,
-        context: &'h ConnectionContext<'_>,
-    ) -> impl Future<Output = Result<(), Ended>> + use<'h, 's> {
-        self.outbound.flush(self.inbound.from.peer(), context)
+    pub(super) fn peer(&self) -> Peer<'_> {
+        self.from.peer()
     }
-}
 
-impl Inbound<'_> {
     /// Reads once and shows what came; an empty slice is the end of the stream.
     pub(super) fn poll_read<T>(
         &mut self,

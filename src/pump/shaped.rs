@@ -1,0 +1,133 @@
+//! A direction whose bytes go through faults, and leave when they are due.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, Bytes};
+use rand::rngs::ChaCha8Rng;
+use tokio::io::AsyncWrite;
+use tokio::time::Instant;
+
+use super::budget;
+use super::context::ConnectionContext;
+use super::outcome::{Ended, Outcome};
+use crate::fault::{ByteFault, Chain, End};
+use crate::net::stream::WriteHalf;
+use crate::timer::Timer;
+
+/// How much all directions of a daemon may hold that have faults, in bytes.
+pub(crate) const MAX_HELD: usize = 512 * 1024 * 1024;
+
+/// What a piece takes beside its bytes, in bytes: an estimate.
+const PIECE: usize = 64;
+
+/// Faults, and the bytes within them.
+#[derive(Debug)]
+pub(super) struct Shaped {
+    chain: Chain,
+    /// For the time at which the next byte is due.
+    timer: Timer,
+    due: Option<Instant>,
+    held: Held,
+    /// How much it may hold, in bytes.
+    cap: usize,
+    /// The connection knows that bytes wait.
+    waits: bool,
+}
+
+/// How much a direction holds, as a part of what all of them do.
+#[derive(Debug)]
+struct Held {
+    bytes: usize,
+    all: Arc<AtomicUsize>,
+}
+
+impl Held {
+    fn set(&mut self, bytes: usize) {
+        // Wraps around for less.
+        self.all.fetch_add(bytes.wrapping_sub(self.bytes), Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
+impl Shaped {
+    /// Holds at most `cap` bytes and one read, and counts them in `all`.
+    pub(super) fn new(faults: Vec<Box<dyn ByteFault>>, random: ChaCha8Rng, cap: usize, all: Arc<AtomicUsize>) -> Self {
+        let held = Held { bytes: 0, all };
+        Self { chain: Chain::new(faults, random), timer: Timer::default(), due: None, held, cap, waits: false }
+    }
+
+    /// Whether no more should be read for now. What holds nothing may hold one read, whatever others hold.
+    pub(super) fn is_full(&self) -> bool {
+        self.held.bytes >= self.cap || self.held.bytes > 0 && self.held.all.load(Ordering::Relaxed) >= MAX_HELD
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.chain.is_empty()
+    }
+
+    pub(super) fn push(&mut self, context: &ConnectionContext<'_>, bytes: &[u8]) {
+        let now = Instant::now();
+        self.chain.push(Bytes::copy_from_slice(bytes), now);
+        self.due = Some(now);
+        self.count(context);
+    }
+
+    /// Writes what is due, and wakes the task when more is.
+    pub(super) fn write(
+        &mut self,
+        cx: &mut Context<'_>,
+        to: &WriteHalf<'_>,
+        context: &ConnectionContext<'_>,
+    ) -> Result<(), Ended> {
+        let written = self.write_due(cx, to);
+        self.count(context);
+        written.map_err(Ended::Write)?;
+        match self.chain.ended() {
+            Some(End::Close) => Err(Outcome::Close.into()),
+            Some(End::Reset) => Err(Outcome::Reset.into()),
+            Some(End::Hang) | None => Ok(()),
+        }
+    }
+
+    fn write_due(&mut self, cx: &mut Context<'_>, mut to: &WriteHalf<'_>) -> io::Result<()> {
+        loop {
+            while self.chain.output().has_remaining() {
+                if budget::poll_left(cx).is_pending() {
+                    return Ok(());
+                }
+                let written = Pin::new(&mut to).poll_write(cx, self.chain.output().chunk());
+                let Poll::Ready(taken) = written else { return Ok(()) };
+                match taken? {
+                    0 => return Err(io::ErrorKind::WriteZero.into()),
+                    taken => {
+                        budget::spend(taken);
+                        self.chain.output().advance(taken);
+                    }
+                }
+            }
+            let Some(due) = self.due else { return Ok(()) };
+            if self.timer.poll(cx, due).is_pending() {
+                return Ok(());
+            }
+            self.due = self.chain.advance(Instant::now());
+        }
+    }
+
+    fn count(&mut self, context: &ConnectionContext<'_>) {
+        self.held.set(self.chain.len() + PIECE * self.chain.pieces());
+        let waits = !self.chain.is_empty();
+        if waits != std::mem::replace(&mut self.waits, waits) {
+            context.waits(waits);
+        }
+    }
+}
