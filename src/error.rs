@@ -18,9 +18,9 @@ pub enum Error {
     /// Reading from or writing to the backend failed.
     #[error("backend: {0}")]
     Backend(#[source] io::Error),
-    /// A handler returned [`Verdict::Inject`](crate::Verdict::Inject) before there was a reply. Its connection is
+    /// A handler returned a verdict about the reply, such as [`Verdict::Inject`](crate::Verdict::Inject), before there was one. Its connection is
     /// reset.
-    #[error("handler: `Verdict::Inject` is only allowed in `after`")]
+    #[error("handler: verdicts about the reply are only allowed in `after`")]
     NoReplyYet,
     /// A handler failed for a reason of its own. Its connection is reset.
     #[error("handler: {0}")]

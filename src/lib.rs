@@ -101,7 +101,7 @@ pub mod fuzzing; // what the fuzz targets run
 #[cfg(feature = "program")]
 pub mod program;
 
-pub use call::{Accept, Answer, Call, Verdict};
+pub use call::{Accept, Answer, Call, End, Verdict};
 pub use daemon::{Control, Daemon};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use duration::Seconds;

@@ -16,6 +16,7 @@ use crate::net::stream::Peer;
 use crate::protocol::Protocol;
 use crate::timer;
 
+pub use crate::fault::End;
 pub(crate) use fault::CallContext;
 pub(crate) use state::CallState;
 pub(crate) use verdict::random;

@@ -1,6 +1,7 @@
 //! The state of an open call.
 
 use bytes::Bytes;
+use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
 use crate::protocol::Protocol;
@@ -38,6 +39,11 @@ impl CallState {
     /// False for an interim response.
     pub(crate) fn is_of_call(&self) -> bool {
         self.number != Self::INTERIM
+    }
+
+    /// A stream for what happens to the bytes of the call.
+    pub(crate) fn split(&mut self) -> ChaCha8Rng {
+        ChaCha8Rng::from_rng(self.random())
     }
 
     pub(super) fn random(&mut self) -> &mut ChaCha8Rng {

@@ -5,6 +5,8 @@ use rand::Rng;
 
 use super::CallState;
 use crate::events::Action;
+use crate::fault::End;
+use crate::size::{Amount, Rate, Size};
 
 /// What a handler decides about a call.
 #[derive(Debug)]
@@ -18,6 +20,30 @@ pub enum Verdict {
     /// The reply goes on with these bytes in its middle, or in the middle of its first 64 KiB if its length is unknown. Only
     /// [`after`](crate::handler::Handler::after) has a reply; elsewhere the connection is reset.
     Inject(Bytes),
+    /// The beginning of the reply goes on, then the connection ends in the middle of it. Only
+    /// [`after`](crate::handler::Handler::after) has a reply; elsewhere the connection is reset.
+    Cut {
+        /// How much goes on: bytes of the reply, with `http` of its body; or a part of its data. Data is the body, the value
+        /// or the line, as far as its length is announced, else what is here of it. A reply that is no longer passes.
+        after: Amount,
+        /// How the connection ends.
+        end: End,
+    },
+    /// The reply goes on at a limited rate. With `tcp`, all that comes until the next call. Only
+    /// [`after`](crate::handler::Handler::after) has a reply; elsewhere the connection is reset.
+    Slow {
+        /// How fast.
+        rate: Rate,
+        /// How much goes on at once.
+        first: Size,
+    },
+    /// The reply goes on with one bit flipped in this many bytes of its data, drawn from the stream of the call. What delimits
+    /// messages stays as it is; a reply without data passes. Only [`after`](crate::handler::Handler::after) has a reply;
+    /// elsewhere the connection is reset.
+    Corrupt {
+        /// In how many bytes; in all of them if there are fewer.
+        bytes: u64,
+    },
     /// The client's connection is closed after the replies of earlier calls: the client reads an end of file.
     Close,
     /// The client's connection is reset, after the replies of earlier calls: the client reads `ECONNRESET`.
@@ -28,7 +54,8 @@ impl Verdict {
     /// What it does to the call, unless the call passes.
     pub(crate) fn action(&self) -> Option<Action> {
         match self {
-            Self::Pass => None,
+            // Whether these do anything shows as the reply passes.
+            Self::Pass | Self::Cut { .. } | Self::Slow { .. } | Self::Corrupt { .. } => None,
             Self::Answer(_) => Some(Action::Answer),
             Self::Inject(_) => Some(Action::Inject),
             Self::Close => Some(Action::Close),

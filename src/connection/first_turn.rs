@@ -66,7 +66,9 @@ async fn accept(
         }
         Verdict::Close => Err(Outcome::Close),
         Verdict::Reset => Err(Outcome::Reset),
-        Verdict::Inject(_) => Err(Outcome::Failed(Error::NoReplyYet)),
+        Verdict::Inject(_) | Verdict::Cut { .. } | Verdict::Slow { .. } | Verdict::Corrupt { .. } => {
+            Err(Outcome::Failed(Error::NoReplyYet))
+        }
     }
 }
 

@@ -64,6 +64,12 @@ pub(crate) enum Action {
     Answer,
     /// Inserted bytes into the reply.
     Inject,
+    /// Cut off the reply.
+    Cut,
+    /// Passed the reply on at a limited rate.
+    Slow,
+    /// Flipped bits of the reply.
+    Corrupt,
     /// Closed the client's connection.
     Close,
     /// Reset the client's connection.
@@ -202,10 +208,20 @@ mod tests {
 
     #[test]
     fn acts_are_written_in_lower_case() {
-        let actions =
-            [Action::Sleep, Action::Wait, Action::Hold, Action::Answer, Action::Inject, Action::Close, Action::Reset];
+        let actions = [
+            Action::Sleep,
+            Action::Wait,
+            Action::Hold,
+            Action::Answer,
+            Action::Inject,
+            Action::Cut,
+            Action::Slow,
+            Action::Corrupt,
+            Action::Close,
+            Action::Reset,
+        ];
         let text = serde_json::to_string(&actions).unwrap();
-        assert_eq!(text, r#"["sleep","wait","hold","answer","inject","close","reset"]"#);
+        assert_eq!(text, r#"["sleep","wait","hold","answer","inject","cut","slow","corrupt","close","reset"]"#);
     }
 
     #[test]

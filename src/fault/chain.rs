@@ -72,6 +72,35 @@ impl Chain {
         Self { stages, output: Output::default(), waiting: 0, closed: false, ended: None }
     }
 
+    /// Bytes that arrive from now on go through `fault` first, which draws from `random`.
+    pub(crate) fn put_first(&mut self, fault: Box<dyn ByteFault>, random: ChaCha8Rng) {
+        self.stages.insert(0, Stage { fault, random, queue: VecDeque::new(), decided: None, then: Then::More });
+    }
+
+    /// Takes the first fault away. What waits in it goes on `now`.
+    pub(crate) fn take_first(&mut self, now: Instant) {
+        if self.stages.is_empty() {
+            return;
+        }
+        let Stage { queue, decided, .. } = self.stages.remove(0);
+        for (bytes, _) in decided.into_iter().chain(queue) {
+            self.waiting -= bytes.len();
+            self.push(bytes, now);
+        }
+    }
+
+    /// Whether nothing waits in the first fault, and where it has ended the stream, all that comes before that is written.
+    pub(crate) fn is_first_done(&self) -> bool {
+        let Some(first) = self.stages.first() else { return true };
+        let ends = matches!(first.then, Then::End(_));
+        first.queue.is_empty() && first.decided.is_none() && (!ends || self.ended().is_some())
+    }
+
+    /// How many faults there are.
+    pub(crate) fn faults(&self) -> usize {
+        self.stages.len()
+    }
+
     /// Bytes arrive. Behind the end of the stream they are dropped.
     pub(crate) fn push(&mut self, bytes: Bytes, now: Instant) {
         if self.closed || bytes.is_empty() {

@@ -12,6 +12,8 @@ use crate::rng::unit;
 #[derive(Debug)]
 pub(crate) struct Corrupt {
     which: Which,
+    /// How many of its bits may flip, from the lowest on.
+    bits: u32,
     /// How many bytes have passed.
     passed: u64,
 }
@@ -31,12 +33,17 @@ impl Corrupt {
         offsets.sort_unstable();
         // Flipped twice, a byte might be what it was.
         offsets.dedup();
-        Self { which: Which::Offsets(offsets.into_iter().peekable()), passed: 0 }
+        Self { which: Which::Offsets(offsets.into_iter().peekable()), bits: 8, passed: 0 }
+    }
+
+    /// The lowest bit of the bytes at these offsets, which are text of a line: no byte becomes a line end, and digits stay digits.
+    pub(crate) fn in_line(offsets: Vec<u64>) -> Self {
+        Self { bits: 1, ..Self::at(offsets) }
     }
 
     /// Each byte with this probability, 0 to 1.
     pub(crate) fn with(probability: f64) -> Self {
-        Self { which: Which::Random { probability, next: None }, passed: 0 }
+        Self { which: Which::Random { probability, next: None }, bits: 8, passed: 0 }
     }
 }
 
@@ -76,7 +83,7 @@ impl ByteFault for Corrupt {
             let mut changed = piece.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
             let mut next = Some(first);
             while let Some(offset) = next {
-                let bit = random.next_u32() % 8;
+                let bit = random.next_u32() % self.bits;
                 if let Some(byte) = usize::try_from(offset - begin).ok().and_then(|at| changed.get_mut(at)) {
                     *byte ^= 1 << bit;
                 }
@@ -112,6 +119,15 @@ mod tests {
         let changed: Vec<usize> = (0..all.len()).filter(|at| all[*at] != 0).collect();
         assert_eq!(changed, [0, 5, 1000, 1999]);
         assert!(changed.iter().all(|at| all[*at].is_power_of_two()));
+    }
+
+    #[test]
+    fn text_of_a_line_stays_in_its_line() {
+        let (mut fault, mut text) = (Corrupt::in_line((0..10).collect()), Bytes::from_static(b"0123456789"));
+        let Next::Piece(piece, _) = fault.next(&mut text, Instant::now(), &mut random(1)) else {
+            panic!("it passes all")
+        };
+        assert_eq!(piece, "1032547698");
     }
 
     #[test]

@@ -19,6 +19,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::Rng;
 use rand::rngs::ChaCha8Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 pub(crate) use chain::Chain;
@@ -53,14 +55,16 @@ pub(crate) enum Next {
     End(End),
 }
 
-/// How a stream ends that a fault cuts off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
+/// How a stream ends that is cut off.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum End {
     /// The reader gets an end of file.
+    #[default]
     Close,
     /// The reader gets a reset.
     Reset,
-    /// The reader gets nothing, and waits.
+    /// The reader gets nothing more, and the connection stays open.
     Hang,
 }
 

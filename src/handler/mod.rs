@@ -110,11 +110,14 @@
 //! `examples/custom_handler.rs` is a complete program with a handler of its own.
 
 mod blackout;
+mod corrupt;
+mod cut;
 mod delay;
 mod dummy;
 mod error;
 mod hang;
 mod registry;
+mod slow;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -123,11 +126,14 @@ use crate::call::{Accept, Call, Verdict};
 use crate::error::Result;
 
 pub use blackout::Blackout;
+pub use corrupt::Corrupt;
+pub use cut::Cut;
 pub use delay::Delay;
 pub use dummy::Dummy;
 pub use error::Error;
 pub use hang::Hang;
 pub use registry::{Configured, Registry};
+pub use slow::Slow;
 
 /// What a handler needs to see of a connection. The engine chooses the cheapest way to move bytes that provides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,6 +7,7 @@
 
 pub mod http;
 pub mod memcache;
+mod payload;
 pub(crate) mod proxy_header;
 pub mod redis;
 mod session;
@@ -18,6 +19,7 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use payload::Payload;
 pub(crate) use session::Session;
 
 /// How messages are found in a connection's bytes.

@@ -16,6 +16,7 @@ mod open_calls; // the queue between the two pumps
 mod outbound; // the side that is written to
 mod outcome; // how a connection ends
 mod replies; // the reply pump
+mod reply_fault; // a reply that goes on through a fault
 mod reply_frames; // replies in what the backend sends
 mod requests; // the request pump
 mod settings; // how connections are made

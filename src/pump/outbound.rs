@@ -259,20 +259,69 @@ impl<'s> Outbound<'s> {
         }
     }
 
-    /// Does `work`, and meanwhile writes what faults let out. Whoever writes next learns of an error.
-    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+    /// Does `work`, and meanwhile writes what faults let out.
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Ended> {
         if !self.is_shaped() {
-            return work.await;
+            return Ok(work.await);
         }
+        // Boxed, as few connections come to this.
         let mut work = Box::pin(work);
         poll_fn(|cx| {
-            let done = work.as_mut().poll(cx);
-            if done.is_pending() {
-                let _ = self.write_due(cx);
+            if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                return Poll::Ready(Ok(done));
             }
-            done
+            match self.write_due(cx) {
+                Ok(()) => Poll::Pending,
+                Err(ended) => Poll::Ready(Err(ended)),
+            }
         })
         .await
+    }
+
+    /// What is sent from now on goes through `fault` before it goes through anything else. What was sent before is written.
+    pub(super) fn put_fault(&mut self, fault: Box<dyn ByteFault>, random: ChaCha8Rng) {
+        match &mut self.stage {
+            Stage::Direct(_) => self.stage = Stage::shaped(self.context, vec![fault], random),
+            Stage::Shaped(shaped) => shaped.put_fault(fault, random),
+        }
+    }
+
+    /// Takes that fault away. What waits in it goes on at once.
+    pub(super) fn take_fault(&mut self) {
+        if let Stage::Shaped(shaped) = &mut self.stage {
+            shaped.take_fault(self.context);
+        }
+    }
+
+    /// Whether that fault has let out all that was sent.
+    fn is_fault_done(&self) -> bool {
+        match &self.stage {
+            Stage::Direct(_) => true,
+            Stage::Shaped(shaped) => shaped.is_fault_done(),
+        }
+    }
+
+    /// Whether a fault has cut the stream off, and all that comes before that is written.
+    pub(super) fn is_cut(&self) -> bool {
+        matches!(&self.stage, Stage::Shaped(shaped) if shaped.is_cut())
+    }
+
+    /// Waits until that fault has let out all that was sent.
+    pub(super) fn fault_done<'o>(
+        &'o mut self,
+        from: Peer<'o>,
+    ) -> impl Future<Output = Result<(), Ended>> + use<'o, 's> {
+        self.wait(from, Self::is_fault_done)
+    }
+
+    /// Takes that fault away. Without another one, bytes are written directly again, behind what was sent.
+    pub(super) async fn end_fault(&mut self, from: Peer<'_>) -> Result<(), Ended> {
+        self.take_fault();
+        if matches!(&self.stage, Stage::Shaped(shaped) if !shaped.has_faults()) {
+            self.drain(from).await?;
+            self.stage = Stage::default();
+        }
+        Ok(())
     }
 
     /// Ends the stream in order, behind all that was written. A peer that is gone already is noticed where it is read.

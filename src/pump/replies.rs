@@ -24,20 +24,20 @@ use crate::protocol::{MAX_HEAD, Protocol, Step};
 
 /// The reply pump: reads, lets handlers decide, and keeps everything in order.
 pub(super) struct ReplyPump<'a, 's> {
-    context: &'a ConnectionContext<'a>,
-    calls: &'a Mutex<OpenCalls>,
+    pub(super) context: &'a ConnectionContext<'a>,
+    pub(super) calls: &'a Mutex<OpenCalls>,
     half_closes: &'a HalfCloses,
-    incoming: Incoming<'a, 's>,
-    outbound: Outbound<'s>,
+    pub(super) incoming: Incoming<'a, 's>,
+    pub(super) outbound: Outbound<'s>,
 }
 
 /// What comes from the backend.
-struct Incoming<'a, 's> {
-    inbound: Inbound<'s>,
+pub(super) struct Incoming<'a, 's> {
+    pub(super) inbound: Inbound<'s>,
     client: Peer<'s>,
     /// Read, but not passed on yet.
-    held: BytesMut,
-    frames: ReplyFrames<'a>,
+    pub(super) held: BytesMut,
+    pub(super) frames: ReplyFrames<'a>,
     /// How the backend ended; what was queued before may still have to be sent.
     ended: Option<io::Result<()>>,
 }
@@ -89,7 +89,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
             }
             Stop::At(ReplyStop::Hold) => {
                 let calls = self.calls;
-                self.outbound.beside(hold(calls)).await;
+                self.outbound.beside(hold(calls)).await?;
             }
             Stop::At(ReplyStop::End(outcome)) => {
                 // The replies before it come first.
@@ -101,7 +101,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
         Ok(())
     }
 
-    fn flush(&mut self) -> impl Future<Output = Result<(), Ended>> {
+    pub(super) fn flush(&mut self) -> impl Future<Output = Result<(), Ended>> {
         self.outbound.flush(self.incoming.inbound.peer())
     }
 
@@ -193,12 +193,17 @@ impl<'a, 's> ReplyPump<'a, 's> {
     }
 
     /// Waits for more of the reply that a handler holds; whether there is more.
-    async fn part(&mut self) -> Result<bool> {
-        self.outbound.beside(self.incoming.part()).await
+    pub(super) async fn part(&mut self) -> Result<bool, Ended> {
+        Ok(self.outbound.beside(self.incoming.part()).await??)
+    }
+
+    /// Reads more behind what is held; whether there is more.
+    pub(super) async fn fill(&mut self) -> Result<bool, Ended> {
+        Ok(self.outbound.beside(self.incoming.fill()).await??)
     }
 
     /// The oldest call leaves the queue.
-    async fn pop(&mut self) -> Option<ReplySource> {
+    pub(super) async fn pop(&mut self) -> Option<ReplySource> {
         poll_fn(|cx| Poll::Ready(lock(self.calls).pop(cx))).await
     }
 
@@ -225,7 +230,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
         let verdict = {
             let _at_work = context.activity.works(&handler.counters);
             let mut call = Call::new(state, &mut self.incoming, context.call(handler));
-            self.outbound.beside(handler.handler.after(&mut call)).await?
+            self.outbound.beside(handler.handler.after(&mut call)).await??
         };
         if let Some(action) = verdict.action() {
             context.call(handler).fault(state, action);
@@ -233,7 +238,10 @@ impl<'a, 's> ReplyPump<'a, 's> {
         match verdict {
             Verdict::Pass => {}
             Verdict::Inject(bytes) => self.inject(&bytes).await?,
-            Verdict::Answer(answer) => return Ok(self.replace(answer, call.state).await?),
+            Verdict::Cut { .. } | Verdict::Slow { .. } | Verdict::Corrupt { .. } => {
+                self.pass_through(&mut call, &verdict).await?;
+            }
+            Verdict::Answer(answer) => return self.replace(answer, call.state).await,
             Verdict::Close => return Err(Outcome::Close.into()),
             Verdict::Reset => return Err(Outcome::Reset.into()),
         }
@@ -247,7 +255,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
     }
 
     /// Passes on what is here of the reply that a handler held.
-    fn pass_due(&mut self) {
+    pub(super) fn pass_due(&mut self) {
         let due = std::mem::take(&mut self.incoming.frames.due);
         self.outbound.push(&self.incoming.held[..due]);
         self.incoming.held.advance(due);
@@ -264,8 +272,8 @@ impl<'a, 's> ReplyPump<'a, 's> {
     }
 
     /// Drops the reply, and answers in its place.
-    async fn replace(&mut self, answer: Answer, state: CallState) -> Result<()> {
-        self.outbound.beside(self.incoming.drain_reply()).await?;
+    async fn replace(&mut self, answer: Answer, state: CallState) -> Result<(), Ended> {
+        self.outbound.beside(self.incoming.drain_reply()).await??;
         self.settle();
         lock(self.calls).answer(answer, state);
         Ok(())
@@ -357,7 +365,7 @@ impl Incoming<'_, '_> {
     /// Waits for more of the reply that a handler holds; whether there is more.
     async fn part(&mut self) -> Result<bool> {
         loop {
-            let Self { inbound, held, frames, .. } = self;
+            let Self { held, frames, .. } = self;
             let ReplyFrames { context, calls, .. } = *frames;
             if frames.left == Some(0) {
                 return Ok(false);
@@ -379,14 +387,24 @@ impl Incoming<'_, '_> {
                     _ => {}
                 }
             }
-            match inbound.fill(held).await {
-                Ok(0) => {
-                    self.ended = Some(Ok(()));
-                    return Ok(false);
-                }
-                Ok(len) => context.activity.to_client.add(len),
-                Err(error) => return Err(Error::Backend(error)),
+            if !self.fill().await? {
+                return Ok(false);
             }
+        }
+    }
+
+    /// Reads more behind what is held; whether there is more.
+    async fn fill(&mut self) -> Result<bool> {
+        match self.inbound.fill(&mut self.held).await {
+            Ok(0) => {
+                self.ended = Some(Ok(()));
+                Ok(false)
+            }
+            Ok(len) => {
+                self.frames.context.activity.to_client.add(len);
+                Ok(true)
+            }
+            Err(error) => Err(Error::Backend(error)),
         }
     }
 

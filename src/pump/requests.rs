@@ -174,7 +174,7 @@ impl<'a, 's> RequestPump<'a, 's> {
                 () = incoming.client().reset() => Err(Ended::Read(io::ErrorKind::ConnectionReset.into())),
             }
         };
-        outbound.beside(changed).await
+        outbound.beside(changed).await?
     }
 
     /// A handler's turn: nothing of the request has been passed on.
@@ -189,14 +189,14 @@ impl<'a, 's> RequestPump<'a, 's> {
         let mut decided = {
             let _at_work = context.activity.works(&handler.counters);
             let mut call = Call::new(&mut state, incoming, context.call(&handler));
-            outbound.beside(handler.handler.before(&mut call)).await
+            outbound.beside(handler.handler.before(&mut call)).await?
         };
         if let Some(action) = decided.as_ref().ok().and_then(Verdict::action) {
             context.call(&handler).fault(&mut state, action);
         }
         let was_opaque = lock(calls).is_opaque();
         if matches!(decided, Ok(Verdict::Answer(_))) && !was_opaque {
-            if let Err(error) = outbound.beside(incoming.drain()).await {
+            if let Err(error) = outbound.beside(incoming.drain()).await? {
                 decided = Err(error);
             }
             if lock(calls).is_opaque() {
@@ -225,7 +225,9 @@ impl<'a, 's> RequestPump<'a, 's> {
                 ReplySource::Answer(Box::new((if incoming.broken { answer.then_close() } else { answer }, state)))
             }
             Ok(Verdict::Reset) => ReplySource::Reset,
-            Ok(Verdict::Inject(_)) => return Err(Outcome::Failed(Error::NoReplyYet).into()),
+            Ok(Verdict::Inject(_) | Verdict::Cut { .. } | Verdict::Slow { .. } | Verdict::Corrupt { .. }) => {
+                return Err(Outcome::Failed(Error::NoReplyYet).into());
+            }
         };
         let ends = incoming.broken || matches!(source, ReplySource::Close | ReplySource::Reset);
         let answers = matches!(source, ReplySource::Answer(_));
@@ -258,7 +260,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             // Nothing that follows is of any use: the replies of earlier calls are awaited, and that is the end.
             self.flush().await?;
             let left = Box::pin(self.incoming.inbound.peer().left());
-            self.outbound.beside(left).await;
+            self.outbound.beside(left).await?;
             return Err(Outcome::ClientLeft.into());
         }
         self.incoming.frames.look = true;

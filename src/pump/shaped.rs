@@ -75,6 +75,33 @@ impl Shaped {
         self.chain.is_empty()
     }
 
+    pub(super) fn has_faults(&self) -> bool {
+        self.chain.faults() > 0
+    }
+
+    /// Whether a fault has cut the stream off, and all that comes before that is written.
+    pub(super) fn is_cut(&self) -> bool {
+        self.chain.ended().is_some()
+    }
+
+    /// Bytes go through `fault` first from now on.
+    pub(super) fn put_fault(&mut self, fault: Box<dyn ByteFault>, random: ChaCha8Rng) {
+        self.chain.put_first(fault, random);
+    }
+
+    /// Takes the first fault away. What waits in it goes on at once.
+    pub(super) fn take_fault(&mut self, context: &ConnectionContext<'_>) {
+        let now = Instant::now();
+        self.chain.take_first(now);
+        self.due = Some(now);
+        self.count(context);
+    }
+
+    /// Whether the first fault has let out all that was pushed.
+    pub(super) fn is_fault_done(&self) -> bool {
+        self.chain.is_first_done()
+    }
+
     pub(super) fn push(&mut self, context: &ConnectionContext<'_>, bytes: &[u8]) {
         let now = Instant::now();
         self.chain.push(Bytes::copy_from_slice(bytes), now);

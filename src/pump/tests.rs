@@ -4,7 +4,10 @@ mod budget; // what others get of the time
 mod heads; // incomplete ones, and the PROXY protocol's
 mod pairing; // where it ends, and what comes late
 mod quiet; // calls whose reply may be missing
+mod reply_faults; // replies that are cut, slow or corrupt
+mod shaped; // directions with faults
 mod spare; // backends for the next client
+mod stage_speed; // what the write stage costs
 mod undecided; // bytes of which a reply decides whether they are requests
 
 use std::sync::Arc;
@@ -93,24 +96,19 @@ impl Options {
     }
 
     fn connect_through(self, faults: Faults, mix: &Mix) -> World {
-        let Self { protocol, capacity, keep_alive, reuse_socket, max_head, shape_buffer } = self;
-        let ((client, near_client), (near_backend, backend)) = (pair(capacity), pair(capacity));
-        let (trigger, shutdown) = ShutdownTrigger::new();
-        let proxy = Arc::new(ProxyContext {
-            name: "default".into(),
-            plan: CurrentPlan::new(|| Plan::new(mix, |_| Arc::default())),
-            listening: ArcSwap::default(),
-            counters: Counters::default(),
-            events: Events::off(),
-            call_log: CallLog::on(),
-            streams: ProxyStreams::new(1, "default"),
-            shaped: Arc::default(),
-            shutdown,
-        });
+        let ((client, near_client), (near_backend, backend)) = (pair(self.capacity), pair(self.capacity));
+        let (shutdown, proxy) = proxy(mix);
+        let pumps = self.pump(faults, &proxy, Stream::Memory(near_client), Stream::Memory(near_backend));
+        World { client, backend, proxy, shutdown, pumps }
+    }
+
+    /// Runs the pumps of a connection.
+    fn pump(self, faults: Faults, proxy: &Arc<ProxyContext>, client: Stream, backend: Stream) -> JoinHandle<Outcome> {
+        let Self { protocol, keep_alive, reuse_socket, max_head, shape_buffer, .. } = self;
         let shared = proxy.clone();
-        let pumps = tokio::spawn(async move {
+        tokio::spawn(async move {
             // It is never dialled.
-            let backend = Backend::new(Address::new("localhost", 9), Duration::ZERO, 1, Duration::ZERO);
+            let address = Address::new("localhost", 9);
             let settings = ConnectionSettings {
                 protocol,
                 buffer: None,
@@ -120,14 +118,29 @@ impl Options {
                 max_head,
                 faults,
                 shape_buffer,
-                backend,
+                backend: Backend::new(address, Duration::ZERO, 1, Duration::ZERO),
             };
             let activity = Activity::new(1);
-            let context = ConnectionContext::new(&shared, &settings, &activity);
-            run(&context, Stream::Memory(near_client), Stream::Memory(near_backend)).await
-        });
-        World { client, backend, proxy, shutdown: trigger, pumps }
+            run(&ConnectionContext::new(&shared, &settings, &activity), client, backend).await
+        })
     }
+}
+
+/// What the connections of a proxy share.
+fn proxy(mix: &Mix) -> (ShutdownTrigger, Arc<ProxyContext>) {
+    let (trigger, shutdown) = ShutdownTrigger::new();
+    let proxy = Arc::new(ProxyContext {
+        name: "default".into(),
+        plan: CurrentPlan::new(|| Plan::new(mix, |_| Arc::default())),
+        listening: ArcSwap::default(),
+        counters: Counters::default(),
+        events: Events::off(),
+        call_log: CallLog::on(),
+        streams: ProxyStreams::new(1, "default"),
+        shaped: Arc::default(),
+        shutdown,
+    });
+    (trigger, proxy)
 }
 
 /// As `connection::lifecycle` does, once the backend is dialled.
@@ -158,6 +171,12 @@ impl World {
     /// The client sends `requests` in one go and then gets `replies`, while the backend answers.
     async fn exchange(&self, requests: &str, exchanges: &[(&str, &str)], replies: &str) {
         tokio::join!(write(&self.client, requests), self.backend(exchanges), read(&self.client, replies),);
+    }
+
+    /// The client sends one request, and the backend answers it.
+    async fn ask(&self, request: &str, reply: &str) {
+        let exchange = [(request, reply)];
+        tokio::join!(write(&self.client, request), self.backend(&exchange));
     }
 
     /// Both sides send their last byte.

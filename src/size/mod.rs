@@ -244,7 +244,9 @@ mod tests {
 
     #[test]
     fn a_size_is_written_as_it_is_read() {
-        for (text, written) in [("0", "0"), ("1000", "\"1KB\""), ("1537", "1537"), ("\"1.5KiB\"", "1536"), ("\"1TiB\"", "\"1TiB\"")] {
+        for (text, written) in
+            [("0", "0"), ("1000", "\"1KB\""), ("1537", "1537"), ("\"1.5KiB\"", "1536"), ("\"1TiB\"", "\"1TiB\"")]
+        {
             let size: Size = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&size).unwrap(), written);
             assert_eq!(serde_json::from_str::<Size>(written).unwrap(), size);

@@ -32,6 +32,9 @@ impl Percent {
     /// All of it.
     pub const MAX: Self = Self(100.0);
 
+    /// Half of it.
+    pub const HALF: Self = Self(50.0);
+
     /// This many hundredths of the whole, if they are 0 to 100.
     #[must_use]
     pub fn new(hundredths: f64) -> Option<Self> {

@@ -100,6 +100,9 @@ impl Handler for Watched {
 fn saw(verdict: &Result<Verdict>, time: Duration) -> String {
     match verdict {
         Ok(Verdict::Pass | Verdict::Inject(_)) => answered(server::STATUS, time),
+        Ok(Verdict::Cut { .. }) => "a reply that was cut off".to_owned(),
+        Ok(Verdict::Slow { rate, .. }) => format!("a reply at {rate}"),
+        Ok(Verdict::Corrupt { .. }) => "a reply with flipped bits".to_owned(),
         Ok(Verdict::Answer(answer)) => match answer.bytes().and_then(status) {
             Some(status) => answered(status, time),
             None => format!("{} bytes that are not HTTP", answer.len()),

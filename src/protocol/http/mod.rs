@@ -6,11 +6,13 @@
 mod answer;
 mod body;
 mod head;
+mod payload;
 mod replies;
 mod requests;
 mod session;
 
 pub use answer::{Answer, CONTINUE, FAILURES, answer, expects_continue};
+pub(super) use payload::payload;
 pub use replies::Replies;
 pub use requests::Requests;
 pub(super) use session::{reply_persists, session_after_request};

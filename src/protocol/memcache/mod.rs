@@ -8,6 +8,7 @@ mod binary;
 mod command;
 mod line;
 mod meta;
+mod payload;
 mod reply;
 mod session;
 
@@ -15,6 +16,7 @@ use memchr::memchr;
 
 use super::{Expect as AnyExpect, Step, skip};
 
+pub(super) use payload::payload;
 pub(super) use session::session;
 
 /// The shape of the reply to a call.

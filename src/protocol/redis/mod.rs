@@ -18,11 +18,13 @@
 mod command;
 mod inline;
 mod number;
+mod payload;
 mod replies;
 mod requests;
 mod session;
 mod value;
 
+pub(super) use payload::payload;
 pub use replies::Replies;
 pub use requests::{Requests, words};
 pub(super) use session::session;

@@ -1,0 +1,159 @@
+//! A reply that goes on through a fault: cut off, slow, or with flipped bits.
+
+use bytes::BytesMut;
+use rand::seq::index::sample;
+
+use super::open_calls::{HandledCall, lock};
+use super::outcome::{Ended, Outcome};
+use super::replies::ReplyPump;
+use crate::call::{Message, Verdict};
+use crate::call_log::CallEnd;
+use crate::events::Action;
+use crate::fault::{ByteFault, Corrupt, Limit, RateLimit};
+use crate::protocol::{MAX_HEAD, Payload, Protocol};
+use crate::size::Amount;
+
+/// What happens to a reply.
+struct ReplyFault {
+    fault: Box<dyn ByteFault>,
+    action: Action,
+}
+
+impl ReplyPump<'_, '_> {
+    /// The reply that a handler holds goes on as `verdict` says.
+    pub(super) async fn pass_through(&mut self, call: &mut HandledCall, verdict: &Verdict) -> Result<(), Ended> {
+        let payload = self.payload().await?;
+        let Some(ReplyFault { fault, action }) = self.fault(call, verdict, payload) else { return Ok(()) };
+        let context = self.context;
+        let (handler, state) = (&call.handler, &mut call.state);
+        if action != Action::Cut {
+            context.call(handler).fault(state, action);
+        }
+        self.outbound.put_fault(fault, state.split());
+        let passed = tokio::select! {
+            passed = self.pass_all(action) => Some(passed),
+            () = handler.released.begun() => None,
+        };
+        if self.outbound.is_cut() {
+            context.call(handler).fault(state, action);
+        }
+        match passed {
+            Some(passed) => passed?,
+            // It holds the client.
+            None if self.outbound.is_cut() => return Err(Outcome::Released.into()),
+            None => {
+                self.outbound.take_fault();
+                if !self.has_turns() {
+                    self.pass_reply().await?;
+                }
+            }
+        }
+        self.outbound.end_fault(self.incoming.inbound.peer()).await
+    }
+
+    /// The first data of the reply.
+    async fn payload(&mut self) -> Result<Payload, Ended> {
+        loop {
+            let (due, left) = (self.incoming.frames.due, self.incoming.frames.left);
+            let payload = self.context.settings.protocol.payload(&self.incoming.held[..due]);
+            let waits = match payload {
+                Payload::Data { begin, .. } if begin >= due && left == Some(0) => return Ok(Payload::Nothing),
+                Payload::Data { begin, len: None, .. } => begin >= due,
+                Payload::More => due < MAX_HEAD,
+                Payload::Data { .. } | Payload::Nothing => false,
+            };
+            if !waits || !self.part().await? {
+                return Ok(payload);
+            }
+        }
+    }
+
+    /// What `verdict` does to the reply; none if that is nothing.
+    fn fault(&self, call: &mut HandledCall, verdict: &Verdict, payload: Payload) -> Option<ReplyFault> {
+        let here = self.incoming.frames.due as u64;
+        let data = match payload {
+            Payload::Data { begin, len, is_line } => {
+                let begin = begin as u64;
+                Some((begin, len.unwrap_or(here.saturating_sub(begin)), is_line))
+            }
+            Payload::More | Payload::Nothing => None,
+        };
+        Some(match *verdict {
+            Verdict::Cut { after, end } => {
+                let is_http = self.context.settings.protocol == Protocol::Http;
+                let passes = match (after, data) {
+                    (Amount::Size(size), Some((begin, ..))) if is_http => begin.saturating_add(size.bytes()),
+                    (Amount::Size(size), None) if is_http => here.saturating_add(size.bytes()),
+                    (Amount::Size(size), _) => size.bytes(),
+                    (Amount::Percent(part), Some((begin, len, _))) => begin.saturating_add(part.of(len)),
+                    (Amount::Percent(part), None) => part.of(here),
+                };
+                let left = self.incoming.frames.left.filter(|_| !self.has_turns());
+                let whole = left.map(|left| here.saturating_add(left));
+                if whole.is_some_and(|whole| whole <= passes) {
+                    return None;
+                }
+                ReplyFault { fault: Box::new(Limit::new(passes, end)), action: Action::Cut }
+            }
+            Verdict::Slow { rate, first } => {
+                ReplyFault { fault: Box::new(RateLimit::new(rate.bytes(), first.bytes())), action: Action::Slow }
+            }
+            Verdict::Corrupt { bytes } => {
+                let (begin, len, is_line) = data.filter(|(_, len, _)| *len > 0)?;
+                let len = usize::try_from(len).unwrap_or(usize::MAX);
+                let many = usize::try_from(bytes).map_or(len, |bytes| bytes.min(len));
+                let places = sample(&mut call.state.split(), len, many);
+                let places = places.into_iter().map(|place| begin + place as u64).collect();
+                let fault = if is_line { Corrupt::in_line(places) } else { Corrupt::at(places) };
+                ReplyFault { fault: Box::new(fault), action: Action::Corrupt }
+            }
+            Verdict::Pass | Verdict::Answer(_) | Verdict::Inject(_) | Verdict::Close | Verdict::Reset => return None,
+        })
+    }
+
+    /// Whether replies have no end: what comes is more of the last one until the next call begins.
+    fn has_turns(&self) -> bool {
+        self.context.settings.protocol == Protocol::Tcp
+    }
+
+    /// Passes on all of the reply, and waits until the fault has let it out.
+    async fn pass_all(&mut self, action: Action) -> Result<(), Ended> {
+        self.pass_reply().await?;
+        if self.has_turns() && action != Action::Corrupt {
+            self.pass_turn().await?;
+        }
+        self.outbound.fault_done(self.incoming.inbound.peer()).await?;
+        if self.outbound.is_cut() {
+            // Whatever else comes is of no use: the client waits for the rest.
+            let left = self.incoming.client().left();
+            left.await;
+            return Err(Outcome::ClientLeft.into());
+        }
+        Ok(())
+    }
+
+    /// Passes on what is here of the reply, and what is still to come.
+    async fn pass_reply(&mut self) -> Result<(), Ended> {
+        loop {
+            self.pass_due();
+            self.flush().await?;
+            if !self.part().await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The call ends. What comes until the next one goes the same way.
+    async fn pass_turn(&mut self) -> Result<(), Ended> {
+        self.incoming.frames.left = None;
+        self.pop().await;
+        self.context.call_ended(CallEnd::Replied);
+        while self.fill().await? && !lock(self.calls).is_open() {
+            self.context.between_replies();
+            let more = std::mem::replace(&mut self.incoming.held, BytesMut::new());
+            self.outbound.push(&more);
+            self.flush().await?;
+        }
+        Ok(())
+    }
+}
