@@ -145,7 +145,7 @@ mod tests {
         });
         let mut lines = check(&keys).unwrap_err();
         lines.sort();
-        let known = "(known: blackout, delay, dummy, error, hang), did you mean `delay`?";
+        let known = "(known: blackout, corrupt, cut, delay, dummy, error, hang, slow), did you mean `delay`?";
         assert_eq!(
             lines,
             [
