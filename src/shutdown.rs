@@ -1,6 +1,8 @@
 //! A shutdown: begun once, awaited by many, limited by a grace period.
 
+use std::future::poll_fn;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -64,12 +66,11 @@ impl Shutdown {
         }
     }
 
-    /// Resolves when the grace period is over. It begins with the shutdown.
+    /// Resolves when the grace period is over, in a task that is woken when the shutdown begins: as all connections are, none
+    /// has to register for it.
     pub(crate) async fn grace_over(&self) {
-        self.begun().await;
-        if let Some(end) = self.0.end.get() {
-            tokio::time::sleep_until(*end).await;
-        }
+        let end = poll_fn(|_| self.0.end.get().map_or(Poll::Pending, |end| Poll::Ready(*end))).await;
+        tokio::time::sleep_until(end).await;
     }
 }
 

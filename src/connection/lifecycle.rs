@@ -13,51 +13,60 @@ use crate::pump::{
 };
 use crate::rng::Draws;
 
+// An `async fn` keeps its arguments twice. These hold for as long as a connection lasts, so they return what they do.
+
 /// Serves a client from its first byte to its last.
-pub(crate) async fn serve(
-    client: &mut Stream,
-    handle: &ConnectionHandle,
-    proxy: &ProxyContext,
-    settings: &ConnectionSettings,
-) {
+pub(crate) fn serve<'c>(
+    client: &'c mut Stream,
+    handle: &'c ConnectionHandle,
+    proxy: &'c ProxyContext,
+    settings: &'c ConnectionSettings,
+) -> impl Future<Output = ()> + 'c {
     let context = ConnectionContext::new(proxy, settings, &handle.activity);
-    let outcome = traffic(&context, handle, client).await;
-    finish(outcome, client, &context).await;
+    async move {
+        let outcome = traffic(&context, handle, client).await;
+        finish(outcome, client, &context).await;
+    }
 }
 
 /// All that passes between the client and its backend. Each phase is boxed, so that a connection is only as large as what
 /// it does, and ends where somebody cuts it.
-async fn traffic(context: &ConnectionContext<'_>, handle: &ConnectionHandle, client: &mut Stream) -> Outcome {
-    let ConnectionContext { proxy, settings, .. } = context;
-    let mut backend = None;
-    let framing = {
-        let (dialled, first, mut draws) = match handle.until_cut(Box::pin(begin(context, client))).await {
-            Ok(Ok(begun)) => begun,
-            Ok(Err(outcome)) | Err(outcome) => return outcome,
-        };
-        let plan = proxy.plan.load_full();
-        if settings.copies(&plan) {
-            let copy = copy(context, &plan, &first, &mut draws, client, backend.insert(dialled));
-            match handle.until_cut(Box::pin(copy)).await {
-                Ok(Copied::Replanned(framing)) => Ok(framing),
-                Ok(Copied::Ended(outcome)) | Err(outcome) => Err(outcome),
+fn traffic(
+    context: &ConnectionContext<'_>,
+    handle: &ConnectionHandle,
+    client: &mut Stream,
+) -> impl Future<Output = Outcome> {
+    async move {
+        let mut backend = None;
+        let framing = {
+            let (dialled, first, mut draws) = match handle.until_cut(Box::pin(begin(context, client))).await {
+                Ok(Ok(begun)) => begun,
+                Ok(Err(outcome)) | Err(outcome) => return outcome,
+            };
+            let plan = context.proxy.plan.load_full();
+            if context.settings.copies(&plan) {
+                let copy = copy(context, &plan, &first, &mut draws, client, backend.insert(dialled));
+                match handle.until_cut(Box::pin(copy)).await {
+                    Ok(Copied::Replanned(framing)) => Ok(framing),
+                    Ok(Copied::Ended(outcome)) | Err(outcome) => Err(outcome),
+                }
+            } else {
+                backend = Some(dialled);
+                Ok(Box::new(Framing::new(context.settings, first, draws)))
             }
-        } else {
-            backend = Some(dialled);
-            Ok(Box::new(Framing::new(settings, first, draws)))
+        };
+        let outcome = match framing {
+            Ok(framing) => {
+                let calls = calls(context, framing, client, &mut backend);
+                handle.until_cut(Box::pin(calls)).await.unwrap_or_else(|outcome| outcome)
+            }
+            Err(outcome) => outcome,
+        };
+        if let Some(backend) = backend {
+            leave(backend, &outcome, context.settings);
         }
-    };
-    let outcome = match framing {
-        Ok(framing) => {
-            let calls = calls(context, framing, client, &mut backend);
-            handle.until_cut(Box::pin(calls)).await.unwrap_or_else(|outcome| outcome)
-        }
-        Err(outcome) => outcome,
-    };
-    if let Some(backend) = backend {
-        leave(backend, &outcome, settings);
+        outcome
     }
-    outcome
 }
 
 /// The first call's turn, and the dial.

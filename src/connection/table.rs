@@ -39,18 +39,24 @@ impl ConnectionHandle {
     /// Ends it at once: by a reset, or in order.
     pub(crate) fn cut(&self, reset: bool) {
         self.activity.cut(reset);
+        self.wake();
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.get() {
             waker.wake_by_ref();
         }
     }
 
     /// Runs a phase of the connection to its end, unless the connection is cut.
-    pub(crate) async fn until_cut<T>(&self, mut phase: impl Future<Output = T> + Unpin) -> Result<T, Outcome> {
-        poll_fn(|cx| match self.activity.is_cut() {
+    pub(crate) fn until_cut<T>(
+        &self,
+        mut phase: impl Future<Output = T> + Unpin,
+    ) -> impl Future<Output = Result<T, Outcome>> {
+        poll_fn(move |cx| match self.activity.is_cut() {
             None => Pin::new(&mut phase).poll(cx).map(Ok),
             Some(outcome) => Poll::Ready(Err(outcome)),
         })
-        .await
     }
 }
 
@@ -82,14 +88,23 @@ impl Table {
 }
 
 impl Connections {
-    /// A connection begins in the calling task, and is in the table until the answer is dropped.
-    pub(crate) async fn enter(&self, handle: Arc<ConnectionHandle>) -> Entered<'_> {
+    /// A connection begins in the calling task.
+    pub(crate) async fn enter(&self, handle: &Arc<ConnectionHandle>) {
         // Before others see it, so that nobody cuts it in vain.
         let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
         handle.waker.get_or_init(|| waker);
-        let table = self.0.own();
-        table.entries().open.insert(handle.activity.number, handle.clone());
-        Entered { table, handle }
+        self.of(handle).entries().open.insert(handle.activity.number, handle.clone());
+    }
+
+    /// A connection has ended.
+    pub(crate) fn leave(&self, handle: &ConnectionHandle) {
+        let mut entries = self.of(handle).entries();
+        entries.open.remove(&handle.activity.number);
+        entries.ended = entries.ended.with(totals_of(handle));
+    }
+
+    fn of(&self, handle: &ConnectionHandle) -> &Table {
+        self.0.of(handle.worker)
     }
 
     /// All that are open, by number.
@@ -98,6 +113,11 @@ impl Connections {
             self.0.all().flat_map(|table| table.entries().open.values().cloned().collect::<Vec<_>>()).collect();
         all.sort_unstable_by_key(|handle| handle.activity.number);
         all
+    }
+
+    /// Lets all of them look whether the daemon stops.
+    pub(crate) fn wake(&self) {
+        self.all().iter().for_each(|handle| handle.wake());
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<Arc<ConnectionHandle>> {
@@ -111,19 +131,5 @@ impl Connections {
             let open = entries.open.values().map(|handle| ConnectionTotals { open: 1, ..totals_of(handle) });
             open.fold(with(totals, entries.ended), with)
         })
-    }
-}
-
-/// A connection that is in the table, until this is dropped.
-pub(crate) struct Entered<'a> {
-    table: &'a Table,
-    pub(crate) handle: Arc<ConnectionHandle>,
-}
-
-impl Drop for Entered<'_> {
-    fn drop(&mut self) {
-        let mut entries = self.table.entries();
-        entries.open.remove(&self.handle.activity.number);
-        entries.ended = entries.ended.with(totals_of(&self.handle));
     }
 }

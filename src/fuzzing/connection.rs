@@ -23,7 +23,7 @@ use crate::plan::mix::Mix;
 use crate::protocol::{MAX_HEAD, Protocol};
 use crate::pump::{
     Activity, ConnectionContext, ConnectionSettings, Copied, Faults, FirstCall, Framing, Outcome, ProxyContext, copy,
-    framed,
+    framed, woken,
 };
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
@@ -82,7 +82,7 @@ pub(crate) fn pumps(
         let activity = Activity::new(1);
         let context = ConnectionContext::new(&proxy, &settings, &activity);
         let (mut client, mut backend) = (Stream::Memory(client), Stream::Memory(backend));
-        let outcome = run(&context, &mut client, &mut backend).await;
+        let outcome = woken(&proxy, run(&context, &mut client, &mut backend)).await;
         if matches!(outcome, Outcome::Reset | Outcome::BackendReset(_)) {
             // A reset overtakes what the client has not read yet.
             sleep(SILENCE / 2).await;

@@ -153,14 +153,6 @@ impl Peer<'_> {
 }
 
 impl ReadHalf<'_> {
-    pub(crate) fn peer(&self) -> Peer<'_> {
-        match self {
-            Self::Tcp(half) => Peer::Tcp(half.as_ref()),
-            #[cfg(any(test, fuzzing))]
-            Self::Memory(stream) => Peer::Memory(stream),
-        }
-    }
-
     /// Reads without taking anything off the stream.
     pub(super) fn poll_peek(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         match self {

@@ -29,6 +29,18 @@ struct Accepted {
     worker: usize,
 }
 
+/// A connection, until this is dropped.
+struct Open {
+    proxy: Arc<Proxy>,
+    handle: Arc<ConnectionHandle>,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.proxy.connections.leave(&self.handle);
+    }
+}
+
 impl Proxy {
     /// Accepts clients until the proxy stops, on the worker in this `place`. It waits for nothing but a free descriptor.
     pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, place: usize) {
@@ -93,15 +105,16 @@ impl Proxy {
         // The task holds what it captures until its end, so each byte counts for every connection.
         let Accepted { client, address, number, worker } = accepted;
         let mut client = Stream::from(client);
-        let handle = Arc::new(ConnectionHandle::new(number, address, worker));
         let shared = self.shared.clone();
+        let open = Open { proxy: self, handle: Arc::new(ConnectionHandle::new(number, address, worker)) };
         shared.workers.all()[worker].serve(async move {
-            let entered = self.connections.enter(handle).await;
-            if !self.is_open() {
+            let Open { proxy, handle } = &open;
+            proxy.connections.enter(handle).await;
+            if !proxy.is_open() {
                 // It was disabled since the client was accepted.
-                entered.handle.cut(false);
+                handle.cut(false);
             }
-            serve(&mut client, &entered.handle, &self.context, &self.settings()).await;
+            serve(&mut client, handle, &proxy.context, &proxy.settings()).await;
             drop((client, permit));
         });
     }

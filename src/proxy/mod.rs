@@ -208,6 +208,7 @@ impl Proxy {
     pub(crate) fn stop(&self) {
         self.shutdown.begin();
         self.context.plan.release();
+        self.connections.wake();
     }
 
     /// What it runs with.

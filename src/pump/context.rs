@@ -176,14 +176,9 @@ impl<'a> ConnectionContext<'a> {
         self.activity.to_backend.bytes.get().wrapping_add(self.activity.to_client.bytes.get())
     }
 
-    /// Resolves when the daemon stops and nothing is under way: the connection is not `busy`, and has moved no byte for a
-    /// while. After the grace period it resolves in any case.
-    pub(super) async fn stopped(&self, busy: impl Fn() -> bool) -> Outcome {
-        self.proxy.shutdown.begun().await;
-        Box::pin(self.wind_down(busy)).await
-    }
-
-    async fn wind_down(&self, busy: impl Fn() -> bool) -> Outcome {
+    /// The daemon stops. Resolves when nothing is under way: the connection is not `busy`, and has moved no byte for a while.
+    /// After the grace period it resolves in any case.
+    pub(super) async fn wind_down(&self, busy: impl Fn() -> bool) -> Outcome {
         let done = async {
             loop {
                 let before = self.moved();

@@ -1,7 +1,7 @@
 //! Bytes as they come, in both directions.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
@@ -16,7 +16,7 @@ use super::outcome::{Ended, Outcome};
 use super::settings::Direction;
 use super::turns::Turns;
 use crate::net::buffer::MAX_READ;
-use crate::net::stream::Stream;
+use crate::net::stream::{Peer, Stream};
 use crate::plan::Plan;
 use crate::rng::Draws;
 
@@ -29,64 +29,117 @@ pub(crate) enum Copied {
 
 /// Passes on what comes from either side. `tcp` needs no more where no handler wants to see calls; that they are counted
 /// costs a comparison.
-pub(crate) async fn copy(
+pub(crate) fn copy(
     context: &ConnectionContext<'_>,
     plan: &Plan,
     first: &FirstCall,
     draws: &mut Option<Draws>,
     client: &mut Stream,
     backend: &mut Stream,
-) -> Copied {
-    let (from_client, to_client) = client.split();
-    let (from_backend, to_backend) = backend.split();
-    let (mut from_client, mut from_backend) = (Inbound::new(context, from_client), Inbound::new(context, from_backend));
-    let mut forth = Outbound::new(context, &to_backend, Stage::new(context, Direction::ToBackend));
-    let mut back = Outbound::new(context, &to_client, Stage::new(context, Direction::ToClient));
-    let half_closes = HalfCloses::default();
-    // The first call's handler has all of them, unless it has been replaced since.
-    let is_replaced = first.handler.released.has_begun();
-    let handler = if is_replaced { plan.draw(context.streams(), draws, 1) } else { &first.handler };
-    let turns = Turns::new(context, first, handler);
-    let mut start = Vec::new();
-    let seen = |bytes: &[u8]| turns.client_sent(&mut start, bytes);
-    let mut requests = OneWay { context, inbound: &mut from_client, outbound: &mut forth, seen };
-    let seen = |bytes: &[u8]| turns.backend_sent(bytes);
-    let mut replies = OneWay { context, inbound: &mut from_backend, outbound: &mut back, seen };
-    let mut next_call = None;
-    let outcome = {
-        let holds = || turns.is_open() || !plan.is_replaced() || context.proxy.shutdown.has_begun();
-        let requests = pin!(async {
-            match requests.run_while(holds).await {
-                Ok(read) => {
-                    next_call = Some(read);
-                    Outcome::Done
-                }
-                Err(ended) => {
+) -> impl Future<Output = Copied> {
+    // As an `async fn` it would keep its arguments twice.
+    async move {
+        let (from_client, to_client) = client.split();
+        let (from_backend, to_backend) = backend.split();
+        let half_closes = &HalfCloses::default();
+        // The first call's handler has all of them, unless it has been replaced since.
+        let is_replaced = first.handler.released.has_begun();
+        let handler = if is_replaced { plan.draw(context.streams(), draws, 1) } else { &first.handler };
+        let turns = Turns::new(context, first, handler);
+        let mut forth = Way::Open(
+            Inbound::new(context, from_client, to_client.peer()),
+            Outbound::new(context, &to_backend, Stage::new(context, Direction::ToBackend)),
+        );
+        let mut back = Way::Open(
+            Inbound::new(context, from_backend, to_backend.peer()),
+            Outbound::new(context, &to_client, Stage::new(context, Direction::ToClient)),
+        );
+        let (mut start, mut next_call) = (Vec::new(), None);
+        let outcome = {
+            let begins_anew = || plan.is_replaced() && !turns.is_open() && !half_closes.have_replies_ended();
+            let holds = || !begins_anew() || context.proxy.shutdown.has_begun();
+            let requests = poll_fn(|cx| {
+                let seen = |bytes: &[u8]| turns.client_sent(&mut start, bytes);
+                let copied = forth.poll(cx, holds, seen, |ended, from, to| {
                     turns.no_header();
-                    Box::pin(half_closes.requests(ended, requests.inbound.peer(), requests.outbound)).await
+                    end_requests(half_closes, ended, from, to)
+                });
+                match ready!(copied) {
+                    Ok(read) => next_call = Some(read),
+                    Err(outcome) => return Poll::Ready(outcome),
+                }
+                Poll::Ready(Outcome::Done)
+            });
+            let replies = poll_fn(|cx| {
+                let seen = |bytes: &[u8]| turns.backend_sent(bytes);
+                let copied = back.poll(cx, || true, seen, |ended, from, to| end_replies(half_closes, ended, from, to));
+                copied.map(|copied| copied.err().unwrap_or(Outcome::Done))
+            });
+            drive(pin!(requests), pin!(replies), context, || turns.is_open(), || false).await
+        };
+        let Some(held) = next_call else { return Copied::Ended(outcome) };
+        if !held.is_empty() {
+            context.activity.to_backend.add(held.len());
+        }
+        let begun = (turns.number(), turns.header());
+        let first = (begun.0 == 0).then(|| first.clone());
+        let stages = (forth.into_stage(), back.into_stage());
+        Copied::Replanned(Box::new(Framing::after(begun, first, context.settings, draws.take(), held, stages)))
+    }
+}
+
+/// What happens where a direction has ended.
+type Ending<'s> = Pin<Box<dyn Future<Output = Outcome> + Send + 's>>;
+
+fn end_requests<'s>(closes: &'s HalfCloses, ended: Ended, from: Peer<'s>, mut to: Outbound<'s>) -> Ending<'s> {
+    Box::pin(async move { closes.requests(ended, from, &mut to).await })
+}
+
+fn end_replies<'s>(closes: &'s HalfCloses, ended: Ended, from: Peer<'s>, mut to: Outbound<'s>) -> Ending<'s> {
+    Box::pin(async move { closes.replies(ended, from, &mut to).await })
+}
+
+/// One direction, and then its end.
+enum Way<'s> {
+    Open(Inbound<'s>, Outbound<'s>),
+    Ended(Ending<'s>),
+}
+
+impl<'s> Way<'s> {
+    /// Passes on what comes for as long as it `holds` before each read. Returns what was read when it held no more, or how the
+    /// connection ends.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        holds: impl Fn() -> bool,
+        seen: impl FnMut(&[u8]),
+        end: impl FnOnce(Ended, Peer<'s>, Outbound<'s>) -> Ending<'s>,
+    ) -> Poll<Result<BytesMut, Outcome>> {
+        if let Self::Open(inbound, outbound) = self {
+            match ready!(OneWay { inbound, outbound, seen }.poll_while(cx, holds)) {
+                Ok(read) => return Poll::Ready(Ok(read)),
+                Err(ended) => {
+                    let (from, to) = (inbound.peer(), outbound.take());
+                    *self = Self::Ended(end(ended, from, to));
                 }
             }
-        });
-        let replies = pin!(async {
-            let ended = replies.run().await;
-            Box::pin(half_closes.replies(ended, replies.inbound.peer(), replies.outbound)).await
-        });
-        let stopped = pin!(context.stopped(|| turns.is_open()));
-        drive(requests, replies, stopped, context, || false).await
-    };
-    let Some(held) = next_call else { return Copied::Ended(outcome) };
-    if !held.is_empty() {
-        context.activity.to_backend.add(held.len());
+        }
+        match self {
+            Self::Ended(ending) => ending.as_mut().poll(cx).map(Err),
+            Self::Open(..) => unreachable!("it has ended"),
+        }
     }
-    let stages = (Some(forth.take_stage()), Some(back.take_stage()));
-    let begun = (turns.number(), turns.header());
-    let first = (begun.0 == 0).then(|| first.clone());
-    Copied::Replanned(Box::new(Framing::after(begun, first, context.settings, draws.take(), held, stages)))
+
+    fn into_stage(self) -> Option<Stage> {
+        match self {
+            Self::Open(_, mut outbound) => Some(outbound.take_stage()),
+            Self::Ended(_) => None,
+        }
+    }
 }
 
 /// One direction of bytes that pass untouched.
 pub(super) struct OneWay<'h, 's, S> {
-    pub(super) context: &'h ConnectionContext<'h>,
     pub(super) inbound: &'h mut Inbound<'s>,
     pub(super) outbound: &'h mut Outbound<'s>,
     /// Sees the bytes that were taken off the side that is read.
@@ -95,16 +148,16 @@ pub(super) struct OneWay<'h, 's, S> {
 
 impl<S: FnMut(&[u8])> OneWay<'_, '_, S> {
     /// Passes on all that comes.
-    pub(super) async fn run(&mut self) -> Ended {
-        self.run_while(|| true).await.err().unwrap_or(Ended::Eof)
+    pub(super) async fn run(mut self) -> Ended {
+        poll_fn(|cx| self.poll_while(cx, || true)).await.err().unwrap_or(Ended::Eof)
     }
 
     /// Passes on what comes for as long as it `holds` before each read. Returns what was read when it held no more.
-    async fn run_while(&mut self, holds: impl Fn() -> bool) -> Result<BytesMut, Ended> {
+    fn poll_while(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<BytesMut, Ended>> {
         loop {
-            self.outbound.flush(self.inbound.from.peer()).await?;
-            if let Passed::None(read) = poll_fn(|cx| self.poll_pass(cx, &holds)).await? {
-                return Ok(read);
+            ready!(self.outbound.poll_flush(cx, self.inbound.peer()))?;
+            if let Passed::None(read) = ready!(self.poll_pass(cx, &holds))? {
+                return Poll::Ready(Ok(read));
             }
         }
     }
@@ -127,7 +180,8 @@ impl<S: FnMut(&[u8])> OneWay<'_, '_, S> {
 
     /// Reads once; what the other side does not take waits.
     fn poll_send(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Ended>> {
-        let Self { context, inbound, outbound, seen } = self;
+        let Self { inbound, outbound, seen } = self;
+        let context = outbound.context();
         let passed = ready!(inbound.poll_read(cx, |cx, bytes| {
             if bytes.is_empty() {
                 return Err(Ended::Eof);
@@ -149,7 +203,8 @@ impl<S: FnMut(&[u8])> OneWay<'_, '_, S> {
 
     /// Offers a lot at once; what the other side does not take stays where it is.
     fn poll_offer(&mut self, cx: &mut Context<'_>, holds: impl Fn() -> bool) -> Poll<Result<Passed, Ended>> {
-        let Self { context, inbound, outbound, seen } = self;
+        let Self { inbound, outbound, seen } = self;
+        let context = outbound.context();
         let offered = inbound.poll_take(cx, |cx, bytes| {
             if !holds() {
                 return Ok::<_, Ended>(0);

@@ -162,7 +162,8 @@ pub(crate) async fn framed(
         }
     }
     let stage = stages.0.take().unwrap_or_else(|| Stage::new(context, Direction::ToBackend));
-    let (inbound, outbound) = (Inbound::new(context, from_client), Outbound::new(context, &to_backend, stage));
+    let (inbound, outbound) =
+        (Inbound::new(context, from_client, to_client.peer()), Outbound::new(context, &to_backend, stage));
     let mut requests = RequestPump::new(frames, held, &half_closes, inbound, outbound);
     let requests = pin!(requests.run());
 
@@ -170,12 +171,12 @@ pub(crate) async fn framed(
     let timer = HeadTimer::default();
     let frames = ReplyFrames { context, calls: &calls, framer: reply_framer, look: true, due: 0, left: Some(0), timer };
     let stage = stages.1.take().unwrap_or_else(|| Stage::new(context, Direction::ToClient));
-    let (inbound, outbound) = (Inbound::new(context, from_backend), Outbound::new(context, &to_client, stage));
+    let (inbound, outbound) =
+        (Inbound::new(context, from_backend, to_backend.peer()), Outbound::new(context, &to_client, stage));
     let mut reply_pump = ReplyPump::new(frames, &half_closes, inbound, outbound);
     let outcome = {
         let replies = pin!(reply_pump.run());
-        let stopped = pin!(context.stopped(|| !lock(&calls).is_idle()));
-        drive(requests, replies, stopped, context, || lock(&calls).take_look()).await
+        drive(requests, replies, context, || !lock(&calls).is_idle(), || lock(&calls).take_look()).await
     };
     // The client may outlive this backend.
     stages.1 = Some(reply_pump.into_stage());

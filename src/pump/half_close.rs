@@ -13,6 +13,8 @@ use crate::net::stream::Peer;
 pub(super) struct HalfCloses {
     requests: AtomicBool,
     replies: AtomicBool,
+    /// Nothing more comes from the backend, though some of it may still be on its way.
+    backend_ended: AtomicBool,
     backend_refuses: AtomicBool,
 }
 
@@ -21,12 +23,17 @@ impl HalfCloses {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Whether the backend has sent its last byte.
+    pub(super) fn have_replies_ended(&self) -> bool {
+        self.backend_ended.load(Ordering::Relaxed)
+    }
+
     fn have_replies(&self) -> bool {
         self.replies.load(Ordering::Relaxed)
     }
 
     /// The requests have ended.
-    pub(super) async fn requests(&self, ended: Ended, from: Peer<'_>, to: &mut Outbound<'_>) -> Outcome {
+    pub(super) async fn requests<'s>(&self, ended: Ended, from: Peer<'s>, to: &mut Outbound<'s>) -> Outcome {
         match behind_all(ended, from, to).await {
             // Both connections are closed now, which says the same as a shutdown.
             Ended::Eof if self.have_replies() => Outcome::Done,
@@ -48,7 +55,8 @@ impl HalfCloses {
     }
 
     /// The replies have ended.
-    pub(super) async fn replies(&self, ended: Ended, from: Peer<'_>, to: &mut Outbound<'_>) -> Outcome {
+    pub(super) async fn replies<'s>(&self, ended: Ended, from: Peer<'s>, to: &mut Outbound<'s>) -> Outcome {
+        self.backend_ended.store(true, Ordering::Relaxed);
         match behind_all(ended, from, to).await {
             Ended::Eof if self.backend_refuses.load(Ordering::Relaxed) => {
                 Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())
@@ -68,7 +76,7 @@ impl HalfCloses {
 }
 
 /// An end of file comes behind all that was read before.
-async fn behind_all(ended: Ended, from: Peer<'_>, to: &mut Outbound<'_>) -> Ended {
+async fn behind_all<'s>(ended: Ended, from: Peer<'s>, to: &mut Outbound<'s>) -> Ended {
     match ended {
         Ended::Eof => to.drain(from).await.err().unwrap_or(Ended::Eof),
         ended => ended,

@@ -16,15 +16,16 @@ use crate::net::stream::{Peer, ReadHalf};
 pub(super) struct Inbound<'s> {
     pub(super) from: ReadHalf<'s>,
     pub(super) size: ReadSize,
+    peer: Peer<'s>,
 }
 
 impl<'s> Inbound<'s> {
-    pub(super) fn new(context: &ConnectionContext<'_>, from: ReadHalf<'s>) -> Self {
-        Self { from, size: ReadSize::new(context.settings.buffer) }
+    pub(super) fn new(context: &ConnectionContext<'_>, from: ReadHalf<'s>, peer: Peer<'s>) -> Self {
+        Self { from, size: ReadSize::new(context.settings.buffer), peer }
     }
 
-    pub(super) fn peer(&self) -> Peer<'_> {
-        self.from.peer()
+    pub(super) fn peer(&self) -> Peer<'s> {
+        self.peer
     }
 
     /// Reads once and shows what came; an empty slice is the end of the stream.

@@ -38,15 +38,15 @@ pub(crate) use settings::{ConnectionSettings, Faults};
 pub(crate) use shaped::MAX_HELD;
 
 /// Runs both directions of a connection in one task until one of them says how it ends. `again` says whether the requests
-/// have queued something that the replies have to look at.
-fn drive(
-    mut requests: Pin<&mut impl Future<Output = Outcome>>,
-    mut replies: Pin<&mut impl Future<Output = Outcome>>,
-    mut stopped: Pin<&mut impl Future<Output = Outcome>>,
-    context: &ConnectionContext<'_>,
-    again: impl Fn() -> bool,
-) -> impl Future<Output = Outcome> {
-    let mut listening = false;
+/// have queued something that the replies have to look at, `busy` whether a call is open.
+fn drive<'c>(
+    mut requests: Pin<&'c mut impl Future<Output = Outcome>>,
+    mut replies: Pin<&'c mut impl Future<Output = Outcome>>,
+    context: &'c ConnectionContext<'_>,
+    busy: impl Fn() -> bool + 'c,
+    again: impl Fn() -> bool + 'c,
+) -> impl Future<Output = Outcome> + 'c {
+    let (mut busy, mut winding_down) = (Some(busy), None);
     poll_fn(move |cx| {
         budget::begin();
         loop {
@@ -58,14 +58,26 @@ fn drive(
             if let Poll::Ready(outcome) = requests.as_mut().poll(cx) {
                 return Poll::Ready(outcome);
             }
-            if again() {
-                continue;
+            if !again() {
+                break;
             }
-            // It has registered its waker: no need to poll it until the shutdown begins.
-            if std::mem::replace(&mut listening, true) && !context.proxy.shutdown.has_begun() {
-                return Poll::Pending;
-            }
-            return stopped.as_mut().poll(cx);
         }
+        // The task is woken when the shutdown begins.
+        if let Some(busy) = busy.take_if(|_| context.proxy.shutdown.has_begun()) {
+            winding_down = Some(Box::pin(context.wind_down(busy)));
+        }
+        winding_down.as_mut().map_or(Poll::Pending, |done| done.as_mut().poll(cx))
     })
+}
+
+/// Does `work` as a connection's task, which is woken when the shutdown begins.
+#[cfg(any(test, fuzzing))]
+pub(crate) async fn woken<T>(context: &ProxyContext, work: impl Future<Output = T>) -> T {
+    let (mut begun, mut work) = (std::pin::pin!(context.shutdown.begun()), std::pin::pin!(work));
+    let mut listens = true;
+    poll_fn(|cx| {
+        listens = listens && begun.as_mut().poll(cx).is_pending();
+        work.as_mut().poll(cx)
+    })
+    .await
 }

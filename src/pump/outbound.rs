@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
@@ -15,11 +16,12 @@ use crate::fault::ByteFault;
 use crate::net::buffer::{Outgoing, write};
 use crate::net::stream::{Peer, WriteHalf};
 
-#[derive(Debug)]
 pub(super) struct Outbound<'s> {
     to: &'s WriteHalf<'s>,
     context: &'s ConnectionContext<'s>,
     stage: Stage,
+    /// While more may not be read: resolves when the side that is read resets.
+    blocked: Option<Pin<Box<dyn Future<Output = ()> + Send + 's>>>,
     /// How many of the held bytes have been passed on already.
     ahead: usize,
 }
@@ -87,7 +89,16 @@ pub(super) enum Stop<S> {
 
 impl<'s> Outbound<'s> {
     pub(super) fn new(context: &'s ConnectionContext<'s>, to: &'s WriteHalf<'s>, stage: Stage) -> Self {
-        Self { to, context, stage, ahead: 0 }
+        Self { to, context, stage, blocked: None, ahead: 0 }
+    }
+
+    /// Itself, with all that waits; what is left has nothing.
+    pub(super) fn take(&mut self) -> Self {
+        Self::new(self.context, self.to, self.take_stage())
+    }
+
+    pub(super) fn context(&self) -> &'s ConnectionContext<'s> {
+        self.context
     }
 
     pub(super) fn peer(&self) -> Peer<'s> {
@@ -214,49 +225,50 @@ impl<'s> Outbound<'s> {
         }
     }
 
-    /// Waits until more may be read: until the other side has taken what it would not take at once, or faults hold less than
-    /// they may. `from`, which is not read meanwhile, may reset.
-    pub(super) fn flush<'o>(&'o mut self, from: Peer<'o>) -> impl Future<Output = Result<(), Ended>> + use<'o, 's> {
-        self.wait(from, Self::has_room)
+    /// Ready when more may be read: when the other side has taken what it would not take at once, or faults hold less than they
+    /// may. `from`, which is not read meanwhile, may reset.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>, from: Peer<'s>) -> Poll<Result<(), Ended>> {
+        self.poll_until(cx, from, Self::has_room)
+    }
+
+    fn poll_until(&mut self, cx: &mut Context<'_>, from: Peer<'s>, so: fn(&Self) -> bool) -> Poll<Result<(), Ended>> {
+        if so(self) {
+            self.blocked = None;
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_blocked(cx, from, so)
+    }
+
+    #[cold]
+    fn poll_blocked(&mut self, cx: &mut Context<'_>, from: Peer<'s>, so: fn(&Self) -> bool) -> Poll<Result<(), Ended>> {
+        match &mut self.stage {
+            Stage::Direct(waiting) => {
+                let _ = waiting.poll_flush(cx, &mut &*self.to).map_err(Ended::Write)?;
+            }
+            Stage::Shaped(_) => self.write_due(cx)?,
+        }
+        if so(self) {
+            self.blocked = None;
+            return Poll::Ready(Ok(()));
+        }
+        let context = self.context;
+        let blocked = self.blocked.get_or_insert_with(|| {
+            Box::pin(async move {
+                let _blocked = context.block();
+                from.reset().await;
+            })
+        });
+        blocked.as_mut().poll(cx).map(|()| Err(Ended::Read(io::ErrorKind::ConnectionReset.into())))
+    }
+
+    /// Waits until more may be read.
+    pub(super) async fn flush(&mut self, from: Peer<'s>) -> Result<(), Ended> {
+        poll_fn(|cx| self.poll_flush(cx, from)).await
     }
 
     /// Waits until all is written.
-    pub(super) fn drain<'o>(&'o mut self, from: Peer<'o>) -> impl Future<Output = Result<(), Ended>> + use<'o, 's> {
-        self.wait(from, Self::is_empty)
-    }
-
-    fn wait<'o>(
-        &'o mut self,
-        from: Peer<'o>,
-        so: fn(&Self) -> bool,
-    ) -> impl Future<Output = Result<(), Ended>> + use<'o, 's> {
-        // Boxed, as it is rare and would make every connection larger.
-        let blocked = (!so(self)).then(|| {
-            Box::pin(async move {
-                let _blocked = self.context.block();
-                tokio::select! {
-                    written = poll_fn(|cx| self.poll_write(cx, so)) => written,
-                    () = from.reset() => Err(Ended::Read(io::ErrorKind::ConnectionReset.into())),
-                }
-            })
-        });
-        async move {
-            match blocked {
-                Some(written) => written.await,
-                None => Ok(()),
-            }
-        }
-    }
-
-    /// Writes until it is `so`.
-    fn poll_write(&mut self, cx: &mut Context<'_>, so: fn(&Self) -> bool) -> Poll<Result<(), Ended>> {
-        match &mut self.stage {
-            Stage::Direct(waiting) => waiting.poll_flush(cx, &mut &*self.to).map_err(Ended::Write),
-            Stage::Shaped(_) => {
-                self.write_due(cx)?;
-                if so(self) { Poll::Ready(Ok(())) } else { Poll::Pending }
-            }
-        }
+    pub(super) async fn drain(&mut self, from: Peer<'s>) -> Result<(), Ended> {
+        poll_fn(|cx| self.poll_until(cx, from, Self::is_empty)).await
     }
 
     /// Does `work`, and meanwhile writes what faults let out.
@@ -307,15 +319,12 @@ impl<'s> Outbound<'s> {
     }
 
     /// Waits until that fault has let out all that was sent.
-    pub(super) fn fault_done<'o>(
-        &'o mut self,
-        from: Peer<'o>,
-    ) -> impl Future<Output = Result<(), Ended>> + use<'o, 's> {
-        self.wait(from, Self::is_fault_done)
+    pub(super) async fn fault_done(&mut self, from: Peer<'s>) -> Result<(), Ended> {
+        poll_fn(|cx| self.poll_until(cx, from, Self::is_fault_done)).await
     }
 
     /// Takes that fault away. Without another one, bytes are written directly again, behind what was sent.
-    pub(super) async fn end_fault(&mut self, from: Peer<'_>) -> Result<(), Ended> {
+    pub(super) async fn end_fault(&mut self, from: Peer<'s>) -> Result<(), Ended> {
         self.take_fault();
         if matches!(&self.stage, Stage::Shaped(shaped) if !shaped.has_faults()) {
             self.drain(from).await?;

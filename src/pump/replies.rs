@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Mutex;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 
@@ -62,25 +62,29 @@ impl<'a, 's> ReplyPump<'a, 's> {
     /// Runs until the replies, or the connection, end.
     pub(super) async fn run(&mut self) -> Outcome {
         let ended = loop {
-            if let Err(ended) = self.step().await {
-                break ended;
+            match poll_fn(|cx| self.poll_pass(cx)).await {
+                Ok(Stop::Blocked) => self.incoming.inbound.size.refused(),
+                // Boxed, as it would make connections larger that only pass bytes on.
+                Ok(stop) => match Box::pin(self.act(stop)).await {
+                    Ok(()) => {}
+                    Err(ended) => break ended,
+                },
+                Err(ended) => break ended,
             }
         };
         let from = self.incoming.inbound.peer();
         Box::pin(self.half_closes.replies(ended, from, &mut self.outbound)).await
     }
 
-    /// Passes on replies until something else has to be done, and does it.
-    async fn step(&mut self) -> Result<(), Ended> {
-        self.flush().await?;
-        match poll_fn(|cx| self.poll_pass(cx)).await? {
-            Stop::Blocked => self.incoming.inbound.size.refused(),
+    /// Does what has to be done before more can pass.
+    async fn act(&mut self, stop: Stop<ReplyStop>) -> Result<(), Ended> {
+        match stop {
+            Stop::Blocked => {}
             Stop::At(ReplyStop::Answer) => self.answer().await?,
             Stop::At(ReplyStop::Handler { len, left }) => {
                 // The replies before this one do not wait for its handler.
                 self.flush().await?;
-                // Boxed, as it would make connections larger whose handlers see no replies.
-                Box::pin(self.handle(len, left)).await?;
+                self.handle(len, left).await?;
             }
             Stop::At(ReplyStop::NoOp { len, left }) => self.drop_no_op(len, left).await,
             Stop::At(ReplyStop::Opaque) => {
@@ -112,6 +116,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
     /// Passes on what no handler wants to see, until something else has to be done.
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stop<ReplyStop>, Ended>> {
         let Self { context, incoming, outbound, .. } = self;
+        ready!(outbound.poll_flush(cx, incoming.inbound.peer()))?;
         outbound.write_due(cx)?;
         let Incoming { inbound, held, frames, ended, .. } = incoming;
         if frames.look
@@ -311,9 +316,8 @@ impl<'a, 's> ReplyPump<'a, 's> {
         }
         self.outbound.push_all(&mut self.incoming.held);
         let Self { context, incoming: Incoming { inbound, .. }, outbound, .. } = self;
-        OneWay { context, inbound, outbound, seen: |bytes: &[u8]| context.activity.to_client.add(bytes.len()) }
-            .run()
-            .await
+        let seen = |bytes: &[u8]| context.activity.to_client.add(bytes.len());
+        OneWay { inbound, outbound, seen }.run().await
     }
 
     /// Tells the request pump, wherever it waits.

@@ -63,28 +63,36 @@ impl<'a, 's> RequestPump<'a, 's> {
     /// Runs until the requests, or the connection, end.
     pub(super) async fn run(&mut self) -> Outcome {
         let ended = loop {
-            if let Err(ended) = self.step().await {
-                break ended;
+            match poll_fn(|cx| self.poll_pass(cx)).await {
+                Ok(Stop::Blocked) => self.incoming.inbound.size.refused(),
+                // Boxed, as it would make connections larger that only pass bytes on.
+                Ok(stop) => match Box::pin(self.act(stop)).await {
+                    Ok(()) => {}
+                    Err(ended) => break ended,
+                },
+                Err(ended) => break ended,
             }
         };
+        Box::pin(self.end(ended)).await
+    }
+
+    async fn end(&mut self, ended: Ended) -> Outcome {
         // Whatever the reply says about an upgrade, no more requests are found.
         lock(self.calls).set_undecided(false);
         if matches!(ended, Ended::Eof | Ended::Read(_)) && self.leaves_spare().await {
             return Outcome::Spare;
         }
         let from = self.incoming.inbound.peer();
-        Box::pin(self.half_closes.requests(ended, from, &mut self.outbound)).await
+        self.half_closes.requests(ended, from, &mut self.outbound).await
     }
 
-    /// Passes on calls until something else has to be done, and does it.
-    async fn step(&mut self) -> Result<(), Ended> {
-        self.flush().await?;
-        match poll_fn(|cx| self.poll_pass(cx)).await? {
-            Stop::Blocked => self.incoming.inbound.size.refused(),
+    /// Does what has to be done before more can pass.
+    async fn act(&mut self, stop: Stop<CallStop>) -> Result<(), Ended> {
+        match stop {
+            Stop::Blocked | Stop::At(CallStop::Look) => {}
             // All open calls may be quiet: only a no-op is sure to get a reply.
             Stop::At(CallStop::Wait) if self.send_no_op() => {}
             Stop::At(CallStop::Wait) => self.wait().await?,
-            Stop::At(CallStop::Look) => {}
             Stop::At(CallStop::Call(call)) => {
                 // The calls before this one do not wait for its handler.
                 self.flush().await?;
@@ -124,6 +132,7 @@ impl<'a, 's> RequestPump<'a, 's> {
 
     /// Passes on what no handler wants to see, until something else has to be done.
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stop<CallStop>, Ended>> {
+        ready!(self.outbound.poll_flush(cx, self.incoming.inbound.peer()))?;
         if self.context.proxy.shutdown.has_begun() && self.send_no_op() {
             // What stays unanswered need not be waited for.
             return Poll::Ready(Ok(Stop::Blocked));
@@ -275,9 +284,8 @@ impl<'a, 's> RequestPump<'a, 's> {
     async fn opaque(&mut self) -> Ended {
         let Self { context, incoming: Incoming { inbound, held, .. }, outbound, .. } = self;
         outbound.push_all(held);
-        OneWay { context, inbound, outbound, seen: |bytes: &[u8]| context.activity.to_backend.add(bytes.len()) }
-            .run()
-            .await
+        let seen = |bytes: &[u8]| context.activity.to_backend.add(bytes.len());
+        OneWay { inbound, outbound, seen }.run().await
     }
 
     /// Whether the client has left between two calls, with a backend that another client may use. If it is not, the backend

@@ -121,7 +121,8 @@ impl Options {
                 backend: Backend::new(address, Duration::ZERO, 1, Duration::ZERO),
             };
             let activity = Activity::new(1);
-            run(&ConnectionContext::new(&shared, &settings, &activity), client, backend).await
+            let context = ConnectionContext::new(&shared, &settings, &activity);
+            woken(&shared, run(&context, client, backend)).await
         })
     }
 }

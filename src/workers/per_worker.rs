@@ -37,7 +37,12 @@ impl<T> PerWorker<T> {
 
     /// The value of this thread's worker.
     pub(crate) fn own(&self) -> &T {
-        &self.0.get(PLACE.get()).unwrap_or(&self.0[0]).0
+        self.of(PLACE.get())
+    }
+
+    /// The value of the worker in this place.
+    pub(crate) fn of(&self, place: usize) -> &T {
+        &self.0.get(place).unwrap_or(&self.0[0]).0
     }
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &T> {
