@@ -13,8 +13,6 @@ use crate::pump::{
 };
 use crate::rng::Draws;
 
-// An `async fn` keeps its arguments twice. These hold for as long as a connection lasts, so they return what they do.
-
 /// Serves a client from its first byte to its last.
 pub(crate) fn serve<'c>(
     client: &'c mut Stream,
@@ -31,6 +29,7 @@ pub(crate) fn serve<'c>(
 
 /// All that passes between the client and its backend. Each phase is boxed, so that a connection is only as large as what
 /// it does, and ends where somebody cuts it.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments twice")]
 fn traffic(
     context: &ConnectionContext<'_>,
     handle: &ConnectionHandle,
@@ -38,29 +37,25 @@ fn traffic(
 ) -> impl Future<Output = Outcome> {
     async move {
         let mut backend = None;
-        let framing = {
+        let outcome = 'phases: {
             let (dialled, first, mut draws) = match handle.until_cut(Box::pin(begin(context, client))).await {
                 Ok(Ok(begun)) => begun,
-                Ok(Err(outcome)) | Err(outcome) => return outcome,
+                Ok(Err(outcome)) | Err(outcome) => break 'phases outcome,
             };
             let plan = context.proxy.plan.load_full();
-            if context.settings.copies(&plan) {
+            let framing = if context.settings.copies(&plan) {
                 let copy = copy(context, &plan, &first, &mut draws, client, backend.insert(dialled));
                 match handle.until_cut(Box::pin(copy)).await {
-                    Ok(Copied::Replanned(framing)) => Ok(framing),
-                    Ok(Copied::Ended(outcome)) | Err(outcome) => Err(outcome),
+                    Ok(Copied::Replanned(framing)) => framing,
+                    Ok(Copied::Ended(outcome)) | Err(outcome) => break 'phases outcome,
                 }
             } else {
                 backend = Some(dialled);
-                Ok(Box::new(Framing::new(context.settings, first, draws)))
-            }
-        };
-        let outcome = match framing {
-            Ok(framing) => {
-                let calls = calls(context, framing, client, &mut backend);
-                handle.until_cut(Box::pin(calls)).await.unwrap_or_else(|outcome| outcome)
-            }
-            Err(outcome) => outcome,
+                Box::new(Framing::new(context.settings, first, draws))
+            };
+            drop(plan);
+            let calls = Box::pin(calls(context, framing, client, &mut backend));
+            handle.until_cut(calls).await.unwrap_or_else(|outcome| outcome)
         };
         if let Some(backend) = backend {
             leave(backend, &outcome, context.settings);

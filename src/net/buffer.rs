@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::stream::ReadHalf;
 
 /// The largest read, in bytes: the most that a direction holds when the peer takes nothing.
-pub(crate) const MAX_READ: usize = 256 * 1024;
+pub(crate) const MAX_READ: usize = LARGEST as usize;
+const LARGEST: u32 = 256 * 1024;
 
 /// The largest peek, in bytes. What the peer does not take of it stays in the socket.
 const MAX_PEEK: usize = 512 * 1024;
@@ -23,7 +24,7 @@ const MAX_PEEK: usize = 512 * 1024;
 const ALIGNMENT: usize = 4096;
 
 /// The first read of a direction, in bytes, unless a size is set.
-const FIRST_READ: usize = 2048;
+const FIRST_READ: u32 = 2048;
 
 thread_local! {
     static LENT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -32,7 +33,7 @@ thread_local! {
 /// How much one direction reads at a time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReadSize {
-    bytes: usize,
+    bytes: u32,
     fixed: bool,
 }
 
@@ -40,20 +41,22 @@ impl ReadSize {
     /// A fixed size, or one that grows while data keeps filling it.
     pub(crate) fn new(buffer: Option<usize>) -> Self {
         match buffer {
-            Some(bytes) => Self { bytes: bytes.min(MAX_READ), fixed: true },
+            Some(bytes) => {
+                Self { bytes: u32::try_from(bytes).map_or(LARGEST, |bytes| bytes.min(LARGEST)), fixed: true }
+            }
             None => Self { bytes: FIRST_READ, fixed: false },
         }
     }
 
     fn filled(&mut self) {
         if !self.fixed {
-            self.bytes = (self.bytes * 4).min(MAX_READ);
+            self.bytes = (self.bytes * 4).min(LARGEST);
         }
     }
 
     /// Whether data kept filling the largest read, so that [`poll_take`] may offer more at once.
-    pub(crate) fn is_largest(&self) -> bool {
-        !self.fixed && self.bytes == MAX_READ
+    pub(crate) fn is_largest(self) -> bool {
+        !self.fixed && self.bytes == LARGEST
     }
 
     /// The peer took less than was read, or there was less: smaller reads hold less.
@@ -83,7 +86,7 @@ pub(crate) fn poll_read<R: AsyncRead + Unpin, T>(
     with: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
 ) -> Poll<io::Result<T>> {
     lend(|lent| {
-        let mut buffer = ReadBuf::new(&mut lent[..size.bytes]);
+        let mut buffer = ReadBuf::new(&mut lent[..size.bytes as usize]);
         ready!(Pin::new(from).poll_read(cx, &mut buffer))?;
         if buffer.remaining() == 0 {
             size.filled();

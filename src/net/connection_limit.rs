@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Descriptors that connections do not use: for a client waiting for its permit, for reading the table of sockets, for
 /// resolving a name.
@@ -27,8 +27,12 @@ pub(crate) struct ConnectionLimit {
 
 /// Allows one connection; returned to the limit when dropped.
 #[derive(Debug)]
-pub(crate) struct Permit {
-    _permit: Option<OwnedSemaphorePermit>,
+pub(crate) struct Permit(Arc<Semaphore>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.add_permits(1);
+    }
 }
 
 impl ConnectionLimit {
@@ -49,12 +53,21 @@ impl ConnectionLimit {
 
     /// A permit, if one is free now.
     pub(crate) fn take(&self) -> Option<Permit> {
-        self.free.clone().try_acquire_owned().ok().map(|permit| Permit { _permit: Some(permit) })
+        let permit = self.free.try_acquire().ok()?;
+        Some(self.keep(permit))
     }
 
     /// A permit, as soon as one is free.
     pub(crate) async fn wait(&self) -> Permit {
-        // It fails only if the semaphore is closed, which never happens.
-        Permit { _permit: self.free.clone().acquire_owned().await.ok() }
+        match self.free.acquire().await {
+            Ok(permit) => self.keep(permit),
+            // The semaphore is never closed.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    fn keep(&self, permit: SemaphorePermit<'_>) -> Permit {
+        permit.forget();
+        Permit(self.free.clone())
     }
 }

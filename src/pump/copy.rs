@@ -29,6 +29,7 @@ pub(crate) enum Copied {
 
 /// Passes on what comes from either side. `tcp` needs no more where no handler wants to see calls; that they are counted
 /// costs a comparison.
+#[expect(clippy::manual_async_fn, reason = "an `async fn` keeps its arguments twice")]
 pub(crate) fn copy(
     context: &ConnectionContext<'_>,
     plan: &Plan,
@@ -37,7 +38,6 @@ pub(crate) fn copy(
     client: &mut Stream,
     backend: &mut Stream,
 ) -> impl Future<Output = Copied> {
-    // As an `async fn` it would keep its arguments twice.
     async move {
         let (from_client, to_client) = client.split();
         let (from_backend, to_backend) = backend.split();
@@ -56,16 +56,18 @@ pub(crate) fn copy(
         );
         let (mut start, mut next_call) = (Vec::new(), None);
         let outcome = {
-            let begins_anew = || plan.is_replaced() && !turns.is_open() && !half_closes.have_replies_ended();
-            let holds = || !begins_anew() || context.proxy.shutdown.has_begun();
             let requests = poll_fn(|cx| {
+                let holds = || {
+                    let begins_anew = plan.is_replaced() && !turns.is_open() && !half_closes.have_replies_ended();
+                    !begins_anew || context.proxy.shutdown.has_begun()
+                };
                 let seen = |bytes: &[u8]| turns.client_sent(&mut start, bytes);
                 let copied = forth.poll(cx, holds, seen, |ended, from, to| {
                     turns.no_header();
                     end_requests(half_closes, ended, from, to)
                 });
                 match ready!(copied) {
-                    Ok(read) => next_call = Some(read),
+                    Ok(read) => next_call = Some(Box::new(read)),
                     Err(outcome) => return Poll::Ready(outcome),
                 }
                 Poll::Ready(Outcome::Done)
@@ -84,7 +86,7 @@ pub(crate) fn copy(
         let begun = (turns.number(), turns.header());
         let first = (begun.0 == 0).then(|| first.clone());
         let stages = (forth.into_stage(), back.into_stage());
-        Copied::Replanned(Box::new(Framing::after(begun, first, context.settings, draws.take(), held, stages)))
+        Copied::Replanned(Box::new(Framing::after(begun, first, context.settings, draws.take(), *held, stages)))
     }
 }
 
