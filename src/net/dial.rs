@@ -90,6 +90,7 @@ impl Dialer {
             if attempts.0.is_empty() {
                 return Err(last);
             }
+            let wake = if addresses.is_empty() { deadline } else { next.min(deadline) };
             tokio::select! {
                 biased;
                 (address, connected) = attempts.done() => match connected {
@@ -105,8 +106,9 @@ impl Dialer {
                         next = Instant::now();
                     }
                 },
-                () = later(next), if !addresses.is_empty() => {}
-                () = later(deadline) => return Err(io::ErrorKind::TimedOut.into()),
+                () = later(wake) => if addresses.is_empty() {
+                    return Err(io::ErrorKind::TimedOut.into());
+                },
             }
         }
     }

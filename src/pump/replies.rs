@@ -84,7 +84,8 @@ impl<'a, 's> ReplyPump<'a, 's> {
             Stop::At(ReplyStop::Handler { len, left }) => {
                 // The replies before this one do not wait for its handler.
                 self.flush().await?;
-                self.handle(len, left).await?;
+                // Boxed once more, as an opaque connection stays in here and needs none of it.
+                Box::pin(self.handle(len, left)).await?;
             }
             Stop::At(ReplyStop::NoOp { len, left }) => self.drop_no_op(len, left).await,
             Stop::At(ReplyStop::Opaque) => {

@@ -96,7 +96,8 @@ impl<'a, 's> RequestPump<'a, 's> {
             Stop::At(CallStop::Call(call)) => {
                 // The calls before this one do not wait for its handler.
                 self.flush().await?;
-                self.call(call).await?;
+                // Boxed once more, as an opaque connection stays in here and needs none of it.
+                Box::pin(self.call(call)).await?;
             }
             Stop::At(CallStop::Opaque) => return Err(self.opaque().await),
             Stop::Eof if lock(self.calls).is_undecided() && !self.at_end => {
