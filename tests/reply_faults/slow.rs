@@ -20,7 +20,7 @@ fn a_reply_takes_its_bytes_over_the_rate() {
         let mut client = vaurien.connect();
         let begun = Instant::now();
         client.send(request).expect(&reply);
-        let least = Duration::from_secs_f64((reply.len() - 500) as f64 / 2000.0);
+        let least = Duration::from_millis((reply.len() as u64 - 500) / 2);
         assert!(begun.elapsed() >= least, "{protocol}: {:?}", begun.elapsed());
         assert_eq!(faults(vaurien.api(), 1), [("slow".to_owned(), "slow".to_owned())], "{protocol}");
         assert_eq!((count(vaurien.api(), "slow"), vaurien.stop().calls("slow")), (1, 1), "{protocol}");
