@@ -187,7 +187,9 @@ impl Field {
             let hint = value.as_str().map(|text| did_you_mean(text, self.choices.iter().map(String::as_str)));
             return Some(format!("{shown} is not one of {}{}", self.choices.join(", "), hint.unwrap_or_default()));
         }
-        (!self.fits(value)).then(|| format!("{shown} is not {}", self.noun()))
+        // What reads numbers as texts knows better what it takes.
+        let reads_both = self.takes("integer") && self.takes("string");
+        (!reads_both && !self.fits(value)).then(|| format!("{shown} is not {}", self.noun()))
     }
 
     /// What it takes, for a message.

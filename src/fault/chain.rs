@@ -177,6 +177,11 @@ impl Chain {
         &mut self.output
     }
 
+    /// Whether a fault has ended the stream: nothing gets in any more, also once the fault is taken away.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     /// How the stream ends, once a fault has ended it and all bytes before that are written.
     pub(crate) fn ended(&self) -> Option<End> {
         self.ended.filter(|_| !self.output.has_remaining())

@@ -16,7 +16,7 @@ const MAX_BYTES: u64 = 65_536;
 pub struct Corrupt {
     /// In how many bytes a bit is flipped
     #[serde(deserialize_with = "bytes")]
-    #[schemars(extend("x-unit" = "bytes"))]
+    #[schemars(range(min = 1, max = MAX_BYTES), extend("x-unit" = "bytes"))]
     pub bytes: u64,
 }
 

@@ -47,7 +47,6 @@ pub(crate) struct ProxyOptions {
     pub(crate) max_head: usize,
     /// Most bytes that faults hold back in a direction
     #[serde(deserialize_with = "shape_buffer")]
-    #[schemars(extend("x-unit" = "size"))]
     pub(crate) shape_buffer: Size,
     /// Whether the proxy listens
     #[schemars(extend("x-hidden" = true))]

@@ -43,6 +43,10 @@ impl HalfCloses {
                 from.reset().await;
                 Outcome::ClientReset(io::ErrorKind::ConnectionReset.into())
             }
+            Ended::Hang => {
+                from.reset().await;
+                Outcome::ClientReset(io::ErrorKind::ConnectionReset.into())
+            }
             Ended::Read(error) => Outcome::ClientReset(error),
             Ended::Write(error) if self.have_replies() => Outcome::BackendReset(error),
             Ended::Write(_) => {
@@ -65,6 +69,10 @@ impl HalfCloses {
             Ended::Eof => {
                 to.end();
                 self.replies.store(true, Ordering::Relaxed);
+                from.reset().await;
+                Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())
+            }
+            Ended::Hang => {
                 from.reset().await;
                 Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())
             }

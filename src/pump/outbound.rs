@@ -313,7 +313,7 @@ impl<'s> Outbound<'s> {
         }
     }
 
-    /// Whether a fault has cut the stream off, and all that comes before that is written.
+    /// Whether a fault cuts the stream off. What comes before that may still have to be written.
     pub(super) fn is_cut(&self) -> bool {
         matches!(&self.stage, Stage::Shaped(shaped) if shaped.is_cut())
     }

@@ -56,6 +56,8 @@ pub(super) enum Ended {
     Read(io::Error),
     /// Writing failed.
     Write(io::Error),
+    /// A fault has cut off what is written: nothing more follows, and the connection stays open.
+    Hang,
     /// The whole connection ends.
     Connection(Outcome),
 }

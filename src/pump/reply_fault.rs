@@ -29,18 +29,28 @@ impl ReplyPump<'_, '_> {
         if action != Action::Cut {
             context.call(handler).fault(state, action);
         }
+        let _at_work = context.activity.works(&handler.counters);
         self.outbound.put_fault(fault, state.split());
         let passed = tokio::select! {
             passed = self.pass_all(action) => Some(passed),
             () = handler.released.begun() => None,
         };
-        if self.outbound.is_cut() {
+        let is_cut = action == Action::Cut && self.outbound.is_cut();
+        if is_cut {
             context.call(handler).fault(state, action);
         }
         match passed {
+            Some(Err(Ended::Hang)) => {
+                // Whatever else comes is of no use: the client waits for the rest.
+                let why = tokio::select! {
+                    () = self.incoming.client().left() => Outcome::ClientLeft,
+                    () = handler.released.begun() => Outcome::Released,
+                };
+                return Err(why.into());
+            }
             Some(passed) => passed?,
-            // It holds the client.
-            None if self.outbound.is_cut() => return Err(Outcome::Released.into()),
+            // The rest is dropped already.
+            None if is_cut => return Err(Outcome::Released.into()),
             None => {
                 self.outbound.take_fault();
                 if !self.has_turns() {
@@ -122,14 +132,7 @@ impl ReplyPump<'_, '_> {
         if self.has_turns() && action != Action::Corrupt {
             self.pass_turn().await?;
         }
-        self.outbound.fault_done(self.incoming.inbound.peer()).await?;
-        if self.outbound.is_cut() {
-            // Whatever else comes is of no use: the client waits for the rest.
-            let left = self.incoming.client().left();
-            left.await;
-            return Err(Outcome::ClientLeft.into());
-        }
-        Ok(())
+        self.outbound.fault_done(self.incoming.inbound.peer()).await
     }
 
     /// Passes on what is here of the reply, and what is still to come.

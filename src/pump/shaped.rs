@@ -79,9 +79,9 @@ impl Shaped {
         self.chain.faults() > 0
     }
 
-    /// Whether a fault has cut the stream off, and all that comes before that is written.
+    /// Whether a fault cuts the stream off. What comes before that may still have to be written.
     pub(super) fn is_cut(&self) -> bool {
-        self.chain.ended().is_some()
+        self.chain.is_closed()
     }
 
     /// Bytes go through `fault` first from now on.
@@ -122,7 +122,8 @@ impl Shaped {
         match self.chain.ended() {
             Some(End::Close) => Err(Outcome::Close.into()),
             Some(End::Reset) => Err(Outcome::Reset.into()),
-            Some(End::Hang) | None => Ok(()),
+            Some(End::Hang) => Err(Ended::Hang),
+            None => Ok(()),
         }
     }
 

@@ -109,7 +109,7 @@ impl JsonSchema for Amount {
             "minimum": 0,
             "maximum": Size::MAX.bytes(),
             "pattern": format!("{PATTERN}$|{}", percent::PATTERN),
-            "x-unit": "bytes|percent",
+            "x-unit": "size|percent",
         })
     }
 }

@@ -174,7 +174,7 @@ impl JsonSchema for Size {
             "minimum": 0,
             "maximum": Self::MAX.0,
             "pattern": format!("{PATTERN}$"),
-            "x-unit": "bytes",
+            "x-unit": "size",
         })
     }
 }

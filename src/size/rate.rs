@@ -93,7 +93,7 @@ impl JsonSchema for Rate {
             "minimum": 1,
             "maximum": Size::MAX.bytes(),
             "pattern": format!("{PATTERN}(/ *[Ss] *)?$"),
-            "x-unit": "bytes/s",
+            "x-unit": "size/s",
         })
     }
 }

@@ -20,8 +20,8 @@ fn the_old_contract_is_kept_to_the_letter() {
     };
     same("/behavior", r#"{"behavior":"dummy"}"#);
     same("/handler", r#"{"handler":"dummy"}"#);
-    same("/behaviors", r#"{"behaviors":["blackout","delay","dummy","error","hang"]}"#);
-    same("/handlers", r#"{"handlers":["blackout","delay","dummy","error","hang"]}"#);
+    same("/behaviors", r#"{"behaviors":["blackout","corrupt","cut","delay","dummy","error","hang","slow"]}"#);
+    same("/handlers", r#"{"handlers":["blackout","corrupt","cut","delay","dummy","error","hang","slow"]}"#);
     same("/backend", &format!(r#"{{"backend":"{}"}}"#, backend.address()));
 
     let put = |path: &str, body: &str| {

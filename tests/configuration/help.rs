@@ -49,8 +49,11 @@ fn the_help_is_grouped_and_fits() {
         "--statsd-port <NUMBER>",
         "--statsd-prefix <PREFIX>",
     ] {
-        let line = help.lines().find(|line| line.contains(flag)).expect(flag);
-        assert!(line.contains("[default: ") || line.ends_with("required"), "{line}");
+        // Where flags are long, their texts are below them.
+        let mut lines = help.lines().skip_while(|line| !line.contains(flag));
+        let line = lines.next().expect(flag);
+        let text = if line.ends_with('>') || line.ends_with(']') { lines.next().unwrap_or(line) } else { line };
+        assert!([line, text].iter().any(|text| text.contains("[default: ") || text.ends_with("required")), "{line}");
     }
     for flag in [
         "--wait-backend <SECONDS>",

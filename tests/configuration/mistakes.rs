@@ -103,6 +103,24 @@ fn wrong_mixes_are_one_line_each_mistake() {
 }
 
 #[test]
+fn values_of_handlers_say_what_would_be_right() {
+    for (key, value, message) in [
+        ("cut.after", "0.5", "invalid amount `0.5`: write `1000`, `1KB` or `50%`"),
+        ("cut.after", "'101%'", "invalid percentage `101%`: write 0% to 100%"),
+        ("cut.after", "true", "write a number of bytes, or a text such as `1KB` or `50%`"),
+        ("cut.how", "'rst'", "`rst` is not one of close, reset, hang"),
+        ("slow.rate", "0", "invalid rate `0`: write more than 0"),
+        ("slow.rate", "'10Mbit/s'", "invalid rate `10Mbit/s`: write `64KB/s`"),
+        ("slow.first", "-1", "invalid size `-1`: it is negative, write 0 or more"),
+        ("corrupt.bytes", "0", "`0` bytes: give 1 to 65536"),
+        ("corrupt.bytes", "'1KB'", "`1KB` is not a whole number of bytes"),
+    ] {
+        let file = format!("backend = 'a:1'\nhandler = '10:cut,10:slow,10:corrupt'\nhandlers.{key} = {value}");
+        assert_eq!(Start::file(&file).lines(), [format!("vaurien.toml:3: handlers.{key}: {message}")]);
+    }
+}
+
+#[test]
 fn a_command_line_that_cannot_be_read_is_one_line() {
     for (line, message) in [
         ("--bakend a:1", "unknown option `--bakend`, did you mean `--backend`?"),

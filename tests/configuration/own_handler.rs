@@ -85,7 +85,7 @@ fn a_users_own_handler_is_completed_and_in_the_manual() {
     for text in [
         "--handler-stumble-on-every",
         "-W \"softly very_hard\"",
-        "-W \"blackout delay dummy error hang stumble_on bare\"",
+        "-W \"blackout corrupt cut delay dummy error hang slow stumble_on bare\"",
     ] {
         assert!(script.contains(text), "{text}\n{script}");
     }
@@ -120,7 +120,10 @@ fn a_users_own_settings_are_checked_like_the_others() {
 #[test]
 fn a_user_can_put_a_handler_in_anothers_place() {
     let registry = Registry::default().with::<Dummy>("delay");
-    assert_eq!(registry.names().collect::<Vec<_>>(), ["blackout", "delay", "dummy", "error", "hang"]);
+    assert_eq!(
+        registry.names().collect::<Vec<_>>(),
+        ["blackout", "corrupt", "cut", "delay", "dummy", "error", "hang", "slow"]
+    );
     let start = Start { registry, ..Start::with("--handler-delay-sleep 1") };
     assert!(start.lines()[0].starts_with("unknown option `--handler-delay-sleep`"));
 }

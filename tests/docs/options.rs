@@ -141,6 +141,8 @@ fn sample(value: &str) -> String {
         "FORMAT" => "json".to_owned(),
         "HOST" | "HOSTS" | "PREFIX" | "TOKEN" => "a".to_owned(),
         "BYTES" => "2048".to_owned(),
+        "SIZE" => "256KiB".to_owned(),
+        "END" => "reset".to_owned(),
         _ => "9".to_owned(),
     }
 }

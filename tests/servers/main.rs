@@ -16,4 +16,5 @@ mod large;
 mod memcached;
 mod redis;
 mod redis_cli;
+mod reply_faults;
 mod tool;

@@ -118,7 +118,7 @@ fn sharpen(property: &mut Value, setting: &Setting<'_>, registry: &Registry) {
             if !takes(&json!(0)) {
                 property["minimum"] = json!(1);
             }
-            if !takes(&json!(most + 1)) {
+            if property.get("maximum").is_none() && !takes(&json!(most + 1)) {
                 property["maximum"] = json!(most);
             }
         }

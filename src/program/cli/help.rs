@@ -11,8 +11,8 @@ pub(super) const ABOUT: &str =
 
 pub(super) const USAGE: &str = "vaurien --backend HOST:PORT [--handler MIX] [OPTIONS] [-- COMMAND...]";
 
-pub(super) const VALUES: &str =
-    "A BOOL is true or false; the flag alone means true. SECONDS is a number, or a time with a unit: 250ms.";
+pub(super) const VALUES: &str = "A BOOL is true or false; the flag alone means true. SECONDS is a number, or a time with a unit: 250ms. \
+     SIZE is a number of bytes, or has a unit: 64KB, 1MiB.";
 
 pub(super) const VARIABLES: &str = "\
 Each flag can also be set by a variable: VAURIEN_BACKEND for --backend, VAURIEN_HANDLER_DELAY_SLEEP for --handler-delay-sleep. \

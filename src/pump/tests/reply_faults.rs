@@ -140,6 +140,7 @@ async fn a_cut_may_hold_the_client_until_it_leaves_or_the_handler_is_replaced() 
             tokio::join!(world.ask(&request, reply), read(&world.client, &reply[..middle]));
             let silent = timeout(Duration::from_secs(1000), ReadHalf::Memory(&world.client).read_u8()).await;
             assert!(silent.is_err(), "{protocol}: {silent:?}");
+            assert_eq!(faults(&world), 1, "{protocol}: it is told while the client waits");
             if leaves {
                 world.client.reset();
                 world.backend.end();
@@ -152,6 +153,42 @@ async fn a_cut_may_hold_the_client_until_it_leaves_or_the_handler_is_replaced() 
                 assert!(matches!(outcome, Outcome::Released), "{protocol}: {outcome:?}");
             }
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_in_a_reply_without_end_reads_no_more_of_it() {
+    let cut = hit(Cut { after: amount("100"), how: End::Hang });
+    let world = Options::new(Protocol::Http, 64).connect(&cut);
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
+    world.ask("GET /hit HTTP/1.1\r\nHost: a\r\n\r\n", head).await;
+    let endless = async { while (&WriteHalf::Memory(&world.backend)).write_all(&[b'x'; 64]).await.is_ok() {} };
+    let client = async {
+        read(&world.client, &(head.to_owned() + &"x".repeat(100))).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(faults(&world), 1);
+        world.client.reset();
+    };
+    tokio::select! {
+        () = endless => {}
+        () = client => {}
+    }
+    let outcome = world.pumps.await.unwrap();
+    assert!(matches!(outcome, Outcome::ClientLeft | Outcome::ClientReset(_)), "{outcome:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cut_that_the_client_has_not_read_resets_it_when_its_handler_is_replaced() {
+    for how in [End::Close, End::Reset, End::Hang] {
+        let world = Options::new(Protocol::Redis, 64).connect(&hit(Cut { after: amount("50%"), how }));
+        // The first reply leaves little space for the second one.
+        world.ask(&get("a"), &("$54\r\n".to_owned() + &"a".repeat(54) + "\r\n")).await;
+        world.ask(&get("hit"), &("$50\r\n".to_owned() + &"x".repeat(50) + "\r\n")).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.proxy.plan.replace(|| Plan::new(&Mix::default(), |_| Arc::default()));
+        // What follows on the part has been dropped.
+        let outcome = timeout(Duration::from_secs(60), world.pumps).await.unwrap().unwrap();
+        assert!(matches!(outcome, Outcome::Released), "{how:?}: {outcome:?}");
     }
 }
 
