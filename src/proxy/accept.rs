@@ -5,10 +5,12 @@ use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::task::yield_now;
 use tracing::{info, warn};
 
 use crate::connection::serve;
@@ -27,6 +29,31 @@ struct Accepted {
     number: u64,
     /// The place of the worker that serves it.
     worker: usize,
+}
+
+/// The clients of a proxy that cannot be accepted, for all workers.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    clients: AtomicUsize,
+    /// It was logged that there are some.
+    logged: AtomicBool,
+}
+
+/// A client that waits.
+struct Waits<'a>(&'a Waiting);
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        self.0.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Waiting {
+    /// Whether it was logged that clients wait, and none does any more; true once.
+    fn is_over(&self) -> bool {
+        let is_over = self.logged.load(Ordering::Relaxed) && self.clients.load(Ordering::Relaxed) == 0;
+        is_over && self.logged.swap(false, Ordering::Relaxed)
+    }
 }
 
 /// A connection, until this is dropped.
@@ -52,22 +79,25 @@ impl Proxy {
 
     async fn accept_all(self: Arc<Self>, listener: &TcpListener, place: usize) {
         let limit = &self.shared.connection_limit;
-        let mut waiting = false;
         loop {
             let accepted = tokio::select! {
                 biased;
                 accepted = poll_fn(|cx| self.poll_accept(cx, listener, place)) => accepted,
-                () = std::future::ready(()), if waiting => {
+                () = std::future::ready(()), if self.waiting.is_over() => {
                     info!("accepting again: no client waits");
-                    waiting = false;
                     continue;
                 }
             };
             let accepted = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) if client_has_left(&error) => continue,
+                // Another worker accepts one, which takes less time than waiting for it.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    yield_now().await;
+                    continue;
+                }
                 Err(error) => {
-                    self.client_waits(&mut waiting, error);
+                    let _waits = self.client_waits(error);
                     tokio::time::sleep(BACK_OFF).await;
                     continue;
                 }
@@ -76,10 +106,8 @@ impl Proxy {
                 permit
             } else {
                 let connections = limit.connections();
-                self.client_waits(
-                    &mut waiting,
-                    format_args!("all descriptors are in use, by {connections} connections"),
-                );
+                let _waits =
+                    self.client_waits(format_args!("all descriptors are in use, by {connections} connections"));
                 limit.wait().await
             };
             self.clone().spawn(accepted, permit);
@@ -92,9 +120,7 @@ impl Proxy {
         // The runtime of the worker learns of the client's socket.
         let _within = (worker != place).then(|| self.shared.workers.all()[worker].runtime.enter());
         let Ok(mut last) = self.accepted.try_lock() else {
-            // Another worker accepts one, which takes less time than waiting for it.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
+            return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
         };
         let (client, address) = ready!(listener.poll_accept(cx))?;
         *last += 1;
@@ -119,12 +145,14 @@ impl Proxy {
         });
     }
 
-    /// Counts a client that has to wait, and logs the first of them with the reason.
-    fn client_waits(&self, logged: &mut bool, why: impl fmt::Display) {
+    /// Counts a client that has to wait, and logs the first of them with the reason. It waits until the answer is dropped.
+    fn client_waits(&self, why: impl fmt::Display) -> Waits<'_> {
         self.context.counters.refused.add(1);
-        if !std::mem::replace(logged, true) {
+        self.waiting.clients.fetch_add(1, Ordering::Relaxed);
+        if !self.waiting.logged.swap(true, Ordering::Relaxed) {
             warn!("cannot accept clients, retrying until it works: {why}");
         }
+        Waits(&self.waiting)
     }
 }
 

@@ -40,6 +40,8 @@ pub(crate) struct Proxy {
     /// The number of the last client that was accepted. Locked while a worker accepts one, so that they are numbered in the
     /// order in which they connected.
     accepted: Mutex<u64>,
+    /// The clients that cannot be accepted.
+    waiting: accept::Waiting,
     /// What it runs with.
     config: Mutex<ProxyConfig>,
     /// Whether clients are let in.
@@ -72,6 +74,7 @@ impl Proxy {
             settings: ArcSwap::from_pointee(config.connection_settings()),
             shutdown: trigger,
             accepted: Mutex::new(0),
+            waiting: accept::Waiting::default(),
             config: Mutex::new(config.clone()),
             open: AtomicBool::new(false),
             listening: tokio::sync::Mutex::default(),

@@ -11,7 +11,7 @@ fn differences(got: &[u8], sent: &[u8]) -> Vec<usize> {
 
 #[test]
 fn so_many_bytes_of_the_data_differ() {
-    let mut header = vec![0; 24];
+    let mut header = [0; 24];
     // A binary reply with extras of 4 bytes, a key of 3 and a value of 1000.
     (header[0], header[1], header[3], header[4], header[10], header[11]) = (0x81, 0x0c, 3, 4, 3, 0xef);
     let binary = [&header[..], b"flagkey", &reply("", "")].concat();

@@ -8,7 +8,9 @@ use super::world::{Backend, PATIENCE, Program, eventually};
 use super::{BULK, CHUNKED, LENGTH, REQUEST, count, data, faults, read_request, replies, reply};
 
 /// Protocol, request, its end, reply, `after`, and how many bytes of the reply that is.
-fn cases() -> Vec<(&'static str, &'static str, &'static str, Vec<u8>, &'static str, usize)> {
+type Case = (&'static str, &'static str, &'static str, Vec<u8>, &'static str, usize);
+
+fn cases() -> Vec<Case> {
     let two_chunks = [reply(CHUNKED, "\r\n3e8\r\n"), reply("", "\r\n0\r\n\r\n")].concat();
     vec![
         ("http", REQUEST, "\r\n\r\n", reply(LENGTH, ""), "50%", LENGTH.len() + 500),

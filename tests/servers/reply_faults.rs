@@ -29,7 +29,7 @@ fn a_slow_item_of_memcached_takes_its_time_and_those_behind_it_follow_in_order()
     for (number, value) in values.iter().enumerate() {
         direct.send(format!("set key{number} 0 0 {}\r\n", value.len())).send(value).send("\r\n").expect("STORED\r\n");
     }
-    let pipeline: String = (0..values.len()).map(|number| format!("get key{number}\r\n")).collect();
+    let pipeline = (0..values.len()).map(|number| format!("get key{number}\r\n")).collect::<Vec<_>>().concat();
     let replies = direct.send(pipeline.clone() + "mn\r\n").read_until("END\r\nMN\r\n");
     let replies = &replies[..replies.len() - "MN\r\n".len()];
     let options = "--protocol memcache --handler-slow-rate 4KB/s --handler";
@@ -42,8 +42,12 @@ fn a_slow_item_of_memcached_takes_its_time_and_those_behind_it_follow_in_order()
     // Some of them are, among others that wait behind them.
     let vaurien = Program::start_at(&memcached.address().to_string(), &format!("{options} 50:slow --seed 1"));
     let mut clients = [(); 8].map(|()| vaurien.connect());
-    clients.iter_mut().for_each(|client| _ = client.send(&pipeline));
-    clients.iter_mut().for_each(|client| _ = client.expect(replies));
+    for client in &mut clients {
+        client.send(&pipeline);
+    }
+    for client in &mut clients {
+        client.expect(replies);
+    }
     let counts = vaurien.stop();
     assert!(counts.calls("slow") > 0 && counts.calls("dummy") > 0, "{:#?}", counts.lines);
     assert_eq!(counts.calls("slow") + counts.calls("dummy"), 32);
