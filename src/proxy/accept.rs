@@ -49,10 +49,16 @@ impl Drop for Waits<'_> {
 }
 
 impl Waiting {
-    /// Whether it was logged that clients wait, and none does any more; true once.
-    fn is_over(&self) -> bool {
-        let is_over = self.logged.load(Ordering::Relaxed) && self.clients.load(Ordering::Relaxed) == 0;
-        is_over && self.logged.swap(false, Ordering::Relaxed)
+    /// Whether it was logged that clients wait, and no worker has one.
+    fn seems_over(&self) -> bool {
+        self.logged.load(Ordering::Relaxed) && self.clients.load(Ordering::Relaxed) == 0
+    }
+
+    /// No client is left to be accepted.
+    fn log_end(&self) {
+        if self.logged.swap(false, Ordering::Relaxed) {
+            info!("accepting again: no client waits");
+        }
     }
 }
 
@@ -83,8 +89,8 @@ impl Proxy {
             let accepted = tokio::select! {
                 biased;
                 accepted = poll_fn(|cx| self.poll_accept(cx, listener, place)) => accepted,
-                () = std::future::ready(()), if self.waiting.is_over() => {
-                    info!("accepting again: no client waits");
+                () = std::future::ready(()), if self.waiting.seems_over() => {
+                    self.waiting.log_end();
                     continue;
                 }
             };
