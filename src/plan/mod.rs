@@ -79,6 +79,12 @@ impl<'p> Tally<'p> {
         self.calls += 1;
     }
 
+    /// The same for the only handler of a plan, where nobody traces calls.
+    pub(crate) fn count_unseen(&mut self, only: Option<&'p SelectedHandler>) {
+        self.last = self.last.or(only);
+        self.calls += 1;
+    }
+
     fn add(&mut self) {
         if let Some(last) = self.last {
             last.counters.calls.add(std::mem::take(&mut self.calls));
@@ -108,6 +114,14 @@ impl Plan {
         let slots: Vec<Slot> = mix.shares().iter().map(slot).collect();
         let scope = slots.iter().map(|slot| slot.handler.scope).max().unwrap_or(Scope::Nothing);
         Self { slots, scope, replaced }
+    }
+
+    /// The handler of all calls, if there is only one and it sees none.
+    pub(crate) fn only(&self) -> Option<&SelectedHandler> {
+        match self.slots.as_slice() {
+            [only] if self.scope == Scope::Nothing => Some(&only.handler),
+            _ => None,
+        }
     }
 
     /// The widest scope of the handlers.

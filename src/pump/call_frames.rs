@@ -67,6 +67,7 @@ impl CallFrames<'_> {
     fn find_in(&mut self, calls: &mut OpenCalls, bytes: &[u8], ahead: usize) -> Found<CallStop> {
         let plan = self.context.proxy.plan.load();
         let mut tally = Tally::default();
+        let only = plan.only().filter(|_| self.context.is_unwatched());
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.due);
         if self.requests.header != ProxyHeader::Over {
@@ -135,6 +136,14 @@ impl CallFrames<'_> {
                     at += len;
                     self.left = left;
                 }
+                // Most calls: nothing has to be drawn, kept or told.
+                Step::Call { len, left, expect, .. } if only.is_some() && self.requests.is_drawn_anew() => {
+                    self.requests.number += 1;
+                    tally.count_unseen(only);
+                    calls.pass(expect);
+                    at += len;
+                    self.left = left;
+                }
                 Step::Call { .. } if at < ahead && self.is_next_handled(&plan) => {
                     let why = "a call that passed before its handler could see it";
                     break Some(self.turn_opaque(calls, why));
@@ -153,6 +162,7 @@ impl CallFrames<'_> {
                 Step::Unanswered => unreachable!("a request framer knows of no replies"),
             }
         };
+        self.context.activity.calls.set(self.requests.number);
         calls.set_undecided(false);
         self.timer.stop();
         // What follows in an opaque connection was read together, and is written together.

@@ -92,6 +92,11 @@ impl<'a> ConnectionContext<'a> {
         }
     }
 
+    /// Whether nobody is told of single calls, and none leaves anything behind on the backend's connection.
+    pub(super) fn is_unwatched(&self) -> bool {
+        self.log.is_none() && !self.settings.reuse_socket && !tracing::enabled!(tracing::Level::TRACE)
+    }
+
     /// Call `number` begins.
     #[inline]
     pub(crate) fn call_begins(&self, number: u64, handler: &SelectedHandler, head: &[u8], expect: Expect) {

@@ -80,6 +80,11 @@ pub(super) enum ProxyHeader {
 }
 
 impl Requests {
+    /// Whether the next call's handler is not decided yet.
+    pub(super) fn is_drawn_anew(&self) -> bool {
+        self.first.is_none() && self.begun.is_none()
+    }
+
     /// The handler of the next call, which is not counted yet.
     pub(super) fn next_handler<'p>(&'p mut self, plan: &'p Plan, streams: Streams) -> &'p Arc<SelectedHandler> {
         match self.first.as_ref().filter(|first| first.holds()) {

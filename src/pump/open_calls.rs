@@ -309,11 +309,20 @@ impl OpenCalls {
         self.queue.front().map(|open| (open.expect, &open.source))
     }
 
+    /// The oldest call leaves the queue, if others like it follow.
+    pub(super) fn pop_one_of_many(&mut self) -> bool {
+        match self.queue.front_mut() {
+            Some(front) if front.count > 1 => {
+                front.count -= 1;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// The oldest call leaves the queue.
     pub(super) fn pop(&mut self, cx: &Context<'_>) -> Option<ReplySource> {
-        let front = self.queue.front_mut()?;
-        if front.count > 1 {
-            front.count -= 1;
+        if self.pop_one_of_many() {
             return Some(ReplySource::Backend);
         }
         let open = self.queue.pop_front()?;

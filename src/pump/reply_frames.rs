@@ -104,7 +104,9 @@ impl ReplyFrames<'_> {
                 Step::Part { len, left } if is_plain => {
                     at += len;
                     if left == Some(0) {
-                        calls.pop(cx);
+                        if !calls.pop_one_of_many() {
+                            calls.pop(cx);
+                        }
                         self.context.call_ended(CallEnd::Replied);
                     } else if self.framer.ends_with_connection() {
                         calls.set_final();
