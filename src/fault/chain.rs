@@ -132,7 +132,8 @@ impl Chain {
                 }
             }
         }
-        (self.waiting > 0).then_some(now)
+        // What is left may be the end alone.
+        (self.waiting > 0 || self.closed && self.ended.is_none()).then_some(now)
     }
 
     /// The next piece that leaves the first `count` stages.

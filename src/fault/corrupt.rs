@@ -86,6 +86,10 @@ impl ByteFault for Corrupt {
                 let bit = random.next_u32() % self.bits;
                 if let Some(byte) = usize::try_from(offset - begin).ok().and_then(|at| changed.get_mut(at)) {
                     *byte ^= 1 << bit;
+                    if self.bits == 1 && matches!(*byte, b'\r' | b'\n') {
+                        // The next bit in place of the lowest.
+                        *byte ^= 3;
+                    }
                 }
                 next = self.which.next_before(end, begin, random);
             }
@@ -128,6 +132,14 @@ mod tests {
             panic!("it passes all")
         };
         assert_eq!(piece, "1032547698");
+    }
+
+    #[test]
+    fn no_byte_of_a_line_becomes_its_end() {
+        let (mut fault, mut text) = (Corrupt::in_line(vec![0, 1]), Bytes::from_static(b"\x0b\x0c"));
+        let next = fault.next(&mut text, Instant::now(), &mut random(1));
+        let Next::Piece(piece, _) = next else { panic!("it passes all") };
+        assert_eq!(&piece[..], b"\x09\x0e");
     }
 
     #[test]

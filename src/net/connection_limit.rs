@@ -57,6 +57,11 @@ impl ConnectionLimit {
         Some(self.keep(permit))
     }
 
+    /// A permit, if one is free now and half of them are left for connections.
+    pub(crate) fn take_spare(&self) -> Option<Permit> {
+        if self.free.available_permits() > self.connections / 2 { self.take() } else { None }
+    }
+
     /// A permit, as soon as one is free.
     pub(crate) async fn wait(&self) -> Permit {
         match self.free.acquire().await {

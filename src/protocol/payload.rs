@@ -75,6 +75,7 @@ mod tests {
             (Tcp, &b"anything"[..], &b"anything"[..], None),
             (Redis, b"+OK\r\n", b"OK", Some(2)),
             (Redis, b":1000\r\n", b"1000", Some(4)),
+            (Redis, b":-17\r\n", b"17", Some(2)),
             (Redis, b"-ERR no\r\n", b"ERR no", Some(6)),
             (Redis, b"$3\r\nabc\r\n", b"abc", Some(3)),
             (Redis, b"$1000\r\nab", b"ab", Some(1000)),

@@ -4,8 +4,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -34,7 +34,8 @@ struct Accepted {
 /// The clients of a proxy that cannot be accepted, for all workers.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
-    clients: AtomicUsize,
+    /// How many there are; locked while it is logged that there are some, or none.
+    clients: Mutex<usize>,
     /// It was logged that there are some.
     logged: AtomicBool,
 }
@@ -44,19 +45,24 @@ struct Waits<'a>(&'a Waiting);
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.0.clients.fetch_sub(1, Ordering::Relaxed);
+        *self.0.clients() -= 1;
     }
 }
 
 impl Waiting {
+    fn clients(&self) -> MutexGuard<'_, usize> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Whether it was logged that clients wait, and no worker has one.
-    fn seems_over(&self) -> bool {
-        self.logged.load(Ordering::Relaxed) && self.clients.load(Ordering::Relaxed) == 0
+    fn is_over(&self) -> bool {
+        self.logged.load(Ordering::Relaxed) && *self.clients() == 0
     }
 
     /// No client is left to be accepted.
     fn log_end(&self) {
-        if self.logged.swap(false, Ordering::Relaxed) {
+        let clients = self.clients();
+        if *clients == 0 && self.logged.swap(false, Ordering::Relaxed) {
             info!("accepting again: no client waits");
         }
     }
@@ -89,7 +95,7 @@ impl Proxy {
             let accepted = tokio::select! {
                 biased;
                 accepted = poll_fn(|cx| self.poll_accept(cx, listener, place)) => accepted,
-                () = std::future::ready(()), if self.waiting.seems_over() => {
+                () = std::future::ready(()), if self.waiting.is_over() => {
                     self.waiting.log_end();
                     continue;
                 }
@@ -125,8 +131,10 @@ impl Proxy {
         let worker = self.shared.workers.for_connection(place);
         // The runtime of the worker learns of the client's socket.
         let _within = (worker != place).then(|| self.shared.workers.all()[worker].runtime.enter());
-        let Ok(mut last) = self.accepted.try_lock() else {
-            return Poll::Ready(Err(io::ErrorKind::WouldBlock.into()));
+        let mut last = match self.accepted.try_lock() {
+            Ok(last) => last,
+            Err(TryLockError::Poisoned(last)) => last.into_inner(),
+            Err(TryLockError::WouldBlock) => return Poll::Ready(Err(io::ErrorKind::WouldBlock.into())),
         };
         let (client, address) = ready!(listener.poll_accept(cx))?;
         *last += 1;
@@ -154,7 +162,8 @@ impl Proxy {
     /// Counts a client that has to wait, and logs the first of them with the reason. It waits until the answer is dropped.
     fn client_waits(&self, why: impl fmt::Display) -> Waits<'_> {
         self.context.counters.refused.add(1);
-        self.waiting.clients.fetch_add(1, Ordering::Relaxed);
+        let mut clients = self.waiting.clients();
+        *clients += 1;
         if !self.waiting.logged.swap(true, Ordering::Relaxed) {
             warn!("cannot accept clients, retrying until it works: {why}");
         }

@@ -134,7 +134,7 @@ impl Listening {
     /// Each worker accepts from its shares.
     fn accept(&mut self, proxy: &Arc<Proxy>, shares: Vec<(usize, TcpListener)>) {
         let Shared { workers, connection_limit: limit, .. } = &*proxy.shared;
-        self.permits = shares.iter().filter_map(|_| limit.take()).collect();
+        self.permits = shares.iter().filter_map(|_| limit.take_spare()).collect();
         let accept =
             |(place, share): (usize, _)| workers.all()[place].runtime.spawn(proxy.clone().accept(share, place));
         self.tasks = shares.into_iter().map(accept).collect();

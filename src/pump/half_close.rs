@@ -44,8 +44,8 @@ impl HalfCloses {
                 Outcome::ClientReset(io::ErrorKind::ConnectionReset.into())
             }
             Ended::Hang => {
-                from.reset().await;
-                Outcome::ClientReset(io::ErrorKind::ConnectionReset.into())
+                from.left().await;
+                Outcome::ClientLeft
             }
             Ended::Read(error) => Outcome::ClientReset(error),
             Ended::Write(error) if self.have_replies() => Outcome::BackendReset(error),
@@ -73,8 +73,9 @@ impl HalfCloses {
                 Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())
             }
             Ended::Hang => {
-                from.reset().await;
-                Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())
+                // Nothing more reaches the client, so only its end is of interest.
+                to.peer().left().await;
+                Outcome::ClientLeft
             }
             Ended::Read(error) => Outcome::BackendReset(error),
             Ended::Write(error) => Outcome::ClientReset(error),

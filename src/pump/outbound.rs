@@ -290,22 +290,26 @@ impl<'s> Outbound<'s> {
         .await
     }
 
-    /// What is sent from now on goes through `fault` before it goes through anything else. What was sent before is written.
+    /// What is sent from now on goes through `fault` before it goes through anything else. Without other faults, nothing may
+    /// wait: [`flush`](Self::flush) before.
     pub(super) fn put_fault(&mut self, fault: Box<dyn ByteFault>, random: ChaCha8Rng) {
         match &mut self.stage {
-            Stage::Direct(_) => self.stage = Stage::shaped(self.context, vec![fault], random),
+            Stage::Direct(waiting) => {
+                debug_assert!(waiting.is_empty(), "it would be lost");
+                self.stage = Stage::shaped(self.context, vec![fault], random);
+            }
             Stage::Shaped(shaped) => shaped.put_fault(fault, random),
         }
     }
 
-    /// Takes that fault away. What waits in it goes on at once.
+    /// Takes the first fault away. What waits in it goes on at once.
     pub(super) fn take_fault(&mut self) {
         if let Stage::Shaped(shaped) = &mut self.stage {
             shaped.take_fault(self.context);
         }
     }
 
-    /// Whether that fault has let out all that was sent.
+    /// Whether the first fault has let out all that was sent.
     fn is_fault_done(&self) -> bool {
         match &self.stage {
             Stage::Direct(_) => true,
@@ -318,14 +322,13 @@ impl<'s> Outbound<'s> {
         matches!(&self.stage, Stage::Shaped(shaped) if shaped.is_cut())
     }
 
-    /// Waits until that fault has let out all that was sent.
+    /// Waits until the first fault has let out all that was sent.
     pub(super) async fn fault_done(&mut self, from: Peer<'s>) -> Result<(), Ended> {
         poll_fn(|cx| self.poll_until(cx, from, Self::is_fault_done)).await
     }
 
-    /// Takes that fault away. Without another one, bytes are written directly again, behind what was sent.
-    pub(super) async fn end_fault(&mut self, from: Peer<'s>) -> Result<(), Ended> {
-        self.take_fault();
+    /// Without faults, bytes are written directly again, behind what was sent.
+    pub(super) async fn settle(&mut self, from: Peer<'s>) -> Result<(), Ended> {
         if matches!(&self.stage, Stage::Shaped(shaped) if !shaped.has_faults()) {
             self.drain(from).await?;
             self.stage = Stage::default();
@@ -336,5 +339,13 @@ impl<'s> Outbound<'s> {
     /// Ends the stream in order, behind all that was written. A peer that is gone already is noticed where it is read.
     pub(super) fn end(&self) {
         let _ = self.to.end();
+    }
+}
+
+impl Drop for Outbound<'_> {
+    fn drop(&mut self) {
+        if let Stage::Shaped(shaped) = &mut self.stage {
+            shaped.wait_no_more(self.context);
+        }
     }
 }

@@ -203,11 +203,6 @@ impl<'a, 's> ReplyPump<'a, 's> {
         Ok(self.outbound.beside(self.incoming.part()).await??)
     }
 
-    /// Reads more behind what is held; whether there is more.
-    pub(super) async fn fill(&mut self) -> Result<bool, Ended> {
-        Ok(self.outbound.beside(self.incoming.fill()).await??)
-    }
-
     /// The oldest call leaves the queue.
     pub(super) async fn pop(&mut self) -> Option<ReplySource> {
         poll_fn(|cx| Poll::Ready(lock(self.calls).pop(cx))).await
@@ -268,7 +263,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
     }
 
     /// Notes whether what was passed on ends within a message.
-    fn settle(&self) {
+    pub(super) fn settle(&self) {
         let within = !self.incoming.held.is_empty() || self.incoming.frames.framer.is_within();
         let mut calls = lock(self.calls);
         calls.set_within_reply(within);
@@ -399,7 +394,7 @@ impl Incoming<'_, '_> {
     }
 
     /// Reads more behind what is held; whether there is more.
-    async fn fill(&mut self) -> Result<bool> {
+    pub(super) async fn fill(&mut self) -> Result<bool> {
         match self.inbound.fill(&mut self.held).await {
             Ok(0) => {
                 self.ended = Some(Ok(()));

@@ -1,5 +1,8 @@
 //! A reply that goes on through a fault: cut off, slow, or with flipped bits.
 
+use std::future::poll_fn;
+use std::task::Poll;
+
 use bytes::BytesMut;
 use rand::seq::index::sample;
 
@@ -26,14 +29,18 @@ impl ReplyPump<'_, '_> {
         let Some(ReplyFault { fault, action }) = self.fault(call, verdict, payload) else { return Ok(()) };
         let context = self.context;
         let (handler, state) = (&call.handler, &mut call.state);
+        if handler.released.has_begun() {
+            return Ok(());
+        }
         if action != Action::Cut {
             context.call(handler).fault(state, action);
         }
         let _at_work = context.activity.works(&handler.counters);
         self.outbound.put_fault(fault, state.split());
         let passed = tokio::select! {
-            passed = self.pass_all(action) => Some(passed),
+            biased;
             () = handler.released.begun() => None,
+            passed = self.pass_all(action) => Some(passed),
         };
         let is_cut = action == Action::Cut && self.outbound.is_cut();
         if is_cut {
@@ -48,7 +55,10 @@ impl ReplyPump<'_, '_> {
                 };
                 return Err(why.into());
             }
-            Some(passed) => passed?,
+            Some(passed) => {
+                passed?;
+                self.outbound.take_fault();
+            }
             // The rest is dropped already.
             None if is_cut => return Err(Outcome::Released.into()),
             None => {
@@ -58,7 +68,7 @@ impl ReplyPump<'_, '_> {
                 }
             }
         }
-        self.outbound.end_fault(self.incoming.inbound.peer()).await
+        self.outbound.settle(self.incoming.inbound.peer()).await
     }
 
     /// The first data of the reply.
@@ -106,6 +116,10 @@ impl ReplyPump<'_, '_> {
                 ReplyFault { fault: Box::new(Limit::new(passes, end)), action: Action::Cut }
             }
             Verdict::Slow { rate, first } => {
+                let left = self.incoming.frames.left.filter(|_| !self.has_turns());
+                if left.is_some_and(|left| here.saturating_add(left) <= first.bytes()) {
+                    return None;
+                }
                 ReplyFault { fault: Box::new(RateLimit::new(rate.bytes(), first.bytes())), action: Action::Slow }
             }
             Verdict::Corrupt { bytes } => {
@@ -146,12 +160,27 @@ impl ReplyPump<'_, '_> {
         }
     }
 
+    /// Reads more behind what is held, unless a call begins that may not need the backend; whether there is more.
+    async fn fill_until_call(&mut self) -> Result<bool, Ended> {
+        let Self { calls, incoming, outbound, .. } = self;
+        let fill = async {
+            tokio::select! {
+                biased;
+                () = poll_fn(|_| if lock(calls).is_open() { Poll::Ready(()) } else { Poll::Pending }) => Ok(false),
+                more = incoming.fill() => more,
+            }
+        };
+        Ok(outbound.beside(fill).await??)
+    }
+
     /// The call ends. What comes until the next one goes the same way.
     async fn pass_turn(&mut self) -> Result<(), Ended> {
+        self.outbound.fault_done(self.incoming.inbound.peer()).await?;
         self.incoming.frames.left = None;
         self.pop().await;
         self.context.call_ended(CallEnd::Replied);
-        while self.fill().await? && !lock(self.calls).is_open() {
+        self.settle();
+        while self.fill_until_call().await? && !lock(self.calls).is_open() {
             self.context.between_replies();
             let more = std::mem::replace(&mut self.incoming.held, BytesMut::new());
             self.outbound.push(&more);

@@ -151,6 +151,13 @@ impl Shaped {
         }
     }
 
+    /// Its bytes are dropped.
+    pub(super) fn wait_no_more(&mut self, context: &ConnectionContext<'_>) {
+        if std::mem::take(&mut self.waits) {
+            context.waits(false);
+        }
+    }
+
     fn count(&mut self, context: &ConnectionContext<'_>) {
         self.held.set(self.chain.len() + PIECE * self.chain.pieces());
         let waits = !self.chain.is_empty();

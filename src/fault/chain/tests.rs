@@ -128,3 +128,14 @@ fn a_full_output_asks_for_a_write_first() {
     assert_eq!((chain.advance(now), read(&mut chain).len()), (Some(now), 300_000));
     assert_eq!((chain.advance(now), read(&mut chain).len(), chain.len()), (None, 200_000, 0));
 }
+
+#[test]
+fn an_end_behind_a_full_output_is_not_forgotten() {
+    let (mut chain, now) = (chain(vec![limit(300_000)]), Instant::now());
+    for _ in 0..5 {
+        chain.push(vec![0; 100_000].into(), now);
+    }
+    assert_eq!((chain.advance(now), read(&mut chain).len()), (Some(now), 300_000));
+    assert_eq!((chain.ended(), chain.advance(now)), (None, None));
+    assert_eq!(chain.ended(), Some(End::Reset));
+}

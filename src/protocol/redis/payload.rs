@@ -39,7 +39,11 @@ pub(in crate::protocol) fn payload(bytes: &[u8]) -> Payload {
                 elements = elements.saturating_add(more).saturating_add(u64::from(*kind == b'|'));
             }
             _ if text.is_empty() => {}
-            _ => return Payload::line(at + 1, text.len()),
+            // A number without its sign stays a number.
+            _ => {
+                let sign = usize::from(*kind == b':' && text.starts_with(b"-"));
+                return Payload::line(at + 1 + sign, text.len() - sign);
+            }
         }
         at = next;
         if elements > 0 && at >= bytes.len() {

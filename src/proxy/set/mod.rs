@@ -138,6 +138,10 @@ impl ProxySet {
     pub(crate) async fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
         self.all().iter().for_each(|proxy| proxy.stop());
+        for proxy in self.all() {
+            // A client that a worker has just accepted is a connection by then.
+            proxy.free_address().await;
+        }
         self.shared.workers.finished().await;
     }
 

@@ -321,3 +321,80 @@ async fn with_tcp_what_comes_until_the_next_call_belongs_to_the_reply() {
     tokio::join!(write(&world.backend, "two"), read(&world.client, "tw"));
     assert!(matches!(world.pumps.await.unwrap(), Outcome::Close));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_large_reply_is_cut_as_well() {
+    let value = "x".repeat(600_000);
+    let (hit_, reply) = (get("hit"), format!("$600000\r\n{value}\r\n"));
+    for end in [End::Close, End::Reset, End::Hang] {
+        let world = Options::new(Protocol::Redis, 1 << 20).connect(&hit(Cut { after: amount("50%"), how: end }));
+        tokio::join!(world.ask(&hit_, &reply), read(&world.client, &reply[..9 + 300_000]));
+        if end == End::Hang {
+            world.client.reset();
+        }
+        let outcome = world.pumps.await.unwrap();
+        let is_right = match end {
+            End::Close => matches!(outcome, Outcome::Close),
+            End::Reset => matches!(outcome, Outcome::Reset),
+            End::Hang => matches!(outcome, Outcome::ClientLeft | Outcome::ClientReset(_)),
+        };
+        assert!(is_right, "{end:?}: {outcome:?}");
+        assert_eq!(world.proxy.plan.load().handlers().next().unwrap().counters.faults.get(), 1);
+    }
+}
+
+/// Slow replies, and answers of our own in place of every second one.
+#[derive(Clone)]
+struct InTurns;
+
+impl Handler for InTurns {
+    async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        Ok(if call.number().is_multiple_of(2) { Verdict::Answer(Answer::new("ours")) } else { Verdict::Pass })
+    }
+
+    async fn after(&self, _: &mut Call<'_>) -> Result<Verdict> {
+        Ok(Verdict::Slow { rate: rate(1), first: Size::default() })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_tcp_an_answer_of_our_own_follows_a_slow_reply() {
+    let world = Options::new(Protocol::Tcp, 1024).connect(&Mix::of("turns", InTurns));
+    for _ in 0..3 {
+        world.exchange("a", &[("a", "one")], "one").await;
+        world.exchange("b", &[], "ours").await;
+    }
+    assert!(matches!(world.end().await, Outcome::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_released_reply_leaves_the_faults_of_its_direction_alone() {
+    use crate::fault::Latency;
+    use crate::pump::settings::Direction;
+    let late = Faults::new(|direction| match direction {
+        Direction::ToClient => vec![Box::new(Latency::new(Duration::from_secs(1), Duration::ZERO))],
+        Direction::ToBackend => Vec::new(),
+    });
+    let slow = hit(Slow { rate: rate(1), first: Size::default() });
+    let world = Options::new(Protocol::Redis, 1024).connect_through(late, &slow);
+    let [hit_, b] = ["hit", "b"].map(get);
+    let begun = Instant::now();
+    tokio::join!(world.ask(&hit_, "+0123456789\r\n"), read(&world.client, "+"));
+    assert_eq!(begun.elapsed().as_secs(), 2);
+    world.proxy.plan.replace(|| Plan::new(&Mix::default(), |_| Arc::default()));
+    read(&world.client, "0123456789\r\n").await;
+    assert_eq!(begun.elapsed().as_secs(), 3);
+    world.exchange(&b, &[(&b, "+b\r\n")], "+b\r\n").await;
+    assert_eq!(begun.elapsed().as_secs(), 4);
+    assert!(matches!(world.end().await, Outcome::Done));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_passes_at_once_is_no_slow_reply() {
+    let world = Options::new(Protocol::Redis, 64).connect(&hit(Slow { rate: rate(1), first: Size::from_bytes(6) }));
+    let hit_ = get("hit");
+    world.exchange(&hit_, &[(&hit_, "+1234567\r\n")], "+1234567\r\n").await;
+    assert_eq!(faults(&world), 1);
+    world.exchange(&hit_, &[(&hit_, "+ok\r\n")], "+ok\r\n").await;
+    assert_eq!(faults(&world), 1);
+}
