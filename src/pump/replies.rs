@@ -64,6 +64,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
         let ended = loop {
             match poll_fn(|cx| self.poll_pass(cx)).await {
                 Ok(Stop::Blocked) => self.incoming.inbound.size.refused(),
+                Ok(Stop::At(ReplyStop::Opaque)) => break Box::pin(self.opaque()).await,
                 // Boxed, as it would make connections larger that only pass bytes on.
                 Ok(stop) => match Box::pin(self.act(stop)).await {
                     Ok(()) => {}
@@ -79,19 +80,15 @@ impl<'a, 's> ReplyPump<'a, 's> {
     /// Does what has to be done before more can pass.
     async fn act(&mut self, stop: Stop<ReplyStop>) -> Result<(), Ended> {
         match stop {
-            Stop::Blocked => {}
+            // The last one ends the replies: see `run`.
+            Stop::Blocked | Stop::At(ReplyStop::Opaque) => {}
             Stop::At(ReplyStop::Answer) => self.answer().await?,
             Stop::At(ReplyStop::Handler { len, left }) => {
                 // The replies before this one do not wait for its handler.
                 self.flush().await?;
-                // Boxed once more, as an opaque connection stays in here and needs none of it.
-                Box::pin(self.handle(len, left)).await?;
+                self.handle(len, left).await?;
             }
             Stop::At(ReplyStop::NoOp { len, left }) => self.drop_no_op(len, left).await,
-            Stop::At(ReplyStop::Opaque) => {
-                self.flush().await?;
-                return Err(self.opaque().await);
-            }
             Stop::At(ReplyStop::Hold) => {
                 let calls = self.calls;
                 self.outbound.beside(hold(calls)).await?;
@@ -302,9 +299,12 @@ impl<'a, 's> ReplyPump<'a, 's> {
 
     /// From here on bytes pass as they come.
     async fn opaque(&mut self) -> Ended {
+        if let Err(ended) = self.flush().await {
+            return ended;
+        }
         if !lock(self.calls).has_no_answers() {
             // Nobody knows where an answer of our own belongs, or which reply is that to our no-op.
-            return Outcome::Close.into();
+            return self.drain().await.err().unwrap_or(Outcome::Close.into());
         }
         self.turn_opaque().await;
         if self.incoming.ended.is_some() {

@@ -65,6 +65,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         let ended = loop {
             match poll_fn(|cx| self.poll_pass(cx)).await {
                 Ok(Stop::Blocked) => self.incoming.inbound.size.refused(),
+                Ok(Stop::At(CallStop::Opaque)) => break Box::pin(self.opaque()).await,
                 // Boxed, as it would make connections larger that only pass bytes on.
                 Ok(stop) => match Box::pin(self.act(stop)).await {
                     Ok(()) => {}
@@ -89,17 +90,16 @@ impl<'a, 's> RequestPump<'a, 's> {
     /// Does what has to be done before more can pass.
     async fn act(&mut self, stop: Stop<CallStop>) -> Result<(), Ended> {
         match stop {
-            Stop::Blocked | Stop::At(CallStop::Look) => {}
+            // The last one ends the calls: see `run`.
+            Stop::Blocked | Stop::At(CallStop::Look | CallStop::Opaque) => {}
             // All open calls may be quiet: only a no-op is sure to get a reply.
             Stop::At(CallStop::Wait) if self.send_no_op() => {}
             Stop::At(CallStop::Wait) => self.wait().await?,
             Stop::At(CallStop::Call(call)) => {
                 // The calls before this one do not wait for its handler.
                 self.flush().await?;
-                // Boxed once more, as an opaque connection stays in here and needs none of it.
-                Box::pin(self.call(call)).await?;
+                self.call(call).await?;
             }
-            Stop::At(CallStop::Opaque) => return Err(self.opaque().await),
             Stop::Eof if lock(self.calls).is_undecided() && !self.at_end => {
                 let from = self.incoming.inbound.peer();
                 self.outbound.drain(from).await?;
