@@ -372,8 +372,8 @@ impl OpenCalls {
     }
 }
 
-/// Both pumps share one task, so nobody ever waits for the lock: it is there because a connection may move to another
-/// thread.
+/// Both pumps share one task, so nobody ever waits for the lock: it is there because a connection of an embedded daemon may
+/// move to another thread of the caller's runtime.
 pub(super) fn lock(calls: &Mutex<OpenCalls>) -> MutexGuard<'_, OpenCalls> {
     calls.lock().unwrap_or_else(PoisonError::into_inner)
 }
