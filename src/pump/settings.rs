@@ -45,7 +45,7 @@ pub(crate) struct Faults(Option<Arc<MakeFaults>>);
 type MakeFaults = dyn Fn(Direction) -> Vec<Box<dyn ByteFault>> + Send + Sync;
 
 impl Faults {
-    #[cfg(any(test, fuzzing))]
+    #[cfg(test)]
     pub(crate) fn new(make: impl Fn(Direction) -> Vec<Box<dyn ByteFault>> + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(make)))
     }
