@@ -139,6 +139,7 @@ impl CallFrames<'_> {
                 // Most calls: nothing has to be drawn, kept or told.
                 Step::Call { len, left, expect, .. } if only.is_some() && self.requests.is_drawn_anew() => {
                     self.requests.number += 1;
+                    self.context.activity.calls.set(self.requests.number);
                     tally.count_unseen(only);
                     calls.pass(expect);
                     at += len;
@@ -162,7 +163,6 @@ impl CallFrames<'_> {
                 Step::Unanswered => unreachable!("a request framer knows of no replies"),
             }
         };
-        self.context.activity.calls.set(self.requests.number);
         calls.set_undecided(false);
         self.timer.stop();
         // What follows in an opaque connection was read together, and is written together.

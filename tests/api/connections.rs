@@ -46,6 +46,14 @@ fn they_are_shown_while_they_live() {
 }
 
 #[test]
+fn calls_before_an_incomplete_head_are_shown() {
+    let program = start(&Backend::lines(), "");
+    let mut client = program.connect();
+    client.send("GET a\r\nGET b\r\nGE").expect("+GET a\r\n+GET b\r\n");
+    assert_eq!(connections(program.api(), 1)[0]["calls"], 2);
+}
+
+#[test]
 fn each_is_ended_by_its_number_in_order_or_by_a_reset() {
     let program = start(&Backend::lines(), "");
     let api = program.api();
