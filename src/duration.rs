@@ -4,10 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+
+use crate::text_value::text_value;
 
 /// A length of time in a handler's settings: a number of seconds (`1`, `0.25`) or a text with a unit (`"250ms"`, `"1m 30s"`).
 ///
@@ -117,30 +116,7 @@ impl Serialize for Seconds {
     }
 }
 
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match Value::deserialize(deserializer)? {
-            Value::Number(number) => number.to_string(),
-            Value::String(text) => text,
-            _ => return Err(D::Error::custom("write a number of seconds or a text with a unit")),
-        };
-        text.parse().map_err(D::Error::custom)
-    }
-}
-
-impl JsonSchema for Seconds {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Seconds".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["number", "string"], "minimum": 0, "x-unit": "seconds" })
-    }
-}
+text_value!(Seconds, "write a number of seconds or a text with a unit", { "type": ["number", "string"], "minimum": 0, "x-unit": "seconds" });
 
 #[cfg(test)]
 mod tests {

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::{NotPercent, NotSize, PATTERN, Percent, Size, number_or_text, percent};
+use super::{NotPercent, NotSize, PATTERN, Percent, Size, percent};
+use crate::text_value::text_value;
 
 /// How much of something, in a handler's settings: a number of bytes (`1000`, `"1KB"`) or a part of the whole (`"50%"`).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,32 +86,13 @@ impl Serialize for Amount {
     }
 }
 
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = number_or_text(deserializer, "write a number of bytes, or a text such as `1KB` or `50%`")?;
-        text.parse().map_err(D::Error::custom)
-    }
-}
-
-impl JsonSchema for Amount {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Amount".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["integer", "string"],
-            "minimum": 0,
-            "maximum": Size::MAX.bytes(),
-            "pattern": format!("{PATTERN}$|{}", percent::PATTERN),
-            "x-unit": "size|percent",
-        })
-    }
-}
+text_value!(Amount, "write a number of bytes, or a text such as `1KB` or `50%`", {
+    "type": ["integer", "string"],
+    "minimum": 0,
+    "maximum": Size::MAX.bytes(),
+    "pattern": format!("{PATTERN}$|{}", percent::PATTERN),
+    "x-unit": "size|percent",
+});
 
 #[cfg(test)]
 mod tests {

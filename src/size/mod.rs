@@ -7,10 +7,9 @@ mod rate; // bytes per second
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use serde_json::Value;
+use serde::{Serialize, Serializer};
+
+use crate::text_value::text_value;
 
 pub use amount::{Amount, NotAmount};
 pub use percent::{NotPercent, Percent};
@@ -109,15 +108,6 @@ fn to_bytes(number: f64) -> Result<u64, NotBytes> {
     if number <= to_float(Size::MAX.0) { Ok(number as u64) } else { Err(NotBytes::TooLarge) }
 }
 
-/// Numbers and texts are read as texts. `wanted` is what an error says for anything else.
-fn number_or_text<'de, D: Deserializer<'de>>(deserializer: D, wanted: &str) -> Result<String, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Number(number) => Ok(number.to_string()),
-        Value::String(text) => Ok(text),
-        _ => Err(D::Error::custom(wanted)),
-    }
-}
-
 impl FromStr for Size {
     type Err = NotSize;
 
@@ -152,32 +142,13 @@ impl Serialize for Size {
     }
 }
 
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = number_or_text(deserializer, "write a number of bytes or a text with a unit")?;
-        text.parse().map_err(D::Error::custom)
-    }
-}
-
-impl JsonSchema for Size {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Size".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["integer", "string"],
-            "minimum": 0,
-            "maximum": Self::MAX.0,
-            "pattern": format!("{PATTERN}$"),
-            "x-unit": "size",
-        })
-    }
-}
+text_value!(Size, "write a number of bytes or a text with a unit", {
+    "type": ["integer", "string"],
+    "minimum": 0,
+    "maximum": Size::MAX.0,
+    "pattern": format!("{PATTERN}$"),
+    "x-unit": "size",
+});
 
 #[cfg(test)]
 mod tests {

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::{is_decimal, number_or_text};
+use super::is_decimal;
+use crate::text_value::text_value;
 
 /// What a JSON schema says of a text with a percentage.
 pub(super) const PATTERN: &str = r"^ *(100(\.0+)?|[0-9]{1,2}(\.[0-9]+)?) *% *$";
@@ -89,26 +88,7 @@ impl Serialize for Percent {
     }
 }
 
-impl<'de> Deserialize<'de> for Percent {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = number_or_text(deserializer, "write a text with a percentage: `50%`")?;
-        text.parse().map_err(D::Error::custom)
-    }
-}
-
-impl JsonSchema for Percent {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Percent".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": PATTERN, "x-unit": "percent" })
-    }
-}
+text_value!(Percent, "write a text with a percentage: `50%`", { "type": "string", "pattern": PATTERN, "x-unit": "percent" });
 
 #[cfg(test)]
 mod tests {

@@ -4,11 +4,10 @@ use std::fmt;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 
-use super::{NotBytes, PATTERN, Size, number_or_text, parse_bytes};
+use super::{NotBytes, PATTERN, Size, parse_bytes};
+use crate::text_value::text_value;
 
 /// How many bytes pass each second, in a handler's settings: a text (`"64KB/s"`, `"64KB"`) or a number of bytes (`64000`).
 ///
@@ -71,32 +70,13 @@ impl Serialize for Rate {
     }
 }
 
-impl<'de> Deserialize<'de> for Rate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = number_or_text(deserializer, "write a text such as `64KB/s`, or a number of bytes each second")?;
-        text.parse().map_err(D::Error::custom)
-    }
-}
-
-impl JsonSchema for Rate {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Rate".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": ["integer", "string"],
-            "minimum": 1,
-            "maximum": Size::MAX.bytes(),
-            "pattern": format!("{PATTERN}(/ *[Ss] *)?$"),
-            "x-unit": "size/s",
-        })
-    }
-}
+text_value!(Rate, "write a text such as `64KB/s`, or a number of bytes each second", {
+    "type": ["integer", "string"],
+    "minimum": 1,
+    "maximum": Size::MAX.bytes(),
+    "pattern": format!("{PATTERN}(/ *[Ss] *)?$"),
+    "x-unit": "size/s",
+});
 
 #[cfg(test)]
 mod tests {
