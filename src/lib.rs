@@ -50,9 +50,9 @@
 // The engine, from what stands on nothing to what stands on all of it: a module uses those above it and none below.
 
 // What everything stands on.
+pub mod diagnostic; // what is wrong with what a person wrote
 mod text_value; // values written as a number or a text
 
-pub mod diagnostic; // what is wrong with what a person wrote
 pub mod duration; // times as people write them
 pub mod error; // what can end a connection
 mod json; // JSON that a terminal can show

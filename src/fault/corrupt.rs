@@ -11,16 +11,16 @@ use crate::rng::unit;
 /// Flips one random bit in some of the bytes. Pieces without one of them are not copied.
 #[derive(Debug)]
 pub(crate) struct Corrupt {
-    which: Which,
+    positions: Positions,
     /// How many of its bits may flip, from the lowest on.
     bits: u32,
     /// How many bytes have passed.
     passed: u64,
 }
 
-/// Which bytes, as offsets from the first that has passed.
+/// Positions bytes, as offsets from the first that has passed.
 #[derive(Debug)]
-enum Which {
+enum Positions {
     /// In order; those at the front have not passed yet.
     Offsets(std::iter::Peekable<std::vec::IntoIter<u64>>),
     /// Each with this probability. `next` is the next one, once it has been drawn.
@@ -33,7 +33,7 @@ impl Corrupt {
         offsets.sort_unstable();
         // Flipped twice, a byte might be what it was.
         offsets.dedup();
-        Self { which: Which::Offsets(offsets.into_iter().peekable()), bits: 8, passed: 0 }
+        Self { positions: Positions::Offsets(offsets.into_iter().peekable()), bits: 8, passed: 0 }
     }
 
     /// The lowest bit of the bytes at these offsets, which are text of a line: no byte becomes a line end, and digits stay digits.
@@ -43,11 +43,11 @@ impl Corrupt {
 
     /// Each byte with this probability, 0 to 1.
     pub(crate) fn with(probability: f64) -> Self {
-        Self { which: Which::Random { probability, next: None }, bits: 8, passed: 0 }
+        Self { positions: Positions::Random { probability, next: None }, bits: 8, passed: 0 }
     }
 }
 
-impl Which {
+impl Positions {
     /// Takes the next offset if it lies before `end`.
     fn next_before(&mut self, end: u64, from: u64, random: &mut ChaCha8Rng) -> Option<u64> {
         match self {
@@ -79,7 +79,7 @@ impl ByteFault for Corrupt {
         let mut piece = std::mem::take(bytes);
         let begin = self.passed;
         let end = begin + piece.len() as u64;
-        if let Some(first) = self.which.next_before(end, begin, random) {
+        if let Some(first) = self.positions.next_before(end, begin, random) {
             let mut changed = piece.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
             let mut next = Some(first);
             while let Some(offset) = next {
@@ -91,7 +91,7 @@ impl ByteFault for Corrupt {
                         *byte ^= 3;
                     }
                 }
-                next = self.which.next_before(end, begin, random);
+                next = self.positions.next_before(end, begin, random);
             }
             piece = changed.freeze();
         }

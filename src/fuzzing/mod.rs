@@ -3,7 +3,8 @@
 //!
 //! [`connections`] is the model test: random plans, valid pipelines, cuts, timing and ends of one connection. [`bytes`] sends
 //! anything through the pumps. [`framers`] and [`pipelines`] are without pumps.
-#![allow(missing_docs, clippy::missing_panics_doc, clippy::unwrap_used, reason = "a finding is a panic")]
+#![allow(missing_docs, reason = "hidden: only the fuzz targets use it")]
+#![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a finding is a panic")]
 
 mod connection; // one connection over streams in memory
 mod framers; // framers alone

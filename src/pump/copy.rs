@@ -46,11 +46,11 @@ pub(crate) fn copy(
         let is_replaced = first.handler.released.has_begun();
         let handler = if is_replaced { plan.draw(context.streams(), draws, 1) } else { &first.handler };
         let turns = Turns::new(context, first, handler);
-        let mut forth = Way::Open(
+        let mut forth = CopyDirection::Open(
             Inbound::new(context, from_client, to_client.peer()),
             Outbound::new(context, &to_backend, Stage::new(context, Direction::ToBackend)),
         );
-        let mut back = Way::Open(
+        let mut back = CopyDirection::Open(
             Inbound::new(context, from_backend, to_backend.peer()),
             Outbound::new(context, &to_client, Stage::new(context, Direction::ToClient)),
         );
@@ -102,12 +102,12 @@ fn end_replies<'s>(closes: &'s HalfCloses, ended: Ended, from: Peer<'s>, mut to:
 }
 
 /// One direction, and then its end.
-enum Way<'s> {
+enum CopyDirection<'s> {
     Open(Inbound<'s>, Outbound<'s>),
     Ended(Ending<'s>),
 }
 
-impl<'s> Way<'s> {
+impl<'s> CopyDirection<'s> {
     /// Passes on what comes for as long as it `holds` before each read. Returns what was read when it held no more, or how the
     /// connection ends.
     fn poll(

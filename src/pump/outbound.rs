@@ -231,23 +231,33 @@ impl<'s> Outbound<'s> {
         self.poll_until(cx, from, Self::has_room)
     }
 
-    fn poll_until(&mut self, cx: &mut Context<'_>, from: Peer<'s>, so: fn(&Self) -> bool) -> Poll<Result<(), Ended>> {
-        if so(self) {
+    fn poll_until(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Peer<'s>,
+        is_done: fn(&Self) -> bool,
+    ) -> Poll<Result<(), Ended>> {
+        if is_done(self) {
             self.blocked = None;
             return Poll::Ready(Ok(()));
         }
-        self.poll_blocked(cx, from, so)
+        self.poll_blocked(cx, from, is_done)
     }
 
     #[cold]
-    fn poll_blocked(&mut self, cx: &mut Context<'_>, from: Peer<'s>, so: fn(&Self) -> bool) -> Poll<Result<(), Ended>> {
+    fn poll_blocked(
+        &mut self,
+        cx: &mut Context<'_>,
+        from: Peer<'s>,
+        is_done: fn(&Self) -> bool,
+    ) -> Poll<Result<(), Ended>> {
         match &mut self.stage {
             Stage::Direct(waiting) => {
                 let _ = waiting.poll_flush(cx, &mut &*self.to).map_err(Ended::Write)?;
             }
             Stage::Shaped(_) => self.write_due(cx)?,
         }
-        if so(self) {
+        if is_done(self) {
             self.blocked = None;
             return Poll::Ready(Ok(()));
         }
@@ -328,7 +338,7 @@ impl<'s> Outbound<'s> {
     }
 
     /// Without faults, bytes are written directly again, behind what was sent.
-    pub(super) async fn settle(&mut self, from: Peer<'s>) -> Result<(), Ended> {
+    pub(super) async fn unshape(&mut self, from: Peer<'s>) -> Result<(), Ended> {
         if matches!(&self.stage, Stage::Shaped(shaped) if !shaped.has_faults()) {
             self.drain(from).await?;
             self.stage = Stage::default();

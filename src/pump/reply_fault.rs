@@ -26,12 +26,12 @@ impl ReplyPump<'_, '_> {
     /// The reply that a handler holds goes on as `verdict` says.
     pub(super) async fn pass_through(&mut self, call: &mut HandledCall, verdict: &Verdict) -> Result<(), Ended> {
         let payload = self.payload().await?;
+        if call.handler.released.has_begun() {
+            return Ok(());
+        }
         let Some(ReplyFault { fault, action }) = self.fault(call, verdict, payload) else { return Ok(()) };
         let context = self.context;
         let (handler, state) = (&call.handler, &mut call.state);
-        if handler.released.has_begun() {
-            return Ok(());
-        }
         if action != Action::Cut {
             context.call(handler).fault(state, action);
         }
@@ -68,7 +68,7 @@ impl ReplyPump<'_, '_> {
                 }
             }
         }
-        self.outbound.settle(self.incoming.inbound.peer()).await
+        self.outbound.unshape(self.incoming.inbound.peer()).await
     }
 
     /// The first data of the reply.
@@ -98,26 +98,28 @@ impl ReplyPump<'_, '_> {
             }
             Payload::More | Payload::Nothing => None,
         };
+        // How long the reply is, where that is known.
+        let left = self.incoming.frames.left.filter(|_| !self.has_turns());
+        let is_within = |bytes: u64| left.is_some_and(|left| here.saturating_add(left) <= bytes);
         Some(match *verdict {
             Verdict::Cut { after, end } => {
-                let is_http = self.context.settings.protocol == Protocol::Http;
-                let passes = match (after, data) {
-                    (Amount::Size(size), Some((begin, ..))) if is_http => begin.saturating_add(size.bytes()),
-                    (Amount::Size(size), None) if is_http => here.saturating_add(size.bytes()),
-                    (Amount::Size(size), _) => size.bytes(),
-                    (Amount::Percent(part), Some((begin, len, _))) => begin.saturating_add(part.of(len)),
-                    (Amount::Percent(part), None) => part.of(here),
+                let body = data.map_or(here, |(begin, ..)| begin);
+                let passes = match after {
+                    Amount::Size(size) if self.context.settings.protocol == Protocol::Http => {
+                        body.saturating_add(size.bytes())
+                    }
+                    Amount::Size(size) => size.bytes(),
+                    Amount::Percent(part) => {
+                        data.map_or(part.of(here), |(begin, len, _)| begin.saturating_add(part.of(len)))
+                    }
                 };
-                let left = self.incoming.frames.left.filter(|_| !self.has_turns());
-                let whole = left.map(|left| here.saturating_add(left));
-                if whole.is_some_and(|whole| whole <= passes) {
+                if is_within(passes) {
                     return None;
                 }
                 ReplyFault { fault: Box::new(Limit::new(passes, end)), action: Action::Cut }
             }
             Verdict::Slow { rate, first } => {
-                let left = self.incoming.frames.left.filter(|_| !self.has_turns());
-                if left.is_some_and(|left| here.saturating_add(left) <= first.bytes()) {
+                if is_within(first.bytes()) {
                     return None;
                 }
                 ReplyFault { fault: Box::new(RateLimit::new(rate.bytes(), first.bytes())), action: Action::Slow }
@@ -180,7 +182,7 @@ impl ReplyPump<'_, '_> {
         self.pop().await;
         self.context.call_ended(CallEnd::Replied);
         self.settle();
-        while self.fill_until_call().await? && !lock(self.calls).is_open() {
+        while self.fill_until_call().await? {
             self.context.between_replies();
             let more = std::mem::replace(&mut self.incoming.held, BytesMut::new());
             self.outbound.push(&more);
