@@ -54,12 +54,11 @@ pub(super) struct ProgramOptions {
 const MAX_WORKERS: usize = 256;
 
 fn workers<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<NonZero<usize>>, D::Error> {
-    let number = Option::<usize>::deserialize(deserializer)?;
-    let workers = number.and_then(NonZero::new).filter(|workers| workers.get() <= MAX_WORKERS);
-    if number.is_some() && workers.is_none() {
-        return Err(de::Error::custom(format_args!("give 1 to {MAX_WORKERS} threads")));
+    let Some(number) = Option::<usize>::deserialize(deserializer)? else { return Ok(None) };
+    match NonZero::new(number) {
+        Some(workers) if number <= MAX_WORKERS => Ok(Some(workers)),
+        _ => Err(de::Error::custom(format_args!("`{number}` threads: give 1 to {MAX_WORKERS}"))),
     }
-    Ok(workers)
 }
 
 /// A setting that names a file.
