@@ -1,7 +1,9 @@
 //! The log of one connection, told by its pumps.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
+
+use atomic_refcell::AtomicRefCell;
 
 use super::Shared;
 use super::calls::{CallEnd, Calls};
@@ -13,13 +15,12 @@ use crate::protocol::{Expect, Protocol};
 pub(crate) struct ConnectionLog {
     shared: Arc<Shared>,
     protocol: Protocol,
-    /// Only the connection's own task takes this lock.
-    calls: Mutex<Calls>,
+    calls: AtomicRefCell<Calls>,
 }
 
 impl ConnectionLog {
     pub(super) fn new(shared: Arc<Shared>, proxy: Arc<str>, number: u64, protocol: Protocol) -> Self {
-        Self { shared, protocol, calls: Mutex::new(Calls::new(proxy, number, protocol)) }
+        Self { shared, protocol, calls: AtomicRefCell::new(Calls::new(proxy, number, protocol)) }
     }
 
     /// Call `number` was drawn for `handler`. The first call may be told twice: at accept, and when its request is here.
@@ -59,15 +60,14 @@ impl ConnectionLog {
     }
 
     fn with(&self, tell: impl FnOnce(&mut Calls, Duration)) {
-        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        tell(&mut calls, self.shared.begun.elapsed());
+        tell(&mut self.calls.borrow_mut(), self.shared.begun.elapsed());
     }
 }
 
 impl Drop for ConnectionLog {
     fn drop(&mut self) {
         self.replies_end(false);
-        let calls = self.calls.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let calls = self.calls.get_mut().take();
         if let Some(ended) = &mut *self.shared.ended() {
             ended.extend(calls);
         }

@@ -324,7 +324,7 @@ async fn send(
         while !rest.is_empty() {
             let (len, pause) = pace.next().unwrap();
             let (now, later) = rest.split_at(len.min(rest.len()));
-            if (&WriteHalf::Memory(to)).write_all(now).await.is_err() {
+            if WriteHalf::Memory(to).write_all(now).await.is_err() {
                 return;
             }
             rest = later;

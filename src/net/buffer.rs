@@ -101,7 +101,7 @@ pub(crate) fn poll_read<R: AsyncRead + Unpin, T>(
 /// This can offer a peer more than a direction may hold, because what the peer does not take is not read.
 pub(crate) fn poll_take<E>(
     cx: &mut Context<'_>,
-    from: &mut ReadHalf<'_>,
+    from: ReadHalf<'_>,
     take: impl FnOnce(&mut Context<'_>, &[u8]) -> Result<usize, E>,
 ) -> Poll<io::Result<Result<(usize, usize), E>>> {
     lend(|lent| {

@@ -6,13 +6,20 @@ use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use rustix::net::{RecvFlags, SendFlags, recv, send};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, Interest, ReadBuf};
-use tokio::net::{TcpStream, tcp};
+use tokio::net::TcpStream;
 
 use super::disconnect;
 #[cfg(any(test, fuzzing))]
 use super::memory_stream::{self, MemoryStream};
+
+/// A peer that has left is an error of the write, not a signal.
+#[cfg(not(any(target_vendor = "apple", windows)))]
+const NO_SIGNAL: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(any(target_vendor = "apple", windows))]
+const NO_SIGNAL: SendFlags = SendFlags::empty();
 
 /// A client's or a backend's stream.
 #[derive(Debug)]
@@ -23,17 +30,17 @@ pub(crate) enum Stream {
 }
 
 /// What is read of a stream.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum ReadHalf<'s> {
-    Tcp(tcp::ReadHalf<'s>),
+    Tcp(&'s TcpStream),
     #[cfg(any(test, fuzzing))]
     Memory(&'s MemoryStream),
 }
 
-/// What is written to a stream.
-#[derive(Debug)]
+/// What is written to a stream. A copy may watch for the peer's end while another writes.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum WriteHalf<'s> {
-    Tcp(tcp::WriteHalf<'s>),
+    Tcp(&'s TcpStream),
     #[cfg(any(test, fuzzing))]
     Memory(&'s MemoryStream),
 }
@@ -55,10 +62,7 @@ impl From<TcpStream> for Stream {
 impl Stream {
     pub(crate) fn split(&mut self) -> (ReadHalf<'_>, WriteHalf<'_>) {
         match self {
-            Self::Tcp(stream) => {
-                let (read, write) = stream.split();
-                (ReadHalf::Tcp(read), WriteHalf::Tcp(write))
-            }
+            Self::Tcp(stream) => (ReadHalf::Tcp(stream), WriteHalf::Tcp(stream)),
             #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => (ReadHalf::Memory(stream), WriteHalf::Memory(stream)),
         }
@@ -114,7 +118,7 @@ impl Stream {
     }
 
     pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        (&self.split().1).write_all(bytes).await
+        self.split().1.write_all(bytes).await
     }
 
     /// Ends the stream in order: the peer reads an end of file.
@@ -152,46 +156,51 @@ impl Peer<'_> {
     }
 }
 
-impl ReadHalf<'_> {
-    /// Reads without taking anything off the stream.
-    pub(super) fn poll_peek(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+impl<'s> ReadHalf<'s> {
+    pub(crate) fn peer(self) -> Peer<'s> {
         match self {
-            Self::Tcp(half) => half.poll_peek(cx, buffer),
+            Self::Tcp(stream) => Peer::Tcp(stream),
+            #[cfg(any(test, fuzzing))]
+            Self::Memory(stream) => Peer::Memory(stream),
+        }
+    }
+
+    /// Reads without taking anything off the stream.
+    pub(super) fn poll_peek(self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_peek(cx, buffer),
             #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => stream.poll_fill(cx, buffer, memory_stream::Take::Nothing),
         }
     }
 
     /// Takes bytes off the stream that were peeked at, at most as many as `space` is long: how many it took.
-    pub(super) fn discard(&self, space: &mut [u8]) -> io::Result<usize> {
+    pub(super) fn discard(self, space: &mut [u8]) -> io::Result<usize> {
         match self {
+            // TCP copies none of what is truncated (tcp(7), MSG_TRUNC).
             #[cfg(target_os = "linux")]
-            Self::Tcp(half) => {
-                use rustix::net::{RecvFlags, recv};
-                // TCP copies none of what is truncated (tcp(7), MSG_TRUNC).
-                Ok(recv(half.as_ref(), space, RecvFlags::TRUNC)?.1)
-            }
+            Self::Tcp(stream) => Ok(recv(stream, space, RecvFlags::TRUNC)?.1),
             #[cfg(not(target_os = "linux"))]
-            Self::Tcp(half) => half.as_ref().try_read(space),
+            Self::Tcp(stream) => stream.try_read(space),
             #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => Ok(stream.discard(space.len())),
         }
     }
 }
 
-impl WriteHalf<'_> {
-    pub(crate) fn peer(&self) -> Peer<'_> {
+impl<'s> WriteHalf<'s> {
+    pub(crate) fn peer(self) -> Peer<'s> {
         match self {
-            Self::Tcp(half) => Peer::Tcp(half.as_ref()),
+            Self::Tcp(stream) => Peer::Tcp(stream),
             #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => Peer::Memory(stream),
         }
     }
 
     /// Ends the stream in order: the peer reads an end of file.
-    pub(crate) fn end(&self) -> io::Result<()> {
+    pub(crate) fn end(self) -> io::Result<()> {
         match self {
-            Self::Tcp(half) => SockRef::from(half.as_ref()).shutdown(Shutdown::Write),
+            Self::Tcp(stream) => SockRef::from(stream).shutdown(Shutdown::Write),
             #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => {
                 stream.end();
@@ -203,21 +212,37 @@ impl WriteHalf<'_> {
 
 impl AsyncRead for ReadHalf<'_> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(half) => Pin::new(half).poll_read(cx, buffer),
+        match *self {
+            Self::Tcp(stream) => {
+                let space = buffer.initialize_unfilled();
+                let (len, mut read) = (space.len(), || Ok(recv(stream, &mut *space, RecvFlags::empty())?.0));
+                let taken = loop {
+                    ready!(stream.poll_read_ready(cx))?;
+                    if let Some(taken) = attempt(stream, Interest::READABLE, len, &mut read)? {
+                        break taken;
+                    }
+                };
+                buffer.advance(taken);
+                Poll::Ready(Ok(()))
+            }
             #[cfg(any(test, fuzzing))]
             Self::Memory(stream) => stream.poll_fill(cx, buffer, memory_stream::Take::All).map_ok(drop),
         }
     }
 }
 
-/// Shared, so that a handler can watch for the peer's end while others write.
-impl AsyncWrite for &WriteHalf<'_> {
+impl AsyncWrite for WriteHalf<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match *self {
-            WriteHalf::Tcp(half) => poll_write(cx, half.as_ref(), bytes),
+            Self::Tcp(stream) => loop {
+                ready!(stream.poll_write_ready(cx))?;
+                let mut write = || Ok(send(stream, bytes, NO_SIGNAL)?);
+                if let Some(taken) = attempt(stream, Interest::WRITABLE, bytes.len(), &mut write)? {
+                    return Poll::Ready(Ok(taken));
+                }
+            },
             #[cfg(any(test, fuzzing))]
-            WriteHalf::Memory(stream) => stream.poll_put(cx, bytes),
+            Self::Memory(stream) => stream.poll_put(cx, bytes),
         }
     }
 
@@ -231,17 +256,23 @@ impl AsyncWrite for &WriteHalf<'_> {
     }
 }
 
-fn poll_write(cx: &mut Context<'_>, to: &TcpStream, bytes: &[u8]) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(to.poll_write_ready(cx))?;
-        match to.try_write(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Ok(taken) if taken < bytes.len() => {
-                // It is full: the runtime need not ask the system again to know.
-                let _ = to.try_io(Interest::WRITABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
-                return Poll::Ready(Ok(taken));
-            }
-            done => return Poll::Ready(done),
-        }
+/// Moves up to `len` bytes once: how many it were, or `None` where the socket is not ready after all.
+///
+/// Fewer than `len` show that the socket has no more for now, so the runtime need not ask the system again to know. It
+/// learns so within the attempt: a socket that becomes ready meanwhile stays ready.
+fn attempt(
+    stream: &TcpStream,
+    interest: Interest,
+    len: usize,
+    mut move_bytes: impl FnMut() -> io::Result<usize>,
+) -> io::Result<Option<usize>> {
+    let mut moved = None;
+    let tried = stream.try_io(interest, || {
+        let bytes = *moved.insert(move_bytes()?);
+        if 0 < bytes && bytes < len { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    });
+    match tried {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+        _ => Ok(moved),
     }
 }

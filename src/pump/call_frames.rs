@@ -1,12 +1,12 @@
 //! Calls in what the client sends, each drawn for its handler.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::context::ConnectionContext;
 use super::framed::{FirstCall, ProxyHeader, Requests};
 use super::head_timer::{self, HeadTimer};
-use super::open_calls::{OpenCalls, ReplySource, lock};
+use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::Found;
 use crate::handler::Scope;
 use crate::plan::{Plan, SelectedHandler, Tally};
@@ -20,7 +20,7 @@ const REST_OF_HEADER: Duration = Duration::from_millis(100);
 /// Finds calls, and opens those that no handler wants to see.
 pub(super) struct CallFrames<'a> {
     pub(super) context: &'a ConnectionContext<'a>,
-    pub(super) calls: &'a Mutex<OpenCalls>,
+    pub(super) calls: &'a SharedCalls,
     pub(super) requests: &'a mut Requests,
     /// What is held has to be framed again before more is read.
     pub(super) look: bool,
@@ -56,7 +56,7 @@ impl CallFrames<'_> {
     /// Tells the calls in `bytes` apart, of which the first `ahead` have been passed on.
     pub(super) fn find(&mut self, bytes: &[u8], ahead: usize) -> Found<CallStop> {
         self.look = false;
-        let mut calls = lock(self.calls);
+        let mut calls = self.calls.borrow_mut();
         let found = self.find_in(&mut calls, bytes, ahead);
         // With `tcp` the end of a request is unknown.
         let is_within = self.left != Some(0) || self.requests.begun.is_some();
@@ -178,7 +178,7 @@ impl CallFrames<'_> {
             self.look = true;
             return CallStop::Look;
         }
-        self.turn_opaque(&mut lock(self.calls), head_timer::REASON)
+        self.turn_opaque(&mut self.calls.borrow_mut(), head_timer::REASON)
     }
 
     fn turn_opaque(&self, calls: &mut OpenCalls, why: &str) -> CallStop {

@@ -45,48 +45,72 @@ pub(crate) fn copy(
         // The first call's handler has all of them, unless it has been replaced since.
         let is_replaced = first.handler.released.has_begun();
         let handler = if is_replaced { plan.draw(context.streams(), draws, 1) } else { &first.handler };
-        let turns = Turns::new(context, first, handler);
-        let mut forth = CopyDirection::Open(
-            Inbound::new(context, from_client, to_client.peer()),
-            Outbound::new(context, &to_backend, Stage::new(context, Direction::ToBackend)),
+        let turns = &Turns::new(context, first, handler);
+        let mut requests = Requests {
+            plan,
+            turns,
+            half_closes,
+            direction: CopyDirection::Open(
+                Inbound::new(context, from_client),
+                Outbound::new(context, to_backend, Stage::new(context, Direction::ToBackend)),
+            ),
+            start: Vec::new(),
+            next_call: None,
+        };
+        let mut replies = CopyDirection::Open(
+            Inbound::new(context, from_backend),
+            Outbound::new(context, to_client, Stage::new(context, Direction::ToClient)),
         );
-        let mut back = CopyDirection::Open(
-            Inbound::new(context, from_backend, to_backend.peer()),
-            Outbound::new(context, &to_client, Stage::new(context, Direction::ToClient)),
-        );
-        let (mut start, mut next_call) = (Vec::new(), None);
         let outcome = {
-            let requests = poll_fn(|cx| {
-                let holds = || {
-                    let begins_anew = plan.is_replaced() && !turns.is_open() && !half_closes.have_replies_ended();
-                    !begins_anew || context.proxy.shutdown.has_begun()
-                };
-                let seen = |bytes: &[u8]| turns.client_sent(&mut start, bytes);
-                let copied = forth.poll(cx, holds, seen, |ended, from, to| {
-                    turns.no_header();
-                    end_requests(half_closes, ended, from, to)
-                });
-                match ready!(copied) {
-                    Ok(read) => next_call = Some(Box::new(read)),
-                    Err(outcome) => return Poll::Ready(outcome),
-                }
-                Poll::Ready(Outcome::Done)
-            });
+            let requests = poll_fn(|cx| requests.poll(cx));
             let replies = poll_fn(|cx| {
                 let seen = |bytes: &[u8]| turns.backend_sent(bytes);
-                let copied = back.poll(cx, || true, seen, |ended, from, to| end_replies(half_closes, ended, from, to));
-                copied.map(|copied| copied.err().unwrap_or(Outcome::Done))
+                let end = |ended, from, to| end_replies(half_closes, ended, from, to);
+                replies.poll(cx, || true, seen, end).map(|copied| copied.err().unwrap_or(Outcome::Done))
             });
             drive(pin!(requests), pin!(replies), context, || turns.is_open(), || false).await
         };
-        let Some(held) = next_call else { return Copied::Ended(outcome) };
+        let Some(held) = requests.next_call else { return Copied::Ended(outcome) };
         if !held.is_empty() {
             context.activity.to_backend.add(held.len());
         }
         let begun = (turns.number(), turns.header());
         let first = (begun.0 == 0).then(|| first.clone());
-        let stages = (forth.into_stage(), back.into_stage());
+        let stages = (requests.direction.into_stage(), replies.into_stage());
         Copied::Replanned(Box::new(Framing::after(begun, first, context.settings, draws.take(), *held, stages)))
+    }
+}
+
+/// What goes to the backend.
+struct Requests<'s> {
+    plan: &'s Plan,
+    turns: &'s Turns<'s>,
+    half_closes: &'s HalfCloses,
+    direction: CopyDirection<'s>,
+    /// What looks like the beginning of a PROXY protocol header.
+    start: Vec<u8>,
+    /// What has been read of the call that begins after the plan has been replaced.
+    next_call: Option<Box<BytesMut>>,
+}
+
+impl Requests<'_> {
+    /// Ready when a call begins after the plan has been replaced, or when the connection ends.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let Self { plan, turns, half_closes, direction, start, next_call } = self;
+        let holds = || {
+            let begins_anew = plan.is_replaced() && !turns.is_open() && !half_closes.have_replies_ended();
+            !begins_anew || turns.context.proxy.shutdown.has_begun()
+        };
+        let seen = |bytes: &[u8]| turns.client_sent(start, bytes);
+        let end = |ended, from, to| {
+            turns.no_header();
+            end_requests(half_closes, ended, from, to)
+        };
+        match ready!(direction.poll(cx, holds, seen, end)) {
+            Ok(read) => *next_call = Some(Box::new(read)),
+            Err(outcome) => return Poll::Ready(outcome),
+        }
+        Poll::Ready(Outcome::Done)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Call by call: requests are found, handed to their handlers and answered in order.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -12,7 +12,7 @@ use super::drive;
 use super::half_close::HalfCloses;
 use super::head_timer::HeadTimer;
 use super::inbound::Inbound;
-use super::open_calls::{HandledCall, OpenCalls, ReplySource, lock};
+use super::open_calls::{HandledCall, ReplySource, SharedCalls};
 use super::outbound::{Outbound, Stage};
 use super::outcome::Outcome;
 use super::replies::ReplyPump;
@@ -150,7 +150,7 @@ pub(crate) async fn framed(
 ) -> Outcome {
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
-    let (half_closes, calls) = (HalfCloses::default(), Mutex::new(OpenCalls::default()));
+    let (half_closes, calls) = (HalfCloses::default(), SharedCalls::default());
     let Framing { requests, held, stages, is_late } = framing;
 
     let undelivered = requests.undelivered.take();
@@ -161,14 +161,13 @@ pub(crate) async fn framed(
     let mut frames = CallFrames { context, calls: &calls, requests, look: true, due: 0, left: Some(0), timer };
     if let Some(Undelivered { call, expect, due, left }) = undelivered {
         (frames.due, frames.left) = (due, left);
-        lock(&calls).sent(context.settings, &call.state.head, expect);
+        calls.borrow_mut().sent(context.settings, &call.state.head, expect);
         if expect != Expect::Nothing {
-            lock(&calls).push(expect, ReplySource::Handler(call));
+            calls.borrow_mut().push(expect, ReplySource::Handler(call));
         }
     }
     let stage = stages.0.take().unwrap_or_else(|| Stage::new(context, Direction::ToBackend));
-    let (inbound, outbound) =
-        (Inbound::new(context, from_client, to_client.peer()), Outbound::new(context, &to_backend, stage));
+    let (inbound, outbound) = (Inbound::new(context, from_client), Outbound::new(context, to_backend, stage));
     let mut requests = RequestPump::new(frames, held, &half_closes, inbound, outbound);
     let requests = pin!(requests.run());
 
@@ -176,12 +175,11 @@ pub(crate) async fn framed(
     let timer = HeadTimer::default();
     let frames = ReplyFrames { context, calls: &calls, framer: reply_framer, look: true, due: 0, left: Some(0), timer };
     let stage = stages.1.take().unwrap_or_else(|| Stage::new(context, Direction::ToClient));
-    let (inbound, outbound) =
-        (Inbound::new(context, from_backend, to_backend.peer()), Outbound::new(context, &to_client, stage));
+    let (inbound, outbound) = (Inbound::new(context, from_backend), Outbound::new(context, to_client, stage));
     let mut reply_pump = ReplyPump::new(frames, &half_closes, inbound, outbound);
     let outcome = {
         let replies = pin!(reply_pump.run());
-        drive(requests, replies, context, || !lock(&calls).is_idle(), || lock(&calls).take_look()).await
+        drive(requests, replies, context, || !calls.borrow_mut().is_idle(), || calls.borrow_mut().take_look()).await
     };
     // The client may outlive this backend.
     stages.1 = Some(reply_pump.into_stage());

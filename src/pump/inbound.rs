@@ -16,16 +16,15 @@ use crate::net::stream::{Peer, ReadHalf};
 pub(super) struct Inbound<'s> {
     pub(super) from: ReadHalf<'s>,
     pub(super) size: ReadSize,
-    peer: Peer<'s>,
 }
 
 impl<'s> Inbound<'s> {
-    pub(super) fn new(context: &ConnectionContext<'_>, from: ReadHalf<'s>, peer: Peer<'s>) -> Self {
-        Self { from, size: ReadSize::new(context.settings.buffer), peer }
+    pub(super) fn new(context: &ConnectionContext<'_>, from: ReadHalf<'s>) -> Self {
+        Self { from, size: ReadSize::new(context.settings.buffer) }
     }
 
     pub(super) fn peer(&self) -> Peer<'s> {
-        self.peer
+        self.from.peer()
     }
 
     /// Reads once and shows what came; an empty slice is the end of the stream.
@@ -49,7 +48,7 @@ impl<'s> Inbound<'s> {
         take: impl FnOnce(&mut Context<'_>, &[u8]) -> Result<usize, E>,
     ) -> Poll<io::Result<Result<(usize, usize), E>>> {
         ready!(budget::poll_left(cx));
-        let taken = poll_take(cx, &mut self.from, take);
+        let taken = poll_take(cx, self.from, take);
         if let Poll::Ready(Ok(Ok((there, _)))) = taken {
             budget::spend(there);
         }

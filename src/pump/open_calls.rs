@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
+
+use atomic_refcell::AtomicRefCell;
 
 use super::settings::ConnectionSettings;
 use crate::call::{Answer, CallState};
@@ -18,6 +20,10 @@ const BOXED: usize = 128;
 
 /// The open calls that an idle connection keeps room for.
 const SPARE: usize = 16;
+
+/// The open calls as both pumps see them. The pumps share one task, so neither finds them borrowed by the other; but between
+/// two polls, a connection of an embedded daemon may move to another thread of the caller's runtime.
+pub(super) type SharedCalls = AtomicRefCell<OpenCalls>;
 
 /// The open calls in order, and where each pump is.
 #[derive(Debug, Default)]
@@ -372,22 +378,16 @@ impl OpenCalls {
     }
 }
 
-/// Both pumps share one task, so nobody ever waits for the lock: it is there because a connection of an embedded daemon may
-/// move to another thread of the caller's runtime.
-pub(super) fn lock(calls: &Mutex<OpenCalls>) -> MutexGuard<'_, OpenCalls> {
-    calls.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// The request pump waits until something has changed.
-pub(super) async fn change(calls: &Mutex<OpenCalls>) {
-    lock(calls).signals.requests_wait = true;
+pub(super) async fn change(calls: &SharedCalls) {
+    calls.borrow_mut().signals.requests_wait = true;
     until(calls, |calls| !calls.signals.requests_wait).await;
 }
 
 /// The request pump waits until a change makes `so` true.
-pub(super) async fn until(calls: &Mutex<OpenCalls>, so: impl Fn(&OpenCalls) -> bool) {
+pub(super) async fn until(calls: &SharedCalls, so: impl Fn(&OpenCalls) -> bool) {
     poll_fn(|_| {
-        let mut calls = lock(calls);
+        let mut calls = calls.borrow_mut();
         if so(&calls) {
             return Poll::Ready(());
         }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 use rand::rngs::ChaCha8Rng;
 
-use super::context::ConnectionContext;
+use super::context::{Blocked, ConnectionContext};
 use super::outcome::Ended;
 use super::settings::Direction;
 use super::shaped::Shaped;
@@ -17,13 +17,20 @@ use crate::net::buffer::{Outgoing, write};
 use crate::net::stream::{Peer, WriteHalf};
 
 pub(super) struct Outbound<'s> {
-    to: &'s WriteHalf<'s>,
+    to: WriteHalf<'s>,
     context: &'s ConnectionContext<'s>,
     stage: Stage,
-    /// While more may not be read: resolves when the side that is read resets.
-    blocked: Option<Pin<Box<dyn Future<Output = ()> + Send + 's>>>,
+    /// While more may not be read. Boxed, as few connections come to this.
+    blocked: Option<Box<Blocking<'s>>>,
     /// How many of the held bytes have been passed on already.
     ahead: usize,
+}
+
+/// A side that may not be read for now.
+struct Blocking<'s> {
+    _blocked: Blocked<'s>,
+    /// Resolves when that side resets.
+    reset: Pin<Box<dyn Future<Output = ()> + Send + 's>>,
 }
 
 /// What bytes go through before they are written.
@@ -88,7 +95,7 @@ pub(super) enum Stop<S> {
 }
 
 impl<'s> Outbound<'s> {
-    pub(super) fn new(context: &'s ConnectionContext<'s>, to: &'s WriteHalf<'s>, stage: Stage) -> Self {
+    pub(super) fn new(context: &'s ConnectionContext<'s>, to: WriteHalf<'s>, stage: Stage) -> Self {
         Self { to, context, stage, blocked: None, ahead: 0 }
     }
 
@@ -139,7 +146,7 @@ impl<'s> Outbound<'s> {
     pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<bool, Ended> {
         match &mut self.stage {
             Stage::Direct(waiting) => {
-                waiting.send(cx, &mut &*self.to, bytes).map_err(Ended::Write)?;
+                waiting.send(cx, &mut self.to, bytes).map_err(Ended::Write)?;
                 Ok(waiting.is_empty())
             }
             Stage::Shaped(shaped) => {
@@ -152,7 +159,7 @@ impl<'s> Outbound<'s> {
 
     /// Writes what the other side takes of `bytes` at once, past what waits: how much that was.
     pub(super) fn offer(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Ended> {
-        write(cx, &mut &*self.to, bytes).map_err(Ended::Write)
+        write(cx, &mut self.to, bytes).map_err(Ended::Write)
     }
 
     /// Passes on as much of `bytes`, which were just read, as `frame` says, and holds what it has to see again. `frame` is
@@ -253,7 +260,7 @@ impl<'s> Outbound<'s> {
     ) -> Poll<Result<(), Ended>> {
         match &mut self.stage {
             Stage::Direct(waiting) => {
-                let _ = waiting.poll_flush(cx, &mut &*self.to).map_err(Ended::Write)?;
+                let _ = waiting.poll_flush(cx, &mut self.to).map_err(Ended::Write)?;
             }
             Stage::Shaped(_) => self.write_due(cx)?,
         }
@@ -261,14 +268,10 @@ impl<'s> Outbound<'s> {
             self.blocked = None;
             return Poll::Ready(Ok(()));
         }
-        let context = self.context;
-        let blocked = self.blocked.get_or_insert_with(|| {
-            Box::pin(async move {
-                let _blocked = context.block();
-                from.reset().await;
-            })
+        let blocking = self.blocked.get_or_insert_with(|| {
+            Box::new(Blocking { _blocked: self.context.block(), reset: Box::pin(from.reset()) })
         });
-        blocked.as_mut().poll(cx).map(|()| Err(Ended::Read(io::ErrorKind::ConnectionReset.into())))
+        blocking.reset.as_mut().poll(cx).map(|()| Err(Ended::Read(io::ErrorKind::ConnectionReset.into())))
     }
 
     /// Waits until more may be read.

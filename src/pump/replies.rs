@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -12,7 +11,7 @@ use super::context::ConnectionContext;
 use super::copy::OneWay;
 use super::half_close::HalfCloses;
 use super::inbound::Inbound;
-use super::open_calls::{OpenCalls, ReplySource, lock};
+use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::{Outbound, Stage, Stop};
 use super::outcome::{Ended, Outcome};
 use super::reply_frames::{ReplyFrames, ReplyStop};
@@ -25,7 +24,7 @@ use crate::protocol::{MAX_HEAD, Protocol, Step};
 /// The reply pump: reads, lets handlers decide, and keeps everything in order.
 pub(super) struct ReplyPump<'a, 's> {
     pub(super) context: &'a ConnectionContext<'a>,
-    pub(super) calls: &'a Mutex<OpenCalls>,
+    pub(super) calls: &'a SharedCalls,
     half_closes: &'a HalfCloses,
     pub(super) incoming: Incoming<'a, 's>,
     pub(super) outbound: Outbound<'s>,
@@ -157,7 +156,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
 
     /// The backend's end has to wait while a handler holds a request: it may hold the client, or answer by itself.
     fn poll_end(&self) -> Poll<Result<Stop<ReplyStop>, Ended>> {
-        let mut calls = lock(self.calls);
+        let mut calls = self.calls.borrow_mut();
         if !calls.holds() {
             return Poll::Ready(Ok(Stop::Eof));
         }
@@ -202,7 +201,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
 
     /// The oldest call leaves the queue.
     pub(super) async fn pop(&mut self) -> Option<ReplySource> {
-        poll_fn(|cx| Poll::Ready(lock(self.calls).pop(cx))).await
+        poll_fn(|cx| Poll::Ready(self.calls.borrow_mut().pop(cx))).await
     }
 
     /// Drops what is here of the reply to a no-op of our own.
@@ -220,7 +219,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
 
     /// A handler's turn: its reply has begun, and nothing of it has been passed on.
     async fn handle(&mut self, len: usize, left: Option<u64>) -> Result<(), Ended> {
-        let Some(mut call) = lock(self.calls).take_handled() else { return Ok(()) };
+        let Some(mut call) = self.calls.borrow_mut().take_handled() else { return Ok(()) };
         let context = self.context;
         self.incoming.frames.look = true;
         (self.incoming.frames.due, self.incoming.frames.left) = (len, left);
@@ -262,7 +261,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
     /// Notes whether what was passed on ends within a message.
     pub(super) fn settle(&self) {
         let within = !self.incoming.held.is_empty() || self.incoming.frames.framer.is_within();
-        let mut calls = lock(self.calls);
+        let mut calls = self.calls.borrow_mut();
         calls.set_within_reply(within);
         if self.incoming.frames.framer.ends_with_connection() {
             calls.set_final();
@@ -273,7 +272,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
     async fn replace(&mut self, answer: Answer, state: CallState) -> Result<(), Ended> {
         self.outbound.beside(self.incoming.drain_reply()).await??;
         self.settle();
-        lock(self.calls).answer(answer, state);
+        self.calls.borrow_mut().answer(answer, state);
         Ok(())
     }
 
@@ -302,7 +301,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
         if let Err(ended) = self.flush().await {
             return ended;
         }
-        if !lock(self.calls).has_no_answers() {
+        if !self.calls.borrow_mut().has_no_answers() {
             // Nobody knows where an answer of our own belongs, or which reply is that to our no-op.
             return self.drain().await.err().unwrap_or(Outcome::Close.into());
         }
@@ -319,7 +318,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
     /// Tells the request pump, wherever it waits.
     async fn turn_opaque(&mut self) {
         poll_fn(|cx| {
-            let mut calls = lock(self.calls);
+            let mut calls = self.calls.borrow_mut();
             calls.turn_opaque();
             calls.changed(cx);
             self.context.replies_end(calls.holds());
@@ -338,7 +337,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
             return ended;
         }
         let stays = {
-            let calls = lock(self.calls);
+            let calls = self.calls.borrow_mut();
             calls.is_idle() && self.client_stays(&calls)
         };
         if stays {
@@ -353,9 +352,9 @@ impl<'a, 's> ReplyPump<'a, 's> {
 }
 
 /// Waits until a handler has decided about the request that it holds, or a reply about what follows its request.
-async fn hold(calls: &Mutex<OpenCalls>) {
+async fn hold(calls: &SharedCalls) {
     let is_settled = || {
-        let calls = lock(calls);
+        let calls = calls.borrow_mut();
         !calls.holds() && !calls.is_undecided()
     };
     poll_fn(|_| if is_settled() { Poll::Ready(()) } else { Poll::Pending }).await;
@@ -371,7 +370,7 @@ impl Incoming<'_, '_> {
                 return Ok(false);
             }
             if held.len() > frames.due {
-                let expect = lock(calls).front().map(|(expect, _)| expect);
+                let expect = calls.borrow_mut().front().map(|(expect, _)| expect);
                 match frames.framer.step(&held[frames.due..], expect) {
                     Step::Part { len, left } => {
                         frames.due += len;
@@ -380,7 +379,7 @@ impl Incoming<'_, '_> {
                     }
                     Step::Opaque(why) => {
                         context.turns_opaque(why);
-                        lock(calls).turn_opaque();
+                        calls.borrow_mut().turn_opaque();
                         return Ok(false);
                     }
                     // Of a message under way, the rest is more of it or nothing.

@@ -6,7 +6,7 @@ use std::task::Poll;
 use bytes::BytesMut;
 use rand::seq::index::sample;
 
-use super::open_calls::{HandledCall, lock};
+use super::open_calls::HandledCall;
 use super::outcome::{Ended, Outcome};
 use super::replies::ReplyPump;
 use crate::call::{Message, Verdict};
@@ -168,7 +168,7 @@ impl ReplyPump<'_, '_> {
         let fill = async {
             tokio::select! {
                 biased;
-                () = poll_fn(|_| if lock(calls).is_open() { Poll::Ready(()) } else { Poll::Pending }) => Ok(false),
+                () = poll_fn(|_| if calls.borrow_mut().is_open() { Poll::Ready(()) } else { Poll::Pending }) => Ok(false),
                 more = incoming.fill() => more,
             }
         };

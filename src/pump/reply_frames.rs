@@ -1,11 +1,10 @@
 //! Replies in what the backend sends, and whose turn it is.
 
-use std::sync::Mutex;
 use std::task::Context;
 
 use super::context::ConnectionContext;
 use super::head_timer::{self, HeadTimer};
-use super::open_calls::{OpenCalls, ReplySource, lock};
+use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::Found;
 use super::outcome::Outcome;
 use crate::call_log::CallEnd;
@@ -14,7 +13,7 @@ use crate::protocol::{self, Expect, Protocol, Step};
 /// Finds replies, and ends the calls of those that no handler wants to see.
 pub(super) struct ReplyFrames<'a> {
     pub(super) context: &'a ConnectionContext<'a>,
-    pub(super) calls: &'a Mutex<OpenCalls>,
+    pub(super) calls: &'a SharedCalls,
     pub(super) framer: protocol::Replies,
     /// What is held has to be framed again before more is read.
     pub(super) look: bool,
@@ -44,12 +43,12 @@ pub(super) enum ReplyStop {
 impl ReplyFrames<'_> {
     /// Whose turn it is, if not the backend's.
     pub(super) fn turn(&self) -> Option<ReplyStop> {
-        turn(&lock(self.calls), self.framer.is_within())
+        turn(&self.calls.borrow_mut(), self.framer.is_within())
     }
 
     /// The backend has closed, behind its last reply: calls end that stay without one. Whether there were such calls.
     pub(super) fn find_missing(&self, cx: &Context<'_>) -> bool {
-        let mut calls = lock(self.calls);
+        let mut calls = self.calls.borrow_mut();
         let any = calls.is_missing() && !self.framer.is_within();
         while any && calls.is_missing() {
             self.unanswered(&mut calls, cx);
@@ -67,7 +66,7 @@ impl ReplyFrames<'_> {
     /// Tells the replies in `bytes` apart, of which the first `ahead` have been passed on.
     pub(super) fn find(&mut self, cx: &Context<'_>, bytes: &[u8], ahead: usize) -> Found<ReplyStop> {
         self.look = false;
-        let mut calls = lock(self.calls);
+        let mut calls = self.calls.borrow_mut();
         let found = self.find_in(&mut calls, cx, bytes, ahead);
         calls.set_within_reply(found.done < bytes.len() || self.framer.is_within());
         found

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::Mutex;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use super::copy::OneWay;
 use super::framed::Undelivered;
 use super::half_close::HalfCloses;
 use super::inbound::Inbound;
-use super::open_calls::{HandledCall, OpenCalls, ReplySource, change, lock, until};
+use super::open_calls::{HandledCall, OpenCalls, ReplySource, SharedCalls, change, until};
 use super::outbound::{Outbound, Stop};
 use super::outcome::{Ended, Outcome};
 use crate::call::{Answer, Call, CallState, Message, Verdict};
@@ -29,7 +28,7 @@ const HALF_CLOSED: Duration = Duration::from_secs(1);
 /// The request pump: reads, lets handlers decide, and passes on what they let pass.
 pub(super) struct RequestPump<'a, 's> {
     context: &'a ConnectionContext<'a>,
-    calls: &'a Mutex<OpenCalls>,
+    calls: &'a SharedCalls,
     half_closes: &'a HalfCloses,
     incoming: Incoming<'a, 's>,
     outbound: Outbound<'s>,
@@ -79,7 +78,7 @@ impl<'a, 's> RequestPump<'a, 's> {
 
     async fn end(&mut self, ended: Ended) -> Outcome {
         // Whatever the reply says about an upgrade, no more requests are found.
-        lock(self.calls).set_undecided(false);
+        self.calls.borrow_mut().set_undecided(false);
         if matches!(ended, Ended::Eof | Ended::Read(_)) && self.leaves_spare().await {
             return Outcome::Spare;
         }
@@ -100,7 +99,7 @@ impl<'a, 's> RequestPump<'a, 's> {
                 self.flush().await?;
                 self.call(call).await?;
             }
-            Stop::Eof if lock(self.calls).is_undecided() && !self.at_end => {
+            Stop::Eof if self.calls.borrow_mut().is_undecided() && !self.at_end => {
                 let from = self.incoming.inbound.peer();
                 self.outbound.drain(from).await?;
                 self.outbound.end();
@@ -108,7 +107,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             }
             Stop::Eof => {
                 if !self.incoming.held.is_empty() {
-                    lock(self.calls).set_within_request(true);
+                    self.calls.borrow_mut().set_within_request(true);
                 }
                 self.outbound.push_all(self.incoming.held);
                 self.flush().await?;
@@ -124,7 +123,7 @@ impl<'a, 's> RequestPump<'a, 's> {
 
     /// Sends a no-op of our own if only that can show that the calls before it stay unanswered. Whether it did.
     fn send_no_op(&mut self) -> bool {
-        let no_op = lock(self.calls).no_op();
+        let no_op = self.calls.borrow_mut().no_op();
         if let Some(no_op) = no_op {
             self.outbound.push(no_op);
         }
@@ -139,7 +138,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             return Poll::Ready(Ok(Stop::Blocked));
         }
         let is_final = {
-            let calls = lock(self.calls);
+            let calls = self.calls.borrow_mut();
             if calls.is_opaque() {
                 return Poll::Ready(Ok(Stop::At(CallStop::Opaque)));
             }
@@ -155,7 +154,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         }
         loop {
             if *at_end {
-                let stop = if lock(calls).is_undecided() { Stop::At(CallStop::Wait) } else { Stop::Eof };
+                let stop = if calls.borrow_mut().is_undecided() { Stop::At(CallStop::Wait) } else { Stop::Eof };
                 return Poll::Ready(Ok(stop));
             }
             let read = inbound.poll_read(cx, |cx, bytes| {
@@ -195,7 +194,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         let number = incoming.frames.requests.number;
         let mut state = CallState::new(context.settings.protocol, context.streams(), number, head);
         (incoming.frames.due, incoming.frames.left) = (len, left);
-        lock(calls).hold();
+        calls.borrow_mut().hold();
         let mut decided = {
             let _at_work = context.activity.works(&handler.counters);
             let mut call = Call::new(&mut state, incoming, context.call(&handler));
@@ -204,12 +203,12 @@ impl<'a, 's> RequestPump<'a, 's> {
         if let Some(action) = decided.as_ref().ok().and_then(Verdict::action) {
             context.call(&handler).fault(&mut state, action);
         }
-        let was_opaque = lock(calls).is_opaque();
+        let was_opaque = calls.borrow_mut().is_opaque();
         if matches!(decided, Ok(Verdict::Answer(_))) && !was_opaque {
             if let Err(error) = outbound.beside(incoming.drain()).await? {
                 decided = Err(error);
             }
-            if lock(calls).is_opaque() {
+            if calls.borrow_mut().is_opaque() {
                 // Meanwhile messages cannot be told apart any more, and the bytes of this one are gone.
                 return Err(Outcome::Released.into());
             }
@@ -218,14 +217,14 @@ impl<'a, 's> RequestPump<'a, 's> {
             // A client that has half-closed in the middle of the request still gets the replies of earlier calls.
             Ok(Verdict::Close) | Err(Error::ClientLeft) => ReplySource::Close,
             Err(error) => return Err(error.into()),
-            Ok(Verdict::Pass) if lock(calls).has_no_backend() => {
+            Ok(Verdict::Pass) if calls.borrow_mut().has_no_backend() => {
                 let CallFrames { due, left, .. } = incoming.frames;
                 let call = Box::new(HandledCall { handler, state });
                 incoming.frames.requests.undelivered = Some(Undelivered { call, expect, due, left });
                 return Err(Outcome::BackendLeft.into());
             }
             Ok(Verdict::Pass) => {
-                lock(calls).sent(context.settings, &state.head, expect);
+                calls.borrow_mut().sent(context.settings, &state.head, expect);
                 ReplySource::Handler(Box::new(HandledCall { handler, state }))
             }
             // Where messages cannot be told apart any more, no answer would find its place.
@@ -252,7 +251,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             self.send_no_op();
         }
         {
-            let mut calls = lock(calls);
+            let mut calls = calls.borrow_mut();
             calls.decided();
             if calls.is_opaque() {
                 // Nothing has a place any more.
@@ -293,7 +292,7 @@ impl<'a, 's> RequestPump<'a, 's> {
     /// has to learn that the client has sent its last byte.
     async fn leaves_spare(&mut self) -> bool {
         let Self { context, calls, incoming, .. } = self;
-        if !context.settings.reuse_socket || !lock(calls).is_reusable() {
+        if !context.settings.reuse_socket || !calls.borrow_mut().is_reusable() {
             return false;
         }
         if context.settings.protocol == Protocol::Tcp {
@@ -310,7 +309,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             // Nobody takes the rest of the replies.
             () = incoming.client().left() => return false,
         }
-        lock(calls).is_reusable()
+        calls.borrow_mut().is_reusable()
     }
 }
 
@@ -359,7 +358,10 @@ impl Incoming<'_, '_> {
             && let Some(interim) = protocol.awaited(&self.held[..due])
         {
             let state = CallState::new(protocol, context.streams(), CallState::INTERIM, Bytes::new());
-            lock(self.frames.calls).push(Expect::Reply, ReplySource::Answer(Box::new((Answer::new(interim), state))));
+            self.frames
+                .calls
+                .borrow_mut()
+                .push(Expect::Reply, ReplySource::Answer(Box::new((Answer::new(interim), state))));
         }
         self.held.advance(due);
         while self.frames.left != Some(0) {

@@ -113,7 +113,7 @@ impl Shaped {
     pub(super) fn write(
         &mut self,
         cx: &mut Context<'_>,
-        to: &WriteHalf<'_>,
+        to: WriteHalf<'_>,
         context: &ConnectionContext<'_>,
     ) -> Result<(), Ended> {
         let written = self.write_due(cx, to);
@@ -127,7 +127,7 @@ impl Shaped {
         }
     }
 
-    fn write_due(&mut self, cx: &mut Context<'_>, mut to: &WriteHalf<'_>) -> io::Result<()> {
+    fn write_due(&mut self, cx: &mut Context<'_>, mut to: WriteHalf<'_>) -> io::Result<()> {
         loop {
             while self.chain.output().has_remaining() {
                 if budget::poll_left(cx).is_pending() {

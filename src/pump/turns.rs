@@ -14,7 +14,7 @@ use crate::protocol::proxy_header::{self, Start};
 /// Begins and ends calls as bytes pass.
 #[derive(Debug)]
 pub(super) struct Turns<'a> {
-    context: &'a ConnectionContext<'a>,
+    pub(super) context: &'a ConnectionContext<'a>,
     handler: &'a Arc<SelectedHandler>,
     /// The handler has counted the first call already.
     first_is_counted: bool,

@@ -49,7 +49,7 @@ fn packet(magic: u8, opcode: u8, opaque: u32, extras: usize, key: &str, value: &
 /// A memcached where keys that begin with `hit` exist, until its client has sent its last byte. It never answers a quiet
 /// call that it has nothing to say to.
 async fn memcached(stream: &MemoryStream) {
-    let (mut from, to) = (ReadHalf::Memory(stream), WriteHalf::Memory(stream));
+    let (mut from, mut to) = (ReadHalf::Memory(stream), WriteHalf::Memory(stream));
     let mut got = Vec::new();
     let mut piece = vec![0; 65536];
     loop {
@@ -66,7 +66,7 @@ async fn memcached(stream: &MemoryStream) {
             at += len;
         }
         got.drain(..at);
-        (&to).write_all(&replies).await.unwrap();
+        to.write_all(&replies).await.unwrap();
     }
 }
 
@@ -110,7 +110,7 @@ async fn converse(world: World, requests: &[u8], replies: &[u8]) -> Outcome {
         tokio::join!(
             async {
                 // It may be closed before it has sent everything.
-                let _ = (&WriteHalf::Memory(&world.client)).write_all(requests).await;
+                let _ = WriteHalf::Memory(&world.client).write_all(requests).await;
                 world.client.end();
             },
             memcached(&world.backend),
@@ -192,7 +192,7 @@ async fn an_answer_of_our_own_does_not_wait_for_a_reply_that_never_comes() {
         // Nor does it need one.
         let world = Options::new(Protocol::Memcache, 4096).connect(&Mix::of("answer", ToNoOps::Answer));
         let talk = async {
-            (&WriteHalf::Memory(&world.client)).write_all(&requests).await.unwrap();
+            WriteHalf::Memory(&world.client).write_all(&requests).await.unwrap();
             let mut got = vec![0; replies.len() + 4];
             ReadHalf::Memory(&world.client).read_exact(&mut got).await.unwrap();
             assert_eq!(got, [&replies, &b"ours"[..]].concat());
@@ -250,7 +250,7 @@ async fn a_shutdown_does_not_wait_for_a_reply_that_never_comes() {
         for mix in mixes() {
             let world = Options::new(Protocol::Memcache, 4096).connect(&mix);
             let stopped = async {
-                (&WriteHalf::Memory(&world.client)).write_all(request).await.unwrap();
+                WriteHalf::Memory(&world.client).write_all(request).await.unwrap();
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 world.shutdown.begin();
                 let begun = tokio::time::Instant::now();

@@ -186,7 +186,7 @@ impl World {
 }
 
 pub(super) async fn write(to: &MemoryStream, text: &str) {
-    (&WriteHalf::Memory(to)).write_all(text.as_bytes()).await.unwrap();
+    WriteHalf::Memory(to).write_all(text.as_bytes()).await.unwrap();
 }
 
 /// Gets exactly this.
