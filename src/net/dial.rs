@@ -75,7 +75,7 @@ impl Dialer {
         }
         let mut attempts = Attempts::default();
         let mut next = Instant::now();
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        let mut last = None;
         loop {
             // Not by a timer, which would take until the next tick of the runtime.
             let now = Instant::now();
@@ -88,7 +88,8 @@ impl Dialer {
                 next = now + STAGGER.min(deadline.saturating_duration_since(now) / share);
             }
             if attempts.0.is_empty() {
-                return Err(last);
+                let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+                return Err(last.unwrap_or_else(no_address));
             }
             let wake = if addresses.is_empty() { deadline } else { next.min(deadline) };
             tokio::select! {
@@ -102,7 +103,7 @@ impl Dialer {
                         return Ok(stream);
                     }
                     Err(error) => {
-                        last = error;
+                        last = Some(error);
                         next = Instant::now();
                     }
                 },
@@ -127,8 +128,11 @@ async fn later(then: Instant) {
 /// The addresses, those of either family in their order and the families in turn (RFC 8305, section 4).
 fn alternate(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
     let first = addresses.first().copied();
-    let (like, unlike): (Vec<_>, Vec<_>) =
-        addresses.into_iter().partition(|address| first.is_some_and(|first| first.is_ipv4() == address.is_ipv4()));
+    let is_like = |address: &SocketAddr| first.is_some_and(|first| first.is_ipv4() == address.is_ipv4());
+    if addresses.iter().all(is_like) {
+        return addresses.into();
+    }
+    let (like, unlike): (Vec<_>, Vec<_>) = addresses.into_iter().partition(is_like);
     let (mut like, mut unlike) = (like.into_iter(), unlike.into_iter());
     let mut alternated = VecDeque::new();
     loop {
