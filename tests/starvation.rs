@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
-use world::{Backend, Client, File};
+use tokio::time::timeout;
+use world::{Backend, Client, File, PATIENCE};
 
 const DOWNLOADS: usize = 16;
 
@@ -42,7 +43,7 @@ fn flood() -> SocketAddr {
 }
 
 fn in_one_thread<T>(work: impl Future<Output = T>) -> T {
-    Builder::new_current_thread().enable_io().build().unwrap().block_on(work)
+    Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
 }
 
 /// Downloads on many connections, in one thread, until it is over.
@@ -53,7 +54,8 @@ fn download(from: SocketAddr, is_over: &AtomicBool) {
         let mut block = vec![0; 256 * 1024];
         while !is_over.load(Ordering::Relaxed) {
             for stream in &mut streams {
-                assert!(stream.read(&mut block).await.unwrap() > 0, "a download has ended");
+                let len = timeout(PATIENCE, stream.read(&mut block)).await.expect("a download stands still");
+                assert!(len.unwrap() > 0, "a download has ended");
             }
         }
     });
@@ -74,8 +76,9 @@ fn lateness(delayed: SocketAddr, bulk: SocketAddr) -> Duration {
     thread::scope(|scope| {
         scope.spawn(|| download(bulk, &is_over));
         let calling: Vec<_> = (0..DELAYED).map(|_| scope.spawn(calls)).collect();
-        let mut late: Vec<Duration> = calling.into_iter().flat_map(|calls| calls.join().unwrap()).collect();
+        let called: Vec<_> = calling.into_iter().map(thread::ScopedJoinHandle::join).collect();
         is_over.store(true, Ordering::Relaxed);
+        let mut late: Vec<Duration> = called.into_iter().flat_map(Result::unwrap).collect();
         late.sort_unstable();
         late[late.len() / 2]
     })
@@ -89,12 +92,15 @@ fn delayed_calls_beside_downloads_are_hardly_later_than_in_a_daemon_of_their_own
     let bulk = proxy("bulk", flood, "");
     let (mut own, mut shared) = (Duration::MAX, Duration::MAX);
     // In turn, so that whatever else the machine does disturbs both; the least disturbed of each is compared.
-    for _ in 0..5 {
+    for _ in 0..10 {
         let (one, other) = (File::new(&delayed).start(""), File::new(&bulk).start(""));
         own = own.min(lateness(one.api().address("delayed"), other.api().address("bulk")));
         drop((one, other));
         let both = File::new(format!("{delayed}{bulk}")).start("");
         shared = shared.min(lateness(both.api().address("delayed"), both.api().address("bulk")));
+        if shared <= own * 3 {
+            return;
+        }
     }
-    assert!(shared <= own * 3, "late by {own:?} in a daemon of their own, by {shared:?} beside the downloads");
+    panic!("late by {own:?} in a daemon of their own, by {shared:?} beside the downloads");
 }

@@ -97,7 +97,7 @@ pub(super) async fn read_to_end(client: &mut Stream) {
     let mut poll_end = |cx: &mut Context<'_>| {
         budget::begin();
         loop {
-            ready!(budget::poll_left(cx));
+            ready!(budget::poll_left(cx, true));
             match ready!(poll_read(cx, &mut from, &mut size, |_, bytes| bytes.len())) {
                 Ok(0) | Err(_) => return Poll::Ready(()),
                 Ok(len) => budget::spend(len),

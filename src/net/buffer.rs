@@ -54,6 +54,11 @@ impl ReadSize {
         }
     }
 
+    /// Whether data kept filling reads, so that they have grown.
+    pub(crate) fn is_large(self) -> bool {
+        !self.fixed && self.bytes > FIRST_READ
+    }
+
     /// Whether data kept filling the largest read, so that [`poll_take`] may offer more at once.
     pub(crate) fn is_largest(self) -> bool {
         !self.fixed && self.bytes == LARGEST

@@ -256,10 +256,10 @@ impl AsyncWrite for WriteHalf<'_> {
     }
 }
 
-/// Moves up to `len` bytes once: how many it were, or `None` where the socket is not ready after all.
+/// Tries once to move up to `len` bytes. Returns how many were moved, or `None` if the socket was not ready.
 ///
-/// Fewer than `len` show that the socket has no more for now, so the runtime need not ask the system again to know. It
-/// learns so within the attempt: a socket that becomes ready meanwhile stays ready.
+/// Fewer than `len` show that the socket has no more for now: the runtime learns it without asking the system again. It learns
+/// it within `try_io`, which notes the state of the socket before the system call, so that an event that comes meanwhile is kept.
 fn attempt(
     stream: &TcpStream,
     interest: Interest,

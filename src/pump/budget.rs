@@ -3,33 +3,45 @@
 use std::cell::Cell;
 use std::task::{Context, Poll};
 
-use crate::workers::poll_give_way;
+use crate::workers::busy::{self, TURN};
 
-/// How many bytes a direction reads each time that it is polled. The read that exceeds this is the last one: one of the
-/// largest is enough. Each step of a delayed call may have to wait for as much.
-const BYTES: usize = 256 * 1024;
+/// What a read costs beside its bytes: a direction does at most eight each time that its task is polled.
+const READ: usize = TURN / 8;
 
-/// What a read costs beside its bytes: there are eight at most.
-const READ: usize = BYTES / 8;
+/// A read of this many bytes is that of a busy task.
+const LARGE: usize = 16 * 1024;
 
 thread_local! {
-    /// How much the direction that this thread polls has read.
+    /// How much the direction that this thread polls has spent.
     static SPENT: Cell<usize> = const { Cell::new(0) };
 }
 
-/// A direction, or a task that has only one, is polled.
+/// A task that has only one direction is polled.
 pub(crate) fn begin() {
     SPENT.set(0);
 }
 
-/// Ready until all is spent. Then others have their turn before the task is polled again.
-pub(crate) fn poll_left(cx: &mut Context<'_>) -> Poll<()> {
-    if SPENT.get() < BYTES { Poll::Ready(()) } else { poll_give_way(cx) }
+/// Polls a direction, which has `spent` so much since its task was polled.
+pub(super) fn poll<T>(spent: &mut usize, poll: impl FnOnce() -> T) -> T {
+    SPENT.set(*spent);
+    let polled = poll();
+    *spent = SPENT.get();
+    polled
 }
 
-/// A read brought so many bytes.
+/// Ready until the direction has moved as much as it may; if it `is_busy`, also until all busy ones have. Then the task yields.
+/// The read that exceeds this is the last one.
+pub(crate) fn poll_left(cx: &mut Context<'_>, is_busy: bool) -> Poll<()> {
+    let is_over = SPENT.get() >= TURN || is_busy && busy::is_over();
+    if is_over { busy::poll_yield(cx) } else { Poll::Ready(()) }
+}
+
+/// A read moved so many bytes.
 pub(crate) fn spend(bytes: usize) {
     SPENT.set(SPENT.get() + READ + bytes);
+    if bytes >= LARGE {
+        busy::moved(bytes);
+    }
 }
 
 #[cfg(test)]
@@ -39,7 +51,7 @@ mod tests {
     use super::*;
 
     fn is_left() -> bool {
-        poll_left(&mut Context::from_waker(Waker::noop())).is_ready()
+        poll_left(&mut Context::from_waker(Waker::noop()), true).is_ready()
     }
 
     #[tokio::test]

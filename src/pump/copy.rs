@@ -46,7 +46,7 @@ pub(crate) fn copy(
         let is_replaced = first.handler.released.has_begun();
         let handler = if is_replaced { plan.draw(context.streams(), draws, 1) } else { &first.handler };
         let turns = &Turns::new(context, first, handler);
-        let mut requests = Requests {
+        let mut forth = RequestCopy {
             plan,
             turns,
             half_closes,
@@ -57,32 +57,32 @@ pub(crate) fn copy(
             start: Vec::new(),
             next_call: None,
         };
-        let mut replies = CopyDirection::Open(
+        let mut back = CopyDirection::Open(
             Inbound::new(context, from_backend),
             Outbound::new(context, to_client, Stage::new(context, Direction::ToClient)),
         );
         let outcome = {
-            let requests = poll_fn(|cx| requests.poll(cx));
+            let requests = poll_fn(|cx| forth.poll(cx));
             let replies = poll_fn(|cx| {
                 let seen = |bytes: &[u8]| turns.backend_sent(bytes);
                 let end = |ended, from, to| end_replies(half_closes, ended, from, to);
-                replies.poll(cx, || true, seen, end).map(|copied| copied.err().unwrap_or(Outcome::Done))
+                back.poll(cx, || true, seen, end).map(|copied| copied.err().unwrap_or(Outcome::Done))
             });
             drive(pin!(requests), pin!(replies), context, || turns.is_open(), || false).await
         };
-        let Some(held) = requests.next_call else { return Copied::Ended(outcome) };
+        let Some(held) = forth.next_call else { return Copied::Ended(outcome) };
         if !held.is_empty() {
             context.activity.to_backend.add(held.len());
         }
         let begun = (turns.number(), turns.header());
         let first = (begun.0 == 0).then(|| first.clone());
-        let stages = (requests.direction.into_stage(), replies.into_stage());
+        let stages = (forth.direction.into_stage(), back.into_stage());
         Copied::Replanned(Box::new(Framing::after(begun, first, context.settings, draws.take(), *held, stages)))
     }
 }
 
 /// What goes to the backend.
-struct Requests<'s> {
+struct RequestCopy<'s> {
     plan: &'s Plan,
     turns: &'s Turns<'s>,
     half_closes: &'s HalfCloses,
@@ -93,7 +93,7 @@ struct Requests<'s> {
     next_call: Option<Box<BytesMut>>,
 }
 
-impl Requests<'_> {
+impl RequestCopy<'_> {
     /// Ready when a call begins after the plan has been replaced, or when the connection ends.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let Self { plan, turns, half_closes, direction, start, next_call } = self;

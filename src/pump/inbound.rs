@@ -33,7 +33,7 @@ impl<'s> Inbound<'s> {
         cx: &mut Context<'_>,
         with: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
     ) -> Poll<io::Result<T>> {
-        ready!(budget::poll_left(cx));
+        ready!(budget::poll_left(cx, self.size.is_large()));
         poll_read(cx, &mut self.from, &mut self.size, |cx, bytes| {
             let done = with(cx, bytes);
             budget::spend(bytes.len());
@@ -47,10 +47,10 @@ impl<'s> Inbound<'s> {
         cx: &mut Context<'_>,
         take: impl FnOnce(&mut Context<'_>, &[u8]) -> Result<usize, E>,
     ) -> Poll<io::Result<Result<(usize, usize), E>>> {
-        ready!(budget::poll_left(cx));
+        ready!(budget::poll_left(cx, self.size.is_large()));
         let taken = poll_take(cx, self.from, take);
-        if let Poll::Ready(Ok(Ok((there, _)))) = taken {
-            budget::spend(there);
+        if let Poll::Ready(Ok(Ok((_, moved)))) = taken {
+            budget::spend(moved);
         }
         taken
     }

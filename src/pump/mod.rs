@@ -48,14 +48,13 @@ fn drive<'c>(
 ) -> impl Future<Output = Outcome> + 'c {
     let (mut busy, mut winding_down) = (Some(busy), None);
     poll_fn(move |cx| {
-        budget::begin();
+        let (mut spent_on_replies, mut spent_on_requests) = (0, 0);
         loop {
             // Replies first: no call is sent to a backend that has closed.
-            if let Poll::Ready(outcome) = replies.as_mut().poll(cx) {
+            if let Poll::Ready(outcome) = budget::poll(&mut spent_on_replies, || replies.as_mut().poll(cx)) {
                 return Poll::Ready(outcome);
             }
-            budget::begin();
-            if let Poll::Ready(outcome) = requests.as_mut().poll(cx) {
+            if let Poll::Ready(outcome) = budget::poll(&mut spent_on_requests, || requests.as_mut().poll(cx)) {
                 return Poll::Ready(outcome);
             }
             if !again() {

@@ -22,7 +22,8 @@ const BOXED: usize = 128;
 const SPARE: usize = 16;
 
 /// The open calls as both pumps see them. The pumps share one task, so neither finds them borrowed by the other; but between
-/// two polls, a connection of an embedded daemon may move to another thread of the caller's runtime.
+/// two polls, a connection of an embedded daemon may move to another thread of the caller's runtime. Always borrowed to change
+/// them, which takes one atomic operation where to read them takes two.
 pub(super) type SharedCalls = AtomicRefCell<OpenCalls>;
 
 /// The open calls in order, and where each pump is.

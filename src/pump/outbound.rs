@@ -20,7 +20,7 @@ pub(super) struct Outbound<'s> {
     to: WriteHalf<'s>,
     context: &'s ConnectionContext<'s>,
     stage: Stage,
-    /// While more may not be read. Boxed, as few connections come to this.
+    /// While more may not be read. Boxed, so that other connections are smaller.
     blocked: Option<Box<Blocking<'s>>>,
     /// How many of the held bytes have been passed on already.
     ahead: usize,

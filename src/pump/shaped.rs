@@ -130,7 +130,7 @@ impl Shaped {
     fn write_due(&mut self, cx: &mut Context<'_>, mut to: WriteHalf<'_>) -> io::Result<()> {
         loop {
             while self.chain.output().has_remaining() {
-                if budget::poll_left(cx).is_pending() {
+                if budget::poll_left(cx, false).is_pending() {
                     return Ok(());
                 }
                 let written = Pin::new(&mut to).poll_write(cx, self.chain.output().chunk());

@@ -1,6 +1,6 @@
 //! The threads that serve connections. Each has a runtime of its own; a connection stays where it begins.
 
-mod give_way; // the turns of tasks that have done much
+pub(crate) mod busy; // tasks that do much take turns
 mod per_worker; // a value for each
 
 use std::io;
@@ -12,7 +12,6 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio_util::task::TaskTracker;
 
-pub(crate) use give_way::poll_give_way;
 pub(crate) use per_worker::PerWorker;
 
 /// How many ready sockets are served before the runtime polls for more. With 128 connections in ping-pong the slowest of a
@@ -86,7 +85,7 @@ impl Worker {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            runtime.spawn(give_way::resume());
+            runtime.spawn(busy::take_turns());
             let _ = started.send(Ok(runtime.handle().clone()));
             // The other end is never sent to, only dropped.
             let _ = runtime.block_on(stopped);
