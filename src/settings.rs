@@ -157,7 +157,20 @@ impl Field {
     }
 
     fn is_unsigned(&self) -> bool {
-        self.schema.get("minimum").and_then(Value::as_f64) == Some(0.0)
+        self.limit("minimum").is_some_and(|least| least >= 0.0)
+    }
+
+    fn limit(&self, which: &str) -> Option<f64> {
+        self.schema.get(which)?.as_f64()
+    }
+
+    /// Which whole numbers it takes, for a message.
+    fn range(&self) -> String {
+        match (self.limit("minimum"), self.limit("maximum")) {
+            (Some(least), Some(most)) => format!(", {least} to {most}"),
+            (Some(least), None) => format!(", {least} or more"),
+            _ => String::new(),
+        }
     }
 
     fn takes(&self, json_type: &str) -> bool {
@@ -187,6 +200,11 @@ impl Field {
             let hint = value.as_str().map(|text| did_you_mean(text, self.choices.iter().map(String::as_str)));
             return Some(format!("{shown} is not one of {}{}", self.choices.join(", "), hint.unwrap_or_default()));
         }
+        if let Some(text) = value.as_str().filter(|_| !self.takes("string"))
+            && serde_json::from_str(text).is_ok_and(|value| self.fits(&value))
+        {
+            return Some(format!("`\"{text}\"` is a text, write `{text}` without quotes"));
+        }
         // What reads numbers as texts knows better what it takes.
         let reads_both = self.takes("integer") && self.takes("string");
         (!reads_both && !self.fits(value)).then(|| format!("{shown} is not {}", self.noun()))
@@ -199,7 +217,7 @@ impl Field {
             () if self.takes("boolean") => "true or false".to_owned(),
             () if self.takes("number") => format!("a number{of_unit}"),
             () if self.takes("integer") => {
-                format!("a whole number{of_unit}{}", if self.is_unsigned() { ", 0 or more" } else { "" })
+                format!("a whole number{of_unit}{}", self.range())
             }
             () if self.takes("string") && self.takes("array") => format!("a list{of_unit}"),
             () if self.takes("string") => "text, put it in quotes".to_owned(),

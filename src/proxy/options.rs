@@ -118,7 +118,8 @@ fn shape_buffer<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::E
     if SHAPE_BUFFER.contains(&size.bytes()) {
         return Ok(size);
     }
-    Err(de::Error::custom(format_args!("`{size}` is too small or too large: give 256KiB to 512MiB")))
+    let what = if size.bytes() < *SHAPE_BUFFER.start() { "small" } else { "large" };
+    Err(de::Error::custom(format_args!("`{size}` is too {what}: give 256KiB to 512MiB")))
 }
 
 fn within<E: de::Error>(number: usize, range: &RangeInclusive<usize>, what: &str, unit: &str) -> Result<usize, E> {

@@ -37,7 +37,7 @@ protocol = 'tcp'
             format!("vaurien.toml:4: unknown handler `delya` {KNOWN}, did you mean `delay`?"),
             "vaurien.toml:5: unknown key `keep-alive`, did you mean `keep_alive`?".to_owned(),
             format!("vaurien.toml:6: unknown key `xyzzy` (known: {known})"),
-            "vaurien.toml:7: buffer: `12` is not a whole number of bytes, 0 or more".to_owned(),
+            "vaurien.toml:7: buffer: `\"12\"` is a text, write `12` without quotes".to_owned(),
             "vaurien.toml:8: pool_size: `-1` is not a whole number of connections, 0 or more".to_owned(),
             "vaurien.toml:9: seed: `abc` is not a whole number, 0 or more".to_owned(),
             "vaurien.toml:12: handlers.delay.sleep: invalid duration `-1`: it is negative, write 0 or more".to_owned(),
@@ -57,7 +57,8 @@ fn a_value_of_the_wrong_type_says_which_is_right() {
     for (text, message) in [
         ("backend = 6379", "backend: `6379` is not text, put it in quotes"),
         ("handler = 20", "handler: `20` is not text, put it in quotes"),
-        ("keep_alive = 'true'", "keep_alive: `true` is not true or false"),
+        ("keep_alive = 'true'", "keep_alive: `\"true\"` is a text, write `true` without quotes"),
+        ("keep_alive = 'yes'", "keep_alive: `yes` is not true or false"),
         ("buffer = nan", "buffer: `nan` is not a whole number of bytes, 0 or more"),
         ("seed = 99999999999999999999", "seed: `99999999999999999999` is not a whole number, 0 or more"),
         ("pool_timeout = true", "pool_timeout: `true` is not a number of seconds"),

@@ -20,6 +20,13 @@ fn wrong_flags_are_one_line_each() {
         ("--connect-timeout 0", "--connect-timeout: `0` leaves no time to connect, give more than 0"),
         ("--head-timeout 0", "--head-timeout: `0` leaves no time for a head in two pieces, give more than 0"),
         ("--connect-timeout x", "--connect-timeout: invalid duration `x`: write `10s`, `250ms` or seconds"),
+        ("--workers 0", "--workers: `0` threads: give 1 to 256"),
+        ("--workers 257", "--workers: `257` threads: give 1 to 256"),
+        ("--workers -1", "--workers: `-1` is not a whole number of threads, 1 to 256"),
+        ("--workers all", "--workers: `all` is not a whole number of threads, 1 to 256"),
+        ("--handler-corrupt-bytes -3", "--handler-corrupt-bytes: `-3` is not a whole number of bytes, 1 to 65536"),
+        ("--shape-buffer 64", "--shape-buffer: `64B` is too small: give 256KiB to 512MiB"),
+        ("--shape-buffer 1GiB", "--shape-buffer: `1GiB` is too large: give 256KiB to 512MiB"),
         ("--seed 1e3", "--seed: `1e3` is not a whole number, 0 or more"),
         ("--keep-alive yes", "--keep-alive: `yes` is not true or false"),
         ("--reuse-socket 1", "--reuse-socket: `1` is not true or false"),
@@ -113,7 +120,7 @@ fn values_of_handlers_say_what_would_be_right() {
         ("slow.rate", "'10Mbit/s'", "invalid rate `10Mbit/s`: write `64KB/s`"),
         ("slow.first", "-1", "invalid size `-1`: it is negative, write 0 or more"),
         ("corrupt.bytes", "0", "`0` bytes: give 1 to 65536"),
-        ("corrupt.bytes", "'1KB'", "`1KB` is not a whole number of bytes"),
+        ("corrupt.bytes", "'1KB'", "`1KB` is not a whole number of bytes, 1 to 65536"),
     ] {
         let file = format!("backend = 'a:1'\nhandler = '10:cut,10:slow,10:corrupt'\nhandlers.{key} = {value}");
         assert_eq!(Start::file(&file).lines(), [format!("vaurien.toml:3: handlers.{key}: {message}")]);

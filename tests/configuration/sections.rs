@@ -112,7 +112,7 @@ host = ''
             "vaurien.toml:9: statsd.prefix: `a:b` is not a prefix, use letters, digits, `.`, `_` and `-`",
             "vaurien.toml:10: statsd.host: `` is not a host, write a name or an IP address",
             "--http-allow-host: `` is not a host, write `chaos.example` or `chaos.example:8080`",
-            "--statsd-port: `x` is not a whole number, 0 or more",
+            "--statsd-port: `x` is not a whole number, 0 to 65535",
         ]
     );
     for (text, message) in [

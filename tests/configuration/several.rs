@@ -83,7 +83,7 @@ six = 6
         Start::file(file).lines(),
         [
             "vaurien.toml:1: unknown key `sed`, did you mean `seed`?".to_owned(),
-            "vaurien.toml:3: http.port: `-1` is not a whole number, 0 or more".to_owned(),
+            "vaurien.toml:3: http.port: `-1` is not a whole number, 0 to 65535".to_owned(),
             "vaurien.toml:5: unknown key `bakend` in `[proxies.cache]`, did you mean `backend`?".to_owned(),
             format!("vaurien.toml:6: unknown handler `delya` {KNOWN}, did you mean `delay`?"),
             "vaurien.toml:8: proxies.cache.handlers.delay.sleep: invalid duration `-1`: it is negative, write 0 or more".to_owned(),

@@ -36,15 +36,12 @@ fn clients_that_do_not_fit_wait_until_others_leave() {
         for (number, mut client) in clients.into_iter().enumerate().skip(1) {
             client.expect(format!("{number:04}"));
         }
-        // No client waits any more, so the next one is served at once.
-        vaurien.connect().send("last").expect("last");
         vaurien.line("accepting again");
+        vaurien.connect().send("last").expect("last");
         let counts = vaurien.stop();
-        assert_eq!(
-            (said(&counts.lines, "cannot accept"), said(&counts.lines, "accepting again")),
-            (1, 1),
-            "{counts:#?}"
-        );
+        // Not for each client; but the last one may come while those before it still leave.
+        let (refused, accepted) = (said(&counts.lines, "cannot accept"), said(&counts.lines, "accepting again"));
+        assert!(refused == accepted && matches!(refused, 1 | 2), "{counts:#?}");
         assert_eq!((counts.of("connections"), counts.of("dial failures")), (CLIENTS as u64 + 1, 0));
         assert_eq!(counts.calls("dummy"), CLIENTS as u64 + 2);
     }

@@ -119,6 +119,6 @@ fn what_cannot_be_asked_is_code_2() {
     // Where it is asked is not known then.
     let line = "--config: cannot read `/nowhere/vaurien.toml`: no such file or directory";
     assert_complains("--health --config /nowhere/vaurien.toml", 2, &[line]);
-    let line = "--http-port: `x` is not a whole number, 0 or more";
+    let line = "--http-port: `x` is not a whole number, 0 to 65535";
     assert_complains("--health --http-port x", 2, &[line]);
 }

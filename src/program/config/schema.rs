@@ -36,7 +36,7 @@ pub(super) struct ProgramOptions {
     pub(super) seed: Option<u64>,
     /// Serve connections on this many threads [default: one per core]
     #[serde(deserialize_with = "workers")]
-    #[schemars(extend("x-heading" = "Proxy", "x-unit" = "threads"))]
+    #[schemars(range(min = 1, max = MAX_WORKERS), extend("x-heading" = "Proxy", "x-unit" = "threads"))]
     pub(super) workers: Option<NonZero<usize>>,
     /// Log level: error, warn, info, debug or trace
     #[schemars(extend("x-unit" = "level"))]
