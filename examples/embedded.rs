@@ -68,7 +68,7 @@ mod tests {
 
     #[tokio::test]
     async fn it_gives_up_on_a_server_that_is_too_slow() -> Tested {
-        let slow = Delay { sleep: Seconds::from_secs(60), before: true };
+        let slow = Delay { sleep: Seconds::from_secs(60).into(), before: true };
         let config =
             ProxyConfig::new("127.0.0.1:0", server().await?)?.protocol(Protocol::Redis).handler(Mix::of("delay", slow));
         let daemon = Daemon::bind(&config, 1).await?;

@@ -89,7 +89,7 @@ mod tests {
                 let mut client = Client(BufReader::new(TcpStream::connect(address).await.unwrap()));
                 assert_eq!(client.ping().await.unwrap(), "+PONG\r\n");
                 {
-                    let slow = Delay { sleep: Seconds::from_millis(100), before: true };
+                    let slow = Delay { sleep: Seconds::from_millis(100).into(), before: true };
                     let _slow = Faults::begin(&proxy, Mix::of("delay", slow));
                     let begun = Instant::now();
                     assert_eq!(client.ping().await.unwrap(), "+PONG\r\n");

@@ -15,7 +15,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let slow = Delay { sleep: Seconds::from_millis(250), before: true };
+//! let slow = Delay { sleep: Seconds::from_millis(250).into(), before: true };
 //! let config = ProxyConfig::new("127.0.0.1:0", "localhost:6379")?
 //!     .protocol(Protocol::Redis)
 //!     .handler(Mix::default().with(20.0, "delay", slow)?);
@@ -60,6 +60,7 @@ mod rng; // random streams split by proxy, connection and call
 mod settings; // settings read off a struct
 mod workers; // the threads that serve connections
 
+pub mod distribution; // times that are drawn
 mod shutdown; // stopping, with a grace period
 pub mod size; // numbers of bytes as people write them
 mod timer; // waiting for a time that a person asked for
@@ -106,6 +107,7 @@ pub mod program;
 pub use call::{Accept, Answer, Call, End, Verdict};
 pub use daemon::{Control, Daemon};
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub use distribution::Distribution;
 pub use duration::Seconds;
 pub use error::{Error, Result};
 pub use handler::{Handler, Registry};

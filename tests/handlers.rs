@@ -105,6 +105,10 @@ fn error_answers_a_thousand_random_bytes() {
         let second = client.send("version\r\n").read(1000);
         assert_ne!(first, second);
         assert!(client.is_silent());
+        for line in [&first, &second] {
+            assert!((0xC0..=0xFE).contains(&line[0]) && line.ends_with(b"\r\n"), "{}", line.escape_ascii());
+            assert_eq!(line.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count(), 2, "it is one line");
+        }
         let distinct: BTreeSet<u8> = first.into_iter().collect();
         assert!(distinct.len() > 200, "only {} distinct values among a thousand random bytes", distinct.len());
         assert_eq!(vaurien.stop().calls("error"), 2);
@@ -328,4 +332,78 @@ fn a_leaving_client_does_not_wait_for_its_later_blackout() {
     vaurien.connect().send("a\r\nb\r\n");
     eventually("the backend's connection is closed", || backend.ended() == 1);
     eventually("the connection is closed", || vaurien.descriptors() == open);
+}
+
+#[test]
+fn reset_resets_and_does_not_dial() {
+    let backend = Backend::echo();
+    let vaurien = Program::start(&backend, "--handler reset");
+    assert_eq!(vaurien.connect().ending(), Ending::Reset);
+    let counts = vaurien.stop();
+    assert_eq!((counts.calls("reset"), backend.connections()), (1, 0));
+}
+
+#[test]
+fn earlier_replies_arrive_before_a_reset() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol redis --seed 2 --handler 30:reset");
+    let mut client = vaurien.connect();
+    let calls = "get a\r\n".repeat(50);
+    client.send(&calls);
+    let (replies, ending) = client.read_to_end();
+    assert_eq!(ending, Ending::Reset);
+    assert!(!replies.is_empty() && replies.len() % "+get a\r\n".len() == 0, "{}", replies.escape_ascii());
+    assert_eq!(vaurien.stop().calls("reset"), 1);
+}
+
+#[test]
+fn hang_closes_after_its_time() {
+    let backend = Backend::echo();
+    for handler in ["--protocol redis --handler hang --handler-hang-for 100ms", "--handler hang(for=0.1)"] {
+        let vaurien = Program::start(&backend, handler);
+        let mut client = vaurien.connect();
+        let begun = Instant::now();
+        assert_eq!(client.send("get a\r\n").ending(), Ending::Closed, "{handler}");
+        assert!(begun.elapsed() >= Duration::from_millis(50), "{handler}: {:?}", begun.elapsed());
+        assert_eq!(vaurien.stop().calls("hang"), 1, "{handler}");
+    }
+    assert_eq!(backend.connections(), 0);
+}
+
+#[test]
+fn abort_lets_the_backend_work_and_drops_its_reply() {
+    for (protocol, reset, ending) in
+        [("tcp", "false", Ending::Closed), ("redis", "false", Ending::Closed), ("redis", "true", Ending::Reset)]
+    {
+        let (tell, called) = std::sync::mpsc::channel();
+        let backend = Backend::new(move |stream| {
+            let mut stream = Client::from(stream);
+            tell.send(stream.read(7)).unwrap();
+            stream.send("+done\r\n").read_to_end();
+        });
+        let arguments = format!("--protocol {protocol} --handler abort --handler-abort-reset {reset}");
+        let vaurien = Program::start(&backend, &arguments);
+        let ended = vaurien.connect().send("incr a\n").ending();
+        assert_eq!(ended, ending, "{arguments}");
+        assert_eq!(called.recv().unwrap(), b"incr a\n", "{arguments}");
+        assert_eq!(vaurien.stop().calls("abort"), 1, "{arguments}");
+    }
+}
+
+#[test]
+fn abort_passes_a_call_without_a_reply() {
+    let (tell, called) = std::sync::mpsc::channel();
+    let backend = Backend::new(move |stream| {
+        let mut stream = Client::from(stream);
+        tell.send(stream.read_until("\r\nb\r\n")).unwrap();
+        stream.read_to_end();
+    });
+    let vaurien = Program::start(&backend, "--protocol memcache --handler abort");
+    let mut client = vaurien.connect();
+    client.send("set a 0 0 1 noreply\r\nb\r\n");
+    assert_eq!(called.recv().unwrap(), b"set a 0 0 1 noreply\r\nb\r\n");
+    assert!(client.is_silent());
+    drop(client);
+    let counts = vaurien.stop();
+    assert_eq!(counts.calls("abort"), 1);
+    assert!(counts.lines.iter().any(|line| line.split_ascii_whitespace().eq(["abort", "1", "0"])), "{counts:#?}");
 }

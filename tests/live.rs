@@ -19,7 +19,7 @@ use world::{Backend, Client, eventually};
 const FOR_EVER: Seconds = Seconds::from_secs(3600);
 
 fn delay(before: bool) -> Mix {
-    Mix::of("delay", Delay { sleep: FOR_EVER, before })
+    Mix::of("delay", Delay { sleep: FOR_EVER.into(), before })
 }
 
 fn hang() -> Mix {
@@ -148,7 +148,7 @@ fn a_reply_waiting_for_a_slow_client_survives_a_new_plan() {
         let mut all = client.read(1);
         let before = control.summary().to_client;
         eventually("the proxy reads no more", || control.summary().to_client > before.max(1 << 20));
-        let slow = Delay { sleep: Seconds::from_millis(1), before: true };
+        let slow = Delay { sleep: Seconds::from_millis(1).into(), before: true };
         control.set_handler(Mix::of("delay", slow));
         client.send("call");
         all.extend(client.read(GREETING - 1));

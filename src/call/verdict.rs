@@ -83,7 +83,9 @@ impl Answer {
         Self { content: Content::Bytes(bytes.into()), close: false }
     }
 
-    /// `len` random bytes from the stream of the call. They are drawn when they are sent, and take no memory until then.
+    /// `len` random bytes from the stream of the call, of which a client notices at once that they are no reply: the first is
+    /// 0xC0 to 0xFE, and they are one line, which ends with them. They are drawn when they are sent, and take no memory until
+    /// then.
     #[must_use]
     pub fn random(len: usize) -> Self {
         Self { content: Content::Random(len), close: false }
@@ -124,9 +126,25 @@ impl Answer {
     pub(crate) fn into_bytes(self, call: &mut CallState) -> Bytes {
         match self.content {
             Content::Bytes(bytes) => bytes,
-            Content::Random(len) => random(call.random(), len),
+            Content::Random(len) => junk(call.random(), len),
         }
     }
+}
+
+/// `len` bytes drawn from `stream`, as [`Answer::random`] has them. A parser that reads lines would wait after any others.
+fn junk(stream: &mut impl Rng, len: usize) -> Bytes {
+    let mut bytes = vec![0; len];
+    stream.fill_bytes(&mut bytes);
+    for byte in &mut bytes {
+        if matches!(byte, b'\r' | b'\n') {
+            *byte |= 0x80;
+        }
+    }
+    if let [first, .., before_last, last] = bytes.as_mut_slice() {
+        *first = 0xC0 + *first % 63;
+        (*before_last, *last) = (b'\r', b'\n');
+    }
+    bytes.into()
 }
 
 /// `len` bytes drawn from `stream`.

@@ -250,7 +250,8 @@ async fn tcp_calls_are_turns() {
 async fn a_late_call_takes_longer() {
     for before in [true, false] {
         let sleep = Seconds::from_millis(30);
-        let mut world = World::new(Protocol::Redis, Mix::of("delay", handler::Delay { sleep, before })).await;
+        let mut world =
+            World::new(Protocol::Redis, Mix::of("delay", handler::Delay { sleep: sleep.into(), before })).await;
         world.ask(&get("a")).await;
         world.reply("+b\r\n").await;
         let recorded = world.recorded().await;
@@ -308,7 +309,7 @@ async fn a_call_that_is_closed_or_reset_is_not_done() {
 
 #[tokio::test]
 async fn a_hanging_call_lasts_until_its_connection_ends() {
-    let world = World::new(Protocol::Redis, Mix::of("hang", handler::Hang {})).await;
+    let world = World::new(Protocol::Redis, Mix::of("hang", handler::Hang::default())).await;
     while world.proxy.summary().faults_of("hang") == 0 {
         tokio::task::yield_now().await;
     }

@@ -234,7 +234,7 @@ impl Script {
 }
 
 fn delay(millis: u16, before: bool) -> Delay {
-    Delay { sleep: Seconds::from_millis(millis.into()), before }
+    Delay { sleep: Seconds::from_millis(millis.into()).into(), before }
 }
 
 impl Handler for Script {
@@ -244,7 +244,7 @@ impl Handler for Script {
             Action::Error => Error::new(false, 0).before(call).await,
             Action::Inject => Error::new(true, 0).before(call).await,
             Action::Blackout => Blackout {}.before(call).await,
-            Action::Hang => Hang {}.before(call).await,
+            Action::Hang => Hang::default().before(call).await,
             Action::Reset => Ok(Verdict::Reset),
             Action::Pass | Action::Replace | Action::CloseReply | Action::ResetReply => Ok(Verdict::Pass),
         }

@@ -21,7 +21,7 @@ pub(super) fn check(u: &mut Unstructured<'_>) -> Result<()> {
     let dialect = *u.choose(&Dialect::ALL)?;
     let mix = match u.int_in_range(0..=4)? {
         before @ 1..=3 => {
-            let delay = Delay { sleep: Seconds::from_millis(700), before: before == 1 };
+            let delay = Delay { sleep: Seconds::from_millis(700).into(), before: before == 1 };
             Mix::default().with(if u.arbitrary()? { 100.0 } else { 50.0 }, "delay", delay).unwrap()
         }
         _ => Mix::default(),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Handler;
 use crate::call::{Call, Verdict};
+use crate::distribution::Distribution;
 use crate::duration::Seconds;
 use crate::error::Result;
 
@@ -12,8 +13,8 @@ use crate::error::Result;
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Delay {
-    /// How long a call waits
-    pub sleep: Seconds,
+    /// How long a call waits: a time, or a distribution of times
+    pub sleep: Distribution,
     /// Delay the request, or if false the reply
     ///
     /// True: waits before the request reaches the backend. False: waits before the reply reaches the client.
@@ -22,21 +23,29 @@ pub struct Delay {
 
 impl Default for Delay {
     fn default() -> Self {
-        Self { sleep: Seconds::from_secs(1), before: true }
+        Self { sleep: Seconds::from_secs(1).into(), before: true }
+    }
+}
+
+impl Delay {
+    async fn wait(&self, call: &mut Call<'_>) -> Result<()> {
+        // A sleeping call needs no random stream of its own where nothing is drawn.
+        let time = self.sleep.always().unwrap_or_else(|| self.sleep.draw(call.random()));
+        call.sleep(time).await
     }
 }
 
 impl Handler for Delay {
     async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
         if self.before {
-            call.sleep(self.sleep.duration()).await?;
+            self.wait(call).await?;
         }
         Ok(Verdict::Pass)
     }
 
     async fn after(&self, call: &mut Call<'_>) -> Result<Verdict> {
         if !self.before {
-            call.sleep(self.sleep.duration()).await?;
+            self.wait(call).await?;
         }
         Ok(Verdict::Pass)
     }

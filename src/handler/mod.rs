@@ -109,6 +109,7 @@
 //!
 //! `examples/custom_handler.rs` is a complete program with a handler of its own.
 
+mod abort;
 mod blackout;
 mod corrupt;
 mod cut;
@@ -117,6 +118,7 @@ mod dummy;
 mod error;
 mod hang;
 mod registry;
+mod reset;
 mod slow;
 
 use std::future::Future;
@@ -125,6 +127,7 @@ use std::pin::Pin;
 use crate::call::{Accept, Call, Verdict};
 use crate::error::Result;
 
+pub use abort::Abort;
 pub use blackout::Blackout;
 pub use corrupt::Corrupt;
 pub use cut::Cut;
@@ -132,7 +135,9 @@ pub use delay::Delay;
 pub use dummy::Dummy;
 pub use error::Error;
 pub use hang::Hang;
+pub(crate) use registry::Entry;
 pub use registry::{Configured, Registry};
+pub use reset::Reset;
 pub use slow::Slow;
 
 /// What a handler needs to see of a connection. The engine chooses the cheapest way to move bytes that provides it.

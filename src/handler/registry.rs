@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Blackout, Corrupt, Cut, Delay, Dummy, DynHandler, Error, Handler, Hang, Scope, Slow};
+use super::{Abort, Blackout, Corrupt, Cut, Delay, Dummy, DynHandler, Error, Handler, Hang, Reset, Scope, Slow};
 use crate::settings::{self, Field};
 
 /// A handler that can be registered by name, as the [module's documentation](super) shows. Every type that derives the
@@ -21,8 +21,8 @@ pub trait Configured: Handler + Default + Serialize + DeserializeOwned + JsonSch
 
 impl<H: Handler + Default + Serialize + DeserializeOwned + JsonSchema> Configured for H {}
 
-/// The handlers of a program, by name. The default registry has `blackout`, `corrupt`, `cut`, `delay`, `dummy`, `error`,
-/// `hang` and `slow`.
+/// The handlers of a program, by name. The default registry has `abort`, `blackout`, `corrupt`, `cut`, `delay`, `dummy`,
+/// `error`, `hang`, `reset` and `slow`.
 #[derive(Debug, Clone)]
 pub struct Registry {
     entries: Vec<Entry>,
@@ -47,13 +47,15 @@ pub(crate) struct Entry {
 impl Default for Registry {
     fn default() -> Self {
         let none = Self { entries: Vec::new() };
-        none.entry::<Blackout>("blackout", false)
+        none.entry::<Abort>("abort", true)
+            .entry::<Blackout>("blackout", false)
             .entry::<Corrupt>("corrupt", true)
             .entry::<Cut>("cut", true)
             .entry::<Delay>("delay", true)
             .entry::<Dummy>("dummy", true)
             .entry::<Error>("error", true)
             .entry::<Hang>("hang", false)
+            .entry::<Reset>("reset", false)
             .entry::<Slow>("slow", true)
     }
 }

@@ -1,5 +1,8 @@
 //! The public summary of a proxy's counts: calls and faults by handler, connections, bytes.
 
+/// What is counted beside handlers, as expectations call it.
+pub(crate) const COUNTED: [&str; 5] = ["calls", "faults", "connections", "opaque", "dial_failures"];
+
 /// What a proxy has done since it was created.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

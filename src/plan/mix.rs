@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::parse::{MixError, ParsedMix, negative, over, twice};
+use super::parse::{MixError, ParsedHandler, ParsedMix, negative, over, twice};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::handler::{Dummy, DynHandler, Handler, Registry};
 
@@ -25,7 +25,7 @@ pub(super) const ROUNDING: f64 = 1e-9;
 /// assert_eq!(mix.shares()[2].name(), "dummy");
 /// assert_eq!(mix.to_string(), "20:delay,0.5:error");
 ///
-/// let slow = Mix::of("delay", Delay { sleep: Seconds::from_millis(250), before: true });
+/// let slow = Mix::of("delay", Delay { sleep: Seconds::from_millis(250).into(), before: true });
 /// assert_eq!(slow.to_string(), "delay");
 /// # Ok::<(), vaurien::Diagnostics>(())
 /// ```
@@ -40,6 +40,10 @@ pub struct Mix {
 pub struct Share {
     percent: f64,
     name: String,
+    /// The name that its handler is registered under.
+    kind: String,
+    /// The settings of the handler that are part of the mix, as they were written.
+    written: String,
     handler: Arc<dyn DynHandler>,
 }
 
@@ -50,10 +54,23 @@ impl Share {
         self.percent
     }
 
-    /// The handler's name.
+    /// What counters and events call it: the name that the mix gives it, or that of its handler.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The name that its handler is registered under.
+    #[must_use]
+    pub fn handler_name(&self) -> &str {
+        &self.kind
+    }
+
+    /// As on the command line, without the percentage.
+    fn written(&self) -> String {
+        let Self { name, kind, written, .. } = self;
+        let named = if name == kind { String::new() } else { format!("{name}=") };
+        if written.is_empty() { format!("{named}{kind}") } else { format!("{named}{kind}({written})") }
     }
 
     /// The handler with its settings.
@@ -79,7 +96,7 @@ impl Mix {
     /// A mix of one handler, for all calls.
     #[must_use]
     pub fn of(name: &str, handler: impl Handler) -> Self {
-        Self::default().add(100.0, name, Arc::new(handler))
+        Self::default().add(100.0, name, name, "", Arc::new(handler))
     }
 
     /// Adds a handler, which takes `percent` of the calls from `dummy`.
@@ -91,7 +108,7 @@ impl Mix {
         let wrong = |what: String| Err(Diagnostic::new(name, what).into());
         let left = self.shares.last().map_or(0.0, Share::percent);
         if self.shares.iter().any(|share| share.name == name) && name != REST {
-            return wrong(twice(name));
+            return wrong(twice(name, name));
         }
         if !percent.is_finite() {
             return wrong(format!("`{percent}` is not a percentage"));
@@ -102,10 +119,11 @@ impl Mix {
         if percent > left + ROUNDING {
             return wrong(over(100.0 - left + percent));
         }
-        Ok(self.add(percent, name, Arc::new(handler)))
+        Ok(self.add(percent, name, name, "", Arc::new(handler)))
     }
 
-    /// Reads `delay` or `20:delay,5:error`; handlers have their default settings.
+    /// Reads `delay`, `20:delay,5:error` or `20:delay(sleep=250ms),1:slow=delay(sleep=5s)`. Settings that are not in the text have
+    /// their defaults.
     ///
     /// # Errors
     ///
@@ -113,10 +131,10 @@ impl Mix {
     pub fn parse(text: &str, registry: &Registry) -> Result<Self, Diagnostics> {
         let parsed = ParsedMix::parse(text, registry)
             .map_err(|errors| errors.into_iter().map(|error| Diagnostic::new("", error)).collect::<Diagnostics>())?;
-        parsed.build(|name| {
+        parsed.build(|ParsedHandler { name, settings, .. }| {
             let entry =
                 registry.get(name).ok_or_else(|| Diagnostic::new("", MixError::unknown_handler(name, registry)))?;
-            entry.build(serde_json::Map::new()).map_err(|why| Diagnostic::new(name, why))
+            entry.build(settings.clone()).map_err(|why| Diagnostic::new(name, why))
         })
     }
 
@@ -138,17 +156,27 @@ impl Mix {
     }
 
     pub(super) fn rest(handler: Arc<dyn DynHandler>) -> Self {
-        Self { shares: vec![Share { percent: 100.0, name: REST.to_owned(), handler }] }
+        let (name, kind) = (REST.to_owned(), REST.to_owned());
+        Self { shares: vec![Share { percent: 100.0, name, kind, written: String::new(), handler }] }
     }
 
-    pub(super) fn add(mut self, percent: f64, name: &str, handler: Arc<dyn DynHandler>) -> Self {
+    /// `written` are the settings of the `kind` of handler that are part of the mix.
+    pub(super) fn add(
+        mut self,
+        percent: f64,
+        name: &str,
+        kind: &str,
+        written: &str,
+        handler: Arc<dyn DynHandler>,
+    ) -> Self {
         let last = self.shares.len() - 1;
         let rest = &mut self.shares[last];
         if name == REST {
             rest.handler = handler;
         } else {
             rest.percent = (rest.percent - percent).max(0.0);
-            self.shares.insert(last, Share { percent, name: name.to_owned(), handler });
+            let (name, kind, written) = (name.to_owned(), kind.to_owned(), written.to_owned());
+            self.shares.insert(last, Share { percent, name, kind, written, handler });
         }
         self
     }
@@ -158,10 +186,10 @@ impl fmt::Display for Mix {
     /// As on the command line. `dummy` is left out unless it is alone.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.shares() {
-            [one] => f.write_str(&one.name),
+            [one] => f.write_str(&one.written()),
             shares => {
                 let others = shares.iter().filter(|share| share.name != REST);
-                let written: Vec<_> = others.map(|share| format!("{}:{}", share.percent, share.name)).collect();
+                let written: Vec<_> = others.map(|share| format!("{}:{}", share.percent, share.written())).collect();
                 f.write_str(&written.join(","))
             }
         }
@@ -222,7 +250,7 @@ mod tests {
         assert_eq!(mix.to_string(), "20:slow");
         for (percent, name, message) in [
             (80.5, "more", "more: the percentages add up to 100.5, at most 100 is possible"),
-            (1.0, "slow", "slow: `slow` is given twice, give each handler one percentage"),
+            (1.0, "slow", "slow: `slow` is given twice, give one of them a name of its own: `NAME=slow`"),
             (-1.0, "less", "less: `-1` is negative, a percentage is 0 to 100"),
             (f64::NAN, "none", "none: `NaN` is not a percentage"),
         ] {

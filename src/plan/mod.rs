@@ -4,6 +4,7 @@ pub(crate) mod current; // the plan in force
 mod draw; // which handler a call gets
 pub(crate) mod mix; // handlers with percentages
 pub(crate) mod parse; // a mix as text
+mod text; // parentheses and quotes
 
 use std::fmt;
 use std::sync::Arc;

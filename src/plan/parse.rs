@@ -1,12 +1,19 @@
-//! The grammar of a mix: `delay`, or `20:delay,5:error`.
+//! The grammar of a mix: `delay`, `20:delay,5:error`, or `20:delay(sleep=250ms),1:slow=delay(sleep=5s)`.
 
 use std::sync::Arc;
 
-use super::mix::{Mix, REST, ROUNDING};
-use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
-use crate::handler::{DynHandler, Registry};
+use serde_json::{Map, Value};
 
-/// A mix as it is written, before its handlers have their settings.
+use super::mix::{Mix, REST, ROUNDING};
+use super::text::{is_outside, split, unquote};
+use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
+use crate::handler::{DynHandler, Entry, Registry};
+use crate::metrics::summary::COUNTED;
+
+/// How long the name of a share may be, in characters.
+const LONGEST_NAME: usize = 64;
+
+/// A mix as it is written, before its handlers have the settings that are not in it.
 #[derive(Debug, Default)]
 pub(crate) struct ParsedMix {
     entries: Vec<ParsedEntry>,
@@ -16,6 +23,18 @@ pub(crate) struct ParsedMix {
 struct ParsedEntry {
     percent: f64,
     name: String,
+    handler: ParsedHandler,
+}
+
+/// A handler as it is written: `delay(sleep=250ms)`.
+#[derive(Debug, Default)]
+pub(crate) struct ParsedHandler {
+    /// The name that it is registered under.
+    pub(crate) name: String,
+    /// The settings in place.
+    pub(crate) settings: Map<String, Value>,
+    /// What stands within the parentheses.
+    written: String,
 }
 
 /// What is wrong with a mix; it quotes the entry.
@@ -44,8 +63,9 @@ impl ParsedMix {
     /// Reads `text`, or answers all that is wrong with it.
     pub(crate) fn parse(text: &str, registry: &Registry) -> Result<Self, Vec<MixError>> {
         let (mut entries, mut errors) = (Vec::new(), Vec::new());
-        let is_alone = !text.contains(',');
-        for entry in text.split(',').map(str::trim) {
+        let parts = split(text, ',').map_err(|unclosed| vec![MixError::Invalid(unclosed.within(text))])?;
+        let is_alone = parts.len() == 1;
+        for entry in parts.into_iter().map(str::trim) {
             if entry.is_empty() {
                 let what = format!("`{text}` has an empty entry, write `delay` or `20:delay,5:error`");
                 errors.push(MixError::Invalid(what));
@@ -53,10 +73,10 @@ impl ParsedMix {
                 entries.extend(ParsedEntry::parse(entry, is_alone, registry, &mut errors));
             }
         }
-        for (number, ParsedEntry { name, .. }) in entries.iter().enumerate() {
+        for (number, ParsedEntry { name, handler, .. }) in entries.iter().enumerate() {
             let earlier = entries[..number].iter().filter(|other| other.name == *name).count();
             if earlier == 1 && !name.is_empty() {
-                errors.push(MixError::Invalid(twice(name)));
+                errors.push(MixError::Invalid(twice(name, &handler.name)));
             }
         }
         let sum: f64 = entries.iter().map(|entry| entry.percent).sum();
@@ -66,21 +86,21 @@ impl ParsedMix {
         if errors.is_empty() { Ok(Self { entries }) } else { Err(errors) }
     }
 
-    /// The handlers' names, in the order of the text.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|entry| entry.name.as_str())
+    /// The handlers in the order of the text, as they are written.
+    pub(crate) fn handlers(&self) -> impl Iterator<Item = &ParsedHandler> {
+        self.entries.iter().map(|entry| &entry.handler)
     }
 
-    /// The mix with the handlers that `handler` makes for their names.
+    /// The mix with what `handler` makes of each handler in it.
     pub(crate) fn build(
         &self,
-        handler: impl Fn(&str) -> Result<Arc<dyn DynHandler>, Diagnostic>,
+        handler: impl Fn(&ParsedHandler) -> Result<Arc<dyn DynHandler>, Diagnostic>,
     ) -> Result<Mix, Diagnostics> {
         let mut diagnostics = Diagnostics::default();
-        let mut mix = Mix::rest(handler(REST)?);
-        for ParsedEntry { percent, name } in self.entries.iter().filter(|entry| entry.name != REST) {
-            match handler(name) {
-                Ok(handler) => mix = mix.add(*percent, name, handler),
+        let mut mix = Mix::rest(handler(&ParsedHandler { name: REST.to_owned(), ..ParsedHandler::default() })?);
+        for ParsedEntry { percent, name, handler: parsed } in self.entries.iter().filter(|entry| entry.name != REST) {
+            match handler(parsed) {
+                Ok(handler) => mix = mix.add(*percent, name, &parsed.name, &parsed.written, handler),
                 Err(refused) => diagnostics.push(refused),
             }
         }
@@ -89,36 +109,110 @@ impl ParsedMix {
 }
 
 impl ParsedEntry {
-    /// Reads `20:delay`; `delay` where it `is_alone`.
+    /// Reads `20:slow=delay(sleep=5s)`; without a percentage where it `is_alone`.
     fn parse(entry: &str, is_alone: bool, registry: &Registry, errors: &mut Vec<MixError>) -> Option<Self> {
         let mut invalid = |what: String| errors.push(MixError::Invalid(what));
-        let (percent, name) = match entry.split_once(':') {
+        // Before any setting.
+        let (head, settings) = entry.split_at(entry.find('(').unwrap_or(entry.len()));
+        let (percent, named) = match head.split_once(':') {
             Some((name, percent)) if registry.get(name).is_some() && percent.parse::<f64>().is_ok() => {
                 invalid(format!("`{entry}` is the wrong way round, write `{percent}:{name}`"));
                 return None;
             }
-            Some((percent, name)) => (percent.trim(), name.trim()),
+            Some((percent, named)) => (percent.trim(), named.trim()),
             None if entry.parse::<f64>().is_ok() => (entry, ""),
-            None if is_alone => ("100", entry),
-            None => ("", entry),
+            None if is_alone => ("100", head.trim()),
+            None => ("", head.trim()),
         };
-        let is_unknown = !name.is_empty() && registry.get(name).is_none();
+        let (name, handler) = match named.split_once('=') {
+            Some((name, handler)) => (Some(name.trim()), handler.trim()),
+            None => (None, named),
+        };
+        let known = registry.get(handler);
+        let is_unknown = !handler.is_empty() && known.is_none();
         let number = percent.parse::<f64>().ok().filter(|number| number.is_finite());
         match number {
             // There is no such handler, so there is nothing to write before it.
             _ if percent.is_empty() && is_unknown => {}
-            _ if percent.is_empty() => invalid(format!("`{entry}` has no percentage, write `20:{name}`")),
+            _ if percent.is_empty() => invalid(format!("`{entry}` has no percentage, write `20:{named}{settings}`")),
             None => invalid(format!("`{percent}` is not a percentage, write `20:delay`")),
             Some(..0.0) => invalid(negative(percent)),
             Some(_) => {}
         }
-        if name.is_empty() {
+        if handler.is_empty() {
             invalid(format!("`{entry}` names no handler, write `20:delay`"));
         } else if is_unknown {
-            errors.push(MixError::unknown_handler(name, registry));
+            errors.push(MixError::unknown_handler(handler, registry));
         }
-        Some(Self { percent: number.filter(|number| *number >= 0.0)?, name: name.to_owned() })
+        if let Some(what) = name.and_then(wrong_name) {
+            errors.push(MixError::Invalid(format!("`{entry}`: {what}")));
+        }
+        let handler = match ParsedHandler::parse(handler, settings, known) {
+            Ok(handler) => handler,
+            Err(wrong) => {
+                errors.extend(wrong.into_iter().map(|what| MixError::Invalid(format!("`{entry}`: {what}"))));
+                ParsedHandler { name: handler.to_owned(), ..ParsedHandler::default() }
+            }
+        };
+        let name = name.unwrap_or(&handler.name).to_owned();
+        Some(Self { percent: number.filter(|number| *number >= 0.0)?, name, handler })
     }
+}
+
+impl ParsedHandler {
+    /// Reads the handler `name` with `settings` in parentheses, or none. Without a `known` handler they cannot be checked.
+    fn parse(name: &str, settings: &str, known: Option<&Entry>) -> Result<Self, Vec<String>> {
+        let (Some(known), Some(opened)) = (known, settings.strip_prefix('(')) else {
+            return Ok(Self { name: name.to_owned(), ..Self::default() });
+        };
+        let Some(within) = opened.strip_suffix(')').filter(|within| is_outside(within)) else {
+            return Err(vec!["nothing may follow the settings of a handler but a comma".to_owned()]);
+        };
+        let written = within.trim().to_owned();
+        let mut parsed = Self { name: name.to_owned(), settings: Map::new(), written };
+        let mut wrong = Vec::new();
+        let settings = split(within, ',').unwrap_or_default();
+        for setting in settings.iter().map(|setting| setting.trim()).filter(|_| !parsed.written.is_empty()) {
+            match read_setting(setting, known) {
+                Ok((name, _)) if parsed.settings.contains_key(&name) => wrong.push(format!("`{name}` is given twice")),
+                Ok((name, value)) => drop(parsed.settings.insert(name, value)),
+                Err(what) => wrong.push(what),
+            }
+        }
+        if wrong.is_empty() { Ok(parsed) } else { Err(wrong) }
+    }
+}
+
+/// The name and the value of `sleep=250ms`.
+fn read_setting(setting: &str, of: &Entry) -> Result<(String, Value), String> {
+    let (name, text) = setting
+        .split_once('=')
+        .map(|(name, text)| (name.trim(), text.trim()))
+        .filter(|(name, text)| !name.is_empty() && !text.is_empty())
+        .ok_or_else(|| {
+            format!("`{setting}` is no setting, write `{}=…`", of.fields.first().map_or("name", |field| &field.name))
+        })?;
+    let names = || of.fields.iter().map(|field| field.name.as_str());
+    let Some(field) = of.fields.iter().find(|field| field.name == name) else {
+        let known = match names().collect::<Vec<_>>().join(", ") {
+            none if none.is_empty() => format!("`{}` has no settings", of.name),
+            known => format!("known: {known}"),
+        };
+        return Err(format!("unknown setting `{name}` ({known}){}", did_you_mean(name, names())));
+    };
+    let value = unquote(text).map_err(|why| format!("`{name}`: {why}"))?;
+    let value = field.parse(&value);
+    field.check(&value).map_err(|why| format!("`{name}`: {why}"))?;
+    Ok((field.name.clone(), value))
+}
+
+/// What is wrong with the name of a share, if anything.
+fn wrong_name(name: &str) -> Option<String> {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '-';
+    if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_plain) {
+        return Some(format!("invalid name `{name}`: write 1 to {LONGEST_NAME} letters, digits, `_` and `-`"));
+    }
+    COUNTED.contains(&name).then(|| format!("`{name}` is what a count is called, write another name"))
 }
 
 pub(super) fn negative(percent: impl std::fmt::Display) -> String {
@@ -126,8 +220,8 @@ pub(super) fn negative(percent: impl std::fmt::Display) -> String {
 }
 
 /// What is wrong with a name that is repeated.
-pub(super) fn twice(name: &str) -> String {
-    format!("`{name}` is given twice, give each handler one percentage")
+pub(super) fn twice(name: &str, handler: &str) -> String {
+    format!("`{name}` is given twice, give one of them a name of its own: `NAME={handler}`")
 }
 
 /// What is wrong with percentages of more than 100.
@@ -137,4 +231,82 @@ pub(super) fn over(sum: f64) -> String {
     let sum = format!("{sum:.9}");
     let sum = sum.trim_end_matches('0').trim_end_matches('.');
     format!("the percentages add up to {sum}, at most 100 is possible")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(text: &str) -> Vec<String> {
+        let errors = ParsedMix::parse(text, &Registry::default()).err().unwrap_or_default();
+        errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn settings_and_names_stand_in_place() {
+        for (text, written) in [
+            ("delay(sleep=250ms)", "delay(sleep=250ms)"),
+            ("20:delay( sleep = 250ms , before = false ),5:error", "20:delay(sleep = 250ms , before = false),5:error"),
+            ("10:delay(sleep=100ms),1:slow=delay(sleep=5s)", "10:delay(sleep=100ms),1:slow=delay(sleep=5s)"),
+            ("100 : slow = delay ( sleep=\"1m 30s\" )", "slow=delay(sleep=\"1m 30s\")"),
+            ("delay=delay", "delay"),
+            ("delay()", "delay"),
+            ("calm=dummy", "calm=dummy"),
+        ] {
+            let mix: Mix = text.parse().unwrap();
+            assert_eq!(mix.to_string(), written);
+            assert_eq!(written.parse::<Mix>().unwrap().to_string(), written, "it is read as it is written");
+        }
+    }
+
+    #[test]
+    fn settings_in_place_have_their_types() {
+        let parsed = ParsedMix::parse("10:delay(sleep=0.25,before=false),1:cut(after=\"10%\")", &Registry::default());
+        let settings: Vec<Value> = parsed.unwrap().handlers().map(|handler| handler.settings.clone().into()).collect();
+        assert_eq!(
+            settings,
+            [serde_json::json!({ "sleep": "0.25", "before": false }), serde_json::json!({ "after": "10%" })]
+        );
+    }
+
+    #[test]
+    fn a_mistake_is_quoted_with_what_would_be_right() {
+        for (text, message) in [
+            (
+                "20:delay(slep=1s)",
+                "`20:delay(slep=1s)`: unknown setting `slep` (known: sleep, before), did you mean `sleep`?",
+            ),
+            (
+                "delay(sleep=soon)",
+                "`delay(sleep=soon)`: `sleep`: invalid duration `soon`: write `10s`, `250ms` or seconds",
+            ),
+            ("delay(1s)", "`delay(1s)`: `1s` is no setting, write `sleep=…`"),
+            ("delay(sleep=)", "`delay(sleep=)`: `sleep=` is no setting, write `sleep=…`"),
+            ("delay(sleep=1m 30s)", "`delay(sleep=1m 30s)`: `sleep`: write `\"1m 30s\"`, in double quotes"),
+            ("delay(sleep=1s,sleep=2s)", "`delay(sleep=1s,sleep=2s)`: `sleep` is given twice"),
+            ("delay(sleep=1s,)", "`delay(sleep=1s,)`: `` is no setting, write `sleep=…`"),
+            ("delay(sleep=1s", "`delay(sleep=1s`: a parenthesis is not closed, add `)`"),
+            ("delay(sleep=\"1s)", "`delay(sleep=\"1s)`: a quote is not closed, add `\"`"),
+            ("delay)sleep=1s(", "`delay)sleep=1s(`: a `)` has no `(`"),
+            ("delay(sleep=1s)x", "`delay(sleep=1s)x`: nothing may follow the settings of a handler but a comma"),
+            (
+                "delay(sleep=1s)(before=true)",
+                "`delay(sleep=1s)(before=true)`: nothing may follow the settings of a handler but a comma",
+            ),
+            ("dummy(sleep=1s)", "`dummy(sleep=1s)`: unknown setting `sleep` (`dummy` has no settings)"),
+            (
+                "delya(sleep=1s)",
+                "unknown handler `delya` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, reset, slow), did you mean `delay`?",
+            ),
+            ("delay,error(warmup=1)", "`error(warmup=1)` has no percentage, write `20:error(warmup=1)`"),
+            ("10:delay,5:delay", "`delay` is given twice, give one of them a name of its own: `NAME=delay`"),
+            ("10:a=delay,5:a=error", "`a` is given twice, give one of them a name of its own: `NAME=error`"),
+            ("10:calls=delay", "`10:calls=delay`: `calls` is what a count is called, write another name"),
+            ("10:a.b=delay", "`10:a.b=delay`: invalid name `a.b`: write 1 to 64 letters, digits, `_` and `-`"),
+            ("10:=delay", "`10:=delay`: invalid name ``: write 1 to 64 letters, digits, `_` and `-`"),
+            ("10:slow=", "`10:slow=` names no handler, write `20:delay`"),
+        ] {
+            assert!(wrong(text).contains(&message.to_owned()), "{text}: {:#?}", wrong(text));
+        }
+    }
 }

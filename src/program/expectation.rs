@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::handler::Registry;
-use crate::metrics::summary::Summary;
+use crate::metrics::summary::{COUNTED, Summary};
 
 /// A count, compared with a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,13 +25,13 @@ const COMPARISONS: [(&str, Comparison); 6] =
 
 type Counted = fn(&Summary) -> u64;
 
-/// The counts besides handlers.
-const COUNTS: [(&str, Counted); 5] = [
-    ("calls", |summary| summary.calls.iter().map(|(_, calls)| calls).sum()),
-    ("faults", |summary| summary.faults.iter().map(|(_, faults)| faults).sum()),
-    ("connections", |summary| summary.connections),
-    ("opaque", |summary| summary.opaque),
-    ("dial_failures", |summary| summary.backend_failures),
+/// How each of [`COUNTED`] is counted.
+const COUNTS: [Counted; COUNTED.len()] = [
+    |summary| summary.calls.iter().map(|(_, calls)| calls).sum(),
+    |summary| summary.faults.iter().map(|(_, faults)| faults).sum(),
+    |summary| summary.connections,
+    |summary| summary.opaque,
+    |summary| summary.backend_failures,
 ];
 
 impl FromStr for Expectation {
@@ -79,7 +79,7 @@ impl Expectation {
 
     /// The counts that exist with these handlers.
     pub(crate) fn countable(registry: &Registry) -> impl Iterator<Item = &str> {
-        registry.names().chain(COUNTS.iter().map(|(name, _)| *name))
+        registry.names().chain(COUNTED)
     }
 
     /// The count in these proxies, by name. For a handler it is its faults; for one that has none, such as `dummy`, its
@@ -95,8 +95,8 @@ impl Expectation {
 
     fn count_of(&self, summary: &Summary, registry: &Registry) -> u64 {
         let name = self.count.as_str();
-        match (registry.get(name), COUNTS.iter().find(|(known, _)| *known == name)) {
-            (None, Some((_, count))) => count(summary),
+        match (registry.get(name), COUNTED.iter().position(|known| *known == name)) {
+            (None, Some(place)) => COUNTS[place](summary),
             (Some(entry), _) if entry.does_nothing() => summary.calls_of(name),
             _ => summary.faults_of(name),
         }

@@ -162,7 +162,7 @@ async fn a_sleeping_call_delays_the_calls_behind_it_and_no_other() {
 
 #[tokio::test]
 async fn a_client_that_leaves_ends_what_is_done_to_it() {
-    for mix in [Mix::of("hang", Hang {}), obey()] {
+    for mix in [Mix::of("hang", Hang::default()), obey()] {
         let world = Options::new(Protocol::Redis, 7).connect(&mix);
         let hold = get("hold");
         write(&world.client, &hold).await;

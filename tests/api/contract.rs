@@ -20,8 +20,14 @@ fn the_old_contract_is_kept_to_the_letter() {
     };
     same("/behavior", r#"{"behavior":"dummy"}"#);
     same("/handler", r#"{"handler":"dummy"}"#);
-    same("/behaviors", r#"{"behaviors":["blackout","corrupt","cut","delay","dummy","error","hang","slow"]}"#);
-    same("/handlers", r#"{"handlers":["blackout","corrupt","cut","delay","dummy","error","hang","slow"]}"#);
+    same(
+        "/behaviors",
+        r#"{"behaviors":["abort","blackout","corrupt","cut","delay","dummy","error","hang","reset","slow"]}"#,
+    );
+    same(
+        "/handlers",
+        r#"{"handlers":["abort","blackout","corrupt","cut","delay","dummy","error","hang","reset","slow"]}"#,
+    );
     same("/backend", &format!(r#"{{"backend":"{}"}}"#, backend.address()));
 
     let put = |path: &str, body: &str| {

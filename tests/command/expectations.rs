@@ -43,6 +43,16 @@ fn an_expectation_that_cannot_be_met_is_an_error() {
 }
 
 #[test]
+fn an_entry_of_a_mix_is_counted_by_its_name() {
+    let backend = Backend::lines();
+    let mix = "--protocol redis --handler wait=delay(sleep=1ms) --expect";
+    calls(&backend, &format!("{mix} wait==2"), 2).ends(0).says("wait");
+    calls(&backend, &format!("{mix} wait>=3"), 2).ends(3).says("expected wait>=3: NOT met, 2");
+    let ran = calls(&backend, &format!("{mix} wiat>=1"), 1).ends(125);
+    ran.says("unknown handler or count `wiat`").says_again("did you mean `wait`?");
+}
+
+#[test]
 fn a_handler_without_faults_is_a_warning() {
     let backend = Backend::lines();
     let ran = calls(&backend, "--protocol redis --handler 0.001:hang,1:dummy --seed 1", 2).ends(0);

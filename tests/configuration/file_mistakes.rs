@@ -23,7 +23,7 @@ slep = 1
 [handlers.delya]
 sleep = 1
 
-[handlers.hang]
+[handlers.blackout]
 protocol = 'tcp'
 ";
     let known = "proxy, backend, handler, protocol, buffer, keep_alive, reuse_socket, pool_size, pool_timeout, \
@@ -44,7 +44,7 @@ protocol = 'tcp'
             "vaurien.toml:13: handlers.delay.before: `yes` is not true or false".to_owned(),
             "vaurien.toml:14: unknown key `slep` in `[handlers.delay]`, did you mean `sleep`?".to_owned(),
             format!("vaurien.toml:16: unknown handler `delya` {KNOWN}, did you mean `delay`?"),
-            "vaurien.toml:20: unknown key `protocol` in `[handlers.hang]` (it has no keys)".to_owned(),
+            "vaurien.toml:20: unknown key `protocol` in `[handlers.blackout]` (it has no keys)".to_owned(),
             "VAURIEN_POOL_SIZE: `0` is too small, a pool keeps 1 to 65536 connections".to_owned(),
             "--log-level: `loud` is not one of error, warn, info, debug, trace".to_owned(),
             MISSING.to_owned(),

@@ -97,4 +97,4 @@ impl Start {
 pub(crate) const MISSING: &str =
     "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file";
 /// The handlers that come with the program.
-pub(crate) const KNOWN: &str = "(known: blackout, corrupt, cut, delay, dummy, error, hang, slow)";
+pub(crate) const KNOWN: &str = "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, reset, slow)";

@@ -82,7 +82,7 @@ fn wrong_mixes_are_one_line_each_mistake() {
         ("NaN:error", vec!["`NaN` is not a percentage, write `20:delay`"]),
         ("inf:error", vec!["`inf` is not a percentage, write `20:delay`"]),
         ("lots:error", vec!["`lots` is not a percentage, write `20:delay`"]),
-        ("5:error,5:error", vec!["`error` is given twice, give each handler one percentage"]),
+        ("5:error,5:error", vec!["`error` is given twice, give one of them a name of its own: `NAME=error`"]),
         ("5:error,,5:delay", vec!["`5:error,,5:delay` has an empty entry, write `delay` or `20:delay,5:error`"]),
         ("5:error,", vec!["`5:error,` has an empty entry, write `delay` or `20:delay,5:error`"]),
         ("", vec!["`` has an empty entry, write `delay` or `20:delay,5:error`"]),

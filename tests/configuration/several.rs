@@ -63,7 +63,7 @@ handler = '20:delya'
 [proxies.cache.handlers.delay]
 sleep = -1
 slep = 1
-[proxies.cache.handlers.hang]
+[proxies.cache.handlers.blackout]
 protocol = 'tcp'
 [proxies.api]
 proxy = 'localhost'
@@ -88,7 +88,7 @@ six = 6
             format!("vaurien.toml:6: unknown handler `delya` {KNOWN}, did you mean `delay`?"),
             "vaurien.toml:8: proxies.cache.handlers.delay.sleep: invalid duration `-1`: it is negative, write 0 or more".to_owned(),
             "vaurien.toml:9: unknown key `slep` in `[proxies.cache.handlers.delay]`, did you mean `sleep`?".to_owned(),
-            "vaurien.toml:11: unknown key `protocol` in `[proxies.cache.handlers.hang]` (it has no keys)".to_owned(),
+            "vaurien.toml:11: unknown key `protocol` in `[proxies.cache.handlers.blackout]` (it has no keys)".to_owned(),
             "vaurien.toml:13: proxies.api.proxy: `localhost` has no port, write `localhost:PORT`".to_owned(),
             "vaurien.toml:15: proxies.api.buffer: `0` is too small, a read takes 1 to 262144 bytes".to_owned(),
             "vaurien.toml:16: `proxies.api.handlers` is `5`, write a table, `[proxies.api.handlers.delay]`".to_owned(),

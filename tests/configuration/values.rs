@@ -168,7 +168,7 @@ fn handlers_that_agree_do_not_disagree() {
 fn a_proxy_can_be_configured_without_a_file() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let backend = listener.local_addr().unwrap();
-    let slow = Delay { sleep: Seconds::from_millis(5), before: false };
+    let slow = Delay { sleep: Seconds::from_millis(5).into(), before: false };
     let config = ProxyConfig::new("127.0.0.1:0", backend).unwrap().handler(Mix::of("delay", slow));
     assert_eq!(config.backend.port, backend.port());
     assert_eq!(config.mix.to_string(), "delay");

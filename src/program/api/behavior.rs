@@ -82,11 +82,11 @@ pub(super) async fn put_mix(State(api): State<Arc<Api>>, path: MatchedPath, Body
 fn handlers_of(registry: &Registry, word: &str, text: &str) -> Result<Vec<String>, Failure> {
     let fault = |description| Fault { location: Location::Body, name: "name".to_owned(), description };
     let unknown = |name: &str| fault(format!("the '{name}' {word} does not exist"));
-    if !text.contains([',', ':']) && registry.get(text).is_none() {
+    if !text.contains([',', ':', '=', '(']) && registry.get(text).is_none() {
         return Err(Failure::new(StatusCode::BAD_REQUEST, vec![unknown(text)]));
     }
     let mut errors = match ParsedMix::parse(text, registry) {
-        Ok(mix) => return Ok(mix.names().map(str::to_owned).collect()),
+        Ok(mix) => return Ok(names_of(&mix)),
         Err(errors) => errors,
     };
     errors.sort_by_key(|error| !matches!(error, MixError::UnknownHandler { .. }));
@@ -95,6 +95,15 @@ fn handlers_of(registry: &Registry, word: &str, text: &str) -> Result<Vec<String
         MixError::Invalid(what) => fault(what.clone()),
     });
     Err(Failure::new(StatusCode::BAD_REQUEST, faults.collect()))
+}
+
+/// The names of the handlers of a mix, each once.
+fn names_of(mix: &ParsedMix) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for handler in mix.handlers().filter(|handler| !names.contains(&handler.name)).collect::<Vec<_>>() {
+        names.push(handler.name.clone());
+    }
+    names
 }
 
 /// A handler and its settings.

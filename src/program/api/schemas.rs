@@ -108,6 +108,9 @@ fn sharpen(property: &mut Value, setting: &Setting<'_>, registry: &Registry) {
         }
         Some("mix") => property["pattern"] = json!(mix(registry)),
         Some("seconds") => {
+            if property.as_object_mut().is_some_and(|property| property.remove("x-distribution").is_some()) {
+                return;
+            }
             let (described, default) = (property["description"].take(), property["default"].take());
             *property = time(!takes(&json!(0)));
             property["description"] = described;
@@ -134,11 +137,13 @@ fn ipv6() -> String {
     format!(r"\[({group}(:{group}){{7}}|{})(%[A-Za-z0-9]+)?\]", around.join("|"))
 }
 
-/// `delay`, or `20:delay,5:error` where the percentages add up to 100 at most and no handler is there twice.
+/// `delay`, or `20:delay(sleep=1s),5:slow=delay` where the percentages add up to 100 at most, no name is there twice, and the
+/// settings are valid.
 fn mix(registry: &Registry) -> String {
     let names = registry.names().collect::<Vec<_>>().join("|");
-    let share = format!(r"(100|[1-9]?[0-9](\.[0-9]{{1,6}})?):({names})");
-    format!("^({names})$|^{share}(,{share})*$")
+    let handler = format!(r"([A-Za-z0-9_-]{{1,64}}=)?({names})(\(.*\))?");
+    let share = format!(r"(100|[1-9]?[0-9](\.[0-9]{{1,6}})?):{handler}");
+    format!("^{handler}$|^{share}(,{share})*$")
 }
 
 /// A number of seconds, or a text with a unit.

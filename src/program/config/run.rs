@@ -12,6 +12,8 @@ use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::duration::Seconds;
 use crate::handler::Registry;
+use crate::metrics::summary::COUNTED;
+use crate::plan::mix::Share;
 use crate::program::command::{Placeholder, Subject, conflict};
 use crate::program::expectation::Expectation;
 use crate::program::report::file::Target;
@@ -102,11 +104,13 @@ impl Run {
             if let Some(name) = unknown_proxy.filter(|_| !has_http) {
                 diagnostics.push(Diagnostic::new(&expect, unknown(&expectation, "proxy", name, &names)));
             }
-            let counts: Vec<&str> = Expectation::countable(registry).collect();
+            let shares = proxies.iter().flat_map(|proxy| proxy.mix.shares()).map(Share::name);
+            let own_names = shares.filter(|name| registry.get(name).is_none());
+            let counts: Vec<&str> = Expectation::countable(registry).chain(own_names).collect();
             let counted = expectation.counted();
             if !counts.contains(&counted) {
                 diagnostics.push(Diagnostic::new(&expect, unknown(&expectation, "handler or count", counted, &counts)));
-            } else if registry.get(counted).is_some() && !has_http && !expectation.is_met_by(0) {
+            } else if !COUNTED.contains(&counted) && !has_http && !expectation.is_met_by(0) {
                 diagnostics.extend(never(expectation, counted, proxies, &expect));
             }
         }

@@ -80,7 +80,7 @@ fn merge(
 pub(super) fn complete(given: &Map<String, Value>, schema: &Schema<'_>) -> Map<String, Value> {
     let text = given.get("handler").and_then(Value::as_str).unwrap_or("dummy");
     let mix = Mix::parse(text, schema.registry).ok();
-    let in_mix = |name| mix.iter().flat_map(Mix::shares).any(|share| share.name() == name);
+    let in_mix = |name| mix.iter().flat_map(Mix::shares).any(|share| share.handler_name() == name);
     let (given, mut all) = (Value::Object(given.clone()), json!({}));
     for setting in schema.all().filter(|setting| setting.per_proxy) {
         // An option of the connection that nobody gave for a handler is the proxy's.
@@ -145,7 +145,8 @@ mod tests {
         });
         let mut lines = check(&keys).unwrap_err();
         lines.sort();
-        let known = "(known: blackout, corrupt, cut, delay, dummy, error, hang, slow), did you mean `delay`?";
+        let known =
+            "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, reset, slow), did you mean `delay`?";
         assert_eq!(
             lines,
             [

@@ -9,7 +9,7 @@ use super::layout::{Found, Layout};
 use super::schema::{HANDLERS, Schema, Setting};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::mix::Mix;
-use crate::plan::parse::{MixError, ParsedMix};
+use crate::plan::parse::{MixError, ParsedHandler, ParsedMix};
 use crate::settings::{self, Settings};
 
 /// The checked values of all options that were given, by path: `http.port`.
@@ -107,10 +107,11 @@ impl<'a> Values<'a> {
         let text = self.get(&format!("{within}handler")).and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
         // If it is invalid, that has been reported.
         let parsed = ParsedMix::parse(text, registry).unwrap_or_default();
-        parsed.build(|name| {
+        parsed.build(|ParsedHandler { name, settings: in_place, .. }| {
             let unknown = || Diagnostic::new("", MixError::unknown_handler(name, registry));
             let table = format!("{within}{HANDLERS}.{name}");
-            let settings = self.map(&format!("{table}."));
+            let mut settings = self.map(&format!("{table}."));
+            settings.extend(in_place.clone());
             // Each value is valid alone, so it is the combination that is refused.
             registry.get(name).ok_or_else(unknown)?.build(settings).map_err(|why| Diagnostic::new(table, why))
         })
@@ -124,7 +125,7 @@ impl<'a> Values<'a> {
         option: &str,
     ) -> impl Iterator<Item = (&'m str, &Value, String)> {
         mix.shares().iter().filter_map(move |share| {
-            let path = [HANDLERS, share.name(), option];
+            let path = [HANDLERS, share.handler_name(), option];
             self.schema.get(&path).filter(|setting| setting.inherited)?;
             let path = format!("{within}{}", path.join("."));
             let (value, origin) = self.get(&path)?;

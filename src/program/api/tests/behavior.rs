@@ -9,7 +9,7 @@ fn ok() -> (u16, Value) {
 #[tokio::test]
 async fn the_old_contract_is_kept() {
     let world = World::new(&["default", "other"]).await;
-    let names = json!(["blackout", "corrupt", "cut", "delay", "dummy", "error", "hang", "slow"]);
+    let names = json!(["abort", "blackout", "corrupt", "cut", "delay", "dummy", "error", "hang", "reset", "slow"]);
     assert_eq!(world.get("/behavior").await.is(), (200, json!({ "behavior": "dummy" })));
     assert_eq!(world.get("/behaviors").await.is(), (200, json!({ "behaviors": names })));
     assert_eq!(world.get("/handlers").await.is(), (200, json!({ "handlers": names })));

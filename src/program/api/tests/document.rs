@@ -61,7 +61,7 @@ fn a_proxys_schema_has_the_files_keys_and_users_own_handlers() {
     assert_eq!(stumble["keep_alive"]["type"], "boolean");
     let error = &properties["handlers"]["properties"]["error"]["properties"];
     assert_eq!(error["inject"]["type"], "boolean");
-    assert!(properties["handlers"]["properties"]["hang"]["properties"].as_object().unwrap().is_empty());
+    assert!(properties["handlers"]["properties"]["blackout"]["properties"].as_object().unwrap().is_empty());
 
     let paths = &document["paths"];
     assert_eq!(paths["/behavior"]["put"]["security"], json!([{ "bearer": [] }]));

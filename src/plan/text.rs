@@ -1,0 +1,132 @@
+//! Texts with parts in parentheses and in quotes: `delay(sleep=normal(100ms, 20ms)),reply(bytes="a, b")`.
+
+use std::borrow::Cow;
+
+/// What is opened and not closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unclosed {
+    Parenthesis,
+    Quote,
+    /// It is closed and was never opened.
+    Unopened,
+}
+
+impl Unclosed {
+    pub(super) fn within(self, text: &str) -> String {
+        match self {
+            Self::Parenthesis => format!("`{text}`: a parenthesis is not closed, add `)`"),
+            Self::Quote => format!("`{text}`: a quote is not closed, add `\"`"),
+            Self::Unopened => format!("`{text}`: a `)` has no `(`"),
+        }
+    }
+}
+
+/// Calls `outside` with the place of each character that is neither in parentheses nor in quotes.
+fn scan(text: &str, mut outside: impl FnMut(usize, char)) -> Result<(), Unclosed> {
+    let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
+    for (at, char) in text.char_indices() {
+        match char {
+            _ if is_escaped => is_escaped = false,
+            '\\' if is_quoted => is_escaped = true,
+            '"' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            '(' => depth += 1,
+            ')' => depth = depth.checked_sub(1).ok_or(Unclosed::Unopened)?,
+            char if depth == 0 => outside(at, char),
+            _ => {}
+        }
+    }
+    match (is_quoted, depth) {
+        (true, _) => Err(Unclosed::Quote),
+        (false, 0) => Ok(()),
+        (false, _) => Err(Unclosed::Parenthesis),
+    }
+}
+
+/// The parts of `text` between those `separator`s that are neither in parentheses nor in quotes.
+pub(super) fn split(text: &str, separator: char) -> Result<Vec<&str>, Unclosed> {
+    let (mut parts, mut begin) = (Vec::new(), 0);
+    scan(text, |at, char| {
+        if char == separator {
+            parts.push(&text[begin..at]);
+            begin = at + char.len_utf8();
+        }
+    })?;
+    parts.push(&text[begin..]);
+    Ok(parts)
+}
+
+/// Whether all that `text` opens is closed in it, and the other way round.
+pub(super) fn is_outside(text: &str) -> bool {
+    scan(text, |_, _| {}).is_ok()
+}
+
+/// What `"a \"b\""` stands for; other text stands for itself.
+pub(super) fn unquote(text: &str) -> Result<Cow<'_, str>, String> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let mut is_plain = !text.contains('"');
+        let _ = scan(text, |_, char| is_plain &= !char.is_whitespace() && char != '+');
+        if !is_plain {
+            return Err(format!("write `\"{}\"`, in double quotes", text.replace('\\', "\\\\").replace('"', "\\\"")));
+        }
+        return Ok(text.into());
+    };
+    let (mut read, mut chars) = (String::new(), quoted.chars());
+    while let Some(char) = chars.next() {
+        match char {
+            '"' if chars.as_str().is_empty() => return Ok(read.into()),
+            '"' => return Err(format!("`{}` follows the closing quote", chars.as_str())),
+            // Other escapes are the setting's own.
+            '\\' => match chars.next() {
+                Some(char @ ('"' | '\\')) => read.push(char),
+                other => {
+                    read.push('\\');
+                    read.extend(other);
+                }
+            },
+            char => read.push(char),
+        }
+    }
+    Err("the quote is not closed, add `\"`".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separators_in_parentheses_and_quotes_do_not_separate() {
+        assert_eq!(split("a,b(c,d(e,f)),g=\"h,(\\\",\"", ','), Ok(vec!["a", "b(c,d(e,f))", "g=\"h,(\\\",\""]));
+        assert_eq!(split("", ','), Ok(vec![""]));
+        for (text, unclosed) in [
+            ("a(b", Unclosed::Parenthesis),
+            ("a(\")", Unclosed::Quote),
+            ("a)", Unclosed::Unopened),
+            ("a)(", Unclosed::Unopened),
+        ] {
+            assert_eq!(split(text, ','), Err(unclosed), "{text}");
+        }
+    }
+
+    #[test]
+    fn quotes_hold_what_would_separate() {
+        for (text, value) in [
+            ("250ms", "250ms"),
+            ("normal(100ms, 20ms)", "normal(100ms, 20ms)"),
+            ("\"a, b) \\\" \\\\ \\r\\n\"", "a, b) \" \\ \\r\\n"),
+            ("\"\"", ""),
+            (r"a\r\n", r"a\r\n"),
+        ] {
+            assert_eq!(unquote(text).as_deref(), Ok(value));
+        }
+        for (text, why) in [
+            ("two words", "write `\"two words\"`, in double quotes"),
+            ("1+1", "write `\"1+1\"`, in double quotes"),
+            ("a\"b\"", "write `\"a\\\"b\\\"\"`, in double quotes"),
+            ("\"a\" b", "` b` follows the closing quote"),
+            ("\"a", "the quote is not closed, add `\"`"),
+        ] {
+            assert_eq!(unquote(text), Err(why.to_owned()));
+        }
+    }
+}
