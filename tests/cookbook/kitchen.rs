@@ -61,6 +61,8 @@ impl Kitchen {
             command.env_remove(name);
         }
         let own = self.folder.path().join("bin");
+        // Python's lines are written whole: a line of the log does not come into the middle of one.
+        command.env_remove("PYTHONUNBUFFERED");
         let path = format!("{}:{}:{}", own.display(), python::programs().display(), env::var("PATH").unwrap());
         command.env("PATH", path).current_dir(self.folder.path())
     }
