@@ -48,6 +48,10 @@ fn the_same_text_is_a_plan_everywhere() {
     let body = json!({ "name": mix }).to_string();
     assert_eq!(api.put("/behavior", &body).status, 200);
     assert_eq!(api.get("/behavior").json(), json!({ "behavior": mix }));
+    let body = json!({ "name": mix, "options": { "delay": { "before": false } } }).to_string();
+    assert_eq!(api.put("/behavior", &body).status, 200);
+    let delay = &api.get("/v1/proxies/default").json()["handlers"]["delay"];
+    assert_eq!(*delay, json!({ "sleep": 1, "before": false }), "both entries have the options");
     assert_eq!(api.patch("/v1/proxies/default", &json!({ "handler": mix }).to_string()).status, 200);
     assert_eq!(api.get("/v1/proxies/default").json()["handler"], mix);
     let wrong = api.patch("/v1/proxies/default", r#"{"handler": "20:delay(slep=1s)"}"#);

@@ -100,8 +100,10 @@ fn handlers_of(registry: &Registry, word: &str, text: &str) -> Result<Vec<String
 /// The names of the handlers of a mix, each once.
 fn names_of(mix: &ParsedMix) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for handler in mix.handlers().filter(|handler| !names.contains(&handler.name)).collect::<Vec<_>>() {
-        names.push(handler.name.clone());
+    for handler in mix.handlers() {
+        if !names.contains(&handler.name) {
+            names.push(handler.name.clone());
+        }
     }
     names
 }
