@@ -116,7 +116,7 @@ pub use net::address::{Address, BadAddress};
 pub use plan::mix::{Mix, Share};
 #[cfg(feature = "program")]
 pub use program::{config::Config, main};
-pub use protocol::Protocol;
+pub use protocol::{Failure, FailureKind, Protocol};
 pub use proxy::config::ProxyConfig;
 pub use proxy::listeners::CannotListen;
 pub use size::{Amount, Percent, Rate, Size};

@@ -34,6 +34,9 @@ pub(crate) enum EventKind {
         call: u64,
         #[serde(serialize_with = "text")]
         handler: Arc<str>,
+        /// Which handler of a sequence it was.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_text")]
+        step: Option<Arc<str>>,
         verdict: Action,
         #[serde(skip_serializing_if = "Option::is_none")]
         head: Option<RequestHead>,
@@ -131,6 +134,10 @@ fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error
     serializer.serialize_str(text)
 }
 
+fn optional_text<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+    text.as_deref().serialize(serializer)
+}
+
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -176,7 +183,14 @@ mod tests {
 
     fn fault(protocol: Protocol, head: &[u8]) -> String {
         let head = RequestHead::of(protocol, head);
-        line(EventKind::Fault { connection: 3, call: 2, handler: "delay".into(), verdict: Action::Sleep, head })
+        line(EventKind::Fault {
+            connection: 3,
+            call: 2,
+            handler: "delay".into(),
+            step: None,
+            verdict: Action::Sleep,
+            head,
+        })
     }
 
     /// The beginning of every fault below.

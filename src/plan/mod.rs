@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use tracing::trace;
 
-use crate::handler::{DynHandler, Scope};
+use crate::handler::{Scope, Sequence};
 use crate::metrics::counters::HandlerCounters;
 use crate::plan::mix::{Mix, Share};
 use crate::rng::Streams;
@@ -36,7 +36,7 @@ struct Slot {
 /// A handler that a plan selects for calls.
 pub(crate) struct SelectedHandler {
     pub(crate) name: Arc<str>,
-    pub(crate) handler: Arc<dyn DynHandler>,
+    pub(crate) handler: Sequence,
     pub(crate) scope: Scope,
     pub(crate) counters: Arc<HandlerCounters>,
     /// Begins when its plan is replaced, or the daemon stops: what the handler holds goes on, or ends.

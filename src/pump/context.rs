@@ -83,6 +83,7 @@ impl<'a> ConnectionContext<'a> {
     pub(crate) fn call<'c>(&'c self, handler: &'c SelectedHandler) -> CallContext<'c> {
         CallContext {
             handler: &handler.name,
+            steps: handler.handler.names(),
             counters: &handler.counters,
             released: &handler.released,
             shutdown: &self.proxy.shutdown,

@@ -42,7 +42,7 @@ fn handlers(file: &mut String, values: &Values<'_>, within: &str) {
     // An invalid mix has been reported already.
     let mix = values.mix(within).unwrap_or_default();
     for name in values.schema.registry.names() {
-        let in_mix = mix.shares().iter().any(|share| share.handler_name() == name);
+        let in_mix = mix.shares().iter().any(|share| share.handlers().any(|handler| handler == name));
         // An option of the connection that nobody gave is the proxy's.
         let shown = |setting: &Setting<'_>| in_mix && !setting.inherited;
         let lines = lines(values, within, values.schema.of_handler(name), shown);

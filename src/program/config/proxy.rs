@@ -68,7 +68,9 @@ pub(super) fn one(
     });
     let mut own = values.map(within);
     own.extend(overrides(values, within, &mix, diagnostics));
-    let options = settings::build(own).map_err(|why| Diagnostic::new("", why))?;
+    let options: ProxyOptions = settings::build(own).map_err(|why| Diagnostic::new("", why))?;
+    let place = values.place(&format!("{within}handler")).unwrap_or_default();
+    diagnostics.extend(mix.check(options.connection.protocol).map(|why| Diagnostic::new(&place, why)).collect());
     let given = given(values, within);
     let keys = Keys { all: spec::complete(&given, values.schema), given };
     Ok(ProxyConfig::from_options(name, options, mix, keys))

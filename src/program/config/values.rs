@@ -8,7 +8,7 @@ use super::entry::{Entry, Origin};
 use super::layout::{Found, Layout};
 use super::schema::{HANDLERS, Schema, Setting};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::plan::mix::Mix;
+use crate::plan::mix::{Mix, Share};
 use crate::plan::parse::{MixError, ParsedHandler, ParsedMix};
 use crate::settings::{self, Settings};
 
@@ -107,7 +107,8 @@ impl<'a> Values<'a> {
         let text = self.get(&format!("{within}handler")).and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
         // If it is invalid, that has been reported.
         let parsed = ParsedMix::parse(text, registry).unwrap_or_default();
-        parsed.build(|ParsedHandler { name, settings: in_place, .. }| {
+        let place = self.place(&format!("{within}handler")).unwrap_or_default();
+        parsed.build(&place, |ParsedHandler { name, settings: in_place, .. }| {
             let unknown = || Diagnostic::new("", MixError::unknown_handler(name, registry));
             let table = format!("{within}{HANDLERS}.{name}");
             let mut settings = self.map(&format!("{table}."));
@@ -124,12 +125,12 @@ impl<'a> Values<'a> {
         mix: &'m Mix,
         option: &str,
     ) -> impl Iterator<Item = (&'m str, &Value, String)> {
-        mix.shares().iter().filter_map(move |share| {
-            let path = [HANDLERS, share.handler_name(), option];
+        mix.shares().iter().flat_map(Share::handlers).filter_map(move |handler| {
+            let path = [HANDLERS, handler, option];
             self.schema.get(&path).filter(|setting| setting.inherited)?;
             let path = format!("{within}{}", path.join("."));
             let (value, origin) = self.get(&path)?;
-            Some((share.name(), value, origin.place(&path)))
+            Some((handler, value, origin.place(&path)))
         })
     }
 }
