@@ -137,7 +137,9 @@ impl CallFrames<'_> {
                     self.left = left;
                 }
                 // Most calls: nothing has to be drawn, kept or told.
-                Step::Call { len, left, expect, .. } if only.is_some() && self.requests.is_drawn_anew() => {
+                Step::Call { len, left, expect, .. }
+                    if only.is_some() && self.requests.is_drawn_anew() && !self.requests.framer.has_refused() =>
+                {
                     self.requests.number += 1;
                     self.context.activity.calls.set(self.requests.number);
                     tally.count_unseen(only);
@@ -193,6 +195,9 @@ impl CallFrames<'_> {
         if self.left != Some(0) || requests.begun.is_some() {
             return true;
         }
+        if requests.framer.has_refused() {
+            return false;
+        }
         let handler = requests.next_handler(plan, context.streams());
         if handler.scope == Scope::Calls {
             return false;
@@ -234,6 +239,6 @@ impl CallFrames<'_> {
         let handler = plan.draw(streams, &mut requests.draws, number);
         tally.count(handler, streams, number);
         context.call_begins(number, handler, head, expect);
-        (handler.scope == Scope::Calls).then(|| handler.clone())
+        (handler.scope == Scope::Calls || requests.framer.has_refused()).then(|| handler.clone())
     }
 }
