@@ -5,6 +5,7 @@
 //! [`Requests`] frames what the client sends, [`Replies`] what the backend sends. The shape of a reply often depends on
 //! its request, so each call carries an [`Expect`] from one to the other.
 
+pub(crate) mod foreign;
 pub mod http;
 pub mod memcache;
 mod payload;
