@@ -77,7 +77,7 @@ impl Foreign {
 }
 
 /// Whether a reason names the protocol of the connection, rather than what is wrong with it.
-#[cfg_attr(not(feature = "program"), expect(dead_code, reason = "only reports tell them apart"))]
+#[cfg(any(feature = "program", test))]
 pub(crate) fn is_named(reason: &str) -> bool {
     reason.contains(UNREADABLE)
 }
