@@ -152,7 +152,8 @@ impl Field {
         self.unit().unwrap_or(by_type).to_uppercase()
     }
 
-    fn unit(&self) -> Option<&str> {
+    /// What the value is counted in.
+    pub(crate) fn unit(&self) -> Option<&str> {
         self.schema.get("x-unit")?.as_str()
     }
 

@@ -21,7 +21,7 @@ const JUNK: usize = 1000;
 /// How many random bytes are inserted into a reply.
 const INJECTED: usize = 100;
 
-/// Answers with an error of the protocol, or with random bytes (http: a 500, 501, 502 or 503); the backend is not called.
+/// Answers with an error of the protocol, or random bytes; the backend is not called.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Error {

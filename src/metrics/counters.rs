@@ -9,6 +9,7 @@ use histogram::AtomicHistogram;
 use serde::{Serialize, Serializer};
 
 use super::histogram::{DELAY, DIAL, Histogram, PASS};
+use super::reasons::Reasons;
 use crate::workers::PerWorker;
 
 /// A counter that each worker adds to for itself.
@@ -29,6 +30,7 @@ impl Count {
 #[derive(Debug)]
 pub(crate) struct Counters {
     pub(crate) opaque: Count,
+    pub(crate) opaque_reasons: Reasons,
     pub(crate) backend_failures: Count,
     /// How often a client had to wait because none could be accepted.
     pub(crate) refused: Count,
@@ -123,6 +125,7 @@ impl Default for Counters {
     fn default() -> Self {
         Self {
             opaque: Count::default(),
+            opaque_reasons: Reasons::default(),
             backend_failures: Count::default(),
             refused: Count::default(),
             dial: Arc::new(Histogram::new(DIAL)),

@@ -2,5 +2,6 @@
 
 pub(crate) mod counters;
 pub(crate) mod histogram;
+pub(crate) mod reasons;
 pub(crate) mod snapshot;
 pub(crate) mod summary;

@@ -23,6 +23,8 @@ pub(crate) struct ProxySnapshot {
     pub(crate) refused: u64,
     /// Connections that turned opaque.
     pub(crate) opaque: u64,
+    /// Why, and how many for each reason; the most frequent one first.
+    pub(crate) opaque_reasons: Vec<(String, u64)>,
     /// Connections for which the backend could not be reached.
     pub(crate) dial_failures: u64,
     /// The handlers of the mix in its order, then those of earlier mixes by name.
@@ -98,6 +100,7 @@ impl ProxySnapshot {
             to_backend: self.connections.to_backend.bytes,
             to_client: self.connections.to_client.bytes,
             opaque: self.opaque,
+            opaque_reasons: self.opaque_reasons.clone(),
             backend_failures: self.dial_failures,
         }
     }

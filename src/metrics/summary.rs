@@ -21,6 +21,8 @@ pub struct Summary {
     pub to_client: u64,
     /// Connections that turned opaque.
     pub opaque: u64,
+    /// Why they did, with the number of connections for each reason; the most frequent one first.
+    pub opaque_reasons: Vec<(String, u64)>,
     /// Connections for which the backend could not be reached.
     pub backend_failures: u64,
 }
@@ -50,6 +52,7 @@ impl Summary {
         };
         add(&mut self.calls, other.calls);
         add(&mut self.faults, other.faults);
+        add(&mut self.opaque_reasons, other.opaque_reasons);
         self.connections += other.connections;
         self.open += other.open;
         self.to_backend += other.to_backend;
@@ -59,7 +62,7 @@ impl Summary {
         self
     }
 
-    /// One line for each handler, then one for the connections.
+    /// One line for each handler, one for the connections, and one for the reasons of opaque ones if there are any.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let calls = self.calls.iter().map(|(name, calls)| {
@@ -70,8 +73,23 @@ impl Summary {
             "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures",
             self.connections, self.to_backend, self.to_client, self.opaque, self.backend_failures
         );
-        calls.chain([connections]).collect()
+        let reasons = self.opaque_reasons.iter().map(|(why, count)| (why.as_str(), *count));
+        calls.chain([connections]).chain(opaque_line(self.opaque, reasons)).collect()
     }
+}
+
+/// Why this many connections turned opaque; `None` if none did.
+pub(crate) fn opaque_line<'r>(opaque: u64, reasons: impl IntoIterator<Item = (&'r str, u64)>) -> Option<String> {
+    let reasons: Vec<_> = reasons.into_iter().collect();
+    let reasons = match reasons.as_slice() {
+        [] => return None,
+        [(only, _)] => (*only).to_owned(),
+        several => {
+            let each = several.iter().map(|(why, count)| format!("{count} because of {why}"));
+            each.collect::<Vec<_>>().join("; ")
+        }
+    };
+    Some(format!("{opaque} opaque: {reasons}"))
 }
 
 fn of(counts: &[(String, u64)], handler: &str) -> u64 {

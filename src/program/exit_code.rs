@@ -8,7 +8,7 @@ pub(crate) const FAILED: u8 = 1;
 /// The command line, a variable or the file is wrong.
 pub(crate) const WRONG_USE: u8 = 2;
 
-/// The command succeeded, but an expectation was not met.
+/// The command succeeded, but an expectation was not met, that of a call for the faults that were asked for among them.
 pub(crate) const UNMET: u8 = 3;
 
 /// The command took longer than `--timeout`. As `timeout` has it.

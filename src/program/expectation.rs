@@ -77,6 +77,13 @@ impl Expectation {
         &self.count
     }
 
+    /// Whether it says that there may be no calls: `calls>=0`, `calls==0`, `connections==0`. An upper limit does not.
+    pub(crate) fn allows_no_calls(&self) -> bool {
+        let is_any = self.sign == ">=" && self.count == "calls";
+        let is_none = matches!(self.sign, "==" | "<=") && matches!(self.count.as_str(), "calls" | "connections");
+        self.number == 0 && (is_any || is_none)
+    }
+
     /// The counts that exist with these handlers.
     pub(crate) fn countable(registry: &Registry) -> impl Iterator<Item = &str> {
         registry.names().chain(COUNTED)
@@ -145,6 +152,16 @@ mod tests {
         assert_eq!(met("!="), [true, false, true]);
         assert_eq!(met(">"), [false, false, true]);
         assert_eq!(met("<"), [true, false, false]);
+    }
+
+    #[test]
+    fn only_what_names_no_calls_allows_none() {
+        for allowing in ["calls>=0", "cache.calls>=0", "calls==0", "calls<=0", "connections==0"] {
+            assert!(read(allowing).allows_no_calls(), "{allowing}");
+        }
+        for other in ["calls<=40", "calls<1", "calls>=1", "connections>=0", "error>=0", "error==0", "faults==0"] {
+            assert!(!read(other).allows_no_calls(), "{other}");
+        }
     }
 
     #[test]

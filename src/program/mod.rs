@@ -50,7 +50,7 @@ use crate::program::stderr::Stderr;
 ///
 /// Exit codes of a daemon: 0 when it was stopped, 1 when it failed while running, 2 for a wrong command line or file, 3 when
 /// an expectation was not met. With a command: that of the command, 128 plus the number of the signal that ended it, 3 when it
-/// succeeded and an expectation was not met, 124 when it timed out, 125 when the program itself failed, 126 when the command
+/// succeeded and an expectation was not met or no call could meet the faults that were asked for, 124 when it timed out, 125 when the program itself failed, 126 when the command
 /// cannot be executed, 127 when it was not found.
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {

@@ -6,6 +6,7 @@
 //! its request, so each call carries an [`Expect`] from one to the other.
 
 mod failure;
+pub(crate) mod foreign;
 pub mod http;
 pub mod memcache;
 mod payload;

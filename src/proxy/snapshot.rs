@@ -6,7 +6,7 @@ use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot};
 
 impl Proxy {
     pub(crate) fn snapshot(&self) -> ProxySnapshot {
-        let Counters { opaque, backend_failures, refused, dial, pass, .. } = &self.context.counters;
+        let Counters { opaque, opaque_reasons, backend_failures, refused, dial, pass, .. } = &self.context.counters;
         let config = self.config();
         let in_mix: Vec<String> =
             self.context.plan.load().handlers().map(|selected| selected.name.to_string()).collect();
@@ -30,6 +30,7 @@ impl Proxy {
             connections: self.connections.totals(),
             refused: refused.get(),
             opaque: opaque.get(),
+            opaque_reasons: opaque_reasons.all(),
             dial_failures: backend_failures.get(),
             handlers,
             dial: dial.clone(),

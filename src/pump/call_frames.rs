@@ -1,5 +1,6 @@
 //! Calls in what the client sends, each drawn for its handler.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::Found;
 use crate::handler::Scope;
 use crate::plan::{Plan, SelectedHandler, Tally};
+use crate::protocol::foreign::Foreign;
 use crate::protocol::proxy_header::{self, Start};
 use crate::protocol::{Expect, MAX_HEAD, Protocol, Step};
 
@@ -161,7 +163,7 @@ impl CallFrames<'_> {
                     at += len;
                     self.left = left;
                 }
-                Step::Opaque(why) => break Some(self.turn_opaque(calls, why)),
+                Step::Opaque(why) => break Some(self.turn_opaque(calls, &self.reason(why, &bytes[at..]))),
                 Step::Unanswered => unreachable!("a request framer knows of no replies"),
             }
         };
@@ -181,6 +183,13 @@ impl CallFrames<'_> {
             return CallStop::Look;
         }
         self.turn_opaque(&mut self.calls.borrow_mut(), head_timer::REASON)
+    }
+
+    /// Why `bytes` cannot be framed: `why`, unless they begin the connection and another protocol is known by them.
+    fn reason(&self, why: &'static str, bytes: &[u8]) -> Cow<'static, str> {
+        let foreign = if self.requests.number == 0 { Foreign::of_client(bytes) } else { None };
+        let named = foreign.and_then(|foreign| foreign.reason(self.context.settings.protocol));
+        named.map_or(Cow::Borrowed(why), Cow::Owned)
     }
 
     fn turn_opaque(&self, calls: &mut OpenCalls, why: &str) -> CallStop {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tracing::debug;
+use tracing::{debug, info};
 
 use super::activity::{Activity, State};
 use super::outcome::Outcome;
@@ -144,7 +144,12 @@ impl<'a> ConnectionContext<'a> {
             self.activity.set_state(State::Opaque);
             self.proxy.counters.opaque.add(1);
             self.proxy.emit(|| EventKind::Opaque { connection, why: why.into() });
-            debug!(connection, why, "opaque from here on");
+            if self.proxy.counters.opaque_reasons.add(why) {
+                let proxy = &*self.proxy.name;
+                info!(proxy, connection, "opaque from here on, handlers no longer act: {why}");
+            } else {
+                debug!(connection, why, "opaque from here on");
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::Found;
 use super::outcome::Outcome;
 use crate::call_log::CallEnd;
+use crate::protocol::foreign::Foreign;
 use crate::protocol::{self, Expect, Protocol, Step};
 
 /// Finds replies, and ends the calls of those that no handler wants to see.
@@ -140,7 +141,9 @@ impl ReplyFrames<'_> {
                     break Some(ReplyStop::Hold);
                 }
                 Step::Opaque(why) => {
-                    self.context.turns_opaque(why);
+                    let foreign = Foreign::of_backend(&bytes[at..]);
+                    let named = foreign.and_then(|foreign| foreign.reason(settings.protocol));
+                    self.context.turns_opaque(named.as_deref().unwrap_or(why));
                     // What was read together is written together, unless an answer of our own comes between.
                     let passes = if calls.has_no_answers() { bytes.len() } else { at };
                     self.timer.stop();

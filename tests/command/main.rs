@@ -8,6 +8,7 @@ mod ends;
 mod exit_codes;
 mod expectations;
 mod left;
+mod no_silent_green;
 mod ready_file;
 mod repeat;
 mod report;

@@ -16,7 +16,7 @@ fn the_first_failure_ends_it_and_says_how_to_repeat_it() {
     let backend = Backend::lines();
     let ran = run_script(
         &backend,
-        "--repeat 20 --seed=42 --handler 10:error",
+        "--repeat 20 --seed=42 --handler 10:error --allow-no-calls",
         "echo $VAURIEN_SEED; test $VAURIEN_SEED != 44",
     )
     .ends(1);
@@ -57,4 +57,41 @@ fn each_run_has_its_own_counters() {
 fn zero_runs_are_an_error() {
     let backend = Backend::lines();
     run_script(&backend, "--repeat 0", "true").ends(125).says("--repeat: `0` runs nothing, give 1 or more");
+}
+
+#[test]
+fn it_can_keep_going_and_names_each_seed_that_failed() {
+    let backend = Backend::lines();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("report.json");
+    let script = "echo $VAURIEN_SEED; test $VAURIEN_SEED != 43 && test $VAURIEN_SEED != 45";
+    let options = format!("--repeat 4 --seed 42 --keep-going --report {}", path.display());
+    let ran = run_script(&backend, &options, script).ends(1);
+    assert_eq!(ran.stdout, "42\n43\n44\n45\n");
+    let again = ran.stderr.lines().find_map(|line| line.strip_prefix("again: ")).unwrap().to_owned();
+    assert!(again.contains(" --seed 43 -- sh") && !again.contains("--keep-going"), "the first one: {again}");
+    ran.says("2 of 4 runs failed").says("failing seeds: 43 (exit code 1), 45 (exit code 1)");
+    let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    assert_eq!((report["runs"].as_array().unwrap().len(), &report["exit_code"]), (4, &1.into()));
+    let ran = run_script(&backend, "--repeat 2 --seed 1 --keep-going --expect calls>0", "exit 0").ends(3);
+    ran.says("failing seeds: 1 (calls>0 not met), 2 (calls>0 not met)");
+    run_script(&backend, "--repeat 2 --seed 1 --keep-going", "true").ends(0).never_says("failing");
+}
+
+#[test]
+fn an_expectation_can_be_of_all_runs_together() {
+    let backend = Backend::lines();
+    let call =
+        r#"exec 3<>"/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT"; printf 'a\r\n' >&3; head -c 4 <&3 >/dev/null"#;
+    let total = |options: &str| super::run(&backend, &format!("--seed 1 {options}"), &["bash", "-c", call]);
+    total("--repeat 3 --expect calls==1 --expect-total calls==3")
+        .ends(0)
+        .says("over all runs: expected calls==3: met, 3");
+    total("--repeat 3 --expect-total calls>3").ends(3).says("over all runs: expected calls>3: NOT met, 3");
+    // Of one run alone there is nothing to sum.
+    total("--expect-total calls>3").ends(0).says("`--expect-total` has no effect without `--repeat`");
+    total("--repeat 3 --expect-total cals>3").ends(125).says("did you mean `calls`?");
+    // After a failure, runs are missing.
+    let ran = super::run_script(&backend, "--repeat 3 --seed 1 --expect-total calls>3", "false").ends(1);
+    ran.never_says("over all runs");
 }

@@ -92,7 +92,7 @@ fn two_names_for_one_variable_are_an_error() {
 #[test]
 fn its_streams_are_its_own() {
     let backend = Backend::lines();
-    let mut vaurien = around(&backend, "--handler error", &["sh", "-c", "cat; echo oops >&2"]);
+    let mut vaurien = around(&backend, "--handler error --allow-no-calls", &["sh", "-c", "cat; echo oops >&2"]);
     let mut child = vaurien.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"from standard input").unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap()).ends(0);

@@ -132,8 +132,14 @@ fn a_command_line_that_cannot_be_read_is_one_line() {
     for (line, message) in [
         ("--bakend a:1", "unknown option `--bakend`, did you mean `--backend`?"),
         ("--bakend=a:1", "unknown option `--bakend`, did you mean `--backend`?"),
-        ("--handler-delay-slep 1", "unknown option `--handler-delay-slep`, did you mean `--handler-delay-sleep`?"),
-        ("--handler-hang-protocol tcp", "unknown option `--handler-hang-protocol`, see --help"),
+        (
+            "--handler-delay-slep 1",
+            "unknown option `--handler-delay-slep` (known: --handler-delay-sleep, --handler-delay-before), did you mean \
+             `--handler-delay-sleep`?",
+        ),
+        ("--behavior-cut-at 1", "unknown option `--behavior-cut-at` (known: --handler-cut-after, --handler-cut-how)"),
+        ("--handler-hang-protocol tcp", "unknown option `--handler-hang-protocol` (known: --handler-hang-for)"),
+        ("--handler-reset-sleep 1", "unknown option `--handler-reset-sleep`, `reset` has no options of its own"),
         ("--frobnicate", "unknown option `--frobnicate`, see --help"),
         ("-x", "unknown option `-x`, see --help"),
         ("-", "unknown option `-`, see --help"),

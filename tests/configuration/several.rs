@@ -107,6 +107,23 @@ six = 6
 }
 
 #[test]
+fn what_is_the_programs_is_told_to_be_so() {
+    for (key, wrong) in [
+        ("seed = 1", "`seed` is for all proxies together, write it at the top of the file, before all tables"),
+        (
+            "log_level = 'warn'",
+            "`log_level` is for all proxies together, write it at the top of the file, before all tables",
+        ),
+        ("repeat = 2", "`repeat` is for all proxies together, write it under `[run]`"),
+        ("http.port = 1", "`http` is for all proxies together, write `[http]` without `proxies`"),
+        ("port = 1", "unknown key `port` in `[proxies.cache]`, did you mean `proxy`?"),
+    ] {
+        let file = format!("[proxies.cache]\nbackend = 'a:1'\n{key}\n");
+        assert_eq!(Start::file(&file).lines(), [format!("vaurien.toml:3: {wrong}")]);
+    }
+}
+
+#[test]
 fn listen_addresses_are_unique() {
     let file = "\
 [proxies.a]

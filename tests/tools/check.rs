@@ -8,12 +8,21 @@ use crate::{assert_complains, printed, printed_by};
 #[test]
 fn one_proxy_is_a_line() {
     let lines = printed("--check --backend localhost:6379 --protocol redis --handler 20:delay --seed 42");
-    assert_eq!(lines, "localhost:8000 -> localhost:6379, protocol redis, handler 20:delay\nseed 42\n");
+    assert_eq!(
+        lines,
+        "localhost:8000 -> localhost:6379, protocol redis, handler 20:delay\n  delay(sleep=1s, before=true)\nseed 42\n"
+    );
+    let lines = printed("--check --backend a:1 --handler 20:delay(sleep=250ms),5:cut --handler-cut-how reset --seed 1");
+    let settings: Vec<_> = lines.lines().filter(|line| line.starts_with("  ")).collect();
+    assert_eq!(settings, ["  delay(sleep=250ms, before=true)", "  cut(after=50%, how=reset)"]);
     let lines = printed("--check --demo");
     let handlers = "20:delay,20:error,10:blackout,5:hang";
     assert_eq!(
         lines,
-        format!("localhost:8000 -> a small built-in HTTP server, protocol http, handler {handlers}\nseed 2508\n")
+        format!(
+            "localhost:8000 -> a small built-in HTTP server, protocol http, handler {handlers}\n  delay(sleep=250ms, \
+             before=true)\n  error(inject=false, warmup=0)\nseed 2508\n"
+        )
     );
 }
 
@@ -27,7 +36,7 @@ fn a_file_is_told_whole() {
     let lines = printed(&format!("--check --config {}", file.path().display()));
     assert_eq!(
         lines,
-        "cache: localhost:7379 -> localhost:6379, protocol redis, handler delay\n\
+        "cache: localhost:7379 -> localhost:6379, protocol redis, handler delay\n  delay(sleep=1s, before=true)\n\
          api: disabled -> [::1]:80, protocol tcp, handler dummy\n\
          HTTP API on http://[::1]:8080, with a token\n\
          statsd to localhost:8125, prefix vaurien\n\
@@ -45,7 +54,7 @@ fn what_happens_around_the_proxies_is_told_in_its_order() {
     let lines = printed_by(command.args(["--", "sh", "-c", "echo $VAURIEN_PROXY 'as is'", ""]));
     assert_eq!(
         lines,
-        "localhost:0 -> a:1, protocol tcp, handler error\n\
+        "localhost:0 -> a:1, protocol tcp, handler error\n  error(inject=false, warmup=0)\n\
          seed 1\n\
          waits for the backend, 30s at most\n\
          ready file /nowhere/ready\n\
@@ -78,6 +87,17 @@ fn warnings_are_those_of_a_start() {
     let ended = Program::run(&mut Program::command("--check --backend a:1 --http-port 1"));
     assert_eq!((ended.code, ended.lines.len()), (Some(0), 1), "{:?}", ended.lines);
     assert!(ended.lines[0].ends_with("WARN `--http-port` has no effect without `--http`"), "{:?}", ended.lines);
+    let mut command = Program::command("--check --backend a:1 --handler error --handler-delay-sleep 100");
+    let ended =
+        Program::run(command.env("VAURIEN_HANDLER_EROR_INJECT", "true").env("VAURIEN_HANDLER_CUT_HOW", "reset"));
+    let warnings: Vec<_> = ended.lines.iter().filter_map(|line| Some(line.split_once(" WARN ")?.1)).collect();
+    let expected = [
+        "`VAURIEN_HANDLER_EROR_INJECT` is no variable of vaurien, did you mean `VAURIEN_HANDLER_ERROR_INJECT`?",
+        "`VAURIEN_HANDLER_CUT_HOW` has no effect: `cut` is not in the mix `error`",
+        "`--handler-delay-sleep` has no effect: `delay` is not in the mix `error`",
+        "--handler-delay-sleep: `100` is in seconds, write `100ms` for milliseconds, or `100s` if it is right",
+    ];
+    assert_eq!((ended.code, warnings), (Some(0), expected.to_vec()));
 }
 
 #[test]
@@ -87,4 +107,20 @@ fn all_that_is_wrong_is_told() {
         "--buffer: `0` is too small, a read takes 1 to 262144 bytes",
     ];
     assert_complains("--check --backend a:1 --handler dely --buffer 0", 2, &lines);
+}
+
+#[test]
+fn what_may_be_meant_is_no_warning() {
+    let quiet = |command: &mut std::process::Command| {
+        let ended = Program::run(command);
+        assert_eq!((ended.code, ended.lines), (Some(0), Vec::<String>::new()));
+    };
+    // The API may ask for the handler later.
+    quiet(&mut Program::command("--check --backend a:1 --http --handler-delay-sleep 1m"));
+    // A file may have tables for handlers that other mixes need.
+    let file = File::new("backend = 'a:1'\n[handlers.delay]\nsleep = '2m'\n");
+    quiet(&mut Program::command(&format!("--check --handler error --config {}", file.path().display())));
+    let file = File::new("backend = 'a:1'\nhandler = 'delay(sleep=90)'\n");
+    let ended = Program::run(&mut Program::command(&format!("--check --config {}", file.path().display())));
+    assert!(ended.lines[0].contains(".toml:2: handler: `90` is in seconds"), "{:?}", ended.lines);
 }

@@ -1,7 +1,14 @@
 //! `--check`: what would run, in lines.
 
+use serde_json::Value;
+
+use crate::duration::Seconds;
+use crate::handler::Registry;
+use crate::plan::parse::{ParsedHandler, ParsedMix};
 use crate::program::command::typed;
+use crate::program::config::schema::HANDLERS;
 use crate::program::config::{Address, Config, Log, ProxyConfig, Run};
+use crate::settings::Field;
 
 /// What would run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,18 +16,19 @@ use crate::program::config::{Address, Config, Log, ProxyConfig, Run};
 pub struct Check {
     /// For standard output: a line for each proxy, then the rest.
     pub lines: String,
-    /// Options that were given and have no effect, to be logged as a start would.
+    /// What was given and is probably not what was meant, to be logged as a start would.
     pub warnings: Vec<String>,
     /// How it would be logged.
     pub log: Log,
 }
 
 impl Check {
-    pub(super) fn of(config: Config) -> Self {
+    pub(super) fn of(config: Config, registry: &Registry) -> Self {
         let several = config.proxies.len() > 1;
-        let proxies = config.proxies.iter().map(|proxy| {
+        let proxies = config.proxies.iter().flat_map(|proxy| {
             let name = if several { format!("{}: ", proxy.name) } else { String::new() };
-            format!("{name}{}", route(proxy, config.demo))
+            let settings = settings(proxy, registry).into_iter().map(|line| format!("  {line}"));
+            [format!("{name}{}", route(proxy, config.demo))].into_iter().chain(settings)
         });
         let http = config.http.as_ref().map(|http| {
             let token = if http.token.is_some() { ", with a token" } else { "" };
@@ -44,6 +52,33 @@ fn route(proxy: &ProxyConfig, demo: bool) -> String {
     proxy.line(&proxy.listen.to_string(), &backend)
 }
 
+/// The settings with which each handler of the mix acts, a line for each that has some.
+fn settings(proxy: &ProxyConfig, registry: &Registry) -> Vec<String> {
+    let mix = ParsedMix::parse(&proxy.mix.to_string(), registry).unwrap_or_default();
+    let line = |handler: &ParsedHandler| {
+        let given = proxy.keys.all.get(HANDLERS).and_then(|handlers| handlers.get(&handler.name));
+        let fields = registry.get(&handler.name)?.fields.iter().filter_map(|field| {
+            let name = &field.name;
+            let value = handler.settings.get(name).or_else(|| given?.get(name)).filter(|value| !value.is_null());
+            value.map(|value| format!("{name}={}", written(&field.canonical(value), field)))
+        });
+        let fields: Vec<_> = fields.collect();
+        (!fields.is_empty()).then(|| format!("{}({})", handler.name, fields.join(", ")))
+    };
+    mix.handlers().filter_map(line).collect()
+}
+
+/// A value as a mix has it, a time with its unit.
+fn written(value: &Value, field: &Field) -> String {
+    match value {
+        Value::Number(seconds) if field.unit() == Some("seconds") => {
+            seconds.to_string().parse::<Seconds>().map_or_else(|_| value.to_string(), |time| time.to_string())
+        }
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 /// What happens around the proxies, in its order.
 fn around(run: &Run) -> Vec<String> {
     let mut lines = Vec::new();
@@ -51,10 +86,13 @@ fn around(run: &Run) -> Vec<String> {
     lines.extend(run.ready_file.as_ref().map(|path| format!("ready file {}", path.display())));
     if !run.command.is_empty() {
         let times = if run.times() > 1 { format!("{} times ", run.times()) } else { String::new() };
-        lines.push(format!("runs {times}{}", typed(&run.words())));
+        let on = if run.keep_going && run.times() > 1 { ", also after a failure" } else { "" };
+        lines.push(format!("runs {times}{}{on}", typed(&run.words())));
         lines.extend(run.timeout.map(|time| format!("ends it after {time}")));
     }
     lines.extend(run.expectations.iter().map(|expectation| format!("expects {expectation}")));
+    lines.extend(run.expect_total.iter().map(|expectation| format!("expects {expectation} over all runs")));
+    lines.extend(run.allow_no_calls.then(|| "accepts that there are no calls".to_owned()));
     lines.extend(run.reports.iter().map(|report| format!("report to {report}")));
     lines
 }

@@ -53,6 +53,14 @@ fn unknown(arg: &str, command: &Command, words: &[OsString], schema: &Schema<'_>
     if schema.registry.get(word).is_some() {
         return format!("unknown option `{arg}`, did you mean `--handler {word}`?");
     }
+    if let Some((handler, known)) = handler_of(word, schema) {
+        let near = did_you_mean(arg, known.iter().map(String::as_str));
+        let known = match known.as_slice() {
+            [] => format!(", `{handler}` has no options of its own"),
+            known => format!(" (known: {})", known.join(", ")),
+        };
+        return format!("unknown option `{arg}`{known}{near}");
+    }
     let near = did_you_mean(arg, flags.iter().map(String::as_str));
     if !near.is_empty() {
         return format!("unknown option `{arg}`{near}");
@@ -63,6 +71,15 @@ fn unknown(arg: &str, command: &Command, words: &[OsString], schema: &Schema<'_>
         }
         None => format!("unknown option `{arg}`, see --help"),
     }
+}
+
+/// The handler that an unknown flag is for, and the flags of its own options.
+fn handler_of<'s>(word: &str, schema: &'s Schema<'_>) -> Option<(&'s str, Vec<String>)> {
+    let rest = ["handler-", "behavior-"].iter().find_map(|prefix| word.strip_prefix(prefix))?;
+    let is_for = |name: &&str| rest.strip_prefix(name).is_some_and(|option| option.starts_with('-'));
+    let name = schema.registry.names().filter(is_for).max_by_key(|name| name.len())?;
+    let own = schema.of_handler(name).into_iter().filter(|setting| !setting.inherited);
+    Some((name, own.map(|setting| format!("--{}", setting.flag())).collect()))
 }
 
 /// The flag that stands before `arg` without a value, and the word that begins with `arg`.

@@ -21,7 +21,7 @@ const EXIT_STATUS: [(&str, &str); 4] = [
     ("0", "vaurien was stopped, or did what it was asked for instead of running."),
     ("1", "vaurien failed while running. With --health: the daemon is unhealthy or cannot be reached."),
     ("2", "The command line or the file is wrong."),
-    ("3", "An expectation of --expect was not met."),
+    ("3", "An expectation was not met, or no call could meet the faults that were asked for."),
 ];
 
 const WITH_A_COMMAND: &str = "\

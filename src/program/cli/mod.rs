@@ -113,9 +113,11 @@ impl Config {
         }
         let read = file.as_ref().map(|(place, path)| (*place, path.as_path()));
         let config = Self::build(&values, args.demo, args.command, read, file_is_unread, diagnostics)?;
+        let warnings = [variables.unknown(&schema), config.warnings].concat();
+        let config = Self { warnings, ..config };
         match args.instead {
             Some(Instead::PrintConfig) => Err(Exit::Text(print::text(&values))),
-            Some(Instead::Check) => Err(Exit::Check(Check::of(config))),
+            Some(Instead::Check) => Err(Exit::Check(Check::of(config, registry))),
             _ => Ok(Self { again, reads_a_file: file.is_some(), ..config }),
         }
     }

@@ -3,6 +3,12 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+/// Flags that mean nothing for one run of several.
+const OF_MANY_RUNS: [&str; 4] = ["--seed", "--repeat", "--expect-total", SWITCH];
+
+/// The one of them that may have no value.
+const SWITCH: &str = "--keep-going";
+
 /// A command line and its variables, without the seed and the number of runs.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Again {
@@ -31,11 +37,13 @@ impl Again {
             let text = arg.to_string_lossy();
             let (flag, value) = text.split_once('=').map_or((&*text, None), |(flag, value)| (flag, Some(value)));
             let secret = secrets.iter().find(|(secret, _)| flag.strip_prefix("--") == Some(secret));
-            if secret.is_none() && !matches!(flag, "--seed" | "--repeat") {
+            if secret.is_none() && !OF_MANY_RUNS.contains(&flag) {
                 kept.push(arg.clone());
                 continue;
             }
-            if value.is_none() {
+            // The value of a switch is optional.
+            let has_value = |next: &&OsString| flag != SWITCH || matches!(next.to_str(), Some("true" | "false"));
+            if value.is_none() && program.clone().next().is_some_and(|next| has_value(&next)) {
                 program.next();
             }
             if let Some((_, variable)) = secret
@@ -102,6 +110,13 @@ mod tests {
         let line = again("vaurien --seed 42 --backend a:1 --repeat=20 --handler 10:error -- pytest --seed 5 -x");
         assert_eq!(line, "vaurien --backend a:1 --handler 10:error --seed 7 -- pytest --seed 5 -x");
         assert_eq!(again("/bin/vaurien --repeat 3 --seed=1"), "/bin/vaurien --seed 7");
+    }
+
+    #[test]
+    fn what_is_about_several_runs_is_left_out() {
+        let line = "vaurien --repeat 3 --keep-going --expect-total 'error>=1' --keep-going=true --backend a:1 -- true";
+        assert_eq!(again(line), "vaurien --backend a:1 --seed 7 -- true");
+        assert_eq!(again("vaurien --keep-going false --keep-going"), "vaurien --seed 7");
     }
 
     #[test]

@@ -146,6 +146,20 @@ impl Layout {
     }
 }
 
+/// Where to write a key or a table of the program.
+fn of_the_program(schema: &Schema<'_>, key: &str) -> Option<String> {
+    if SECTIONS.contains(&key) {
+        return Some(format!("write `[{key}]` without `{PROXIES}`"));
+    }
+    let is_in = |table: &str| schema.of_program(table).any(|setting| setting.field.name == key);
+    if is_in("") {
+        return Some("write it at the top of the file, before all tables".to_owned());
+    }
+    // Other programs have some of these keys for what is a proxy here.
+    let section = SECTIONS.iter().find(|section| is_in(section)).filter(|_| hints::of_key(key).is_none());
+    section.map(|section| format!("write it under `[{section}]`"))
+}
+
 /// The message for a key that is not `known`.
 fn unknown(schema: &Schema<'_>, known: &Known<'_>, path: &[&str], is_table: bool) -> String {
     let (key, within) = (path[path.len() - 1], &path[..path.len() - 1]);
@@ -155,6 +169,9 @@ fn unknown(schema: &Schema<'_>, known: &Known<'_>, path: &[&str], is_table: bool
         _ => {}
     }
     let is_proxys = known.tables.contains(&HANDLERS);
+    if let ([PROXIES, _], Some(meant)) = (within, of_the_program(schema, key)) {
+        return format!("`{key}` is for all proxies together, {meant}");
+    }
     if is_proxys && is_table && schema.registry.get(key).is_some() {
         let meant = [within, &[HANDLERS, key]].concat().join(".");
         return format!("unknown key `{}`, did you mean `{meant}`?", path.join("."));

@@ -23,6 +23,7 @@ pub(crate) mod spec;
 mod statsd;
 pub(crate) mod values;
 pub(crate) mod variables;
+mod warnings;
 
 use std::ffi::OsString;
 use std::num::NonZero;
@@ -33,9 +34,8 @@ use rand::rngs::SysRng;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::program::command::Again;
-use entry::Origin;
 use layout::Layout;
-use schema::{ProgramOptions, SECTIONS, Setting};
+use schema::ProgramOptions;
 use values::Values;
 
 pub use crate::net::address::Address;
@@ -71,7 +71,7 @@ pub struct Config {
     /// Whether to show the program at work in front of a built-in backend, which takes the place of the one proxy's. The
     /// protocol is then `http`, the mix one of all handlers and the seed fixed, unless given.
     pub demo: bool,
-    /// Options that were given and have no effect, a line for each.
+    /// What was given and is probably not what was meant, a line for each.
     pub warnings: Vec<String>,
     /// Whether there is one proxy, whose address was not given.
     pub(crate) listens_anywhere: bool,
@@ -108,11 +108,11 @@ impl Config {
             seed: seed.map_or_else(random_seed, Ok)?,
             workers,
             log: Log { level: log_level, format: log_format },
-            http,
             statsd: Some(values.build::<Statsd>("statsd.")?).filter(|statsd| statsd.enabled),
             events,
             demo,
-            warnings: without_effect(values, !run.command.is_empty()),
+            warnings: warnings::all(values, http.is_some(), !run.command.is_empty()),
+            http,
             run,
             listens_anywhere: proxy::listens_anywhere(values),
             names_proxies: matches!(values.layout, Layout::Several(_)),
@@ -121,24 +121,6 @@ impl Config {
             seed_is_given: seed.is_some(),
         })
     }
-}
-
-/// Warnings about options of a part of the program that is off.
-fn without_effect(values: &Values<'_>, runs_a_command: bool) -> Vec<String> {
-    let mut warnings = Vec::new();
-    for section in SECTIONS {
-        let Some(switch) = values.schema.get(&[section, "enabled"]).map(Setting::flag) else { continue };
-        let within = format!("{section}.");
-        // In the file the table itself turns it on, so these are flags and variables.
-        let given = values.table(&within).filter(|(.., origin)| !matches!(origin, Origin::Default(_)));
-        let idle = given.filter(|_| values.get(&format!("{within}enabled")).is_none());
-        warnings.extend(idle.map(|(.., origin)| format!("`{origin}` has no effect without `--{switch}`")));
-    }
-    if !runs_a_command {
-        let idle = ["run.timeout", "run.repeat"].iter().filter_map(|path| values.place(path));
-        warnings.extend(idle.map(|given| format!("`{given}` has no effect without a command after `--`")));
-    }
-    warnings
 }
 
 /// 32 bits, so that it is easy to type again.

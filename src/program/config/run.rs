@@ -35,6 +35,12 @@ pub struct Run {
     #[serde(rename = "expect", with = "list")]
     #[schemars(with = "Option<Listed>", extend("x-unit" = "expectation", "x-common" = true))]
     pub(crate) expectations: Vec<Expectation>,
+    /// Exit with code 3 unless all runs together meet this
+    #[serde(with = "list")]
+    #[schemars(with = "Option<Listed>", extend("x-unit" = "expectation"))]
+    pub(crate) expect_total: Vec<Expectation>,
+    /// Accept that no call reached a handler that has faults to inject; otherwise exit with code 3
+    pub(crate) allow_no_calls: bool,
     /// Stop the command after this time, exit code 124
     #[serde(deserialize_with = "time")]
     pub timeout: Option<Seconds>,
@@ -42,6 +48,8 @@ pub struct Run {
     #[serde(deserialize_with = "repeat")]
     #[schemars(extend("x-unit" = "times"))]
     pub(crate) repeat: Option<u64>,
+    /// With --repeat: go on after a run that failed
+    pub(crate) keep_going: bool,
     /// Write a report to this .json, .xml or .html file
     #[serde(rename = "report", with = "list")]
     #[schemars(with = "Option<Listed>", extend("x-unit" = "file", "x-common" = true))]
@@ -95,24 +103,12 @@ impl Run {
         values: &Values<'_>,
         diagnostics: &mut Diagnostics,
     ) {
-        let registry = values.schema.registry;
         let names: Vec<&str> = proxies.iter().map(|proxy| proxy.name.as_str()).collect();
-        let expect = values.place("run.expect").unwrap_or_default();
-        for expectation in &self.expectations {
-            let unknown_proxy = expectation.proxy().filter(|name| !names.contains(name));
-            // The API may add proxies.
-            if let Some(name) = unknown_proxy.filter(|_| !has_http) {
-                diagnostics.push(Diagnostic::new(&expect, unknown(&expectation, "proxy", name, &names)));
-            }
-            let shares = proxies.iter().flat_map(|proxy| proxy.mix.shares()).map(Share::name);
-            let own_names = shares.filter(|name| registry.get(name).is_none());
-            let counts: Vec<&str> = Expectation::countable(registry).chain(own_names).collect();
-            let counted = expectation.counted();
-            if !counts.contains(&counted) {
-                diagnostics.push(Diagnostic::new(&expect, unknown(&expectation, "handler or count", counted, &counts)));
-            } else if !COUNTED.contains(&counted) && !has_http && !expectation.is_met_by(0) {
-                diagnostics.extend(never(expectation, counted, proxies, &expect));
-            }
+        for (path, expectations) in [("run.expect", &self.expectations), ("run.expect_total", &self.expect_total)] {
+            let place = values.place(path).unwrap_or_default();
+            let wrong =
+                expectations.iter().map(|one| wrong_names(one, &place, proxies, has_http, values.schema.registry));
+            wrong.for_each(|wrong| diagnostics.extend(wrong));
         }
         if self.command.is_empty() && self.ready_file.is_none() {
             return;
@@ -141,6 +137,33 @@ impl Run {
             diagnostics.push(Diagnostic::new("", format_args!("`{}` in the command: {what}", word.text)));
         }
     }
+}
+
+/// Refuses an expectation whose names are unknown, or which cannot be met.
+fn wrong_names(
+    expectation: &Expectation,
+    place: &str,
+    proxies: &[ProxyConfig],
+    has_http: bool,
+    registry: &Registry,
+) -> Diagnostics {
+    let mut diagnostics = Diagnostics::default();
+    let names: Vec<&str> = proxies.iter().map(|proxy| proxy.name.as_str()).collect();
+    let unknown_proxy = expectation.proxy().filter(|name| !names.contains(name));
+    // The API may add proxies.
+    if let Some(name) = unknown_proxy.filter(|_| !has_http) {
+        diagnostics.push(Diagnostic::new(place, unknown(expectation, "proxy", name, &names)));
+    }
+    let shares = proxies.iter().flat_map(|proxy| proxy.mix.shares()).map(Share::name);
+    let own_names = shares.filter(|name| registry.get(name).is_none());
+    let counts: Vec<&str> = Expectation::countable(registry).chain(own_names).collect();
+    let counted = expectation.counted();
+    if !counts.contains(&counted) {
+        diagnostics.push(Diagnostic::new(place, unknown(expectation, "handler or count", counted, &counts)));
+    } else if !COUNTED.contains(&counted) && !has_http && !expectation.is_met_by(0) {
+        diagnostics.extend(never(expectation, counted, proxies, place));
+    }
+    diagnostics
 }
 
 /// Refuses an expectation of a handler that none of its proxies has in its mix.

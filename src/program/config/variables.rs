@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use super::entry::{Entry, Origin};
 use super::schema::{Schema, Setting};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::program::command::GIVEN;
 
 /// The variable for `--config`.
@@ -62,11 +62,75 @@ impl Variables {
         schema.all().filter_map(entry).collect()
     }
 
+    /// Warnings about variables that no option has and no outer vaurien has set.
+    pub(crate) fn unknown(&self, schema: &Schema<'_>) -> Vec<String> {
+        let known: Vec<String> = schema.all().map(Setting::variable).chain([FILE, GIVEN].map(str::to_owned)).collect();
+        let is_unknown = |name: &&String| {
+            !known.contains(name) && self.asked(name).is_some_and(|value| !is_of_a_service(name, &value))
+        };
+        let warning = |name: &String| {
+            let hint = did_you_mean(name, known.iter().map(String::as_str));
+            let hint = if hint.is_empty() { ", see --help".to_owned() } else { hint };
+            format!("`{name}` is no variable of vaurien{hint}")
+        };
+        self.values.keys().filter(is_unknown).map(warning).collect()
+    }
+
     fn value(&self, name: &str) -> Option<String> {
         self.values.get(name).filter(|value| !value.is_empty() || NEVER_EMPTY.contains(&name)).cloned()
     }
 
     fn is_given(&self, name: &str, value: &str) -> bool {
         self.given.iter().any(|(given, told)| given == name && told == value)
+    }
+}
+
+/// Whether Kubernetes or Docker sets such a variable for a service whose name begins with `vaurien`:
+/// `VAURIEN_SERVICE_HOST`, `VAURIEN_PORT=tcp://10.0.0.1:6379`, `VAURIEN_PORT_6379_TCP_ADDR`.
+fn is_of_a_service(name: &str, value: &str) -> bool {
+    let is_address = value.starts_with("tcp://") || value.starts_with("udp://");
+    let behind_port = name.split("_PORT_").skip(1).any(|rest| rest.starts_with(|char: char| char.is_ascii_digit()));
+    is_address || behind_port || name.contains("_SERVICE_HOST") || name.contains("_SERVICE_PORT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handler::Registry;
+
+    fn warnings(assignments: &[&str]) -> Vec<String> {
+        let pairs = assignments.iter().map(|assignment| assignment.split_once('=').unwrap());
+        let mut diagnostics = Diagnostics::default();
+        let variables = Variables::new(pairs.map(|(name, value)| (name.into(), value.into())), &mut diagnostics);
+        variables.unknown(&Schema::new(&Registry::default()))
+    }
+
+    #[test]
+    fn unknown_variables_have_the_nearest_name() {
+        assert_eq!(
+            warnings(&["VAURIEN_HANDLER_DELAY_SLEP=1", "VAURIEN_FOO=1", "VAURIEN_HANDLER=delay", "OTHER=1"]),
+            [
+                "`VAURIEN_FOO` is no variable of vaurien, see --help",
+                "`VAURIEN_HANDLER_DELAY_SLEP` is no variable of vaurien, did you mean `VAURIEN_HANDLER_DELAY_SLEEP`?"
+            ]
+        );
+        let empty: [&str; 0] = [];
+        assert_eq!(warnings(&["VAURIEN_FOO=", "VAURIEN_CONFIG=a", "VAURIEN_GIVEN="]), empty);
+    }
+
+    #[test]
+    fn what_others_set_is_no_mistake() {
+        let given = "VAURIEN_GIVEN=VAURIEN_PROXY_HOST=127.0.0.1 VAURIEN_PROXY_CACHE=127.0.0.1:1";
+        let empty: [&str; 0] = [];
+        assert_eq!(warnings(&[given, "VAURIEN_PROXY_HOST=127.0.0.1", "VAURIEN_PROXY_CACHE=127.0.0.1:1"]), empty);
+        assert_eq!(warnings(&[given, "VAURIEN_PROXY_HOST=::1"]).len(), 1, "it has another value");
+        let service = [
+            "VAURIEN_SERVICE_HOST=10.0.0.1",
+            "VAURIEN_SERVICE_PORT_REDIS=1",
+            "VAURIEN_PORT=tcp://10.0.0.1:1",
+            "VAURIEN_PORT_1_TCP_ADDR=10.0.0.1",
+            "VAURIEN_CACHE_PORT_1_TCP_PROTO=tcp",
+        ];
+        assert_eq!(warnings(&service), empty);
     }
 }

@@ -30,7 +30,7 @@ pub(crate) fn again(seed: u64) -> String {
 }
 
 pub(crate) fn expected(expectation: &str, count: u64, met: bool) -> Expected {
-    Expected { expectation: expectation.to_owned(), count, met }
+    Expected { expectation: expectation.to_owned(), count, met, why: None }
 }
 
 fn run(seed: u64) -> Run {
@@ -57,6 +57,7 @@ fn run(seed: u64) -> Run {
                 mix: "100:error".to_owned(),
                 connections: 12,
                 opaque: 1,
+                opaque_reasons: vec![("HTTP/2".to_owned(), 1).into()],
                 dial_failures: 2,
                 to_backend: 80,
                 handlers: vec![handler("error", 5, 5)],

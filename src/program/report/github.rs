@@ -29,12 +29,14 @@ pub(crate) fn publish(report: &Report, env: impl Fn(&str) -> Option<String>, mut
     let _ = out.write_all(annotations(report).as_bytes());
 }
 
-/// One line for each error of the run that failed and for each warning of any run.
+/// One line for each error of the runs that failed and for each warning of any run.
 fn annotations(report: &Report) -> String {
     let errors = report.runs.iter().filter(|run| run.failed()).flat_map(|run| errors(report, run));
     let errors = errors.map(|error| annotation("error", &error));
     let warnings: BTreeSet<&String> = report.runs.iter().flat_map(|run| &run.warnings).collect();
     let warnings = warnings.into_iter().map(|warning| annotation("warning", warning));
+    let totals: Vec<_> = report.unmet_totals().map(|error| annotation("error", &error)).collect();
+    let errors = errors.chain(totals);
     let broken = report.error.iter().map(|error| annotation("error", error));
     broken.chain(errors).chain(warnings).collect()
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite, XmlString};
 
 use super::table::RunTable;
-use super::{End, Report, Run};
+use super::{End, Expected, Report, Run};
 
 /// The name of the report, its suites and its classes.
 const NAME: &str = "vaurien";
@@ -15,6 +15,7 @@ pub(super) fn write(mut out: impl Write, report: &Report) -> io::Result<()> {
     let mut junit = quick_junit::Report::new(NAME);
     junit.set_time(report.runs.iter().map(|run| run.took).sum());
     junit.add_test_suites(report.runs.iter().map(|run| suite(report, run)));
+    junit.add_test_suites((!report.totals.is_empty()).then(|| totals(report)));
     junit.add_test_suites(report.error.iter().map(|error| broken(error)));
     out.write_all(junit.to_string().map_err(io::Error::other)?.as_bytes())
 }
@@ -32,12 +33,20 @@ fn suite(report: &Report, run: &Run) -> TestSuite {
     let mut command = case(&name, failure_of(run.end));
     command.set_time(run.took);
     suite.add_test_case(command);
-    suite.add_test_cases(run.expectations.iter().map(|expected| {
-        let failure = (!expected.met).then(|| failure("expectation", &expected.failure()));
-        case(&expected.expectation, failure)
-    }));
+    suite.add_test_cases(run.expectations.iter().map(expectation));
     suite.set_system_out(clean(&RunTable(run, run.exit_code()).to_string()));
     suite
+}
+
+/// What is expected of all runs together.
+fn totals(report: &Report) -> TestSuite {
+    let mut suite = TestSuite::new(format!("{NAME} over all runs"));
+    suite.add_test_cases(report.totals.iter().map(expectation));
+    suite
+}
+
+fn expectation(expected: &Expected) -> TestCase {
+    case(&expected.expectation, (!expected.met).then(|| failure("expectation", &expected.failure())))
 }
 
 /// A failure of the program itself.

@@ -12,7 +12,7 @@ impl Display for Markdown<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(report) = self;
         let error = report.error.iter().map(String::as_str);
-        let Some(run) = report.runs.last() else {
+        let Some(run) = report.shown() else {
             writeln!(f, "### vaurien: exit code {}, nothing was run\n", report.exit_code)?;
             return error.map(Plain).try_for_each(|error| writeln!(f, "{error}"));
         };
@@ -21,6 +21,7 @@ impl Display for Markdown<'_> {
         if let Some(repeated) = report.repeated() {
             writeln!(f, "{repeated}\n")?;
         }
+        report.totals().chain(report.failing_seeds()).try_for_each(|line| writeln!(f, "{}\n", Plain(&line)))?;
         write_grid(f, &Grid::of(run))?;
         let expectations = run.expectations.iter().map(ToString::to_string);
         let warnings = run.warnings.iter().map(|warning| format!("warning: {warning}"));
@@ -86,6 +87,7 @@ mod tests {
 
 - default: 1 connections, 2627 bytes from clients, 172790 bytes from backends, 0 opaque, 0 dial failures
 - cache: 12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures
+- cache: 1 opaque: HTTP/2
 - expected error\>=1: met, 5
 - expected cache.delay\>=10: NOT met, 3
 - warning: handler \`hang\` of cache took no call

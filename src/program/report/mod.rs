@@ -20,6 +20,7 @@ use crate::metrics::counters::seconds;
 use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot};
 use crate::program::command::End;
 use crate::program::exit_code;
+use crate::program::expectation::Expectation;
 
 /// The version of the JSON format: a change that breaks readers increases it.
 const VERSION: u32 = 1;
@@ -37,8 +38,13 @@ pub(crate) struct Report {
     pub(crate) command: Option<Vec<String>>,
     /// How many runs were requested.
     pub(crate) repeat: u64,
-    /// In order. Only the last one can have failed.
+    /// Whether runs follow one that failed.
+    pub(crate) keep_going: bool,
+    /// In order. Unless `keep_going`, only the last one can have failed.
     pub(crate) runs: Vec<Run>,
+    /// The results of `--expect-total`; none if runs are missing.
+    #[serde(rename = "expect_total")]
+    pub(crate) totals: Vec<Expected>,
 }
 
 /// One run, from when everything was listening.
@@ -68,6 +74,14 @@ pub(crate) struct Expected {
     /// The actual count.
     pub(crate) count: u64,
     pub(crate) met: bool,
+    /// Why it is not met, if that is known.
+    pub(crate) why: Option<String>,
+}
+
+impl Expected {
+    pub(crate) fn new(expectation: &Expectation, count: u64) -> Self {
+        Self { expectation: expectation.to_string(), count, met: expectation.is_met_by(count), why: None }
+    }
 }
 
 #[derive(Debug, Default, Clone, Serialize)]
@@ -80,6 +94,8 @@ pub(crate) struct Proxy {
     pub(crate) connections: u64,
     /// Connections that turned opaque.
     pub(crate) opaque: u64,
+    /// Why they did.
+    pub(crate) opaque_reasons: Vec<Reason>,
     /// Connections for which the backend could not be reached.
     pub(crate) dial_failures: u64,
     /// Bytes that clients sent.
@@ -89,6 +105,19 @@ pub(crate) struct Proxy {
     #[serde(rename = "bytes_to_client")]
     pub(crate) to_client: u64,
     pub(crate) handlers: Vec<HandlerSnapshot>,
+}
+
+/// Why connections turned opaque.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Reason {
+    pub(crate) why: String,
+    pub(crate) connections: u64,
+}
+
+impl From<(String, u64)> for Reason {
+    fn from((why, connections): (String, u64)) -> Self {
+        Self { why, connections }
+    }
 }
 
 impl From<&ProxySnapshot> for Proxy {
@@ -101,6 +130,7 @@ impl From<&ProxySnapshot> for Proxy {
             mix: proxy.mix.clone(),
             connections: proxy.connections.accepted,
             opaque: proxy.opaque,
+            opaque_reasons: proxy.opaque_reasons.iter().cloned().map(Reason::from).collect(),
             dial_failures: proxy.dial_failures,
             to_backend: proxy.connections.to_backend.bytes,
             to_client: proxy.connections.to_client.bytes,
@@ -118,7 +148,26 @@ impl Report {
             error: None,
             command,
             repeat,
+            keep_going: false,
             runs: Vec::new(),
+            totals: Vec::new(),
+        }
+    }
+
+    /// The run that is shown in detail: the first that failed, else the last one.
+    pub(crate) fn shown(&self) -> Option<&Run> {
+        self.failed().next().or(self.runs.last())
+    }
+
+    pub(crate) fn failed(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.failed())
+    }
+
+    /// What the program exits with after these runs.
+    fn exit_code_of_runs(&self) -> u8 {
+        match self.shown().map_or(0, Run::exit_code) {
+            0 if self.totals.iter().any(|expected| !expected.met) => exit_code::UNMET,
+            code => code,
         }
     }
 }
@@ -155,37 +204,39 @@ mod tests {
     /// Readers rely on every key. Changing one increases [`VERSION`]; adding one does not.
     #[test]
     fn json_is_as_the_docs_have_it() {
+        let error = json!({ "expectation": "error>=1", "count": 5, "met": true, "why": null });
+        let delay = json!({ "expectation": "cache.delay>=10", "count": 3, "met": false, "why": null });
+        let cache = json!({
+            "name": "cache", "backend": "localhost:11211", "protocol": "memcache", "mix": "100:error",
+            "connections": 12, "opaque": 1, "opaque_reasons": [{ "why": "HTTP/2", "connections": 1 }],
+            "dial_failures": 2, "bytes_to_backend": 80, "bytes_to_client": 0,
+            "handlers": [{ "name": "error", "calls": 5, "faults": 5, "waited": null }],
+        });
+        let run = json!({
+            "seed": 42, "begun": "2023-11-14T22:13:20.250Z", "seconds": 21.4, "end": "exited", "code": 0,
+            "again": "vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -x",
+            "expectations": [error, delay],
+            "warnings": ["handler `hang` of cache took no call"],
+            "proxies": [
+                {
+                    "name": "default", "backend": "localhost:6379", "protocol": "redis", "mix": "20:delay,80:dummy",
+                    "connections": 1, "opaque": 0, "opaque_reasons": [], "dial_failures": 0,
+                    "bytes_to_backend": 2627, "bytes_to_client": 172_790,
+                    "handlers": [
+                        {
+                            "name": "delay", "calls": 24, "faults": 24,
+                            "waited": { "p50_seconds": 0.25, "p99_seconds": 0.251, "max_seconds": 0.252 },
+                        },
+                        { "name": "dummy", "calls": 77, "faults": 0, "waited": null },
+                    ],
+                },
+                cache,
+            ],
+        });
         let expected = json!({
             "version": 1, "vaurien": env!("CARGO_PKG_VERSION"), "exit_code": 3, "error": null,
-            "command": ["pytest", "-x"], "repeat": 1,
-            "runs": [{
-                "seed": 42, "begun": "2023-11-14T22:13:20.250Z", "seconds": 21.4, "end": "exited", "code": 0,
-                "again": "vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -x",
-                "expectations": [
-                    { "expectation": "error>=1", "count": 5, "met": true },
-                    { "expectation": "cache.delay>=10", "count": 3, "met": false },
-                ],
-                "warnings": ["handler `hang` of cache took no call"],
-                "proxies": [
-                    {
-                        "name": "default", "backend": "localhost:6379", "protocol": "redis", "mix": "20:delay,80:dummy",
-                        "connections": 1, "opaque": 0, "dial_failures": 0,
-                        "bytes_to_backend": 2627, "bytes_to_client": 172_790,
-                        "handlers": [
-                            {
-                                "name": "delay", "calls": 24, "faults": 24,
-                                "waited": { "p50_seconds": 0.25, "p99_seconds": 0.251, "max_seconds": 0.252 },
-                            },
-                            { "name": "dummy", "calls": 77, "faults": 0, "waited": null },
-                        ],
-                    },
-                    {
-                        "name": "cache", "backend": "localhost:11211", "protocol": "memcache", "mix": "100:error",
-                        "connections": 12, "opaque": 1, "dial_failures": 2, "bytes_to_backend": 80, "bytes_to_client": 0,
-                        "handlers": [{ "name": "error", "calls": 5, "faults": 5, "waited": null }],
-                    },
-                ],
-            }],
+            "command": ["pytest", "-x"], "repeat": 1, "keep_going": false, "expect_total": [],
+            "runs": [run],
         });
         assert_eq!(serde_json::to_value(example::report()).unwrap(), expected);
     }

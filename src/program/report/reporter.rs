@@ -7,21 +7,25 @@ use nix::sys::signal::Signal;
 use tracing::{error, info, warn};
 
 use crate::call_log::Recorded;
+use crate::handler::Registry;
 use crate::metrics::summary::Summary;
 use crate::program::command::End;
 use crate::program::exit_code;
+use crate::program::expectation::Expectation;
 use crate::program::logging::{Format, Level, Log};
 use crate::program::report::file::{PendingFile, Target};
 use crate::program::report::table::Table;
-use crate::program::report::{Report, Run, github};
+use crate::program::report::{Expected, Report, Run, github};
 use crate::program::stderr::Stderr;
 
 /// A report that is not complete yet.
 pub(crate) struct Reporter {
     report: Report,
     files: Vec<PendingFile>,
-    /// The calls of the last run.
+    /// The calls of the run that is shown.
     calls: Recorded,
+    /// The figures of all runs, by proxy.
+    summaries: Vec<(String, Summary)>,
     /// Whether the result is shown as a table; otherwise it is logged.
     shows_table: bool,
     /// The signal that stopped the program, if one did.
@@ -29,13 +33,16 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
-    /// For `repeat` runs of `command`, or of a daemon. The report goes to `files`, and to standard error as `log` says.
-    pub(crate) fn open(command: Option<Vec<String>>, repeat: u64, files: &[Target], log: Log) -> anyhow::Result<Self> {
+    /// For the runs of `report`, which go on after a failure if `keep_going`. The report goes to `files`, and to standard error
+    /// as `log` says.
+    pub(crate) fn open(mut report: Report, keep_going: bool, files: &[Target], log: Log) -> anyhow::Result<Self> {
         let open = |target: &Target| PendingFile::open(target).with_context(|| cannot_write(target));
+        report.keep_going = keep_going;
         Ok(Self {
-            report: Report::new(command, repeat),
+            report,
             files: files.iter().map(open).collect::<anyhow::Result<_>>()?,
             calls: Recorded::default(),
+            summaries: Vec::new(),
             shows_table: log.format == Format::Text && !matches!(log.level, Level::Error | Level::Warn),
             stopped_by: None,
         })
@@ -44,16 +51,39 @@ impl Reporter {
     /// Adds a run, with the figures of each proxy by name and with its calls. Whether it passed.
     pub(crate) fn add(&mut self, run: Run, summaries: &[(String, Summary)], calls: Recorded) -> bool {
         let passed = !run.failed();
-        if passed && self.report.repeat > 1 {
-            let (number, of) = (self.report.runs.len() + 1, self.report.repeat);
+        let (number, of) = (self.report.runs.len() + 1, self.report.repeat);
+        if passed && of > 1 {
             info!("run {number} of {of} passed, seed {}", run.seed);
+        } else if of > 1 && self.report.keep_going {
+            warn!("run {number} of {of} failed: {}", run.outcome(run.exit_code()));
         }
         if !self.shows_table {
             log_run(&run, summaries);
         }
+        if self.report.failed().next().is_none() {
+            self.calls = calls;
+        }
         self.report.runs.push(run);
-        self.calls = calls;
+        for (name, summary) in summaries {
+            match self.summaries.iter_mut().find(|(known, _)| known == name) {
+                Some((_, sum)) => *sum = std::mem::take(sum).with(summary.clone()),
+                None => self.summaries.push((name.clone(), summary.clone())),
+            }
+        }
         passed
+    }
+
+    /// All runs have ended: compares their figures, summed, with these.
+    pub(crate) fn add_totals(&mut self, expectations: &[Expectation], registry: &Registry) {
+        let summaries = || self.summaries.iter().map(|(name, summary)| (name.as_str(), summary));
+        let totals = expectations.iter().map(|expectation| {
+            let count = expectation.count(summaries(), registry);
+            Expected::new(expectation, count)
+        });
+        self.report.totals = totals.collect();
+        if !self.shows_table {
+            self.report.unmet_totals().for_each(|line| error!("{line}"));
+        }
     }
 
     /// A signal stopped the program: there are no more runs.
@@ -91,8 +121,8 @@ impl Reporter {
 
     /// The exit code, with the error that belongs to it in the report.
     fn exit_code(&mut self, ended: &anyhow::Result<()>) -> u8 {
-        let last = self.report.runs.last().map_or(0, Run::exit_code);
-        let is_cut_short = last == 0 && (self.report.runs.len() as u64) < self.report.repeat;
+        let code = self.report.exit_code_of_runs();
+        let is_cut_short = code == 0 && (self.report.runs.len() as u64) < self.report.repeat;
         match (ended, self.stopped_by.filter(|_| is_cut_short)) {
             (Err(error), _) => {
                 self.report.error = Some(format!("{error:#}"));
@@ -104,7 +134,7 @@ impl Reporter {
                 self.report.error = Some(format!("{signal} after {runs} of {} runs", self.report.repeat));
                 exit_code::of_end(signal)
             }
-            (Ok(()), None) => last,
+            (Ok(()), None) => code,
         }
     }
 }

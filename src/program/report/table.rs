@@ -6,7 +6,7 @@ use super::{Report, Run, text};
 use crate::metrics::counters::Waited;
 use crate::metrics::snapshot::HandlerSnapshot;
 
-/// The result of all runs, and the last run in detail.
+/// The result of all runs, and one run in detail: the first that failed, else the last one.
 pub(crate) struct Table<'a>(pub(crate) &'a Report);
 
 /// One run, with the exit code of the program.
@@ -18,10 +18,12 @@ impl Display for Table<'_> {
         if let Some(repeated) = report.repeated() {
             writeln!(f, "{repeated}")?;
         }
-        match report.runs.last() {
-            Some(run) => RunTable(run, report.exit_code).fmt(f),
-            None => writeln!(f, "exit code {}, nothing was run", report.exit_code),
+        report.totals().try_for_each(|line| writeln!(f, "{line}"))?;
+        match report.shown() {
+            Some(run) => RunTable(run, report.exit_code).fmt(f)?,
+            None => writeln!(f, "exit code {}, nothing was run", report.exit_code)?,
         }
+        report.failing_seeds().into_iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }
 
@@ -110,6 +112,7 @@ default  dummy       77       0            -       -       -
 cache    error        5       5            -       -       -
 default: 1 connections, 2627 bytes from clients, 172790 bytes from backends, 0 opaque, 0 dial failures
 cache: 12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures
+cache: 1 opaque: HTTP/2
 expected error>=1: met, 5
 expected cache.delay>=10: NOT met, 3
 warning: handler `hang` of cache took no call
@@ -125,6 +128,7 @@ again: vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -
 handler  calls  faults
 error        5       5
 12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures
+1 opaque: HTTP/2
 exit code 0 after 21.4 s, seed 42
 again: vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -x
 ";
@@ -206,10 +210,13 @@ again: vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -
             to_backend: 80,
             to_client: 0,
             opaque: 1,
+            opaque_reasons: vec![("HTTP/2".to_owned(), 1)],
             backend_failures: 2,
             ..Summary::default()
         };
         let table = Table(&example::report()).to_string();
-        assert!(summary.lines().last().is_some_and(|line| table.contains(&format!("cache: {line}\n"))), "{table}");
+        let lines = summary.lines();
+        assert_eq!(lines.len(), 2);
+        assert!(lines.iter().all(|line| table.contains(&format!("cache: {line}\n"))), "{table}");
     }
 }

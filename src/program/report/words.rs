@@ -3,8 +3,12 @@
 use std::fmt;
 
 use super::{Expected, Report, Run, text};
+use crate::metrics::summary::opaque_line;
 use crate::program::command::{End, typed};
 use crate::proxy::config::DEFAULT;
+
+/// Before a line about all runs together.
+const OVER_ALL: &str = "over all runs: ";
 
 impl Report {
     /// The command, quoted for a shell; none for a daemon.
@@ -15,16 +19,36 @@ impl Report {
     /// The result of the runs, if several were requested.
     pub(crate) fn repeated(&self) -> Option<String> {
         let (first, last) = (self.runs.first()?, self.runs.last()?);
-        let (count, repeat) = (self.runs.len(), self.repeat);
+        let (count, repeat, failed) = (self.runs.len(), self.repeat, self.failed().count());
         if repeat <= 1 {
             None
-        } else if last.failed() {
+        } else if failed > 0 && self.keep_going {
+            let of = if count as u64 == repeat { "runs".to_owned() } else { format!("runs, {repeat} requested,") };
+            Some(format!("{failed} of {count} {of} failed"))
+        } else if failed > 0 {
             Some(format!("run {count} of {repeat} failed"))
         } else if count == 1 {
             Some(format!("1 of {repeat} runs passed, seed {}", first.seed))
         } else {
             Some(format!("{count} of {repeat} runs passed, seeds {} to {}", first.seed, last.seed))
         }
+    }
+
+    /// The seeds of all runs that failed, if there may be several.
+    pub(super) fn failing_seeds(&self) -> Option<String> {
+        let failed: Vec<_> = self.failed().map(|run| format!("{} ({})", run.seed, run.how_it_failed())).collect();
+        (self.keep_going && self.repeat > 1 && !failed.is_empty())
+            .then(|| format!("failing seeds: {}", failed.join(", ")))
+    }
+
+    /// What is expected of all runs together, a line each.
+    pub(super) fn totals(&self) -> impl Iterator<Item = String> {
+        self.totals.iter().map(|expected| format!("{OVER_ALL}{expected}"))
+    }
+
+    /// The messages about those that are not met.
+    pub(super) fn unmet_totals(&self) -> impl Iterator<Item = String> {
+        self.totals.iter().filter(|expected| !expected.met).map(|expected| format!("{OVER_ALL}{}", expected.failure()))
     }
 }
 
@@ -40,20 +64,34 @@ impl Run {
         format!("{end} after {}, seed {}", text::time(self.took), self.seed)
     }
 
+    /// In a few words.
+    fn how_it_failed(&self) -> String {
+        match self.end {
+            End::Stopped | End::Exited { code: 0 } => {
+                let unmet: Vec<_> = self.unmet().map(|expected| format!("{} not met", expected.expectation)).collect();
+                unmet.join(", ")
+            }
+            end => end.to_string(),
+        }
+    }
+
     /// Whether there is only one proxy and it has no name of its own.
     pub(super) fn is_of_one_unnamed_proxy(&self) -> bool {
         matches!(self.proxies.as_slice(), [one] if one.name == DEFAULT)
     }
 
-    /// The figures of connections, one line for each proxy.
+    /// The figures of connections, one line for each proxy, and a second one for opaque connections if there are any.
     pub(super) fn connections(&self) -> impl Iterator<Item = String> {
         let unnamed = self.is_of_one_unnamed_proxy();
-        self.proxies.iter().map(move |proxy| {
+        self.proxies.iter().flat_map(move |proxy| {
             let name = if unnamed { String::new() } else { format!("{}: ", proxy.name) };
-            format!(
-                "{name}{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures",
+            let figures = format!(
+                "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures",
                 proxy.connections, proxy.to_backend, proxy.to_client, proxy.opaque, proxy.dial_failures
-            )
+            );
+            let reasons = proxy.opaque_reasons.iter().map(|reason| (reason.why.as_str(), reason.connections));
+            let lines = [figures].into_iter().chain(opaque_line(proxy.opaque, reasons));
+            lines.map(move |line| format!("{name}{line}"))
         })
     }
 }
@@ -61,13 +99,18 @@ impl Run {
 impl Expected {
     /// The message if it is not met.
     pub(super) fn failure(&self) -> String {
-        format!("expected {}, counted {}", self.expectation, self.count)
+        format!("expected {}, counted {}{}", self.expectation, self.count, self.reason())
+    }
+
+    /// The end of a line about it.
+    fn reason(&self) -> String {
+        self.why.as_ref().map(|why| format!("; {why}")).unwrap_or_default()
     }
 }
 
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let met = if self.met { "met" } else { "NOT met" };
-        write!(f, "expected {}: {met}, {}", self.expectation, self.count)
+        write!(f, "expected {}: {met}, {}{}", self.expectation, self.count, self.reason())
     }
 }

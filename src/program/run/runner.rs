@@ -6,23 +6,21 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use crate::handler::Registry;
-use crate::metrics::summary::Summary;
-use crate::plan::mix::Share;
 use crate::program::cli::Exit;
-use crate::program::command::{self, End, Signals, variable};
+use crate::program::command::{self, End, Signals};
 use crate::program::config::Config;
 use crate::program::report::reporter::Reporter;
-use crate::program::report::{Expected, Run};
+use crate::program::report::{Report, Run};
 use crate::program::run::ready_file::ReadyFile;
 use crate::program::run::services::{Results, Services, wait_for_backends};
 use crate::program::run::signals;
+use crate::program::run::verdict::Verdict;
 use crate::program::stderr;
-use crate::proxy::config::ProxyConfig;
 
 /// Reads the configuration again, as a reload does.
 pub(crate) type ReadConfig = fn(&Registry) -> Result<Config, Exit>;
 
-/// Runs the command as often as requested, until it fails; without one, serves until a signal stops it. `signals` are those
+/// Runs the command as often as requested, until it fails if it is not to keep going; without one, serves until a signal stops it. `signals` are those
 /// for the command, `descriptors` is the soft limit that it gets.
 pub(crate) async fn run(
     mut config: Config,
@@ -37,7 +35,8 @@ pub(crate) async fn run(
     // Early, so that a file that cannot be written is known before anything runs.
     config.run.ready_file.as_deref().map_or(Ok(()), ReadyFile::prepare)?;
     let command = (!config.run.command.is_empty()).then(|| config.run.words());
-    let mut reporter = Reporter::open(command, config.run.times(), &config.run.reports, config.log)?;
+    let report = Report::new(command, config.run.times());
+    let mut reporter = Reporter::open(report, config.run.keep_going, &config.run.reports, config.log)?;
     let ended = match signals {
         Some(mut signals) => repeat(&mut config, registry, &mut signals, descriptors, &mut reporter).await,
         None => serve(&mut config, registry, read, &mut reporter).await,
@@ -122,9 +121,12 @@ async fn repeat(
             reporter.interrupted(signal);
             return Ok(());
         }
-        if !passed {
+        if !passed && !config.run.keep_going {
             return Ok(());
         }
+    }
+    if config.run.times() > 1 {
+        reporter.add_totals(&config.run.expect_total, registry);
     }
     Ok(())
 }
@@ -139,19 +141,7 @@ impl Started {
 
     /// The run that started then and has ended now.
     fn run(&self, config: &Config, registry: &Registry, end: End, results: &Results) -> Run {
-        let summaries = || results.summaries.iter().map(|(name, summary)| (name.as_str(), summary));
-        let expected = config.run.expectations.iter().map(|expectation| {
-            let count = expectation.count(summaries(), registry);
-            Expected { expectation: expectation.to_string(), count, met: expectation.is_met_by(count) }
-        });
-        let expectations: Vec<_> = expected.collect();
-        let warnings = match expectations.as_slice() {
-            _ if config.run.command.is_empty() => Vec::new(),
-            [] => idle_handlers(config, registry, results),
-            // Missing connections explain every unmet expectation.
-            some if some.iter().any(|expected| !expected.met) => unused_proxies(config, results, |_| true),
-            _ => Vec::new(),
-        };
+        let Verdict { expectations, warnings } = Verdict::of(config, registry, results);
         Run {
             seed: config.seed,
             begun: self.0,
@@ -163,45 +153,6 @@ impl Started {
             proxies: results.proxies.clone(),
         }
     }
-}
-
-/// Warnings about handlers that were configured and injected no fault.
-fn idle_handlers(config: &Config, registry: &Registry, results: &Results) -> Vec<String> {
-    let does_something = |name: &&str| registry.get(name).is_some_and(|entry| !entry.does_nothing());
-    let configured = |proxy: &ProxyConfig| -> Vec<String> {
-        let shares = proxy.mix.shares().iter().filter(|share| share.percent() > 0.0);
-        shares.map(Share::name).filter(does_something).map(str::to_owned).collect()
-    };
-    let mut warnings = unused_proxies(config, results, |proxy| !configured(proxy).is_empty());
-    for (prefix, proxy, summary) in listening(config, results).filter(|(.., summary)| summary.connections > 0) {
-        let idle = configured(proxy).into_iter().filter(|handler| summary.faults_of(handler) == 0);
-        let calls: u64 = summary.calls.iter().map(|(_, calls)| calls).sum();
-        let plural = if calls == 1 { "" } else { "s" };
-        warnings.extend(idle.map(|handler| format!("{prefix}`{handler}` injected no fault: {calls} call{plural}")));
-    }
-    warnings
-}
-
-/// Warnings about proxies without connections, of those that are `relevant`.
-fn unused_proxies(config: &Config, results: &Results, relevant: impl Fn(&ProxyConfig) -> bool) -> Vec<String> {
-    let unused = listening(config, results).filter(|(_, proxy, summary)| summary.connections == 0 && relevant(proxy));
-    let warning = |(prefix, proxy, _): (String, &ProxyConfig, _)| {
-        let variable = if config.names_proxies { variable(&proxy.name) } else { "VAURIEN_PROXY".to_owned() };
-        format!("{prefix}no connections: the command finds the proxy's address in {variable}")
-    };
-    unused.map(warning).collect()
-}
-
-/// The configured proxies that listened, each with the prefix of lines about it and its summary.
-fn listening<'a>(
-    config: &'a Config,
-    results: &'a Results,
-) -> impl Iterator<Item = (String, &'a ProxyConfig, &'a Summary)> {
-    results.summaries.iter().filter_map(|(name, summary)| {
-        let proxy = config.proxies.iter().find(|proxy| proxy.name == *name && proxy.enabled)?;
-        let prefix = if config.proxies.len() > 1 { format!("{name}: ") } else { String::new() };
-        Some((prefix, proxy, summary))
-    })
 }
 
 fn publish_ready_file(config: &Config, services: &Services) -> anyhow::Result<Option<ReadyFile>> {

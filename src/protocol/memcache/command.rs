@@ -2,7 +2,7 @@
 
 use memchr::memchr;
 
-use super::super::{Expect as AnyExpect, MAX_HEAD, Step};
+use super::super::{Expect as AnyExpect, MAX_HEAD, Step, foreign};
 use super::{Expect, ReplyKind, Request, line, meta};
 
 /// The longest key that memcached accepts, in bytes (protocol.txt, "Keys").
@@ -97,6 +97,7 @@ fn read(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
         b"version" | b"slabs" | b"lru_crawler" | b"shutdown" | b"refresh_certs" | b"misbehave" | b"debugtime" => {
             ReplyKind::Line.expected()
         }
+        _ if foreign::is_http_request(content) => return Err(Step::Opaque(foreign::HTTP_REQUEST)),
         _ => ReplyKind::Unknown.expected(),
     };
     Ok((0, expect))

@@ -6,7 +6,7 @@ use super::command::{LONGEST_NAME, MAX_WORDS, Pairing};
 use super::inline;
 use super::number::{Number, Size, whole};
 use crate::protocol::failure::Mode;
-use crate::protocol::{MAX_HEAD, Step, skip};
+use crate::protocol::{MAX_HEAD, Step, foreign, skip};
 
 /// The longest word in a head, in bytes. From the first longer word on, a command is body.
 const MAX_WORD: usize = 4 * 1024;
@@ -112,6 +112,9 @@ impl Requests {
                 }
             }
             count += 1;
+        }
+        if foreign::is_http_request(&bytes[..len]) {
+            return Err(foreign::HTTP_REQUEST);
         }
         if count == 0 {
             return Ok(Step::Pass(len)); // Redis ignores a blank line.

@@ -35,6 +35,7 @@ fn cache() -> ProxySnapshot {
         },
         refused: 1,
         opaque: 3,
+        opaque_reasons: vec![("HTTP/2".to_owned(), 3)],
         handlers: vec![handler("delay", 20, 19, &[250, 250, 90_000]), handler("dummy", 80, 0, &[])],
         dial_failures: 4,
         dial: Arc::new(dial),

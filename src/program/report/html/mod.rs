@@ -36,7 +36,7 @@ const SCRIPTS: [&str; 4] =
 
 /// Writes the page. `recorded` has the calls of the last run.
 pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorded) -> io::Result<()> {
-    let proxies = report.runs.last().map_or(&[][..], |run| &run.proxies);
+    let proxies = report.shown().map_or(&[][..], |run| &run.proxies);
     let counted = proxies.iter().flat_map(|proxy| &proxy.handlers).map(|handler| &*handler.name);
     let handlers = Handlers::new(counted.chain(recorded.calls.iter().map(|call| &*call.handler)));
     let names: Vec<_> = proxies.iter().map(|proxy| &*proxy.name).collect();

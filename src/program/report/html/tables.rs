@@ -65,6 +65,7 @@ fn connections(proxies: &[Proxy]) -> Markup {
             @for head in ["Connections", "Bytes from clients", "Bytes from backends", "Dial failures", "Opaque"] {
                 th.number scope="col" { (head) }
             }
+            th scope="col" { "Why opaque" }
         } }
         tbody {
             @for proxy in proxies {
@@ -78,6 +79,10 @@ fn connections(proxies: &[Proxy]) -> Markup {
                     td.number { (grouped(proxy.to_client)) }
                     td.number.fault[proxy.dial_failures > 0] { (grouped(proxy.dial_failures)) }
                     td.number { (grouped(proxy.opaque)) }
+                    td { @for (place, reason) in proxy.opaque_reasons.iter().enumerate() {
+                        @if place > 0 { "; " }
+                        (reason.why)
+                    } }
                 }
             }
         }

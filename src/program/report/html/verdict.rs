@@ -27,12 +27,12 @@ fn verdict(report: &Report) -> &'static str {
 }
 
 fn expected(report: &Report) -> &[Expected] {
-    report.runs.last().map_or(&[], |run| &run.expectations)
+    report.shown().map_or(&[], |run| &run.expectations)
 }
 
 /// The top of the page.
 pub(super) fn header(report: &Report) -> Markup {
-    let last = report.runs.last();
+    let last = report.shown();
     let passed = report.exit_code == 0;
     html! {
         header.verdict.(if passed { "passed" } else { "failed" }) {
@@ -75,13 +75,15 @@ fn begun(begun: SystemTime) -> Markup {
     html! { time datetime=(time) { (time.replace('T', " ").replace('Z', " UTC")) } }
 }
 
-/// How the last run ended.
+/// How the run that is shown ended.
 fn sentence(report: &Report) -> String {
-    let Some(run) = report.runs.last() else { return "Nothing was run.".to_owned() };
+    let Some(run) = report.shown() else { return "Nothing was run.".to_owned() };
     let unmet = run.unmet().count();
     let unmet = (unmet > 0).then(|| format!("{unmet} of {} expectations unmet.", run.expectations.len()));
     let repeated = report.repeated().map(|text| format!("{}.", capital(&text)));
-    [Some(ending(run.end)), unmet, repeated].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    let totals = report.totals.iter().filter(|expected| !expected.met).count();
+    let totals = (totals > 0).then(|| format!("{totals} of {} expectations of all runs unmet.", report.totals.len()));
+    [Some(ending(run.end)), unmet, repeated, totals].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// With a capital letter.
@@ -102,9 +104,12 @@ fn ending(end: End) -> String {
 
 /// Expectations, warnings, and the runs if there are several.
 pub(super) fn sections(report: &Report) -> Markup {
-    let last = report.runs.last();
+    let last = report.shown();
     html! {
-        @if let Some(run) = last.filter(|run| !run.expectations.is_empty()) { (expectations(&run.expectations)) }
+        @if let Some(run) = last.filter(|run| !run.expectations.is_empty()) {
+            (expectations("Expectations", "expectations", &run.expectations))
+        }
+        @if !report.totals.is_empty() { (expectations("Expectations of all runs together", "totals", &report.totals)) }
         @if let Some(run) = last.filter(|run| !run.warnings.is_empty()) {
             section aria-labelledby="warnings" {
                 h2 #warnings { "Warnings" }
@@ -115,18 +120,21 @@ pub(super) fn sections(report: &Report) -> Markup {
     }
 }
 
-fn expectations(expectations: &[Expected]) -> Markup {
+fn expectations(title: &str, id: &str, expectations: &[Expected]) -> Markup {
     html! {
-        section aria-labelledby="expectations" {
-            h2 #expectations { "Expectations" }
-            (rolling("Expectations", &html! {
+        section aria-labelledby=(id) {
+            h2 id=(id) { (title) }
+            (rolling(title, &html! {
                 thead { tr { th scope="col" { "Expected" } th.number scope="col" { "Counted" } th scope="col" { "Outcome" } } }
                 tbody {
                     @for expected in expectations {
                         tr {
                             th scope="row" { code { (expected.expectation) } }
                             td.number { (grouped(expected.count)) }
-                            td.(if expected.met { "met" } else { "unmet" }) { (if expected.met { "met" } else { "not met" }) }
+                            td.(if expected.met { "met" } else { "unmet" }) {
+                                (if expected.met { "met" } else { "not met" })
+                                @if let Some(why) = &expected.why { ": " (why) }
+                            }
                         }
                     }
                 }
@@ -141,7 +149,7 @@ fn runs(report: &Report) -> Markup {
         section aria-labelledby="runs" {
             h2 #runs { "Runs" }
             details open[report.runs.len() <= LISTED] {
-                summary { (counted(of, "run")) " of " (grouped(report.repeat)) "; everything below is about the last one" }
+                summary { (counted(of, "run")) " of " (grouped(report.repeat)) (if report.exit_code != 0 && report.keep_going { "; everything below is about the first that failed" } else { "; everything below is about the last one" }) }
                 (rolling("Runs", &html! {
                     thead { tr {
                         th.number scope="col" { "Run" } th.number scope="col" { "Seed" } th.number scope="col" { "Took" }

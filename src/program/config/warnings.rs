@@ -1,0 +1,132 @@
+//! What was given and is probably not what was meant: warnings, a line each.
+
+use serde_json::Value;
+
+use super::entry::Origin;
+use super::layout::Layout;
+use super::schema::{HANDLERS, SECTIONS, Setting};
+use super::values::Values;
+use crate::plan::parse::ParsedMix;
+
+/// A bare number above this many seconds is probably one of milliseconds.
+const LONG: f64 = 60.0;
+
+/// `has_http`: the API may ask for other handlers later.
+pub(super) fn all(values: &Values<'_>, has_http: bool, runs_a_command: bool) -> Vec<String> {
+    let mut warnings = parts_that_are_off(values);
+    warnings.extend(without_command(values, runs_a_command));
+    if !has_http {
+        warnings.extend(handlers_out_of_the_mix(values));
+    }
+    warnings.extend(long_sleeps(values));
+    warnings
+}
+
+/// Options of a part of the program that is off.
+fn parts_that_are_off(values: &Values<'_>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for section in SECTIONS {
+        let Some(switch) = values.schema.get(&[section, "enabled"]).map(Setting::flag) else { continue };
+        let within = format!("{section}.");
+        // In the file the table itself turns it on, so these are flags and variables.
+        let given = values.table(&within).filter(|(.., origin)| !matches!(origin, Origin::Default(_)));
+        let idle = given.filter(|_| values.get(&format!("{within}enabled")).is_none());
+        warnings.extend(idle.map(|(.., origin)| format!("`{origin}` has no effect without `--{switch}`")));
+    }
+    warnings
+}
+
+/// Options about the runs of a command.
+fn without_command(values: &Values<'_>, runs_a_command: bool) -> Vec<String> {
+    // A switch that is off asks for nothing.
+    let given = |path: &str| {
+        values.place(path).filter(|_| values.get(path).is_none_or(|(value, _)| *value != Value::Bool(false)))
+    };
+    let of_many = ["run.keep_going", "run.expect_total"];
+    if !runs_a_command {
+        let paths = ["run.timeout", "run.repeat", "run.allow_no_calls"].into_iter().chain(of_many);
+        let idle = paths.filter_map(given);
+        return idle.map(|given| format!("`{given}` has no effect without a command after `--`")).collect();
+    }
+    let alone = of_many.into_iter().filter(|_| values.get("run.repeat").is_none()).filter_map(given);
+    alone.map(|given| format!("`{given}` has no effect without `--repeat`")).collect()
+}
+
+/// Flags and variables for handlers that are not in the mix. A file may well have tables for handlers that other mixes need.
+fn handlers_out_of_the_mix(values: &Values<'_>) -> Vec<String> {
+    // With several proxies there are no such flags.
+    let Layout::One = values.layout else { return Vec::new() };
+    let mix = mix(values, "");
+    let in_mix = |name: &str| mix.handlers().any(|handler| handler.name == name);
+    let written = values.get("handler").and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
+    let settings = values.schema.all().filter_map(|setting| {
+        let (name, _) = setting.path.strip_prefix(HANDLERS)?.strip_prefix('.')?.split_once('.')?;
+        let (_, origin) = values.get(&setting.path).filter(|_| !in_mix(name))?;
+        let is_own = [format!("--{}", setting.flag()), setting.variable()].contains(&origin.to_string());
+        is_own.then(|| format!("`{origin}` has no effect: `{name}` is not in the mix `{written}`"))
+    });
+    settings.collect()
+}
+
+/// Times to sleep that have no unit and are so long that milliseconds were probably meant.
+fn long_sleeps(values: &Values<'_>) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (_, within) in values.layout.proxies() {
+        for setting in values.schema.all().filter(|setting| setting.per_proxy && setting.field.name == "sleep") {
+            let path = format!("{within}{}", setting.path);
+            let Some((value, origin)) = values.get(&path) else { continue };
+            warnings.extend(in_seconds(value).map(|what| format!("{}: {what}", origin.place(&path))));
+        }
+        let path = format!("{within}handler");
+        let Some((_, origin)) = values.get(&path) else { continue };
+        let in_place = mix(values, &within);
+        let in_place = in_place.handlers().filter_map(|handler| in_seconds(handler.settings.get("sleep")?));
+        warnings.extend(in_place.map(|what| format!("{}: {what}", origin.place(&path))));
+    }
+    warnings
+}
+
+fn mix(values: &Values<'_>, within: &str) -> ParsedMix {
+    let written = values.get(&format!("{within}handler")).and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
+    ParsedMix::parse(written, values.schema.registry).unwrap_or_default()
+}
+
+/// The warning about a long time, or a distribution of such times, without a unit.
+fn in_seconds(value: &Value) -> Option<String> {
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let amounts = text.split_once('(').map_or(&*text, |(_, amounts)| amounts);
+    // The first time of a distribution says where most of the others are.
+    let first = amounts.split("..").next()?.split([',', ')']).next()?.trim();
+    let number = first.parse::<f64>().ok().filter(|number| *number > LONG)?;
+    Some(format!("`{text}` is in seconds, write `{number}ms` for milliseconds, or `{number}s` if it is right"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn long_times_without_a_unit_are_in_seconds() {
+        for (value, number) in [
+            (json!(100), "100"),
+            (json!("100"), "100"),
+            (json!(60.5), "60.5"),
+            (json!("100..300"), "100"),
+            (json!("normal(100, 20)"), "100"),
+            (json!("exponential(250)"), "250"),
+        ] {
+            let warning = in_seconds(&value).unwrap_or_default();
+            assert!(
+                warning.ends_with(&format!("write `{number}ms` for milliseconds, or `{number}s` if it is right")),
+                "{warning}"
+            );
+        }
+        for value in
+            [json!(60), json!("2m"), json!("100s"), json!("100ms..300ms"), json!("lognormal(100ms, 90)"), json!(0)]
+        {
+            assert_eq!(in_seconds(&value), None);
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What a run makes of its figures: expectations, the chaos that could not take place, and warnings.
+
+use crate::handler::Registry;
+use crate::metrics::summary::Summary;
+use crate::plan::mix::Share;
+use crate::program::command::variable;
+use crate::program::config::Config;
+use crate::program::expectation::Expectation;
+use crate::program::report::Expected;
+use crate::program::run::odds;
+use crate::program::run::services::Results;
+use crate::protocol::foreign;
+use crate::proxy::config::ProxyConfig;
+
+/// The results of all expectations, and warnings.
+pub(super) struct Verdict {
+    pub(super) expectations: Vec<Expected>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Verdict {
+    pub(super) fn of(config: &Config, registry: &Registry, results: &Results) -> Self {
+        let expectations = &config.run.expectations;
+        let summaries = || results.summaries.iter().map(|(name, summary)| (name.as_str(), summary));
+        let count = |expectation: &Expectation| expectation.count(summaries(), registry);
+        let expected = expectations.iter().map(|expectation| Expected::new(expectation, count(expectation)));
+        let mut verdict = Self { expectations: expected.collect(), warnings: Vec::new() };
+        if config.run.command.is_empty() {
+            return verdict;
+        }
+        let targets = Target::all(config, registry, results);
+        for (expectation, expected) in expectations.iter().zip(&mut verdict.expectations) {
+            expected.why = if expected.met { None } else { why_unmet(expectation, expected.count, &targets) };
+        }
+        let results = expectations.iter().zip(&verdict.expectations);
+        let unmet: Vec<_> = results.filter(|(_, expected)| !expected.met).map(|(expectation, _)| expectation).collect();
+        // One that is not met has failed the run, and says why.
+        let is_told = |target: &Target<'_>| unmet.iter().any(|expectation| target.is_counted_by(expectation));
+        let missed = targets.iter().filter(|target| target.missed_its_chaos(config) && !is_told(target));
+        verdict.expectations.extend(missed.map(Target::missing_calls));
+        verdict.warnings = targets.iter().flat_map(|target| target.idle(expectations)).collect();
+        verdict
+    }
+}
+
+/// Why an expectation that counted so much is not met, if that is known.
+fn why_unmet(expectation: &Expectation, count: u64, targets: &[Target<'_>]) -> Option<String> {
+    let why = targets.iter().filter(|target| target.is_counted_by(expectation)).filter_map(|target| {
+        let why = target.why_no_call().or_else(|| {
+            let (share, _) = target.chaos.iter().find(|(share, _)| share.name() == expectation.counted())?;
+            (count == 0).then(|| target.why_idle(share))
+        });
+        Some(format!("{}{}", target.prefix, why?))
+    });
+    let why: Vec<_> = why.collect();
+    (!why.is_empty()).then(|| why.join("; "))
+}
+
+/// A proxy that was configured to listen, and what came of it.
+struct Target<'a> {
+    /// For lines about it: empty if there is only one.
+    prefix: String,
+    proxy: &'a ProxyConfig,
+    summary: Summary,
+    /// The handlers of its mix that do something, with their faults.
+    chaos: Vec<(&'a Share, u64)>,
+    /// Where the command finds its address.
+    variable: String,
+    /// Whether its mix is still the same.
+    kept_its_mix: bool,
+}
+
+impl<'a> Target<'a> {
+    fn all(config: &'a Config, registry: &Registry, results: &'a Results) -> Vec<Self> {
+        let target = |proxy: &'a ProxyConfig| {
+            let name = &proxy.name;
+            // One that the API removed and made again has several.
+            let summaries = results.summaries.iter().filter(|(known, _)| known == name);
+            let summary = summaries.map(|(_, summary)| summary.clone()).reduce(Summary::with)?;
+            let does_something = |share: &&Share| {
+                let acts = |handler| registry.get(handler).is_none_or(|entry| !entry.does_nothing());
+                share.percent() > 0.0 && share.handlers().any(acts)
+            };
+            let chaos = proxy.mix.shares().iter().filter(does_something);
+            let last = results.proxies.iter().rfind(|last| last.name == *name);
+            Some(Self {
+                prefix: if config.proxies.len() > 1 { format!("{name}: ") } else { String::new() },
+                proxy,
+                chaos: chaos.map(|share| (share, summary.faults_of(share.name()))).collect(),
+                summary,
+                variable: if config.names_proxies { variable(name) } else { "VAURIEN_PROXY".to_owned() },
+                kept_its_mix: last.is_some_and(|last| last.mix == proxy.mix.to_string()),
+            })
+        };
+        config.proxies.iter().filter(|proxy| proxy.enabled).filter_map(target).collect()
+    }
+
+    fn is_counted_by(&self, expectation: &Expectation) -> bool {
+        expectation.proxy().is_none_or(|name| name == self.proxy.name)
+    }
+
+    fn calls(&self) -> u64 {
+        self.summary.calls.iter().map(|(_, calls)| calls).sum()
+    }
+
+    /// Whether it had faults to inject, and no call that could have met one, although nobody said that this is right.
+    fn missed_its_chaos(&self, config: &Config) -> bool {
+        let mut expectations = config.run.expectations.iter().filter(|expectation| self.is_counted_by(expectation));
+        let is_allowed = config.run.allow_no_calls || expectations.any(Expectation::allows_no_calls);
+        !self.chaos.is_empty() && self.why_no_call().is_some() && !is_allowed
+    }
+
+    /// The expectation that nobody had to write.
+    fn missing_calls(&self) -> Expected {
+        let proxy = if self.prefix.is_empty() { String::new() } else { format!("{}.", self.proxy.name) };
+        let why = self.why_no_call().unwrap_or_default();
+        let why = format!("handler {} met no call: {why}; if that is right, add --allow-no-calls", self.proxy.mix);
+        Expected { expectation: format!("{proxy}calls>=1"), count: 0, met: false, why: Some(why) }
+    }
+
+    /// Why there were no calls; `None` if there were some.
+    fn why_no_call(&self) -> Option<String> {
+        let Summary { connections, opaque, backend_failures, .. } = self.summary;
+        if self.calls() > 0 {
+            return None;
+        }
+        if connections == 0 {
+            return Some(format!("no connections, the command finds the proxy's address in {}", self.variable));
+        }
+        let of = |count: u64| {
+            let (plural, verb) = (if connections == 1 { "" } else { "s" }, if count == 1 { "is" } else { "are" });
+            (format!("{count} of {connections} connection{plural}"), verb)
+        };
+        let opaque_ones = self.summary.opaque_reasons.iter().map(|(why, count)| {
+            let (connections, verb) = of(*count);
+            if foreign::is_named(why) {
+                format!("{connections} {verb} {why}")
+            } else {
+                format!("{connections} turned opaque: {why}")
+            }
+        });
+        let unreached = (backend_failures > 0)
+            .then(|| format!("{} did not reach the backend {}", of(backend_failures).0, self.proxy.backend));
+        let silent = connections.saturating_sub(opaque).saturating_sub(backend_failures);
+        let silent = (silent > 0).then(|| format!("{} made no call", of(silent).0));
+        Some(opaque_ones.chain(unreached).chain(silent).collect::<Vec<_>>().join("; "))
+    }
+
+    /// Warnings about handlers that did nothing although there were calls, but for those that an expectation is about.
+    fn idle(&self, expectations: &[Expectation]) -> Vec<String> {
+        if self.calls() == 0 {
+            return Vec::new();
+        }
+        let is_expected = |share: &Share| {
+            expectations
+                .iter()
+                .any(|expectation| self.is_counted_by(expectation) && expectation.counted() == share.name())
+        };
+        let idle = self.chaos.iter().filter(|(share, faults)| *faults == 0 && !is_expected(share));
+        idle.map(|(share, _)| format!("{}{}", self.prefix, self.why_idle(share))).collect()
+    }
+
+    /// Why a handler did nothing although there were calls.
+    fn why_idle(&self, share: &Share) -> String {
+        let (name, calls, drawn) = (share.name(), self.calls(), self.summary.calls_of(share.name()));
+        let plural = if calls == 1 { "" } else { "s" };
+        if drawn > 0 {
+            return format!(
+                "`{name}` injected no fault: drawn for {drawn} of {calls} call{plural}, it found nothing to do"
+            );
+        }
+        let odds = if self.kept_its_mix { odds::of_none(share.percent(), calls) } else { None };
+        let odds = odds.map(|odds| format!(", which at {}% happens in {odds} of runs", share.percent()));
+        format!("`{name}` injected no fault: drawn for none of {calls} call{plural}{}", odds.unwrap_or_default())
+    }
+}

@@ -1,0 +1,162 @@
+//! Names what turns out to be another protocol by its first bytes, and says what to do about it.
+
+use super::Protocol;
+
+/// Why a line of text that is an HTTP request turns a connection of another protocol opaque.
+pub(super) const HTTP_REQUEST: &str = "an HTTP request";
+
+/// What links the name of a protocol to the one that was asked for.
+const UNREADABLE: &str = ", which --protocol ";
+
+/// A protocol that is not the one that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Foreign {
+    Tls,
+    Http2,
+    Http,
+    Redis,
+    PostgreSql,
+    MySql,
+    Ssh,
+}
+
+impl Foreign {
+    /// The one that a client begins with `bytes`, which are no request of the protocol that was asked for.
+    pub(crate) fn of_client(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            // RFC 8446, section 5.1: a handshake record, of version 3.x whatever the version of TLS.
+            [0x16, 3, 0..=4, ..] => Some(Self::Tls),
+            // An SSL, GSSAPI or cancel request, or the startup message of version 3.
+            [0, 0, _, _, 4, 0xd2, 0x16, 0x2e..=0x30, ..] | [0, 0, _, _, 0, 3, 0, _, ..] => Some(Self::PostgreSql),
+            [b'*', b'1'..=b'9', ..] => Some(Self::Redis),
+            _ if bytes.starts_with(b"PRI * HTTP/2.0") => Some(Self::Http2),
+            _ if bytes.starts_with(b"SSH-") => Some(Self::Ssh),
+            _ if is_http_request(bytes.split(|byte| *byte == b'\n').next()?) => Some(Self::Http),
+            _ => None,
+        }
+    }
+
+    /// The one that a backend begins with `bytes`, which are no reply of the protocol that was asked for.
+    pub(crate) fn of_backend(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            // A greeting: its length, the number 0, version 10 of the protocol, the version of the server.
+            [_, _, 0, 0, 10, b'0'..=b'9', ..] => Some(Self::MySql),
+            _ if bytes.starts_with(b"SSH-") => Some(Self::Ssh),
+            _ if bytes.starts_with(b"HTTP/1.") => Some(Self::Http),
+            _ => None,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Tls => "TLS",
+            Self::Http2 => "HTTP/2",
+            Self::Http => "HTTP",
+            Self::Redis => "RESP, the protocol of Redis",
+            Self::PostgreSql => "PostgreSQL",
+            Self::MySql => "MySQL",
+            Self::Ssh => "SSH",
+        }
+    }
+
+    const fn advice(self) -> &'static str {
+        match self {
+            Self::Tls => "point the client at the proxy without TLS, or use --protocol tcp",
+            Self::Http2 => "let the client speak HTTP/1.1, or use --protocol tcp",
+            Self::Http => "use --protocol http",
+            Self::Redis => "use --protocol redis",
+            Self::PostgreSql | Self::MySql | Self::Ssh => "use --protocol tcp",
+        }
+    }
+
+    /// Why connections of `protocol` that speak this turn opaque; `None` if it is that protocol itself.
+    pub(crate) fn reason(self, protocol: Protocol) -> Option<String> {
+        let is_itself = matches!((self, protocol), (Self::Http, Protocol::Http) | (Self::Redis, Protocol::Redis));
+        (!is_itself).then(|| format!("{}{UNREADABLE}{protocol} cannot read: {}", self.name(), self.advice()))
+    }
+}
+
+/// Whether a reason names the protocol of the connection, rather than what is wrong with it.
+#[cfg(any(feature = "program", test))]
+pub(crate) fn is_named(reason: &str) -> bool {
+    reason.contains(UNREADABLE)
+}
+
+/// Whether a line is the first of an HTTP request.
+pub(super) fn is_http_request(line: &[u8]) -> bool {
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    [&b" HTTP/1.1"[..], b" HTTP/1.0", b" HTTP/2.0"].iter().any(|version| line.ends_with(version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::Step;
+
+    /// The first bytes of clients, as they were captured.
+    const CLIENTS: [(&[u8], Foreign); 9] = [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", Foreign::Tls),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x12\x04\0\0\0\0\0", Foreign::Http2),
+        (b"GET /pay HTTP/1.1\r\nHost: a\r\n\r\n", Foreign::Http),
+        (b"POST / HTTP/1.0\r\n\r\n", Foreign::Http),
+        (b"*1\r\n$4\r\nPING\r\n", Foreign::Redis),
+        (b"\0\0\0\x08\x04\xd2\x16\x2f", Foreign::PostgreSql),
+        (b"\0\0\0\x08\x04\xd2\x16\x30", Foreign::PostgreSql),
+        (b"\0\0\0\x26\0\x03\0\0user\0postgres\0database\0postgres\0\0", Foreign::PostgreSql),
+        (b"SSH-2.0-OpenSSH_9.7\r\n", Foreign::Ssh),
+    ];
+
+    const BACKENDS: [(&[u8], Foreign); 3] = [
+        (b"\x4a\0\0\0\x0a8.0.36\0\x08\0\0\0", Foreign::MySql),
+        (b"SSH-2.0-OpenSSH_9.7\r\n", Foreign::Ssh),
+        (b"HTTP/1.1 400 Bad Request\r\n", Foreign::Http),
+    ];
+
+    #[test]
+    fn protocols_are_known_by_their_first_bytes() {
+        for (bytes, foreign) in CLIENTS {
+            assert_eq!(Foreign::of_client(bytes), Some(foreign), "{}", bytes.escape_ascii());
+        }
+        for (bytes, foreign) in BACKENDS {
+            assert_eq!(Foreign::of_backend(bytes), Some(foreign), "{}", bytes.escape_ascii());
+        }
+        for bytes in [&b""[..], b"\x16", b"\x16\x03", b"GET a\r\n", b"hello\r\n", b"\0\0\0\0", b"*\r\n", b"+OK\r\n"] {
+            assert_eq!((Foreign::of_client(bytes), Foreign::of_backend(bytes)), (None, None));
+        }
+    }
+
+    /// A name is asked for only where the framer cannot read on, so these have to stop it.
+    #[test]
+    fn framers_stop_at_the_first_bytes_of_other_protocols() {
+        for (bytes, foreign) in CLIENTS {
+            for protocol in [Protocol::Http, Protocol::Redis, Protocol::Memcache] {
+                if foreign.reason(protocol).is_none() {
+                    continue;
+                }
+                // A line of text is read like a command: the backend's greeting names SSH.
+                if foreign == Foreign::Ssh && protocol != Protocol::Http {
+                    continue;
+                }
+                let step = protocol.requests().step(bytes, false);
+                assert!(matches!(step, Step::Opaque(_)), "{protocol}: {} {step:?}", bytes.escape_ascii());
+            }
+        }
+        for (bytes, _) in BACKENDS {
+            for protocol in [Protocol::Http, Protocol::Redis, Protocol::Memcache] {
+                let step = protocol.replies().step(bytes, None);
+                assert!(matches!(step, Step::Opaque(_)), "{protocol}: {} {step:?}", bytes.escape_ascii());
+            }
+        }
+    }
+
+    #[test]
+    fn a_reason_says_what_to_do() {
+        let reason = Foreign::Tls.reason(Protocol::Http).unwrap();
+        let expected =
+            "TLS, which --protocol http cannot read: point the client at the proxy without TLS, or use --protocol tcp";
+        assert_eq!(reason, expected);
+        assert!(is_named(&reason) && !is_named("a lone carriage return"));
+        assert_eq!(Foreign::Http.reason(Protocol::Http), None);
+    }
+}

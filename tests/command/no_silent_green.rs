@@ -1,0 +1,153 @@
+//! A command that succeeds fails the run if no call could meet the faults that were asked for.
+
+use std::fs;
+
+use super::world::{Backend, File};
+use super::{Program, Ran, run, run_script};
+
+/// Sends `$1`, with escapes as in `printf`, and waits until the proxy or the backend answers or closes.
+const SEND: &str =
+    r#"exec 3<>"/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT"; printf "$1" >&3; head -c 1 <&3 >/dev/null"#;
+
+fn sends(options: &str, bytes: &str) -> Ran {
+    run(&Backend::echo(), options, &["bash", "-c", SEND, "send", bytes])
+}
+
+/// The beginning of a TLS handshake.
+const TLS: &str = r"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
+
+#[test]
+fn without_a_connection_the_run_fails() {
+    let backend = Backend::lines();
+    let why = "expected calls>=1: NOT met, 0; handler 50:error met no call: no connections, the command finds the \
+               proxy's address in VAURIEN_PROXY; if that is right, add --allow-no-calls";
+    run_script(&backend, "--handler 50:error", "true").ends(3).says(why);
+    // The command's own failure comes first.
+    run_script(&backend, "--handler 50:error", "exit 9").ends(9).says(why);
+    let json = run_script(&backend, "--handler error --log-format json", "true").ends(3);
+    json.says("expected calls>=1: NOT met, 0; handler error met no call");
+    for no_chaos in ["--handler dummy", "--handler 0:error", "--handler 0:delay,0:hang"] {
+        run_script(&backend, no_chaos, "true").ends(0).never_says("expected");
+    }
+}
+
+#[test]
+fn it_can_be_taken_back() {
+    let backend = Backend::lines();
+    for taken_back in ["--allow-no-calls", "--expect calls>=0", "--expect default.calls>=0", "--expect calls==0"] {
+        run_script(&backend, &format!("--handler error {taken_back}"), "true").ends(0).never_says("NOT met");
+    }
+    run_script(&backend, "--handler error --expect calls<=40", "true").ends(3).says("calls>=1: NOT met");
+}
+
+#[test]
+fn an_expectation_that_is_unmet_for_that_reason_says_it() {
+    let ran = run_script(&Backend::lines(), "--handler error --expect error>0", "true").ends(3);
+    ran.says("expected error>0: NOT met, 0; no connections, the command finds").never_says("calls>=1");
+}
+
+#[test]
+fn a_connection_without_a_call_is_no_call() {
+    let connect = r#"exec 3<>"/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT""#;
+    let ran = run(&Backend::lines(), "--protocol http --handler error", &["bash", "-c", connect]).ends(3);
+    ran.says("handler error met no call: 1 of 1 connection made no call; if");
+}
+
+#[test]
+fn other_protocols_are_named_with_what_to_do() {
+    for (protocol, bytes, named) in [
+        (
+            "http",
+            TLS,
+            "TLS, which --protocol http cannot read: point the client at the proxy without TLS, or use --protocol tcp",
+        ),
+        ("redis", TLS, "TLS, which --protocol redis cannot read: point the client"),
+        ("memcache", TLS, "TLS, which --protocol memcache cannot read: point the client"),
+        (
+            "http",
+            r"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+            "HTTP/2, which --protocol http cannot read: let the client speak",
+        ),
+        (
+            "http",
+            r"*1\r\n$4\r\nPING\r\n",
+            "RESP, the protocol of Redis, which --protocol http cannot read: use --protocol redis",
+        ),
+        (
+            "redis",
+            r"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "HTTP, which --protocol redis cannot read: use --protocol http",
+        ),
+        (
+            "memcache",
+            r"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "HTTP, which --protocol memcache cannot read: use --protocol http",
+        ),
+        (
+            "http",
+            r"\x00\x00\x00\x08\x04\xd2\x16\x2f",
+            "PostgreSQL, which --protocol http cannot read: use --protocol tcp",
+        ),
+        ("http", r"SSH-2.0-OpenSSH_9.7\r\n", "SSH, which --protocol http cannot read: use --protocol tcp"),
+    ] {
+        let ran = sends(&format!("--protocol {protocol} --handler error --seed 1"), bytes).ends(3);
+        let ran = ran.says(&format!("handler error met no call: 1 of 1 connection is {named}"));
+        ran.says(&format!("INFO opaque from here on, handlers no longer act: {named}"))
+            .says(&format!("1 opaque: {named}"));
+    }
+}
+
+#[test]
+fn a_server_that_speaks_first_is_named() {
+    let mysql = Backend::new(|mut client| {
+        use std::io::{Read, Write};
+        let _ = client.write_all(b"\x4a\0\0\0\x0a8.0.36\0\x08\0\0\0");
+        let _ = client.read(&mut [0]);
+    });
+    let ran = run(&mysql, "--protocol redis --handler error", &["bash", "-c", SEND, "send", ""]).ends(3);
+    ran.says("1 of 1 connection is MySQL, which --protocol redis cannot read: use --protocol tcp");
+}
+
+#[test]
+fn a_reason_is_logged_once_and_counted() {
+    let twice = format!("{SEND}; exec 3>&-; {SEND}");
+    let ran = run(&Backend::echo(), "--protocol http --handler error", &["bash", "-c", &twice, "send", TLS]).ends(3);
+    assert_eq!(ran.stderr.matches("opaque from here on").count(), 1, "{ran:#?}");
+    ran.says("2 of 2 connections are TLS").says("2 opaque: TLS");
+    let other = run(&Backend::echo(), "--protocol http --handler error", &["bash", "-c", SEND, "send", r"\x01\r\n"]);
+    other.ends(3).says("1 of 1 connection turned opaque: ");
+}
+
+#[test]
+fn with_tcp_there_is_nothing_that_cannot_be_read() {
+    sends("--protocol tcp --handler error", TLS).ends(0).never_says("NOT met");
+}
+
+#[test]
+fn each_proxy_is_judged_alone_and_reports_have_it() {
+    let backend = Backend::lines();
+    let at = backend.address();
+    let folder = tempfile::tempdir().unwrap();
+    let file = File::new(format!(
+        "[proxies.cache]\nbackend = \"{at}\"\nhandler = \"error\"\n[proxies.api]\nbackend = \"{at}\"\nhandler = \"error\"\n\
+         [proxies.plain]\nbackend = \"{at}\"\n"
+    ));
+    let call = SEND.replace("$VAURIEN_PROXY_", "$VAURIEN_PROXY_CACHE_");
+    let ran = |options: &str| {
+        let mut vaurien = Program::command(&format!("--config {} {options}", file.path().display()));
+        Ran::from(vaurien.args(["--", "bash", "-c", &call, "send", "a\r\n"]).output().unwrap())
+    };
+    let [json, junit, page] = ["a.json", "a.xml", "a.html"].map(|name| folder.path().join(name));
+    let reports = [&json, &junit, &page].map(|path| format!("--report {}", path.display())).join(" ");
+    let why = "handler error met no call: no connections, the command finds the proxy's address in VAURIEN_PROXY_API";
+    ran(&reports).ends(3).says(&format!("expected api.calls>=1: NOT met, 0; {why}")).never_says("expected cache");
+    let report: serde_json::Value = serde_json::from_str(&fs::read_to_string(json).unwrap()).unwrap();
+    let expectation = &report["runs"][0]["expectations"][0];
+    assert_eq!((&expectation["expectation"], &expectation["met"]), (&"api.calls>=1".into(), &false.into()));
+    assert!(expectation["why"].as_str().unwrap().starts_with(why), "{report}");
+    let junit = fs::read_to_string(junit).unwrap();
+    assert!(junit.contains(r#"failures="1""#) && junit.contains("met no call"), "{junit}");
+    assert!(fs::read_to_string(page).unwrap().contains("met no call"));
+    ran("--expect api.calls>=0").ends(0);
+    ran("--expect cache.calls>=0").ends(3);
+}
