@@ -8,7 +8,7 @@ use crate::call::{Answer, Call, Verdict};
 use crate::error::Result;
 use crate::protocol::Protocol;
 
-/// Answers that there is nothing: nil or an empty array, a miss, a 404; the backend is not called.
+/// Answers that there is nothing: nil, a miss, a 404; the backend is not called.
 #[derive(Debug, Default, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Miss {}
