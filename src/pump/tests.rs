@@ -188,7 +188,7 @@ async fn a_new_plan_turns_copying_into_framing_between_two_calls() {
         let world = Options::new(Protocol::Tcp, capacity).connect(&Mix::default());
         world.exchange("one", &[("one", "1")], "1").await;
         let ours = Mix::of("ours", OurAnswer);
-        world.proxy.plan.replace(|| Plan::new(&ours, |_| Arc::default()));
+        world.proxy.plan.replace(|_| Plan::new(&ours, |_| Arc::default()));
         world.exchange("t", &[], "ours").await;
         assert!(matches!(world.end().await, Outcome::Done));
     }

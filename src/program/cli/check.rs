@@ -18,9 +18,10 @@ pub struct Check {
 impl Check {
     pub(super) fn of(config: Config) -> Self {
         let several = config.proxies.len() > 1;
-        let proxies = config.proxies.iter().map(|proxy| {
+        let proxies = config.proxies.iter().flat_map(|proxy| {
             let name = if several { format!("{}: ", proxy.name) } else { String::new() };
-            format!("{name}{}", route(proxy, config.demo))
+            let rules = proxy.rules.iter().map(|rule| format!("{name}{}: {rule}", rule.name())).collect::<Vec<_>>();
+            [format!("{name}{}", route(proxy, config.demo))].into_iter().chain(rules)
         });
         let http = config.http.as_ref().map(|http| {
             let token = if http.token.is_some() { ", with a token" } else { "" };

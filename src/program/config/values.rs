@@ -1,6 +1,8 @@
 //! Entries checked and merged: the value of each path, and where it was given.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -8,9 +10,22 @@ use super::entry::{Entry, Origin};
 use super::layout::{Found, Layout};
 use super::schema::{HANDLERS, Schema, Setting};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::plan::mix::Mix;
+use crate::handler::DynHandler;
+use crate::plan::mix::{Mix, Share};
 use crate::plan::parse::{MixError, ParsedHandler, ParsedMix};
-use crate::settings::{self, Settings};
+use crate::plan::rule::parse::ParsedRule;
+use crate::plan::rule::{Rule, list};
+use crate::settings::{self, Field, Settings};
+
+/// The settings of handlers, by their names.
+type HandlerSettings = Vec<(String, Map<String, Value>)>;
+
+/// The rules in `value`, each as its text.
+fn texts(field: &Field, value: &Value) -> Vec<String> {
+    let canonical = field.canonical(value);
+    let texts = canonical.as_array().into_iter().flatten().filter_map(Value::as_str);
+    texts.map(str::to_owned).collect()
+}
 
 /// The checked values of all options that were given, by path: `http.port`.
 pub(crate) struct Values<'a> {
@@ -66,6 +81,12 @@ impl<'a> Values<'a> {
             // They quote the mix, so the line is enough.
             diagnostics.extend(errors.iter().map(|error| Diagnostic::new(origin.line(&path), error)).collect());
         }
+        if setting.path == "rules" {
+            let texts = texts(setting.field, value);
+            let wrong = texts.iter().filter_map(|text| ParsedRule::parse(text, self.schema.registry).err());
+            // They quote the rule.
+            diagnostics.extend(wrong.flatten().map(|what| Diagnostic::new(origin.line(&path), what)).collect());
+        }
         self.given.insert(path, (value.clone(), origin.clone()));
     }
 
@@ -103,28 +124,65 @@ impl<'a> Values<'a> {
 
     /// The mix of the proxy whose keys are `within`, each handler with its settings.
     pub(super) fn mix(&self, within: &str) -> Result<Mix, Diagnostics> {
-        let registry = self.schema.registry;
-        let text = self.get(&format!("{within}handler")).and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
-        // If it is invalid, that has been reported.
-        let parsed = ParsedMix::parse(text, registry).unwrap_or_default();
-        parsed.build(|ParsedHandler { name, settings: in_place, .. }| {
-            let unknown = || Diagnostic::new("", MixError::unknown_handler(name, registry));
-            let table = format!("{within}{HANDLERS}.{name}");
-            let mut settings = self.map(&format!("{table}."));
-            settings.extend(in_place.clone());
-            // Each value is valid alone, so it is the combination that is refused.
-            registry.get(name).ok_or_else(unknown)?.build(settings).map_err(|why| Diagnostic::new(table, why))
-        })
+        self.mix_with_settings(within).map(|(mix, _)| mix)
     }
 
-    /// The options of the connection that are set for handlers of the mix: path, handler and value.
+    /// The same, with the settings that its handlers were built with.
+    pub(super) fn mix_with_settings(&self, within: &str) -> Result<(Mix, HandlerSettings), Diagnostics> {
+        let text = self.get(&format!("{within}handler")).and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
+        // If it is invalid, that has been reported.
+        let parsed = ParsedMix::parse(text, self.schema.registry).unwrap_or_default();
+        let all = RefCell::default();
+        let mix = parsed.build(|parsed| {
+            let (handler, settings) = self.handler(within, parsed)?;
+            let all: &mut HandlerSettings = &mut all.borrow_mut();
+            all.push((parsed.name.clone(), settings));
+            Ok(handler)
+        })?;
+        Ok((mix, all.into_inner()))
+    }
+
+    /// The rules of the proxy whose keys are `within`, without those that are invalid, which has been reported.
+    pub(super) fn rules(&self, within: &str) -> Result<Vec<Rule>, Diagnostics> {
+        let Some(setting) = self.schema.get(&["rules"]) else { return Ok(Vec::new()) };
+        let given = self.get(&format!("{within}rules")).map(|(value, _)| texts(setting.field, value));
+        let parsed = given.iter().flatten().filter_map(|text| ParsedRule::parse(text, self.schema.registry).ok());
+        let (mut rules, mut diagnostics) = (Vec::new(), Diagnostics::default());
+        for rule in parsed {
+            match rule.build(|parsed| self.handler(within, parsed)) {
+                Ok(rule) => rules.push(rule),
+                Err(wrong) => diagnostics.extend(wrong),
+            }
+        }
+        list::name_all(&mut rules);
+        diagnostics.none_or(rules)
+    }
+
+    /// A handler, with the settings that it was built with.
+    fn handler(
+        &self,
+        within: &str,
+        parsed: &ParsedHandler,
+    ) -> Result<(Arc<dyn DynHandler>, Map<String, Value>), Diagnostic> {
+        let (ParsedHandler { name, settings: in_place, .. }, registry) = (parsed, self.schema.registry);
+        let unknown = || Diagnostic::new("", MixError::unknown_handler(name, registry));
+        let table = format!("{within}{HANDLERS}.{name}");
+        let mut settings = self.map(&format!("{table}."));
+        settings.extend(in_place.clone());
+        // Each value is valid alone, so it is the combination that is refused.
+        let built = registry.get(name).ok_or_else(unknown)?.build(settings.clone());
+        Ok((built.map_err(|why| Diagnostic::new(table, why))?, settings))
+    }
+
+    /// The options of the connection that are set for handlers of these mixes: path, handler and value.
     pub(super) fn overrides<'m>(
         &self,
         within: &str,
-        mix: &'m Mix,
+        mixes: &[&'m Mix],
         option: &str,
     ) -> impl Iterator<Item = (&'m str, &Value, String)> {
-        mix.shares().iter().filter_map(move |share| {
+        let shares: Vec<&'m Share> = mixes.iter().flat_map(|mix| mix.shares()).collect();
+        shares.into_iter().filter_map(move |share| {
             let path = [HANDLERS, share.handler_name(), option];
             self.schema.get(&path).filter(|setting| setting.inherited)?;
             let path = format!("{within}{}", path.join("."));

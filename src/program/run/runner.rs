@@ -145,13 +145,14 @@ impl Started {
             Expected { expectation: expectation.to_string(), count, met: expectation.is_met_by(count) }
         });
         let expectations: Vec<_> = expected.collect();
-        let warnings = match expectations.as_slice() {
+        let mut warnings = match expectations.as_slice() {
             _ if config.run.command.is_empty() => Vec::new(),
             [] => idle_handlers(config, registry, results),
             // Missing connections explain every unmet expectation.
             some if some.iter().any(|expected| !expected.met) => unused_proxies(config, results, |_| true),
             _ => Vec::new(),
         };
+        warnings.extend(idle_rules(config, results));
         Run {
             seed: config.seed,
             begun: self.0,
@@ -178,6 +179,17 @@ fn idle_handlers(config: &Config, registry: &Registry, results: &Results) -> Vec
         let calls: u64 = summary.calls.iter().map(|(_, calls)| calls).sum();
         let plural = if calls == 1 { "" } else { "s" };
         warnings.extend(idle.map(|handler| format!("{prefix}`{handler}` injected no fault: {calls} call{plural}")));
+    }
+    warnings
+}
+
+/// Warnings about rules that decided no call.
+fn idle_rules(config: &Config, results: &Results) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (prefix, proxy, _) in listening(config, results) {
+        let rules = results.proxies.iter().filter(|known| known.name == proxy.name).flat_map(|known| &known.rules);
+        let idle = rules.filter(|rule| rule.calls == 0);
+        warnings.extend(idle.map(|rule| format!("{prefix}rule `{}` matched no call: {}", rule.name, rule.rule)));
     }
     warnings
 }

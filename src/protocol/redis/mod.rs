@@ -26,6 +26,7 @@ mod value;
 
 pub(super) use payload::payload;
 pub use replies::Replies;
+pub(super) use requests::command;
 pub use requests::{Requests, words};
 pub(super) use session::session;
 

@@ -233,6 +233,19 @@ pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     (command, key)
 }
 
+/// The command alone.
+#[must_use]
+pub(in crate::protocol) fn command(head: &[u8]) -> &[u8] {
+    let mut at = 1;
+    if !head.starts_with(b"*") || !matches!(Number::default().read(head, &mut at), Ok(Some(_))) {
+        return words(head).0;
+    }
+    match whole_word(head, at) {
+        Some(Word::Whole { word, .. }) => word,
+        _ => words(head).0,
+    }
+}
+
 fn without_line_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
