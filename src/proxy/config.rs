@@ -125,7 +125,7 @@ impl ProxyConfig {
     {
         self.rules.push(rule.try_into().map_err(Into::into)?);
         list::name_all(&mut self.rules);
-        let wrong = list::check(&self.rules, self.protocol).into_iter().map(|what| Diagnostic::new("rules", what));
+        let wrong = list::check(&self.rules, self.protocol).into_iter().map(|(_, what)| Diagnostic::new("rules", what));
         wrong.collect::<Diagnostics>().none_or(self)
     }
 

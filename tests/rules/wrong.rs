@@ -47,7 +47,7 @@ fn a_mistake_is_told_with_its_place() {
     let path = file.path().to_str().unwrap();
     let (code, _, lines) = says(&["--config", path], &[]);
     let why = "unknown key `match.comand` in a rule (known: command, key, method, path, header, query, client, connection), did you mean `command`?";
-    assert_eq!((code, lines), (Some(2), vec![format!("vaurien: {path}:3: rules: {why}")]));
+    assert_eq!((code, lines), (Some(2), vec![format!("vaurien: {path}:5: {why}")]));
 }
 
 #[test]

@@ -33,20 +33,22 @@ pub(crate) fn name_like(before: &[Rule], rules: &mut [Rule]) {
     }
 }
 
-/// What is wrong with `rules` together, or with this protocol.
-pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<String> {
+/// What is wrong with `rules` together, or with this protocol, each with the place of the rule.
+pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> {
     let mut wrong = Vec::new();
     for (place, rule) in rules.iter().enumerate() {
         if let Some(what) = rule.matcher().foreign_to(protocol) {
-            wrong.push(format!("`{rule}`: {what}"));
+            wrong.push((place, format!("`{rule}`: {what}")));
             continue;
         }
         let earlier = &rules[..place];
         if let Some(same) = earlier.iter().find(|earlier| earlier.name == rule.name) {
-            wrong.push(format!("`{rule}`: `{same}` has the name `{}` as well, give it another", rule.name()));
+            let what = format!("`{rule}`: `{same}` has the name `{}` as well, give it another", rule.name());
+            wrong.push((place, what));
         }
         if let Some(first) = earlier.iter().find(|earlier| earlier.takes_all_of(rule)) {
-            wrong.push(format!("`{rule}` is never reached: `{first}` takes all of its calls, put it behind"));
+            let what = format!("`{rule}` is never reached: `{first}` takes all of its calls, put it behind");
+            wrong.push((place, what));
         }
     }
     wrong
@@ -84,7 +86,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let wrong = |texts: &[&str], protocol| check(&rules(texts), protocol);
+        let wrong = |texts: &[&str], protocol| -> Vec<String> {
+            check(&rules(texts), protocol).into_iter().map(|(_, what)| what).collect()
+        };
         for (texts, protocol, why) in [
             (
                 &["GET header.x=1 => error"][..],

@@ -82,9 +82,10 @@ pub(super) fn one(
     let options = settings::build(own).map_err(|why| Diagnostic::new("", why))?;
     let options: ProxyOptions = options;
     if !is_wrong("protocol") {
-        let place = values.get(&format!("{within}rules")).map(|(_, origin)| origin.line("rules")).unwrap_or_default();
+        let origin = values.get(&format!("{within}rules")).map(|(_, origin)| origin);
+        let place = |at| origin.map(|origin| origin.item("rules", at)).unwrap_or_default();
         let wrong = list::check(&rules, options.connection.protocol);
-        diagnostics.extend(wrong.into_iter().map(|what| Diagnostic::new(&place, what)).collect());
+        diagnostics.extend(wrong.into_iter().map(|(at, what)| Diagnostic::new(place(at), what)).collect());
     }
     let given = given(values, within);
     let keys = Keys { all: spec::complete(&given, values.schema), given, of_mix };

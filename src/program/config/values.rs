@@ -14,6 +14,7 @@ use crate::handler::DynHandler;
 use crate::plan::mix::{Mix, Share};
 use crate::plan::parse::{MixError, ParsedHandler, ParsedMix};
 use crate::plan::rule::parse::ParsedRule;
+use crate::plan::rule::table::text_of;
 use crate::plan::rule::{Rule, list};
 use crate::settings::{self, Field, Settings};
 
@@ -48,7 +49,7 @@ impl<'a> Values<'a> {
         // A key that should not be a table is reported once: the keys within it are skipped.
         let mut whole: &[String] = &[];
         for entry in entries {
-            let is_of_a_tree = matches!(entry.origin, Origin::Line(_) | Origin::Json);
+            let is_of_a_tree = matches!(entry.origin, Origin::Line(_) | Origin::Lines(..) | Origin::Json);
             let is_within = !whole.is_empty() && entry.path.len() > whole.len() && entry.path.starts_with(whole);
             if is_of_a_tree && is_within {
                 continue;
@@ -70,6 +71,10 @@ impl<'a> Values<'a> {
 
     fn take(&mut self, setting: &Setting<'_>, path: String, entry: &Entry, diagnostics: &mut Diagnostics) {
         let Entry { value, origin, .. } = entry;
+        if setting.path == "rules" && self.has_wrong_rules(&path, entry, diagnostics) {
+            self.wrong.insert(path);
+            return;
+        }
         if let Err(what) = setting.field.check(value) {
             diagnostics.push(Diagnostic::new(origin.place(&path), what));
             self.wrong.insert(path);
@@ -81,13 +86,27 @@ impl<'a> Values<'a> {
             // They quote the mix, so the line is enough.
             diagnostics.extend(errors.iter().map(|error| Diagnostic::new(origin.line(&path), error)).collect());
         }
-        if setting.path == "rules" {
-            let texts = texts(setting.field, value);
-            let wrong = texts.iter().filter_map(|text| ParsedRule::parse(text, self.schema.registry).err());
-            // They quote the rule.
-            diagnostics.extend(wrong.flatten().map(|what| Diagnostic::new(origin.line(&path), what)).collect());
-        }
         self.given.insert(path, (value.clone(), origin.clone()));
+    }
+
+    /// Whether one of the rules in `entry` is invalid, each of which is reported in its place.
+    fn has_wrong_rules(&self, path: &str, Entry { value, origin, .. }: &Entry, diagnostics: &mut Diagnostics) -> bool {
+        let parse = |text: &str| ParsedRule::parse(text, self.schema.registry).map(drop);
+        let check = |rule: &Value| text_of(rule).map_err(|what| vec![what]).and_then(|text| parse(&text));
+        let wrong: Vec<(usize, Vec<String>)> = match value {
+            Value::Array(rules) => {
+                rules.iter().enumerate().filter_map(|(place, rule)| Some((place, check(rule).err()?))).collect()
+            }
+            Value::String(lines) => {
+                let rules = lines.lines().filter(|line| !line.trim().is_empty());
+                rules.filter_map(|rule| Some((0, parse(rule.trim()).err()?))).collect()
+            }
+            _ => Vec::new(),
+        };
+        for (place, what) in &wrong {
+            diagnostics.extend(what.iter().map(|what| Diagnostic::new(origin.item(path, *place), what)).collect());
+        }
+        !wrong.is_empty()
     }
 
     /// What was given for an option, and where.
@@ -142,7 +161,7 @@ impl<'a> Values<'a> {
         Ok((mix, all.into_inner()))
     }
 
-    /// The rules of the proxy whose keys are `within`, without those that are invalid, which has been reported.
+    /// The rules of the proxy whose keys are `within`; none if some are invalid, which has been reported.
     pub(super) fn rules(&self, within: &str) -> Result<Vec<Rule>, Diagnostics> {
         let Some(setting) = self.schema.get(&["rules"]) else { return Ok(Vec::new()) };
         let given = self.get(&format!("{within}rules")).map(|(value, _)| texts(setting.field, value));

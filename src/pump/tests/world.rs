@@ -72,12 +72,14 @@ pub(super) struct Options {
     pub(super) reuse_socket: bool,
     pub(super) max_head: usize,
     pub(super) shape_buffer: usize,
+    /// Its number.
+    pub(super) connection: u64,
 }
 
 impl Options {
     pub(super) fn new(protocol: Protocol, capacity: usize) -> Self {
         let (max_head, shape_buffer) = (MAX_HEAD, 64 * 1024 * 1024);
-        Self { protocol, capacity, keep_alive: false, reuse_socket: false, max_head, shape_buffer }
+        Self { protocol, capacity, keep_alive: false, reuse_socket: false, max_head, shape_buffer, connection: 1 }
     }
 
     pub(super) fn connect(self, mix: &Mix) -> World {
@@ -99,7 +101,7 @@ impl Options {
         client: Stream,
         backend: Stream,
     ) -> JoinHandle<Outcome> {
-        let Self { protocol, keep_alive, reuse_socket, max_head, shape_buffer, .. } = self;
+        let Self { protocol, keep_alive, reuse_socket, max_head, shape_buffer, connection, .. } = self;
         let shared = proxy.clone();
         tokio::spawn(async move {
             // It is never dialled.
@@ -115,7 +117,7 @@ impl Options {
                 shape_buffer,
                 backend: Backend::new(address, Duration::ZERO, 1, Duration::ZERO),
             };
-            let activity = Activity::new(1);
+            let activity = Activity::new(connection);
             let context = ConnectionContext::new(&shared, &settings, &activity);
             woken(&shared, run(&context, client, backend)).await
         })
