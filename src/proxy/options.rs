@@ -31,7 +31,7 @@ pub(crate) struct ProxyOptions {
     /// Handler, or a mix of them: 20:delay,5:error
     #[schemars(extend("x-unit" = "mix", "x-heading" = "Handlers", "x-common" = true))]
     pub(crate) handler: String,
-    /// Which calls get another mix, first match decides: 'GET /pay* times=3 => error'
+    /// Give some calls another mix: 'GET /pay* times=3 => error'
     #[serde(deserialize_with = "rules")]
     #[schemars(with = "Option<Rules>", extend("x-unit" = "rule", "x-heading" = "Handlers", "x-common" = true))]
     pub(crate) rules: Vec<Value>,

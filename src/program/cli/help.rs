@@ -20,7 +20,7 @@ Flags override variables, and variables override the file. An empty variable cou
 and its file, where it is a mistake.";
 
 /// What each example does, and its command line.
-pub(super) const EXAMPLES: [(&str, &str); 4] = [
+pub(super) const EXAMPLES: [(&str, &str); 5] = [
     (
         "Run tests while one Redis call in ten fails:",
         "vaurien --backend localhost:6379 --protocol redis --handler 10:error -- pytest -x",
@@ -34,6 +34,10 @@ pub(super) const EXAMPLES: [(&str, &str); 4] = [
         "vaurien --backend localhost:8080 --protocol http --handler 5:error,0.5:blackout",
     ),
     (
+        "Fail the first three payments:",
+        "vaurien --backend localhost:8080 --protocol http --rule 'POST /pay* times=3 => error'",
+    ),
+    (
         "Read all options from a file, and listen on another address:",
         "vaurien --config vaurien.toml --proxy localhost:9000",
     ),
@@ -45,7 +49,10 @@ in VAURIEN_PROXY (and _HOST, _PORT), of one of several in VAURIEN_PROXY_NAME, of
 VAURIEN_SEED; {proxy}, {host}, {port}, {proxy.NAME}, {http} and {seed} in its arguments are replaced by them. ${port} and \
 others behind $ are kept, and {{port}} becomes {port}. Unless set, --proxy and --http-port take a free port.";
 
-pub(super) const MIX: &str = "Calls that the mix leaves over get dummy. --behavior is an alias of --handler.";
+pub(super) const MIX: &str = "\
+Calls that the mix leaves over get dummy. --behavior is an alias of --handler. A --rule is [COMMAND [KEY]] [CONDITION=VALUE ...] => MIX; \
+the first one that matches a call decides, and --handler is for the others. Conditions are header.NAME, query.NAME, client and \
+connection, and how many: after, every, times, during, per.";
 
 /// Whether `words` asked for the help by `-h`.
 pub(super) fn is_short(error: &clap::Error, words: &[OsString]) -> bool {

@@ -90,9 +90,10 @@ fn overridden(values: &Values<'_>, within: &str, setting: &Setting<'_>) -> Optio
 /// `default`, or what the help says it is where there is no value.
 fn default(setting: &Setting<'_>) -> String {
     let said = setting.field.help.split_once("[default: ").and_then(|(_, rest)| rest.strip_suffix(']'));
+    let is_empty = setting.field.default.as_array().is_some_and(Vec::is_empty);
     match said {
         Some(said) if setting.field.default.is_null() => format!("default: {said}"),
-        None if setting.field.default.is_null() => "default: none".to_owned(),
+        None if setting.field.default.is_null() || is_empty => "default: none".to_owned(),
         _ => "default".to_owned(),
     }
 }
