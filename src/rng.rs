@@ -49,6 +49,13 @@ impl Streams {
         ChaCha8Rng::from_seed(key)
     }
 
+    /// The stream of a step of a sequence, from 1 for the second: the first has that of a handler alone.
+    pub(crate) fn step(&self, call: u64, step: usize) -> ChaCha8Rng {
+        let mut stream = self.call(call);
+        stream.set_stream(step as u64);
+        stream
+    }
+
     /// The stream of what happens to the bytes of a direction. No call has this number, nor the one before.
     pub(crate) fn bytes(&self, to_client: bool) -> ChaCha8Rng {
         self.call(u64::MAX - 1 - u64::from(to_client))

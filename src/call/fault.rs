@@ -17,6 +17,8 @@ pub(crate) struct CallContext<'a> {
     pub(crate) rule: Option<&'a Arc<str>>,
     /// The handler with its rule: `pay.error`.
     pub(crate) label: &'a Arc<str>,
+    /// The names of the handlers of a sequence; empty for one alone.
+    pub(crate) steps: &'a [Arc<str>],
     pub(crate) counters: &'a HandlerCounters,
     /// Begins when the handler is replaced or the daemon stops.
     pub(crate) released: &'a Shutdown,
@@ -30,7 +32,7 @@ pub(crate) struct CallContext<'a> {
 impl CallContext<'_> {
     /// Records that the handler does something to the call.
     pub(crate) fn fault(&self, call: &mut CallState, action: Action) {
-        if !std::mem::replace(&mut call.is_fault, true) {
+        if call.is_new_fault() {
             self.counters.faults.add(1);
         }
         self.events.emit(self.proxy, || EventKind::Fault {
@@ -38,6 +40,7 @@ impl CallContext<'_> {
             call: call.call(),
             handler: self.handler.clone(),
             rule: self.rule.cloned(),
+            step: self.steps.get(call.step).cloned(),
             verdict: action,
             head: RequestHead::of(call.protocol, &call.head),
         });

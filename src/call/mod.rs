@@ -1,5 +1,6 @@
 //! A call in a handler's hands, and what the handler decides.
 
+mod answer; // what the client gets in place of a reply
 mod fault; // the one place where faults are recorded
 mod state; // an open call
 mod verdict; // what a handler decides
@@ -17,10 +18,11 @@ use crate::protocol::Protocol;
 use crate::timer;
 
 pub use crate::fault::End;
+pub use answer::Answer;
+pub(crate) use answer::{Written, random};
 pub(crate) use fault::CallContext;
 pub(crate) use state::CallState;
-pub(crate) use verdict::random;
-pub use verdict::{Answer, Verdict};
+pub use verdict::Verdict;
 
 /// The message that a handler has in hand: in `before` the request, in `after` the reply.
 pub(crate) trait Message: Send {
@@ -47,6 +49,11 @@ pub struct Call<'a> {
 impl<'a> Call<'a> {
     pub(crate) fn new(state: &'a mut CallState, message: &'a mut dyn Message, context: CallContext<'a>) -> Self {
         Self { state, message, context }
+    }
+
+    /// The handler in this place of a sequence has it now.
+    pub(crate) fn enter(&mut self, step: usize) {
+        self.state.enter(step);
     }
 
     /// The number of this call on its connection, from 1.
@@ -90,6 +97,14 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn key(&self) -> &[u8] {
         self.state.protocol.words(&self.state.head).1
+    }
+
+    /// Whether the protocol has a reply to this call that says that there is nothing: [`Answer::miss`]. A command within a
+    /// transaction of `redis` has none, nor has `tcp`.
+    #[must_use]
+    pub fn can_miss(&self) -> bool {
+        let CallState { protocol, head, mode, .. } = &*self.state;
+        *protocol == Protocol::Http || protocol.miss(head, *mode).is_some()
     }
 
     /// The random stream of this call: the same for the same seed, proxy, connection and call.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
-use crate::protocol::Protocol;
+use crate::protocol::{Mode, Protocol};
 use crate::rng::Streams;
 
 /// The state of a call from its request to its reply.
@@ -14,12 +14,28 @@ pub(crate) struct CallState {
     pub(crate) streams: Streams,
     pub(crate) number: u64,
     pub(crate) head: Bytes,
-    /// It was counted as a fault.
-    pub(crate) is_fault: bool,
-    random: Option<Box<ChaCha8Rng>>,
+    /// What earlier requests have decided about the reply.
+    pub(crate) mode: Mode,
+    /// The place in a sequence of the handler that has it, or decided about it last.
+    pub(crate) step: usize,
+    /// The steps whose faults were counted, a bit each.
+    faults: u8,
+    random: Option<Box<Random>>,
+}
+
+/// The streams of a call.
+#[derive(Debug)]
+struct Random {
+    /// That of a handler alone, and of the first step of a sequence.
+    first: ChaCha8Rng,
+    /// Those of later steps.
+    later: Vec<ChaCha8Rng>,
 }
 
 impl CallState {
+    /// How many steps a sequence has, at most: each has a bit in `faults`.
+    pub(crate) const MAX_STEPS: usize = u8::BITS as usize;
+
     /// The number for `accept`, which no call has: it draws from a stream of its own, so that the first call's stream is
     /// unused in `before`.
     pub(crate) const ACCEPT: u64 = u64::MAX;
@@ -28,7 +44,7 @@ impl CallState {
     pub(crate) const INTERIM: u64 = 0;
 
     pub(crate) fn new(protocol: Protocol, streams: Streams, number: u64, head: Bytes) -> Self {
-        Self { protocol, streams, number, head, is_fault: false, random: None }
+        Self { protocol, streams, number, head, mode: Mode::default(), step: 0, faults: 0, random: None }
     }
 
     /// The number of the call.
@@ -46,7 +62,28 @@ impl CallState {
         ChaCha8Rng::from_rng(self.random())
     }
 
+    /// The handler in this place of a sequence has it now.
+    pub(crate) fn enter(&mut self, step: usize) {
+        self.step = step;
+    }
+
+    /// Notes that the current step is a fault; whether that is new.
+    pub(super) fn is_new_fault(&mut self) -> bool {
+        let bit = 1_u8.checked_shl(u32::try_from(self.step).unwrap_or(u32::MAX)).unwrap_or(0);
+        let is_new = self.faults & bit == 0;
+        self.faults |= bit;
+        is_new
+    }
+
+    /// The stream of the current step.
     pub(super) fn random(&mut self) -> &mut ChaCha8Rng {
-        self.random.get_or_insert_with(|| Box::new(self.streams.call(self.number)))
+        let Self { streams, number, step, .. } = *self;
+        let random =
+            self.random.get_or_insert_with(|| Box::new(Random { first: streams.call(number), later: Vec::new() }));
+        let Some(later) = step.checked_sub(1) else { return &mut random.first };
+        while random.later.len() <= later {
+            random.later.push(streams.step(number, random.later.len() + 1));
+        }
+        &mut random.later[later]
     }
 }

@@ -1,9 +1,8 @@
 //! What a handler decides about a call.
 
 use bytes::Bytes;
-use rand::Rng;
 
-use super::CallState;
+use super::Answer;
 use crate::events::Action;
 use crate::fault::End;
 use crate::size::{Amount, Rate, Size};
@@ -51,6 +50,11 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Whether it shapes the reply, together with others.
+    pub(crate) fn shapes(&self) -> bool {
+        matches!(self, Self::Cut { .. } | Self::Slow { .. } | Self::Corrupt { .. })
+    }
+
     /// What it does to the call, unless the call passes.
     pub(crate) fn action(&self) -> Option<Action> {
         match self {
@@ -62,94 +66,4 @@ impl Verdict {
             Self::Reset => Some(Action::Reset),
         }
     }
-}
-
-/// What the client gets in place of a reply: bytes as they are, well formed or not.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    content: Content,
-    pub(crate) close: bool,
-}
-
-#[derive(Debug, Clone)]
-enum Content {
-    Bytes(Bytes),
-    Random(usize),
-}
-
-impl Answer {
-    /// These bytes.
-    pub fn new(bytes: impl Into<Bytes>) -> Self {
-        Self { content: Content::Bytes(bytes.into()), close: false }
-    }
-
-    /// `len` random bytes from the stream of the call, of which a client notices at once that they are no reply: the first is
-    /// 0xC0 to 0xFE, and they are one line, which ends with them. They are drawn when they are sent, and take no memory until
-    /// then.
-    #[must_use]
-    pub fn random(len: usize) -> Self {
-        Self { content: Content::Random(len), close: false }
-    }
-
-    /// Closes the client's connection after the answer.
-    #[must_use]
-    pub fn then_close(self) -> Self {
-        Self { close: true, ..self }
-    }
-
-    /// The bytes, unless they are yet to be drawn.
-    #[cfg(feature = "program")]
-    pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        match &self.content {
-            Content::Bytes(bytes) => Some(bytes),
-            Content::Random(_) => None,
-        }
-    }
-
-    /// How many bytes the client gets.
-    #[cfg(feature = "program")]
-    pub(crate) fn len(&self) -> usize {
-        match &self.content {
-            Content::Bytes(bytes) => bytes.len(),
-            Content::Random(len) => *len,
-        }
-    }
-
-    /// How much memory it takes until it is sent, in bytes.
-    pub(crate) fn weight(&self) -> usize {
-        match &self.content {
-            Content::Bytes(bytes) => bytes.len(),
-            Content::Random(_) => 0,
-        }
-    }
-
-    pub(crate) fn into_bytes(self, call: &mut CallState) -> Bytes {
-        match self.content {
-            Content::Bytes(bytes) => bytes,
-            Content::Random(len) => junk(call.random(), len),
-        }
-    }
-}
-
-/// `len` bytes drawn from `stream`, as [`Answer::random`] has them. A parser that reads lines would wait after any others.
-fn junk(stream: &mut impl Rng, len: usize) -> Bytes {
-    let mut bytes = vec![0; len];
-    stream.fill_bytes(&mut bytes);
-    for byte in &mut bytes {
-        if matches!(byte, b'\r' | b'\n') {
-            *byte |= 0x80;
-        }
-    }
-    if let [first, .., before_last, last] = bytes.as_mut_slice() {
-        *first = 0xC0 + *first % 63;
-        (*before_last, *last) = (b'\r', b'\n');
-    }
-    bytes.into()
-}
-
-/// `len` bytes drawn from `stream`.
-pub(crate) fn random(stream: &mut impl Rng, len: usize) -> Bytes {
-    let mut bytes = vec![0; len];
-    stream.fill_bytes(&mut bytes);
-    bytes.into()
 }

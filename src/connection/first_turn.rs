@@ -1,7 +1,7 @@
 //! The first call's turn, before any byte is read and any backend is dialled.
 
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -41,7 +41,7 @@ async fn accept(
     let verdict = {
         let mut unread = Unread(client);
         let mut accept = Accept(Call::new(&mut state, &mut unread, context.call(handler)));
-        let mut turn = handler.handler.accept(&mut accept);
+        let mut turn = pin!(handler.handler.accept(&mut accept));
         poll_fn(|cx| {
             let polled = turn.as_mut().poll(cx);
             // A handler that lets the client in at once has not taken the call yet: it will when the request is here.
@@ -60,7 +60,7 @@ async fn accept(
     match verdict {
         Verdict::Pass => Ok(is_counted),
         Verdict::Answer(answer) => {
-            client.write_all(&answer.into_bytes(&mut state)).await.map_err(Outcome::ClientReset)?;
+            client.write_all(&answer.write(&mut state).bytes).await.map_err(Outcome::ClientReset)?;
             context.call_ended(CallEnd::Replied);
             Err(Outcome::Close)
         }

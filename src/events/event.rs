@@ -35,8 +35,11 @@ pub(crate) enum EventKind {
         #[serde(serialize_with = "text")]
         handler: Arc<str>,
         /// The rule that decided for the call, if one did.
-        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "maybe_text")]
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_text")]
         rule: Option<Arc<str>>,
+        /// Which handler of a sequence it was.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_text")]
+        step: Option<Arc<str>>,
         verdict: Action,
         #[serde(skip_serializing_if = "Option::is_none")]
         head: Option<RequestHead>,
@@ -137,7 +140,7 @@ fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error
     serializer.serialize_str(text)
 }
 
-fn maybe_text<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
+fn optional_text<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
     text.as_deref().serialize(serializer)
 }
 
@@ -186,8 +189,15 @@ mod tests {
 
     fn fault(protocol: Protocol, head: &[u8]) -> String {
         let head = RequestHead::of(protocol, head);
-        let handler = "delay".into();
-        line(EventKind::Fault { connection: 3, call: 2, handler, rule: None, verdict: Action::Sleep, head })
+        line(EventKind::Fault {
+            connection: 3,
+            call: 2,
+            handler: "delay".into(),
+            rule: None,
+            step: None,
+            verdict: Action::Sleep,
+            head,
+        })
     }
 
     /// The beginning of every fault below.
@@ -208,7 +218,8 @@ mod tests {
     #[test]
     fn faults_name_the_rule_that_decided() {
         let (handler, rule) = ("error".into(), Some("pay".into()));
-        let fault = EventKind::Fault { connection: 3, call: 2, handler, rule, verdict: Action::Answer, head: None };
+        let (verdict, head) = (Action::Answer, None);
+        let fault = EventKind::Fault { connection: 3, call: 2, handler, rule, step: None, verdict, head };
         assert!(line(fault).ends_with(r#""handler":"error","rule":"pay","verdict":"answer"}"#));
     }
 

@@ -89,11 +89,14 @@ impl Chain {
         }
     }
 
-    /// Whether nothing waits in the first fault, and where it has ended the stream, all that comes before that is written.
-    pub(crate) fn is_first_done(&self) -> bool {
-        let Some(first) = self.stages.first() else { return true };
-        let ends = matches!(first.then, Then::End(_));
-        first.queue.is_empty() && first.decided.is_none() && (!ends || self.ended().is_some())
+    /// Whether nothing waits in the first `count` faults, and where one of them has ended the stream, all that comes before that
+    /// is written.
+    pub(crate) fn are_done(&self, count: usize) -> bool {
+        let is_done = |stage: &Stage| {
+            let ends = matches!(stage.then, Then::End(_));
+            stage.queue.is_empty() && stage.decided.is_none() && (!ends || self.ended().is_some())
+        };
+        self.stages.iter().take(count).all(is_done)
     }
 
     /// How many faults there are.

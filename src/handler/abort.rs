@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Handler;
+use super::{Handler, Role};
 use crate::call::{Call, Verdict};
 use crate::error::Result;
 
@@ -16,6 +16,10 @@ pub struct Abort {
 }
 
 impl Handler for Abort {
+    fn role(&self) -> Role {
+        Role::ReplacesReply
+    }
+
     async fn after(&self, _: &mut Call<'_>) -> Result<Verdict> {
         Ok(if self.reset { Verdict::Reset } else { Verdict::Close })
     }

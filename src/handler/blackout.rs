@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Handler;
+use super::{Handler, Role};
 use crate::call::{Accept, Call, Verdict};
 use crate::error::Result;
 
@@ -13,6 +13,10 @@ use crate::error::Result;
 pub struct Blackout {}
 
 impl Handler for Blackout {
+    fn role(&self) -> Role {
+        Role::Answers
+    }
+
     async fn accept(&self, _: &mut Accept<'_>) -> Result<Verdict> {
         Ok(Verdict::Close)
     }

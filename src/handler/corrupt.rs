@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::Handler;
+use super::{Handler, Role};
 use crate::call::{Call, Verdict};
 use crate::error::Result;
 
@@ -34,6 +34,10 @@ impl Default for Corrupt {
 }
 
 impl Handler for Corrupt {
+    fn role(&self) -> Role {
+        Role::ShapesReply
+    }
+
     async fn after(&self, _: &mut Call<'_>) -> Result<Verdict> {
         Ok(Verdict::Corrupt { bytes: self.bytes })
     }

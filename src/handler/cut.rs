@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Handler;
+use super::{Handler, Role};
 use crate::call::{Call, End, Verdict};
 use crate::error::Result;
 use crate::size::{Amount, Percent};
@@ -29,6 +29,10 @@ impl Default for Cut {
 }
 
 impl Handler for Cut {
+    fn role(&self) -> Role {
+        Role::ShapesReply
+    }
+
     async fn after(&self, _: &mut Call<'_>) -> Result<Verdict> {
         Ok(Verdict::Cut { after: self.after, end: self.how })
     }

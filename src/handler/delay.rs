@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Handler;
+use super::{Handler, Role};
 use crate::call::{Call, Verdict};
 use crate::distribution::Distribution;
 use crate::duration::Seconds;
@@ -36,6 +36,10 @@ impl Delay {
 }
 
 impl Handler for Delay {
+    fn role(&self) -> Role {
+        if self.before { Role::Any } else { Role::SeesReply }
+    }
+
     async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
         if self.before {
             self.wait(call).await?;

@@ -1,16 +1,19 @@
 //! `error` answers in place of the backend, or inserts random bytes into its reply.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
 
 use rand::seq::IndexedRandom;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Handler;
+use super::values::{Escaped, Headers, Statuses};
+use super::{Handler, Role};
 use crate::call::{Answer, Call, Verdict, random};
+use crate::duration::Seconds;
 use crate::error::Result;
-use crate::protocol::{Protocol, http};
+use crate::net::address::Address;
+use crate::protocol::http::{self, Response};
+use crate::protocol::{Failure, FailureKind, Protocol};
 
 /// How many random bytes replace a reply.
 const JUNK: usize = 1000;
@@ -18,9 +21,9 @@ const JUNK: usize = 1000;
 /// How many random bytes are inserted into a reply.
 const INJECTED: usize = 100;
 
-/// Answers with random bytes (http: a 500, 501, 502 or 503); the backend is not called.
+/// Answers with an error of the protocol, or with random bytes (http: a 500, 501, 502 or 503); the backend is not called.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(default)]
 pub struct Error {
     /// Insert random bytes into the backend's reply
     ///
@@ -31,16 +34,80 @@ pub struct Error {
     /// Counts the calls that are drawn for the handler, over all connections of the proxy.
     #[schemars(extend("x-unit" = "calls"))]
     pub warmup: u64,
+    /// With redis and memcache, answer with this error [default: none]
+    ///
+    /// `redis`: err, loading, busy, readonly, oom, moved, ask, tryagain, clusterdown, masterdown, noauth, wrongpass, noscript,
+    /// misconf. `memcache`: `server_error`, `client_error`, error, oom, busy.
+    #[schemars(extend("x-unit" = "kind"))]
+    pub kind: Option<FailureKind>,
+    /// The text of that error [default: none]
+    ///
+    /// Without one it is the server's own.
+    #[schemars(extend("x-unit" = "text"))]
+    pub message: Option<Message>,
+    /// Where moved and ask send the client [default: none]
+    #[schemars(extend("x-unit" = "host:port"))]
+    pub to: Option<Address>,
+    /// With http, answer with this status, or one of several: 500|503 [default: none]
+    ///
+    /// Without one it is 500, 501, 502 or 503.
+    #[schemars(extend("x-unit" = "status"))]
+    pub status: Option<Statuses>,
+    /// With http, tell the client when to try again [default: none]
+    ///
+    /// The header `Retry-After`, in whole seconds, rounded up.
+    pub retry_after: Option<Seconds>,
+    /// With http, add header fields: Name: value [default: none]
+    #[schemars(extend("x-unit" = "fields"))]
+    pub headers: Option<Headers>,
+    /// With http, the body: a text with escapes [default: none]
+    ///
+    /// Without one it is a page that names vaurien.
+    #[schemars(extend("x-unit" = "text"))]
+    pub body: Option<Escaped>,
     /// Warm-up calls so far.
     #[serde(skip)]
     warmed_up: AtomicU64,
+}
+
+/// The text of an error: one line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String")]
+pub struct Message(String);
+
+impl TryFrom<String> for Message {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> std::result::Result<Self, &'static str> {
+        if text.contains(char::is_control) {
+            Err("the message has a control character, write one line")
+        } else {
+            Ok(Self(text))
+        }
+    }
 }
 
 impl Error {
     /// An `error` handler. `warmup` is a number of calls.
     #[must_use]
     pub fn new(inject: bool, warmup: u64) -> Self {
-        Self { inject, warmup, warmed_up: AtomicU64::new(0) }
+        Self { inject, warmup, ..Self::default() }
+    }
+
+    /// Answers with an error of `redis` or `memcache`.
+    #[must_use]
+    pub fn of_kind(kind: FailureKind) -> Self {
+        Self { kind: Some(kind), ..Self::default() }
+    }
+
+    /// Answers with a status of `http`.
+    ///
+    /// # Panics
+    ///
+    /// If it is not 200 to 599.
+    #[must_use]
+    pub fn of_status(status: u16) -> Self {
+        Self { status: Some(status.into()), ..Self::default() }
     }
 
     /// Whether this call belongs to the warm-up, and counts it if so.
@@ -52,20 +119,105 @@ impl Error {
     fn injects(&self, call: &Call<'_>) -> bool {
         self.inject && call.protocol() != Protocol::Http
     }
+
+    fn answer(&self, call: &mut Call<'_>) -> Answer {
+        match (call.protocol(), self.kind) {
+            (Protocol::Http, _) => Answer::response(self.response(call)),
+            (_, Some(kind)) => Answer::failure(self.failure(kind)),
+            (_, None) => Answer::random(JUNK),
+        }
+    }
+
+    fn response(&self, call: &mut Call<'_>) -> Response {
+        let statuses = self.status.as_ref().map_or(http::FAILURES.as_slice(), Statuses::all);
+        let status = match statuses {
+            [status] => *status,
+            several => *several.choose(call.random()).unwrap_or(&500),
+        };
+        let mut response = Response::new(status);
+        if let Some(headers) = &self.headers {
+            response = headers.add_to(response);
+        }
+        if let Some(time) = self.retry_after {
+            let seconds = time.duration().as_secs_f64().ceil().to_string();
+            response = response.clone().header("Retry-After", &seconds).unwrap_or(response);
+        }
+        match &self.body {
+            Some(body) => response.body(body.bytes().clone()),
+            None => response,
+        }
+    }
+
+    fn failure(&self, kind: FailureKind) -> Failure {
+        let mut failure = Failure::new(kind);
+        if let Some(Message(message)) = &self.message {
+            failure = failure.message(message);
+        }
+        match &self.to {
+            Some(address) => failure.to(address),
+            None => failure,
+        }
+    }
+
+    /// The settings of `http` that were given.
+    fn of_http(&self) -> Option<&'static str> {
+        let given = [
+            ("status", self.status.is_some()),
+            ("retry_after", self.retry_after.is_some()),
+            ("headers", self.headers.is_some()),
+            ("body", self.body.is_some()),
+        ];
+        given.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
+    }
 }
 
 impl Handler for Error {
+    fn check(&self, protocol: Protocol) -> std::result::Result<(), String> {
+        let kinds = || FailureKind::of(protocol).iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
+        if let Some(name) = self.of_http().filter(|_| protocol != Protocol::Http) {
+            return Err(match kinds() {
+                none if none.is_empty() => format!("`{name}` needs the protocol http, write `--protocol http`"),
+                kinds => format!("`{name}` is for http, write `kind=…` with {protocol} ({kinds})"),
+            });
+        }
+        let Some(kind) = self.kind else {
+            let given = [("message", self.message.is_some()), ("to", self.to.is_some())];
+            return match given.into_iter().find(|(_, is_given)| *is_given) {
+                Some((name, _)) if protocol == Protocol::Http => {
+                    Err(format!("`{name}` is for redis and memcache, write `body=…`"))
+                }
+                Some((name, _)) => Err(format!("`{name}` needs a kind, write `kind=…`")),
+                None => Ok(()),
+            };
+        };
+        match protocol {
+            Protocol::Http => Err(format!("`kind={kind}` is for redis and memcache, write `status=503` with http")),
+            Protocol::Tcp => Err(format!("`kind={kind}` needs the protocol redis or memcache, tcp has no errors")),
+            _ if !FailureKind::of(protocol).contains(&kind) => {
+                Err(format!("{protocol} has no error `{kind}` (known: {})", kinds()))
+            }
+            _ if self.inject => {
+                Err("`inject` and `kind` exclude each other: one inserts bytes, the other answers".to_owned())
+            }
+            _ if kind.redirects() && self.to.is_none() && self.message.is_none() => {
+                Err(format!("`kind={kind}` needs an address, write `to=HOST:PORT`"))
+            }
+            _ if self.to.is_some() && !kind.redirects() => {
+                Err(format!("`to` is for the kinds moved and ask, `{kind}` sends the client nowhere"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn role(&self) -> Role {
+        if self.inject { Role::ReplacesReply } else { Role::Answers }
+    }
+
     async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
         if self.injects(call) || self.warms_up() {
             return Ok(Verdict::Pass);
         }
-        if call.protocol() != Protocol::Http {
-            return Ok(Verdict::Answer(Answer::random(JUNK)));
-        }
-        let status = *http::FAILURES.choose(call.random()).unwrap_or(&500);
-        let http::Answer { bytes, close } = http::answer(call.head(), status, SystemTime::now());
-        let answer = Answer::new(bytes);
-        Ok(Verdict::Answer(if close { answer.then_close() } else { answer }))
+        Ok(Verdict::Answer(self.answer(call)))
     }
 
     async fn after(&self, call: &mut Call<'_>) -> Result<Verdict> {

@@ -5,7 +5,7 @@ use std::future::pending;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Handler;
+use super::{Handler, Role};
 use crate::call::{Accept, Call, Verdict};
 use crate::duration::Seconds;
 use crate::error::{Error, Result};
@@ -21,6 +21,10 @@ pub struct Hang {
 }
 
 impl Handler for Hang {
+    fn role(&self) -> Role {
+        Role::Answers
+    }
+
     async fn accept(&self, client: &mut Accept<'_>) -> Result<Verdict> {
         until_over(self.duration, client.hold()).await
     }

@@ -1,6 +1,6 @@
 //! Handlers decide what happens to a call.
 //!
-//! A handler is a struct. Its fields are its settings, and its implementation of [`Handler`] is what it does. The five
+//! A handler is a struct. Its fields are its settings, and its implementation of [`Handler`] is what it does. The
 //! built-in handlers are in this module, one file each; your own is written in the same way. This page builds one step
 //! by step. [`Handler`] documents when each method is called and what it must not do.
 //!
@@ -117,15 +117,21 @@ mod delay;
 mod dummy;
 mod error;
 mod hang;
+mod miss;
 mod registry;
+mod reply;
 mod reset;
+mod sequence;
 mod slow;
+mod transient;
+mod values;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::call::{Accept, Call, Verdict};
 use crate::error::Result;
+use crate::protocol::Protocol;
 
 pub use abort::Abort;
 pub use blackout::Blackout;
@@ -133,12 +139,18 @@ pub use corrupt::Corrupt;
 pub use cut::Cut;
 pub use delay::Delay;
 pub use dummy::Dummy;
-pub use error::Error;
+pub use error::{Error, Message};
 pub use hang::Hang;
+pub use miss::Miss;
 pub(crate) use registry::Entry;
 pub use registry::{Configured, Registry};
+pub use reply::Reply;
 pub use reset::Reset;
+pub use sequence::Role;
+pub(crate) use sequence::{Sequence, Step};
 pub use slow::Slow;
+pub use transient::Transient;
+pub use values::{Escaped, Headers, NotEscape, NotHeaders, NotStatus, Statuses};
 
 /// What a handler needs to see of a connection. The engine chooses the cheapest way to move bytes that provides it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,6 +211,21 @@ pub trait Handler: Send + Sync + 'static {
         Scope::Calls
     }
 
+    /// Why the handler, with these settings, cannot serve proxies of `protocol`. Called when a proxy is configured.
+    ///
+    /// # Errors
+    ///
+    /// The reason, for a person: it is shown beside the handler's name.
+    fn check(&self, protocol: Protocol) -> std::result::Result<(), String> {
+        let _ = protocol;
+        Ok(())
+    }
+
+    /// What it does in a sequence such as `delay+error`: decides what may stand beside it. Called when a sequence is made.
+    fn role(&self) -> Role {
+        Role::Any
+    }
+
     /// Called for a connection's first call, before any byte is read and before the backend is dialled.
     ///
     /// After [`Verdict::Answer`] the connection closes.
@@ -237,6 +264,8 @@ type Pending<'a> = Pin<Box<dyn Future<Output = Result<Verdict>> + Send + 'a>>;
 /// An object-safe [`Handler`]: the same methods, with boxed futures.
 pub(crate) trait DynHandler: Send + Sync {
     fn scope(&self) -> Scope;
+    fn check(&self, protocol: Protocol) -> std::result::Result<(), String>;
+    fn role(&self) -> Role;
     fn accept<'a>(&'a self, client: &'a mut Accept<'_>) -> Pending<'a>;
     fn before<'a>(&'a self, call: &'a mut Call<'_>) -> Pending<'a>;
     fn after<'a>(&'a self, call: &'a mut Call<'_>) -> Pending<'a>;
@@ -245,6 +274,14 @@ pub(crate) trait DynHandler: Send + Sync {
 impl<H: Handler> DynHandler for H {
     fn scope(&self) -> Scope {
         Handler::scope(self)
+    }
+
+    fn check(&self, protocol: Protocol) -> std::result::Result<(), String> {
+        Handler::check(self, protocol)
+    }
+
+    fn role(&self) -> Role {
+        Handler::role(self)
     }
 
     fn accept<'a>(&'a self, client: &'a mut Accept<'_>) -> Pending<'a> {

@@ -7,7 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::{Abort, Blackout, Corrupt, Cut, Delay, Dummy, DynHandler, Error, Handler, Hang, Reset, Scope, Slow};
+use super::{
+    Abort, Blackout, Corrupt, Cut, Delay, Dummy, DynHandler, Error, Handler, Hang, Miss, Reply, Reset, Scope, Slow,
+    Transient,
+};
 use crate::settings::{self, Field};
 
 /// A handler that can be registered by name, as the [module's documentation](super) shows. Every type that derives the
@@ -22,7 +25,7 @@ pub trait Configured: Handler + Default + Serialize + DeserializeOwned + JsonSch
 impl<H: Handler + Default + Serialize + DeserializeOwned + JsonSchema> Configured for H {}
 
 /// The handlers of a program, by name. The default registry has `abort`, `blackout`, `corrupt`, `cut`, `delay`, `dummy`,
-/// `error`, `hang`, `reset` and `slow`.
+/// `error`, `hang`, `miss`, `reply`, `reset`, `slow` and `transient`.
 #[derive(Debug, Clone)]
 pub struct Registry {
     entries: Vec<Entry>,
@@ -55,8 +58,11 @@ impl Default for Registry {
             .entry::<Dummy>("dummy", true)
             .entry::<Error>("error", true)
             .entry::<Hang>("hang", false)
+            .entry::<Miss>("miss", true)
+            .entry::<Reply>("reply", true)
             .entry::<Reset>("reset", false)
             .entry::<Slow>("slow", true)
+            .entry::<Transient>("transient", true)
     }
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZero;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Handler;
+use super::{Handler, Role};
 use crate::call::{Call, Verdict};
 use crate::error::Result;
 use crate::size::{Rate, Size};
@@ -30,6 +30,10 @@ impl Default for Slow {
 }
 
 impl Handler for Slow {
+    fn role(&self) -> Role {
+        Role::ShapesReply
+    }
+
     async fn after(&self, _: &mut Call<'_>) -> Result<Verdict> {
         Ok(Verdict::Slow { rate: self.rate, first: self.first })
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::trace;
 
 use super::mix::{Mix, Share};
-use crate::handler::{DynHandler, Scope};
+use crate::handler::{Scope, Sequence};
 use crate::metrics::counters::{HandlerCounters, label};
 use crate::rng::Streams;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
@@ -34,7 +34,7 @@ pub(crate) struct SelectedHandler {
     pub(crate) rule: Option<Arc<str>>,
     /// Both: `pay.error`, or the name alone.
     pub(crate) label: Arc<str>,
-    pub(crate) handler: Arc<dyn DynHandler>,
+    pub(crate) handler: Sequence,
     pub(crate) scope: Scope,
     pub(crate) counters: Arc<HandlerCounters>,
     /// Begins when its branch is replaced, or the daemon stops: what the handler holds goes on, or ends.

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::parse::{MixError, ParsedHandler, ParsedMix, negative, over, twice};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::handler::{Dummy, DynHandler, Handler, Registry};
+use crate::handler::{Dummy, DynHandler, Handler, Registry, Sequence};
+use crate::protocol::Protocol;
 
 /// The handler of the calls that the other percentages leave over.
 pub(super) const REST: &str = "dummy";
@@ -40,11 +41,9 @@ pub struct Mix {
 pub struct Share {
     percent: f64,
     name: String,
-    /// The name that its handler is registered under.
-    kind: String,
-    /// The settings of the handler that are part of the mix, as they were written.
+    /// The handlers with their settings as they were written.
     written: String,
-    handler: Arc<dyn DynHandler>,
+    handler: Sequence,
 }
 
 impl Share {
@@ -60,21 +59,20 @@ impl Share {
         &self.name
     }
 
-    /// The name that its handler is registered under.
-    #[must_use]
-    pub fn handler_name(&self) -> &str {
-        &self.kind
+    /// The names that its handlers are registered under: one, or those of a sequence in order.
+    pub fn handlers(&self) -> impl Iterator<Item = &str> {
+        self.handler.steps().iter().map(|step| &*step.name)
     }
 
     /// As on the command line, without the percentage.
     fn written(&self) -> String {
-        let Self { name, kind, written, .. } = self;
-        let named = if name == kind { String::new() } else { format!("{name}=") };
-        if written.is_empty() { format!("{named}{kind}") } else { format!("{named}{kind}({written})") }
+        let kind = self.handlers().collect::<Vec<_>>().join("+");
+        let Self { name, written, .. } = self;
+        if *name == kind { written.clone() } else { format!("{name}={written}") }
     }
 
-    /// The handler with its settings.
-    pub(crate) fn handler(&self) -> &Arc<dyn DynHandler> {
+    /// The handler, or the sequence of handlers.
+    pub(crate) fn handler(&self) -> &Sequence {
         &self.handler
     }
 }
@@ -96,7 +94,7 @@ impl Mix {
     /// A mix of one handler, for all calls.
     #[must_use]
     pub fn of(name: &str, handler: impl Handler) -> Self {
-        Self::default().add(100.0, name, name, "", Arc::new(handler))
+        Self::default().add(100.0, name, name, Sequence::one(name, Arc::new(handler)))
     }
 
     /// Adds a handler, which takes `percent` of the calls from `dummy`.
@@ -119,7 +117,7 @@ impl Mix {
         if percent > left + ROUNDING {
             return wrong(over(100.0 - left + percent));
         }
-        Ok(self.add(percent, name, name, "", Arc::new(handler)))
+        Ok(self.add(percent, name, name, Sequence::one(name, Arc::new(handler))))
     }
 
     /// Reads `delay`, `20:delay,5:error` or `20:delay(sleep=250ms),1:slow=delay(sleep=5s)`. Settings that are not in the text have
@@ -131,7 +129,7 @@ impl Mix {
     pub fn parse(text: &str, registry: &Registry) -> Result<Self, Diagnostics> {
         let parsed = ParsedMix::parse(text, registry)
             .map_err(|errors| errors.into_iter().map(|error| Diagnostic::new("", error)).collect::<Diagnostics>())?;
-        parsed.build(|ParsedHandler { name, settings, .. }| {
+        parsed.build("", |ParsedHandler { name, settings, .. }| {
             let entry =
                 registry.get(name).ok_or_else(|| Diagnostic::new("", MixError::unknown_handler(name, registry)))?;
             entry.build(settings.clone()).map_err(|why| Diagnostic::new(name, why))
@@ -150,33 +148,34 @@ impl Mix {
     /// Replaces each handler with what `other` makes of it.
     pub(crate) fn map(mut self, other: impl Fn(&str, Arc<dyn DynHandler>) -> Arc<dyn DynHandler>) -> Self {
         for share in &mut self.shares {
-            share.handler = other(&share.name, share.handler.clone());
+            share.handler = share.handler.map(|step| other(&share.name, step.handler.clone()));
         }
         self
     }
 
-    pub(super) fn rest(handler: Arc<dyn DynHandler>) -> Self {
-        let (name, kind) = (REST.to_owned(), REST.to_owned());
-        Self { shares: vec![Share { percent: 100.0, name, kind, written: String::new(), handler }] }
+    /// What is wrong with its handlers under this protocol: the share, the handler, and why.
+    pub(crate) fn check(&self, protocol: Protocol) -> impl Iterator<Item = String> {
+        let why = |share: &Share| -> Vec<_> {
+            share.handler.check(protocol).map(|(handler, why)| format!("`{handler}`: {why}")).collect()
+        };
+        self.shares().iter().flat_map(why).collect::<Vec<_>>().into_iter()
     }
 
-    /// `written` are the settings of the `kind` of handler that are part of the mix.
-    pub(super) fn add(
-        mut self,
-        percent: f64,
-        name: &str,
-        kind: &str,
-        written: &str,
-        handler: Arc<dyn DynHandler>,
-    ) -> Self {
+    pub(super) fn rest(handler: Arc<dyn DynHandler>) -> Self {
+        let handler = Sequence::one(REST, handler);
+        Self { shares: vec![Share { percent: 100.0, name: REST.to_owned(), written: REST.to_owned(), handler }] }
+    }
+
+    /// `written` are the handlers with their settings that are part of the mix.
+    pub(super) fn add(mut self, percent: f64, name: &str, written: &str, handler: Sequence) -> Self {
         let last = self.shares.len() - 1;
         let rest = &mut self.shares[last];
         if name == REST {
             rest.handler = handler;
         } else {
             rest.percent = (rest.percent - percent).max(0.0);
-            let (name, kind, written) = (name.to_owned(), kind.to_owned(), written.to_owned());
-            self.shares.insert(last, Share { percent, name, kind, written, handler });
+            let (name, written) = (name.to_owned(), written.to_owned());
+            self.shares.insert(last, Share { percent, name, written, handler });
         }
         self
     }

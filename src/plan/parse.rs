@@ -1,5 +1,6 @@
 //! The grammar of a mix: `delay`, `20:delay,5:error`, or `20:delay(sleep=250ms),1:slow=delay(sleep=5s)`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -7,7 +8,7 @@ use serde_json::{Map, Value};
 use super::mix::{Mix, REST, ROUNDING};
 use super::text::{is_outside, split, unquote};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
-use crate::handler::{DynHandler, Entry, Registry};
+use crate::handler::{DynHandler, Entry, Registry, Sequence, Step};
 use crate::metrics::summary::COUNTED;
 
 /// How long the name of a share may be, in characters.
@@ -23,7 +24,8 @@ pub(crate) struct ParsedMix {
 struct ParsedEntry {
     percent: f64,
     name: String,
-    handler: ParsedHandler,
+    /// One, or a sequence.
+    steps: Vec<ParsedHandler>,
 }
 
 /// A handler as it is written: `delay(sleep=250ms)`.
@@ -73,10 +75,10 @@ impl ParsedMix {
                 entries.extend(ParsedEntry::parse(entry, is_alone, registry, &mut errors));
             }
         }
-        for (number, ParsedEntry { name, handler, .. }) in entries.iter().enumerate() {
+        for (number, entry @ ParsedEntry { name, .. }) in entries.iter().enumerate() {
             let earlier = entries[..number].iter().filter(|other| other.name == *name).count();
             if earlier == 1 && !name.is_empty() {
-                errors.push(MixError::Invalid(twice(name, &handler.name)));
+                errors.push(MixError::Invalid(twice(name, &entry.kind())));
             }
         }
         let sum: f64 = entries.iter().map(|entry| entry.percent).sum();
@@ -88,19 +90,27 @@ impl ParsedMix {
 
     /// The handlers in the order of the text, as they are written.
     pub(crate) fn handlers(&self) -> impl Iterator<Item = &ParsedHandler> {
-        self.entries.iter().map(|entry| &entry.handler)
+        self.entries.iter().flat_map(|entry| &entry.steps)
     }
 
-    /// The mix with what `handler` makes of each handler in it.
+    /// The mix with what `handler` makes of each handler in it. It was written in `place`.
     pub(crate) fn build(
         &self,
+        place: &str,
         handler: impl Fn(&ParsedHandler) -> Result<Arc<dyn DynHandler>, Diagnostic>,
     ) -> Result<Mix, Diagnostics> {
         let mut diagnostics = Diagnostics::default();
         let mut mix = Mix::rest(handler(&ParsedHandler { name: REST.to_owned(), ..ParsedHandler::default() })?);
-        for ParsedEntry { percent, name, handler: parsed } in self.entries.iter().filter(|entry| entry.name != REST) {
-            match handler(parsed) {
-                Ok(handler) => mix = mix.add(*percent, name, &parsed.name, &parsed.written, handler),
+        for entry in self.entries.iter().filter(|entry| entry.name != REST) {
+            let step =
+                |parsed: &ParsedHandler| Ok(Step { name: parsed.name.as_str().into(), handler: handler(parsed)? });
+            let steps: Result<Vec<_>, _> = entry.steps.iter().map(step).collect();
+            let written = entry.written();
+            let sequence = steps.and_then(|steps| {
+                Sequence::new(steps).map_err(|why| Diagnostic::new(place, format!("`{written}`: {why}")))
+            });
+            match sequence {
+                Ok(sequence) => mix = mix.add(entry.percent, &entry.name, &written, sequence),
                 Err(refused) => diagnostics.push(refused),
             }
         }
@@ -112,50 +122,81 @@ impl ParsedEntry {
     /// Reads `20:slow=delay(sleep=5s)`; without a percentage where it `is_alone`.
     fn parse(entry: &str, is_alone: bool, registry: &Registry, errors: &mut Vec<MixError>) -> Option<Self> {
         let mut invalid = |what: String| errors.push(MixError::Invalid(what));
-        // Before any setting.
-        let (head, settings) = entry.split_at(entry.find('(').unwrap_or(entry.len()));
+        // Before any setting, and any second handler.
+        let head = &entry[..entry.find(['(', '+']).unwrap_or(entry.len())];
         let (percent, named) = match head.split_once(':') {
             Some((name, percent)) if registry.get(name).is_some() && percent.parse::<f64>().is_ok() => {
                 invalid(format!("`{entry}` is the wrong way round, write `{percent}:{name}`"));
                 return None;
             }
-            Some((percent, named)) => (percent.trim(), named.trim()),
+            Some((percent, _)) => (percent.trim(), entry[percent.len() + 1..].trim()),
             None if entry.parse::<f64>().is_ok() => (entry, ""),
-            None if is_alone => ("100", head.trim()),
-            None => ("", head.trim()),
+            None if is_alone => ("100", entry),
+            None => ("", entry),
         };
-        let (name, handler) = match named.split_once('=') {
-            Some((name, handler)) => (Some(name.trim()), handler.trim()),
+        // Behind the head, `=` stands in settings.
+        let (name, handlers) = match named.split_once('=').filter(|_| head.contains('=')) {
+            Some((name, handlers)) => (Some(name.trim()), handlers.trim()),
             None => (None, named),
         };
-        let known = registry.get(handler);
-        let is_unknown = !handler.is_empty() && known.is_none();
+        let steps = split(handlers, '+').unwrap_or_default();
+        let step_name = |step: &&str| step[..step.find('(').unwrap_or(step.len())].trim().to_owned();
+        let unknown: Vec<_> = steps.iter().map(step_name).filter(|name| registry.get(name).is_none()).collect();
         let number = percent.parse::<f64>().ok().filter(|number| number.is_finite());
         match number {
             // There is no such handler, so there is nothing to write before it.
-            _ if percent.is_empty() && is_unknown => {}
-            _ if percent.is_empty() => invalid(format!("`{entry}` has no percentage, write `20:{named}{settings}`")),
-            None => invalid(format!("`{percent}` is not a percentage, write `20:delay`")),
+            _ if percent.is_empty() && unknown.iter().any(|name| !name.is_empty()) => {}
+            _ if percent.is_empty() => invalid(format!("`{entry}` has no percentage, write `20:{named}`")),
+            None => match percent.strip_suffix('%') {
+                Some(number) => invalid(format!("`{percent}` has a percent sign, write `{number}:{named}`")),
+                None => invalid(format!("`{percent}` is not a percentage, write `20:delay`")),
+            },
             Some(..0.0) => invalid(negative(percent)),
             Some(_) => {}
         }
-        if handler.is_empty() {
-            invalid(format!("`{entry}` names no handler, write `20:delay`"));
-        } else if is_unknown {
-            errors.push(MixError::unknown_handler(handler, registry));
+        for name in &unknown {
+            if handlers.is_empty() {
+                errors.push(MixError::Invalid(format!("`{entry}` names no handler, write `20:delay`")));
+            } else if name.is_empty() {
+                errors.push(MixError::Invalid(format!("`{entry}` has an empty step, write `delay+error`")));
+            } else {
+                errors.push(MixError::unknown_handler(name, registry));
+            }
         }
         if let Some(what) = name.and_then(wrong_name) {
             errors.push(MixError::Invalid(format!("`{entry}`: {what}")));
         }
-        let handler = match ParsedHandler::parse(handler, settings, known) {
-            Ok(handler) => handler,
-            Err(wrong) => {
+        let parse_step = |step: &&str| {
+            let name = step_name(step);
+            let settings = step[step.find('(').unwrap_or(step.len())..].trim();
+            ParsedHandler::parse(&name, settings, registry.get(&name)).unwrap_or_else(|wrong| {
                 errors.extend(wrong.into_iter().map(|what| MixError::Invalid(format!("`{entry}`: {what}"))));
-                ParsedHandler { name: handler.to_owned(), ..ParsedHandler::default() }
-            }
+                ParsedHandler { name, ..ParsedHandler::default() }
+            })
         };
-        let name = name.unwrap_or(&handler.name).to_owned();
-        Some(Self { percent: number.filter(|number| *number >= 0.0)?, name, handler })
+        let steps: Vec<_> = steps.iter().map(parse_step).collect();
+        let mut parsed = Self { percent: number.filter(|number| *number >= 0.0)?, name: String::new(), steps };
+        parsed.name = name.map_or_else(|| parsed.kind(), str::to_owned);
+        Some(parsed)
+    }
+
+    /// The names of its handlers: `delay+error`.
+    fn kind(&self) -> String {
+        let names: Vec<_> = self.steps.iter().map(|step| step.name.as_str()).collect();
+        names.join("+")
+    }
+
+    /// Its handlers with their settings in place.
+    fn written(&self) -> String {
+        let written: Vec<_> = self.steps.iter().map(ToString::to_string).collect();
+        written.join("+")
+    }
+}
+
+impl fmt::Display for ParsedHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, written, .. } = self;
+        if written.is_empty() { f.write_str(name) } else { write!(f, "{name}({written})") }
     }
 }
 
@@ -166,7 +207,7 @@ impl ParsedHandler {
             return Ok(Self { name: name.to_owned(), ..Self::default() });
         };
         let Some(within) = opened.strip_suffix(')').filter(|within| is_outside(within)) else {
-            return Err(vec!["nothing may follow the settings of a handler but a comma".to_owned()]);
+            return Err(vec!["nothing may follow the settings of a handler but a comma or `+`".to_owned()]);
         };
         let written = within.trim().to_owned();
         let mut parsed = Self { name: name.to_owned(), settings: Map::new(), written };
@@ -288,15 +329,15 @@ mod tests {
             ("delay(sleep=1s", "`delay(sleep=1s`: a parenthesis is not closed, add `)`"),
             ("delay(sleep=\"1s)", "`delay(sleep=\"1s)`: a quote is not closed, add `\"`"),
             ("delay)sleep=1s(", "`delay)sleep=1s(`: a `)` has no `(`"),
-            ("delay(sleep=1s)x", "`delay(sleep=1s)x`: nothing may follow the settings of a handler but a comma"),
+            ("delay(sleep=1s)x", "`delay(sleep=1s)x`: nothing may follow the settings of a handler but a comma or `+`"),
             (
                 "delay(sleep=1s)(before=true)",
-                "`delay(sleep=1s)(before=true)`: nothing may follow the settings of a handler but a comma",
+                "`delay(sleep=1s)(before=true)`: nothing may follow the settings of a handler but a comma or `+`",
             ),
             ("dummy(sleep=1s)", "`dummy(sleep=1s)`: unknown setting `sleep` (`dummy` has no settings)"),
             (
                 "delya(sleep=1s)",
-                "unknown handler `delya` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, reset, slow), did you mean `delay`?",
+                "unknown handler `delya` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, transient), did you mean `delay`?",
             ),
             ("delay,error(warmup=1)", "`error(warmup=1)` has no percentage, write `20:error(warmup=1)`"),
             ("10:delay,5:delay", "`delay` is given twice, give one of them a name of its own: `NAME=delay`"),

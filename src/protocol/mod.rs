@@ -5,6 +5,7 @@
 //! [`Requests`] frames what the client sends, [`Replies`] what the backend sends. The shape of a reply often depends on
 //! its request, so each call carries an [`Expect`] from one to the other.
 
+mod failure;
 pub mod http;
 pub mod memcache;
 mod payload;
@@ -19,6 +20,8 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use failure::Mode;
+pub use failure::{Failure, FailureKind};
 pub(crate) use payload::Payload;
 pub(crate) use session::Session;
 
@@ -255,6 +258,14 @@ impl Protocol {
 }
 
 impl Requests {
+    /// What earlier requests have decided about the reply to the latest one, which begins with this head.
+    pub(crate) fn mode(&self, head: &[u8]) -> Mode {
+        match self {
+            Self::Redis(framer) => framer.mode(head),
+            Self::Tcp(_) | Self::Memcache(_) | Self::Http(_) => Mode::default(),
+        }
+    }
+
     /// The next step. `bytes` is not empty; `open` is true while a call waits for its reply.
     pub fn step(&mut self, bytes: &[u8], open: bool) -> Step {
         match self {

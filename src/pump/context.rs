@@ -98,6 +98,7 @@ impl<'a> ConnectionContext<'a> {
             handler: &handler.name,
             rule: handler.rule.as_ref(),
             label: &handler.label,
+            steps: handler.handler.names(),
             counters: &handler.counters,
             released: &handler.released,
             shutdown: &self.proxy.shutdown,

@@ -123,7 +123,7 @@ impl ReplySource {
     fn weight(&self) -> usize {
         match self {
             Self::Handler(call) => BOXED + call.state.head.len(),
-            Self::Answer(answer) => BOXED + answer.0.weight(),
+            Self::Answer(answer) => BOXED + answer.0.weight() + answer.1.head.len(),
             Self::Backend | Self::Seen | Self::NoOp | Self::Close | Self::Reset | Self::Opaque => 0,
         }
     }

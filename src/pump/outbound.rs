@@ -242,7 +242,7 @@ impl<'s> Outbound<'s> {
         &mut self,
         cx: &mut Context<'_>,
         from: Peer<'s>,
-        is_done: fn(&Self) -> bool,
+        is_done: impl Fn(&Self) -> bool,
     ) -> Poll<Result<(), Ended>> {
         if is_done(self) {
             self.blocked = None;
@@ -256,7 +256,7 @@ impl<'s> Outbound<'s> {
         &mut self,
         cx: &mut Context<'_>,
         from: Peer<'s>,
-        is_done: fn(&Self) -> bool,
+        is_done: impl Fn(&Self) -> bool,
     ) -> Poll<Result<(), Ended>> {
         match &mut self.stage {
             Stage::Direct(waiting) => {
@@ -315,18 +315,10 @@ impl<'s> Outbound<'s> {
         }
     }
 
-    /// Takes the first fault away. What waits in it goes on at once.
-    pub(super) fn take_fault(&mut self) {
+    /// Takes the first `count` faults away. What waits in them goes on at once.
+    pub(super) fn take_faults(&mut self, count: usize) {
         if let Stage::Shaped(shaped) = &mut self.stage {
-            shaped.take_fault(self.context);
-        }
-    }
-
-    /// Whether the first fault has let out all that was sent.
-    fn is_fault_done(&self) -> bool {
-        match &self.stage {
-            Stage::Direct(_) => true,
-            Stage::Shaped(shaped) => shaped.is_fault_done(),
+            (0..count).for_each(|_| shaped.take_fault(self.context));
         }
     }
 
@@ -335,9 +327,13 @@ impl<'s> Outbound<'s> {
         matches!(&self.stage, Stage::Shaped(shaped) if shaped.is_cut())
     }
 
-    /// Waits until the first fault has let out all that was sent.
-    pub(super) async fn fault_done(&mut self, from: Peer<'s>) -> Result<(), Ended> {
-        poll_fn(|cx| self.poll_until(cx, from, Self::is_fault_done)).await
+    /// Waits until the first `count` faults have let out all that was sent.
+    pub(super) async fn faults_done(&mut self, count: usize, from: Peer<'s>) -> Result<(), Ended> {
+        let are_done = |outbound: &Self| match &outbound.stage {
+            Stage::Direct(_) => true,
+            Stage::Shaped(shaped) => shaped.are_done(count),
+        };
+        poll_fn(|cx| self.poll_until(cx, from, are_done)).await
     }
 
     /// Without faults, bytes are written directly again, behind what was sent.

@@ -15,7 +15,7 @@ use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::{Outbound, Stage, Stop};
 use super::outcome::{Ended, Outcome};
 use super::reply_frames::{ReplyFrames, ReplyStop};
-use crate::call::{Answer, Call, CallState, Message, Verdict};
+use crate::call::{Answer, Call, CallState, Message, Verdict, Written};
 use crate::call_log::CallEnd;
 use crate::error::{Error, Result};
 use crate::net::stream::Peer;
@@ -186,8 +186,8 @@ impl<'a, 's> ReplyPump<'a, 's> {
 
     /// Puts an answer of our own in its place; whether it closes.
     fn say(&mut self, (answer, mut state): (Answer, CallState)) -> bool {
-        let close = answer.close;
-        self.outbound.push(&answer.into_bytes(&mut state));
+        let Written { bytes, close } = answer.write(&mut state);
+        self.outbound.push(&bytes);
         if state.is_of_call() {
             self.context.call_ended(CallEnd::Replied);
         }
@@ -224,23 +224,27 @@ impl<'a, 's> ReplyPump<'a, 's> {
         self.incoming.frames.look = true;
         (self.incoming.frames.due, self.incoming.frames.left) = (len, left);
         let (handler, state) = (&call.handler, &mut call.state);
-        let verdict = {
+        let mut verdicts = {
             let _at_work = context.activity.works(&handler.counters);
             let mut call = Call::new(state, &mut self.incoming, context.call(handler));
             self.outbound.beside(handler.handler.after(&mut call)).await??
         };
-        if let Some(action) = verdict.action() {
-            context.call(handler).fault(state, action);
-        }
-        match verdict {
-            Verdict::Pass => {}
-            Verdict::Inject(bytes) => self.inject(&bytes).await?,
-            Verdict::Cut { .. } | Verdict::Slow { .. } | Verdict::Corrupt { .. } => {
-                self.pass_through(&mut call, &verdict).await?;
+        for (step, verdict) in &verdicts {
+            if let Some(action) = verdict.action() {
+                state.enter(*step);
+                context.call(handler).fault(state, action);
             }
-            Verdict::Answer(answer) => return self.replace(answer, call.state).await,
-            Verdict::Close => return Err(Outcome::Close.into()),
-            Verdict::Reset => return Err(Outcome::Reset.into()),
+        }
+        match verdicts.pop_if(|(_, verdict)| !verdict.shapes()).map(|(_, verdict)| verdict) {
+            None | Some(Verdict::Pass | Verdict::Cut { .. } | Verdict::Slow { .. } | Verdict::Corrupt { .. }) => {
+                if !verdicts.is_empty() {
+                    self.pass_through(&mut call, &verdicts).await?;
+                }
+            }
+            Some(Verdict::Inject(bytes)) => self.inject(&bytes).await?,
+            Some(Verdict::Answer(answer)) => return self.replace(answer, call.state).await,
+            Some(Verdict::Close) => return Err(Outcome::Close.into()),
+            Some(Verdict::Reset) => return Err(Outcome::Reset.into()),
         }
         self.pass_due();
         self.settle();

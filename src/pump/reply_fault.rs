@@ -16,36 +16,60 @@ use crate::fault::{ByteFault, Corrupt, Limit, RateLimit};
 use crate::protocol::{MAX_HEAD, Payload, Protocol};
 use crate::size::Amount;
 
-/// What happens to a reply.
+/// What a step of a sequence does to a reply.
 struct ReplyFault {
+    step: usize,
     fault: Box<dyn ByteFault>,
     action: Action,
 }
 
 impl ReplyPump<'_, '_> {
-    /// The reply that a handler holds goes on as `verdict` says.
-    pub(super) async fn pass_through(&mut self, call: &mut HandledCall, verdict: &Verdict) -> Result<(), Ended> {
+    /// The reply that a handler holds goes on as the verdicts of its steps say.
+    pub(super) async fn pass_through(
+        &mut self,
+        call: &mut HandledCall,
+        verdicts: &[(usize, Verdict)],
+    ) -> Result<(), Ended> {
         let payload = self.payload().await?;
         if call.handler.released.has_begun() {
             return Ok(());
         }
-        let Some(ReplyFault { fault, action }) = self.fault(call, verdict, payload) else { return Ok(()) };
+        let mut faults = Vec::new();
+        for (step, verdict) in verdicts {
+            call.state.enter(*step);
+            faults.extend(self.fault(call, verdict, payload));
+        }
+        if faults.is_empty() {
+            return Ok(());
+        }
         let context = self.context;
         let (handler, state) = (&call.handler, &mut call.state);
-        if action != Action::Cut {
-            context.call(handler).fault(state, action);
-        }
         let _at_work = context.activity.works(&handler.counters);
-        self.outbound.put_fault(fault, state.split());
+        let actions: Vec<_> = faults.iter().map(|fault| (fault.step, fault.action)).collect();
+        for (step, action) in &actions {
+            if *action != Action::Cut {
+                state.enter(*step);
+                context.call(handler).fault(state, *action);
+            }
+        }
+        // The last one is put in first, and so gets the bytes last.
+        for ReplyFault { step, fault, .. } in faults.into_iter().rev() {
+            state.enter(step);
+            self.outbound.put_fault(fault, state.split());
+        }
+        let count = actions.len();
+        let until_next_call = actions.iter().any(|(_, action)| *action != Action::Corrupt);
         let passed = tokio::select! {
             biased;
             () = handler.released.begun() => None,
-            passed = self.pass_all(action) => Some(passed),
+            passed = self.pass_all(count, until_next_call) => Some(passed),
         };
-        let is_cut = action == Action::Cut && self.outbound.is_cut();
-        if is_cut {
-            context.call(handler).fault(state, action);
+        let cut = actions.iter().find(|(_, action)| *action == Action::Cut && self.outbound.is_cut());
+        if let Some((step, action)) = cut {
+            state.enter(*step);
+            context.call(handler).fault(state, *action);
         }
+        let is_cut = cut.is_some();
         match passed {
             Some(Err(Ended::Hang)) => {
                 // Whatever else comes is of no use: the client waits for the rest.
@@ -57,12 +81,12 @@ impl ReplyPump<'_, '_> {
             }
             Some(passed) => {
                 passed?;
-                self.outbound.take_fault();
+                self.outbound.take_faults(count);
             }
             // The rest is dropped already.
             None if is_cut => return Err(Outcome::Released.into()),
             None => {
-                self.outbound.take_fault();
+                self.outbound.take_faults(count);
                 if !self.has_turns() {
                     self.pass_reply().await?;
                 }
@@ -101,6 +125,7 @@ impl ReplyPump<'_, '_> {
         // How long the reply is, where that is known.
         let left = self.incoming.frames.left.filter(|_| !self.has_turns());
         let is_within = |bytes: u64| left.is_some_and(|left| here.saturating_add(left) <= bytes);
+        let step = call.state.step;
         Some(match *verdict {
             Verdict::Cut { after, end } => {
                 let body = data.map_or(here, |(begin, ..)| begin);
@@ -116,13 +141,13 @@ impl ReplyPump<'_, '_> {
                 if is_within(passes) {
                     return None;
                 }
-                ReplyFault { fault: Box::new(Limit::new(passes, end)), action: Action::Cut }
+                ReplyFault { step, fault: Box::new(Limit::new(passes, end)), action: Action::Cut }
             }
             Verdict::Slow { rate, first } => {
                 if is_within(first.bytes()) {
                     return None;
                 }
-                ReplyFault { fault: Box::new(RateLimit::new(rate.bytes(), first.bytes())), action: Action::Slow }
+                ReplyFault { step, fault: Box::new(RateLimit::new(rate.bytes(), first.bytes())), action: Action::Slow }
             }
             Verdict::Corrupt { bytes } => {
                 let (begin, len, is_line) = data.filter(|(_, len, _)| *len > 0)?;
@@ -131,7 +156,7 @@ impl ReplyPump<'_, '_> {
                 let places = sample(&mut call.state.split(), len, many);
                 let places = places.into_iter().map(|place| begin + place as u64).collect();
                 let fault = if is_line { Corrupt::in_line(places) } else { Corrupt::at(places) };
-                ReplyFault { fault: Box::new(fault), action: Action::Corrupt }
+                ReplyFault { step, fault: Box::new(fault), action: Action::Corrupt }
             }
             Verdict::Pass | Verdict::Answer(_) | Verdict::Inject(_) | Verdict::Close | Verdict::Reset => return None,
         })
@@ -142,13 +167,14 @@ impl ReplyPump<'_, '_> {
         self.context.settings.protocol == Protocol::Tcp
     }
 
-    /// Passes on all of the reply, and waits until the fault has let it out.
-    async fn pass_all(&mut self, action: Action) -> Result<(), Ended> {
+    /// Passes on all of the reply, with `tcp` perhaps all that comes until the next call, and waits until the first `count`
+    /// faults have let it out.
+    async fn pass_all(&mut self, count: usize, until_next_call: bool) -> Result<(), Ended> {
         self.pass_reply().await?;
-        if self.has_turns() && action != Action::Corrupt {
-            self.pass_turn().await?;
+        if self.has_turns() && until_next_call {
+            self.pass_turn(count).await?;
         }
-        self.outbound.fault_done(self.incoming.inbound.peer()).await
+        self.outbound.faults_done(count, self.incoming.inbound.peer()).await
     }
 
     /// Passes on what is here of the reply, and what is still to come.
@@ -176,8 +202,8 @@ impl ReplyPump<'_, '_> {
     }
 
     /// The call ends. What comes until the next one goes the same way.
-    async fn pass_turn(&mut self) -> Result<(), Ended> {
-        self.outbound.fault_done(self.incoming.inbound.peer()).await?;
+    async fn pass_turn(&mut self, count: usize) -> Result<(), Ended> {
+        self.outbound.faults_done(count, self.incoming.inbound.peer()).await?;
         self.incoming.frames.left = None;
         self.pop().await;
         self.context.call_ended(CallEnd::Replied);

@@ -193,6 +193,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         let head = Bytes::copy_from_slice(&incoming.held[..head]);
         let number = incoming.frames.requests.number;
         let mut state = CallState::new(context.settings.protocol, context.streams(), number, head);
+        state.mode = incoming.frames.requests.framer.mode(&state.head);
         (incoming.frames.due, incoming.frames.left) = (len, left);
         calls.borrow_mut().hold();
         let mut decided = {
@@ -230,7 +231,9 @@ impl<'a, 's> RequestPump<'a, 's> {
             // Where messages cannot be told apart any more, no answer would find its place.
             Ok(Verdict::Answer(_)) if was_opaque => ReplySource::Backend,
             Ok(Verdict::Answer(answer)) => {
-                state.head = Bytes::new();
+                if !answer.needs_head() {
+                    state.head = Bytes::new();
+                }
                 ReplySource::Answer(Box::new((if incoming.broken { answer.then_close() } else { answer }, state)))
             }
             Ok(Verdict::Reset) => ReplySource::Reset,

@@ -97,9 +97,9 @@ impl Shaped {
         self.count(context);
     }
 
-    /// Whether the first fault has let out all that was pushed.
-    pub(super) fn is_fault_done(&self) -> bool {
-        self.chain.is_first_done()
+    /// Whether the first `count` faults have let out all that was pushed.
+    pub(super) fn are_done(&self, count: usize) -> bool {
+        self.chain.are_done(count)
     }
 
     pub(super) fn push(&mut self, context: &ConnectionContext<'_>, bytes: &[u8]) {

@@ -22,11 +22,11 @@ fn the_old_contract_is_kept_to_the_letter() {
     same("/handler", r#"{"handler":"dummy"}"#);
     same(
         "/behaviors",
-        r#"{"behaviors":["abort","blackout","corrupt","cut","delay","dummy","error","hang","reset","slow"]}"#,
+        r#"{"behaviors":["abort","blackout","corrupt","cut","delay","dummy","error","hang","miss","reply","reset","slow","transient"]}"#,
     );
     same(
         "/handlers",
-        r#"{"handlers":["abort","blackout","corrupt","cut","delay","dummy","error","hang","reset","slow"]}"#,
+        r#"{"handlers":["abort","blackout","corrupt","cut","delay","dummy","error","hang","miss","reply","reset","slow","transient"]}"#,
     );
     same("/backend", &format!(r#"{{"backend":"{}"}}"#, backend.address()));
 

@@ -85,7 +85,7 @@ fn a_users_own_handler_is_completed_and_in_the_manual() {
     for text in [
         "--handler-stumble-on-every",
         "-W \"softly very_hard\"",
-        "-W \"abort blackout corrupt cut delay dummy error hang reset slow stumble_on bare\"",
+        "-W \"abort blackout corrupt cut delay dummy error hang miss reply reset slow transient stumble_on bare\"",
     ] {
         assert!(script.contains(text), "{text}\n{script}");
     }
@@ -122,7 +122,21 @@ fn a_user_can_put_a_handler_in_anothers_place() {
     let registry = Registry::default().with::<Dummy>("delay");
     assert_eq!(
         registry.names().collect::<Vec<_>>(),
-        ["abort", "blackout", "corrupt", "cut", "delay", "dummy", "error", "hang", "reset", "slow"]
+        [
+            "abort",
+            "blackout",
+            "corrupt",
+            "cut",
+            "delay",
+            "dummy",
+            "error",
+            "hang",
+            "miss",
+            "reply",
+            "reset",
+            "slow",
+            "transient"
+        ]
     );
     let start = Start { registry, ..Start::with("--handler-delay-sleep 1") };
     assert!(start.lines()[0].starts_with("unknown option `--handler-delay-sleep`"));

@@ -114,11 +114,18 @@ fn mix() -> String {
     handlers().iter().map(|name| format!("1:{name}")).collect::<Vec<_>>().join(",")
 }
 
-/// The least that the program needs, without this flag.
-fn base(without: &str) -> Vec<String> {
-    let all = [("--backend", "a:1".to_owned()), ("--handler", mix())];
-    let needed = all.into_iter().filter(|(flag, _)| *flag != without);
-    needed.map(|(flag, value)| format!("{flag}={value}")).collect()
+/// The least that the program needs to take this flag, without it.
+fn base(flag: &str) -> Vec<String> {
+    let is_of_http = ["-status", "-retry-after", "-headers", "-body"].iter().any(|option| flag.ends_with(option));
+    let protocol = if is_of_http { "http" } else { "redis" };
+    let all = [("--backend", "a:1"), ("--handler", &mix()), ("--protocol", protocol), ("--handler-reply-bytes", "a")];
+    let mut needed: Vec<_> = all.into_iter().map(|(flag, value)| (flag.to_owned(), value)).collect();
+    let of_a_failure = ["-kind", "-message", "-to"].iter().find_map(|option| flag.strip_suffix(option));
+    if let Some(handler) = of_a_failure.filter(|handler| handler.starts_with("--handler-")) {
+        needed.extend([(format!("{handler}-kind"), "moved"), (format!("{handler}-to"), "a:1")]);
+    }
+    needed.retain(|(needed, _)| needed != flag);
+    needed.iter().map(|(flag, value)| format!("{flag}={value}")).collect()
 }
 
 /// A file that exists, for options that are read.
@@ -144,6 +151,9 @@ fn sample(value: &str) -> String {
         "BYTES" => "2048".to_owned(),
         "SIZE" => "256KiB".to_owned(),
         "END" => "reset".to_owned(),
+        "KIND" => "moved".to_owned(),
+        "STATUS" => "503".to_owned(),
+        "FIELDS" => "a: b".to_owned(),
         _ => "9".to_owned(),
     }
 }
@@ -187,7 +197,8 @@ pub(crate) fn documented_flags() -> BTreeSet<String> {
 
 /// A handler's own options, each with its default.
 pub(crate) fn options_of(handler: &str) -> Vec<(String, String)> {
-    let own = |flag: Flag| Some((flag.name.strip_prefix(&format!("--handler-{handler}-"))?.to_owned(), flag.default?));
+    let own =
+        |flag: Flag| Some((flag.name.strip_prefix(&format!("--handler-{handler}-"))?.replace('-', "_"), flag.default?));
     flags().into_iter().filter_map(own).collect()
 }
 

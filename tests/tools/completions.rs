@@ -48,7 +48,21 @@ fn bash_completes_handlers_within_a_mix() {
         let before = whole.rsplit(' ').next().unwrap().trim_end_matches("de");
         assert_eq!(completed(whole), [format!("{before}delay")], "{whole}");
     }
-    let handlers = ["abort", "blackout", "corrupt", "cut", "delay", "dummy", "error", "hang", "reset", "slow"];
+    let handlers = [
+        "abort",
+        "blackout",
+        "corrupt",
+        "cut",
+        "delay",
+        "dummy",
+        "error",
+        "hang",
+        "miss",
+        "reply",
+        "reset",
+        "slow",
+        "transient",
+    ];
     assert_eq!(completed("vaurien --handler 20 :"), handlers);
     assert_eq!(completed("vaurien --handler 20:"), handlers.map(|handler| format!("20:{handler}")));
     assert_eq!(completed("vaurien --handler 20 : delay,"), [""], "a percentage is missing");

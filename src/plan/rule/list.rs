@@ -41,6 +41,7 @@ pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> 
             wrong.push((place, format!("`{rule}`: {what}")));
             continue;
         }
+        wrong.extend(rule.mix().check(protocol).map(|what| (place, format!("`{rule}`: {what}"))));
         let earlier = &rules[..place];
         if let Some(same) = earlier.iter().find(|earlier| earlier.name == rule.name) {
             let what = format!("`{rule}`: `{same}` has the name `{}` as well, give it another", rule.name());

@@ -65,7 +65,7 @@ impl Rule {
     ///
     /// A diagnostic for each mistake in the text.
     pub fn parse(text: &str, registry: &Registry) -> Result<Self, Diagnostics> {
-        ParsedRule::parse(text, registry).map_err(diagnostics)?.build(|handler| {
+        ParsedRule::parse(text, registry).map_err(diagnostics)?.build("", |handler| {
             let unknown = || Diagnostic::new("", MixError::unknown_handler(&handler.name, registry));
             let settings = handler.settings.clone();
             let built = registry.get(&handler.name).ok_or_else(unknown)?.build(settings.clone());

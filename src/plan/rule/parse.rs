@@ -80,13 +80,15 @@ impl ParsedRule {
         self.mix.handlers()
     }
 
-    /// The rule with what `handler` makes of each handler in it, and with the settings that it has for that.
+    /// The rule with what `handler` makes of each handler in it, and with the settings that it has for that. It was written in
+    /// `place`.
     pub(crate) fn build(
         self,
+        place: &str,
         handler: impl Fn(&ParsedHandler) -> Result<(Arc<dyn DynHandler>, Map<String, Value>), Diagnostic>,
     ) -> Result<Rule, Diagnostics> {
         let settings = std::cell::RefCell::default();
-        let mix = self.mix.build(|parsed| {
+        let mix = self.mix.build(place, |parsed| {
             let (built, of) = handler(parsed)?;
             let settings: &mut Vec<_> = &mut *settings.borrow_mut();
             settings.push((parsed.name.clone(), of));
@@ -294,7 +296,7 @@ mod tests {
             (
                 "GET => eror",
                 "`GET => eror`: unknown handler `eror` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, \
-                 reset, slow), did you mean `error`?",
+                 miss, reply, reset, slow, transient), did you mean `error`?",
             ),
         ] {
             assert_eq!(wrong(text), [message], "{text}");

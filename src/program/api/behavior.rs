@@ -82,7 +82,7 @@ pub(super) async fn put_mix(State(api): State<Arc<Api>>, path: MatchedPath, Body
 fn handlers_of(registry: &Registry, word: &str, text: &str) -> Result<Vec<String>, Failure> {
     let fault = |description| Fault { location: Location::Body, name: "name".to_owned(), description };
     let unknown = |name: &str| fault(format!("the '{name}' {word} does not exist"));
-    if !text.contains([',', ':', '=', '(']) && registry.get(text).is_none() {
+    if !text.contains([',', ':', '=', '(', '+']) && registry.get(text).is_none() {
         return Err(Failure::new(StatusCode::BAD_REQUEST, vec![unknown(text)]));
     }
     let mut errors = match ParsedMix::parse(text, registry) {

@@ -45,7 +45,7 @@ fn handlers(file: &mut String, values: &Values<'_>, within: &str) {
     let (mix, rules) = (values.mix(within).unwrap_or_default(), values.rules(within).unwrap_or_default());
     for name in values.schema.registry.names() {
         let mut mixes = rules.iter().map(Rule::mix).chain([&mix]);
-        let in_mix = mixes.any(|mix| mix.shares().iter().any(|share| share.handler_name() == name));
+        let in_mix = mixes.any(|mix| mix.shares().iter().any(|share| share.handlers().any(|handler| handler == name)));
         // An option of the connection that nobody gave is the proxy's.
         let shown = |setting: &Setting<'_>| in_mix && !setting.inherited;
         let lines = lines(values, within, values.schema.of_handler(name), shown);

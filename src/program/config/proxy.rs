@@ -79,8 +79,9 @@ pub(super) fn one(
     });
     let mut own = values.map(within);
     own.extend(overrides(values, within, &mix, &rules, diagnostics));
-    let options = settings::build(own).map_err(|why| Diagnostic::new("", why))?;
-    let options: ProxyOptions = options;
+    let options: ProxyOptions = settings::build(own).map_err(|why| Diagnostic::new("", why))?;
+    let place = values.place(&format!("{within}handler")).unwrap_or_default();
+    diagnostics.extend(mix.check(options.connection.protocol).map(|why| Diagnostic::new(&place, why)).collect());
     if !is_wrong("protocol") {
         let origin = values.get(&format!("{within}rules")).map(|(_, origin)| origin);
         let place = |at| origin.map(|origin| origin.item("rules", at)).unwrap_or_default();

@@ -85,7 +85,9 @@ pub(super) fn complete(given: &Map<String, Value>, schema: &Schema<'_>) -> Map<S
     let texts = rules.iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
     let rules: Vec<ParsedRule> = texts.filter_map(|text| ParsedRule::parse(text, schema.registry).ok()).collect();
     let in_rules = |name| rules.iter().flat_map(ParsedRule::handlers).any(|handler| handler.name == name);
-    let in_mix = |name| mix.iter().flat_map(Mix::shares).any(|share| share.handler_name() == name) || in_rules(name);
+    let in_mix = |name| {
+        mix.iter().flat_map(Mix::shares).any(|share| share.handlers().any(|handler| handler == name)) || in_rules(name)
+    };
     let (given, mut all) = (Value::Object(given.clone()), json!({}));
     for setting in schema.all().filter(|setting| setting.per_proxy) {
         // An option of the connection that nobody gave for a handler is the proxy's.
@@ -150,8 +152,7 @@ mod tests {
         });
         let mut lines = check(&keys).unwrap_err();
         lines.sort();
-        let known =
-            "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, reset, slow), did you mean `delay`?";
+        let known = "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, transient), did you mean `delay`?";
         assert_eq!(
             lines,
             [
@@ -221,7 +222,10 @@ mod tests {
                 "handlers": {
                     "delay": { "sleep": 0.25, "before": true, "protocol": "http" },
                     "dummy": { "buffer": 9 },
-                    "error": { "inject": false, "warmup": 0 },
+                    "error": {
+                        "inject": false, "warmup": 0, "kind": null, "message": null, "to": null, "status": null,
+                        "retry_after": null, "headers": null, "body": null,
+                    },
                 },
             })
         );

@@ -152,7 +152,8 @@ impl<'a> Values<'a> {
         // If it is invalid, that has been reported.
         let parsed = ParsedMix::parse(text, self.schema.registry).unwrap_or_default();
         let all = RefCell::default();
-        let mix = parsed.build(|parsed| {
+        let place = self.place(&format!("{within}handler")).unwrap_or_default();
+        let mix = parsed.build(&place, |parsed| {
             let (handler, settings) = self.handler(within, parsed)?;
             let all: &mut HandlerSettings = &mut all.borrow_mut();
             all.push((parsed.name.clone(), settings));
@@ -163,12 +164,14 @@ impl<'a> Values<'a> {
 
     /// The rules of the proxy whose keys are `within`; none if some are invalid, which has been reported.
     pub(super) fn rules(&self, within: &str) -> Result<Vec<Rule>, Diagnostics> {
-        let Some(setting) = self.schema.get(&["rules"]) else { return Ok(Vec::new()) };
-        let given = self.get(&format!("{within}rules")).map(|(value, _)| texts(setting.field, value));
-        let parsed = given.iter().flatten().filter_map(|text| ParsedRule::parse(text, self.schema.registry).ok());
+        let (Some(setting), Some((value, origin))) = (self.schema.get(&["rules"]), self.get(&format!("{within}rules")))
+        else {
+            return Ok(Vec::new());
+        };
         let (mut rules, mut diagnostics) = (Vec::new(), Diagnostics::default());
-        for rule in parsed {
-            match rule.build(|parsed| self.handler(within, parsed)) {
+        for (place, text) in texts(setting.field, value).iter().enumerate() {
+            let Ok(rule) = ParsedRule::parse(text, self.schema.registry) else { continue };
+            match rule.build(&origin.item("rules", place), |parsed| self.handler(within, parsed)) {
                 Ok(rule) => rules.push(rule),
                 Err(wrong) => diagnostics.extend(wrong),
             }
@@ -200,13 +203,13 @@ impl<'a> Values<'a> {
         mixes: &[&'m Mix],
         option: &str,
     ) -> impl Iterator<Item = (&'m str, &Value, String)> {
-        let shares: Vec<&'m Share> = mixes.iter().flat_map(|mix| mix.shares()).collect();
-        shares.into_iter().filter_map(move |share| {
-            let path = [HANDLERS, share.handler_name(), option];
+        let handlers: Vec<&'m str> = mixes.iter().flat_map(|mix| mix.shares()).flat_map(Share::handlers).collect();
+        handlers.into_iter().filter_map(move |handler| {
+            let path = [HANDLERS, handler, option];
             self.schema.get(&path).filter(|setting| setting.inherited)?;
             let path = format!("{within}{}", path.join("."));
             let (value, origin) = self.get(&path)?;
-            Some((share.name(), value, origin.place(&path)))
+            Some((handler, value, origin.place(&path)))
         })
     }
 }

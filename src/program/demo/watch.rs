@@ -72,7 +72,7 @@ impl Handler for Watched {
         }
         let verdict = self.handler.accept(client).await;
         if !matches!(verdict, Ok(Verdict::Pass)) {
-            self.ended(connection, &[], saw(&verdict, begun.elapsed()));
+            self.ended(connection, &[], saw(&verdict, &[], begun.elapsed()));
         }
         verdict
     }
@@ -82,7 +82,7 @@ impl Handler for Watched {
         let verdict = self.handler.before(call).await;
         match verdict {
             Ok(Verdict::Pass) => self.begin(call, begun),
-            _ => self.ended(call.connection(), call.head(), saw(&verdict, begun.elapsed())),
+            _ => self.ended(call.connection(), call.head(), saw(&verdict, call.head(), begun.elapsed())),
         }
         verdict
     }
@@ -90,22 +90,22 @@ impl Handler for Watched {
     async fn after(&self, call: &mut Call<'_>) -> Result<Verdict> {
         let verdict = self.handler.after(call).await;
         if let Some(begun) = self.end(call) {
-            self.ended(call.connection(), call.head(), saw(&verdict, begun.elapsed()));
+            self.ended(call.connection(), call.head(), saw(&verdict, call.head(), begun.elapsed()));
         }
         verdict
     }
 }
 
-/// What the client of a call with this verdict sees.
-fn saw(verdict: &Result<Verdict>, time: Duration) -> String {
+/// What the client of a call with this head and this verdict sees.
+fn saw(verdict: &Result<Verdict>, head: &[u8], time: Duration) -> String {
     match verdict {
         Ok(Verdict::Pass | Verdict::Inject(_)) => answered(server::STATUS, time),
         Ok(Verdict::Cut { .. }) => "a reply that was cut off".to_owned(),
         Ok(Verdict::Slow { rate, .. }) => format!("a reply at {rate}"),
         Ok(Verdict::Corrupt { .. }) => "a reply with flipped bits".to_owned(),
-        Ok(Verdict::Answer(answer)) => match answer.bytes().and_then(status) {
+        Ok(Verdict::Answer(answer)) => match answer.to_http(head).as_deref().and_then(status) {
             Some(status) => answered(status, time),
-            None => format!("{} bytes that are not HTTP", answer.len()),
+            None => "bytes that are not HTTP".to_owned(),
         },
         Ok(Verdict::Close) => "connection closed".to_owned(),
         Err(Error::ClientLeft) => unanswered(time),

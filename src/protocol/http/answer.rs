@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use ::http::StatusCode;
+use bytes::Bytes;
 use httparse::Header;
 
 use super::head::{self, tokens};
@@ -15,6 +17,9 @@ pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// The last second of the year 9999, since 1970: an HTTP date has a four-digit year.
 const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 
+/// Fields that the program writes itself: they delimit the body, or say whether the connection persists.
+const OWN: [&str; 5] = ["content-length", "transfer-encoding", "connection", "trailer", "upgrade"];
+
 /// A response in place of the backend's.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -24,37 +29,147 @@ pub struct Answer {
     pub close: bool,
 }
 
+/// What a response says. The rest (`Date`, `Content-Length`, whether there is a body, whether the connection persists) follows
+/// from its request.
+///
+/// ```
+/// use vaurien::Answer;
+/// use vaurien::protocol::http::Response;
+///
+/// let busy = Response::new(429).header("Retry-After", "2")?.body(r#"{"error": "slow down"}"#);
+/// let answer = Answer::response(busy);
+/// # drop(answer);
+/// # Ok::<(), vaurien::protocol::http::BadField>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    status: u16,
+    fields: Vec<(String, String)>,
+    body: Option<Bytes>,
+}
+
+/// What is wrong with a header field of a [`Response`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BadField {
+    /// No name of a field.
+    #[error("`{0}` is no header name, write `Name: value`")]
+    Name(String),
+    /// A value with a line end or another control character.
+    #[error("the value of `{0}` has a control character")]
+    Value(String),
+    /// A field that follows from the request and the body.
+    #[error("`{0}` is written by vaurien itself")]
+    Own(String),
+}
+
+impl Response {
+    /// With a page that says that vaurien injected it.
+    ///
+    /// # Panics
+    ///
+    /// If `status` is not 200 to 599.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        assert!((200..600).contains(&status), "{status} is no status of a final response: 200 to 599");
+        Self { status, fields: Vec::new(), body: None }
+    }
+
+    /// With this header field as well. `Date` and `Content-Type` replace the ones that a response has otherwise.
+    ///
+    /// # Errors
+    ///
+    /// The name is no token (RFC 9110, section 5.1), the value has control characters, or the field delimits the body.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, BadField> {
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(BadField::Name(name.to_owned()));
+        }
+        if value.chars().any(|char| char.is_control() && char != '\t') {
+            return Err(BadField::Value(name.to_owned()));
+        }
+        if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
+            return Err(BadField::Own(name.to_owned()));
+        }
+        self.fields.push((name.to_owned(), value.to_owned()));
+        Ok(self)
+    }
+
+    /// With this body. Without a `Content-Type` it is JSON if it begins with `{` or `[`, else plain text.
+    #[must_use]
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        Self { body: Some(body.into()), ..self }
+    }
+
+    /// What it takes, in bytes.
+    pub(crate) fn weight(&self) -> usize {
+        let fields = self.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+        fields + self.body.as_ref().map_or(0, Bytes::len)
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.fields.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+
+    /// The body, and its type.
+    fn content(&self, title: &str) -> (Bytes, &'static str) {
+        match &self.body {
+            Some(body) if matches!(body.trim_ascii_start(), [b'{' | b'[', ..]) => (body.clone(), "application/json"),
+            Some(body) => (body.clone(), "text/plain; charset=utf-8"),
+            None => {
+                let cause = if self.status == 200 { "" } else { "<p>Injected by vaurien.</p>\n" };
+                let page = format!("<!DOCTYPE html>\n<title>{title}</title>\n<h1>{title}</h1>\n{cause}");
+                (page.into(), "text/html")
+            }
+        }
+    }
+}
+
 /// The response with `status` to the request that begins with `head`; `now` is its date.
 ///
-/// The request decides whether the connection persists (RFC 9112, section 9.3). A response to HEAD has no body (RFC
-/// 9110, section 9.3.2).
+/// # Panics
+///
+/// As [`Response::new`].
 #[must_use]
 pub fn answer(head: &[u8], status: u16, now: SystemTime) -> Answer {
+    respond(head, &Response::new(status), now)
+}
+
+/// `response` to the request that begins with `head`; `now` is its date.
+///
+/// The request decides whether the connection persists (RFC 9112, section 9.3). A response to HEAD has no body (RFC
+/// 9110, section 9.3.2), nor has a 204 or a 304 (sections 15.3.5 and 15.4.5).
+#[must_use]
+pub fn respond(head: &[u8], response: &Response, now: SystemTime) -> Answer {
     let read =
         head::request(head, |request| Ok((persists(request.version, request.headers), request.method == Some("HEAD"))));
     let (persists, headers_only) = read.ok().flatten().map_or((false, false), |(_, read)| read);
-    let phrase = match status {
-        200 => "OK",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        _ => "", // the phrase may be empty (RFC 9112, section 4)
-    };
+    let status = response.status;
+    // The phrase may be empty (RFC 9112, section 4).
+    let phrase = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
     let title = format!("{status} {phrase}");
-    let cause = if FAILURES.contains(&status) { "<p>Injected by vaurien.</p>\n" } else { "" };
-    let body = format!("<!DOCTYPE html>\n<title>{title}</title>\n<h1>{title}</h1>\n{cause}");
-    let date = httpdate::fmt_http_date(now.clamp(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + LAST_DATE));
-    let connection = if persists { "keep-alive" } else { "close" };
-    let length = body.len();
-    let mut response = format!(
-        "HTTP/1.1 {title}\r\nDate: {date}\r\nContent-Type: text/html\r\nContent-Length: {length}\r\n\
-         Connection: {connection}\r\n\r\n"
-    );
-    if !headers_only {
-        response.push_str(&body);
+    let (body, kind) = response.content(&title);
+    let has_no_body = matches!(status, 204 | 304);
+
+    let mut written = format!("HTTP/1.1 {title}\r\n");
+    let mut field = |name: &str, value: &str| written.extend([name, ": ", value, "\r\n"]);
+    if !response.has("date") {
+        let now = now.clamp(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + LAST_DATE);
+        field("Date", &httpdate::fmt_http_date(now));
     }
-    Answer { bytes: response.into_bytes(), close: !persists }
+    if !response.has("content-type") && !has_no_body {
+        field("Content-Type", kind);
+    }
+    response.fields.iter().for_each(|(name, value)| field(name, value));
+    if !has_no_body {
+        field("Content-Length", &body.len().to_string());
+    }
+    field("Connection", if persists { "keep-alive" } else { "close" });
+    written.push_str("\r\n");
+    let mut bytes = written.into_bytes();
+    if !headers_only && !has_no_body {
+        bytes.extend_from_slice(&body);
+    }
+    Answer { bytes, close: !persists }
 }
 
 /// Whether the client waits for [`CONTINUE`] before it sends its body. HTTP/1.0 has no such expectation (RFC 9110,
@@ -104,6 +219,30 @@ mod tests {
         assert!(!got.close);
         let headers = answer(b"HEAD / HTTP/1.1\r\n\r\n", 503, now);
         assert_eq!(Some(text(&headers)), wanted.strip_suffix(body));
+    }
+
+    #[test]
+    fn a_response_says_what_it_was_given() {
+        let json = Response::new(429).header("Retry-After", "2").unwrap().body(r#" {"slow": "down"}"#);
+        let got = respond(b"GET / HTTP/1.1\r\n\r\n", &json, SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            text(&got),
+            "HTTP/1.1 429 Too Many Requests\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Type: application/json\r\n\
+             Retry-After: 2\r\nContent-Length: 17\r\nConnection: keep-alive\r\n\r\n {\"slow\": \"down\"}"
+        );
+        let plain = Response::new(529).header("content-type", "text/x").unwrap().body("no");
+        let got = respond(b"GET / HTTP/1.1\r\n\r\n", &plain, SystemTime::UNIX_EPOCH);
+        assert!(text(&got).starts_with("HTTP/1.1 529 \r\n") && text(&got).matches("ontent-").count() == 2, "{got:?}");
+        let none = respond(b"GET / HTTP/1.1\r\n\r\n", &Response::new(204).body("no"), SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            text(&none),
+            "HTTP/1.1 204 No Content\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: keep-alive\r\n\r\n"
+        );
+        for (name, value) in
+            [("", "x"), ("a b", "x"), ("a", "x\r\ny: z"), ("Content-Length", "1"), ("connection", "close")]
+        {
+            assert!(Response::new(500).header(name, value).is_err(), "{name}: {value}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod replies;
 mod requests;
 mod session;
 
-pub use answer::{Answer, CONTINUE, FAILURES, answer, expects_continue};
+pub use answer::{Answer, BadField, CONTINUE, FAILURES, Response, answer, expects_continue, respond};
 pub(super) use fields::{header, query};
 pub(super) use payload::payload;
 pub use replies::Replies;

@@ -121,6 +121,40 @@ pub(super) fn reply(bytes: &[u8], opcode: u8, quiet: Option<u32>) -> Result<Piec
     Ok(Piece { len: HEADER as u64 + u64::from(header.body), last: opcode != STAT || header.key == 0 })
 }
 
+/// A packet in reply to the request with this head: its opcode and opaque, a status and a text.
+pub(super) fn answer(head: &[u8], status: u8, text: &[u8]) -> Vec<u8> {
+    let header: [u8; HEADER] = head.first_chunk().copied().unwrap_or(NO_OP);
+    let len = u32::try_from(text.len()).unwrap_or(0).to_be_bytes();
+    let [_, opcode, .., o0, o1, o2, o3, _, _, _, _, _, _, _, _] = header;
+    let mut packet = vec![REPLY, opcode, 0, 0, 0, 0, 0, status];
+    packet.extend(len);
+    packet.extend([o0, o1, o2, o3]);
+    packet.extend([0; 8]);
+    packet.extend_from_slice(text);
+    packet
+}
+
+/// The packet that says that there is no such key; empty for a quiet get, which gets none; `None` where there may be one.
+pub(super) fn miss(head: &[u8]) -> Option<Vec<u8>> {
+    /// protocol-binary.xml, "Response Status".
+    const NOT_FOUND: u8 = 0x01;
+    let header = Header::read(head, REQUEST).ok()?;
+    Some(match NAMES.get(usize::from(header.opcode)).copied()? {
+        "getq" | "getkq" | "gatq" | "gatkq" => Vec::new(),
+        "getk" | "gatk" => {
+            // The key comes back in place of a text.
+            let key = words(head).1;
+            let mut packet = answer(head, NOT_FOUND, key);
+            packet[2..4].copy_from_slice(&header.key.to_be_bytes());
+            packet
+        }
+        "get" | "gat" | "touch" | "delete" | "deleteq" | "increment" | "incrementq" | "decrement" | "decrementq" => {
+            answer(head, NOT_FOUND, b"Not found")
+        }
+        _ => return None,
+    })
+}
+
 /// The command's name and the key in a request's head.
 pub(super) fn words(head: &[u8]) -> (&[u8], &[u8]) {
     let Ok(header) = Header::read(head, REQUEST) else { return (&[], &[]) };
@@ -191,6 +225,21 @@ mod tests {
         );
         let replies = [answer(0x0d, 1, b"hit"), answer(0x11, 2, b"no"), answer(0x0a, 2, b"")].concat();
         assert_eq!(pair(&calls, &replies), [whole(27), Step::Unanswered, whole(26), Step::Unanswered, whole(24)]);
+    }
+
+    #[test]
+    fn our_own_replies_are_packets() {
+        let not_found = |opcode| [answer(opcode, 7, b"Not found")].concat();
+        let with_status = |mut packet: Vec<u8>, status| {
+            packet[7] = status;
+            packet
+        };
+        assert_eq!(super::miss(&ask(0x00, 7, b"key")), Some(with_status(not_found(0x00), 1)));
+        assert_eq!(super::miss(&ask(0x09, 7, b"key")), Some(vec![]));
+        assert_eq!(super::miss(&ask(0x01, 7, b"key")), None);
+        let key = with_status(packet(REPLY, 0x0c, 7, &[], b"key", &[]), 1);
+        assert_eq!(super::miss(&ask(0x0c, 7, b"key")), Some(key));
+        assert_eq!(super::answer(&ask(0x01, 9, b"key"), 0x85, b"Busy"), with_status(answer(0x01, 9, b"Busy"), 0x85));
     }
 
     #[test]

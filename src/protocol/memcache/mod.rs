@@ -6,6 +6,7 @@
 
 mod binary;
 mod command;
+mod failure;
 mod line;
 mod meta;
 mod payload;
@@ -16,6 +17,7 @@ use memchr::memchr;
 
 use super::{Expect as AnyExpect, Step, skip};
 
+pub(super) use failure::{KINDS, failure, miss};
 pub(super) use payload::payload;
 pub(super) use session::session;
 

@@ -2,6 +2,7 @@
 
 use super::{Expect, Subscription};
 use crate::protocol::Expect as AnyExpect;
+use crate::protocol::failure::Mode;
 
 /// How many words of a command can affect pairing, at most: `CLIENT REPLY OFF`.
 pub(super) const MAX_WORDS: usize = 3;
@@ -17,9 +18,16 @@ pub(super) const LONGEST_NAME: usize = b"punsubscribe".len();
 pub(super) struct Pairing {
     /// HELLO asked for RESP3. A refused HELLO counts as well: the replies detect it.
     resp3: bool,
+    /// MULTI has begun a transaction. A refused MULTI counts as well.
+    pub(super) in_transaction: bool,
 }
 
 impl Pairing {
+    /// What holds for the command that `name` begins, the latest one.
+    pub(super) fn mode(&self, name: &[u8]) -> Mode {
+        Mode { resp3: self.resp3, queued: self.in_transaction && !name.eq_ignore_ascii_case(b"multi") }
+    }
+
     /// The reply to expect for a command of `count` words, or the reason why replies cannot be paired from here on.
     /// `words` are the first ones; an absent or long word is empty.
     #[inline]
@@ -46,7 +54,9 @@ impl Pairing {
             }
             b"hello" if first == b"3" => self.resp3 = true,
             b"hello" if first == b"2" => self.resp3 = false,
-            b"reset" => self.resp3 = false,
+            b"reset" => *self = Self::default(),
+            b"multi" => self.in_transaction = true,
+            b"exec" | b"discard" => self.in_transaction = false,
             name => {
                 if let Some(subscription) = Subscription::named(name) {
                     return self.expect_confirmations(subscription, count.saturating_sub(1));

@@ -16,6 +16,7 @@
 //! - Lengths are trusted: as in Redis, a body and its line end are skipped, not inspected.
 
 mod command;
+mod failure;
 mod inline;
 mod number;
 mod payload;
@@ -24,6 +25,7 @@ mod requests;
 mod session;
 mod value;
 
+pub(super) use failure::{KINDS, failure, miss};
 pub(super) use payload::payload;
 pub use replies::Replies;
 pub(super) use requests::command;

@@ -5,6 +5,7 @@ use memchr::memchr2;
 use super::command::{LONGEST_NAME, MAX_WORDS, Pairing};
 use super::inline;
 use super::number::{Number, Size, whole};
+use crate::protocol::failure::Mode;
 use crate::protocol::{MAX_HEAD, Step, skip};
 
 /// The longest word in a head, in bytes. From the first longer word on, a command is body.
@@ -24,6 +25,11 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// What holds for the latest command, which begins with this head.
+    pub(in crate::protocol) fn mode(&self, head: &[u8]) -> Mode {
+        self.pairing.mode(words(head).0)
+    }
+
     /// The next step. Open calls make no difference.
     pub fn step(&mut self, bytes: &[u8], _open: bool) -> Step {
         if self.left() != Some(0) {

@@ -9,7 +9,21 @@ fn ok() -> (u16, Value) {
 #[tokio::test]
 async fn the_old_contract_is_kept() {
     let world = World::new(&["default", "other"]).await;
-    let names = json!(["abort", "blackout", "corrupt", "cut", "delay", "dummy", "error", "hang", "reset", "slow"]);
+    let names = json!([
+        "abort",
+        "blackout",
+        "corrupt",
+        "cut",
+        "delay",
+        "dummy",
+        "error",
+        "hang",
+        "miss",
+        "reply",
+        "reset",
+        "slow",
+        "transient"
+    ]);
     assert_eq!(world.get("/behavior").await.is(), (200, json!({ "behavior": "dummy" })));
     assert_eq!(world.get("/behaviors").await.is(), (200, json!({ "behaviors": names })));
     assert_eq!(world.get("/handlers").await.is(), (200, json!({ "handlers": names })));
@@ -35,6 +49,14 @@ async fn the_content_type_does_not_matter() {
     }
 }
 
+/// All settings of `error`.
+fn error(inject: bool, warmup: u64) -> Value {
+    json!({
+        "inject": inject, "warmup": warmup, "kind": null, "message": null, "to": null, "status": null, "retry_after": null,
+        "headers": null, "body": null,
+    })
+}
+
 #[tokio::test]
 async fn options_that_are_not_given_have_their_defaults() {
     let world = World::new(&["default"]).await;
@@ -42,24 +64,21 @@ async fn options_that_are_not_given_have_their_defaults() {
     for (body, then) in [
         (r#"{"name": "delay", "sleep": 2, "before": false}"#, json!({ "delay": { "sleep": 2, "before": false } })),
         (r#"{"name": "delay", "before": true, "sleep": null}"#, json!({ "delay": { "sleep": 1, "before": true } })),
-        (
-            r#"{"name": "error", "inject": true}"#,
-            json!({ "delay": { "before": true }, "error": { "inject": true, "warmup": 0 } }),
-        ),
+        (r#"{"name": "error", "inject": true}"#, json!({ "delay": { "before": true }, "error": error(true, 0) })),
         (
             r#"{"name": "20:delay,5:error", "options": {"delay": {"sleep": "5ms"}}}"#,
-            json!({ "delay": { "sleep": 0.005, "before": true }, "error": { "inject": false, "warmup": 0 } }),
+            json!({ "delay": { "sleep": 0.005, "before": true }, "error": error(false, 0) }),
         ),
         (
             r#"{"name": "error", "options": {"error": {"warmup": 3}}}"#,
-            json!({ "delay": { "sleep": 0.005 }, "error": { "inject": false, "warmup": 3 } }),
+            json!({ "delay": { "sleep": 0.005 }, "error": error(false, 3) }),
         ),
     ] {
         assert_eq!(world.call("PUT", "/behavior", body).await.is(), ok(), "{body}");
         assert_eq!(handlers(), then, "{body}");
     }
     assert_eq!(world.call("PUT", "/behavior", r#"{"name": "error", "warmup": 2.0}"#).await.is(), ok());
-    assert_eq!(handlers()["error"], json!({ "inject": false, "warmup": 2 }));
+    assert_eq!(handlers()["error"], error(false, 2));
     assert_eq!(world.call("PUT", "/behavior", r#"{"name": "hang", "for": "5s"}"#).await.is(), ok());
     let lasts = world.proxies.reverts_in("default").unwrap();
     assert!(lasts > Duration::from_secs(4) && lasts <= Duration::from_secs(5), "{lasts:?}");
