@@ -7,6 +7,7 @@ use super::branch::{Branch, SelectedHandler};
 use super::facts::Facts;
 use super::in_force::{Fit, RuleInForce};
 use super::mix::Mix;
+use super::quick::Beginnings;
 use super::rule::counts::{Counted, Tally};
 use crate::handler::Scope;
 use crate::rng::{Draws, Streams};
@@ -58,8 +59,8 @@ pub(crate) struct Reserved {
 impl Plan {
     /// The handler for a call whose head is here. Rules count the call. A plan of one handler draws nothing.
     pub(crate) fn draw(&self, call: &Facts<'_>, draws: &mut ConnectionDraws) -> &Arc<SelectedHandler> {
-        let drawn = if self.may_touch(call) { self.decide(call, draws, |_, _| {}) } else { None };
-        drawn.unwrap_or_else(|| self.draw_rest(call, draws))
+        let decided = if self.may_touch(call) { self.decide(call, draws, |_, _| {}) } else { None };
+        decided.unwrap_or_else(|| self.draw_rest(call, draws))
     }
 
     /// The same if no rule matches.
@@ -89,9 +90,9 @@ impl Plan {
     /// Counts a call and draws its handler, unless a rule has to see the head first.
     pub(crate) fn reserve(&self, call: &Facts<'_>, draws: &mut ConnectionDraws) -> Option<Reserved> {
         let mut counted = Vec::new();
-        let drawn = self.decide(call, draws, |place, by| counted.push((place, by))).cloned();
-        let waits = drawn.is_none() && self.rules.iter().any(|rule| rule.fit(call) == Fit::Head);
-        let handler = drawn.unwrap_or_else(|| self.draw_rest(call, draws).clone());
+        let decided = self.decide(call, draws, |place, by| counted.push((place, by))).cloned();
+        let waits = decided.is_none() && self.rules.iter().any(|rule| rule.fit(call) == Fit::Head);
+        let handler = decided.unwrap_or_else(|| self.draw_rest(call, draws).clone());
         let reserved = Reserved { handler, counted };
         if waits {
             self.give_back(reserved, draws);
@@ -114,7 +115,11 @@ impl Plan {
         draws: &mut ConnectionDraws,
         mut counted: impl FnMut(usize, Counted),
     ) -> Option<&Arc<SelectedHandler>> {
+        let begins = call.head.map(|_| Beginnings::of(call));
         for (place, rule) in self.rules.iter().enumerate() {
+            if begins.is_some_and(|begins| !rule.quick.may_fit(begins)) {
+                continue;
+            }
             match rule.fit(call) {
                 Fit::No => continue,
                 Fit::Head => return None,

@@ -1,10 +1,11 @@
-//! A rule of a plan, and a quick test for calls that no rule is about.
+//! A rule of a plan.
 
 use std::sync::Arc;
 
 use super::branch::Branch;
 use super::draw::ConnectionDraws;
 use super::facts::Facts;
+use super::quick::QuickTest;
 use super::rule::Rule;
 use super::rule::counts::{Counted, Counts, Per, RuleState};
 use super::rule::matcher::Matcher;
@@ -16,6 +17,7 @@ pub(crate) struct RuleInForce {
     /// What it says, to compare it with the rules of another plan.
     pub(super) rule: Rule,
     pub(super) matcher: Matcher,
+    pub(super) quick: QuickTest,
     pub(super) counts: Counts,
     pub(super) state: Arc<RuleState>,
     pub(super) branch: Arc<Branch>,
@@ -67,39 +69,5 @@ impl RuleInForce {
             Per::Proxy => self.state.tally.give_back(counted),
             Per::Connection => draws.tally(self.state.id, all).give_back(counted),
         }
-    }
-}
-
-/// The commands that rules are about, by their length and their first letter.
-#[derive(Debug)]
-pub(super) struct Commands([u32; LENGTHS]);
-
-/// Longer commands count as one of the last length.
-const LENGTHS: usize = 16;
-
-impl Commands {
-    /// None if a rule may be about any command.
-    pub(super) fn of<'m>(matchers: impl Iterator<Item = &'m Matcher>) -> Option<Self> {
-        let mut known = [0; LENGTHS];
-        for matcher in matchers {
-            for command in matcher.commands()? {
-                let (place, letter) = Self::place(command);
-                known[place] |= letter;
-            }
-        }
-        Some(Self(known))
-    }
-
-    /// Whether it may be one of them.
-    #[inline]
-    pub(super) fn may_have(&self, command: &[u8]) -> bool {
-        let (place, letter) = Self::place(command);
-        self.0[place] & letter != 0
-    }
-
-    /// The same for upper case and lower case.
-    fn place(command: &[u8]) -> (usize, u32) {
-        let letter = command.first().map_or(0, |first| first & 31);
-        (command.len().min(LENGTHS - 1), 1 << letter)
     }
 }

@@ -7,6 +7,7 @@ pub(crate) mod facts; // what is known of a call
 mod in_force; // a rule of a plan
 pub(crate) mod mix; // handlers with percentages
 pub(crate) mod parse; // a mix as text
+mod quick; // tests for calls that no rule is about
 pub(crate) mod rule; // which calls get which mix
 mod tally; // counting the calls of a pipeline
 pub(crate) mod text; // parentheses and quotes
@@ -15,8 +16,9 @@ use std::sync::Arc;
 
 use crate::handler::Scope;
 use crate::metrics::counters::HandlerCounters;
-use crate::plan::in_force::{Commands, RuleInForce};
+use crate::plan::in_force::RuleInForce;
 use crate::plan::mix::Mix;
+use crate::plan::quick::{Commands, QuickTest};
 use crate::plan::rule::Rule;
 use crate::plan::rule::counts::RuleState;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
@@ -100,6 +102,7 @@ impl Plan {
             let new = || Arc::new(Branch::new(rule.mix(), Some(&name), |handler| counters(Some(&name), handler)));
             RuleInForce {
                 matcher: rule.matcher().clone(),
+                quick: QuickTest::of(rule.matcher()),
                 counts: *rule.counts(),
                 state: state.clone(),
                 branch: kept.map_or_else(new, |old| old.branch.clone()),

@@ -60,7 +60,7 @@ impl FromStr for Expectation {
             let (sign, number) = sign.map_or(("==", rest.strip_prefix('=')), |sign| (sign, rest.strip_prefix(sign)));
             let number = number?.trim().parse().ok()?;
             let count = within.pop()?;
-            (within.len() <= 2).then(|| Self { within, count, sign, number })
+            (within.len() <= 2).then_some(Self { within, count, sign, number })
         };
         let right = "write `error>=1`, `calls>0` or, for one proxy or rule, `cache.delay>=10`";
         read().ok_or_else(|| format!("invalid expectation `{text}`: {right}"))

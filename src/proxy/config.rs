@@ -244,11 +244,12 @@ pub(crate) fn check_name(name: &str) -> Result<(), Diagnostic> {
 /// What is wrong with the names of the rules of `config`: each names one of `proxies`, which expectations could not tell apart.
 pub(crate) fn name_conflicts<'c>(
     config: &ProxyConfig,
-    proxies: impl IntoIterator<Item = &'c ProxyConfig> + Clone,
+    proxies: impl IntoIterator<Item = &'c ProxyConfig>,
 ) -> Vec<String> {
-    let is_proxy = |name: &str| proxies.clone().into_iter().any(|proxy| proxy.name == name);
-    let named = config.rules.iter().filter(|rule| is_proxy(rule.name()));
-    named
+    let names: Vec<&str> = proxies.into_iter().map(|proxy| proxy.name.as_str()).collect();
+    let is_proxy = |name: &str| names.contains(&name);
+    let clashing = config.rules.iter().filter(|rule| is_proxy(rule.name()));
+    clashing
         .map(|rule| format!("`{rule}`: a proxy is named `{}` as well, write `name=…` with another", rule.name()))
         .collect()
 }

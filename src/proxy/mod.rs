@@ -150,8 +150,8 @@ impl Proxy {
         }
         let mut now = self.locked_config();
         let in_force = if new_plan.is_some() { config } else { &*now };
-        let (mix, rules) = (in_force.mix.clone(), in_force.rules.clone());
-        *now = ProxyConfig { mix, rules, ..config.clone() };
+        let (rules, mix) = (in_force.rules.clone(), in_force.mix.clone());
+        *now = ProxyConfig { rules, mix, ..config.clone() };
         Ok(())
     }
 

@@ -69,7 +69,6 @@ impl CallFrames<'_> {
         let plan = self.context.proxy.plan.load();
         let mut tally = Tally::default();
         let only = plan.only().filter(|_| self.context.is_unwatched());
-        let has_rules = plan.has_rules();
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.due);
         if self.requests.header != ProxyHeader::Over {
@@ -140,9 +139,7 @@ impl CallFrames<'_> {
                 }
                 // Most calls: nothing has to be drawn, kept or told.
                 Step::Call { len, head, left, expect }
-                    if only.is_some()
-                        && self.requests.is_drawn_anew()
-                        && !(has_rules && plan.may_touch(&self.facts(Some(&bytes[at..at + head])))) =>
+                    if only.is_some() && self.is_untouched(&plan, &bytes[at..at + head]) =>
                 {
                     self.requests.number += 1;
                     self.context.activity.calls.set(self.requests.number);
@@ -191,6 +188,12 @@ impl CallFrames<'_> {
         self.context.turns_opaque(why);
         calls.push(Expect::Nothing, ReplySource::Opaque);
         CallStop::Opaque
+    }
+
+    /// Whether nothing has to be drawn for a call with this head: no rule is about it, and it begins now.
+    #[inline]
+    fn is_untouched(&self, plan: &Plan, head: &[u8]) -> bool {
+        self.requests.is_drawn_anew() && !(plan.has_rules() && plan.may_touch(&self.facts(Some(head))))
     }
 
     /// What is known of the next call.

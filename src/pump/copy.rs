@@ -42,8 +42,8 @@ pub(crate) fn copy(
         let (from_backend, to_backend) = backend.split();
         let half_closes = &HalfCloses::default();
         // The first call's handler has all of them, unless it has been replaced since.
-        let drawn = first.filter(|first| !first.replaced.has_begun()).map(|first| &first.handler);
-        let handler = drawn.unwrap_or_else(|| plan.draw_rest(&context.facts(None, 1), draws));
+        let kept = first.filter(|first| !first.replaced.has_begun()).map(|first| &first.handler);
+        let handler = kept.unwrap_or_else(|| plan.draw_rest(&context.facts(None, 1), draws));
         let turns = &Turns::new(context, first, handler);
         let mut forth = RequestCopy {
             plan,

@@ -63,12 +63,12 @@ impl Client {
     }
 
     fn calls(&mut self, plan: &Plan, commands: &[&str]) -> Vec<String> {
-        let mut call = |command: &&str| {
+        let call = |command: &&str| {
             self.call += 1;
             let facts = self.facts(Some(command.as_bytes()));
             plan.draw(&facts, &mut self.draws).label.to_string()
         };
-        commands.iter().map(|command| call(&command)).collect()
+        commands.iter().map(call).collect()
     }
 
     fn foresees(&mut self, plan: &Plan, command: Option<&str>) -> String {
@@ -130,7 +130,7 @@ fn counts_are_of_the_proxy_or_of_a_connection() {
 
 #[test]
 fn only_faults_use_up_times_unless_the_rule_has_none() {
-    let gets = ["GET a\r\n"; 2000];
+    let gets = vec!["GET a\r\n"; 2000];
     let faults = |rule: &str| {
         let plan = new_plan(&[rule], "hang");
         let labels = Client::new(1).calls(&plan, &gets);

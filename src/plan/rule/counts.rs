@@ -211,7 +211,9 @@ mod tests {
         for _ in 0..9 {
             let counted = [(); 3].map(|()| counts.count(&tally, true));
             assert_eq!(counted.map(|counted| counted.is_taken), [false, false, true]);
-            counted.iter().for_each(|counted| tally.give_back(*counted));
+            for counted in counted {
+                tally.give_back(counted);
+            }
         }
     }
 

@@ -27,7 +27,11 @@ pub(crate) fn name_like(before: &[Rule], rules: &mut [Rule]) {
         }
     }
     for (place, rule) in rules.iter_mut().enumerate().filter(|(place, _)| is_open[*place]) {
-        let free = (place + 1..).map(name).find(|name| !taken.contains(name)).unwrap_or_default();
+        let mut number = place + 1;
+        while taken.contains(&name(number)) {
+            number += 1;
+        }
+        let free = name(number);
         taken.push(free.clone());
         rule.name = free.into();
     }

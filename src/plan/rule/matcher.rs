@@ -59,6 +59,11 @@ impl Matcher {
             && self.fields.iter().all(|field| field.fits(call))
     }
 
+    /// How the command and the key begin that it is about.
+    pub(crate) fn beginnings(&self) -> [Option<(Vec<u8>, bool)>; 2] {
+        [&self.command, &self.key].map(|pattern| pattern.as_ref().and_then(Pattern::beginning))
+    }
+
     /// The commands that it may be about, if they are only a few.
     pub(crate) fn commands(&self) -> Option<Vec<&[u8]>> {
         self.command.as_ref()?.exact()

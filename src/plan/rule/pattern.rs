@@ -60,6 +60,17 @@ impl Pattern {
         matches!(&self.kind, Kind::Words(globs) if globs.contains(&Glob::Prefix(Box::default())))
     }
 
+    /// How every word begins that it matches, as far as that is one literal text; and whether the word ends there.
+    pub(super) fn beginning(&self) -> Option<(Vec<u8>, bool)> {
+        let Kind::Words(globs) = &self.kind else { return None };
+        let [glob] = globs.as_slice() else { return None };
+        let pieces = glob.pieces();
+        let bytes = pieces.iter().map_while(|piece| if let Piece::Byte(byte) = piece { Some(*byte) } else { None });
+        let bytes: Vec<u8> = bytes.collect();
+        let is_all = bytes.len() == pieces.len();
+        Some((bytes, is_all))
+    }
+
     /// The words that it matches, if they are only a few.
     pub(super) fn exact(&self) -> Option<Vec<&[u8]>> {
         let Kind::Words(globs) = &self.kind else { return None };

@@ -20,7 +20,7 @@ Flags override variables, and variables override the file. An empty variable cou
 and its file, where it is a mistake.";
 
 /// What each example does, and its command line.
-pub(super) const EXAMPLES: [(&str, &str); 5] = [
+pub(super) const EXAMPLES: [(&str, &str); 4] = [
     (
         "Run tests while one Redis call in ten fails:",
         "vaurien --backend localhost:6379 --protocol redis --handler 10:error -- pytest -x",
@@ -32,10 +32,6 @@ pub(super) const EXAMPLES: [(&str, &str); 5] = [
     (
         "Fail 5 % of the calls of an HTTP API, and close the connection on another 0.5 %:",
         "vaurien --backend localhost:8080 --protocol http --handler 5:error,0.5:blackout",
-    ),
-    (
-        "Fail the first three payments:",
-        "vaurien --backend localhost:8080 --protocol http --rule 'POST /pay* times=3 => error'",
     ),
     (
         "Read all options from a file, and listen on another address:",

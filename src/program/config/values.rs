@@ -18,6 +18,9 @@ use crate::plan::rule::table::text_of;
 use crate::plan::rule::{Rule, list};
 use crate::settings::{self, Field, Settings};
 
+/// A handler, with the settings that it was built with.
+type Built = (Arc<dyn DynHandler>, Map<String, Value>);
+
 /// The settings of handlers, by their names.
 type HandlerSettings = Vec<(String, Map<String, Value>)>;
 
@@ -181,11 +184,7 @@ impl<'a> Values<'a> {
     }
 
     /// A handler, with the settings that it was built with.
-    fn handler(
-        &self,
-        within: &str,
-        parsed: &ParsedHandler,
-    ) -> Result<(Arc<dyn DynHandler>, Map<String, Value>), Diagnostic> {
+    fn handler(&self, within: &str, parsed: &ParsedHandler) -> Result<Built, Diagnostic> {
         let (ParsedHandler { name, settings: in_place, .. }, registry) = (parsed, self.schema.registry);
         let unknown = || Diagnostic::new("", MixError::unknown_handler(name, registry));
         let table = format!("{within}{HANDLERS}.{name}");

@@ -59,10 +59,11 @@ impl Demo {
         let shares = proxy.mix.shares().iter().filter(|share| share.percent() > 0.0);
         let unseen = shares.map(|share| share.name().to_owned()).collect();
         let title = format!("in front of a small HTTP server, protocol {}, handler {}", proxy.protocol, proxy.mix);
+        let sender = &sender;
         let watched =
             |name: &str, handler| -> Arc<dyn DynHandler> { Arc::new(Watched::new(name, handler, sender.clone())) };
-        proxy.mix = proxy.mix.clone().map(&watched);
-        proxy.rules = std::mem::take(&mut proxy.rules).into_iter().map(|rule| rule.map(&watched)).collect();
+        proxy.mix = proxy.mix.clone().map(watched);
+        proxy.rules = std::mem::take(&mut proxy.rules).into_iter().map(|rule| rule.map(watched)).collect();
         proxy.backend = Address::new(backend.ip().to_string(), backend.port());
         // The API shows it, and can change the other keys.
         proxy.keys.set("backend", backend.to_string());

@@ -234,8 +234,9 @@ pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     }
     let mut at = 1;
     let Ok(Some(_)) = Number::default().read(head, &mut at) else { return (&[], &[]) };
-    let Ok(Word::Whole { word: command, end }) = word(head, at) else { return (&[], &[]) };
-    let Ok(Word::Whole { word: key, .. }) = word(head, end) else { return (command, &[]) };
+    let read = |at| whole_word(head, at).map_or_else(|| word(head, at), Ok);
+    let Ok(Word::Whole { word: command, end }) = read(at) else { return (&[], &[]) };
+    let Ok(Word::Whole { word: key, .. }) = read(end) else { return (command, &[]) };
     (command, key)
 }
 

@@ -33,7 +33,7 @@ impl<'a> Handlers<'a> {
     /// The class of its colour: `c0`, which is grey, for `dummy` and the `dummy` of a rule.
     pub(super) fn colour(&self, name: &str) -> String {
         let place = self.place(name);
-        let is_dummy = place == 0 || name.ends_with(".dummy");
+        let is_dummy = place == 0 || name.rsplit_once('.').is_some_and(|(_, handler)| handler == "dummy");
         format!("c{}", if is_dummy { 0 } else { (place - 1) % COLOURS + 1 })
     }
 
