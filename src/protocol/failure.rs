@@ -177,6 +177,10 @@ pub(crate) struct Mode {
     pub(crate) resp3: bool,
     /// `redis`: the request stands in a transaction, and is queued.
     pub(crate) queued: bool,
+    /// `redis`: the request ends a transaction.
+    pub(crate) ends_transaction: bool,
+    /// `redis`: the request would execute a transaction in which one was refused.
+    pub(crate) aborts: bool,
 }
 
 #[cfg(test)]

@@ -266,6 +266,19 @@ impl Requests {
         }
     }
 
+    /// Whether a request at the end of a transaction, the latest one or one to come, cannot be passed on: one in the transaction
+    /// was refused.
+    pub(crate) fn has_refused(&self) -> bool {
+        matches!(self, Self::Redis(framer) if framer.has_refused())
+    }
+
+    /// The latest request, which begins with this head, gets an error of our own.
+    pub(crate) fn refuse(&mut self, head: &[u8]) {
+        if let Self::Redis(framer) = self {
+            framer.refuse(head);
+        }
+    }
+
     /// The next step. `bytes` is not empty; `open` is true while a call waits for its reply.
     pub fn step(&mut self, bytes: &[u8], open: bool) -> Step {
         match self {

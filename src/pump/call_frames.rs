@@ -190,10 +190,13 @@ impl CallFrames<'_> {
         CallStop::Opaque
     }
 
-    /// Whether nothing has to be drawn for a call with this head: no rule is about it, and it begins now.
+    /// Whether nothing has to be drawn for a call with this head: no rule is about it, it begins now, and its transaction
+    /// was not refused.
     #[inline]
     fn is_untouched(&self, plan: &Plan, head: &[u8]) -> bool {
-        self.requests.is_drawn_anew() && !(plan.has_rules() && plan.may_touch(&self.facts(Some(head))))
+        self.requests.is_drawn_anew()
+            && !self.requests.framer.has_refused()
+            && !(plan.has_rules() && plan.may_touch(&self.facts(Some(head))))
     }
 
     /// What is known of the next call.
@@ -206,6 +209,9 @@ impl CallFrames<'_> {
     fn passes_head(&mut self, plan: &Plan) -> bool {
         if self.left != Some(0) || self.requests.begun.is_some() {
             return true;
+        }
+        if self.requests.framer.has_refused() {
+            return false;
         }
         let facts = self.facts(None);
         let handler =
@@ -251,6 +257,6 @@ impl CallFrames<'_> {
         let handler = plan.draw(&facts, &mut requests.draws);
         tally.count(handler, streams, number);
         context.call_begins(number, handler, head, expect);
-        (handler.scope == Scope::Calls).then(|| handler.clone())
+        (handler.scope == Scope::Calls || requests.framer.has_refused()).then(|| handler.clone())
     }
 }

@@ -20,7 +20,7 @@ use super::outcome::{Ended, Outcome};
 use crate::call::{Answer, Call, CallState, Message, Verdict};
 use crate::error::{Error, Result};
 use crate::net::stream::Peer;
-use crate::protocol::{Expect, Protocol, Step};
+use crate::protocol::{Expect, Protocol, Step, redis};
 
 /// With `tcp`, a client that has sent its last byte and has not left by then waits for what the backend does about it.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
@@ -130,6 +130,16 @@ impl<'a, 's> RequestPump<'a, 's> {
         no_op.is_some()
     }
 
+    /// Ends the transaction at the backend whose end is answered by ourselves.
+    fn discard(&mut self) {
+        let mut calls = self.calls.borrow_mut();
+        if !calls.is_opaque() && !calls.has_no_backend() {
+            calls.sent(self.context.settings, redis::DISCARD, Expect::Reply);
+            calls.push(Expect::Reply, ReplySource::NoOp);
+            self.outbound.push(redis::DISCARD);
+        }
+    }
+
     /// Passes on what no handler wants to see, until something else has to be done.
     fn poll_pass(&mut self, cx: &mut Context<'_>) -> Poll<Result<Stop<CallStop>, Ended>> {
         ready!(self.outbound.poll_flush(cx, self.incoming.inbound.peer()))?;
@@ -204,6 +214,9 @@ impl<'a, 's> RequestPump<'a, 's> {
         if let Some(action) = decided.as_ref().ok().and_then(Verdict::action) {
             context.call(&handler).fault(&mut state, action);
         }
+        if state.mode.aborts && matches!(decided, Ok(Verdict::Pass)) {
+            decided = Ok(Verdict::Answer(Answer::new(redis::EXECABORT)));
+        }
         let was_opaque = calls.borrow_mut().is_opaque();
         if matches!(decided, Ok(Verdict::Answer(_))) && !was_opaque {
             if let Err(error) = outbound.beside(incoming.drain()).await? {
@@ -214,6 +227,7 @@ impl<'a, 's> RequestPump<'a, 's> {
                 return Err(Outcome::Released.into());
             }
         }
+        let mut ends_transaction = false;
         let source = match decided {
             // A client that has half-closed in the middle of the request still gets the replies of earlier calls.
             Ok(Verdict::Close) | Err(Error::ClientLeft) => ReplySource::Close,
@@ -231,6 +245,10 @@ impl<'a, 's> RequestPump<'a, 's> {
             // Where messages cannot be told apart any more, no answer would find its place.
             Ok(Verdict::Answer(_)) if was_opaque => ReplySource::Backend,
             Ok(Verdict::Answer(answer)) => {
+                if answer.is_refusal() {
+                    incoming.frames.requests.framer.refuse(&state.head);
+                }
+                ends_transaction = state.mode.ends_transaction;
                 if !answer.needs_head() {
                     state.head = Bytes::new();
                 }
@@ -252,6 +270,9 @@ impl<'a, 's> RequestPump<'a, 's> {
         if takes_turn && (answers || ends) {
             // The reply to a no-op shows when the earlier quiet calls are done.
             self.send_no_op();
+        }
+        if ends_transaction {
+            self.discard();
         }
         {
             let mut calls = calls.borrow_mut();

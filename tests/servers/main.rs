@@ -10,6 +10,7 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod answers;
 mod http;
 mod incomplete;
 mod large;

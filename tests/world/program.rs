@@ -274,13 +274,22 @@ impl Counts {
 
     /// How many calls were drawn for a handler.
     pub(crate) fn calls(&self, handler: &str) -> u64 {
-        // A row of the table: the proxy if there are several, the handler, and its calls.
-        let calls = |line: &String| {
+        self.row(handler, 1)
+    }
+
+    /// How many faults a handler made.
+    pub(crate) fn faults(&self, handler: &str) -> u64 {
+        self.row(handler, 2)
+    }
+
+    /// A number in a row of the table: the proxy if there are several, the handler, its calls and its faults.
+    fn row(&self, handler: &str, column: usize) -> u64 {
+        let number = |line: &String| {
             let words: Vec<&str> = line.split_ascii_whitespace().collect();
             let at = words.iter().take(2).position(|word| *word == handler)?;
-            words.get(at + 1)?.parse().ok()
+            words.get(at + column)?.parse().ok()
         };
-        self.lines.iter().rev().find_map(calls).unwrap_or_else(|| panic!("no row of {handler:?} in {:#?}", self.lines))
+        self.lines.iter().rev().find_map(number).unwrap_or_else(|| panic!("no row of {handler:?} in {:#?}", self.lines))
     }
 }
 

@@ -18,14 +18,48 @@ pub(super) const LONGEST_NAME: usize = b"punsubscribe".len();
 pub(super) struct Pairing {
     /// HELLO asked for RESP3. A refused HELLO counts as well: the replies detect it.
     resp3: bool,
-    /// MULTI has begun a transaction. A refused MULTI counts as well.
-    pub(super) in_transaction: bool,
+    /// The transaction that MULTI has begun. A refused MULTI counts as well.
+    transaction: Transaction,
+    /// What the latest EXEC or DISCARD has ended.
+    ended: Transaction,
+}
+
+/// Where commands stand between MULTI and EXEC.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Transaction {
+    #[default]
+    None,
+    Open,
+    /// A command in it was refused by our own error, of which the backend knows nothing: EXEC has to fail.
+    Refused,
 }
 
 impl Pairing {
     /// What holds for the command that `name` begins, the latest one.
     pub(super) fn mode(&self, name: &[u8]) -> Mode {
-        Mode { resp3: self.resp3, queued: self.in_transaction && !name.eq_ignore_ascii_case(b"multi") }
+        let is = |command: &[u8]| name.eq_ignore_ascii_case(command);
+        let ended = if is(b"exec") || is(b"discard") { self.ended } else { Transaction::None };
+        Mode {
+            resp3: self.resp3,
+            queued: self.transaction != Transaction::None && !is(b"multi"),
+            ends_transaction: ended != Transaction::None,
+            aborts: ended == Transaction::Refused && is(b"exec"),
+        }
+    }
+
+    /// Whether a command in a transaction that may have ended just now was refused.
+    pub(super) fn has_refused(&self) -> bool {
+        self.transaction == Transaction::Refused || self.ended == Transaction::Refused
+    }
+
+    /// The latest command, which `name` begins, gets an answer of our own.
+    pub(super) fn refuse(&mut self, name: &[u8]) {
+        match self.transaction {
+            Transaction::Open if name.eq_ignore_ascii_case(b"multi") => self.transaction = Transaction::None,
+            Transaction::Open => self.transaction = Transaction::Refused,
+            Transaction::None => self.ended = Transaction::None,
+            Transaction::Refused => {}
+        }
     }
 
     /// The reply to expect for a command of `count` words, or the reason why replies cannot be paired from here on.
@@ -55,8 +89,9 @@ impl Pairing {
             b"hello" if first == b"3" => self.resp3 = true,
             b"hello" if first == b"2" => self.resp3 = false,
             b"reset" => *self = Self::default(),
-            b"multi" => self.in_transaction = true,
-            b"exec" | b"discard" => self.in_transaction = false,
+            // In a transaction it is refused, and changes nothing.
+            b"multi" if self.transaction == Transaction::None => self.transaction = Transaction::Open,
+            b"exec" | b"discard" => self.ended = std::mem::take(&mut self.transaction),
             name => {
                 if let Some(subscription) = Subscription::named(name) {
                     return self.expect_confirmations(subscription, count.saturating_sub(1));
@@ -140,6 +175,37 @@ mod tests {
         assert_eq!(expect(&["hello 3 AUTH a b", "PUNSUBSCRIBE a"]), confirmations(Subscription::Punsubscribe, 1));
         assert_eq!(expect(&["HELLO 3", "unsubscribe"]), confirmations(Subscription::Unsubscribe, 0));
         assert_eq!(expect(&["HELLO 3", "HELLO", "SUBSCRIBE"]), Some(AnyExpect::Reply), "an error");
+    }
+
+    #[test]
+    fn a_transaction_with_a_refused_command_aborts() {
+        let mut pairing = Pairing::default();
+        let mut run = |command: &str, is_refused: bool| {
+            let _ = pairing.expect([command.as_bytes(), b"", b""], 1);
+            let mode = pairing.mode(command.as_bytes());
+            if is_refused {
+                pairing.refuse(command.as_bytes());
+            }
+            (mode.queued, mode.ends_transaction, mode.aborts, pairing.has_refused())
+        };
+        for (command, is_refused, is) in [
+            ("INCR", true, (false, false, false, false)),
+            ("MULTI", false, (false, false, false, false)),
+            ("INCR", false, (true, false, false, false)),
+            ("exec", false, (false, true, false, false)),
+            ("MULTI", true, (false, false, false, false)),
+            ("INCR", false, (false, false, false, false)),
+            ("EXEC", false, (false, false, false, false)),
+            ("MULTI", false, (false, false, false, false)),
+            ("INCR", true, (true, false, false, true)),
+            ("INCR", false, (true, false, false, true)),
+            ("EXEC", true, (false, true, true, false)),
+            ("GET", false, (false, false, false, false)),
+            ("MULTI", false, (false, false, false, false)),
+            ("DISCARD", false, (false, true, false, false)),
+        ] {
+            assert_eq!(run(command, is_refused), is, "{command}");
+        }
     }
 
     #[test]

@@ -21,6 +21,12 @@ pub(in crate::protocol) const KINDS: [FailureKind; 14] = [
     FailureKind::Misconf,
 ];
 
+/// The reply to EXEC where a command in the transaction was refused.
+pub(crate) const EXECABORT: &[u8] = b"-EXECABORT Transaction discarded because of previous errors.\r\n";
+
+/// Ends a transaction of which nothing is to be done.
+pub(crate) const DISCARD: &[u8] = b"*1\r\n$7\r\nDISCARD\r\n";
+
 /// The slots of a cluster (Redis cluster specification, "Key distribution model").
 const SLOTS: u16 = 16_384;
 
@@ -91,11 +97,12 @@ pub(in crate::protocol) fn miss(head: &[u8], mode: Mode) -> Option<Vec<u8>> {
         | b"geodist" | b"zrank" | b"zrevrank" => Nothing::Nil,
         b"mget" => Nothing::Nils(1),
         b"hmget" | b"zmscore" => Nothing::Nils(2),
-        b"srandmember" | b"hrandfield" | b"zrandmember" | b"spop" => Nothing::NilOrArray(2),
+        b"srandmember" | b"hrandfield" | b"zrandmember" => Nothing::NilOrArray(2),
+        b"spop" if word_count(head) > 2 => Nothing::Set,
+        b"spop" => Nothing::Nil,
         b"lpop" | b"rpop" => return Some(if word_count(head) > 2 { nil_array(mode) } else { nil(mode) }),
         b"blpop" | b"brpop" | b"bzpopmin" | b"bzpopmax" | b"lmpop" | b"zmpop" | b"blmpop" | b"bzmpop" | b"xread"
-        | b"xreadgroup" => Nothing::NilArray,
-        b"blmove" | b"brpoplpush" => Nothing::Nil,
+        | b"xreadgroup" | b"blmove" | b"brpoplpush" => Nothing::NilArray,
         b"hkeys" | b"hvals" | b"keys" | b"lrange" | b"zrange" | b"zrangebyscore" | b"zrangebylex" | b"zrevrange"
         | b"zrevrangebyscore" | b"zrevrangebylex" | b"zpopmin" | b"zpopmax" | b"xrange" | b"xrevrange" | b"sort"
         | b"sort_ro" | b"geosearch" => Nothing::Array,
@@ -138,8 +145,8 @@ fn word_count(head: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    const RESP2: Mode = Mode { resp3: false, queued: false };
-    const RESP3: Mode = Mode { resp3: true, queued: false };
+    const RESP2: Mode = Mode { resp3: false, queued: false, ends_transaction: false, aborts: false };
+    const RESP3: Mode = Mode { resp3: true, ..RESP2 };
 
     fn line(failure: &Failure, command: &str) -> String {
         String::from_utf8(super::failure(failure, command.as_bytes())).unwrap()
@@ -182,7 +189,7 @@ mod tests {
             ("LPOP l", "$-1\r\n", "_\r\n"),
             ("LPOP l 2", "*-1\r\n", "_\r\n"),
             ("SPOP s", "$-1\r\n", "_\r\n"),
-            ("SPOP s 2", "*0\r\n", "*0\r\n"),
+            ("SPOP s 2", "*0\r\n", "~0\r\n"),
             ("BLPOP l 0", "*-1\r\n", "_\r\n"),
         ] {
             assert_eq!(said(command, RESP2).as_deref(), Some(resp2), "{command}");

@@ -25,6 +25,7 @@ mod requests;
 mod session;
 mod value;
 
+pub(crate) use failure::{DISCARD, EXECABORT};
 pub(super) use failure::{KINDS, failure, miss};
 pub(super) use payload::payload;
 pub use replies::Replies;

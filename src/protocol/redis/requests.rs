@@ -25,6 +25,16 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// Whether EXEC, the latest command or one to come, has to fail.
+    pub(in crate::protocol) fn has_refused(&self) -> bool {
+        self.pairing.has_refused()
+    }
+
+    /// The latest command, which begins with this head, gets an error of our own.
+    pub(in crate::protocol) fn refuse(&mut self, head: &[u8]) {
+        self.pairing.refuse(words(head).0);
+    }
+
     /// What holds for the latest command, which begins with this head.
     pub(in crate::protocol) fn mode(&self, head: &[u8]) -> Mode {
         self.pairing.mode(words(head).0)
