@@ -107,7 +107,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_call_that_fits_is_left_out(
-            command in "[GgSs][Ee][Tt]|GETEXTRALONG|[*?]|GET[*]|SET.DEL", key in "[ab]{0,9}[*]?|[*]a|a.b|~a", call in "[GSgs][eE][tT]|getextralong", word in "[ab]{0,10}",
+            command in "[GgSs][Ee][Tt]|GETEXTRALONG|[*?]|GET[*]|SET[|]DEL", key in "[ab]{0,9}[*]?|[*]a|a[|]b|~a", call in "[GSgs][eE][tT]|getextralong", word in "[ab]{0,10}",
         ) {
             let rule: Rule = format!("\"{command}\" \"{key}\" => error").parse().unwrap();
             let head = format!("*2\r\n${}\r\n{call}\r\n${}\r\n{word}\r\n", call.len(), word.len());
