@@ -9,6 +9,7 @@ use crate::events::Events;
 use crate::metrics::summary::Summary;
 use crate::net::connection_limit::ConnectionLimit;
 use crate::plan::mix::Mix;
+use crate::plan::rule::list;
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
 use crate::proxy::listeners::CannotListen;
@@ -27,7 +28,7 @@ impl Daemon {
     ///
     /// # Errors
     ///
-    /// The address cannot be resolved or listened on, or a handler cannot serve the protocol.
+    /// The address cannot be resolved or listened on, or a handler or a rule cannot serve the protocol.
     pub async fn bind(config: &ProxyConfig, seed: u64) -> Result<Self, CannotListen> {
         Self::bind_all([config], seed).await
     }
@@ -36,7 +37,7 @@ impl Daemon {
     ///
     /// # Errors
     ///
-    /// One cannot listen, two have the same name, or a handler cannot serve the protocol of its proxy. Then none is started.
+    /// One cannot listen, two have the same name, or a handler or a rule cannot serve the protocol of its proxy. Then none is started.
     pub async fn bind_all<'a>(
         configs: impl IntoIterator<Item = &'a ProxyConfig>,
         seed: u64,
@@ -55,7 +56,8 @@ impl Daemon {
                 let twice = format!("another proxy is named `{}`: give each its own name", config.name);
                 return Err(CannotListen::new(&config.listen, &io::Error::new(io::ErrorKind::InvalidInput, twice)));
             }
-            if let Some(why) = config.mix.check(config.protocol).next() {
+            let of_rules = list::check(&config.rules, config.protocol).into_iter().map(|(_, why)| why);
+            if let Some(why) = of_rules.chain(config.mix.check(config.protocol)).next() {
                 return Err(CannotListen::new(&config.listen, &io::Error::new(io::ErrorKind::InvalidInput, why)));
             }
             let proxy = daemon.proxies.start(config).await?;

@@ -1,5 +1,6 @@
 //! Mistakes in a configuration. Each is one line: where, what is wrong, what would be right.
 
+use std::convert::Infallible;
 use std::fmt;
 
 use serde_json::Value;
@@ -83,6 +84,12 @@ impl<'a> IntoIterator for &'a Diagnostics {
 impl FromIterator<Diagnostic> for Diagnostics {
     fn from_iter<I: IntoIterator<Item = Diagnostic>>(diagnostics: I) -> Self {
         Self(diagnostics.into_iter().collect())
+    }
+}
+
+impl From<Infallible> for Diagnostics {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -84,7 +84,7 @@ pub mod call; // a call in a handler's hands, and what the handler decides
 
 pub mod handler; // the trait, the registry, one file a handler
 
-mod plan; // mixes, and the draw
+mod plan; // mixes, rules, and the draw
 
 // From the bytes of a connection to the daemon.
 mod pump; // how bytes get from one side to the other
@@ -114,6 +114,7 @@ pub use handler::{Handler, Registry};
 pub use metrics::summary::Summary;
 pub use net::address::{Address, BadAddress};
 pub use plan::mix::{Mix, Share};
+pub use plan::rule::Rule;
 #[cfg(feature = "program")]
 pub use program::{config::Config, main};
 pub use protocol::{Failure, FailureKind, Protocol};

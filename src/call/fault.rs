@@ -13,6 +13,10 @@ use crate::shutdown::Shutdown;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CallContext<'a> {
     pub(crate) handler: &'a Arc<str>,
+    /// The rule that decided for the call; none if none did.
+    pub(crate) rule: Option<&'a Arc<str>>,
+    /// The handler with its rule: `pay.error`.
+    pub(crate) label: &'a Arc<str>,
     /// The names of the handlers of a sequence; empty for one alone.
     pub(crate) steps: &'a [Arc<str>],
     pub(crate) counters: &'a HandlerCounters,
@@ -35,12 +39,13 @@ impl CallContext<'_> {
             connection: call.streams.connection(),
             call: call.call(),
             handler: self.handler.clone(),
+            rule: self.rule.cloned(),
             step: self.steps.get(call.step).cloned(),
             verdict: action,
             head: RequestHead::of(call.protocol, &call.head),
         });
         if let Some(log) = self.log {
-            log.fault(call.call(), self.handler, action);
+            log.fault(call.call(), self.label, action);
         }
     }
 

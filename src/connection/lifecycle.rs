@@ -8,10 +8,10 @@ use super::table::ConnectionHandle;
 use crate::events::EventKind;
 use crate::handler::Scope;
 use crate::net::stream::Stream;
+use crate::plan::{ConnectionDraws, Foreseen};
 use crate::pump::{
     ConnectionContext, ConnectionSettings, Copied, FirstCall, Framing, Outcome, ProxyContext, State, copy, framed,
 };
-use crate::rng::Draws;
 
 /// Serves a client from its first byte to its last.
 pub(crate) fn serve<'c>(
@@ -20,7 +20,7 @@ pub(crate) fn serve<'c>(
     proxy: &'c ProxyContext,
     settings: &'c ConnectionSettings,
 ) -> impl Future<Output = ()> + 'c {
-    let context = ConnectionContext::new(proxy, settings, &handle.activity);
+    let context = ConnectionContext::new(proxy, settings, &handle.activity).of(handle.client.ip());
     async move {
         let outcome = traffic(&context, handle, client).await;
         finish(outcome, client, &context).await;
@@ -44,7 +44,7 @@ fn traffic(
             };
             let plan = context.proxy.plan.load_full();
             let framing = if context.settings.copies(&plan) {
-                let copy = copy(context, &plan, &first, &mut draws, client, backend.insert(dialled));
+                let copy = copy(context, &plan, first.as_ref(), &mut draws, client, backend.insert(dialled));
                 match handle.until_cut(Box::pin(copy)).await {
                     Ok(Copied::Replanned(framing)) => framing,
                     Ok(Copied::Ended(outcome)) | Err(outcome) => break 'phases outcome,
@@ -68,14 +68,53 @@ fn traffic(
 async fn begin(
     context: &ConnectionContext<'_>,
     client: &mut Stream,
-) -> Result<(Stream, FirstCall, Option<Draws>), Outcome> {
-    let mut draws = None;
-    let handler = context.proxy.plan.load().draw(context.streams(), &mut draws, 1).clone();
-    let is_counted = match handler.scope {
-        Scope::Nothing => false,
-        Scope::Calls => Box::pin(first_turn(context, &handler, client)).await?,
+) -> Result<(Stream, Option<FirstCall>, ConnectionDraws), Outcome> {
+    let mut draws = ConnectionDraws::default();
+    let first = match drawn_first(context, &mut draws) {
+        DrawnFirst::Certain(first) if first.handler.scope == Scope::Nothing => Some(first),
+        DrawnFirst::Certain(mut first) => {
+            first.is_counted = Box::pin(first_turn(context, &first.handler, client)).await?;
+            Some(first)
+        }
+        DrawnFirst::Counted => Box::pin(counted_turn(context, &mut draws, client)).await?,
+        DrawnFirst::WithHead => None,
     };
-    Ok((dial(context, client).await?, FirstCall { handler, is_counted }, draws))
+    Ok((dial(context, client).await?, first, draws))
+}
+
+/// The handler of a first call of which nothing is here.
+enum DrawnFirst {
+    Certain(FirstCall),
+    /// It depends on what rules have counted.
+    Counted,
+    /// A rule has to see its head.
+    WithHead,
+}
+
+fn drawn_first(context: &ConnectionContext<'_>, draws: &mut ConnectionDraws) -> DrawnFirst {
+    let plan = context.proxy.plan.load();
+    match plan.foresee(&context.facts(None, 1), draws) {
+        Foreseen::Certain(handler) => DrawnFirst::Certain(FirstCall::new(&plan, handler)),
+        Foreseen::Counts => DrawnFirst::Counted,
+        Foreseen::Head => DrawnFirst::WithHead,
+    }
+}
+
+/// The turn of a first call that rules count: unless its handler takes it now, it is drawn when its request is here.
+async fn counted_turn(
+    context: &ConnectionContext<'_>,
+    draws: &mut ConnectionDraws,
+    client: &mut Stream,
+) -> Result<Option<FirstCall>, Outcome> {
+    let plan = context.proxy.plan.load_full();
+    let Some(reserved) = plan.reserve(&context.facts(None, 1), draws) else { return Ok(None) };
+    let handler = reserved.handler.clone();
+    if handler.scope == Scope::Calls && first_turn(context, &handler, client).await? {
+        return Ok(Some(FirstCall { is_counted: true, ..FirstCall::new(&plan, &handler) }));
+    }
+    // Nobody has waited meanwhile.
+    plan.give_back(reserved, draws);
+    Ok(None)
 }
 
 /// A connection of calls. Its client may outlive the backend's connection.

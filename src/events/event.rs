@@ -34,6 +34,9 @@ pub(crate) enum EventKind {
         call: u64,
         #[serde(serialize_with = "text")]
         handler: Arc<str>,
+        /// The rule that decided for the call, if one did.
+        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_text")]
+        rule: Option<Arc<str>>,
         /// Which handler of a sequence it was.
         #[serde(skip_serializing_if = "Option::is_none", serialize_with = "optional_text")]
         step: Option<Arc<str>>,
@@ -45,6 +48,9 @@ pub(crate) enum EventKind {
     Plan {
         /// The mix in its text form: `20:delay,5:error`.
         handler: String,
+        /// The rules in their text form, in their order.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        rules: Vec<String>,
         enabled: bool,
     },
     /// The backend could not be reached.
@@ -134,6 +140,7 @@ fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error
     serializer.serialize_str(text)
 }
 
+#[expect(clippy::ref_option, reason = "serde calls it so")]
 fn optional_text<S: Serializer>(text: &Option<Arc<str>>, serializer: S) -> Result<S::Ok, S::Error> {
     text.as_deref().serialize(serializer)
 }
@@ -187,6 +194,7 @@ mod tests {
             connection: 3,
             call: 2,
             handler: "delay".into(),
+            rule: None,
             step: None,
             verdict: Action::Sleep,
             head,
@@ -209,11 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn faults_name_the_rule_that_decided() {
+        let (handler, rule) = ("error".into(), Some("pay".into()));
+        let (verdict, head) = (Action::Answer, None);
+        let fault = EventKind::Fault { connection: 3, call: 2, handler, rule, step: None, verdict, head };
+        assert!(line(fault).ends_with(r#""handler":"error","rule":"pay","verdict":"answer"}"#));
+    }
+
+    #[test]
     fn other_kinds_have_their_own_fields() {
         let common =
             |kind: &str| format!(r#"{{"id":7,"time":"2023-11-14T22:13:20.123456Z","event":"{kind}","proxy":"cache","#);
-        let plan = line(EventKind::Plan { handler: "20:delay".into(), enabled: true });
+        let plan = line(EventKind::Plan { handler: "20:delay".into(), rules: Vec::new(), enabled: true });
         assert_eq!(plan, common("plan") + r#""handler":"20:delay","enabled":true}"#);
+        let plan = line(EventKind::Plan { handler: "dummy".into(), rules: vec!["GET => error".into()], enabled: true });
+        assert_eq!(plan, common("plan") + r#""handler":"dummy","rules":["GET => error"],"enabled":true}"#);
         let failure = line(EventKind::DialFailure { connection: 3, error: "refused".into() });
         assert_eq!(failure, common("dial_failure") + r#""connection":3,"error":"refused"}"#);
         let opaque = line(EventKind::Opaque { connection: 3, why: "MONITOR".into() });

@@ -17,9 +17,9 @@ use crate::net::address::Address;
 use crate::net::backend::Backend;
 use crate::net::memory_stream::{MemoryStream, pair};
 use crate::net::stream::{ReadHalf, Stream, WriteHalf};
-use crate::plan::Plan;
 use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
+use crate::plan::{ConnectionDraws, Plan};
 use crate::protocol::{MAX_HEAD, Protocol};
 use crate::pump::{
     Activity, ConnectionContext, ConnectionSettings, Copied, Faults, FirstCall, Framing, Outcome, ProxyContext, copy,
@@ -37,7 +37,7 @@ pub(crate) fn proxy(seed: u64, mix: &Mix) -> (Arc<ProxyContext>, ShutdownTrigger
     let counters = Counters::default();
     let proxy = ProxyContext {
         name: PROXY.into(),
-        plan: CurrentPlan::new(|| Plan::new(mix, |name| counters.of(name))),
+        plan: CurrentPlan::new(|| Plan::new(mix, |name| counters.of(None, name))),
         counters,
         events: Events::off(),
         call_log: CallLog::on(),
@@ -95,10 +95,10 @@ pub(crate) fn pumps(
 /// As `connection::lifecycle` does, once the backend is dialled.
 async fn run(context: &ConnectionContext<'_>, client: &mut Stream, backend: &mut Stream) -> Outcome {
     let plan = context.proxy.plan.load_full();
-    let mut draws = None;
-    let first = FirstCall { handler: plan.draw(context.streams(), &mut draws, 1).clone(), is_counted: false };
+    let mut draws = ConnectionDraws::default();
+    let first = FirstCall::of(context, &plan, &mut draws);
     let mut framing = if context.settings.copies(&plan) {
-        match copy(context, &plan, &first, &mut draws, client, backend).await {
+        match copy(context, &plan, first.as_ref(), &mut draws, client, backend).await {
             Copied::Ended(outcome) => return outcome,
             Copied::Replanned(framing) => framing,
         }

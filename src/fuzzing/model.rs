@@ -213,7 +213,7 @@ impl Scenario {
         assert_eq!(counters.opaque.get(), 0, "a valid pipeline turned opaque: {self:?}");
         let mix = self.mix();
         let drawn: Vec<&str> = mix.drawn(self.seed, PROXY, 1).take(expected.calls).collect();
-        for (name, of_handler) in counters.by_handler() {
+        for ((_, name), of_handler) in counters.by_handler() {
             let calls = drawn.iter().filter(|drawn| **drawn == name).count();
             assert_eq!(of_handler.calls.get(), calls as u64, "calls of {name}: {self:?}");
             let faults = if name == SCRIPT { expected.faults } else { 0 };

@@ -26,6 +26,9 @@ impl Count {
     }
 }
 
+/// The rule that a handler belongs to, and its name. Those of the mix come first.
+type HandlerKey = (Option<String>, String);
+
 /// The counters of a proxy. Connections and their bytes are counted by the connections themselves.
 #[derive(Debug)]
 pub(crate) struct Counters {
@@ -38,7 +41,8 @@ pub(crate) struct Counters {
     pub(crate) dial: Arc<Histogram>,
     /// How long passing a read on took where no fault touched it; a sample of all reads.
     pub(crate) pass: Arc<Histogram>,
-    handlers: Mutex<BTreeMap<String, Arc<HandlerCounters>>>,
+    /// By rule, empty for the mix, and by handler.
+    handlers: Mutex<BTreeMap<HandlerKey, Arc<HandlerCounters>>>,
 }
 
 /// The counters of a handler, over all plans of its proxy.
@@ -136,25 +140,33 @@ impl Default for Counters {
 }
 
 impl Counters {
-    /// The counts of the handler of this name.
-    pub(crate) fn of(&self, handler: &str) -> Arc<HandlerCounters> {
+    /// The counts of the handler of this name, in a rule or in the mix.
+    pub(crate) fn of(&self, rule: Option<&str>, handler: &str) -> Arc<HandlerCounters> {
         let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
         let number = u32::try_from(handlers.len() + 1).unwrap_or(u32::MAX);
         let new = || Arc::new(HandlerCounters { number, ..HandlerCounters::default() });
-        handlers.entry(handler.to_owned()).or_insert_with(new).clone()
+        handlers.entry((rule.map(str::to_owned), handler.to_owned())).or_insert_with(new).clone()
     }
 
-    /// The name of the handler with this number.
+    /// The label of the handler with this number: `pay.error`, or of one in the mix its name.
     pub(crate) fn name_of(&self, number: u32) -> Option<String> {
         let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-        handlers.iter().find(|(_, counts)| counts.number == number).map(|(name, _)| name.clone())
+        handlers
+            .iter()
+            .find(|(_, counts)| counts.number == number)
+            .map(|((rule, name), _)| label(rule.as_deref(), name))
     }
 
-    /// All handlers that the proxy has had, by name.
-    pub(crate) fn by_handler(&self) -> Vec<(String, Arc<HandlerCounters>)> {
+    /// All handlers that the proxy has had, by rule and name.
+    pub(crate) fn by_handler(&self) -> Vec<(HandlerKey, Arc<HandlerCounters>)> {
         let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-        handlers.iter().map(|(name, counts)| (name.clone(), counts.clone())).collect()
+        handlers.iter().map(|(key, counts)| (key.clone(), counts.clone())).collect()
     }
+}
+
+/// A handler with its rule, as people write both: `pay.error`.
+pub(crate) fn label(rule: Option<&str>, handler: &str) -> String {
+    rule.map_or_else(|| handler.to_owned(), |rule| format!("{rule}.{handler}"))
 }
 
 /// How long a handler delayed calls.

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::counters::Waited;
+use super::counters::{Waited, label};
 use super::histogram::Histogram;
 use super::summary::Summary;
 use crate::protocol::Protocol;
@@ -27,17 +28,23 @@ pub(crate) struct ProxySnapshot {
     pub(crate) opaque_reasons: Vec<(String, u64)>,
     /// Connections for which the backend could not be reached.
     pub(crate) dial_failures: u64,
-    /// The handlers of the mix in its order, then those of earlier mixes by name.
+    /// The rules in their text form, with their names.
+    pub(crate) rules: Vec<RuleSnapshot>,
+    /// The handlers of the rules and of the mix in their order, then those of earlier plans by name.
     pub(crate) handlers: Vec<HandlerSnapshot>,
     pub(crate) dial: Arc<Histogram>,
     /// How long passing a read on took where no fault touched it; a sample of all reads.
     pub(crate) pass: Arc<Histogram>,
 }
 
-/// A proxy's counts for one handler, as reports have it. Names are unique within a proxy.
+/// A proxy's counts for one handler, as reports have it. Names are unique within a rule, and within the mix.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct HandlerSnapshot {
     pub(crate) name: String,
+    /// The rule that it belongs to; none for the mix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rule: Option<String>,
+    /// Whether the proxy has it now.
     #[serde(skip)]
     pub(crate) in_mix: bool,
     pub(crate) calls: u64,
@@ -47,6 +54,25 @@ pub(crate) struct HandlerSnapshot {
     #[serde(skip)]
     pub(crate) delay: Option<Arc<Histogram>>,
     pub(crate) waited: Option<Waited>,
+}
+
+impl HandlerSnapshot {
+    /// Its name with that of its rule: `pay.error`.
+    pub(crate) fn label(&self) -> String {
+        label(self.rule.as_deref(), &self.name)
+    }
+}
+
+/// A rule as reports have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct RuleSnapshot {
+    /// Its name: its own, or `rule-N`.
+    pub(crate) name: String,
+    /// The rule as text.
+    pub(crate) rule: String,
+    /// The calls that it has decided.
+    pub(crate) calls: u64,
 }
 
 /// Totals over the connections of a proxy.
@@ -93,8 +119,8 @@ impl ProxySnapshot {
     pub(crate) fn summary(&self) -> Summary {
         let handlers = || self.handlers.iter().filter(|handler| handler.in_mix || handler.calls > 0);
         Summary {
-            calls: handlers().map(|handler| (handler.name.clone(), handler.calls)).collect(),
-            faults: handlers().map(|handler| (handler.name.clone(), handler.faults)).collect(),
+            calls: handlers().map(|handler| (handler.label(), handler.calls)).collect(),
+            faults: handlers().map(|handler| (handler.label(), handler.faults)).collect(),
             connections: self.connections.accepted,
             open: self.connections.open,
             to_backend: self.connections.to_backend.bytes,

@@ -7,7 +7,7 @@ pub(crate) const COUNTED: [&str; 5] = ["calls", "faults", "connections", "opaque
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Calls by handler: the handlers of the mix in its order, then those of earlier mixes by name.
+    /// Calls by handler: those of rules, such as `pay.error`, and of the mix in their order, then those of earlier plans by name.
     pub calls: Vec<(String, u64)>,
     /// Calls to which the handler did something, in the same order.
     pub faults: Vec<(String, u64)>,
@@ -28,13 +28,15 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// How many calls were drawn for the handler of this name; 0 if there is none.
+    /// How many calls were drawn for the handler of this name; 0 if there is none. `error` is the sum over the mix and all
+    /// rules, `pay.error` one rule's.
     #[must_use]
     pub fn calls_of(&self, handler: &str) -> u64 {
         of(&self.calls, handler)
     }
 
     /// To how many calls the handler of this name did something: delayed, held, answered, altered or ended them.
+    /// Names are as in [`Self::calls_of`].
     #[must_use]
     pub fn faults_of(&self, handler: &str) -> u64 {
         of(&self.faults, handler)
@@ -66,7 +68,7 @@ impl Summary {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let calls = self.calls.iter().map(|(name, calls)| {
-            let faults = self.faults_of(name);
+            let faults = self.faults.iter().find(|(known, _)| known == name).map_or(0, |(_, faults)| *faults);
             format!("{name}: {calls} calls, {faults} faults")
         });
         let connections = format!(
@@ -93,5 +95,6 @@ pub(crate) fn opaque_line<'r>(opaque: u64, reasons: impl IntoIterator<Item = (&'
 }
 
 fn of(counts: &[(String, u64)], handler: &str) -> u64 {
-    counts.iter().find(|(name, _)| name == handler).map_or(0, |(_, count)| *count)
+    let is_its = |name: &str| name == handler || name.rsplit_once('.').is_some_and(|(_, name)| name == handler);
+    counts.iter().filter(|(name, _)| is_its(name)).map(|(_, count)| count).sum()
 }

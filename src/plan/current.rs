@@ -24,9 +24,13 @@ impl CurrentPlan {
         self.0.own().load_full()
     }
 
-    /// Calls are drawn from `plan` from now on. Releases the calls that handlers of the plan before hold.
-    pub(crate) fn replace(&self, plan: impl Fn() -> Plan) {
-        self.0.all().for_each(|current| current.swap(Arc::new(plan())).release());
+    /// Calls are drawn from `plan` from now on, which is made of the plan before. Releases the calls that handlers hold which it
+    /// does not have any more.
+    pub(crate) fn replace(&self, plan: impl Fn(&Plan) -> Plan) {
+        for current in self.0.all() {
+            let next = Arc::new(plan(&current.load_full()));
+            current.swap(next.clone()).give_way(&next);
+        }
     }
 
     /// Releases the calls that handlers hold.

@@ -1,26 +1,139 @@
-//! The draw: which handler of a mix a call gets.
+//! The draw: which handler a call gets.
 
 use std::sync::Arc;
 
+use super::Plan;
+use super::branch::{Branch, SelectedHandler};
+use super::facts::Facts;
+use super::in_force::{Fit, RuleInForce};
 use super::mix::Mix;
-use super::{Plan, SelectedHandler};
+use super::quick::Beginnings;
+use super::rule::counts::{Counted, Tally};
+use crate::handler::Scope;
 use crate::rng::{Draws, Streams};
 
-impl Plan {
-    /// The handler for call number `call`. A plan of one handler draws nothing.
-    pub(crate) fn draw(&self, streams: Streams, draws: &mut Option<Draws>, call: u64) -> &Arc<SelectedHandler> {
-        &self.slots[self.place(streams, draws, call)].handler
+/// What a plan keeps for a connection: where its draws are, and what rules have counted of it.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectionDraws {
+    draws: Option<Draws>,
+    /// By the rule's number.
+    #[expect(clippy::box_collection, reason = "most connections have none")]
+    tallies: Option<Box<Vec<(u64, Tally)>>>,
+}
+
+impl ConnectionDraws {
+    fn percent(&mut self, streams: Streams, call: u64) -> f64 {
+        self.draws.get_or_insert_with(|| streams.draws()).percent(call)
     }
 
-    /// The place in the mix of the handler for call number `call`.
-    pub(crate) fn place(&self, streams: Streams, draws: &mut Option<Draws>, call: u64) -> usize {
-        let last = self.slots.len() - 1;
-        if last == 0 {
-            return last;
+    /// What the rule with this number has counted of the connection. Rules that are not among `all` are forgotten.
+    pub(super) fn tally(&mut self, id: u64, all: &[RuleInForce]) -> &Tally {
+        let tallies = self.tallies.get_or_insert_default();
+        let place = tallies.iter().position(|(known, _)| *known == id).unwrap_or_else(|| {
+            tallies.retain(|(known, _)| all.iter().any(|rule| rule.state.id == *known));
+            tallies.push((id, Tally::default()));
+            tallies.len() - 1
+        });
+        &tallies[place].1
+    }
+}
+
+/// The handler of a call, as far as it is certain before the call is counted.
+#[derive(Debug)]
+pub(crate) enum Foreseen<'p> {
+    Certain(&'p Arc<SelectedHandler>),
+    /// It depends on what a rule has counted, or on the time.
+    Counts,
+    /// A rule has to see the head, which is not here yet.
+    Head,
+}
+
+/// A draw that may be taken back.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    pub(crate) handler: Arc<SelectedHandler>,
+    /// The rules that have counted the call, by their places.
+    counted: Vec<(usize, Counted)>,
+}
+
+impl Plan {
+    /// The handler for a call whose head is here. Rules count the call. A plan of one handler draws nothing.
+    pub(crate) fn draw(&self, call: &Facts<'_>, draws: &mut ConnectionDraws) -> &Arc<SelectedHandler> {
+        let decided = if self.may_touch(call) { self.decide(call, draws, |_, _| {}) } else { None };
+        decided.unwrap_or_else(|| self.draw_rest(call, draws))
+    }
+
+    /// The same if no rule matches.
+    pub(crate) fn draw_rest(&self, call: &Facts<'_>, draws: &mut ConnectionDraws) -> &Arc<SelectedHandler> {
+        self.rest.draw(|| draws.percent(call.streams, call.call))
+    }
+
+    /// Whether a rule may be about a call whose head is here.
+    #[inline]
+    pub(crate) fn may_touch(&self, call: &Facts<'_>) -> bool {
+        !self.rules.is_empty() && self.commands.as_ref().is_none_or(|commands| commands.may_have(call.command()))
+    }
+
+    /// The handler of a call that is not counted yet.
+    pub(crate) fn foresee(&self, call: &Facts<'_>, draws: &mut ConnectionDraws) -> Foreseen<'_> {
+        for rule in &self.rules {
+            match rule.fit(call) {
+                Fit::No => {}
+                Fit::Yes => return Foreseen::Certain(rule.branch.draw(|| draws.percent(call.streams, call.call))),
+                Fit::Counts => return Foreseen::Counts,
+                Fit::Head => return Foreseen::Head,
+            }
         }
-        let percent = draws.get_or_insert_with(|| streams.draws()).percent(call);
-        // The last slot gets what rounding leaves over.
-        self.slots.iter().position(|slot| percent < slot.below).unwrap_or(last)
+        Foreseen::Certain(self.draw_rest(call, draws))
+    }
+
+    /// Counts a call and draws its handler, unless a rule has to see the head first.
+    pub(crate) fn reserve(&self, call: &Facts<'_>, draws: &mut ConnectionDraws) -> Option<Reserved> {
+        let mut counted = Vec::new();
+        let decided = self.decide(call, draws, |place, by| counted.push((place, by))).cloned();
+        let waits = decided.is_none() && self.rules.iter().any(|rule| rule.fit(call) == Fit::Head);
+        let handler = decided.unwrap_or_else(|| self.draw_rest(call, draws).clone());
+        let reserved = Reserved { handler, counted };
+        if waits {
+            self.give_back(reserved, draws);
+            return None;
+        }
+        Some(reserved)
+    }
+
+    /// As if the call had never been drawn.
+    pub(crate) fn give_back(&self, reserved: Reserved, draws: &mut ConnectionDraws) {
+        for (place, counted) in reserved.counted {
+            self.rules[place].give_back(draws, &self.rules, counted);
+        }
+    }
+
+    /// What the first rule that takes the call draws for it; none if none does, or if one has to see the head first.
+    fn decide(
+        &self,
+        call: &Facts<'_>,
+        draws: &mut ConnectionDraws,
+        mut counted: impl FnMut(usize, Counted),
+    ) -> Option<&Arc<SelectedHandler>> {
+        let begins = call.head.map(|_| Beginnings::of(call));
+        for (place, rule) in self.rules.iter().enumerate() {
+            if begins.is_some_and(|begins| !rule.quick.may_fit(begins)) {
+                continue;
+            }
+            match rule.fit(call) {
+                Fit::No => continue,
+                Fit::Head => return None,
+                Fit::Counts if !rule.is_time() => continue,
+                Fit::Yes | Fit::Counts => {}
+            }
+            let handler = rule.branch.draw(|| draws.percent(call.streams, call.call));
+            let by = rule.count(draws, &self.rules, handler.scope != Scope::Nothing);
+            counted(place, by);
+            if by.is_taken {
+                return Some(handler);
+            }
+        }
+        None
     }
 }
 
@@ -37,39 +150,11 @@ impl Mix {
     /// # Ok::<(), vaurien::Diagnostics>(())
     /// ```
     pub fn drawn(&self, seed: u64, proxy: &str, connection: u64) -> impl Iterator<Item = &str> + use<'_> {
-        let (plan, streams, mut draws) =
-            (Plan::new(self, |_| Arc::default()), Streams::new(seed, proxy, connection), None);
-        (1..).map(move |call| self.shares()[plan.place(streams, &mut draws, call)].name())
+        let branch = Branch::new(self, None, |_| Arc::default());
+        let (streams, mut draws) = (Streams::new(seed, proxy, connection), ConnectionDraws::default());
+        (1..).map(move |call| self.shares()[branch.place(|| draws.percent(streams, call))].name())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn shares(mix: &str) -> Vec<(String, usize)> {
-        let plan = Plan::new(&mix.parse().unwrap(), |_| Arc::default());
-        let streams = Streams::new(42, "default", 1);
-        let mut draws = None;
-        let names: Vec<_> = (1..=100_000).map(|call| plan.draw(streams, &mut draws, call).name.clone()).collect();
-        let share = |name: &str| (name.to_owned(), names.iter().filter(|drawn| &***drawn == name).count());
-        plan.handlers().map(|drawn| share(&drawn.name)).collect()
-    }
-
-    #[test]
-    fn each_handler_gets_its_share_and_dummy_the_rest() {
-        let shares = shares("20:delay,0.5:error");
-        let about = |(name, count): &(String, usize), expected: &str, calls: usize| {
-            assert!(name == expected && count.abs_diff(calls) < 500, "{shares:?}");
-        };
-        about(&shares[0], "delay", 20_000);
-        about(&shares[1], "error", 500);
-        about(&shares[2], "dummy", 79_500);
-    }
-
-    #[test]
-    fn one_handler_takes_all() {
-        assert_eq!(shares("delay"), [("delay".to_owned(), 100_000)]);
-        assert_eq!(shares("33.3:delay,33.3:error,33.4:hang").len(), 3);
-    }
-}
+mod tests;

@@ -1,138 +1,146 @@
 //! The plan of a proxy, and the draw that selects a handler for each call.
 
+mod branch; // handlers of which one is drawn
 pub(crate) mod current; // the plan in force
 mod draw; // which handler a call gets
+pub(crate) mod facts; // what is known of a call
+mod in_force; // a rule of a plan
 pub(crate) mod mix; // handlers with percentages
 pub(crate) mod parse; // a mix as text
-mod text; // parentheses and quotes
+mod quick; // tests for calls that no rule is about
+pub(crate) mod rule; // which calls get which mix
+mod tally; // counting the calls of a pipeline
+pub(crate) mod text; // parentheses and quotes
 
-use std::fmt;
 use std::sync::Arc;
 
-use tracing::trace;
-
-use crate::handler::{Scope, Sequence};
+use crate::handler::Scope;
 use crate::metrics::counters::HandlerCounters;
-use crate::plan::mix::{Mix, Share};
-use crate::rng::Streams;
+use crate::plan::in_force::RuleInForce;
+use crate::plan::mix::Mix;
+use crate::plan::quick::{Commands, QuickTest};
+use crate::plan::rule::Rule;
+use crate::plan::rule::counts::RuleState;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
+
+use branch::Branch;
+pub(crate) use branch::SelectedHandler;
+pub(crate) use draw::{ConnectionDraws, Foreseen};
+pub(crate) use tally::Tally;
 
 /// Decides which handler a call of a proxy gets. Immutable: a change replaces it as a whole.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    slots: Vec<Slot>,
+    /// The first one that takes a call decides.
+    rules: Vec<RuleInForce>,
+    /// What calls get that no rule takes: the mix.
+    rest: Arc<Branch>,
+    /// The commands that rules are about; none if they may be about any.
+    commands: Option<Commands>,
     scope: Scope,
     replaced: ShutdownTrigger,
+    is_replaced: Shutdown,
 }
 
-/// A handler and its share of the calls.
+/// What a plan is made of.
 #[derive(Debug)]
-struct Slot {
-    /// A draw selects the first slot that it is below.
-    below: f64,
-    handler: Arc<SelectedHandler>,
+pub(crate) struct Parts<'m> {
+    mix: &'m Mix,
+    /// Each rule with what it has counted.
+    rules: Vec<(Rule, Arc<RuleState>)>,
+    /// The handlers of the mix stay those of the plan before.
+    keeps_mix: bool,
 }
 
-/// A handler that a plan selects for calls.
-pub(crate) struct SelectedHandler {
-    pub(crate) name: Arc<str>,
-    pub(crate) handler: Sequence,
-    pub(crate) scope: Scope,
-    pub(crate) counters: Arc<HandlerCounters>,
-    /// Begins when its plan is replaced, or the daemon stops: what the handler holds goes on, or ends.
-    pub(crate) released: Shutdown,
+/// What of the plan before stays in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Renewal {
+    /// Everything starts afresh.
+    All,
+    /// The mix starts afresh; rules that say the same as before go on.
+    Mix,
+    /// The mix goes on, and so do rules that say the same as before.
+    Changed,
 }
 
-impl fmt::Debug for SelectedHandler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
-    }
-}
-
-impl SelectedHandler {
-    /// Counts and traces call number `call` of a connection.
-    pub(crate) fn count(&self, streams: Streams, call: u64) {
-        self.trace(streams, call);
-        self.counters.calls.add(1);
-    }
-
-    fn trace(&self, streams: Streams, call: u64) {
-        trace!(connection = streams.connection(), call, "drawn for {}", self.name);
-    }
-}
-
-/// Counts the calls of a pipeline. Consecutive calls of one handler are one addition, because all connections share its
-/// counter.
-#[derive(Debug, Default)]
-pub(crate) struct Tally<'p> {
-    last: Option<&'p SelectedHandler>,
-    calls: u64,
-}
-
-impl<'p> Tally<'p> {
-    /// As [`SelectedHandler::count`].
-    pub(crate) fn count(&mut self, handler: &'p SelectedHandler, streams: Streams, call: u64) {
-        handler.trace(streams, call);
-        if !self.last.is_some_and(|last| std::ptr::eq(last, handler)) {
-            self.add();
-            self.last = Some(handler);
-        }
-        self.calls += 1;
-    }
-
-    /// The same for the only handler of a plan, where nobody traces calls.
-    pub(crate) fn count_unseen(&mut self, only: Option<&'p SelectedHandler>) {
-        self.last = self.last.or(only);
-        self.calls += 1;
-    }
-
-    fn add(&mut self) {
-        if let Some(last) = self.last {
-            last.counters.calls.add(std::mem::take(&mut self.calls));
-        }
-    }
-}
-
-impl Drop for Tally<'_> {
-    fn drop(&mut self) {
-        self.add();
+impl<'m> Parts<'m> {
+    /// `before` is the plan that they follow.
+    pub(crate) fn new(mix: &'m Mix, rules: &[Rule], before: Option<&Plan>, renewal: Renewal) -> Self {
+        let before = before.filter(|_| renewal != Renewal::All).map_or(&[][..], |before| &before.rules);
+        let is_named = |name: &str| rules.iter().any(|rule| rule.name() == name);
+        let state = |rule: &Rule| {
+            let same_name = before.iter().find(|old| old.rule.name() == rule.name());
+            let others = || before.iter().find(|old| !is_named(old.rule.name()) && old.rule.says_the_same(rule));
+            let kept = same_name.map_or_else(others, |old| Some(old).filter(|old| old.rule.says_the_same(rule)));
+            kept.map_or_else(|| Arc::new(RuleState::new()), |old| old.state.clone())
+        };
+        let rules = rules.iter().map(|rule| (rule.clone(), state(rule))).collect();
+        Self { mix, rules, keeps_mix: renewal == Renewal::Changed }
     }
 }
 
 impl Plan {
-    /// `counters` returns the counters of a handler by its name.
+    /// A plan without rules, for tests. `counters` returns the counters of a handler by its name.
+    #[cfg(any(test, fuzzing))]
     pub(crate) fn new(mix: &Mix, counters: impl Fn(&str) -> Arc<HandlerCounters>) -> Self {
-        let (replaced, released) = ShutdownTrigger::new();
-        let mut below = 0.0;
-        let slot = |share: &Share| {
-            below += share.percent();
-            let handler = share.handler().clone();
-            let (scope, counters) = (handler.scope(), counters(share.name()));
-            let selected =
-                SelectedHandler { name: share.name().into(), handler, scope, counters, released: released.clone() };
-            Slot { below, handler: Arc::new(selected) }
+        let parts = Parts { mix, rules: Vec::new(), keeps_mix: false };
+        Self::of(&parts, None, |_, handler| counters(handler))
+    }
+
+    /// The plan of a worker, which follows the one `before`. `counters` returns the counters of a rule's handler.
+    pub(crate) fn of(
+        parts: &Parts<'_>,
+        before: Option<&Self>,
+        counters: impl Fn(Option<&str>, &str) -> Arc<HandlerCounters>,
+    ) -> Self {
+        let rule = |(rule, state): &(Rule, Arc<RuleState>)| {
+            let is_same = |old: &&RuleInForce| {
+                Arc::ptr_eq(&old.state, state) && old.rule.name() == rule.name() && old.rule.has_the_same_handlers(rule)
+            };
+            let kept = before.and_then(|before| before.rules.iter().find(is_same));
+            let name = rule.shared_name();
+            let new = || Arc::new(Branch::new(rule.mix(), Some(&name), |handler| counters(Some(&name), handler)));
+            RuleInForce {
+                matcher: rule.matcher().clone(),
+                quick: QuickTest::of(rule.matcher()),
+                counts: *rule.counts(),
+                state: state.clone(),
+                branch: kept.map_or_else(new, |old| old.branch.clone()),
+                rule: rule.clone(),
+            }
         };
-        let slots: Vec<Slot> = mix.shares().iter().map(slot).collect();
-        let scope = slots.iter().map(|slot| slot.handler.scope).max().unwrap_or(Scope::Nothing);
-        Self { slots, scope, replaced }
+        let rules: Vec<_> = parts.rules.iter().map(rule).collect();
+        let rest = match before.filter(|_| parts.keeps_mix) {
+            Some(before) => before.rest.clone(),
+            None => Arc::new(Branch::new(parts.mix, None, |handler| counters(None, handler))),
+        };
+        let scope = rules.iter().map(|rule| rule.branch.scope()).fold(rest.scope(), Scope::max);
+        let commands = Commands::of(rules.iter().map(|rule| &rule.matcher));
+        let (replaced, is_replaced) = ShutdownTrigger::new();
+        Self { rules, rest, commands, scope, replaced, is_replaced }
     }
 
-    /// The handler of all calls, if there is only one and it sees none.
+    /// The handler of all calls that no rule touches, if there is only one and it sees none.
     pub(crate) fn only(&self) -> Option<&SelectedHandler> {
-        match self.slots.as_slice() {
-            [only] if self.scope == Scope::Nothing => Some(&only.handler),
-            _ => None,
-        }
+        self.rest.only().filter(|only| only.scope == Scope::Nothing)
     }
 
-    /// The widest scope of the handlers.
-    pub(crate) fn scope(&self) -> Scope {
-        self.scope
+    pub(crate) fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
     }
 
-    /// In the order of the mix.
+    /// Whether calls need not be told apart: there are no rules, and no handler sees a call.
+    pub(crate) fn sees_nothing(&self) -> bool {
+        self.rules.is_empty() && self.scope == Scope::Nothing
+    }
+
+    /// The handlers of the rules and of the mix, in their order.
     pub(crate) fn handlers(&self) -> impl Iterator<Item = &SelectedHandler> {
-        self.slots.iter().map(|slot| &*slot.handler)
+        self.branches().flat_map(|branch| branch.handlers())
+    }
+
+    fn branches(&self) -> impl Iterator<Item = &Arc<Branch>> {
+        self.rules.iter().map(|rule| &rule.branch).chain([&self.rest])
     }
 
     /// Whether another plan has replaced it.
@@ -140,8 +148,21 @@ impl Plan {
         self.replaced.has_begun()
     }
 
-    /// The plan was replaced, or the daemon stops: releases the calls that its handlers hold.
+    /// Begins when another plan replaces it, or the daemon stops.
+    pub(crate) fn replaced(&self) -> Shutdown {
+        self.is_replaced.clone()
+    }
+
+    /// The daemon stops: releases the calls that its handlers hold.
     pub(crate) fn release(&self) {
         self.replaced.begin();
+        self.branches().for_each(|branch| branch.release());
+    }
+
+    /// Releases the calls that its handlers hold, but those of handlers that `next` has as well.
+    fn give_way(&self, next: &Self) {
+        self.replaced.begin();
+        let goes_on = |branch: &Arc<Branch>| next.branches().any(|other| Arc::ptr_eq(branch, other));
+        self.branches().filter(|branch| !goes_on(branch)).for_each(|branch| branch.release());
     }
 }

@@ -172,6 +172,7 @@ impl Protocol {
 
 /// What earlier requests of a connection have decided about the replies to later ones.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub(crate) struct Mode {
     /// `redis`: replies are in RESP3.
     pub(crate) resp3: bool,

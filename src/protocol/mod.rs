@@ -232,6 +232,24 @@ impl Protocol {
         }
     }
 
+    /// The command (method) alone.
+    pub(crate) fn command(self, head: &[u8]) -> &[u8] {
+        match self {
+            Self::Redis => redis::command(head),
+            other => other.words(head).0,
+        }
+    }
+
+    /// The values of a header field. Only `http` has any.
+    pub(crate) fn header<'h>(self, head: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
+        http::header(if self == Self::Http { head } else { &[] }, name)
+    }
+
+    /// The values of a parameter of the query. Only `http` has any.
+    pub(crate) fn query<'h>(self, head: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
+        http::query(if self == Self::Http { head } else { &[] }, name)
+    }
+
     /// The interim response for which the client waits before it sends the rest of the request that begins with
     /// `bytes`.
     #[must_use]

@@ -8,9 +8,11 @@ use serde_json::{Map, Value};
 
 use super::options::ProxyOptions;
 use crate::diagnostic::{Diagnostic, Diagnostics, shown};
+use crate::events::EventKind;
 use crate::net::address::Address;
 use crate::net::backend::Backend;
 use crate::plan::mix::Mix;
+use crate::plan::rule::{Rule, list};
 use crate::protocol::Protocol;
 use crate::pump::{ConnectionSettings, Faults};
 
@@ -47,7 +49,10 @@ pub struct ProxyConfig {
     pub backend: Address,
     /// How calls are found; default [`Protocol::Tcp`].
     pub protocol: Protocol,
-    /// What happens to calls; default `dummy`.
+    /// Which calls get what in place of the mix: the first that matches decides; default none. [`Self::rule`] adds one and checks
+    /// it.
+    pub rules: Vec<Rule>,
+    /// What happens to other calls; default `dummy`.
     pub mix: Mix,
     /// Bytes of one read; by default 2048, growing while data keeps filling it.
     pub buffer: Option<usize>,
@@ -93,8 +98,8 @@ impl ProxyConfig {
         let options = ProxyOptions { proxy: proxy.unwrap_or(defaults.proxy), backend, ..defaults };
         let given = [("proxy", Some(&options.proxy)), ("backend", options.backend.as_ref())];
         let given = given.into_iter().filter_map(|(key, address)| Some((key.to_owned(), address?.to_string().into())));
-        let keys = Keys { given: given.collect(), all: Map::new() };
-        diagnostics.none_or(Self::from_options(DEFAULT, options, Mix::default(), keys))
+        let keys = Keys { given: given.collect(), ..Keys::default() };
+        diagnostics.none_or(Self::from_options(DEFAULT, options, Vec::new(), Mix::default(), keys))
     }
 
     /// Sets the protocol.
@@ -109,10 +114,36 @@ impl ProxyConfig {
         Self { mix, ..self }
     }
 
+    /// Adds a rule behind those that there are: a [`Rule`], or its text, `GET /pay* times=3 => error`. Set the protocol first.
+    ///
+    /// # Errors
+    ///
+    /// A mistake in the text, a condition that the protocol does not have, or an earlier rule that takes all of its calls.
+    pub fn rule<R>(mut self, rule: R) -> Result<Self, Diagnostics>
+    where
+        R: TryInto<Rule, Error: Into<Diagnostics>>,
+    {
+        self.rules.push(rule.try_into().map_err(Into::into)?);
+        list::name_all(&mut self.rules);
+        let wrong = list::check(&self.rules, self.protocol).into_iter().map(|(_, what)| Diagnostic::new("rules", what));
+        wrong.collect::<Diagnostics>().none_or(self)
+    }
+
+    /// What is told of its plan when it changes.
+    pub(crate) fn event(&self) -> EventKind {
+        let rules = self.rules.iter().map(Rule::to_string).collect();
+        EventKind::Plan { handler: self.mix.to_string(), rules, enabled: self.enabled }
+    }
+
     /// Takes a free port, whatever was configured.
     pub(crate) fn listen_anywhere(&mut self) {
         self.listen.port = 0;
         self.keys.set("proxy", self.listen.to_string());
+    }
+
+    /// The mixes of its rules, and the mix.
+    pub(crate) fn mixes(&self) -> impl Iterator<Item = &Mix> {
+        self.rules.iter().map(Rule::mix).chain([&self.mix])
     }
 
     /// How its connections are made.
@@ -152,10 +183,15 @@ impl ProxyConfig {
     /// The proxy in one line, with its address and its backend.
     pub(crate) fn line(&self, listening: &str, backend: &str) -> String {
         let listening = if self.enabled { listening } else { "disabled" };
-        format!("{listening} -> {backend}, protocol {}, handler {}", self.protocol, self.mix)
+        let rules = match self.rules.len() {
+            0 => String::new(),
+            1 => ", 1 rule".to_owned(),
+            several => format!(", {several} rules"),
+        };
+        format!("{listening} -> {backend}, protocol {}{rules}, handler {}", self.protocol, self.mix)
     }
 
-    pub(crate) fn from_options(name: &str, options: ProxyOptions, mix: Mix, keys: Keys) -> Self {
+    pub(crate) fn from_options(name: &str, options: ProxyOptions, rules: Vec<Rule>, mix: Mix, keys: Keys) -> Self {
         let connection = options.connection;
         Self {
             name: name.to_owned(),
@@ -163,6 +199,7 @@ impl ProxyConfig {
             // Only a demo has none: it sets its own.
             backend: options.backend.unwrap_or_else(|| Address::new("localhost", 0)),
             protocol: connection.protocol,
+            rules,
             mix,
             buffer: connection.buffer,
             keep_alive: connection.keep_alive,
@@ -186,6 +223,8 @@ pub(crate) struct Keys {
     pub(crate) given: Map<String, Value>,
     /// Every key with its value or default.
     pub(crate) all: Map<String, Value>,
+    /// The settings that the handlers of the mix were built with.
+    pub(crate) of_mix: Vec<(String, Map<String, Value>)>,
 }
 
 impl Keys {
@@ -205,6 +244,19 @@ pub(crate) fn check_name(name: &str) -> Result<(), Diagnostic> {
     }
     let what = format!("invalid proxy name {}: use 1 to {MAX_NAME} of `a-z A-Z 0-9 _ -`", shown(&name.into()));
     Err(Diagnostic::new("", what))
+}
+
+/// What is wrong with the names of the rules of `config`: each names one of `proxies`, which expectations could not tell apart.
+pub(crate) fn name_conflicts<'c>(
+    config: &ProxyConfig,
+    proxies: impl IntoIterator<Item = &'c ProxyConfig>,
+) -> Vec<String> {
+    let names: Vec<&str> = proxies.into_iter().map(|proxy| proxy.name.as_str()).collect();
+    let is_proxy = |name: &str| names.contains(&name);
+    let clashing = config.rules.iter().filter(|rule| is_proxy(rule.name()));
+    clashing
+        .map(|rule| format!("`{rule}`: a proxy is named `{}` as well, write `name=…` with another", rule.name()))
+        .collect()
 }
 
 /// A diagnostic for each conflict between proxies, with its key.

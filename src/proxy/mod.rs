@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::connection::table::Connections;
-use crate::events::EventKind;
 use crate::metrics::counters::Counters;
-use crate::plan::Plan;
 use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
+use crate::plan::rule::Rule;
+use crate::plan::rule::list::name_like;
+use crate::plan::{Parts, Plan, Renewal};
 use crate::pump::{ConnectionSettings, ProxyContext};
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
@@ -55,7 +56,8 @@ impl Proxy {
     pub(crate) fn new(config: &ProxyConfig, shared: Arc<Shared>) -> Arc<Self> {
         let (trigger, shutdown) = ShutdownTrigger::new();
         let counters = Counters::default();
-        let plan = CurrentPlan::new(|| Plan::new(&config.mix, |handler| counters.of(handler)));
+        let parts = Parts::new(&config.mix, &config.rules, None, Renewal::All);
+        let plan = CurrentPlan::new(|| Plan::of(&parts, None, |rule, handler| counters.of(rule, handler)));
         let context = ProxyContext {
             name: config.name.as_str().into(),
             plan,
@@ -95,22 +97,29 @@ impl Proxy {
         self.settings.load_full()
     }
 
-    /// Becomes what `config` says. With a new plan, calls that begin from now on are drawn from its mix, and what handlers
-    /// of the old one hold is released. The rest applies to connections that begin from now on.
+    /// Becomes what `config` says. With a new plan, calls that begin from now on are drawn from its rules and its mix, and what
+    /// handlers of the old one hold is released, but for those that go on. The rest applies to connections that begin from now
+    /// on.
     ///
     /// # Errors
     ///
     /// It cannot listen where it should. Then nothing has changed.
-    pub(crate) async fn change(self: &Arc<Self>, config: &ProxyConfig, new_plan: bool) -> Result<(), CannotListen> {
+    pub(crate) async fn change(
+        self: &Arc<Self>,
+        config: &ProxyConfig,
+        new_plan: Option<Renewal>,
+    ) -> Result<(), CannotListen> {
         let mut listening = self.listening.lock().await;
-        self.apply(&mut listening, config, new_plan).await
+        let mut config = config.clone();
+        name_like(&self.locked_config().rules, &mut config.rules);
+        self.apply(&mut listening, &config, new_plan).await
     }
 
     async fn apply(
         self: &Arc<Self>,
         listening: &mut Listening,
         config: &ProxyConfig,
-        new_plan: bool,
+        new_plan: Option<Renewal>,
     ) -> Result<(), CannotListen> {
         let ready = || {
             let (changes, was_enabled) = {
@@ -120,12 +129,12 @@ impl Proxy {
             if !changes.is_empty() {
                 self.settings.store(Arc::new(config.connection_settings()));
             }
-            if new_plan || was_enabled != config.enabled {
+            if new_plan.is_some() || was_enabled != config.enabled {
                 // Before any call meets it.
-                self.context.emit(|| EventKind::Plan { handler: config.mix.to_string(), enabled: config.enabled });
+                self.context.emit(|| config.event());
             }
-            if new_plan {
-                self.publish(&config.mix);
+            if let Some(renewal) = new_plan {
+                self.publish(&config.mix, &config.rules, renewal);
             }
             self.open.store(config.enabled, Ordering::Relaxed);
         };
@@ -140,8 +149,9 @@ impl Proxy {
             ready();
         }
         let mut now = self.locked_config();
-        let mix = if new_plan { config.mix.clone() } else { now.mix.clone() };
-        *now = ProxyConfig { mix, ..config.clone() };
+        let in_force = if new_plan.is_some() { config } else { &*now };
+        let (rules, mix) = (in_force.rules.clone(), in_force.mix.clone());
+        *now = ProxyConfig { rules, mix, ..config.clone() };
         Ok(())
     }
 
@@ -149,9 +159,9 @@ impl Proxy {
     pub(crate) fn set_mix(&self, mix: Mix) {
         // Locked until the end, so that what is shown last is what was published last.
         let mut now = self.locked_config();
-        self.context.emit(|| EventKind::Plan { handler: mix.to_string(), enabled: now.enabled });
-        self.publish(&mix);
         now.mix = mix;
+        self.context.emit(|| now.event());
+        self.publish(&now.mix, &now.rules, Renewal::Mix);
     }
 
     /// Listens or not, and changes nothing else.
@@ -162,12 +172,14 @@ impl Proxy {
     pub(crate) async fn set_enabled(self: &Arc<Self>, enabled: bool) -> Result<(), CannotListen> {
         let mut listening = self.listening.lock().await;
         let config = ProxyConfig { enabled, ..self.config() };
-        self.apply(&mut listening, &config, false).await
+        self.apply(&mut listening, &config, None).await
     }
 
-    /// Calls are drawn from `mix` from now on.
-    fn publish(&self, mix: &Mix) {
-        self.context.plan.replace(|| Plan::new(mix, |handler| self.context.counters.of(handler)));
+    /// Calls are drawn from `rules` and `mix` from now on.
+    fn publish(&self, mix: &Mix, rules: &[Rule], renewal: Renewal) {
+        let parts = Parts::new(mix, rules, Some(&self.context.plan.load()), renewal);
+        let counters = |rule: Option<&str>, handler: &str| self.context.counters.of(rule, handler);
+        self.context.plan.replace(|before| Plan::of(&parts, Some(before), counters));
         if self.shutdown.has_begun() {
             self.context.plan.release();
         }

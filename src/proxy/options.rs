@@ -1,13 +1,17 @@
 //! The settings structs of a proxy. Flags, keys of the file and help are read off them.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::Value;
 
+use crate::diagnostic::shown;
 use crate::duration::Seconds;
 use crate::net::address::Address;
 use crate::net::buffer::MAX_READ;
+use crate::plan::rule::table::text_of;
 use crate::protocol::{MAX_HEAD, Protocol};
 use crate::pump::MAX_HELD;
 use crate::size::Size;
@@ -27,6 +31,10 @@ pub(crate) struct ProxyOptions {
     /// Handler, or a mix of them: 20:delay,5:error
     #[schemars(extend("x-unit" = "mix", "x-heading" = "Handlers", "x-common" = true))]
     pub(crate) handler: String,
+    /// Give some calls another mix: 'GET /pay* times=3 => error'
+    #[serde(deserialize_with = "rules")]
+    #[schemars(with = "Option<Rules>", extend("x-unit" = "rule", "x-heading" = "Handlers", "x-common" = true))]
+    pub(crate) rules: Vec<Value>,
     #[serde(flatten)]
     pub(crate) connection: ConnectionOptions,
     /// Most idle backend connections to keep
@@ -59,6 +67,7 @@ impl Default for ProxyOptions {
             proxy: Address::new("localhost", 8000),
             backend: None,
             handler: "dummy".to_owned(),
+            rules: Vec::new(),
             connection: ConnectionOptions::default(),
             pool_size: 100,
             pool_timeout: Seconds::from_secs(30),
@@ -69,6 +78,34 @@ impl Default for ProxyOptions {
             enabled: true,
         }
     }
+}
+
+/// How rules are given: as a list of texts and tables, or as one text with a rule a line.
+struct Rules;
+
+impl JsonSchema for Rules {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Rules".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["array", "string"], "items": { "type": ["string", "object"] } })
+    }
+}
+
+fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {
+    let rules: Vec<Value> = match Value::deserialize(deserializer)? {
+        Value::Null => Vec::new(),
+        Value::String(lines) => lines.lines().filter(|line| !line.trim().is_empty()).map(Value::from).collect(),
+        Value::Array(rules) => rules,
+        other => return Err(de::Error::custom(format_args!("{} is no list of rules", shown(&other)))),
+    };
+    let texts = rules.iter().map(|rule| text_of(rule).map(Value::String).map_err(de::Error::custom));
+    texts.collect()
 }
 
 /// The options of a proxy's connections. Set for a handler of the mix, they override the proxy's.

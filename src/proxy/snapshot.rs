@@ -2,30 +2,44 @@
 
 use super::Proxy;
 use crate::metrics::counters::Counters;
-use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot};
+use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot, RuleSnapshot};
+use crate::plan::rule::Rule;
 
 impl Proxy {
     pub(crate) fn snapshot(&self) -> ProxySnapshot {
         let Counters { opaque, opaque_reasons, backend_failures, refused, dial, pass, .. } = &self.context.counters;
         let config = self.config();
-        let in_mix: Vec<String> =
-            self.context.plan.load().handlers().map(|selected| selected.name.to_string()).collect();
-        let handlers = self.context.counters.by_handler().into_iter().map(|(name, counters)| HandlerSnapshot {
-            in_mix: in_mix.contains(&name),
-            name,
-            calls: counters.calls.get(),
-            faults: counters.faults.get(),
-            delay: counters.delay(),
-            waited: counters.waited(),
+        let in_plan: Vec<String> =
+            self.context.plan.load().handlers().map(|selected| selected.label.to_string()).collect();
+        let handlers = self.context.counters.by_handler().into_iter().map(|((rule, name), counters)| {
+            let handler = HandlerSnapshot {
+                name,
+                rule,
+                in_mix: false,
+                calls: counters.calls.get(),
+                faults: counters.faults.get(),
+                delay: counters.delay(),
+                waited: counters.waited(),
+            };
+            HandlerSnapshot { in_mix: in_plan.contains(&handler.label()), ..handler }
         });
         let mut handlers: Vec<_> = handlers.collect();
-        let place = |handler: &HandlerSnapshot| in_mix.iter().position(|name| *name == handler.name);
+        let place = |handler: &HandlerSnapshot| in_plan.iter().position(|label| *label == handler.label());
         handlers.sort_by_key(|handler| place(handler).unwrap_or(usize::MAX));
+        let rule = |rule: &Rule| {
+            let ours = handlers.iter().filter(|handler| handler.rule.as_deref() == Some(rule.name()));
+            RuleSnapshot {
+                name: rule.name().to_owned(),
+                rule: rule.to_string(),
+                calls: ours.map(|handler| handler.calls).sum(),
+            }
+        };
         ProxySnapshot {
             name: self.name().to_owned(),
             backend: config.backend.to_string(),
             protocol: self.settings().protocol,
             mix: config.mix.to_string(),
+            rules: config.rules.iter().map(rule).collect(),
             enabled: config.enabled,
             connections: self.connections.totals(),
             refused: refused.get(),

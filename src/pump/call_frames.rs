@@ -10,6 +10,7 @@ use super::head_timer::{self, HeadTimer};
 use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::Found;
 use crate::handler::Scope;
+use crate::plan::facts::Facts;
 use crate::plan::{Plan, SelectedHandler, Tally};
 use crate::protocol::foreign::Foreign;
 use crate::protocol::proxy_header::{self, Start};
@@ -139,8 +140,8 @@ impl CallFrames<'_> {
                     self.left = left;
                 }
                 // Most calls: nothing has to be drawn, kept or told.
-                Step::Call { len, left, expect, .. }
-                    if only.is_some() && self.requests.is_drawn_anew() && !self.requests.framer.has_refused() =>
+                Step::Call { len, head, left, expect }
+                    if only.is_some() && self.is_untouched(&plan, &bytes[at..at + head]) =>
                 {
                     self.requests.number += 1;
                     self.context.activity.calls.set(self.requests.number);
@@ -149,7 +150,7 @@ impl CallFrames<'_> {
                     at += len;
                     self.left = left;
                 }
-                Step::Call { .. } if at < ahead && self.is_next_handled(&plan) => {
+                Step::Call { head, .. } if at < ahead && self.is_next_handled(&plan, &bytes[at..at + head]) => {
                     let why = "a call that passed before its handler could see it";
                     break Some(self.turn_opaque(calls, why));
                 }
@@ -198,27 +199,43 @@ impl CallFrames<'_> {
         CallStop::Opaque
     }
 
-    /// Whether an incomplete head may pass: no handler wants to see the call that it begins. From then on that is settled.
-    fn passes_head(&mut self, plan: &Plan) -> bool {
-        let Self { context, requests, .. } = self;
-        if self.left != Some(0) || requests.begun.is_some() {
-            return true;
-        }
-        if requests.framer.has_refused() {
-            return false;
-        }
-        let handler = requests.next_handler(plan, context.streams());
-        if handler.scope == Scope::Calls {
-            return false;
-        }
-        requests.begun = Some(handler.clone());
-        true
+    /// Whether nothing has to be drawn for a call with this head: no rule is about it, it begins now, and its transaction
+    /// was not refused.
+    #[inline]
+    fn is_untouched(&self, plan: &Plan, head: &[u8]) -> bool {
+        self.requests.is_drawn_anew()
+            && !self.requests.framer.has_refused()
+            && !(plan.has_rules() && plan.may_touch(&self.facts(Some(head))))
     }
 
-    /// Whether a handler wants to see the next call.
-    fn is_next_handled(&mut self, plan: &Plan) -> bool {
-        let Self { context, requests, .. } = self;
-        requests.begun.is_none() && requests.next_handler(plan, context.streams()).scope == Scope::Calls
+    /// What is known of the next call.
+    fn facts<'h>(&self, head: Option<&'h [u8]>) -> Facts<'h> {
+        self.context.facts(head, self.requests.number + 1)
+    }
+
+    /// Whether an incomplete head may pass: neither a rule nor a handler wants to see the call that it begins. From then on
+    /// that is settled.
+    fn passes_head(&mut self, plan: &Plan) -> bool {
+        if self.left != Some(0) || self.requests.begun.is_some() {
+            return true;
+        }
+        if self.requests.framer.has_refused() {
+            return false;
+        }
+        let facts = self.facts(None);
+        let handler =
+            self.requests.next_handler(plan, &facts).filter(|handler| handler.scope == Scope::Nothing).cloned();
+        self.requests.begun = handler;
+        self.requests.begun.is_some()
+    }
+
+    /// Whether a handler may want to see the next call.
+    fn is_next_handled(&mut self, plan: &Plan, head: &[u8]) -> bool {
+        if self.requests.begun.is_some() {
+            return false;
+        }
+        let facts = self.facts(Some(head));
+        self.requests.next_handler(plan, &facts).is_none_or(|handler| handler.scope == Scope::Calls)
     }
 
     /// Counts the next call: its handler, if that wants to see it.
@@ -229,6 +246,7 @@ impl CallFrames<'_> {
         head: &[u8],
         expect: Expect,
     ) -> Option<Arc<SelectedHandler>> {
+        let facts = self.facts(Some(head));
         let Self { context, requests, .. } = self;
         requests.number += 1;
         let (number, streams) = (requests.number, context.streams());
@@ -238,14 +256,14 @@ impl CallFrames<'_> {
             context.call_begins(number, &handler, head, expect);
             return None;
         }
-        if let Some(FirstCall { handler, is_counted }) = first {
+        if let Some(FirstCall { handler, is_counted, .. }) = first {
             if !is_counted {
                 handler.count(streams, number);
             }
             context.call_begins(number, &handler, head, expect);
             return (handler.scope == Scope::Calls).then_some(handler);
         }
-        let handler = plan.draw(streams, &mut requests.draws, number);
+        let handler = plan.draw(&facts, &mut requests.draws);
         tally.count(handler, streams, number);
         context.call_begins(number, handler, head, expect);
         (handler.scope == Scope::Calls || requests.framer.has_refused()).then(|| handler.clone())

@@ -1,6 +1,6 @@
 //! What the pumps know of their proxy and their connection.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use crate::metrics::counters::Counters;
 use crate::metrics::histogram::Histogram;
 use crate::plan::SelectedHandler;
 use crate::plan::current::CurrentPlan;
+use crate::plan::facts::Facts;
 use crate::protocol::{Expect, Protocol};
 use crate::rng::{ProxyStreams, Streams};
 use crate::shutdown::Shutdown;
@@ -62,6 +63,8 @@ pub(crate) struct ConnectionContext<'a> {
     pub(crate) proxy: &'a ProxyContext,
     pub(crate) settings: &'a ConnectionSettings,
     pub(crate) activity: &'a Activity,
+    /// The client's address, as far as it is known.
+    client: Option<IpAddr>,
     /// Where its calls are kept, if they are.
     log: Option<Box<ConnectionLog>>,
     /// How often bytes wait: for the other side of a direction, or for their time.
@@ -72,17 +75,29 @@ pub(crate) struct ConnectionContext<'a> {
 impl<'a> ConnectionContext<'a> {
     pub(crate) fn new(proxy: &'a ProxyContext, settings: &'a ConnectionSettings, activity: &'a Activity) -> Self {
         let log = proxy.call_log.connection(&proxy.name, activity.number, settings.protocol);
-        Self { proxy, settings, activity, log, blocked: AtomicU8::new(0), opaque: AtomicBool::new(false) }
+        Self { proxy, settings, activity, client: None, log, blocked: AtomicU8::new(0), opaque: AtomicBool::new(false) }
+    }
+
+    /// The same for a client with this address.
+    pub(crate) fn of(self, client: IpAddr) -> Self {
+        Self { client: Some(client.to_canonical()), ..self }
     }
 
     pub(crate) fn streams(&self) -> Streams {
         self.proxy.streams.connection(self.activity.number)
     }
 
+    /// What is known of call number `call`, whose `head` is here or not.
+    pub(crate) fn facts<'h>(&self, head: Option<&'h [u8]>, call: u64) -> Facts<'h> {
+        Facts::new(self.settings.protocol, head, self.client, self.streams(), call)
+    }
+
     /// What a call needs while `handler` has it in hand.
     pub(crate) fn call<'c>(&'c self, handler: &'c SelectedHandler) -> CallContext<'c> {
         CallContext {
             handler: &handler.name,
+            rule: handler.rule.as_ref(),
+            label: &handler.label,
             steps: handler.handler.names(),
             counters: &handler.counters,
             released: &handler.released,
@@ -103,7 +118,7 @@ impl<'a> ConnectionContext<'a> {
     pub(crate) fn call_begins(&self, number: u64, handler: &SelectedHandler, head: &[u8], expect: Expect) {
         self.activity.calls.set(number);
         if let Some(log) = &self.log {
-            log.begins(number, &handler.name, head, expect);
+            log.begins(number, &handler.label, head, expect);
         }
     }
 

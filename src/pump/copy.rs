@@ -17,8 +17,7 @@ use super::settings::Direction;
 use super::turns::Turns;
 use crate::net::buffer::MAX_READ;
 use crate::net::stream::{Peer, Stream};
-use crate::plan::Plan;
-use crate::rng::Draws;
+use crate::plan::{ConnectionDraws, Plan};
 
 /// How copying ends.
 pub(crate) enum Copied {
@@ -33,8 +32,8 @@ pub(crate) enum Copied {
 pub(crate) fn copy(
     context: &ConnectionContext<'_>,
     plan: &Plan,
-    first: &FirstCall,
-    draws: &mut Option<Draws>,
+    first: Option<&FirstCall>,
+    draws: &mut ConnectionDraws,
     client: &mut Stream,
     backend: &mut Stream,
 ) -> impl Future<Output = Copied> {
@@ -43,8 +42,8 @@ pub(crate) fn copy(
         let (from_backend, to_backend) = backend.split();
         let half_closes = &HalfCloses::default();
         // The first call's handler has all of them, unless it has been replaced since.
-        let is_replaced = first.handler.released.has_begun();
-        let handler = if is_replaced { plan.draw(context.streams(), draws, 1) } else { &first.handler };
+        let kept = first.filter(|first| !first.replaced.has_begun()).map(|first| &first.handler);
+        let handler = kept.unwrap_or_else(|| plan.draw_rest(&context.facts(None, 1), draws));
         let turns = &Turns::new(context, first, handler);
         let mut forth = RequestCopy {
             plan,
@@ -75,9 +74,16 @@ pub(crate) fn copy(
             context.activity.to_backend.add(held.len());
         }
         let begun = (turns.number(), turns.header());
-        let first = (begun.0 == 0).then(|| first.clone());
+        let first = first.filter(|_| begun.0 == 0).cloned();
         let stages = (forth.direction.into_stage(), back.into_stage());
-        Copied::Replanned(Box::new(Framing::after(begun, first, context.settings, draws.take(), *held, stages)))
+        Copied::Replanned(Box::new(Framing::after(
+            begun,
+            first,
+            context.settings,
+            std::mem::take(draws),
+            *held,
+            stages,
+        )))
     }
 }
 

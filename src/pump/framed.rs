@@ -20,9 +20,10 @@ use super::reply_frames::ReplyFrames;
 use super::requests::RequestPump;
 use super::settings::{ConnectionSettings, Direction};
 use crate::net::stream::Stream;
-use crate::plan::{Plan, SelectedHandler};
+use crate::plan::facts::Facts;
+use crate::plan::{ConnectionDraws, Foreseen, Plan, SelectedHandler};
 use crate::protocol::{self, Expect};
-use crate::rng::{Draws, Streams};
+use crate::shutdown::Shutdown;
 
 /// A connection's first call, which begins when the client connects.
 #[derive(Debug, Clone)]
@@ -30,12 +31,28 @@ pub(crate) struct FirstCall {
     pub(crate) handler: Arc<SelectedHandler>,
     /// The handler did not let the client in at once, and so has had the call already.
     pub(crate) is_counted: bool,
+    /// Begins when another plan replaces the one that it was drawn from.
+    pub(crate) replaced: Shutdown,
 }
 
 impl FirstCall {
+    /// Of the handler that `plan` has for it.
+    pub(crate) fn new(plan: &Plan, handler: &Arc<SelectedHandler>) -> Self {
+        Self { handler: handler.clone(), is_counted: false, replaced: plan.replaced() }
+    }
+
+    /// As `plan` has it before anything of the call is here; none if that is not certain yet.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn of(context: &ConnectionContext<'_>, plan: &Plan, draws: &mut ConnectionDraws) -> Option<Self> {
+        match plan.foresee(&context.facts(None, 1), draws) {
+            Foreseen::Certain(handler) => Some(Self::new(plan, handler)),
+            Foreseen::Counts | Foreseen::Head => None,
+        }
+    }
+
     /// Whether the call is still the handler's: a client that it has not delayed calls under the plan of the call.
     pub(super) fn holds(&self) -> bool {
-        self.is_counted || !self.handler.released.has_begun()
+        self.is_counted || !self.replaced.has_begun()
     }
 }
 
@@ -59,7 +76,7 @@ pub(super) struct Requests {
     pub(super) header: ProxyHeader,
     /// The number of the last call.
     pub(super) number: u64,
-    pub(super) draws: Option<Draws>,
+    pub(super) draws: ConnectionDraws,
     /// A call that its handler let pass when there was no backend any more.
     pub(super) undelivered: Option<Undelivered>,
     /// The first call, until its request is here.
@@ -85,11 +102,14 @@ impl Requests {
         self.first.is_none() && self.begun.is_none()
     }
 
-    /// The handler of the next call, which is not counted yet.
-    pub(super) fn next_handler<'p>(&'p mut self, plan: &'p Plan, streams: Streams) -> &'p Arc<SelectedHandler> {
-        match self.first.as_ref().filter(|first| first.holds()) {
-            Some(first) => &first.handler,
-            None => plan.draw(streams, &mut self.draws, self.number + 1),
+    /// The handler of the next call, which is not counted yet; none if that is still open.
+    pub(super) fn next_handler<'p>(&'p mut self, plan: &'p Plan, call: &Facts<'_>) -> Option<&'p Arc<SelectedHandler>> {
+        if let Some(first) = self.first.as_ref().filter(|first| first.holds()) {
+            return Some(&first.handler);
+        }
+        match plan.foresee(call, &mut self.draws) {
+            Foreseen::Certain(handler) => Some(handler),
+            Foreseen::Counts | Foreseen::Head => None,
         }
     }
 }
@@ -106,9 +126,9 @@ pub(super) struct Undelivered {
 
 impl Framing {
     /// From the first call on.
-    pub(crate) fn new(settings: &ConnectionSettings, first: FirstCall, draws: Option<Draws>) -> Self {
+    pub(crate) fn new(settings: &ConnectionSettings, first: Option<FirstCall>, draws: ConnectionDraws) -> Self {
         let header = ProxyHeader::Possible;
-        Self::after((0, header), Some(first), settings, draws, BytesMut::new(), (None, None))
+        Self::after((0, header), first, settings, draws, BytesMut::new(), (None, None))
     }
 
     /// After `number` calls whose bytes were copied, through these stages. `held` is what was read of the next call.
@@ -116,7 +136,7 @@ impl Framing {
         (number, header): (u64, ProxyHeader),
         first: Option<FirstCall>,
         settings: &ConnectionSettings,
-        draws: Option<Draws>,
+        draws: ConnectionDraws,
         held: BytesMut,
         stages: (Option<Stage>, Option<Stage>),
     ) -> Self {

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::fault::ByteFault;
-use crate::handler::Scope;
 use crate::net::backend::Backend;
 use crate::plan::Plan;
 use crate::protocol::Protocol;
@@ -63,8 +62,8 @@ impl fmt::Debug for Faults {
 }
 
 impl ConnectionSettings {
-    /// Whether bytes need only be copied: no handler wants to see calls, and nothing else depends on where they end.
+    /// Whether bytes need only be copied: neither a rule nor a handler wants to see calls, and nothing else depends on where they end.
     pub(crate) fn copies(&self, plan: &Plan) -> bool {
-        self.protocol == Protocol::Tcp && plan.scope() == Scope::Nothing && !self.keep_alive && !self.reuse_socket
+        self.protocol == Protocol::Tcp && plan.sees_nothing() && !self.keep_alive && !self.reuse_socket
     }
 }

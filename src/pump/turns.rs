@@ -29,13 +29,13 @@ pub(super) struct Turns<'a> {
 impl<'a> Turns<'a> {
     pub(super) fn new(
         context: &'a ConnectionContext<'a>,
-        first: &FirstCall,
+        first: Option<&FirstCall>,
         handler: &'a Arc<SelectedHandler>,
     ) -> Self {
         Self {
             context,
             handler,
-            first_is_counted: first.is_counted,
+            first_is_counted: first.is_some_and(|first| first.is_counted),
             number: LocalCounter::default(),
             is_open: AtomicBool::new(false),
             at_start: AtomicBool::new(true),

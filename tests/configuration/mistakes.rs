@@ -213,7 +213,7 @@ fn handlers_that_disagree_are_named() {
     assert_eq!(
         Start::with(line).lines(),
         ["--handler-error-buffer: `error` has buffer `20`, `delay` has `10` (--handler-delay-buffer); \
-          handlers of one mix share it"]
+          handlers of one proxy share it"]
     );
     let file = "backend = 'a:1'\nhandler = '20:delay,5:error'\n[handlers.delay]\nprotocol = 'http'\nkeep_alive = true\n\
                 [handlers.error]\nkeep_alive = false\n[handlers.dummy]\nprotocol = 'redis'\n";

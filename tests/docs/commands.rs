@@ -68,9 +68,10 @@ fn files_are_accepted() {
             means.push(checked(&["--config".to_owned(), file.to_str().unwrap().to_owned()]));
         }
     }
-    let [single, several] = &means[..] else { panic!("two files: {means:#?}") };
+    let [single, several, rules] = &means[..] else { panic!("three files: {means:#?}") };
     assert!(single.contains("redis, handler 20:delay,5:error") && single.contains("seed 42"), "{single}");
     assert!(several.contains("cache: ") && several.contains("api: disabled"), "{several}");
+    assert!(rules.contains("2 rules") && rules.contains("\nwrites: "), "{rules}");
 }
 
 #[test]

@@ -97,6 +97,7 @@ fn fields_of_the_report_are_all_named() {
     for script in [call, "kill -9 $$"] {
         let mut command =
             Program::command("--protocol redis --handler delay --handler-delay-sleep 1ms --expect calls>=0");
+        command.args(["--rule", "GET none => dummy"]);
         command.args(["--backend", &backend.address().to_string()]).arg("--report").arg(&file);
         Program::run(command.args(["--", "bash", "-c", script]));
         let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();

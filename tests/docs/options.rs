@@ -140,6 +140,7 @@ fn sample(value: &str) -> String {
     match value {
         "HOST:PORT" => "a:2".to_owned(),
         "MIX" => mix(),
+        "RULE" => "=> dummy".to_owned(),
         "PROTOCOL" => "redis".to_owned(),
         "BOOL" => "true".to_owned(),
         "EXPECTATION" => "calls>=0".to_owned(),

@@ -39,7 +39,7 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
         (
             "--backend a:1 --handler 1:delay,1:error --handler-delay-protocol http --handler-error-protocol redis",
             "--handler-error-protocol: `error` has protocol `redis`, `delay` has `http` (--handler-delay-protocol); \
-             handlers of one mix share it",
+             handlers of one proxy share it",
         ),
     ] {
         assert_complains(arguments, 2, &[line]);

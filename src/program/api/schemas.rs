@@ -107,6 +107,7 @@ fn sharpen(property: &mut Value, setting: &Setting<'_>, registry: &Registry) {
             property["pattern"] = json!(format!("^({HOST}|{}):{zero}{PORT})", ipv6()));
         }
         Some("mix") => property["pattern"] = json!(mix(registry)),
+        Some("rule") => property["items"] = rule(),
         Some("seconds") => {
             if property.as_object_mut().is_some_and(|property| property.remove("x-distribution").is_some()) {
                 return;
@@ -144,6 +145,32 @@ fn mix(registry: &Registry) -> String {
     let handler = format!(r"([A-Za-z0-9_-]{{1,64}}=)?({names})(\(.*\))?");
     let share = format!(r"(100|[1-9]?[0-9](\.[0-9]{{1,6}})?):{handler}");
     format!("^{handler}$|^{share}(,{share})*$")
+}
+
+/// A rule: `GET /pay* times=3 => error`, or a table. What its conditions may be depends on the protocol.
+fn rule() -> Value {
+    let text = || json!({ "type": "string" });
+    let texts = || json!({ "type": "object", "additionalProperties": text() });
+    let number = |least: u64| json!({ "type": "integer", "minimum": least });
+    let conditions = json!({
+        "type": "object",
+        "properties": {
+            "command": text(), "key": text(), "method": text(), "path": text(), "header": texts(), "query": texts(),
+            "client": text(), "connection": { "type": ["integer", "string"] },
+        },
+        "additionalProperties": false,
+    });
+    let table = json!({
+        "type": "object",
+        "properties": {
+            "name": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" }, "match": conditions,
+            "after": number(0), "every": number(1), "times": number(1), "during": text(),
+            "per": { "enum": ["connection", "proxy"] }, "handler": text(),
+        },
+        "required": ["handler"],
+        "additionalProperties": false,
+    });
+    json!({ "anyOf": [{ "type": "string", "pattern": "=>" }, table] })
 }
 
 /// A number of seconds, or a text with a unit.

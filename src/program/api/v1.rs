@@ -19,6 +19,7 @@ use super::read::{Object, PathParams, QueryParams};
 use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
 use crate::metrics::counters::Counters;
+use crate::metrics::snapshot::RuleSnapshot;
 use crate::program::config::spec;
 use crate::program::export::openmetrics::{self, Format};
 use crate::proxy::Proxy;
@@ -34,10 +35,12 @@ pub(super) struct Status {
     #[schemars(with = "Vec<String>")]
     addresses: Vec<SocketAddr>,
     connections: Connections,
-    /// Calls by handler.
+    /// Calls by handler; those of rules as `pay.error`.
     calls: BTreeMap<String, u64>,
     /// Faults by handler.
     faults: BTreeMap<String, u64>,
+    /// The rules, in their order.
+    rules: Vec<RuleSnapshot>,
     bytes: Bytes,
     /// Connections for which the backend could not be reached.
     backend_failures: u64,
@@ -259,12 +262,14 @@ fn changed(api: &Api, change: Change) -> Json<Value> {
 }
 
 fn described(api: &Api, proxy: &Proxy) -> Map<String, Value> {
-    let summary = proxy.snapshot().summary();
+    let snapshot = proxy.snapshot();
+    let summary = snapshot.summary();
     let status = Status {
         addresses: proxy.addresses(),
         connections: Connections { total: summary.connections, open: summary.open, opaque: summary.opaque },
         calls: summary.calls.into_iter().collect(),
         faults: summary.faults.into_iter().collect(),
+        rules: snapshot.rules,
         bytes: Bytes { to_backend: summary.to_backend, to_client: summary.to_client },
         backend_failures: summary.backend_failures,
         reverts_in: api.proxies.reverts_in(proxy.name()).map(Seconds::from),

@@ -59,7 +59,9 @@ pub(super) fn parse(words: &[OsString], schema: &Schema<'_>) -> Result<Args, Exi
 fn entry(setting: &Setting<'_>, matches: &mut ArgMatches) -> Option<Entry> {
     let flag = setting.flag();
     let given: Vec<String> = matches.remove_many(&flag)?.collect();
-    Some(setting.entry(setting.field.parse(&given.join(",")), Origin::Named(format!("--{flag}"))))
+    // A rule holds commas.
+    let separator = if flag == "rule" { "\n" } else { "," };
+    Some(setting.entry(setting.field.parse(&given.join(separator)), Origin::Named(format!("--{flag}"))))
 }
 
 fn instead(matches: &mut ArgMatches) -> Result<Option<Instead>, Diagnostics> {

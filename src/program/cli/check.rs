@@ -1,5 +1,7 @@
 //! `--check`: what would run, in lines.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::duration::Seconds;
@@ -28,7 +30,8 @@ impl Check {
         let proxies = config.proxies.iter().flat_map(|proxy| {
             let name = if several { format!("{}: ", proxy.name) } else { String::new() };
             let settings = settings(proxy, registry).into_iter().map(|line| format!("  {line}"));
-            [format!("{name}{}", route(proxy, config.demo))].into_iter().chain(settings)
+            let rules = proxy.rules.iter().map(|rule| format!("  rule {}: {rule}", rule.name())).collect::<Vec<_>>();
+            [format!("{name}{}", route(proxy, config.demo))].into_iter().chain(rules).chain(settings)
         });
         let http = config.http.as_ref().map(|http| {
             let token = if http.token.is_some() { ", with a token" } else { "" };
@@ -54,7 +57,8 @@ fn route(proxy: &ProxyConfig, demo: bool) -> String {
 
 /// The settings with which each handler of the mix acts, a line for each that has some.
 fn settings(proxy: &ProxyConfig, registry: &Registry) -> Vec<String> {
-    let mix = ParsedMix::parse(&proxy.mix.to_string(), registry).unwrap_or_default();
+    let mixes: Vec<_> =
+        proxy.mixes().map(|mix| ParsedMix::parse(&mix.to_string(), registry).unwrap_or_default()).collect();
     let line = |handler: &ParsedHandler| {
         let given = proxy.keys.all.get(HANDLERS).and_then(|handlers| handlers.get(&handler.name));
         let fields = registry.get(&handler.name)?.fields.iter().filter_map(|field| {
@@ -65,7 +69,10 @@ fn settings(proxy: &ProxyConfig, registry: &Registry) -> Vec<String> {
         let fields: Vec<_> = fields.collect();
         (!fields.is_empty()).then(|| format!("{}({})", handler.name, fields.join(", ")))
     };
-    mix.handlers().filter_map(line).collect()
+    let mut lines: Vec<_> = mixes.iter().flat_map(ParsedMix::handlers).filter_map(line).collect();
+    let mut known = HashSet::new();
+    lines.retain(|line| known.insert(line.clone()));
+    lines
 }
 
 /// A value as a mix has it, a time with its unit.

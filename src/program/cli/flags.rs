@@ -80,6 +80,7 @@ fn flag(setting: &Setting<'_>) -> Arg {
 fn with_default(field: &Field) -> String {
     match &field.default {
         Value::Null => field.help.clone(),
+        Value::Array(none) if none.is_empty() => field.help.clone(),
         default => format!("{} [default: {}]", field.help, default.as_str().unwrap_or(&default.to_string())),
     }
 }

@@ -45,7 +45,10 @@ in VAURIEN_PROXY (and _HOST, _PORT), of one of several in VAURIEN_PROXY_NAME, of
 VAURIEN_SEED; {proxy}, {host}, {port}, {proxy.NAME}, {http} and {seed} in its arguments are replaced by them. ${port} and \
 others behind $ are kept, and {{port}} becomes {port}. Unless set, --proxy and --http-port take a free port.";
 
-pub(super) const MIX: &str = "Calls that the mix leaves over get dummy. --behavior is an alias of --handler.";
+pub(super) const MIX: &str = "\
+Calls that the mix leaves over get dummy. --behavior is an alias of --handler. A --rule is [COMMAND [KEY]] [CONDITION=VALUE ...] => MIX; \
+the first one that matches a call decides, and --handler is for the others. Conditions are header.NAME, query.NAME, client and \
+connection, and how many: after, every, times, during, per.";
 
 /// Whether `words` asked for the help by `-h`.
 pub(super) fn is_short(error: &clap::Error, words: &[OsString]) -> bool {

@@ -20,6 +20,8 @@ pub(crate) enum Origin {
     Named(String),
     /// A line of the file: `vaurien.toml:4`.
     Line(String),
+    /// The same for a list: the line of its key, then those of its items.
+    Lines(String, Vec<String>),
     /// JSON of the HTTP API, where the path is the place.
     Json,
     /// A default; the text says why it applies.
@@ -30,7 +32,7 @@ impl Origin {
     /// Where `path` was given, for a message that does not name it.
     pub(crate) fn place(&self, path: &str) -> String {
         match self {
-            Self::Line(line) => format!("{line}: {path}"),
+            Self::Line(line) | Self::Lines(line, _) => format!("{line}: {path}"),
             _ => self.line(path),
         }
     }
@@ -41,10 +43,20 @@ impl Origin {
     }
 }
 
+impl Origin {
+    /// Where the item in this place of the list `path` was given, for a message that quotes it.
+    pub(crate) fn item(&self, path: &str, place: usize) -> String {
+        match self {
+            Self::Lines(_, items) if place < items.len() => items[place].clone(),
+            _ => self.line(path),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Named(text) | Self::Line(text) => f.write_str(text),
+            Self::Named(text) | Self::Line(text) | Self::Lines(text, _) => f.write_str(text),
             Self::Json => Ok(()),
             Self::Default(why) => f.write_str(why),
         }

@@ -77,7 +77,13 @@ impl Text<'_> {
     fn entries(&self, table: &DeTable<'_>, within: &[String], entries: &mut Vec<Entry>) {
         for (key, value) in table {
             let path = [within, &[key.get_ref().to_string()]].concat();
-            let origin = Origin::Line(self.line(key.span().start));
+            let line = self.line(key.span().start);
+            let origin = match value.get_ref() {
+                DeValue::Array(items) => {
+                    Origin::Lines(line, items.iter().map(|item| self.line(item.span().start)).collect())
+                }
+                _ => Origin::Line(line),
+            };
             entries.push(Entry { path: path.clone(), value: json(value.get_ref()), origin });
             if let DeValue::Table(table) = value.get_ref() {
                 self.entries(table, &path, entries);

@@ -103,6 +103,7 @@ impl Config {
         let ProgramOptions { seed, workers, log_level, log_format, events } = values.build("")?;
         diagnostics.extend(outputs::check(values, file, events.as_deref(), &run));
         diagnostics.none_or(())?;
+        let warnings = warnings::all(values, &proxies, http.is_some(), !run.command.is_empty());
         Ok(Self {
             proxies,
             seed: seed.map_or_else(random_seed, Ok)?,
@@ -111,7 +112,7 @@ impl Config {
             statsd: Some(values.build::<Statsd>("statsd.")?).filter(|statsd| statsd.enabled),
             events,
             demo,
-            warnings: warnings::all(values, http.is_some(), !run.command.is_empty()),
+            warnings,
             http,
             run,
             listens_anywhere: proxy::listens_anywhere(values),

@@ -10,6 +10,8 @@ use super::layout::Layout;
 use super::schema::{HANDLERS, SECTIONS, Setting};
 use super::values::Values;
 use crate::diagnostic::one_line;
+use crate::plan::mix::Mix;
+use crate::plan::rule::Rule;
 
 /// Longer values, in columns, do not move the comments of other lines to the right.
 const MAX_ALIGNED: usize = 60;
@@ -37,12 +39,13 @@ pub(crate) fn text(values: &Values<'_>) -> String {
 /// A key with its value, or a comment in their place; and the value's origin.
 type Line = (String, String);
 
-/// The handlers of the mix with all their settings, and others with those that were given.
+/// The handlers of the mix and of rules with all their settings, and others with those that were given.
 fn handlers(file: &mut String, values: &Values<'_>, within: &str) {
     // An invalid mix has been reported already.
-    let mix = values.mix(within).unwrap_or_default();
+    let (mix, rules) = (values.mix(within).unwrap_or_default(), values.rules(within).unwrap_or_default());
     for name in values.schema.registry.names() {
-        let in_mix = mix.shares().iter().any(|share| share.handlers().any(|handler| handler == name));
+        let mut mixes = rules.iter().map(Rule::mix).chain([&mix]);
+        let in_mix = mixes.any(|mix| mix.shares().iter().any(|share| share.handlers().any(|handler| handler == name)));
         // An option of the connection that nobody gave is the proxy's.
         let shown = |setting: &Setting<'_>| in_mix && !setting.inherited;
         let lines = lines(values, within, values.schema.of_handler(name), shown);
@@ -78,17 +81,19 @@ fn overridden(values: &Values<'_>, within: &str, setting: &Setting<'_>) -> Optio
     if !setting.per_proxy || setting.path.contains('.') {
         return None;
     }
-    let mix = values.mix(within).unwrap_or_default();
-    let (handler, value, _) = values.overrides(within, &mix, &setting.field.name).next()?;
+    let (mix, rules) = (values.mix(within).unwrap_or_default(), values.rules(within).unwrap_or_default());
+    let mixes: Vec<&Mix> = [&mix].into_iter().chain(rules.iter().map(Rule::mix)).collect();
+    let (handler, value, _) = values.overrides(within, &mixes, &setting.field.name).next()?;
     Some(format!(", but {} for {handler}", toml(&setting.field.canonical(value))?))
 }
 
 /// `default`, or what the help says it is where there is no value.
 fn default(setting: &Setting<'_>) -> String {
     let said = setting.field.help.split_once("[default: ").and_then(|(_, rest)| rest.strip_suffix(']'));
+    let is_empty = setting.field.default.as_array().is_some_and(Vec::is_empty);
     match said {
         Some(said) if setting.field.default.is_null() => format!("default: {said}"),
-        None if setting.field.default.is_null() => "default: none".to_owned(),
+        None if setting.field.default.is_null() || is_empty => "default: none".to_owned(),
         _ => "default".to_owned(),
     }
 }

@@ -9,7 +9,8 @@ use super::spec;
 use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics, shown};
 use crate::plan::mix::Mix;
-use crate::proxy::config::{Conflict, Keys, ProxyConfig, conflicts};
+use crate::plan::rule::{Rule, list};
+use crate::proxy::config::{Conflict, Keys, ProxyConfig, conflicts, name_conflicts};
 use crate::proxy::options::ProxyOptions;
 use crate::settings;
 
@@ -24,6 +25,12 @@ pub(super) fn all(
     let configs: Result<Vec<_>, _> =
         proxies.iter().map(|(name, within)| one(values, name, within, may_lack_backend, diagnostics)).collect();
     let configs = configs?;
+    for (config, (name, within)) in configs.iter().zip(&proxies) {
+        for what in name_conflicts(config, &configs) {
+            let given = values.get(&format!("{within}rules")).map(|(_, origin)| origin.line("rules"));
+            diagnostics.push(Diagnostic::new(given.unwrap_or_else(|| place(values.layout, name)), what));
+        }
+    }
     // An invalid address has been reported already.
     let listens = |(_, (_, within)): &(_, &(_, String))| !values.is_wrong(&format!("{within}proxy"));
     let (listening, named): (Vec<_>, Vec<_>) = configs.iter().zip(&proxies).filter(listens).unzip();
@@ -62,18 +69,28 @@ pub(super) fn one(
         let what = format!("`{}` is both `backend` and `proxy`, listen somewhere else{how}", options.proxy);
         diagnostics.push(Diagnostic::new(place, what));
     }
-    let mix = values.mix(within).unwrap_or_else(|wrong| {
+    let (mix, of_mix) = values.mix_with_settings(within).unwrap_or_else(|wrong| {
         diagnostics.extend(wrong);
-        Mix::default()
+        Default::default()
+    });
+    let rules = values.rules(within).unwrap_or_else(|wrong| {
+        diagnostics.extend(wrong);
+        Vec::new()
     });
     let mut own = values.map(within);
-    own.extend(overrides(values, within, &mix, diagnostics));
+    own.extend(overrides(values, within, &mix, &rules, diagnostics));
     let options: ProxyOptions = settings::build(own).map_err(|why| Diagnostic::new("", why))?;
     let place = values.place(&format!("{within}handler")).unwrap_or_default();
     diagnostics.extend(mix.check(options.connection.protocol).map(|why| Diagnostic::new(&place, why)).collect());
+    if !is_wrong("protocol") {
+        let origin = values.get(&format!("{within}rules")).map(|(_, origin)| origin);
+        let place = |at| origin.map(|origin| origin.item("rules", at)).unwrap_or_default();
+        let wrong = list::check(&rules, options.connection.protocol);
+        diagnostics.extend(wrong.into_iter().map(|(at, what)| Diagnostic::new(place(at), what)).collect());
+    }
     let given = given(values, within);
-    let keys = Keys { all: spec::complete(&given, values.schema), given };
-    Ok(ProxyConfig::from_options(name, options, mix, keys))
+    let keys = Keys { all: spec::complete(&given, values.schema), given, of_mix };
+    Ok(ProxyConfig::from_options(name, options, rules, mix, keys))
 }
 
 /// Where the proxy of this name begins.
@@ -83,18 +100,25 @@ fn place(layout: &Layout, name: &str) -> String {
     named.map(|(_, origin)| origin.place(&format!("{PROXIES}.{name}"))).unwrap_or_default()
 }
 
-/// Options of the connection that are set for handlers of the mix: they override the proxy's, and must be the same for all of them.
-fn overrides(values: &Values<'_>, within: &str, mix: &Mix, diagnostics: &mut Diagnostics) -> Map<String, Value> {
+/// Options of the connection that are set for handlers of the mix and of rules: they override the proxy's, and must be the same for all of them.
+fn overrides(
+    values: &Values<'_>,
+    within: &str,
+    mix: &Mix,
+    rules: &[Rule],
+    diagnostics: &mut Diagnostics,
+) -> Map<String, Value> {
+    let mixes: Vec<&Mix> = [mix].into_iter().chain(rules.iter().map(Rule::mix)).collect();
     let mut overrides = Map::new();
     for Setting { field, .. } in values.schema.of_proxy("") {
         let name = &field.name;
-        let mut given = values.overrides(within, mix, name);
+        let mut given = values.overrides(within, &mixes, name);
         let Some((first, value, place)) = given.next() else { continue };
         for (other, differs, there) in given {
             if field.canonical(differs) != field.canonical(value) {
                 let (differs, value) = (shown(differs), shown(value));
                 let what = format!(
-                    "`{other}` has {name} {differs}, `{first}` has {value} ({place}); handlers of one mix share it"
+                    "`{other}` has {name} {differs}, `{first}` has {value} ({place}); handlers of one proxy share it"
                 );
                 diagnostics.push(Diagnostic::new(there, what));
             }

@@ -13,9 +13,10 @@ use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::duration::Seconds;
 use crate::handler::Registry;
 use crate::metrics::summary::COUNTED;
-use crate::plan::mix::Share;
-use crate::program::command::{Placeholder, Subject, conflict};
-use crate::program::expectation::Expectation;
+use crate::plan::mix::{Mix, Share};
+use crate::plan::rule::Rule;
+use crate::program::command::{self, Placeholder, conflict};
+use crate::program::expectation::{COUNTED_OF_RULE, Expectation, Subject};
 use crate::program::report::file::Target;
 use crate::proxy::config::ProxyConfig;
 
@@ -121,17 +122,21 @@ impl Run {
         let is_disabled = |name: &str| proxies.iter().any(|proxy| proxy.name == name && !proxy.enabled);
         for word in self.command.iter().skip(1).flat_map(|argument| Placeholder::all(argument)) {
             let what = match word.subject {
-                Subject::Http if !has_http => "there is no HTTP API, add `--http`".to_owned(),
-                Subject::OnlyProxy if names.len() > 1 => {
+                command::Subject::Http if !has_http => "there is no HTTP API, add `--http`".to_owned(),
+                command::Subject::OnlyProxy if names.len() > 1 => {
                     format!("there are {} proxies, write `{{{}.{}}}`", names.len(), word.part, names[0])
                 }
-                Subject::Proxy(name) if !names.contains(&name) => {
+                command::Subject::Proxy(name) if !names.contains(&name) => {
                     diagnostics
                         .push(Diagnostic::new("", unknown(&word.text, "proxy", name, &names) + " in the command"));
                     continue;
                 }
-                Subject::Proxy(name) if is_disabled(name) => format!("`{name}` is disabled, and listens nowhere"),
-                Subject::OnlyProxy if is_disabled(names[0]) => "the proxy is disabled, and listens nowhere".to_owned(),
+                command::Subject::Proxy(name) if is_disabled(name) => {
+                    format!("`{name}` is disabled, and listens nowhere")
+                }
+                command::Subject::OnlyProxy if is_disabled(names[0]) => {
+                    "the proxy is disabled, and listens nowhere".to_owned()
+                }
                 _ => continue,
             };
             diagnostics.push(Diagnostic::new("", format_args!("`{}` in the command: {what}", word.text)));
@@ -149,34 +154,58 @@ fn wrong_names(
 ) -> Diagnostics {
     let mut diagnostics = Diagnostics::default();
     let names: Vec<&str> = proxies.iter().map(|proxy| proxy.name.as_str()).collect();
-    let unknown_proxy = expectation.proxy().filter(|name| !names.contains(name));
-    // The API may add proxies.
-    if let Some(name) = unknown_proxy.filter(|_| !has_http) {
-        diagnostics.push(Diagnostic::new(place, unknown(expectation, "proxy", name, &names)));
+    let subject = expectation.subject(|name| names.contains(&name));
+    let mut wrong = |what: &str, name, known: &[&str]| {
+        diagnostics.push(Diagnostic::new(place, unknown(&expectation, what, name, known)));
+    };
+    // The API may add proxies and rules.
+    let unknown_proxy = subject.proxy.filter(|name| !names.contains(name) && !has_http);
+    if let Some(name) = unknown_proxy {
+        wrong("proxy", name, &names);
     }
-    let shares = proxies.iter().flat_map(|proxy| proxy.mix.shares()).map(Share::name);
+    let rules: Vec<&str> = asked(&subject, proxies).flat_map(|proxy| &proxy.rules).map(Rule::name).collect();
+    let unknown_rule = subject.rule.filter(|name| !rules.contains(name) && !has_http && unknown_proxy.is_none());
+    if let Some(name) = unknown_rule {
+        match (subject.proxy, rules.is_empty()) {
+            (Some(_), _) => wrong("rule", name, &rules),
+            (None, true) => wrong("proxy", name, &names),
+            (None, false) => wrong("proxy or rule", name, &[names.clone(), rules].concat()),
+        }
+    }
+    let shares = proxies.iter().flat_map(ProxyConfig::mixes).flat_map(Mix::shares).map(Share::name);
     let own_names = shares.filter(|name| registry.get(name).is_none());
-    let counts: Vec<&str> = Expectation::countable(registry).chain(own_names).collect();
-    let counted = expectation.counted();
+    let of_rule = |count: &&str| subject.rule.is_none() || !COUNTED.contains(count) || COUNTED_OF_RULE.contains(count);
+    let counts: Vec<&str> = Expectation::countable(registry).filter(of_rule).chain(own_names).collect();
+    let counted = subject.counted;
     if !counts.contains(&counted) {
-        diagnostics.push(Diagnostic::new(place, unknown(expectation, "handler or count", counted, &counts)));
-    } else if !COUNTED.contains(&counted) && !has_http && !expectation.is_met_by(0) {
-        diagnostics.extend(never(expectation, counted, proxies, place));
+        wrong("handler or count", counted, &counts);
+    } else if !COUNTED.contains(&counted) && !has_http && !expectation.is_met_by(0) && unknown_rule.is_none() {
+        diagnostics.extend(never(expectation, &subject, proxies, place));
     }
     diagnostics
 }
 
-/// Refuses an expectation of a handler that none of its proxies has in its mix.
-fn never(expectation: &Expectation, handler: &str, proxies: &[ProxyConfig], place: &str) -> Diagnostics {
-    let ours = |proxy: &&ProxyConfig| expectation.proxy().is_none_or(|name| name == proxy.name);
-    let has =
-        |proxy: &ProxyConfig| proxy.mix.shares().iter().any(|share| share.name() == handler && share.percent() > 0.0);
-    let mixes: Vec<String> = proxies.iter().filter(ours).map(|proxy| format!("`{}`", proxy.mix)).collect();
-    if mixes.is_empty() || proxies.iter().filter(ours).any(has) {
+/// Refuses an expectation of a handler that none of its proxies has in its mix or in a rule.
+fn never(expectation: &Expectation, subject: &Subject<'_>, proxies: &[ProxyConfig], place: &str) -> Diagnostics {
+    let handler = subject.counted;
+    let of_rule = |proxy: &'_ ProxyConfig| -> Vec<Mix> {
+        let rules = proxy.rules.iter().filter(|rule| subject.rule.is_none_or(|name| name == rule.name()));
+        let rest = [&proxy.mix].into_iter().filter(|_| subject.rule.is_none());
+        rules.map(Rule::mix).chain(rest).cloned().collect()
+    };
+    let ours: Vec<Mix> = asked(subject, proxies).flat_map(of_rule).collect();
+    let has = |mix: &Mix| mix.shares().iter().any(|share| share.name() == handler && share.percent() > 0.0);
+    if ours.is_empty() || ours.iter().any(has) {
         return Diagnostics::default();
     }
+    let mixes: Vec<String> = ours.iter().map(|mix| format!("`{mix}`")).collect();
     let what = format!("`{expectation}` cannot be met: `{handler}` is not in {}", mixes.join(" or "));
     Diagnostic::new(place, what).into()
+}
+
+/// The proxies that an expectation is about.
+fn asked<'p>(subject: &Subject<'_>, proxies: &'p [ProxyConfig]) -> impl Iterator<Item = &'p ProxyConfig> {
+    proxies.iter().filter(move |proxy| subject.proxy.is_none_or(|name| name == proxy.name))
 }
 
 fn unknown(within: &dyn std::fmt::Display, what: &str, name: &str, known: &[&str]) -> String {

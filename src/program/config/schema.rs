@@ -87,6 +87,7 @@ impl Setting<'_> {
             Some(("http", "enabled")) => "http".to_owned(),
             Some(("run", key)) => key.to_owned(),
             Some((HANDLERS, key)) => format!("handler-{key}"),
+            None if self.path == "rules" => "rule".to_owned(),
             _ => self.path.clone(),
         };
         flag.replace(['_', '.'], "-")

@@ -10,6 +10,7 @@ use super::values::Values;
 use crate::diagnostic::Diagnostics;
 use crate::handler::Registry;
 use crate::plan::mix::Mix;
+use crate::plan::rule::parse::ParsedRule;
 use crate::proxy::config::{ProxyConfig, check_name};
 use crate::proxy::set::Edit;
 
@@ -76,11 +77,17 @@ fn merge(
     }
 }
 
-/// Every key with its value or default: of `handlers`, all settings of those in the mix, and what was given for others.
+/// Every key with its value or default: of `handlers`, all settings of those in the mix and in rules, and what was given for others.
 pub(super) fn complete(given: &Map<String, Value>, schema: &Schema<'_>) -> Map<String, Value> {
     let text = given.get("handler").and_then(Value::as_str).unwrap_or("dummy");
     let mix = Mix::parse(text, schema.registry).ok();
-    let in_mix = |name| mix.iter().flat_map(Mix::shares).any(|share| share.handlers().any(|handler| handler == name));
+    let rules = given.get("rules").and_then(|given| Some(schema.get(&["rules"])?.field.canonical(given)));
+    let texts = rules.iter().filter_map(Value::as_array).flatten().filter_map(Value::as_str);
+    let rules: Vec<ParsedRule> = texts.filter_map(|text| ParsedRule::parse(text, schema.registry).ok()).collect();
+    let in_rules = |name| rules.iter().flat_map(ParsedRule::handlers).any(|handler| handler.name == name);
+    let in_mix = |name| {
+        mix.iter().flat_map(Mix::shares).any(|share| share.handlers().any(|handler| handler == name)) || in_rules(name)
+    };
     let (given, mut all) = (Value::Object(given.clone()), json!({}));
     for setting in schema.all().filter(|setting| setting.per_proxy) {
         // An option of the connection that nobody gave for a handler is the proxy's.
@@ -159,7 +166,7 @@ mod tests {
                 "handlers.error: `handlers.error` is `5`, write a table, `[handlers.error]`",
                 "pool_size: `null` is not a whole number of connections, 0 or more",
                 "proxy: `localhost` has no port, write `localhost:PORT`",
-                "seed: unknown key `seed` (known: proxy, backend, handler, protocol, buffer, keep_alive, reuse_socket, \
+                "seed: unknown key `seed` (known: proxy, backend, handler, rules, protocol, buffer, keep_alive, reuse_socket, \
                  pool_size, pool_timeout, connect_timeout, head_timeout, max_head, shape_buffer, enabled, handlers)",
             ]
         );
@@ -210,7 +217,7 @@ mod tests {
             all,
             json!({
                 "proxy": "localhost:8000", "backend": "a:1", "handler": "20:delay,5:error", "protocol": "memcache",
-                "buffer": null, "keep_alive": false, "reuse_socket": false, "pool_size": 100, "pool_timeout": 30,
+                "rules": [], "buffer": null, "keep_alive": false, "reuse_socket": false, "pool_size": 100, "pool_timeout": 30,
                 "connect_timeout": 1.5, "head_timeout": 5, "max_head": 65536, "shape_buffer": "64MiB", "enabled": true,
                 "handlers": {
                     "delay": { "sleep": 0.25, "before": true, "protocol": "http" },

@@ -1,6 +1,8 @@
 //! Entries checked and merged: the value of each path, and where it was given.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
@@ -8,9 +10,26 @@ use super::entry::{Entry, Origin};
 use super::layout::{Found, Layout};
 use super::schema::{HANDLERS, Schema, Setting};
 use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::handler::DynHandler;
 use crate::plan::mix::{Mix, Share};
 use crate::plan::parse::{MixError, ParsedHandler, ParsedMix};
-use crate::settings::{self, Settings};
+use crate::plan::rule::parse::ParsedRule;
+use crate::plan::rule::table::text_of;
+use crate::plan::rule::{Rule, list};
+use crate::settings::{self, Field, Settings};
+
+/// A handler, with the settings that it was built with.
+type Built = (Arc<dyn DynHandler>, Map<String, Value>);
+
+/// The settings of handlers, by their names.
+type HandlerSettings = Vec<(String, Map<String, Value>)>;
+
+/// The rules in `value`, each as its text.
+fn texts(field: &Field, value: &Value) -> Vec<String> {
+    let canonical = field.canonical(value);
+    let texts = canonical.as_array().into_iter().flatten().filter_map(Value::as_str);
+    texts.map(str::to_owned).collect()
+}
 
 /// The checked values of all options that were given, by path: `http.port`.
 pub(crate) struct Values<'a> {
@@ -33,7 +52,7 @@ impl<'a> Values<'a> {
         // A key that should not be a table is reported once: the keys within it are skipped.
         let mut whole: &[String] = &[];
         for entry in entries {
-            let is_of_a_tree = matches!(entry.origin, Origin::Line(_) | Origin::Json);
+            let is_of_a_tree = matches!(entry.origin, Origin::Line(_) | Origin::Lines(..) | Origin::Json);
             let is_within = !whole.is_empty() && entry.path.len() > whole.len() && entry.path.starts_with(whole);
             if is_of_a_tree && is_within {
                 continue;
@@ -55,6 +74,10 @@ impl<'a> Values<'a> {
 
     fn take(&mut self, setting: &Setting<'_>, path: String, entry: &Entry, diagnostics: &mut Diagnostics) {
         let Entry { value, origin, .. } = entry;
+        if setting.path == "rules" && self.has_wrong_rules(&path, entry, diagnostics) {
+            self.wrong.insert(path);
+            return;
+        }
         if let Err(what) = setting.field.check(value) {
             diagnostics.push(Diagnostic::new(origin.place(&path), what));
             self.wrong.insert(path);
@@ -67,6 +90,26 @@ impl<'a> Values<'a> {
             diagnostics.extend(errors.iter().map(|error| Diagnostic::new(origin.line(&path), error)).collect());
         }
         self.given.insert(path, (value.clone(), origin.clone()));
+    }
+
+    /// Whether one of the rules in `entry` is invalid, each of which is reported in its place.
+    fn has_wrong_rules(&self, path: &str, Entry { value, origin, .. }: &Entry, diagnostics: &mut Diagnostics) -> bool {
+        let parse = |text: &str| ParsedRule::parse(text, self.schema.registry).map(drop);
+        let check = |rule: &Value| text_of(rule).map_err(|what| vec![what]).and_then(|text| parse(&text));
+        let wrong: Vec<(usize, Vec<String>)> = match value {
+            Value::Array(rules) => {
+                rules.iter().enumerate().filter_map(|(place, rule)| Some((place, check(rule).err()?))).collect()
+            }
+            Value::String(lines) => {
+                let rules = lines.lines().filter(|line| !line.trim().is_empty());
+                rules.filter_map(|rule| Some((0, parse(rule.trim()).err()?))).collect()
+            }
+            _ => Vec::new(),
+        };
+        for (place, what) in &wrong {
+            diagnostics.extend(what.iter().map(|what| Diagnostic::new(origin.item(path, *place), what)).collect());
+        }
+        !wrong.is_empty()
     }
 
     /// What was given for an option, and where.
@@ -103,29 +146,64 @@ impl<'a> Values<'a> {
 
     /// The mix of the proxy whose keys are `within`, each handler with its settings.
     pub(super) fn mix(&self, within: &str) -> Result<Mix, Diagnostics> {
-        let registry = self.schema.registry;
-        let text = self.get(&format!("{within}handler")).and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
-        // If it is invalid, that has been reported.
-        let parsed = ParsedMix::parse(text, registry).unwrap_or_default();
-        let place = self.place(&format!("{within}handler")).unwrap_or_default();
-        parsed.build(&place, |ParsedHandler { name, settings: in_place, .. }| {
-            let unknown = || Diagnostic::new("", MixError::unknown_handler(name, registry));
-            let table = format!("{within}{HANDLERS}.{name}");
-            let mut settings = self.map(&format!("{table}."));
-            settings.extend(in_place.clone());
-            // Each value is valid alone, so it is the combination that is refused.
-            registry.get(name).ok_or_else(unknown)?.build(settings).map_err(|why| Diagnostic::new(table, why))
-        })
+        self.mix_with_settings(within).map(|(mix, _)| mix)
     }
 
-    /// The options of the connection that are set for handlers of the mix: path, handler and value.
+    /// The same, with the settings that its handlers were built with.
+    pub(super) fn mix_with_settings(&self, within: &str) -> Result<(Mix, HandlerSettings), Diagnostics> {
+        let text = self.get(&format!("{within}handler")).and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
+        // If it is invalid, that has been reported.
+        let parsed = ParsedMix::parse(text, self.schema.registry).unwrap_or_default();
+        let all = RefCell::default();
+        let place = self.place(&format!("{within}handler")).unwrap_or_default();
+        let mix = parsed.build(&place, |parsed| {
+            let (handler, settings) = self.handler(within, parsed)?;
+            let all: &mut HandlerSettings = &mut all.borrow_mut();
+            all.push((parsed.name.clone(), settings));
+            Ok(handler)
+        })?;
+        Ok((mix, all.into_inner()))
+    }
+
+    /// The rules of the proxy whose keys are `within`; none if some are invalid, which has been reported.
+    pub(super) fn rules(&self, within: &str) -> Result<Vec<Rule>, Diagnostics> {
+        let (Some(setting), Some((value, origin))) = (self.schema.get(&["rules"]), self.get(&format!("{within}rules")))
+        else {
+            return Ok(Vec::new());
+        };
+        let (mut rules, mut diagnostics) = (Vec::new(), Diagnostics::default());
+        for (place, text) in texts(setting.field, value).iter().enumerate() {
+            let Ok(rule) = ParsedRule::parse(text, self.schema.registry) else { continue };
+            match rule.build(&origin.item("rules", place), |parsed| self.handler(within, parsed)) {
+                Ok(rule) => rules.push(rule),
+                Err(wrong) => diagnostics.extend(wrong),
+            }
+        }
+        list::name_all(&mut rules);
+        diagnostics.none_or(rules)
+    }
+
+    /// A handler, with the settings that it was built with.
+    fn handler(&self, within: &str, parsed: &ParsedHandler) -> Result<Built, Diagnostic> {
+        let (ParsedHandler { name, settings: in_place, .. }, registry) = (parsed, self.schema.registry);
+        let unknown = || Diagnostic::new("", MixError::unknown_handler(name, registry));
+        let table = format!("{within}{HANDLERS}.{name}");
+        let mut settings = self.map(&format!("{table}."));
+        settings.extend(in_place.clone());
+        // Each value is valid alone, so it is the combination that is refused.
+        let built = registry.get(name).ok_or_else(unknown)?.build(settings.clone());
+        Ok((built.map_err(|why| Diagnostic::new(table, why))?, settings))
+    }
+
+    /// The options of the connection that are set for handlers of these mixes: path, handler and value.
     pub(super) fn overrides<'m>(
         &self,
         within: &str,
-        mix: &'m Mix,
+        mixes: &[&'m Mix],
         option: &str,
     ) -> impl Iterator<Item = (&'m str, &Value, String)> {
-        mix.shares().iter().flat_map(Share::handlers).filter_map(move |handler| {
+        let handlers: Vec<&'m str> = mixes.iter().flat_map(|mix| mix.shares()).flat_map(Share::handlers).collect();
+        handlers.into_iter().filter_map(move |handler| {
             let path = [HANDLERS, handler, option];
             self.schema.get(&path).filter(|setting| setting.inherited)?;
             let path = format!("{within}{}", path.join("."));

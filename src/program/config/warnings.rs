@@ -6,19 +6,21 @@ use super::entry::Origin;
 use super::layout::Layout;
 use super::schema::{HANDLERS, SECTIONS, Setting};
 use super::values::Values;
+use crate::plan::mix::{Mix, Share};
 use crate::plan::parse::ParsedMix;
+use crate::proxy::config::ProxyConfig;
 
 /// A bare number above this many seconds is probably one of milliseconds.
 const LONG: f64 = 60.0;
 
 /// `has_http`: the API may ask for other handlers later.
-pub(super) fn all(values: &Values<'_>, has_http: bool, runs_a_command: bool) -> Vec<String> {
+pub(super) fn all(values: &Values<'_>, proxies: &[ProxyConfig], has_http: bool, runs_a_command: bool) -> Vec<String> {
     let mut warnings = parts_that_are_off(values);
     warnings.extend(without_command(values, runs_a_command));
     if !has_http {
-        warnings.extend(handlers_out_of_the_mix(values));
+        warnings.extend(handlers_that_nothing_names(values, proxies));
     }
-    warnings.extend(long_sleeps(values));
+    warnings.extend(long_sleeps(values, proxies));
     warnings
 }
 
@@ -52,43 +54,40 @@ fn without_command(values: &Values<'_>, runs_a_command: bool) -> Vec<String> {
     alone.map(|given| format!("`{given}` has no effect without `--repeat`")).collect()
 }
 
-/// Flags and variables for handlers that are not in the mix. A file may well have tables for handlers that other mixes need.
-fn handlers_out_of_the_mix(values: &Values<'_>) -> Vec<String> {
+/// Flags and variables for handlers that are in no mix. A file may well have tables for handlers that other mixes need.
+fn handlers_that_nothing_names(values: &Values<'_>, proxies: &[ProxyConfig]) -> Vec<String> {
     // With several proxies there are no such flags.
-    let Layout::One = values.layout else { return Vec::new() };
-    let mix = mix(values, "");
-    let in_mix = |name: &str| mix.handlers().any(|handler| handler.name == name);
-    let written = values.get("handler").and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
+    let (Layout::One, [proxy]) = (values.layout, proxies) else { return Vec::new() };
+    let in_mix = |name: &str| proxy.mixes().flat_map(Mix::shares).flat_map(Share::handlers).any(|known| known == name);
+    let (written, or_rule) = (&proxy.mix, if proxy.rules.is_empty() { "" } else { ", nor in a rule" });
     let settings = values.schema.all().filter_map(|setting| {
         let (name, _) = setting.path.strip_prefix(HANDLERS)?.strip_prefix('.')?.split_once('.')?;
         let (_, origin) = values.get(&setting.path).filter(|_| !in_mix(name))?;
         let is_own = [format!("--{}", setting.flag()), setting.variable()].contains(&origin.to_string());
-        is_own.then(|| format!("`{origin}` has no effect: `{name}` is not in the mix `{written}`"))
+        is_own.then(|| format!("`{origin}` has no effect: `{name}` is not in the mix `{written}`{or_rule}"))
     });
     settings.collect()
 }
 
 /// Times to sleep that have no unit and are so long that milliseconds were probably meant.
-fn long_sleeps(values: &Values<'_>) -> Vec<String> {
+fn long_sleeps(values: &Values<'_>, proxies: &[ProxyConfig]) -> Vec<String> {
     let mut warnings = Vec::new();
-    for (_, within) in values.layout.proxies() {
+    for ((_, within), proxy) in values.layout.proxies().iter().zip(proxies) {
         for setting in values.schema.all().filter(|setting| setting.per_proxy && setting.field.name == "sleep") {
             let path = format!("{within}{}", setting.path);
             let Some((value, origin)) = values.get(&path) else { continue };
             warnings.extend(in_seconds(value).map(|what| format!("{}: {what}", origin.place(&path))));
         }
-        let path = format!("{within}handler");
-        let Some((_, origin)) = values.get(&path) else { continue };
-        let in_place = mix(values, &within);
-        let in_place = in_place.handlers().filter_map(|handler| in_seconds(handler.settings.get("sleep")?));
-        warnings.extend(in_place.map(|what| format!("{}: {what}", origin.place(&path))));
+        let rules = proxy.rules.iter().map(|rule| ("rules", rule.mix()));
+        for (key, mix) in [("handler", &proxy.mix)].into_iter().chain(rules) {
+            let path = format!("{within}{key}");
+            let place = values.place(&path).unwrap_or(path);
+            let in_place = ParsedMix::parse(&mix.to_string(), values.schema.registry).unwrap_or_default();
+            let in_place = in_place.handlers().filter_map(|handler| in_seconds(handler.settings.get("sleep")?));
+            warnings.extend(in_place.map(|what| format!("{place}: {what}")));
+        }
     }
     warnings
-}
-
-fn mix(values: &Values<'_>, within: &str) -> ParsedMix {
-    let written = values.get(&format!("{within}handler")).and_then(|(value, _)| value.as_str()).unwrap_or("dummy");
-    ParsedMix::parse(written, values.schema.registry).unwrap_or_default()
 }
 
 /// The warning about a long time, or a distribution of such times, without a unit.

@@ -59,9 +59,11 @@ impl Demo {
         let shares = proxy.mix.shares().iter().filter(|share| share.percent() > 0.0);
         let unseen = shares.map(|share| share.name().to_owned()).collect();
         let title = format!("in front of a small HTTP server, protocol {}, handler {}", proxy.protocol, proxy.mix);
+        let sender = &sender;
         let watched =
             |name: &str, handler| -> Arc<dyn DynHandler> { Arc::new(Watched::new(name, handler, sender.clone())) };
         proxy.mix = proxy.mix.clone().map(watched);
+        proxy.rules = std::mem::take(&mut proxy.rules).into_iter().map(|rule| rule.map(watched)).collect();
         proxy.backend = Address::new(backend.ip().to_string(), backend.port());
         // The API shows it, and can change the other keys.
         proxy.keys.set("backend", backend.to_string());
@@ -174,22 +176,15 @@ fn coloured(handler: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use crate::handler::Registry;
-    use crate::plan::Plan;
     use crate::program::config::Config;
-    use crate::rng::Streams;
 
     #[test]
     fn the_demos_seed_shows_one_handler_after_the_other() {
         let args = ["vaurien", "--demo"].map(Into::into);
         let config = Config::from_args(args, [], &Registry::default()).unwrap();
-        let plan = Plan::new(&config.proxies[0].mix, |_| Arc::default());
-        let first = |connection| {
-            let streams = Streams::new(config.seed, &config.proxies[0].name, connection);
-            plan.draw(streams, &mut None, 1).name.to_string()
-        };
+        let proxy = &config.proxies[0];
+        let first = |connection| proxy.mix.drawn(config.seed, &proxy.name, connection).next().unwrap().to_owned();
         let drawn: Vec<_> = (1..=5).map(first).collect();
         assert_eq!(drawn, ["dummy", "delay", "error", "blackout", "hang"]);
     }

@@ -74,5 +74,5 @@ pub(crate) fn proxy(name: &str, backend: &str, protocol: &str) -> Proxy {
 }
 
 pub(crate) fn handler(name: &str, calls: u64, faults: u64) -> HandlerSnapshot {
-    HandlerSnapshot { name: name.to_owned(), in_mix: true, calls, faults, delay: None, waited: None }
+    HandlerSnapshot { name: name.to_owned(), rule: None, in_mix: true, calls, faults, delay: None, waited: None }
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 use crate::metrics::counters::seconds;
-use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot};
+use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot, RuleSnapshot};
 use crate::program::command::End;
 use crate::program::exit_code;
 use crate::program::expectation::Expectation;
@@ -89,6 +89,9 @@ pub(crate) struct Proxy {
     pub(crate) name: String,
     pub(crate) backend: String,
     pub(crate) protocol: String,
+    /// The rules at the end, if there were any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rules: Vec<RuleSnapshot>,
     /// The mix at the end.
     pub(crate) mix: String,
     pub(crate) connections: u64,
@@ -127,6 +130,7 @@ impl From<&ProxySnapshot> for Proxy {
             name: proxy.name.clone(),
             backend: proxy.backend.clone(),
             protocol: proxy.protocol.to_string(),
+            rules: proxy.rules.clone(),
             mix: proxy.mix.clone(),
             connections: proxy.connections.accepted,
             opaque: proxy.opaque,

@@ -59,7 +59,7 @@ impl Grid {
         header.drain(..usize::from(unnamed));
         let row = |proxy: &str, handler: &HandlerSnapshot| {
             let mut row = if unnamed { Vec::new() } else { vec![proxy.to_owned()] };
-            row.extend([handler.name.clone(), handler.calls.to_string(), handler.faults.to_string()]);
+            row.extend([handler.label(), handler.calls.to_string(), handler.faults.to_string()]);
             if waited {
                 row.extend(times(handler.waited));
             }

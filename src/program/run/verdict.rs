@@ -1,11 +1,14 @@
 //! What a run makes of its figures: expectations, the chaos that could not take place, and warnings.
 
+use std::collections::BTreeSet;
+
 use crate::handler::Registry;
+use crate::metrics::counters::label;
 use crate::metrics::summary::Summary;
 use crate::plan::mix::Share;
 use crate::program::command::variable;
 use crate::program::config::Config;
-use crate::program::expectation::Expectation;
+use crate::program::expectation::{Expectation, Subject};
 use crate::program::report::Expected;
 use crate::program::run::odds;
 use crate::program::run::services::Results;
@@ -25,10 +28,11 @@ impl Verdict {
         let count = |expectation: &Expectation| expectation.count(summaries(), registry);
         let expected = expectations.iter().map(|expectation| Expected::new(expectation, count(expectation)));
         let mut verdict = Self { expectations: expected.collect(), warnings: Vec::new() };
+        let targets = Target::all(config, registry, results);
         if config.run.command.is_empty() {
+            verdict.warnings = targets.iter().flat_map(Target::told_idle_rules).collect();
             return verdict;
         }
-        let targets = Target::all(config, registry, results);
         for (expectation, expected) in expectations.iter().zip(&mut verdict.expectations) {
             expected.why = if expected.met { None } else { why_unmet(expectation, expected.count, &targets) };
         }
@@ -47,8 +51,8 @@ impl Verdict {
 fn why_unmet(expectation: &Expectation, count: u64, targets: &[Target<'_>]) -> Option<String> {
     let why = targets.iter().filter(|target| target.is_counted_by(expectation)).filter_map(|target| {
         let why = target.why_no_call().or_else(|| {
-            let (share, _) = target.chaos.iter().find(|(share, _)| share.name() == expectation.counted())?;
-            (count == 0).then(|| target.why_idle(share))
+            let chaos = target.chaos.iter().find(|chaos| target.is_subject(expectation, chaos))?;
+            (count == 0).then(|| target.why_idle(chaos))
         });
         Some(format!("{}{}", target.prefix, why?))
     });
@@ -61,13 +65,40 @@ struct Target<'a> {
     /// For lines about it: empty if there is only one.
     prefix: String,
     proxy: &'a ProxyConfig,
+    /// The names of all proxies.
+    names: Vec<&'a str>,
     summary: Summary,
-    /// The handlers of its mix that do something, with their faults.
-    chaos: Vec<(&'a Share, u64)>,
+    /// What its rules and its mix have that does something.
+    chaos: Vec<Chaos<'a>>,
+    /// Rules that decided no call: name and text.
+    idle_rules: Vec<(&'a str, &'a str)>,
     /// Where the command finds its address.
     variable: String,
-    /// Whether its mix is still the same.
-    kept_its_mix: bool,
+    /// Whether its rules and its mix are still the same.
+    kept_its_plan: bool,
+}
+
+/// A handler that does something, and what came of it.
+struct Chaos<'a> {
+    rule: Option<&'a str>,
+    share: &'a Share,
+    /// As people write it: `pay.error`.
+    label: String,
+    drawn: u64,
+    faults: u64,
+    /// The calls of its rule, or those that no rule decided.
+    calls: u64,
+}
+
+impl<'a> Chaos<'a> {
+    fn new(rule: Option<&'a str>, share: &'a Share, summary: &Summary) -> Self {
+        let label = label(rule, share.name());
+        let of =
+            |counts: &[(String, u64)]| counts.iter().find(|(name, _)| *name == label).map_or(0, |(_, count)| *count);
+        let is_beside = |name: &str| name.rsplit_once('.').map(|(rule, _)| rule) == rule;
+        let calls = summary.calls.iter().filter(|(name, _)| is_beside(name)).map(|(_, calls)| calls).sum();
+        Self { rule, share, drawn: of(&summary.calls), faults: of(&summary.faults), calls, label }
+    }
 }
 
 impl<'a> Target<'a> {
@@ -81,22 +112,44 @@ impl<'a> Target<'a> {
                 let acts = |handler| registry.get(handler).is_none_or(|entry| !entry.does_nothing());
                 share.percent() > 0.0 && share.handlers().any(acts)
             };
-            let chaos = proxy.mix.shares().iter().filter(does_something);
+            let rules = proxy.rules.iter().map(|rule| (Some(rule.name()), rule.mix()));
+            let shares = rules
+                .chain([(None, &proxy.mix)])
+                .flat_map(|(rule, mix)| mix.shares().iter().filter(does_something).map(move |share| (rule, share)));
             let last = results.proxies.iter().rfind(|last| last.name == *name);
+            let rules = last.map_or(&[][..], |last| &last.rules);
+            let written = proxy.rules.iter().map(ToString::to_string);
+            let kept_its_rules = rules.iter().map(|rule| rule.rule.clone()).eq(written);
             Some(Self {
                 prefix: if config.proxies.len() > 1 { format!("{name}: ") } else { String::new() },
                 proxy,
-                chaos: chaos.map(|share| (share, summary.faults_of(share.name()))).collect(),
+                names: config.proxies.iter().map(|proxy| proxy.name.as_str()).collect(),
+                chaos: shares.map(|(rule, share)| Chaos::new(rule, share, &summary)).collect(),
+                idle_rules: rules
+                    .iter()
+                    .filter(|rule| rule.calls == 0)
+                    .map(|rule| (&*rule.name, &*rule.rule))
+                    .collect(),
                 summary,
                 variable: if config.names_proxies { variable(name) } else { "VAURIEN_PROXY".to_owned() },
-                kept_its_mix: last.is_some_and(|last| last.mix == proxy.mix.to_string()),
+                kept_its_plan: kept_its_rules && last.is_some_and(|last| last.mix == proxy.mix.to_string()),
             })
         };
         config.proxies.iter().filter(|proxy| proxy.enabled).filter_map(target).collect()
     }
 
+    fn subject<'e>(&self, expectation: &'e Expectation) -> Subject<'e> {
+        expectation.subject(|name| self.names.contains(&name))
+    }
+
     fn is_counted_by(&self, expectation: &Expectation) -> bool {
-        expectation.proxy().is_none_or(|name| name == self.proxy.name)
+        self.subject(expectation).proxy.is_none_or(|name| name == self.proxy.name)
+    }
+
+    /// Whether the expectation is about these faults.
+    fn is_subject(&self, expectation: &Expectation, chaos: &Chaos<'_>) -> bool {
+        let Subject { rule, counted, .. } = self.subject(expectation);
+        counted == chaos.share.name() && (rule.is_none() || rule == chaos.rule)
     }
 
     fn calls(&self) -> u64 {
@@ -114,7 +167,13 @@ impl<'a> Target<'a> {
     fn missing_calls(&self) -> Expected {
         let proxy = if self.prefix.is_empty() { String::new() } else { format!("{}.", self.proxy.name) };
         let why = self.why_no_call().unwrap_or_default();
-        let why = format!("handler {} met no call: {why}; if that is right, add --allow-no-calls", self.proxy.mix);
+        let rules = self.chaos.iter().filter_map(|chaos| chaos.rule).collect::<BTreeSet<_>>().len();
+        let what = match rules {
+            0 => format!("handler {}", self.proxy.mix),
+            1 => "a rule".to_owned(),
+            several => format!("{several} rules"),
+        };
+        let why = format!("{what} met no call: {why}; if that is right, add --allow-no-calls");
         Expected { expectation: format!("{proxy}calls>=1"), count: 0, met: false, why: Some(why) }
     }
 
@@ -146,31 +205,43 @@ impl<'a> Target<'a> {
         Some(opaque_ones.chain(unreached).chain(silent).collect::<Vec<_>>().join("; "))
     }
 
-    /// Warnings about handlers that did nothing although there were calls, but for those that an expectation is about.
+    /// Warnings about rules that matched no call, and about handlers that did nothing although there were calls for them, but for
+    /// those that an expectation is about.
     fn idle(&self, expectations: &[Expectation]) -> Vec<String> {
         if self.calls() == 0 {
             return Vec::new();
         }
-        let is_expected = |share: &Share| {
+        let rules = self.told_idle_rules();
+        let is_expected = |chaos: &Chaos<'_>| {
             expectations
                 .iter()
-                .any(|expectation| self.is_counted_by(expectation) && expectation.counted() == share.name())
+                .any(|expectation| self.is_counted_by(expectation) && self.is_subject(expectation, chaos))
         };
-        let idle = self.chaos.iter().filter(|(share, faults)| *faults == 0 && !is_expected(share));
-        idle.map(|(share, _)| format!("{}{}", self.prefix, self.why_idle(share))).collect()
+        let idle = self.chaos.iter().filter(|chaos| chaos.calls > 0 && chaos.faults == 0 && !is_expected(chaos));
+        let idle = idle.map(|chaos| format!("{}{}", self.prefix, self.why_idle(chaos)));
+        rules.into_iter().chain(idle).collect()
     }
 
-    /// Why a handler did nothing although there were calls.
-    fn why_idle(&self, share: &Share) -> String {
-        let (name, calls, drawn) = (share.name(), self.calls(), self.summary.calls_of(share.name()));
-        let plural = if calls == 1 { "" } else { "s" };
-        if drawn > 0 {
+    /// Warnings about rules that matched no call.
+    fn told_idle_rules(&self) -> Vec<String> {
+        let told = |(name, rule): &(&str, &str)| format!("{}rule `{name}` matched no call: {rule}", self.prefix);
+        self.idle_rules.iter().map(told).collect()
+    }
+
+    /// Why a handler did nothing.
+    fn why_idle(&self, Chaos { label, share, drawn, calls, rule, .. }: &Chaos<'_>) -> String {
+        let plural = if *calls == 1 { "" } else { "s" };
+        if *calls == 0 {
+            let left = if rule.is_some() { "its rule matched no call" } else { "no call was left for it" };
+            return format!("`{label}` injected no fault: {left}");
+        }
+        if *drawn > 0 {
             return format!(
-                "`{name}` injected no fault: drawn for {drawn} of {calls} call{plural}, it found nothing to do"
+                "`{label}` injected no fault: drawn for {drawn} of {calls} call{plural}, it found nothing to do"
             );
         }
-        let odds = if self.kept_its_mix { odds::of_none(share.percent(), calls) } else { None };
+        let odds = if self.kept_its_plan { odds::of_none(share.percent(), *calls) } else { None };
         let odds = odds.map(|odds| format!(", which at {}% happens in {odds} of runs", share.percent()));
-        format!("`{name}` injected no fault: drawn for none of {calls} call{plural}{}", odds.unwrap_or_default())
+        format!("`{label}` injected no fault: drawn for none of {calls} call{plural}{}", odds.unwrap_or_default())
     }
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod fields;
 mod head;
 mod payload;
 mod replies;
@@ -12,6 +13,7 @@ mod requests;
 mod session;
 
 pub use answer::{Answer, BadField, CONTINUE, FAILURES, Response, answer, expects_continue, respond};
+pub(super) use fields::{header, query};
 pub(super) use payload::payload;
 pub use replies::Replies;
 pub use requests::Requests;

@@ -93,13 +93,12 @@ pub(in crate::protocol) fn miss(head: &[u8], mode: Mode) -> Option<Vec<u8>> {
     }
     let name = words(head).0.to_ascii_lowercase();
     let nothing = match name.as_slice() {
+        b"spop" if word_count(head) > 2 => Nothing::Set,
         b"get" | b"getex" | b"getdel" | b"hget" | b"lindex" | b"zscore" | b"dump" | b"rpoplpush" | b"lmove"
-        | b"geodist" | b"zrank" | b"zrevrank" => Nothing::Nil,
+        | b"geodist" | b"zrank" | b"zrevrank" | b"spop" => Nothing::Nil,
         b"mget" => Nothing::Nils(1),
         b"hmget" | b"zmscore" => Nothing::Nils(2),
         b"srandmember" | b"hrandfield" | b"zrandmember" => Nothing::NilOrArray(2),
-        b"spop" if word_count(head) > 2 => Nothing::Set,
-        b"spop" => Nothing::Nil,
         b"lpop" | b"rpop" => return Some(if word_count(head) > 2 { nil_array(mode) } else { nil(mode) }),
         b"blpop" | b"brpop" | b"bzpopmin" | b"bzpopmax" | b"lmpop" | b"zmpop" | b"blmpop" | b"bzmpop" | b"xread"
         | b"xreadgroup" | b"blmove" | b"brpoplpush" => Nothing::NilArray,

@@ -247,9 +247,23 @@ pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     }
     let mut at = 1;
     let Ok(Some(_)) = Number::default().read(head, &mut at) else { return (&[], &[]) };
-    let Ok(Word::Whole { word: command, end }) = word(head, at) else { return (&[], &[]) };
-    let Ok(Word::Whole { word: key, .. }) = word(head, end) else { return (command, &[]) };
+    let read = |at| whole_word(head, at).map_or_else(|| word(head, at), Ok);
+    let Ok(Word::Whole { word: command, end }) = read(at) else { return (&[], &[]) };
+    let Ok(Word::Whole { word: key, .. }) = read(end) else { return (command, &[]) };
     (command, key)
+}
+
+/// The command alone.
+#[must_use]
+pub(in crate::protocol) fn command(head: &[u8]) -> &[u8] {
+    let mut at = 1;
+    if !head.starts_with(b"*") || !matches!(Number::default().read(head, &mut at), Ok(Some(_))) {
+        return words(head).0;
+    }
+    match whole_word(head, at) {
+        Some(Word::Whole { word, .. }) => word,
+        _ => words(head).0,
+    }
 }
 
 fn without_line_end(line: &[u8]) -> &[u8] {

@@ -8,10 +8,10 @@ use tracing::info;
 use super::temporary::TemporaryChange;
 use super::{ChangeError, Entry, ProxySet};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::events::EventKind;
+use crate::plan::Renewal;
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
-use crate::proxy::config::address_conflicts;
+use crate::proxy::config::{address_conflicts, name_conflicts};
 
 /// What a change did.
 #[derive(Debug)]
@@ -26,7 +26,10 @@ pub(crate) struct Change {
 }
 
 /// Keys whose new value is in force at once. All others apply to new connections.
-const AT_ONCE: [&str; 3] = ["enabled", "handler", "handlers"];
+const AT_ONCE: [&str; 4] = ["enabled", "rules", "handler", "handlers"];
+
+/// Those of them that start the mix afresh where a change names them, even if it stays the same.
+const MIX: [&str; 2] = ["handler", "handlers"];
 
 /// Makes a new configuration from the one before.
 type Apply = Box<dyn Fn(&ProxyConfig) -> Result<ProxyConfig, Diagnostics> + Send + Sync>;
@@ -47,8 +50,8 @@ impl Edit {
 /// What a change leads to.
 pub(super) struct Target<'a> {
     pub(super) config: ProxyConfig,
-    /// Handlers start afresh even if they are the same.
-    pub(super) restart_handlers: bool,
+    /// What starts afresh even if it stays the same.
+    pub(super) renewal: Renewal,
     pub(super) lifetime: Lifetime,
     /// Configurations of proxies that change together with this one: their present addresses do not conflict.
     pub(super) others: &'a [ProxyConfig],
@@ -77,7 +80,7 @@ impl ProxySet {
         time: Option<Duration>,
     ) -> Result<Change, ChangeError> {
         self.run_locked(&config.name.clone(), async move |proxies, name| {
-            proxies.apply(&name, Target { config, restart_handlers: true, lifetime: time.into(), others: &[] }).await
+            proxies.apply(&name, Target { config, renewal: Renewal::All, lifetime: time.into(), others: &[] }).await
         })
         .await
     }
@@ -97,7 +100,7 @@ impl ProxySet {
         self.run_locked(name, async |proxies, name| {
             let config = proxies.entry(&name)?.base;
             proxies
-                .apply(&name, Target { config, restart_handlers: true, lifetime: Lifetime::Permanent, others: &[] })
+                .apply(&name, Target { config, renewal: Renewal::All, lifetime: Lifetime::Permanent, others: &[] })
                 .await
         })
         .await
@@ -140,12 +143,12 @@ impl ProxySet {
         let Entry { proxy, temporary, .. } = self.entry(name)?;
         let kept = temporary.filter(|_| !edit.names(&AT_ONCE));
         if kept.is_some() && time.is_some() {
-            let what = "a temporary change is in force: name its `handler` to replace it";
+            let what = "a temporary change is in force: name its `handler` or its `rules` to replace it";
             return Err(Diagnostics::from(Diagnostic::new("for", what)).into());
         }
         let target = Target {
             config: (edit.apply)(&proxy.config())?,
-            restart_handlers: edit.names(&AT_ONCE[1..]),
+            renewal: if edit.names(&MIX) { Renewal::Mix } else { Renewal::Changed },
             lifetime: if kept.is_some() { Lifetime::Unchanged } else { time.into() },
             others: &[],
         };
@@ -159,18 +162,40 @@ impl ProxySet {
         Ok(change)
     }
 
+    /// Whether a rule of `config` has the name of a proxy, or a rule of another proxy that of `config`.
+    fn check_names(&self, config: &ProxyConfig) -> Result<(), ChangeError> {
+        let mut configs: Vec<_> = self.all().iter().map(|proxy| proxy.config()).collect();
+        configs.retain(|other| other.name != config.name);
+        let new = std::slice::from_ref(config);
+        let ours = name_conflicts(config, configs.iter().chain(new));
+        let theirs = configs.iter().flat_map(|other| name_conflicts(other, new));
+        let wrong = ours.into_iter().map(|what| ("rules", what)).chain(theirs.map(|what| ("name", what)));
+        let wrong = wrong.map(|(place, what)| Diagnostic::new(place, what)).collect::<Diagnostics>();
+        Ok(wrong.none_or(())?)
+    }
+
     /// Makes the change. The caller holds the lock of this name.
     pub(super) async fn apply(self: &Arc<Self>, name: &str, target: Target<'_>) -> Result<Change, ChangeError> {
         let config = target.config;
         let known = self.entry(name).ok();
         let before = known.as_ref().map(|entry| entry.proxy.config());
+        self.check_names(&config)?;
         if before.as_ref().is_none_or(|before| before.listen != config.listen) {
             self.check_address(&config, target.others)?;
         }
         let old = before.as_ref().map(|before| &before.keys.all);
         let differs = |key: &&str| old.and_then(|old| old.get(*key)) != config.keys.all.get(*key);
         let mut now: Vec<_> = AT_ONCE.into_iter().filter(differs).collect();
-        let new_plan = target.restart_handlers || now.iter().any(|key| *key != "enabled");
+        let mix_differs = || {
+            let built = |config: &ProxyConfig| (config.mix.to_string(), config.keys.of_mix.clone());
+            before.as_ref().is_none_or(|before| built(before) != built(&config))
+        };
+        let renewal = match target.renewal {
+            Renewal::Changed if mix_differs() => Renewal::Mix,
+            renewal => renewal,
+        };
+        let new_plan = renewal != Renewal::Changed || now.iter().any(|key| *key != "enabled");
+        let new_plan = new_plan.then_some(renewal);
         let new_connections = before.as_ref().map(|before| {
             let moves = (before.listen != config.listen).then_some("proxy");
             moves.into_iter().chain(before.connection_changes(&config)).collect()
@@ -180,10 +205,10 @@ impl ProxySet {
             entry.proxy.clone()
         } else {
             let proxy = self.start(&config).await?;
-            proxy.context.emit(|| EventKind::Plan { handler: config.mix.to_string(), enabled: config.enabled });
+            proxy.context.emit(|| config.event());
             proxy
         };
-        if target.restart_handlers && !now.contains(&"handler") {
+        if target.renewal != Renewal::Changed && !now.contains(&"handler") {
             now.push("handler");
         }
         info!(proxy = name, "{}", described(&config));

@@ -125,7 +125,7 @@ impl ProxySet {
     /// Adds a proxy, which listens from now on.
     pub(crate) async fn start(&self, config: &ProxyConfig) -> Result<Arc<Proxy>, CannotListen> {
         let proxy = Proxy::new(config, self.shared.clone());
-        proxy.change(config, false).await?;
+        proxy.change(config, None).await?;
         let entry = Entry { proxy: proxy.clone(), base: config.clone(), temporary: None, last_change: 0 };
         self.entries().insert(config.name.clone(), entry);
         if self.stopped.load(Ordering::SeqCst) {

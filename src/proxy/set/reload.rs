@@ -7,6 +7,7 @@ use tracing::{info, warn};
 use super::change::{Lifetime, Target};
 use super::temporary::RETRY;
 use super::{ChangeError, ProxySet};
+use crate::plan::Renewal;
 use crate::proxy::config::ProxyConfig;
 use crate::proxy::listeners::CannotListen;
 
@@ -83,7 +84,7 @@ impl ProxySet {
     async fn listen(&self, name: &str) -> Result<(), CannotListen> {
         let _lock = self.locks.lock(name).await;
         match self.get(name) {
-            Some(proxy) => proxy.change(&proxy.config(), false).await,
+            Some(proxy) => proxy.change(&proxy.config(), None).await,
             None => Ok(()),
         }
     }
@@ -98,7 +99,7 @@ impl ProxySet {
             Ok(())
         } else {
             let target =
-                Target { config: config.clone(), restart_handlers: false, lifetime: Lifetime::Permanent, others };
+                Target { config: config.clone(), renewal: Renewal::Changed, lifetime: Lifetime::Permanent, others };
             self.apply(&config.name, target).await.map(drop)
         };
         if let Some(entry) = self.entries().get_mut(&config.name) {

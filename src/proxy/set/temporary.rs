@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::change::described;
 use super::{Entry, ProxySet};
+use crate::plan::Renewal;
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
 
@@ -80,7 +81,7 @@ impl ProxySet {
             info!(proxy = name, "its `for` is over: removed");
             return true;
         };
-        match proxy.change(&before, true).await {
+        match proxy.change(&before, Some(Renewal::Mix)).await {
             Ok(()) => {}
             Err(_) if proxy.context.shutdown.has_begun() => return true,
             // It serves nobody, so nothing else of the change matters until it can listen.
@@ -113,7 +114,7 @@ async fn revert_in_place(proxy: &Arc<Proxy>, before: ProxyConfig) {
     let mut before = ProxyConfig { listen, enabled, ..before };
     before.keys.set("proxy", before.listen.to_string());
     before.keys.set("enabled", enabled);
-    if let Err(error) = proxy.change(&before, true).await {
+    if let Err(error) = proxy.change(&before, Some(Renewal::Mix)).await {
         warn!(proxy = before.name, "{error}");
     }
 }

@@ -147,7 +147,7 @@ async fn a_cut_may_hold_the_client_until_it_leaves_or_the_handler_is_replaced() 
                 let outcome = world.pumps.await.unwrap();
                 assert!(matches!(outcome, Outcome::ClientLeft | Outcome::ClientReset(_)), "{protocol}: {outcome:?}");
             } else {
-                world.proxy.plan.replace(|| Plan::new(&Mix::default(), |_| Arc::default()));
+                world.proxy.plan.replace(|_| Plan::new(&Mix::default(), |_| Arc::default()));
                 world.backend.end();
                 let outcome = world.pumps.await.unwrap();
                 assert!(matches!(outcome, Outcome::Released), "{protocol}: {outcome:?}");
@@ -185,7 +185,7 @@ async fn a_cut_that_the_client_has_not_read_resets_it_when_its_handler_is_replac
         world.ask(&get("a"), &("$54\r\n".to_owned() + &"a".repeat(54) + "\r\n")).await;
         world.ask(&get("hit"), &("$50\r\n".to_owned() + &"x".repeat(50) + "\r\n")).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
-        world.proxy.plan.replace(|| Plan::new(&Mix::default(), |_| Arc::default()));
+        world.proxy.plan.replace(|_| Plan::new(&Mix::default(), |_| Arc::default()));
         // What follows on the part has been dropped.
         let outcome = timeout(Duration::from_secs(60), world.pumps).await.unwrap().unwrap();
         assert!(matches!(outcome, Outcome::Released), "{how:?}: {outcome:?}");
@@ -254,7 +254,7 @@ async fn a_slow_reply_goes_on_at_once_when_its_handler_is_replaced_or_the_daemon
                 world.shutdown.begin();
                 world.proxy.plan.release();
             } else {
-                world.proxy.plan.replace(|| Plan::new(&Mix::default(), |_| Arc::default()));
+                world.proxy.plan.replace(|_| Plan::new(&Mix::default(), |_| Arc::default()));
             }
             read(&world.client, &reply[2..]).await;
             assert_eq!(begun.elapsed(), Duration::ZERO, "{protocol}");
@@ -381,7 +381,7 @@ async fn a_released_reply_leaves_the_faults_of_its_direction_alone() {
     let begun = Instant::now();
     tokio::join!(world.ask(&hit_, "+0123456789\r\n"), read(&world.client, "+"));
     assert_eq!(begun.elapsed().as_secs(), 2);
-    world.proxy.plan.replace(|| Plan::new(&Mix::default(), |_| Arc::default()));
+    world.proxy.plan.replace(|_| Plan::new(&Mix::default(), |_| Arc::default()));
     read(&world.client, "0123456789\r\n").await;
     assert_eq!(begun.elapsed().as_secs(), 3);
     world.exchange(&b, &[(&b, "+b\r\n")], "+b\r\n").await;

@@ -202,7 +202,7 @@ async fn a_new_plan_leaves_what_is_on_its_way_alone() {
     let world = Options::new(Protocol::Tcp, 64).connect_through(late, &Mix::default());
     let begun = Instant::now();
     world.ask("a", "first").await;
-    world.proxy.plan.replace(|| Plan::new(&obey(), |_| Arc::default()));
+    world.proxy.plan.replace(|_| Plan::new(&obey(), |_| Arc::default()));
     tokio::join!(world.ask("b", "second"), read(&world.client, "firstsecond"));
     assert_eq!(begun.elapsed(), 100 * MS);
     assert!(matches!(world.end().await, Outcome::Done));

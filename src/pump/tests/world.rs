@@ -19,9 +19,9 @@ use crate::net::address::Address;
 use crate::net::backend::Backend;
 use crate::net::memory_stream::{MemoryStream, pair};
 use crate::net::stream::{ReadHalf, Stream, WriteHalf};
-use crate::plan::Plan;
 use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
+use crate::plan::{ConnectionDraws, Plan};
 use crate::protocol::{MAX_HEAD, Protocol};
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
@@ -72,12 +72,14 @@ pub(super) struct Options {
     pub(super) reuse_socket: bool,
     pub(super) max_head: usize,
     pub(super) shape_buffer: usize,
+    /// Its number.
+    pub(super) connection: u64,
 }
 
 impl Options {
     pub(super) fn new(protocol: Protocol, capacity: usize) -> Self {
         let (max_head, shape_buffer) = (MAX_HEAD, 64 * 1024 * 1024);
-        Self { protocol, capacity, keep_alive: false, reuse_socket: false, max_head, shape_buffer }
+        Self { protocol, capacity, keep_alive: false, reuse_socket: false, max_head, shape_buffer, connection: 1 }
     }
 
     pub(super) fn connect(self, mix: &Mix) -> World {
@@ -99,7 +101,7 @@ impl Options {
         client: Stream,
         backend: Stream,
     ) -> JoinHandle<Outcome> {
-        let Self { protocol, keep_alive, reuse_socket, max_head, shape_buffer, .. } = self;
+        let Self { protocol, keep_alive, reuse_socket, max_head, shape_buffer, connection, .. } = self;
         let shared = proxy.clone();
         tokio::spawn(async move {
             // It is never dialled.
@@ -115,7 +117,7 @@ impl Options {
                 shape_buffer,
                 backend: Backend::new(address, Duration::ZERO, 1, Duration::ZERO),
             };
-            let activity = Activity::new(1);
+            let activity = Activity::new(connection);
             let context = ConnectionContext::new(&shared, &settings, &activity);
             woken(&shared, run(&context, client, backend)).await
         })
@@ -124,10 +126,15 @@ impl Options {
 
 /// What the connections of a proxy share.
 pub(super) fn proxy(mix: &Mix) -> (ShutdownTrigger, Arc<ProxyContext>) {
+    proxy_with(|| Plan::new(mix, |_| Arc::default()))
+}
+
+/// The same with any plan.
+pub(super) fn proxy_with(plan: impl Fn() -> Plan) -> (ShutdownTrigger, Arc<ProxyContext>) {
     let (trigger, shutdown) = ShutdownTrigger::new();
     let proxy = Arc::new(ProxyContext {
         name: "default".into(),
-        plan: CurrentPlan::new(|| Plan::new(mix, |_| Arc::default())),
+        plan: CurrentPlan::new(plan),
         listening: ArcSwap::default(),
         counters: Counters::default(),
         events: Events::off(),
@@ -142,10 +149,10 @@ pub(super) fn proxy(mix: &Mix) -> (ShutdownTrigger, Arc<ProxyContext>) {
 /// As `connection::lifecycle` does, once the backend is dialled.
 pub(super) async fn run(context: &ConnectionContext<'_>, mut client: Stream, mut backend: Stream) -> Outcome {
     let plan = context.proxy.plan.load_full();
-    let mut draws = None;
-    let first = FirstCall { handler: plan.draw(context.streams(), &mut draws, 1).clone(), is_counted: false };
+    let mut draws = ConnectionDraws::default();
+    let first = FirstCall::of(context, &plan, &mut draws);
     let mut framing = if context.settings.copies(&plan) {
-        match copy(context, &plan, &first, &mut draws, &mut client, &mut backend).await {
+        match copy(context, &plan, first.as_ref(), &mut draws, &mut client, &mut backend).await {
             Copied::Ended(outcome) => return outcome,
             Copied::Replanned(framing) => framing,
         }

@@ -10,7 +10,11 @@ async fn world() -> World {
 }
 
 fn record(world: &World, proxy: &str) {
-    world.proxies.events().emit(&proxy.into(), || EventKind::Plan { handler: "dummy".to_owned(), enabled: true });
+    world.proxies.events().emit(&proxy.into(), || EventKind::Plan {
+        handler: "dummy".to_owned(),
+        rules: Vec::new(),
+        enabled: true,
+    });
 }
 
 /// The stream without the times.

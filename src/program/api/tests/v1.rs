@@ -20,6 +20,7 @@ async fn a_proxy_is_created_shown_changed_and_removed() {
         "connections": { "total": 0, "open": 0, "opaque": 0 },
         "calls": { "delay": 0 },
         "faults": { "delay": 0 },
+        "rules": [],
         "bytes": { "to_backend": 0, "to_client": 0 },
         "backend_failures": 0,
         "reverts_in": null,

@@ -45,7 +45,7 @@ impl Format {
 pub(crate) fn all(proxies: &ProxySet, format: Format) -> Result<String, fmt::Error> {
     let mut proxies: Vec<_> = proxies.all().iter().map(|proxy| proxy.snapshot()).collect();
     for proxy in &mut proxies {
-        proxy.handlers.sort_by(|a, b| a.name.cmp(&b.name));
+        proxy.handlers.sort_by(|a, b| (&a.rule, &a.name).cmp(&(&b.rule, &b.name)));
     }
     encode(Snapshot { proxies, process: ProcessFigures::now() }, format)
 }
@@ -140,9 +140,14 @@ impl Snapshot {
     fn by_handler<'s, V>(
         &'s self,
         of: impl Fn(&'s HandlerSnapshot) -> V,
-    ) -> impl Iterator<Item = ([(&'static str, &'s str); 2], V)> {
+    ) -> impl Iterator<Item = (Vec<(&'static str, &'s str)>, V)> {
         let handlers = self.proxies.iter().flat_map(|proxy| proxy.handlers.iter().map(move |handler| (proxy, handler)));
-        handlers.map(move |(proxy, handler)| ([("proxy", &*proxy.name), ("handler", &*handler.name)], of(handler)))
+        handlers.map(move |(proxy, handler)| {
+            let mut labels = vec![("proxy", &*proxy.name), ("handler", &*handler.name)];
+            // Handlers of the mix have no such label, which is the same as an empty one.
+            labels.extend(handler.rule.as_deref().map(|rule| ("rule", rule)));
+            (labels, of(handler))
+        })
     }
 
     fn encode_connections(&self, writer: &mut Writer<'_>) -> fmt::Result {

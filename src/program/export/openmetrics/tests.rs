@@ -13,7 +13,7 @@ fn handler(name: &str, calls: u64, faults: u64, delays: &[u64]) -> HandlerSnapsh
         }
         Arc::new(delay)
     });
-    HandlerSnapshot { name: name.to_owned(), in_mix: true, calls, faults, delay, waited: None }
+    HandlerSnapshot { name: name.to_owned(), rule: None, in_mix: true, calls, faults, delay, waited: None }
 }
 
 fn cache() -> ProxySnapshot {
@@ -26,6 +26,7 @@ fn cache() -> ProxySnapshot {
         backend: "db:1".to_owned(),
         protocol: Protocol::Tcp,
         mix: "20:delay".to_owned(),
+        rules: Vec::new(),
         enabled: true,
         connections: ConnectionTotals {
             accepted: 9,

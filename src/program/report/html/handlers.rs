@@ -30,10 +30,11 @@ impl<'a> Handlers<'a> {
         self.0.iter().copied().enumerate()
     }
 
-    /// The class of its colour: `c0`, which is grey, for `dummy`.
+    /// The class of its colour: `c0`, which is grey, for `dummy` and the `dummy` of a rule.
     pub(super) fn colour(&self, name: &str) -> String {
         let place = self.place(name);
-        format!("c{}", if place == 0 { 0 } else { (place - 1) % COLOURS + 1 })
+        let is_dummy = place == 0 || name.rsplit_once('.').is_some_and(|(_, handler)| handler == "dummy");
+        format!("c{}", if is_dummy { 0 } else { (place - 1) % COLOURS + 1 })
     }
 
     /// The name after a patch of its colour.
@@ -54,5 +55,6 @@ mod tests {
         assert_eq!((handlers.place("dummy"), handlers.place("own-2")), (0, 2));
         let colours: Vec<_> = ["dummy", "own-1", "own-7", "own-8", "own-9"].map(|name| handlers.colour(name)).into();
         assert_eq!(colours, ["c0", "c1", "c7", "c1", "c2"]);
+        assert_eq!(Handlers::new(["pay.error", "pay.dummy"]).colour("pay.dummy"), "c0");
     }
 }

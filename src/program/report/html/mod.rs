@@ -19,6 +19,7 @@ use std::io;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::call_log::Recorded;
+use crate::metrics::snapshot::HandlerSnapshot;
 use crate::program::report::Report;
 use crate::program::report::text::visible;
 use crate::protocol::Protocol;
@@ -37,8 +38,9 @@ const SCRIPTS: [&str; 4] =
 /// Writes the page. `recorded` has the calls of the last run.
 pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorded) -> io::Result<()> {
     let proxies = report.shown().map_or(&[][..], |run| &run.proxies);
-    let counted = proxies.iter().flat_map(|proxy| &proxy.handlers).map(|handler| &*handler.name);
-    let handlers = Handlers::new(counted.chain(recorded.calls.iter().map(|call| &*call.handler)));
+    let labels: Vec<String> = proxies.iter().flat_map(|proxy| &proxy.handlers).map(HandlerSnapshot::label).collect();
+    let handlers =
+        Handlers::new(labels.iter().map(String::as_str).chain(recorded.calls.iter().map(|call| &*call.handler)));
     let names: Vec<_> = proxies.iter().map(|proxy| &*proxy.name).collect();
     let columns = columns::columns(&recorded.calls, &names, &handlers);
     let has_turns = proxies.iter().any(|proxy| proxy.protocol == Protocol::Tcp.name());

@@ -44,7 +44,7 @@ fn calls(proxies: &[Proxy], handlers: &Handlers) -> Markup {
                 @for (place, handler) in proxy.handlers.iter().enumerate() {
                     tr {
                         @if place == 0 { th scope="rowgroup" rowspan=(proxy.handlers.len()) { (proxy.name) } }
-                        th scope="row" { (handlers.name(&handler.name)) }
+                        th scope="row" { (handlers.name(&handler.label())) }
                         td.number { (grouped(handler.calls)) }
                         td.number.fault[handler.faults > 0] { (grouped(handler.faults)) }
                         @for time in [handler.waited.map(|w| w.p50), handler.waited.map(|w| w.p99), handler.waited.map(|w| w.max)] {

@@ -1,0 +1,139 @@
+//! The rules of a proxy, checked and compared as a list.
+
+use super::Rule;
+use crate::protocol::Protocol;
+
+/// The default name of the rule in this place, from 1.
+pub(super) fn name(place: usize) -> String {
+    format!("rule-{place}")
+}
+
+/// Gives each rule without a name of its own the one of its place, or the next one that is free.
+pub(crate) fn name_all(rules: &mut [Rule]) {
+    name_like(&[], rules);
+}
+
+/// The same, but a rule without a name of its own that says what one of `before` said keeps that one's name.
+pub(crate) fn name_like(before: &[Rule], rules: &mut [Rule]) {
+    let mut taken: Vec<String> = rules.iter().filter(|rule| rule.is_named).map(|rule| rule.name().to_owned()).collect();
+    let mut is_open: Vec<bool> = rules.iter().map(|rule| !rule.is_named).collect();
+    for (rule, is_open) in rules.iter_mut().zip(&mut is_open).filter(|(_, is_open)| **is_open) {
+        let is_same =
+            |old: &&Rule| !old.is_named && old.says_the_same(rule) && !taken.iter().any(|name| name == old.name());
+        if let Some(old) = before.iter().find(is_same) {
+            rule.name = old.name.clone();
+            taken.push(old.name().to_owned());
+            *is_open = false;
+        }
+    }
+    for (place, rule) in rules.iter_mut().enumerate().filter(|(place, _)| is_open[*place]) {
+        let mut number = place + 1;
+        while taken.contains(&name(number)) {
+            number += 1;
+        }
+        let free = name(number);
+        taken.push(free.clone());
+        rule.name = free.into();
+    }
+}
+
+/// What is wrong with `rules` together, or with this protocol, each with the place of the rule.
+pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> {
+    let mut wrong = Vec::new();
+    for (place, rule) in rules.iter().enumerate() {
+        if let Some(what) = rule.matcher().foreign_to(protocol) {
+            wrong.push((place, format!("`{rule}`: {what}")));
+            continue;
+        }
+        wrong.extend(rule.mix().check(protocol).map(|what| (place, format!("`{rule}`: {what}"))));
+        let earlier = &rules[..place];
+        if let Some(same) = earlier.iter().find(|earlier| earlier.name == rule.name) {
+            let what = format!("`{rule}`: `{same}` has the name `{}` as well, give it another", rule.name());
+            wrong.push((place, what));
+        }
+        if let Some(first) = earlier.iter().find(|earlier| earlier.takes_all_of(rule)) {
+            let what = format!("`{rule}` is never reached: `{first}` takes all of its calls, put it behind");
+            wrong.push((place, what));
+        }
+    }
+    wrong
+}
+
+impl Rule {
+    /// Whether no call is left for `other`, which comes later.
+    fn takes_all_of(&self, other: &Self) -> bool {
+        self.counts().are_none() && self.matcher().covers(other.matcher())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules(texts: &[&str]) -> Vec<Rule> {
+        let mut rules: Vec<Rule> = texts.iter().map(|text| text.parse().unwrap()).collect();
+        name_all(&mut rules);
+        rules
+    }
+
+    fn names(rules: &[Rule]) -> Vec<&str> {
+        rules.iter().map(Rule::name).collect()
+    }
+
+    #[test]
+    fn a_rule_without_a_name_has_that_of_its_place() {
+        let before = rules(&["GET => error", "SET name=rule-3 => error", "DEL => error"]);
+        assert_eq!(names(&before), ["rule-1", "rule-3", "rule-4"]);
+        let mut after = rules(&["PING => error", "DEL => error", "GET => error", "GET => error"]);
+        name_like(&before, &mut after);
+        assert_eq!(names(&after), ["rule-2", "rule-4", "rule-1", "rule-5"], "names stay with their rules");
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let wrong = |texts: &[&str], protocol| -> Vec<String> {
+            check(&rules(texts), protocol).into_iter().map(|(_, what)| what).collect()
+        };
+        for (texts, protocol, why) in [
+            (
+                &["GET header.x=1 => error"][..],
+                Protocol::Redis,
+                "`GET header.x=1 => error`: `header.x` needs protocol http, this proxy has redis",
+            ),
+            (
+                &["method=GET => error"],
+                Protocol::Memcache,
+                "`method=GET => error`: `method` needs protocol http, with memcache write `command`",
+            ),
+            (&["key=a => error"], Protocol::Http, "`key=a => error`: `key` is not for protocol http, write `path`"),
+            (
+                &["GET => error"],
+                Protocol::Tcp,
+                "`GET => error`: the command cannot be told with protocol tcp, which knows `client`, `connection` and counts only",
+            ),
+            (
+                &["G* => dummy", "GET a => error"],
+                Protocol::Redis,
+                "`GET a => error` is never reached: `G* => dummy` takes all of its calls, put it behind",
+            ),
+            (
+                &["GET name=a => error", "SET name=a => error"],
+                Protocol::Redis,
+                "`SET name=a => error`: `GET name=a => error` has the name `a` as well, give it another",
+            ),
+        ] {
+            assert_eq!(wrong(texts, protocol), [why]);
+        }
+        for texts in [
+            &["GET times=1 => error", "GET => error"][..],
+            &["GET a* => error", "GET => error"],
+            &["GET => error", "* => delay"],
+            &["* during=..1s => error", "* => delay"],
+            &["GET client=10.0.0.0/8 => error", "GET => error"],
+        ] {
+            assert_eq!(wrong(texts, Protocol::Redis), Vec::<String>::new());
+        }
+        assert_eq!(wrong(&["client=::1 times=1 => reset", "* => hang"], Protocol::Tcp), Vec::<String>::new());
+        assert_eq!(wrong(&["=> reset", "connection=1 => hang"], Protocol::Tcp).len(), 1);
+    }
+}

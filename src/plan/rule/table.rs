@@ -1,0 +1,130 @@
+//! A rule that is written as a table: `{ match = { command = "SET" }, times = 3, handler = "error" }`.
+
+use serde_json::{Map, Value};
+
+use super::words::quoted;
+use crate::diagnostic::{did_you_mean, shown};
+
+/// The keys of a rule's table, and those of the table `match` within it.
+const KEYS: [&str; 8] = ["name", "match", "after", "every", "times", "during", "per", "handler"];
+const MATCH: [&str; 8] = ["command", "key", "method", "path", "header", "query", "client", "connection"];
+
+/// The text of the rule that `value` is: a text, or a table.
+pub(crate) fn text_of(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.trim().to_owned()),
+        Value::Object(table) => of_table(table),
+        other => Err(format!("{} is no rule, write a text such as `\"GET /pay* => error\"`, or a table", shown(other))),
+    }
+}
+
+fn of_table(table: &Map<String, Value>) -> Result<String, String> {
+    known(table, &KEYS, "")?;
+    let mut words = Vec::new();
+    match table.get("match") {
+        None => {}
+        Some(Value::Object(conditions)) => {
+            known(conditions, &MATCH, "match.")?;
+            for key in MATCH {
+                match conditions.get(key) {
+                    None => {}
+                    Some(Value::Object(fields)) if matches!(key, "header" | "query") => {
+                        for (name, value) in fields {
+                            words.push(condition(&format!("{key}.{name}"), value)?);
+                        }
+                    }
+                    Some(other) if matches!(key, "header" | "query") => {
+                        return Err(format!("`match.{key}` is {}, write a table of names and values", shown(other)));
+                    }
+                    Some(value) => words.push(condition(key, value)?),
+                }
+            }
+        }
+        Some(other) => return Err(format!("`match` is {}, write a table of conditions", shown(other))),
+    }
+    for key in ["after", "every", "times", "during", "per", "name"] {
+        words.extend(table.get(key).map(|value| condition(key, value)).transpose()?);
+    }
+    match table.get("handler") {
+        Some(Value::String(mix)) => words.push(format!("=> {}", mix.trim())),
+        Some(other) => return Err(format!("`handler` is {}, write a handler or a mix", shown(other))),
+        None => return Err("the rule has no `handler`, write `handler = \"error\"`".to_owned()),
+    }
+    Ok(words.join(" "))
+}
+
+fn condition(name: &str, value: &Value) -> Result<String, String> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        other => return Err(format!("`{name}` is {}, write a text or a number", shown(other))),
+    };
+    if name.contains(|char: char| char.is_whitespace() || matches!(char, '=' | '"')) {
+        return Err(format!("`{name}` is no name of a field"));
+    }
+    Ok(format!("{name}={}", quoted(&text)))
+}
+
+fn known(table: &Map<String, Value>, keys: &[&str], within: &str) -> Result<(), String> {
+    match table.keys().find(|key| !keys.contains(&key.as_str())) {
+        None => Ok(()),
+        Some(other) => {
+            let hint = did_you_mean(other, keys.iter().copied());
+            Err(format!("unknown key `{within}{other}` in a rule (known: {}){hint}", keys.join(", ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_table_is_a_text() {
+        for (table, text) in [
+            (json!("GET => error "), "GET => error"),
+            (json!({ "handler": "delay" }), "=> delay"),
+            (
+                json!({ "name": "writes", "match": { "command": "SET|DEL", "key": "user:*" }, "times": 3, "handler": "30:error" }),
+                "command=SET|DEL key=user:* times=3 name=writes => 30:error",
+            ),
+            (
+                json!({ "match": { "method": "GET", "path": "/a b", "header": { "X-A": "b" }, "query": { "id": 7 } }, "handler": "error" }),
+                "method=GET path=\"/a b\" header.X-A=b query.id=7 => error",
+            ),
+            (
+                json!({ "match": { "client": "10.0.0.0/8", "connection": 7 }, "after": 1, "every": 2, "during": "1s..2s", "per": "connection", "handler": "reset" }),
+                "client=10.0.0.0/8 connection=7 after=1 every=2 during=1s..2s per=connection => reset",
+            ),
+        ] {
+            assert_eq!(text_of(&table).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_rule_is_told() {
+        for (table, why) in [
+            (json!(5), "`5` is no rule, write a text such as `\"GET /pay* => error\"`, or a table"),
+            (json!({}), "the rule has no `handler`, write `handler = \"error\"`"),
+            (json!({ "handler": 5 }), "`handler` is `5`, write a handler or a mix"),
+            (json!({ "match": "GET", "handler": "error" }), "`match` is `GET`, write a table of conditions"),
+            (
+                json!({ "match": { "comand": "GET" }, "handler": "error" }),
+                "unknown key `match.comand` in a rule (known: command, key, method, path, header, query, client, connection), did you mean `command`?",
+            ),
+            (json!({ "times": true, "handler": "error" }), "`times` is `true`, write a text or a number"),
+            (
+                json!({ "match": { "header": "x" }, "handler": "error" }),
+                "`match.header` is `x`, write a table of names and values",
+            ),
+            (
+                json!({ "match": { "header": { "a b": "x" } }, "handler": "error" }),
+                "`header.a b` is no name of a field",
+            ),
+        ] {
+            assert_eq!(text_of(&table).unwrap_err(), why);
+        }
+    }
+}

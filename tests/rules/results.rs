@@ -1,0 +1,72 @@
+//! What a run says about rules.
+
+use super::world::{Backend, Program};
+
+/// Makes calls through the proxy, one for each argument. Any bytes count as a reply.
+const CALLS: &str = r#"for call; do exec 3<>"/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT"; printf '%s\r\n' "$call" >&3; head -c 3 <&3 >/dev/null; exec 3>&-; done"#;
+
+fn run(rules: &[&str], more: &[&str], calls: &[&str]) -> (Option<i32>, Vec<String>) {
+    let mut command = Program::command("--protocol redis --backend");
+    command.arg(Backend::lines().address().to_string()).args(more);
+    command.args(rules.iter().flat_map(|rule| ["--rule", rule]));
+    let ended = Program::run(command.args(["--", "bash", "-c", CALLS, "calls"]).args(calls));
+    (ended.code, ended.lines)
+}
+
+fn says(lines: &[String], text: &str) {
+    assert!(lines.iter().any(|line| line.contains(text)), "no {text:?} in {lines:#?}");
+}
+
+#[test]
+fn expectations_count_a_rule_or_all() {
+    let rules = ["GET name=pay => error", "SET => error"];
+    let expected = [
+        "--expect",
+        "pay.error==2",
+        "--expect",
+        "default.rule-2.error==1",
+        "--expect",
+        "error==3",
+        "--expect",
+        "pay.calls=2",
+    ];
+    let (code, lines) = run(&rules, &expected, &["GET a", "GET b", "SET a b", "PING"]);
+    assert_eq!(code, Some(0), "{lines:#?}");
+    says(&lines, "pay.error         2       2");
+    says(&lines, "expected default.rule-2.error==1: met, 1");
+    let (code, lines) = run(&rules, &["--expect", "pay.error>=3"], &["GET a"]);
+    assert_eq!(code, Some(3), "{lines:#?}");
+    says(&lines, "expected pay.error>=3: NOT met, 1");
+    for (expected, why) in [
+        ("pya.error>=1", "unknown proxy or rule `pya` (known: default, pay, rule-2), did you mean `pay`?"),
+        ("default.pya.error>=1", "unknown rule `pya` (known: pay, rule-2), did you mean `pay`?"),
+        ("pay.hang>=1", "`pay.hang>=1` cannot be met: `hang` is not in `error`"),
+        ("pay.connections>=1", "unknown handler or count `connections`"),
+    ] {
+        let (code, lines) = run(&rules, &["--expect", expected], &[]);
+        assert_eq!(code, Some(125), "{lines:#?}");
+        says(&lines, why);
+    }
+}
+
+#[test]
+fn rules_that_matched_nothing_are_listed() {
+    let (code, lines) = run(&["GET name=pay => error", "SET x* => error"], &[], &["GET a"]);
+    assert_eq!(code, Some(0), "{lines:#?}");
+    says(&lines, "warning: rule `rule-2` matched no call: SET x* => error");
+    assert!(lines.iter().all(|line| !line.contains("rule `pay`")), "{lines:#?}");
+}
+
+#[test]
+fn metrics_have_the_rule_as_a_label() {
+    let program = super::start(&Backend::lines(), "redis", &["GET name=pay => error"], "--handler error");
+    super::pass(&mut program.connect(), &["GET a", "SET a b"]);
+    let metrics = program.api().get("/metrics").body;
+    for line in [
+        r#"vaurien_calls_total{proxy="default",handler="error"} 1"#,
+        r#"vaurien_calls_total{proxy="default",handler="error",rule="pay"} 1"#,
+        r#"vaurien_faults_total{proxy="default",handler="error",rule="pay"} 1"#,
+    ] {
+        assert!(metrics.lines().any(|known| known == line), "no {line} in {metrics}");
+    }
+}
