@@ -1,7 +1,7 @@
 //! The counters of a proxy.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,8 @@ pub(crate) struct Counters {
     pub(crate) backend_failures: Count,
     /// How often a client had to wait because none could be accepted.
     pub(crate) refused: Count,
+    /// Whether it was told that replies send clients past the proxy.
+    pub(crate) has_detours: AtomicBool,
     /// The time that a dial took.
     pub(crate) dial: Arc<Histogram>,
     /// How long passing a read on took where no fault touched it; a sample of all reads.
@@ -132,6 +134,7 @@ impl Default for Counters {
             opaque_reasons: Reasons::default(),
             backend_failures: Count::default(),
             refused: Count::default(),
+            has_detours: AtomicBool::new(false),
             dial: Arc::new(Histogram::new(DIAL)),
             pass: Arc::new(Histogram::new(PASS)),
             handlers: Mutex::default(),

@@ -5,6 +5,7 @@
 //! [`Requests`] frames what the client sends, [`Replies`] what the backend sends. The shape of a reply often depends on
 //! its request, so each call carries an [`Expect`] from one to the other.
 
+pub(crate) mod detour;
 mod failure;
 pub(crate) mod foreign;
 pub mod http;
@@ -264,6 +265,14 @@ impl Requests {
         match self {
             Self::Redis(framer) => framer.mode(head),
             Self::Tcp(_) | Self::Memcache(_) | Self::Http(_) => Mode::default(),
+        }
+    }
+
+    /// Which request the client sent whose reply names other nodes; once.
+    pub(crate) fn take_detour(&mut self) -> Option<&'static str> {
+        match self {
+            Self::Redis(framer) => framer.take_detour(),
+            Self::Tcp(_) | Self::Memcache(_) | Self::Http(_) => None,
         }
     }
 

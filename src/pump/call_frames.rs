@@ -61,6 +61,9 @@ impl CallFrames<'_> {
         self.look = false;
         let mut calls = self.calls.borrow_mut();
         let found = self.find_in(&mut calls, bytes, ahead);
+        if let Some(command) = self.requests.framer.take_detour() {
+            self.context.detours(command);
+        }
         // With `tcp` the end of a request is unknown.
         let is_within = self.left != Some(0) || self.requests.begun.is_some();
         calls.set_within_request(is_within && self.context.settings.protocol != Protocol::Tcp);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::activity::{Activity, State};
 use super::outcome::Outcome;
@@ -166,6 +166,22 @@ impl<'a> ConnectionContext<'a> {
                 debug!(connection, why, "opaque from here on");
             }
         }
+    }
+
+    /// A reply sends the client past the proxy, as `how` says: told once a proxy.
+    pub(super) fn detours(&self, how: &str) {
+        if !self.proxy.counters.has_detours.swap(true, Ordering::Relaxed) {
+            let (proxy, connection) = (&*self.proxy.name, self.activity.number);
+            warn!(
+                connection,
+                "{proxy}: the backend sends clients past this proxy ({how}): their calls there meet no fault"
+            );
+        }
+    }
+
+    /// Whether that was not told yet.
+    pub(super) fn may_tell_detours(&self) -> bool {
+        !self.proxy.counters.has_detours.load(Ordering::Relaxed)
     }
 
     /// The other side of one direction takes no bytes until the guard is dropped.

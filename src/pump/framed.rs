@@ -193,7 +193,16 @@ pub(crate) async fn framed(
 
     let reply_framer = context.settings.protocol.replies_with(context.settings.max_head);
     let timer = HeadTimer::default();
-    let frames = ReplyFrames { context, calls: &calls, framer: reply_framer, look: true, due: 0, left: Some(0), timer };
+    let frames = ReplyFrames {
+        context,
+        calls: &calls,
+        framer: reply_framer,
+        look: true,
+        due: 0,
+        left: Some(0),
+        timer,
+        is_first: true,
+    };
     let stage = stages.1.take().unwrap_or_else(|| Stage::new(context, Direction::ToClient));
     let (inbound, outbound) = (Inbound::new(context, from_backend), Outbound::new(context, to_client, stage));
     let mut reply_pump = ReplyPump::new(frames, &half_closes, inbound, outbound);

@@ -8,6 +8,8 @@ use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::Found;
 use super::outcome::Outcome;
 use crate::call_log::CallEnd;
+use crate::net::address::Address;
+use crate::protocol::detour::Backend;
 use crate::protocol::foreign::Foreign;
 use crate::protocol::{self, Expect, Protocol, Step};
 
@@ -23,6 +25,8 @@ pub(super) struct ReplyFrames<'a> {
     /// How many bytes of that reply are still to come.
     pub(super) left: Option<u64>,
     pub(super) timer: HeadTimer,
+    /// No reply has begun yet.
+    pub(super) is_first: bool,
 }
 
 /// Why finding replies came to a stop.
@@ -42,6 +46,18 @@ pub(super) enum ReplyStop {
 }
 
 impl ReplyFrames<'_> {
+    /// Tells that the reply sends the client past the proxy, if it does.
+    #[cold]
+    fn look_for_detour(&self, reply: &[u8]) {
+        let settings = self.context.settings;
+        let Address { host, port } = settings.backend.address();
+        if self.context.may_tell_detours()
+            && let Some(how) = settings.protocol.detour(reply, Backend { host, port: *port })
+        {
+            self.context.detours(&how);
+        }
+    }
+
     /// Whose turn it is, if not the backend's.
     pub(super) fn turn(&self) -> Option<ReplyStop> {
         turn(&self.calls.borrow_mut(), self.framer.is_within())
@@ -96,9 +112,14 @@ impl ReplyFrames<'_> {
                 break Some(stop);
             }
             let begins = reuses && !self.framer.is_within();
+            let may_detour = settings.protocol.may_detour(&bytes[at..], self.is_first) && !self.framer.is_within();
             let step = self.framer.step(&bytes[at..], expect);
             if begins && let Step::Part { len, .. } = step {
                 calls.replied(settings, &bytes[at..at + len]);
+            }
+            if may_detour && let Step::Part { len, .. } = step {
+                self.is_first = false;
+                self.look_for_detour(&bytes[at..at + len]);
             }
             let step = match step {
                 Step::Part { len, left } if is_plain => {

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod detour;
 mod fields;
 mod head;
 mod payload;
@@ -13,6 +14,7 @@ mod requests;
 mod session;
 
 pub use answer::{Answer, BadField, CONTINUE, FAILURES, Response, answer, expects_continue, respond};
+pub(super) use detour::detour;
 pub(super) use fields::{header, query};
 pub(super) use payload::payload;
 pub use replies::Replies;

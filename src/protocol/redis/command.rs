@@ -22,6 +22,8 @@ pub(super) struct Pairing {
     transaction: Transaction,
     /// What the latest EXEC or DISCARD has ended.
     ended: Transaction,
+    /// The command asked for the addresses of other nodes.
+    pub(super) detour: Option<&'static str>,
 }
 
 /// Where commands stand between MULTI and EXEC.
@@ -86,6 +88,10 @@ impl Pairing {
             b"client" if first_is(&["reply"]) && second_is(&["off", "skip"]) => {
                 return Err("CLIENT REPLY OFF or SKIP");
             }
+            b"cluster" if first_is(&["slots"]) => self.detour = Some("CLUSTER SLOTS"),
+            b"cluster" if first_is(&["shards"]) => self.detour = Some("CLUSTER SHARDS"),
+            b"cluster" if first_is(&["nodes"]) => self.detour = Some("CLUSTER NODES"),
+            b"sentinel" if !first_is(&["ping", "myid", "ckquorum"]) => self.detour = Some("SENTINEL"),
             b"hello" if first == b"3" => self.resp3 = true,
             b"hello" if first == b"2" => self.resp3 = false,
             b"reset" => *self = Self::default(),

@@ -16,6 +16,7 @@
 //! - Lengths are trusted: as in Redis, a body and its line end are skipped, not inspected.
 
 mod command;
+mod detour;
 mod failure;
 mod inline;
 mod number;
@@ -25,6 +26,7 @@ mod requests;
 mod session;
 mod value;
 
+pub(super) use detour::detour;
 pub(crate) use failure::{DISCARD, EXECABORT};
 pub(super) use failure::{KINDS, failure, miss};
 pub(super) use payload::payload;

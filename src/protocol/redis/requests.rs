@@ -25,6 +25,11 @@ pub struct Requests {
 }
 
 impl Requests {
+    /// Which command asked for the addresses of other nodes; once.
+    pub(in crate::protocol) fn take_detour(&mut self) -> Option<&'static str> {
+        self.pairing.detour.take()
+    }
+
     /// Whether EXEC, the latest command or one to come, has to fail.
     pub(in crate::protocol) fn has_refused(&self) -> bool {
         self.pairing.has_refused()
