@@ -7,7 +7,8 @@ cd "$(dirname "$0")/.."
 # Programs, and the packages that have them and what they need.
 needed="redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools memcached:memcached nginx:nginx
     wrk:wrk curl:curl python3:python3 man:man-db nroff:groff-base chromium:chromium,fonts-dejavu-core
-    systemd-analyze:systemd musl-gcc:musl-tools openssl:openssl psql:postgresql-client"
+    systemd-analyze:systemd musl-gcc:musl-tools openssl:openssl psql:postgresql-client
+    node:nodejs npm:npm"
 as_root=env
 if ((EUID != 0)); then as_root="sudo env"; fi
 
@@ -59,3 +60,6 @@ fi
 rustup target add "$(uname -m)-unknown-linux-musl"
 
 cargo test --locked -- --include-ignored
+
+# Real clients see the errors that vaurien answers with.
+tests/clients/run.sh
