@@ -32,9 +32,9 @@ class Vaurien:
     @contextlib.contextmanager
     def handler(self, mix, **options):
         """Sets the handler and its options while the block runs. For a mix such as `20:delay,5:error`, give the options of
-        each handler: `delay={"sleep": 2}`."""
+        each handler, `delay={"sleep": 2}`, or write them in the mix: `error(status=503)`."""
         before = self.settled()
-        handlers = options if ":" in mix else {mix: options}
+        handlers = {mix: options} if mix.isidentifier() else options
         self.put({**before, "handler": mix, "handlers": handlers})
         try:
             yield
