@@ -71,7 +71,7 @@ fn files_are_accepted() {
     let [single, several, rules] = &means[..] else { panic!("three files: {means:#?}") };
     assert!(single.contains("redis, handler 20:delay,5:error") && single.contains("seed 42"), "{single}");
     assert!(several.contains("cache: ") && several.contains("api: disabled"), "{several}");
-    assert!(rules.contains("2 rules") && rules.contains("\nwrites: "), "{rules}");
+    assert!(rules.contains("2 rules") && rules.contains("  rule writes: "), "{rules}");
 }
 
 #[test]
