@@ -89,9 +89,8 @@ mod tests {
 
     #[tokio::test]
     async fn it_tries_once_more_when_the_connection_breaks() -> Tested {
-        let config = ProxyConfig::new("127.0.0.1:0", server().await?)?
-            .protocol(Protocol::Redis)
-            .rule("times=1 => blackout")?;
+        let config =
+            ProxyConfig::new("127.0.0.1:0", server().await?)?.protocol(Protocol::Redis).rule("times=1 => blackout")?;
         let daemon = Daemon::bind(&config, 1).await?;
         let address = daemon.addresses()[0];
 

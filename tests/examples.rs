@@ -79,7 +79,7 @@ fn the_custom_handler_is_set_like_the_others() {
     let help = Command::new(&program).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     assert!(help.contains("--handler-limit-calls <CALLS>"), "{help}");
-    assert!(help.contains("  limit  Refuses calls above a number in each second\n"), "{help}");
+    assert!(help.contains("  limit      Refuses calls above a number in each second\n"), "{help}");
 
     // The file from the header of the example.
     let source = include_str!("../examples/custom_handler.rs");

@@ -33,7 +33,14 @@ impl Kitchen {
         symlink(example("examples"), folder.path().join("examples")).unwrap();
         fs::create_dir(folder.path().join("bin")).unwrap();
         symlink(env!("CARGO_BIN_EXE_vaurien"), folder.path().join("bin/vaurien")).unwrap();
-        Self { redis: redis(""), memcached: memcached(""), nginx: nginx(), model: model(), postgres: Postgres::start(), folder }
+        Self {
+            redis: redis(""),
+            memcached: memcached(""),
+            nginx: nginx(),
+            model: model(),
+            postgres: Postgres::start(),
+            folder,
+        }
     }
 
     /// Runs the commands unchanged except for the ports of servers. Returns the exit code and the output. A command that fails is
