@@ -72,6 +72,19 @@ fn it_shows_the_handler_that_was_asked_for() {
     assert_eq!(demo.stop().calls("delay"), 12);
 }
 
+#[test]
+fn it_shows_what_a_rule_does() {
+    let mut command = vaurien("--demo --proxy 127.0.0.1:0");
+    let mut demo = Program::spawn(command.args(["--rule", "GET /2 => error(status=429)"]));
+    let shown: Vec<(String, String)> = (1..=12).map(|number| call(&mut demo, number)).collect();
+    assert_eq!(shown[0].0, "dummy");
+    assert!(shown[1].0 == "error" && shown[1].1.starts_with("429 Too Many Requests after "), "{shown:?}");
+    // The others get the mix.
+    assert_eq!(shown[2].0, "error");
+    demo.line("Ctrl-C");
+    assert_eq!(demo.stop().calls("rule-1.error"), 1);
+}
+
 /// A demo of one handler that has made its own calls.
 fn shown(handler: &str) -> Program {
     let mut demo = Program::spawn(&mut vaurien(&format!("--demo --proxy 127.0.0.1:0 --handler {handler}")));

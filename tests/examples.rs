@@ -49,18 +49,28 @@ fn with_file(name: &str, backend: &Backend, more: &str) -> Program {
     Program::spawn(command.args(more.split_ascii_whitespace()))
 }
 
-const READONLY: &str = "-READONLY You can't write against a read only replica.\r\n";
-
-#[test]
-fn the_custom_handler_refuses_writes_and_lets_reads_pass() {
-    let backend = Backend::lines();
+/// `examples/custom_handler.rs` in front of this backend.
+fn with_limit(backend: &Backend, arguments: &[&str]) -> Program {
     let mut command = Command::new(example("custom_handler"));
     command.args(["--backend", &backend.address().to_string(), "--proxy", "127.0.0.1:0"]);
-    let vaurien = Program::spawn(command.args(["--protocol", "redis", "--handler", "readonly"]));
+    Program::spawn(command.args(arguments))
+}
+
+const LIMITED: &str = "-BUSY Too many calls, try again in a second\r\n";
+
+#[test]
+fn the_custom_handler_refuses_calls_above_its_limit() {
+    let backend = Backend::lines();
+    let vaurien = with_limit(&backend, &["--protocol", "redis", "--rule", "SET => limit(calls=0)"]);
     let mut client = vaurien.connect();
     client.send("get color\r\nSET color red\r\nget color\r\n");
-    client.expect("+get color\r\n").expect(READONLY).expect("+get color\r\n");
-    assert_eq!(vaurien.stop().calls("readonly"), 3);
+    client.expect("+get color\r\n").expect(LIMITED).expect("+get color\r\n");
+    assert_eq!(vaurien.stop().calls("rule-1.limit"), 1);
+
+    let vaurien = with_limit(&backend, &["--protocol", "http", "--handler", "limit", "--handler-limit-calls", "0"]);
+    let (reply, _) = vaurien.connect().send("GET / HTTP/1.0\r\n\r\n").read_to_end();
+    let reply = String::from_utf8(reply).unwrap();
+    assert!(reply.starts_with("HTTP/1.1 429 ") && reply.contains("\r\nRetry-After: 1\r\n"), "{reply}");
 }
 
 #[test]
@@ -68,8 +78,8 @@ fn the_custom_handler_is_set_like_the_others() {
     let program = example("custom_handler");
     let help = Command::new(&program).arg("--help").output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
-    assert!(help.contains("--handler-readonly-sleep <SECONDS>"), "{help}");
-    assert!(help.contains("  readonly  Refuses writes as a Redis replica does\n"), "{help}");
+    assert!(help.contains("--handler-limit-calls <CALLS>"), "{help}");
+    assert!(help.contains("  limit      Refuses calls above a number in each second\n"), "{help}");
 
     // The file from the header of the example.
     let source = include_str!("../examples/custom_handler.rs");
@@ -78,15 +88,10 @@ fn the_custom_handler_is_set_like_the_others() {
     let file: String = file.lines().map(|line| line.trim_start_matches("//!").trim().to_owned() + "\n").collect();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vaurien.toml");
-    std::fs::write(&path, file).unwrap();
-    let backend = Backend::lines();
-    let mut command = Command::new(&program);
-    command.arg("--config").arg(path).args(["--backend", &backend.address().to_string(), "--proxy", "127.0.0.1:0"]);
-    let vaurien = Program::spawn(command.args(["--handler", "readonly"]));
-    let begun = Instant::now();
-    vaurien.connect().send("incr a\r\n").expect("+incr a\r\n");
-    vaurien.connect().send("del a\r\n").expect(READONLY);
-    assert!(begun.elapsed() >= Duration::from_millis(250), "{:?}", begun.elapsed());
+    // None passes, so that the clock does not matter.
+    std::fs::write(&path, file.replace("calls = 100", "calls = 0")).unwrap();
+    let vaurien = with_limit(&Backend::lines(), &["--config", path.to_str().unwrap()]);
+    vaurien.connect().send("SET a\r\nget a\r\n").expect(LIMITED).expect("+get a\r\n");
 }
 
 #[test]
@@ -109,7 +114,7 @@ fn slow_redis_delays_some_commands() {
 fn a_flaky_api_fails_after_its_warmup_and_its_failures_are_counted() {
     let backend = Backend::new(|stream| {
         let mut stream = Client::from(stream);
-        stream.read("GET / HTTP/1.0\r\n\r\n".len());
+        stream.read_until("\r\n\r\n");
         stream.send("HTTP/1.0 204 No Content\r\n\r\n");
     });
     // More failures than in the file, so that the test is short.
@@ -129,8 +134,17 @@ fn a_flaky_api_fails_after_its_warmup_and_its_failures_are_counted() {
     assert!(failures > 0 && closed > 0, "{failures} failures, {closed} closed");
     assert_eq!(counts.calls("error"), failures + 10, "ten pass first");
     assert_eq!(counts.calls("blackout"), closed);
-    // The file also works as it is.
-    drop(with_file("flaky-http-api.toml", &backend, ""));
+
+    // The rules of the file decide before its mix.
+    let vaurien = with_file("flaky-http-api.toml", &backend, "--handler blackout");
+    for expected in ["503", "503", "503", "204"] {
+        let (reply, _) = vaurien.connect().send("POST /pay HTTP/1.0\r\n\r\n").read_to_end();
+        let reply = String::from_utf8(reply).unwrap();
+        assert_eq!(reply.split(' ').nth(1), Some(expected), "{reply}");
+        assert_eq!(reply.contains("\r\nRetry-After: 1\r\n"), expected == "503", "{reply}");
+    }
+    let (reply, _) = vaurien.connect().send("GET /health HTTP/1.0\r\n\r\n").read_to_end();
+    assert!(reply.starts_with(b"HTTP/1.0 204 "), "{}", reply.escape_ascii());
 }
 
 #[test]

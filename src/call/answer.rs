@@ -6,7 +6,8 @@ use bytes::Bytes;
 use rand::Rng;
 
 use super::CallState;
-use crate::protocol::http::{self, Response};
+use crate::error::Error;
+use crate::protocol::http::{self, BadField, Response};
 use crate::protocol::{Failure, FailureKind, Mode, Protocol};
 
 /// What the client gets in place of a reply. The protocol writes it when its turn has come, so that it is well formed
@@ -120,6 +121,13 @@ impl Answer {
             Content::Miss => Written::miss(Protocol::Http, head, Mode::default()),
         };
         Some(written.bytes)
+    }
+}
+
+/// So that a handler may write `Response::new(429).header("Retry-After", "2")?`.
+impl From<BadField> for Error {
+    fn from(bad: BadField) -> Self {
+        Self::Handler(bad.into())
     }
 }
 

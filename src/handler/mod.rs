@@ -66,7 +66,8 @@
 //!
 //! A [`Call`] has a [`command`](Call::command), a [`key`](Call::key) and a [`number`](Call::number). Draw random values
 //! from [`Call::random`], so that a seed reproduces them. With [`Verdict::Answer`] the client gets an answer and the
-//! backend is not called.
+//! backend is not called. [`Answer::failure`](crate::Answer::failure), [`response`](crate::Answer::response) and
+//! [`miss`](crate::Answer::miss) say what is meant, and the protocol writes it; [`Answer::new`](crate::Answer::new) has the bytes.
 //!
 //! ```
 //! # use schemars::JsonSchema;

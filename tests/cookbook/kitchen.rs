@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 
 use super::recipe::Recipe;
 use super::world::servers::{Postgres, memcached, nginx, redis};
-use super::world::{Program, Server};
+use super::world::{Backend, Program, Server};
 use super::{example, python};
 
 /// The most seconds that one recipe may take.
@@ -21,6 +22,7 @@ pub(crate) struct Kitchen {
     redis: Server,
     memcached: Server,
     nginx: Server,
+    model: Backend,
     postgres: Postgres,
     folder: TempDir,
 }
@@ -31,7 +33,14 @@ impl Kitchen {
         symlink(example("examples"), folder.path().join("examples")).unwrap();
         fs::create_dir(folder.path().join("bin")).unwrap();
         symlink(env!("CARGO_BIN_EXE_vaurien"), folder.path().join("bin/vaurien")).unwrap();
-        Self { redis: redis(""), memcached: memcached(""), nginx: nginx(), postgres: Postgres::start(), folder }
+        Self {
+            redis: redis(""),
+            memcached: memcached(""),
+            nginx: nginx(),
+            model: model(),
+            postgres: Postgres::start(),
+            folder,
+        }
     }
 
     /// Runs the commands unchanged except for the ports of servers. Returns the exit code and the output. A command that fails is
@@ -42,6 +51,7 @@ impl Kitchen {
             ("localhost:6379", self.redis.address()),
             ("localhost:11211", self.memcached.address()),
             ("localhost:3000", self.nginx.address()),
+            ("localhost:11434", self.model.address()),
             ("localhost:5432", self.postgres.address()),
         ];
         ports.extend(daemon.as_ref().map(|daemon| ("localhost:8080", daemon.api().0)));
@@ -87,4 +97,25 @@ impl Kitchen {
         fs::write(&path, text.map(|line| line.trim_start().to_owned() + "\n").collect::<String>()).unwrap();
         path
     }
+}
+
+/// A service with the API of OpenAI, which answers each request with the same stream of tokens, one chunk each.
+fn model() -> Backend {
+    Backend::new(|stream| {
+        let mut to = stream.try_clone().unwrap();
+        let mut from = BufReader::new(stream);
+        // All requests are `{"stream": true}`.
+        while matches!(from.read_until(b'}', &mut Vec::new()), Ok(1..)) {
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+            let tokens = ["One", " token", " at", " a", " time"];
+            let events = tokens.map(|token| format!(r#"{{"choices":[{{"delta":{{"content":"{token}"}}}}]}}"#));
+            let chunk = |data: &str| format!("{:x}\r\ndata: {data}\n\n\r\n", "data: \n\n".len() + data.len());
+            let chunks = events.iter().map(String::as_str).chain(["[DONE]"]).map(chunk);
+            for piece in [head.to_owned()].into_iter().chain(chunks).chain(["0\r\n\r\n".to_owned()]) {
+                if to.write_all(piece.as_bytes()).is_err() {
+                    return;
+                }
+            }
+        }
+    })
 }

@@ -6,13 +6,15 @@ use regex_lite::Regex;
 const LEFT_OUT: &str = "…";
 
 /// What differs from run to run, and what replaces it.
-const VARIES: [(&str, &str); 10] = [
+const VARIES: [(&str, &str); 12] = [
     (r"\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)", "TIME"),
     (r"127\.0\.0\.1:\d+", "ADDRESS"),
     (r#"port "?\d+"?"#, "PORT"),
     (r#"time="[\d.]+""#, "DURATION"),
     (r"\d+(\.\d+)? ?(ms|µs|s)\b", "DURATION"),
+    (r"\d+ milliseconds", "DURATION"),
     (r"\d+ bytes", "BYTES"),
+    (r"\w{3}, \d\d \w{3} \d{4} [\d:]{8} GMT", "TIME"),
     (r": met, [1-9]\d*", "MET"),
     (r"\d+\.\d+\.\d+", "VERSION"),
     // Rulers and columns.

@@ -56,6 +56,9 @@ http {
         root files;
         location = /pid { return 200 "pid $pid\n"; }
         location = /none { return 204; }
+        location /api/ { default_type application/json; return 200 "{\"ok\": true}\n"; }
+        # Server-sent events. SSI leaves their length open.
+        location = /events { default_type text/event-stream; ssi on; ssi_types text/event-stream; }
         location = /chunked { gzip on; gzip_min_length 0; gzip_types *; }
         location /upload/ { dav_methods PUT DELETE; create_full_put_path on; }
     }
@@ -70,6 +73,8 @@ pub(crate) fn nginx() -> Server {
         for (name, len) in [("index.html", 20), ("small", 100), ("large", 300_000), ("chunked", 100_000)] {
             fs::write(files.join(name), noise(len as u64, len)).unwrap();
         }
+        let events: String = (1..=4).map(|step| format!("data: {{\"step\": {step}}}\n\n")).collect();
+        fs::write(files.join("events"), events).unwrap();
         let configuration = folder.join("nginx.conf");
         fs::write(&configuration, CONFIGURATION.replace("ADDRESS", &address.to_string())).unwrap();
         let mut command = program("nginx");

@@ -18,7 +18,7 @@ use crate::protocol::Protocol;
 const OPEN_CALLS: usize = 1000;
 
 pub(super) enum Report {
-    /// It was drawn for the first call of this connection.
+    /// It was drawn for the first call of this connection. Comes twice if it was asked to accept.
     Drawn { connection: u64, client: SocketAddr, handler: Arc<str> },
     /// A call of this connection has ended.
     Ended { connection: u64, handler: Arc<str>, request: String, saw: String },
@@ -40,6 +40,12 @@ impl Watched {
     /// The report is lost if standard output is closed or not read.
     fn report(&self, report: Report) {
         let _ = self.reports.try_send(report);
+    }
+
+    fn drawn(&self, connection: u64, client: Option<SocketAddr>) {
+        if let Some(client) = client {
+            self.report(Report::Drawn { connection, client, handler: self.name.clone() });
+        }
     }
 
     fn ended(&self, connection: u64, head: &[u8], saw: String) {
@@ -67,9 +73,7 @@ impl Watched {
 impl Handler for Watched {
     async fn accept(&self, client: &mut Accept<'_>) -> Result<Verdict> {
         let (begun, connection) = (Instant::now(), client.connection());
-        if let Some(address) = client.client() {
-            self.report(Report::Drawn { connection, client: address, handler: self.name.clone() });
-        }
+        self.drawn(connection, client.client());
         let verdict = self.handler.accept(client).await;
         if !matches!(verdict, Ok(Verdict::Pass)) {
             self.ended(connection, &[], saw(&verdict, &[], begun.elapsed()));
@@ -79,6 +83,10 @@ impl Handler for Watched {
 
     async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
         let begun = Instant::now();
+        // Where a rule had to see the request, nobody was asked to accept.
+        if call.number() == 1 {
+            self.drawn(call.connection(), call.client());
+        }
         let verdict = self.handler.before(call).await;
         match verdict {
             Ok(Verdict::Pass) => self.begin(call, begun),
