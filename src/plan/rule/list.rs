@@ -10,7 +10,11 @@ pub(super) fn name(place: usize) -> String {
 
 /// The default name of a rule in this place, or the next one that is not taken.
 pub(crate) fn free_name(place: usize, is_taken: impl Fn(&str) -> bool) -> String {
-    (place..).map(name).find(|name| !is_taken(name)).unwrap_or_default()
+    let mut number = place;
+    while is_taken(&name(number)) {
+        number += 1;
+    }
+    name(number)
 }
 
 /// Gives each rule without a name of its own the one of its place, or the next one that is free.
@@ -21,7 +25,9 @@ pub(crate) fn name_all(rules: &mut [Rule]) {
 /// The same, but a rule without a name of its own that says what one of `before` said keeps that one's name. These names stay.
 pub(crate) fn name_like(before: &[Rule], rules: &mut [Rule]) {
     name_after(before, rules);
-    rules.iter_mut().for_each(|rule| rule.is_fixed = true);
+    for rule in rules {
+        rule.is_fixed = true;
+    }
 }
 
 fn name_after(before: &[Rule], rules: &mut [Rule]) {

@@ -77,14 +77,14 @@ pub(super) fn known(table: &Map<String, Value>, keys: &[&str], within: &str) -> 
     }
 }
 
-/// The keys of `table` that are wrong by themselves, each with what is wrong: `match.client`, `times`.
+/// The keys of `table` that are wrong by themselves, each with what is wrong: `match.client`, `times`. A `null` takes a key away.
 pub(crate) fn wrong_keys(table: &Map<String, Value>, registry: &Registry) -> Vec<(String, String)> {
     let mut wrong = Vec::new();
     let mut check = |key: String, alone: Value| {
         let mut rule = json!({ "handler": "dummy" });
         if key == "per" {
             // It needs something to count.
-            rule["after"] = json!(0);
+            rule["every"] = json!(2);
         }
         let rule = rule.as_object_mut().map(std::mem::take).into_iter().flatten();
         let rule: Map<_, _> = rule.chain(alone.as_object().cloned().unwrap_or_default()).collect();
@@ -92,17 +92,34 @@ pub(crate) fn wrong_keys(table: &Map<String, Value>, registry: &Registry) -> Vec
         let checked = checked.and_then(|text| ParsedRule::parse(&text, registry).map(drop));
         wrong.extend(checked.err().into_iter().flatten().map(|what| (key.clone(), what)));
     };
-    for (key, value) in table {
+    for (key, value) in table.iter().filter(|(_, value)| !value.is_null()) {
         match value {
             Value::Object(conditions) if key == "match" => {
-                for (name, value) in conditions {
-                    check(format!("match.{name}"), json!({ "match": { name: value } }));
+                for (name, value) in conditions.iter().filter(|(_, value)| !value.is_null()) {
+                    check(format!("match.{name}"), json!({ "match": { name: without_nulls(value) } }));
                 }
             }
             value => check(key.clone(), json!({ key: value })),
         }
     }
+    let matches = table.get("match").and_then(Value::as_object);
+    for (table, keys, within) in [(Some(table), &KEYS, ""), (matches, &MATCH, "match.")] {
+        for (key, value) in table.into_iter().flatten().filter(|(_, value)| value.is_null()) {
+            let is_known = known(&Map::from_iter([(key.clone(), value.clone())]), keys, within);
+            wrong.extend(is_known.err().map(|what| (format!("{within}{key}"), what)));
+        }
+    }
+    if table.get("handler").is_some_and(Value::is_null) {
+        wrong.push(("handler".to_owned(), "a rule needs a `handler`, write another one".to_owned()));
+    }
     wrong
+}
+
+/// The same without the keys whose value is `null`.
+pub(crate) fn without_nulls(value: &Value) -> Value {
+    let Value::Object(table) = value else { return value.clone() };
+    let keys = table.iter().filter(|(_, value)| !value.is_null());
+    Value::Object(keys.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
 }
 
 #[cfg(test)]
@@ -139,6 +156,10 @@ mod tests {
         };
         let right = json!({ "match": { "method": "GET", "header": { "a": "b" } }, "times": 3, "per": "connection", "handler": "error" });
         assert_eq!(wrong(right), Vec::<String>::new());
+        let removed = json!({ "match": { "method": null, "header": { "a": null } }, "times": null });
+        assert_eq!(wrong(removed), Vec::<String>::new());
+        let removed = json!({ "match": { "methd": null }, "tims": null, "handler": null });
+        assert_eq!(wrong(removed), ["tims", "match.methd", "handler"]);
         let keys =
             json!({ "match": { "client": "x", "comand": "a" }, "times": 0, "tims": 1, "per": "x", "handler": "eror" });
         let mut wrong = wrong(keys);

@@ -15,19 +15,20 @@ use super::Api;
 use super::answer::{Answer, Failure, Fault, Location};
 use super::read::{Object, PathParams};
 use super::v1::{Applied, proxy, take_duration};
-use crate::diagnostic::{Diagnostic, Diagnostics};
+use crate::diagnostic::Diagnostic;
 use crate::duration::Seconds;
 use crate::handler::Registry;
 use crate::metrics::snapshot::ProxySnapshot;
 use crate::plan::parse::wrong_name;
 use crate::plan::rule::patch::{merged, split_name};
-use crate::plan::rule::table::{text_of, wrong_keys};
+use crate::plan::rule::table::{text_of, without_nulls, wrong_keys};
 use crate::program::config::spec;
 use crate::proxy::set::{Action, Change, ChangeError, Position, RuleChange, RuleEdit};
 
 /// A rule of a proxy.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "`rule` is its text, as in the list of the status")]
 pub(super) struct Rule {
     /// Its name: its own, or `rule-N`.
     name: String,
@@ -118,7 +119,7 @@ pub(super) async fn patch(
         Action::Change(Box::new(move |_| Ok(text.clone())))
     } else {
         same_name(&rule, extra.name)?;
-        let wrong = wrong_keys(&given(&keys), &api.registry);
+        let wrong = wrong_keys(&keys, &api.registry);
         if !wrong.is_empty() {
             return Err(faults(wrong));
         }
@@ -203,24 +204,18 @@ fn text(
         }
         return split_name(text.trim()).map_err(|what| Failure::body("rule", what));
     }
-    let table = given(table);
-    if table.is_empty() {
+    // Null is the default.
+    let table = without_nulls(&Value::Object(table.clone()));
+    let Some(keys) = table.as_object().filter(|keys| !keys.is_empty()) else {
         let what = "the rule is missing, write `\"rule\": \"GET /pay* => error\"`, or a table";
         return Err(Failure::body("rule", what));
-    }
-    let wrong = wrong_keys(&table, registry);
+    };
+    let wrong = wrong_keys(keys, registry);
     if !wrong.is_empty() {
         return Err(faults(wrong));
     }
-    let key = if table.contains_key("handler") { "rule" } else { "handler" };
-    Ok((None, text_of(&Value::Object(table)).map_err(|what| Failure::body(key, what))?))
-}
-
-/// The keys whose value is not null, which is the default.
-fn given(table: &Map<String, Value>) -> Map<String, Value> {
-    let keys = table.iter().filter(|(_, value)| !value.is_null());
-    let inner = |value: &Value| value.as_object().map_or_else(|| value.clone(), |table| given(table).into());
-    keys.map(|(key, value)| (key.clone(), inner(value))).collect()
+    let key = if keys.contains_key("handler") { "rule" } else { "handler" };
+    Ok((None, text_of(&table).map_err(|what| Failure::body(key, what))?))
 }
 
 fn faults(wrong: Vec<(String, String)>) -> Failure {

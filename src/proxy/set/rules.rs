@@ -23,6 +23,9 @@ use crate::proxy::config::ProxyConfig;
 /// Makes a configuration with these rules, and all else as before.
 pub(crate) type Rebuild = Arc<dyn Fn(&ProxyConfig, Vec<String>) -> Result<ProxyConfig, Diagnostics> + Send + Sync>;
 
+/// Makes another text of the text of a rule.
+pub(crate) type Rewrite = Box<dyn Fn(&str) -> Result<String, Diagnostics> + Send + Sync>;
+
 /// A change of one rule.
 pub(crate) struct RuleEdit {
     /// None: a new rule is named by its place.
@@ -40,7 +43,7 @@ pub(crate) enum Action {
     /// Replaces it with this text, or adds it.
     Put(String),
     /// Makes another text of it.
-    Change(Box<dyn Fn(&str) -> Result<String, Diagnostics> + Send + Sync>),
+    Change(Rewrite),
     Remove,
 }
 
@@ -115,9 +118,9 @@ impl Items {
             None => Ok(self.0.len()),
             Some(Position::First) => Ok(0),
             Some(Position::Before(name)) => self.place(name).ok_or_else(|| {
-                let names = self.0.iter().map(|item| format!(", `{}`", item.name)).collect::<String>();
+                let names = self.0.iter().map(|item| format!("`{}`, ", item.name)).collect::<Vec<_>>().concat();
                 let what = format!(
-                    "there is no other rule `{name}`, write `first`{names}, or leave it out for the last place"
+                    "there is no other rule `{name}`, write `first`, {names}or leave it out for the last place"
                 );
                 Diagnostic::new("before", what)
             }),
