@@ -58,6 +58,14 @@ ask -X POST "$API/v1/proxies/default/reset"
 # Add a proxy, on a free port that `status` names. The same call again would replace all its settings.
 ask -X PUT -d '{"backend": "localhost:1", "proxy": "127.0.0.1:0"}' "$API/v1/proxies/another"
 
+# Its rules. Add one before the others for a minute, change it, replace it and remove it. The other rules go on.
+ask "$API/v1/proxies/another/rules"
+ask -X POST -d '{"rule": "connection=1 name=trial => reset", "before": "first", "for": "1m"}' "$API/v1/proxies/another/rules"
+ask -X PATCH -d '{"times": 3, "handler": "20:reset"}' "$API/v1/proxies/another/rules/trial"
+ask -X PUT -d '{"rule": "client=10.0.0.0/8 => delay"}' "$API/v1/proxies/another/rules/trial"
+ask "$API/v1/proxies/another/rules/trial"
+ask -X DELETE "$API/v1/proxies/another/rules/trial"
+
 # Its connections: peer, age, bytes, calls, and the handler of the current call.
 ask "$API/v1/proxies/another/connections"
 

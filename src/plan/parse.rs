@@ -248,7 +248,7 @@ fn read_setting(setting: &str, of: &Entry) -> Result<(String, Value), String> {
 }
 
 /// What is wrong with the name of a share or of a rule, if anything.
-pub(super) fn wrong_name(name: &str) -> Option<String> {
+pub(crate) fn wrong_name(name: &str) -> Option<String> {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '-';
     if name.is_empty() || name.len() > LONGEST_NAME || !name.chars().all(is_plain) {
         return Some(format!("invalid name `{name}`: write 1 to {LONGEST_NAME} letters, digits, `_` and `-`"));

@@ -69,6 +69,8 @@ impl Proxy {
             shaped: shared.shaped.clone(),
             shutdown,
         };
+        let mut named = config.clone();
+        name_like(&[], &mut named.rules);
         Arc::new(Self {
             context,
             connections: Connections::default(),
@@ -77,7 +79,7 @@ impl Proxy {
             shutdown: trigger,
             accepted: Mutex::new(0),
             waiting: accept::Waiting::default(),
-            config: Mutex::new(config.clone()),
+            config: Mutex::new(named),
             open: AtomicBool::new(false),
             listening: tokio::sync::Mutex::default(),
         })

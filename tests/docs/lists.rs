@@ -58,7 +58,7 @@ fn calls_of_the_api_are_all_named() {
     let document = with_api().api().get("/v1/openapi.json").json();
     let mut known = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let path = path.replace("{name}", "cache").replace("{id}", "7");
+        let path = path.replace("{name}", "cache").replace("{id}", "7").replace("{rule}", "pay");
         known.extend(methods.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
     }
     let mut named = first_cells("docs/api.md");

@@ -1,6 +1,7 @@
 //! Rules, over real sockets.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod api;
 mod changes;
 mod connections;
 mod matching;

@@ -61,6 +61,11 @@ impl Api {
         self.ask("POST", path, "", "")
     }
 
+    #[track_caller]
+    pub(crate) fn post_body(self, path: &str, body: &str) -> Reply {
+        self.ask("POST", path, "Content-Type: application/json\r\n", body)
+    }
+
     /// The full state of a proxy.
     #[track_caller]
     pub(crate) fn proxy(self, name: &str) -> Value {

@@ -8,15 +8,33 @@ pub(super) fn name(place: usize) -> String {
     format!("rule-{place}")
 }
 
-/// Gives each rule without a name of its own the one of its place, or the next one that is free.
-pub(crate) fn name_all(rules: &mut [Rule]) {
-    name_like(&[], rules);
+/// The default name of a rule in this place, or the next one that is not taken.
+pub(crate) fn free_name(place: usize, is_taken: impl Fn(&str) -> bool) -> String {
+    let mut number = place;
+    while is_taken(&name(number)) {
+        number += 1;
+    }
+    name(number)
 }
 
-/// The same, but a rule without a name of its own that says what one of `before` said keeps that one's name.
+/// Gives each rule without a name of its own the one of its place, or the next one that is free.
+pub(crate) fn name_all(rules: &mut [Rule]) {
+    name_after(&[], rules);
+}
+
+/// The same, but a rule without a name of its own that says what one of `before` said keeps that one's name. These names stay.
 pub(crate) fn name_like(before: &[Rule], rules: &mut [Rule]) {
-    let mut taken: Vec<String> = rules.iter().filter(|rule| rule.is_named).map(|rule| rule.name().to_owned()).collect();
-    let mut is_open: Vec<bool> = rules.iter().map(|rule| !rule.is_named).collect();
+    name_after(before, rules);
+    for rule in rules {
+        rule.is_fixed = true;
+    }
+}
+
+fn name_after(before: &[Rule], rules: &mut [Rule]) {
+    let has_name = |rule: &Rule| rule.is_named || rule.is_fixed;
+    let mut taken: Vec<String> =
+        rules.iter().filter(|rule| has_name(rule)).map(|rule| rule.name().to_owned()).collect();
+    let mut is_open: Vec<bool> = rules.iter().map(|rule| !has_name(rule)).collect();
     for (rule, is_open) in rules.iter_mut().zip(&mut is_open).filter(|(_, is_open)| **is_open) {
         let is_same =
             |old: &&Rule| !old.is_named && old.says_the_same(rule) && !taken.iter().any(|name| name == old.name());
@@ -27,11 +45,7 @@ pub(crate) fn name_like(before: &[Rule], rules: &mut [Rule]) {
         }
     }
     for (place, rule) in rules.iter_mut().enumerate().filter(|(place, _)| is_open[*place]) {
-        let mut number = place + 1;
-        while taken.contains(&name(number)) {
-            number += 1;
-        }
-        let free = name(number);
+        let free = free_name(place + 1, |name| taken.iter().any(|taken| taken == name));
         taken.push(free.clone());
         rule.name = free.into();
     }

@@ -5,6 +5,7 @@ pub(crate) mod list; // several rules, checked together
 pub(crate) mod matcher; // which calls
 mod network; // networks of clients
 pub(crate) mod parse; // a rule as text
+pub(crate) mod patch; // changing the text of a rule
 mod pattern; // what a word has to be
 pub(crate) mod table; // a rule as a table
 mod words; // the words of a text
@@ -41,6 +42,8 @@ pub struct Rule {
     name: Arc<str>,
     /// The name was given, and not its place in the list.
     is_named: bool,
+    /// The name stays as it is, wherever the rule stands.
+    is_fixed: bool,
     content: Arc<Content>,
 }
 
@@ -91,7 +94,12 @@ impl Rule {
     ) -> Self {
         let content = Content { conditions, matcher, counts, mix, written, settings };
         let is_named = name.is_some();
-        Self { name: name.unwrap_or_else(|| list::name(1)).into(), is_named, content: Arc::new(content) }
+        Self {
+            name: name.unwrap_or_else(|| list::name(1)).into(),
+            is_named,
+            is_fixed: false,
+            content: Arc::new(content),
+        }
     }
 
     /// Its name: the one that it was given, or `rule-N` for the Nth of a proxy.
@@ -119,6 +127,17 @@ impl Rule {
             settings: settings.clone(),
         };
         Self { content: Arc::new(content), ..self }
+    }
+
+    /// Whether its text has its name.
+    pub(crate) fn is_named(&self) -> bool {
+        self.is_named
+    }
+
+    /// Gives it this name for good. Its text does not change.
+    pub(crate) fn keep_name(&mut self, name: &str) {
+        self.name = name.into();
+        self.is_fixed = true;
     }
 
     pub(crate) fn matcher(&self) -> &Matcher {

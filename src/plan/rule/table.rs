@@ -1,13 +1,15 @@
 //! A rule that is written as a table: `{ match = { command = "SET" }, times = 3, handler = "error" }`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::parse::ParsedRule;
 use super::words::quoted;
 use crate::diagnostic::{did_you_mean, shown};
+use crate::handler::Registry;
 
 /// The keys of a rule's table, and those of the table `match` within it.
-const KEYS: [&str; 8] = ["name", "match", "after", "every", "times", "during", "per", "handler"];
-const MATCH: [&str; 8] = ["command", "key", "method", "path", "header", "query", "client", "connection"];
+pub(super) const KEYS: [&str; 8] = ["name", "match", "after", "every", "times", "during", "per", "handler"];
+pub(super) const MATCH: [&str; 8] = ["command", "key", "method", "path", "header", "query", "client", "connection"];
 
 /// The text of the rule that `value` is: a text, or a table.
 pub(crate) fn text_of(value: &Value) -> Result<String, String> {
@@ -53,7 +55,7 @@ fn of_table(table: &Map<String, Value>) -> Result<String, String> {
     Ok(words.join(" "))
 }
 
-fn condition(name: &str, value: &Value) -> Result<String, String> {
+pub(super) fn condition(name: &str, value: &Value) -> Result<String, String> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),
@@ -65,7 +67,7 @@ fn condition(name: &str, value: &Value) -> Result<String, String> {
     Ok(format!("{name}={}", quoted(&text)))
 }
 
-fn known(table: &Map<String, Value>, keys: &[&str], within: &str) -> Result<(), String> {
+pub(super) fn known(table: &Map<String, Value>, keys: &[&str], within: &str) -> Result<(), String> {
     match table.keys().find(|key| !keys.contains(&key.as_str())) {
         None => Ok(()),
         Some(other) => {
@@ -75,10 +77,53 @@ fn known(table: &Map<String, Value>, keys: &[&str], within: &str) -> Result<(), 
     }
 }
 
+/// The keys of `table` that are wrong by themselves, each with what is wrong: `match.client`, `times`. A `null` takes a key away.
+pub(crate) fn wrong_keys(table: &Map<String, Value>, registry: &Registry) -> Vec<(String, String)> {
+    let mut wrong = Vec::new();
+    let mut check = |key: String, alone: Value| {
+        let mut rule = json!({ "handler": "dummy" });
+        if key == "per" {
+            // It needs something to count.
+            rule["every"] = json!(2);
+        }
+        let rule = rule.as_object_mut().map(std::mem::take).into_iter().flatten();
+        let rule: Map<_, _> = rule.chain(alone.as_object().cloned().unwrap_or_default()).collect();
+        let checked = of_table(&rule).map_err(|what| vec![what]);
+        let checked = checked.and_then(|text| ParsedRule::parse(&text, registry).map(drop));
+        wrong.extend(checked.err().into_iter().flatten().map(|what| (key.clone(), what)));
+    };
+    for (key, value) in table.iter().filter(|(_, value)| !value.is_null()) {
+        match value {
+            Value::Object(conditions) if key == "match" => {
+                for (name, value) in conditions.iter().filter(|(_, value)| !value.is_null()) {
+                    check(format!("match.{name}"), json!({ "match": { name: without_nulls(value) } }));
+                }
+            }
+            value => check(key.clone(), json!({ key: value })),
+        }
+    }
+    let matches = table.get("match").and_then(Value::as_object);
+    for (table, keys, within) in [(Some(table), &KEYS, ""), (matches, &MATCH, "match.")] {
+        for (key, value) in table.into_iter().flatten().filter(|(_, value)| value.is_null()) {
+            let is_known = known(&Map::from_iter([(key.clone(), value.clone())]), keys, within);
+            wrong.extend(is_known.err().map(|what| (format!("{within}{key}"), what)));
+        }
+    }
+    if table.get("handler").is_some_and(Value::is_null) {
+        wrong.push(("handler".to_owned(), "a rule needs a `handler`, write another one".to_owned()));
+    }
+    wrong
+}
+
+/// The same without the keys whose value is `null`.
+pub(crate) fn without_nulls(value: &Value) -> Value {
+    let Value::Object(table) = value else { return value.clone() };
+    let keys = table.iter().filter(|(_, value)| !value.is_null());
+    Value::Object(keys.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
@@ -101,6 +146,25 @@ mod tests {
         ] {
             assert_eq!(text_of(&table).as_deref(), Ok(text));
         }
+    }
+
+    #[test]
+    fn a_wrong_key_is_found() {
+        let wrong = |table: Value| -> Vec<String> {
+            let wrong = wrong_keys(table.as_object().unwrap(), &Registry::default());
+            wrong.into_iter().map(|(key, _)| key).collect()
+        };
+        let right = json!({ "match": { "method": "GET", "header": { "a": "b" } }, "times": 3, "per": "connection", "handler": "error" });
+        assert_eq!(wrong(right), Vec::<String>::new());
+        let removed = json!({ "match": { "method": null, "header": { "a": null } }, "times": null });
+        assert_eq!(wrong(removed), Vec::<String>::new());
+        let removed = json!({ "match": { "methd": null }, "tims": null, "handler": null });
+        assert_eq!(wrong(removed), ["tims", "match.methd", "handler"]);
+        let keys =
+            json!({ "match": { "client": "x", "comand": "a" }, "times": 0, "tims": 1, "per": "x", "handler": "eror" });
+        let mut wrong = wrong(keys);
+        wrong.sort();
+        assert_eq!(wrong, ["handler", "match.client", "match.comand", "per", "times", "tims"]);
     }
 
     #[test]

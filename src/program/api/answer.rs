@@ -108,6 +108,9 @@ impl From<ChangeError> for Failure {
     fn from(error: ChangeError) -> Self {
         match error {
             ChangeError::Unknown(name) => Self::unknown_proxy(&name),
+            error @ ChangeError::UnknownRule { .. } => {
+                Self::of(StatusCode::NOT_FOUND, Location::Path, "rule", error.to_string())
+            }
             ChangeError::CannotListen(why) => Self::of(StatusCode::CONFLICT, Location::Body, "proxy", why.to_string()),
             ChangeError::Wrong(diagnostics) => Self::of_diagnostics(StatusCode::BAD_REQUEST, &diagnostics),
             ChangeError::Taken(diagnostics) => Self::of_diagnostics(StatusCode::CONFLICT, &diagnostics),

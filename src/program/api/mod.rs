@@ -12,6 +12,7 @@ mod guard;
 mod openapi;
 mod read;
 mod routes;
+mod rules;
 mod schemas;
 #[cfg(test)]
 mod tests;

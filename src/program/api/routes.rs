@@ -12,7 +12,7 @@ use axum::routing::{self, MethodRouter};
 
 use super::answer::{Failure, Location};
 use super::openapi::{Content, EVENTS};
-use super::{Api, behavior, events, guard, v1};
+use super::{Api, behavior, events, guard, rules, v1};
 use crate::program::export::openmetrics::Format;
 
 /// One method of one path, and its description.
@@ -32,6 +32,8 @@ pub(super) struct Route {
 const METRICS: &[&str] = &[Format::OpenMetrics.content_type(), Format::Text.content_type()];
 
 const PROXY: &str = "/v1/proxies/{name}";
+const RULES: &str = "/v1/proxies/{name}/rules";
+const RULE: &str = "/v1/proxies/{name}/rules/{rule}";
 const CONNECTION: &str = "/v1/proxies/{name}/connections/{id}";
 
 /// Why a change fails, by status.
@@ -65,6 +67,22 @@ pub(super) fn all() -> Vec<Route> {
         post("/v1/proxies/{name}/reset", v1::reset, "Restore the settings of the file; counters are kept")
             .gives(200, "ChangedProxy")
             .fails(&[404, 409]),
+        get(RULES, rules::list, "A proxy's rules, in their order").gives(200, "Rules").fails(&[404]),
+        post(RULES, rules::post, "Add a rule, as the last one or `before` another; the other rules go on")
+            .takes("NewRule")
+            .gives(201, "ChangedRule")
+            .fails(CHANGE),
+        get(RULE, rules::get, "A rule").gives(200, "Rule").fails(&[404]),
+        put(RULE, rules::put, "Replace a rule, or add it; the other rules go on")
+            .takes("NewRule")
+            .gives(200, "ChangedRule")
+            .gives(201, "ChangedRule")
+            .fails(CHANGE),
+        patch(RULE, rules::patch, "Change some keys of a rule; null removes one")
+            .takes("RulePatch")
+            .gives(200, "ChangedRule")
+            .fails(CHANGE),
+        delete(RULE, rules::delete, "Remove a rule; the other rules go on").gives(204, "").fails(&[404, 409]),
         get("/v1/proxies/{name}/connections", v1::connections, "A proxy's open connections")
             .gives(200, "Connections")
             .fails(&[404]),

@@ -6,6 +6,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::answer::Errors;
+use super::rules::Rule;
 use super::v1::{Applied, Connection, Status};
 use crate::duration::Seconds;
 use crate::handler::Registry;
@@ -44,6 +45,10 @@ pub(super) fn all(registry: &Registry) -> Value {
     let mut changed = shown.clone();
     changed.insert("applied".to_owned(), of::<Applied>());
 
+    let shown_rule = of::<Rule>()["properties"].as_object().cloned().unwrap_or_default();
+    let mut changed_rule = shown_rule.clone();
+    changed_rule.insert("applied".to_owned(), of::<Applied>());
+
     let word = |key: &str, schema: Value| whole(Map::from_iter([(key.to_owned(), schema)]));
     let (text, texts) = (json!({ "type": "string" }), json!({ "type": "array", "items": { "type": "string" } }));
     json!({
@@ -63,6 +68,11 @@ pub(super) fn all(registry: &Registry) -> Value {
         })),
         "Proxy": whole(shown),
         "ChangedProxy": whole(changed),
+        "Rule": whole(shown_rule.clone()),
+        "Rules": word("rules", json!({ "type": "array", "items": { "$ref": "#/components/schemas/Rule" } })),
+        "ChangedRule": whole(changed_rule),
+        "NewRule": new_rule(),
+        "RulePatch": rule_patch(),
         "Connections": word("connections", json!({ "type": "array", "items": of::<Connection>() })),
         "Version": word("version", text),
         "Health": word("status", json!({ "const": "ok" })),
@@ -149,6 +159,47 @@ fn mix(registry: &Registry) -> String {
 
 /// A rule: `GET /pay* times=3 => error`, or a table. What its conditions may be depends on the protocol.
 fn rule() -> Value {
+    json!({ "anyOf": [{ "type": "string", "pattern": "=>" }, object(rule_table(), &["handler"])] })
+}
+
+/// What `POST` and `PUT` of a rule take: a text, or the keys of a table.
+fn new_rule() -> Value {
+    let mut text = Map::from_iter([("rule".to_owned(), json!({ "type": "string", "pattern": "=>" }))]);
+    text.insert("name".to_owned(), rule_table()["name"].clone());
+    let mut table = rule_table();
+    for properties in [&mut text, &mut table] {
+        properties.extend(rule_extras());
+    }
+    json!({ "anyOf": [object(text, &["rule"]), object(table, &["handler"])] })
+}
+
+/// What `PATCH` of a rule takes. Null is the default.
+fn rule_patch() -> Value {
+    let mut text = Map::from_iter([("rule".to_owned(), json!({ "type": "string", "pattern": "=>" }))]);
+    text.insert("name".to_owned(), rule_table()["name"].clone());
+    let mut table = rule_table();
+    table
+        .iter_mut()
+        .filter(|(key, _)| !matches!(key.as_str(), "name" | "handler"))
+        .for_each(|(_, schema)| or_null(schema));
+    for properties in [&mut text, &mut table] {
+        properties.extend(rule_extras());
+    }
+    json!({ "anyOf": [object(text, &["rule"]), object(table, &[])] })
+}
+
+/// The keys of a request that changes a rule, beside those of the rule.
+fn rule_extras() -> Properties {
+    let before = json!({ "type": ["string", "null"], "description": "Put it before this rule, or `first`" });
+    let status = json!({ "description": "Ignored, so that what GET answers can be PUT" });
+    [("for", duration()), ("before", before), ("status", status)]
+        .map(|(key, schema)| (key.to_owned(), schema))
+        .into_iter()
+        .collect()
+}
+
+/// The keys of a rule's table.
+fn rule_table() -> Properties {
     let text = || json!({ "type": "string" });
     let texts = || json!({ "type": "object", "additionalProperties": text() });
     let number = |least: u64| json!({ "type": "integer", "minimum": least });
@@ -160,17 +211,17 @@ fn rule() -> Value {
         },
         "additionalProperties": false,
     });
-    let table = json!({
-        "type": "object",
-        "properties": {
-            "name": { "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" }, "match": conditions,
-            "after": number(0), "every": number(1), "times": number(1), "during": text(),
-            "per": { "enum": ["connection", "proxy"] }, "handler": text(),
-        },
-        "required": ["handler"],
-        "additionalProperties": false,
-    });
-    json!({ "anyOf": [{ "type": "string", "pattern": "=>" }, table] })
+    let properties = [
+        ("name", json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" })),
+        ("match", conditions),
+        ("after", number(0)),
+        ("every", number(1)),
+        ("times", number(1)),
+        ("during", text()),
+        ("per", json!({ "enum": ["connection", "proxy"] })),
+        ("handler", text()),
+    ];
+    properties.map(|(key, schema)| (key.to_owned(), schema)).into_iter().collect()
 }
 
 /// A number of seconds, or a text with a unit.

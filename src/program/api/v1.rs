@@ -76,9 +76,9 @@ struct Bytes {
 #[schemars(deny_unknown_fields)]
 pub(super) struct Applied {
     /// Every connection, from its next call on.
-    now: Vec<&'static str>,
+    pub(super) now: Vec<&'static str>,
     /// Connections that are accepted from now on.
-    new_connections: Vec<&'static str>,
+    pub(super) new_connections: Vec<&'static str>,
 }
 
 /// A client's connection.
@@ -250,7 +250,7 @@ fn take_extra_keys(name: &str, keys: &mut Map<String, Value>) -> Result<Option<D
     }
 }
 
-fn proxy(api: &Api, name: &str) -> Result<Arc<Proxy>, Failure> {
+pub(super) fn proxy(api: &Api, name: &str) -> Result<Arc<Proxy>, Failure> {
     api.proxies.get(name).ok_or_else(|| Failure::unknown_proxy(name))
 }
 

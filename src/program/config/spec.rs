@@ -1,5 +1,7 @@
 //! A proxy in JSON: what the HTTP API takes and gives.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::entry;
@@ -12,7 +14,7 @@ use crate::handler::Registry;
 use crate::plan::mix::Mix;
 use crate::plan::rule::parse::ParsedRule;
 use crate::proxy::config::{ProxyConfig, check_name};
-use crate::proxy::set::Edit;
+use crate::proxy::set::{Edit, Rebuild};
 
 /// The proxy that `keys` ask for, checked as the file is. Places of diagnostics are paths: `handlers.delay.sleep`.
 pub(crate) fn check(name: &str, keys: &Map<String, Value>, registry: &Registry) -> Result<ProxyConfig, Diagnostics> {
@@ -33,6 +35,20 @@ pub(crate) fn edit(patch: Map<String, Value>, registry: &Registry) -> Edit {
         check(&before.name, &patched(&before.keys.given, &patch, &Schema::new(&registry)), &registry)
     };
     Edit { keys, apply: Box::new(apply) }
+}
+
+/// A proxy with other rules.
+pub(crate) fn rebuild(registry: &Registry) -> Rebuild {
+    let registry = registry.clone();
+    Arc::new(move |before: &ProxyConfig, rules: Vec<String>| {
+        let mut keys = before.keys.given.clone();
+        if rules.is_empty() {
+            keys.remove("rules");
+        } else {
+            keys.insert("rules".to_owned(), rules.into());
+        }
+        check(&before.name, &keys, &registry)
+    })
 }
 
 /// `keys` with `patch` merged into them as RFC 7396 says: keys of `patch` replace, `null` takes back to the default, tables are

@@ -9,6 +9,7 @@ use super::temporary::TemporaryChange;
 use super::{ChangeError, Entry, ProxySet};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::Renewal;
+use crate::plan::rule::list::name_like;
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
 use crate::proxy::config::{address_conflicts, name_conflicts};
@@ -80,7 +81,12 @@ impl ProxySet {
         time: Option<Duration>,
     ) -> Result<Change, ChangeError> {
         self.run_locked(&config.name.clone(), async move |proxies, name| {
-            proxies.apply(&name, Target { config, renewal: Renewal::All, lifetime: time.into(), others: &[] }).await
+            let target = Target { config, renewal: Renewal::All, lifetime: time.into(), others: &[] };
+            let change = proxies.apply(&name, target).await?;
+            if time.is_none() {
+                proxies.make_rules_permanent(&name);
+            }
+            Ok(change)
         })
         .await
     }
@@ -99,9 +105,10 @@ impl ProxySet {
     pub(crate) async fn reset(self: &Arc<Self>, name: &str) -> Result<Change, ChangeError> {
         self.run_locked(name, async |proxies, name| {
             let config = proxies.entry(&name)?.base;
-            proxies
-                .apply(&name, Target { config, renewal: Renewal::All, lifetime: Lifetime::Permanent, others: &[] })
-                .await
+            let target = Target { config, renewal: Renewal::All, lifetime: Lifetime::Permanent, others: &[] };
+            let change = proxies.apply(&name, target).await?;
+            proxies.make_rules_permanent(&name);
+            Ok(change)
         })
         .await
     }
@@ -119,7 +126,7 @@ impl ProxySet {
     }
 
     /// Runs a change while no other changes this proxy. It runs to its end even if the caller is dropped.
-    async fn run_locked<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+    pub(super) async fn run_locked<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         self: &Arc<Self>,
         name: &str,
         change: impl FnOnce(Arc<Self>, String) -> F + Send + 'static,
@@ -155,9 +162,13 @@ impl ProxySet {
         let change = self.apply(name, target).await?;
         if let Some(TemporaryChange { before: Some(before), .. }) = kept {
             // If the edit does not fit the configuration before, that one is restored unedited.
-            if let Ok(before) = (edit.apply)(&before) {
-                self.set_before(name, before);
+            if let Ok(mut edited) = (edit.apply)(&before) {
+                name_like(&before.rules, &mut edited.rules);
+                self.set_before(name, edited);
             }
+        }
+        if edit.names(&["rules"]) && time.is_none() {
+            self.make_rules_permanent(name);
         }
         Ok(change)
     }
@@ -176,9 +187,10 @@ impl ProxySet {
 
     /// Makes the change. The caller holds the lock of this name.
     pub(super) async fn apply(self: &Arc<Self>, name: &str, target: Target<'_>) -> Result<Change, ChangeError> {
-        let config = target.config;
+        let mut config = target.config;
         let known = self.entry(name).ok();
         let before = known.as_ref().map(|entry| entry.proxy.config());
+        name_like(before.as_ref().map_or(&[], |before| &before.rules), &mut config.rules);
         self.check_names(&config)?;
         if before.as_ref().is_none_or(|before| before.listen != config.listen) {
             self.check_address(&config, target.others)?;

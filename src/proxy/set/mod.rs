@@ -3,6 +3,7 @@
 mod change;
 mod keyed_lock;
 mod reload;
+mod rules;
 mod temporary;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -20,9 +21,11 @@ use crate::proxy::config::ProxyConfig;
 use crate::proxy::listeners::CannotListen;
 use crate::proxy::shared::Shared;
 use keyed_lock::KeyedLock;
+use rules::TemporaryRule;
 use temporary::TemporaryChange;
 
 pub(crate) use change::{Change, Edit};
+pub(crate) use rules::{Action, Position, Rebuild, RuleChange, RuleEdit};
 
 /// How many removed proxies are remembered.
 const REMOVED: usize = 256;
@@ -49,6 +52,8 @@ struct Entry {
     base: ProxyConfig,
     /// The change that is in force for a time.
     temporary: Option<TemporaryChange>,
+    /// The changes of single rules that are in force for a time, by the rule's name.
+    temporary_rules: BTreeMap<String, TemporaryRule>,
     /// The number of its last change, unique over all proxies: a timer of an earlier proxy of this name does not match.
     last_change: u64,
 }
@@ -59,6 +64,9 @@ pub(crate) enum ChangeError {
     /// There is no proxy of this name.
     #[error("there is no proxy `{0}`")]
     Unknown(String),
+    /// The proxy has no rule of this name.
+    #[error("`{proxy}` has no rule `{rule}`{}", there_are(known))]
+    UnknownRule { proxy: String, rule: String, known: Vec<String> },
     /// The new configuration is invalid.
     #[error(transparent)]
     Wrong(#[from] Diagnostics),
@@ -68,6 +76,14 @@ pub(crate) enum ChangeError {
     /// It cannot listen there.
     #[error(transparent)]
     CannotListen(#[from] CannotListen),
+}
+
+/// What rules there are, after a message that one is not there.
+fn there_are(names: &[String]) -> String {
+    match names {
+        [] => ", it has none".to_owned(),
+        names => format!(" (there are: {})", names.join(", ")),
+    }
 }
 
 impl ChangeError {
@@ -126,7 +142,13 @@ impl ProxySet {
     pub(crate) async fn start(&self, config: &ProxyConfig) -> Result<Arc<Proxy>, CannotListen> {
         let proxy = Proxy::new(config, self.shared.clone());
         proxy.change(config, None).await?;
-        let entry = Entry { proxy: proxy.clone(), base: config.clone(), temporary: None, last_change: 0 };
+        let entry = Entry {
+            proxy: proxy.clone(),
+            base: config.clone(),
+            temporary: None,
+            temporary_rules: BTreeMap::new(),
+            last_change: 0,
+        };
         self.entries().insert(config.name.clone(), entry);
         if self.stopped.load(Ordering::SeqCst) {
             proxy.stop();

@@ -104,6 +104,9 @@ impl ProxySet {
         };
         if let Some(entry) = self.entries().get_mut(&config.name) {
             entry.base = config.clone();
+            if settled.is_ok() {
+                entry.temporary_rules.clear();
+            }
         }
         settled
     }
