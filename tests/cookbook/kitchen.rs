@@ -99,7 +99,7 @@ impl Kitchen {
     }
 }
 
-/// A service with the API of OpenAI, which answers each request with the same stream of tokens, one chunk each.
+/// A service with the API of `OpenAI`, which answers each request with the same stream of tokens, one chunk each.
 fn model() -> Backend {
     Backend::new(|stream| {
         let mut to = stream.try_clone().unwrap();

@@ -207,6 +207,7 @@ fn a_temporary_change_of_the_proxy_goes_its_own_way() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn what_is_wrong_is_told_with_its_place() {
     let program = start(&Backend::lines(), "redis", &["GET => error", "SET name=writes => error"], "");
     let api = program.api();

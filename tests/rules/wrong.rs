@@ -57,12 +57,12 @@ fn flags_replace_the_whole_list_of_the_file() {
     let (code, checked, _) = says(&["--config", path, "--check"], &[]);
     assert_eq!(code, Some(0));
     let lines: Vec<&str> = checked.lines().take(3).collect();
-    assert_eq!(lines[1..], ["rule-1: GET => error", "rule-2: SET => hang"]);
+    assert_eq!(lines[1..], ["  rule rule-1: GET => error", "  rule rule-2: SET => hang"]);
     assert!(lines[0].ends_with("protocol redis, 2 rules, handler dummy"), "{checked}");
     let flags = ["--config", path, "--check", "--rule", "DEL => 20:delay,5:error", "--rule", "PING name=p => reset"];
     let (_, checked, _) = says(&flags, &[("VAURIEN_RULE", "X => error")]);
     let lines: Vec<&str> = checked.lines().skip(1).take(2).collect();
-    assert_eq!(lines, ["rule-1: DEL => 20:delay,5:error", "p: PING name=p => reset"]);
+    assert_eq!(lines, ["  rule rule-1: DEL => 20:delay,5:error", "  rule p: PING name=p => reset"]);
     let (_, printed, _) =
         says(&["--config", path, "--print-config"], &[("VAURIEN_RULE", "DEL => delay\n\nGET => error")]);
     assert!(printed.contains("rules = [\"DEL => delay\", \"GET => error\"]  # VAURIEN_RULE"), "{printed}");

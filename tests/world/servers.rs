@@ -73,7 +73,7 @@ pub(crate) fn nginx() -> Server {
         for (name, len) in [("index.html", 20), ("small", 100), ("large", 300_000), ("chunked", 100_000)] {
             fs::write(files.join(name), noise(len as u64, len)).unwrap();
         }
-        let events: String = (1..=4).map(|step| format!("data: {{\"step\": {step}}}\n\n")).collect();
+        let events = [1, 2, 3, 4].map(|step| format!("data: {{\"step\": {step}}}\n\n")).concat();
         fs::write(files.join("events"), events).unwrap();
         let configuration = folder.join("nginx.conf");
         fs::write(&configuration, CONFIGURATION.replace("ADDRESS", &address.to_string())).unwrap();
