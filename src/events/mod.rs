@@ -1,18 +1,17 @@
 //! The events of proxies: injected faults, new plans, failed dials, opaque connections.
 //!
-//! A ring keeps the latest [`EVENTS`] events. Emitting never waits for a reader: a reader that falls further behind
-//! loses the oldest events, and learns how many.
+//! A ring keeps the latest [`EVENTS`] events. Emitting never waits for a reader, and takes a lock only to wake one that waits:
+//! each worker has a queue of its own, and readers merge the queues. A reader that falls further behind loses the oldest events,
+//! and learns how many. Ids have no gaps but those, and an event has a higher id than those emitted before it.
 
 mod event;
+mod ring;
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
-
-use tokio::sync::Notify;
+use std::sync::Arc;
 
 pub(crate) use event::{Action, RequestHead};
 pub(crate) use event::{Event, EventKind};
+use ring::Ring;
 
 /// How many events are kept for readers.
 pub(crate) const EVENTS: usize = 16_384;
@@ -24,47 +23,22 @@ const BATCH: usize = 256;
 #[derive(Debug, Clone)]
 pub(crate) struct Events(Option<Arc<Ring>>);
 
-#[derive(Debug, Default)]
-struct Ring {
-    kept: Mutex<Kept>,
-    readers: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    events: VecDeque<Arc<Event>>,
-    /// The id of the latest event; 0 before the first.
-    last: u64,
-    closed: bool,
-}
-
 impl Events {
     /// Keeps no events. Its readers end at once.
     pub(crate) fn off() -> Self {
         Self(None)
     }
 
-    /// Keeps events; none yet.
+    /// Keeps events; none yet. Has a queue for each worker that has started.
     pub(crate) fn on() -> Self {
         Self(Some(Arc::default()))
     }
 
     /// Adds an event of `proxy`. `kind` is called only if events are kept.
     pub(crate) fn emit(&self, proxy: &Arc<str>, kind: impl FnOnce() -> EventKind) {
-        let Some(ring) = &self.0 else { return };
-        let (proxy, kind) = (proxy.clone(), kind());
-        let mut kept = ring.kept();
-        if kept.closed {
-            return;
+        if let Some(ring) = &self.0 {
+            ring.emit(proxy.clone(), kind());
         }
-        kept.last += 1;
-        // Read under the lock, so that times never decrease from one event to the next.
-        let event = Arc::new(Event { id: kept.last, time: SystemTime::now(), proxy, kind });
-        let oldest = if kept.events.len() == EVENTS { kept.events.pop_front() } else { None };
-        kept.events.push_back(event);
-        drop(kept);
-        drop(oldest);
-        ring.readers.notify_waiters();
     }
 
     /// A reader of the events after id `since`, or without `since` of those still to come. An id beyond the latest
@@ -81,21 +55,14 @@ impl Events {
 
     /// The id of the latest event; 0 before the first.
     pub(crate) fn last(&self) -> u64 {
-        self.0.as_ref().map_or(0, |ring| ring.kept().last)
+        self.0.as_ref().map_or(0, |ring| ring.merged().last)
     }
 
     /// Accepts no more events. Readers get the remaining ones and then end.
     pub(crate) fn close(&self) {
         if let Some(ring) = &self.0 {
-            ring.kept().closed = true;
-            ring.readers.notify_waiters();
+            ring.close();
         }
-    }
-}
-
-impl Ring {
-    fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -134,14 +101,17 @@ impl Reader {
     /// Waits for the next events and returns at most [`BATCH`] of them; `None` once there will be no more. Cancel-safe:
     /// no event is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> Option<Batch> {
+        let ring = self.ring.clone()?;
+        let mut changed = None;
         loop {
-            let ring = self.ring.clone()?;
-            // Registered before the check, so that no event between the check and the wait is missed.
-            let emitted = ring.readers.notified();
             match self.try_next() {
                 Next::Batch(batch) => return Some(batch),
-                Next::Pending => emitted.await,
                 Next::Closed => return None,
+                // It looks once more before it waits, so that no event between the look and `changed` is missed.
+                Next::Pending => match changed.take() {
+                    None => changed = Some(ring.changed()),
+                    Some(changed) => changed.await,
+                },
             }
         }
     }
@@ -149,28 +119,46 @@ impl Reader {
     /// The next events, without waiting.
     pub(crate) fn try_next(&mut self) -> Next {
         let Some(ring) = &self.ring else { return Next::Closed };
-        let kept = ring.kept();
-        if self.read == kept.last {
-            return if kept.closed { Next::Closed } else { Next::Pending };
+        let closed = ring.is_closed();
+        match ring.merged().after(self.read) {
+            Some(batch) => {
+                self.read += batch.lost + batch.events.len() as u64;
+                Next::Batch(batch)
+            }
+            None if closed => Next::Closed,
+            None => Next::Pending,
         }
-        let before_oldest = kept.last - kept.events.len() as u64;
-        let lost = before_oldest.saturating_sub(self.read);
-        let from = usize::try_from(self.read + lost - before_oldest).unwrap_or(usize::MAX);
-        let events: Vec<_> = kept.events.iter().skip(from).take(BATCH).cloned().collect();
-        drop(kept);
-        self.read += lost + events.len() as u64;
-        Next::Batch(Batch { lost, events })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::hint;
     use std::pin::pin;
+    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
     use std::task::{Context, Poll, Waker};
     use std::thread;
+    use std::time::{Duration, SystemTime};
+
+    use tokio::runtime::Builder;
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::workers;
+
+    fn of_workers(workers: usize) -> Events {
+        Events(Some(Arc::new(Ring::of_workers(workers))))
+    }
+
+    /// Runs on a thread that is the worker in `place`.
+    fn as_worker(place: usize, run: impl FnOnce() + Send + 'static) -> thread::JoinHandle<()> {
+        thread::spawn(move || {
+            workers::enter(place);
+            run();
+        })
+    }
 
     fn opaque(connection: u64) -> EventKind {
         EventKind::Opaque { connection, why: "no RESP".into() }
@@ -242,18 +230,24 @@ mod tests {
     }
 
     #[test]
-    fn ids_have_no_gaps_however_many_threads_emit() {
-        let events = Events::on();
-        thread::scope(|scope| {
-            for thread in 0..8 {
-                let events = &events;
-                scope.spawn(move || emit(events, thread * 1000..(thread + 1) * 1000));
-            }
+    fn ids_have_no_gaps_however_many_threads_emit_and_read() {
+        const EACH: u64 = 1000;
+        // The last two threads share a queue with the first.
+        let events = of_workers(6);
+        let emitting = (0..8).map(|thread| {
+            let events = events.clone();
+            as_worker(thread, move || emit(&events, thread as u64 * EACH..(thread as u64 + 1) * EACH))
+        });
+        let emitting: Vec<_> = emitting.collect();
+        let read = || {
             let mut reader = events.reader(Some(0));
             let (mut ids, mut time) = (Vec::new(), SystemTime::UNIX_EPOCH);
             let mut connections = Vec::new();
             while ids.len() < 8000 {
-                let Next::Batch(batch) = reader.try_next() else { continue };
+                let Next::Batch(batch) = reader.try_next() else {
+                    thread::yield_now();
+                    continue;
+                };
                 assert_eq!(batch.lost, 0);
                 for event in batch.events {
                     assert!(event.time >= time, "{event:?}");
@@ -263,10 +257,125 @@ mod tests {
                     connections.push(connection);
                 }
             }
-            connections.sort_unstable();
             assert!(ids.into_iter().eq(1..=8000));
-            assert!(connections.into_iter().eq(0..8000));
+            connections
+        };
+        let (connections, same) = thread::scope(|scope| {
+            let other = scope.spawn(read);
+            (read(), other.join().unwrap())
         });
+        emitting.into_iter().for_each(|thread| thread.join().unwrap());
+        assert_eq!(connections, same, "each event has one id");
+        for thread in 0..8 {
+            let own = connections.iter().filter(|connection| **connection / EACH == thread);
+            assert!(own.copied().eq(thread * EACH..(thread + 1) * EACH), "in their order, each once");
+        }
+        assert_eq!(events.last(), 8000);
+    }
+
+    #[test]
+    fn an_event_has_a_higher_id_than_those_emitted_before_it_by_other_workers() {
+        const ROUNDS: u64 = 5_000;
+        for workers in [2, 3] {
+            let (events, turn) = (of_workers(workers), Arc::new(AtomicU64::new(0)));
+            let mut reader = events.reader(Some(0));
+            let emitting = (0..workers).map(|place| {
+                let (events, turn) = (events.clone(), turn.clone());
+                as_worker(place, move || {
+                    for mine in (place as u64..ROUNDS).step_by(workers) {
+                        while turn.load(Acquire) != mine {
+                            thread::yield_now();
+                        }
+                        emit(&events, [mine]);
+                        turn.store(mine + 1, Release);
+                    }
+                })
+            });
+            let emitting: Vec<_> = emitting.collect();
+            let mut connections = Vec::new();
+            while reader.position() < ROUNDS {
+                let Next::Batch(batch) = reader.try_next() else {
+                    thread::yield_now();
+                    continue;
+                };
+                connections.extend(batch.events.iter().map(|event| match event.kind {
+                    EventKind::Opaque { connection, .. } => connection,
+                    _ => panic!("{event:?}"),
+                }));
+            }
+            emitting.into_iter().for_each(|thread| thread.join().unwrap());
+            assert!(connections.into_iter().eq(0..ROUNDS));
+        }
+    }
+
+    /// Waits for the next events. Fails if it is not woken.
+    async fn next(reader: &mut Reader) -> Option<Batch> {
+        timeout(Duration::from_secs(60), reader.next()).await.expect("the reader was not woken")
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_gets_or_loses_all_that_many_threads_emit() {
+        const EACH: u64 = 2 * EVENTS as u64;
+        let events = of_workers(4);
+        let mut reader = events.reader(None);
+        let emitting = (0..4).map(|place| {
+            let events = events.clone();
+            as_worker(place, move || emit(&events, 0..EACH))
+        });
+        let emitting: Vec<_> = emitting.collect();
+        let (mut read, mut lost) = (0, 0);
+        // The last event has to wake it: nothing comes after it until all are read.
+        while reader.position() < 4 * EACH {
+            let batch = next(&mut reader).await.unwrap();
+            lost += batch.lost;
+            for event in batch.events {
+                read += 1;
+                assert_eq!(event.id, read + lost);
+            }
+        }
+        assert_eq!(read + lost, 4 * EACH);
+        emitting.into_iter().for_each(|thread| thread.join().unwrap());
+        events.close();
+        assert!(next(&mut reader).await.is_none());
+    }
+
+    #[test]
+    fn an_event_that_meets_a_reader_about_to_wait_wakes_it() {
+        const ROUNDS: u64 = 50_000;
+        let (events, read) = (Events::on(), AtomicU64::new(0));
+        let mut reader = events.reader(None);
+        thread::scope(|scope| {
+            let reading = scope.spawn(|| {
+                let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+                runtime.block_on(async {
+                    while let Some(batch) = next(&mut reader).await {
+                        read.fetch_add(batch.events.len() as u64, Relaxed);
+                    }
+                });
+            });
+            for id in 1..=ROUNDS {
+                emit(&events, [id]);
+                while read.load(Relaxed) < id && !reading.is_finished() {
+                    thread::yield_now();
+                }
+                // The next event comes a little later each time: before, while and after the reader begins to wait.
+                (0..id % 100).for_each(|_| hint::spin_loop());
+            }
+            events.close();
+        });
+        assert_eq!(read.into_inner(), ROUNDS);
+    }
+
+    #[test]
+    fn a_new_reader_begins_after_what_all_workers_have_emitted() {
+        let events = of_workers(2);
+        let emitted = events.clone();
+        as_worker(1, move || emit(&emitted, 1..=3)).join().unwrap();
+        emit(&events, [4]);
+        let mut reader = events.reader(None);
+        assert_eq!(reader.position(), 4);
+        emit(&events, [5]);
+        assert_eq!(read(&mut reader), (0, vec![5]));
     }
 
     #[test]

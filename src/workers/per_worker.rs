@@ -17,7 +17,7 @@ pub(super) fn expect(workers: usize) {
 }
 
 /// This thread is the worker in this place.
-pub(super) fn enter(place: usize) {
+pub(crate) fn enter(place: usize) {
     PLACE.set(place);
 }
 
@@ -31,8 +31,12 @@ pub(crate) struct PerWorker<T>(Box<[Line<T>]>);
 struct Line<T>(T);
 
 impl<T> PerWorker<T> {
-    pub(crate) fn new(mut value: impl FnMut() -> T) -> Self {
-        Self((0..WORKERS.load(Ordering::Relaxed)).map(|_| Line(value())).collect())
+    pub(crate) fn new(value: impl FnMut() -> T) -> Self {
+        Self::of_workers(WORKERS.load(Ordering::Relaxed), value)
+    }
+
+    pub(crate) fn of_workers(workers: usize, mut value: impl FnMut() -> T) -> Self {
+        Self((0..workers).map(|_| Line(value())).collect())
     }
 
     /// The value of this thread's worker.

@@ -75,11 +75,11 @@ impl Services {
         } else {
             None
         };
-        let events = if config.http.is_some() || config.events.is_some() { Events::on() } else { Events::off() };
         let events_file = config.events.as_ref().map(|path| open_events_file(path)).transpose()?;
         let call_log = if config.run.records_calls() { CallLog::on() } else { CallLog::off() };
-        let daemon = listen(config, &events, &call_log).await?;
+        let daemon = listen(config, &call_log).await?;
         let proxies = daemon.proxies().clone();
+        let events = proxies.events().clone();
         let api = match &config.http {
             Some(http) => Some(api::start(http, proxies.clone(), registry.clone()).await?),
             None => None,
@@ -217,13 +217,15 @@ async fn start_statsd(
 }
 
 /// Listens. A demo without `--proxy` takes any free port if the default one is taken.
-async fn listen(config: &mut Config, events: &Events, call_log: &CallLog) -> anyhow::Result<Daemon> {
+async fn listen(config: &mut Config, call_log: &CallLog) -> anyhow::Result<Daemon> {
     let descriptors = if config.http.is_some() { api::DESCRIPTORS } else { 0 };
     let shared = |config: &Config| -> anyhow::Result<_> {
         // They have descriptors of their own, which connections cannot take.
         let workers = Workers::start(config.workers).context("cannot start a thread for connections")?;
+        // After the workers: each has a queue for its events.
+        let events = if config.http.is_some() || config.events.is_some() { Events::on() } else { Events::off() };
         let limit = ConnectionLimit::left(descriptors);
-        Ok(Shared { workers, ..Shared::new(config.seed, limit, events.clone(), call_log.clone()) })
+        Ok(Shared { workers, ..Shared::new(config.seed, limit, events, call_log.clone()) })
     };
     match Daemon::start(&config.proxies, shared(config)?).await {
         Err(error) if error.kind() == ErrorKind::AddrInUse && config.demo && config.listens_anywhere => {
