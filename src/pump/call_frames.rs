@@ -15,6 +15,7 @@ use crate::plan::{Plan, SelectedHandler, Tally};
 use crate::protocol::foreign::Foreign;
 use crate::protocol::proxy_header::{self, Start};
 use crate::protocol::{Expect, MAX_HEAD, Protocol, Step};
+use crate::recorder::Clock;
 
 /// How long a PROXY protocol header is held until its rest is here. It is sent in one piece, and what begins like one may be a
 /// blank line.
@@ -71,6 +72,7 @@ impl CallFrames<'_> {
         let plan = self.context.proxy.plan.load();
         let mut tally = Tally::default();
         let only = plan.only().filter(|_| self.context.is_unwatched());
+        let (recorder, mut clock) = (self.context.recorder(), Clock::default());
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.due);
         if self.requests.header != ProxyHeader::Over {
@@ -93,7 +95,7 @@ impl CallFrames<'_> {
         }
         let stop = loop {
             if self.left == Some(0) {
-                self.context.request_passed();
+                self.context.request_passed(&mut clock);
             }
             if at == bytes.len() {
                 break None;
@@ -146,6 +148,9 @@ impl CallFrames<'_> {
                     self.requests.number += 1;
                     self.context.activity.calls.set(self.requests.number);
                     tally.count_unseen(only);
+                    if let Some(recorder) = recorder {
+                        recorder.begins(self.requests.number, &bytes[at..at + head], expect);
+                    }
                     calls.pass(expect);
                     at += len;
                     self.left = left;

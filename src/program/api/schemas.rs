@@ -6,7 +6,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
 use super::answer::Errors;
-use super::v1::{Applied, Connection, Status};
+use super::v1::{Applied, Calls, Connection, Status};
 use crate::duration::Seconds;
 use crate::handler::Registry;
 use crate::program::config::schema::{Schema, Setting};
@@ -64,6 +64,7 @@ pub(super) fn all(registry: &Registry) -> Value {
         "Proxy": whole(shown),
         "ChangedProxy": whole(changed),
         "Connections": word("connections", json!({ "type": "array", "items": of::<Connection>() })),
+        "Calls": of::<Calls>(),
         "Version": word("version", text),
         "Health": word("status", json!({ "const": "ok" })),
         "Document": { "type": "object" },
