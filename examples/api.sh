@@ -69,6 +69,9 @@ ask -X DELETE "$API/v1/proxies/another/rules/trial"
 # Its connections: peer, age, bytes, calls, and the handler of the current call.
 ask "$API/v1/proxies/another/connections"
 
+# What clients have called, by shape, each with a rule that matches it.
+ask "$API/v1/proxies/another/calls"
+
 # Close a connection. This proxy has none, so the response is 404.
 ask -X DELETE "$API/v1/proxies/another/connections/1?reset=true" || true
 

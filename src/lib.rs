@@ -76,6 +76,8 @@ mod metrics; // what is counted
 
 mod call_log; // the calls of a run, kept for its report
 
+mod recorder; // what a program calls, by the shape of its calls
+
 #[cfg_attr(not(test), allow(dead_code, unused_imports, reason = "toxics will use the rest"))]
 mod fault; // what happens to bytes on their way
 

@@ -11,8 +11,10 @@ use crate::protocol::{Expect, Protocol};
 /// How a call ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallEnd {
-    /// The last byte of its reply is here.
+    /// The last byte of the backend's reply is here.
     Replied,
+    /// It got an answer of our own.
+    Answered,
     /// It turned out to have no reply.
     Unanswered,
 }
@@ -119,7 +121,7 @@ impl Calls {
             self.open.pop_front();
         }
         let call = &mut self.kept[at];
-        call.is_done = how == CallEnd::Replied;
+        call.is_done = how != CallEnd::Unanswered;
         call.ended = if call.is_done { now } else { passed.unwrap_or(now) };
     }
 

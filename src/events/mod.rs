@@ -264,7 +264,9 @@ mod tests {
             let other = scope.spawn(read);
             (read(), other.join().unwrap())
         });
-        emitting.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in emitting {
+            thread.join().unwrap();
+        }
         assert_eq!(connections, same, "each event has one id");
         for thread in 0..8 {
             let own = connections.iter().filter(|connection| **connection / EACH == thread);
@@ -303,7 +305,9 @@ mod tests {
                     _ => panic!("{event:?}"),
                 }));
             }
-            emitting.into_iter().for_each(|thread| thread.join().unwrap());
+            for thread in emitting {
+                thread.join().unwrap();
+            }
             assert!(connections.into_iter().eq(0..ROUNDS));
         }
     }
@@ -334,7 +338,9 @@ mod tests {
             }
         }
         assert_eq!(read + lost, 4 * EACH);
-        emitting.into_iter().for_each(|thread| thread.join().unwrap());
+        for thread in emitting {
+            thread.join().unwrap();
+        }
         events.close();
         assert!(next(&mut reader).await.is_none());
     }

@@ -167,7 +167,9 @@ impl Merged {
         // Stable: a worker's events keep their order even if the clock does not advance between them.
         emitted.sort_by_key(|emitted| emitted.at);
         self.rest = emitted.split_off(emitted.partition_point(|emitted| emitted.at <= end));
-        emitted.into_iter().for_each(|emitted| self.push(emitted));
+        for emitted in emitted {
+            self.push(emitted);
+        }
     }
 
     fn push(&mut self, Emitted { time, proxy, kind, .. }: Emitted) {
@@ -267,7 +269,7 @@ mod tests {
     fn a_full_queue_loses_its_oldest_events_and_no_other_worker_s() {
         let ring = Ring::of_workers(2);
         ring.queues.of(1).lost.store(2, Relaxed);
-        let start = Instant::now() - Duration::from_secs(10);
+        let start = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
         emit_at(&ring, 1, start, 0, SystemTime::now());
         emit(&ring, EVENTS + 3);
         assert_eq!(ring.queues.of(0).emitted.len(), EVENTS);

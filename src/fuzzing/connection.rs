@@ -25,6 +25,7 @@ use crate::pump::{
     Activity, ConnectionContext, ConnectionSettings, Copied, Faults, FirstCall, Framing, Outcome, ProxyContext, copy,
     framed, woken,
 };
+use crate::recorder::Recorder;
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
 
@@ -41,6 +42,7 @@ pub(crate) fn proxy(seed: u64, mix: &Mix) -> (Arc<ProxyContext>, ShutdownTrigger
         counters,
         events: Events::off(),
         call_log: CallLog::on(),
+        recorder: Recorder::new(true),
         streams: ProxyStreams::new(seed, PROXY),
         shaped: Arc::default(),
         listening: ArcSwap::default(),

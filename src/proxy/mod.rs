@@ -22,6 +22,7 @@ use crate::plan::rule::Rule;
 use crate::plan::rule::list::name_like;
 use crate::plan::{Parts, Plan, Renewal};
 use crate::pump::{ConnectionSettings, ProxyContext};
+use crate::recorder::Recorder;
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
 use config::ProxyConfig;
@@ -65,6 +66,7 @@ impl Proxy {
             counters,
             events: shared.events.clone(),
             call_log: shared.call_log.clone(),
+            recorder: Recorder::new(shared.records),
             streams: ProxyStreams::new(shared.seed, &config.name),
             shaped: shared.shaped.clone(),
             shutdown,

@@ -17,6 +17,8 @@ pub(crate) struct Shared {
     pub(crate) connection_limit: ConnectionLimit,
     pub(crate) events: Events,
     pub(crate) call_log: CallLog,
+    /// Whether calls are counted by their shape.
+    pub(crate) records: bool,
     /// How many bytes directions with faults hold.
     pub(crate) shaped: Arc<AtomicUsize>,
     /// What the connections of all proxies run on, also of those that are no more.
@@ -29,6 +31,6 @@ impl Shared {
     /// Everything runs on the caller's runtime.
     pub(crate) fn new(seed: u64, connection_limit: ConnectionLimit, events: Events, call_log: CallLog) -> Self {
         let (workers, runtime) = (Workers::caller(), Handle::current());
-        Self { seed, connection_limit, events, call_log, shaped: Arc::default(), workers, runtime }
+        Self { seed, connection_limit, events, call_log, records: false, shaped: Arc::default(), workers, runtime }
     }
 }

@@ -15,6 +15,7 @@ use crate::plan::{Plan, SelectedHandler, Tally};
 use crate::protocol::foreign::Foreign;
 use crate::protocol::proxy_header::{self, Start};
 use crate::protocol::{Expect, MAX_HEAD, Protocol, Step};
+use crate::recorder::Clock;
 
 /// How long a PROXY protocol header is held until its rest is here. It is sent in one piece, and what begins like one may be a
 /// blank line.
@@ -74,29 +75,18 @@ impl CallFrames<'_> {
         let plan = self.context.proxy.plan.load();
         let mut tally = Tally::default();
         let only = plan.only().filter(|_| self.context.is_unwatched());
+        let (recorder, mut clock) = (self.context.recorder(), Clock::default());
         // What a handler let pass comes first.
         let mut at = std::mem::take(&mut self.due);
         if self.requests.header != ProxyHeader::Over {
-            match proxy_header::start(bytes) {
-                Start::Header(len) => {
-                    calls.sent_other(self.context.settings, &bytes[..len]);
-                    at = len;
-                }
-                Start::Incomplete if self.requests.header == ProxyHeader::Possible => {
-                    self.timer.hold(false, REST_OF_HEADER);
-                    return Found::up_to(0, None);
-                }
-                Start::Incomplete if proxy_header::is_certain(bytes) => {
-                    return Found { done: 0, passes: bytes.len(), stop: None };
-                }
-                Start::Incomplete | Start::Other => {}
+            match self.header(calls, bytes) {
+                Ok(len) => at += len,
+                Err(found) => return found,
             }
-            self.requests.header = ProxyHeader::Over;
-            self.timer.stop();
         }
         let stop = loop {
             if self.left == Some(0) {
-                self.context.request_passed();
+                self.context.request_passed(&mut clock);
             }
             if at == bytes.len() {
                 break None;
@@ -149,6 +139,9 @@ impl CallFrames<'_> {
                     self.requests.number += 1;
                     self.context.activity.calls.set(self.requests.number);
                     tally.count_unseen(only);
+                    if let Some(recorder) = recorder {
+                        recorder.begins(self.requests.number, &bytes[at..at + head], expect);
+                    }
                     calls.pass(expect);
                     at += len;
                     self.left = left;
@@ -176,6 +169,27 @@ impl CallFrames<'_> {
         // What follows in an opaque connection was read together, and is written together.
         let passes = if matches!(stop, Some(CallStop::Opaque)) { bytes.len() } else { at };
         Found { done: at, passes, stop }
+    }
+
+    /// The length of the PROXY protocol header that the client begins with, 0 if it does not, or what to do until that shows.
+    fn header(&mut self, calls: &mut OpenCalls, bytes: &[u8]) -> Result<usize, Found<CallStop>> {
+        let len = match proxy_header::start(bytes) {
+            Start::Header(len) => {
+                calls.sent_other(self.context.settings, &bytes[..len]);
+                len
+            }
+            Start::Incomplete if self.requests.header == ProxyHeader::Possible => {
+                self.timer.hold(false, REST_OF_HEADER);
+                return Err(Found::up_to(0, None));
+            }
+            Start::Incomplete if proxy_header::is_certain(bytes) => {
+                return Err(Found { done: 0, passes: bytes.len(), stop: None });
+            }
+            Start::Incomplete | Start::Other => 0,
+        };
+        self.requests.header = ProxyHeader::Over;
+        self.timer.stop();
+        Ok(len)
     }
 
     /// A head was held for too long.

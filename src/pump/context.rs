@@ -20,6 +20,7 @@ use crate::plan::SelectedHandler;
 use crate::plan::current::CurrentPlan;
 use crate::plan::facts::Facts;
 use crate::protocol::{Expect, Protocol};
+use crate::recorder::{Clock, ConnectionRecorder, Recorder};
 use crate::rng::{ProxyStreams, Streams};
 use crate::shutdown::Shutdown;
 
@@ -44,6 +45,7 @@ pub(crate) struct ProxyContext {
     pub(crate) counters: Counters,
     pub(crate) events: Events,
     pub(crate) call_log: CallLog,
+    pub(crate) recorder: Recorder,
     pub(crate) streams: ProxyStreams,
     /// How many bytes directions with faults hold, over all proxies.
     pub(crate) shaped: Arc<AtomicUsize>,
@@ -67,6 +69,8 @@ pub(crate) struct ConnectionContext<'a> {
     client: Option<IpAddr>,
     /// Where its calls are kept, if they are.
     log: Option<Box<ConnectionLog>>,
+    /// Where they are counted by their shape, if they are.
+    recorder: Option<Box<ConnectionRecorder<'a>>>,
     /// How often bytes wait: for the other side of a direction, or for their time.
     blocked: AtomicU8,
     opaque: AtomicBool,
@@ -75,7 +79,9 @@ pub(crate) struct ConnectionContext<'a> {
 impl<'a> ConnectionContext<'a> {
     pub(crate) fn new(proxy: &'a ProxyContext, settings: &'a ConnectionSettings, activity: &'a Activity) -> Self {
         let log = proxy.call_log.connection(&proxy.name, activity.number, settings.protocol);
-        Self { proxy, settings, activity, client: None, log, blocked: AtomicU8::new(0), opaque: AtomicBool::new(false) }
+        let recorder = proxy.recorder.connection(settings.protocol);
+        let (blocked, opaque) = (AtomicU8::new(0), AtomicBool::new(false));
+        Self { proxy, settings, activity, client: None, log, recorder, blocked, opaque }
     }
 
     /// The same for a client with this address.
@@ -120,6 +126,15 @@ impl<'a> ConnectionContext<'a> {
         if let Some(log) = &self.log {
             log.begins(number, &handler.label, head, expect);
         }
+        if let Some(recorder) = &self.recorder {
+            recorder.begins(number, head, expect);
+        }
+    }
+
+    /// Where calls are counted by their shape, if they are.
+    #[inline]
+    pub(super) fn recorder(&self) -> Option<&ConnectionRecorder<'a>> {
+        self.recorder.as_deref()
     }
 
     /// The oldest open call ends: every end of a call comes by here.
@@ -128,13 +143,28 @@ impl<'a> ConnectionContext<'a> {
         if let Some(log) = &self.log {
             log.ended(how);
         }
+        if let Some(recorder) = &self.recorder {
+            recorder.ended(how == CallEnd::Replied);
+        }
     }
 
     /// The last byte of the latest request was passed on, or dropped.
     #[inline]
-    pub(super) fn request_passed(&self) {
+    pub(super) fn request_passed(&self, clock: &mut Clock) {
         if let Some(log) = &self.log {
             log.passed_on();
+        }
+        if let Some(recorder) = &self.recorder {
+            recorder.passed_on(clock);
+        }
+    }
+
+    /// `len` bytes of the backend were read.
+    #[inline]
+    pub(super) fn replies_read(&self, len: usize) {
+        self.activity.to_client.add(len);
+        if let Some(recorder) = &self.recorder {
+            recorder.read();
         }
     }
 
@@ -149,6 +179,9 @@ impl<'a> ConnectionContext<'a> {
     pub(crate) fn replies_end(&self, holds_request: bool) {
         if let Some(log) = &self.log {
             log.replies_end(holds_request);
+        }
+        if let Some(recorder) = &self.recorder {
+            recorder.replies_end();
         }
     }
 

@@ -138,7 +138,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
                     return Ok(Some(Stop::Eof));
                 }
                 let _measured = context.measure();
-                context.activity.to_client.add(bytes.len());
+                context.replies_read(bytes.len());
                 outbound.pass(cx, held, bytes, |cx, bytes, ahead| frames.find(cx, bytes, ahead))
             });
             let Poll::Ready(read) = read else {
@@ -189,7 +189,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
         let Written { bytes, close } = answer.write(&mut state);
         self.outbound.push(&bytes);
         if state.is_of_call() {
-            self.context.call_ended(CallEnd::Replied);
+            self.context.call_ended(CallEnd::Answered);
         }
         close
     }
@@ -404,7 +404,7 @@ impl Incoming<'_, '_> {
                 Ok(false)
             }
             Ok(len) => {
-                self.frames.context.activity.to_client.add(len);
+                self.frames.context.replies_read(len);
                 Ok(true)
             }
             Err(error) => Err(Error::Backend(error)),

@@ -85,7 +85,12 @@ impl ReplyFrames<'_> {
         self.look = false;
         let mut calls = self.calls.borrow_mut();
         let found = self.find_in(&mut calls, cx, bytes, ahead);
-        calls.set_within_reply(found.done < bytes.len() || self.framer.is_within());
+        let is_within = found.done < bytes.len() || self.framer.is_within();
+        calls.set_within_reply(is_within);
+        let is_at_no_op = matches!(found.stop, Some(ReplyStop::NoOp { .. }));
+        if let Some(recorder) = self.context.recorder().filter(|_| is_within && !is_at_no_op) {
+            recorder.reply_begins();
+        }
         found
     }
 

@@ -21,6 +21,7 @@ use crate::call::{Answer, Call, CallState, Message, Verdict};
 use crate::error::{Error, Result};
 use crate::net::stream::Peer;
 use crate::protocol::{Expect, Protocol, Step, redis};
+use crate::recorder::Clock;
 
 /// With `tcp`, a client that has sent its last byte and has not left by then waits for what the backend does about it.
 const HALF_CLOSED: Duration = Duration::from_secs(1);
@@ -263,7 +264,7 @@ impl<'a, 's> RequestPump<'a, 's> {
         let answers = matches!(source, ReplySource::Answer(_));
         if answers && !ends {
             // All that there was of the request has been read.
-            context.request_passed();
+            context.request_passed(&mut Clock::default());
         }
         // The client would take an answer to a call that has no reply for another call's.
         let takes_turn = expect != Expect::Nothing || ends;

@@ -86,6 +86,9 @@ pub(super) fn all() -> Vec<Route> {
         get("/v1/proxies/{name}/connections", v1::connections, "A proxy's open connections")
             .gives(200, "Connections")
             .fails(&[404]),
+        get("/v1/proxies/{name}/calls", v1::calls, "What clients have called, by shape")
+            .gives(200, "Calls")
+            .fails(&[404]),
         delete(CONNECTION, v1::end, "End a connection")
             .parameter("reset", "True: reset it instead of closing it")
             .gives(204, "")

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Errors;
 use super::rules::Rule;
-use super::v1::{Applied, Connection, Status};
+use super::v1::{Applied, CallList, Connection, Status};
 use crate::duration::Seconds;
 use crate::handler::Registry;
 use crate::program::config::schema::{Schema, Setting};
@@ -74,6 +74,7 @@ pub(super) fn all(registry: &Registry) -> Value {
         "NewRule": new_rule(),
         "RulePatch": rule_patch(),
         "Connections": word("connections", json!({ "type": "array", "items": of::<Connection>() })),
+        "Calls": of::<CallList>(),
         "Version": word("version", text),
         "Health": word("status", json!({ "const": "ok" })),
         "Document": { "type": "object" },

@@ -22,10 +22,12 @@ use crate::metrics::counters::Counters;
 use crate::metrics::snapshot::RuleSnapshot;
 use crate::program::config::spec;
 use crate::program::export::openmetrics::{self, Format};
+use crate::protocol::Protocol;
 use crate::proxy::Proxy;
 use crate::proxy::config::check_name;
 use crate::proxy::set::{Change, ChangeError};
 use crate::pump::State as Activity;
+use crate::recorder::{CallShape, Recorded};
 
 /// The state and counters of a proxy.
 #[derive(Serialize, JsonSchema)]
@@ -102,6 +104,25 @@ pub(super) struct Connection {
     handler: Option<String>,
     /// What it is doing.
     state: Activity,
+}
+
+/// What a proxy's clients have called since it was created.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(super) struct CallList {
+    /// The calls by shape, the most frequent first: identifiers in a command and a key are written as `*`.
+    calls: Vec<CallShape>,
+    /// Calls of shapes that are not in the list. While it is 0, the numbers of all calls are exact.
+    other: u64,
+    /// Why there are none; null if there can be some.
+    note: Option<&'static str>,
+}
+
+impl CallList {
+    fn of(protocol: Protocol, Recorded { shapes: calls, other }: Recorded) -> Self {
+        let note = "with protocol tcp, calls have no command and no key to tell them apart";
+        Self { calls, other, note: (protocol == Protocol::Tcp).then_some(note) }
+    }
 }
 
 impl Connection {
@@ -184,6 +205,11 @@ pub(super) async fn connections(State(api): State<Arc<Api>>, PathParams(name): P
     let counters = &proxy.context.counters;
     let connections: Vec<_> = proxy.connections.all().iter().map(|handle| Connection::of(handle, counters)).collect();
     Ok(Json(json!({ "connections": connections })))
+}
+
+pub(super) async fn calls(State(api): State<Arc<Api>>, PathParams(name): PathParams<String>) -> Answer {
+    let proxy = proxy(&api, &name)?;
+    Ok(Json(json!(CallList::of(proxy.settings().protocol, proxy.context.recorder.recorded()))))
 }
 
 pub(super) async fn end(

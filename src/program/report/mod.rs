@@ -1,5 +1,6 @@
 //! What happened in the runs: a table for people, files for programs.
 
+mod called; // what was called, for the terminal
 #[cfg(test)]
 mod example; // for tests
 pub(crate) mod file; // files, replaced at the end
@@ -21,6 +22,7 @@ use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot, RuleSnapshot};
 use crate::program::command::End;
 use crate::program::exit_code;
 use crate::program::expectation::Expectation;
+use crate::recorder::{CallShape, Recorded};
 
 /// The version of the JSON format: a change that breaks readers increases it.
 const VERSION: u32 = 1;
@@ -108,6 +110,12 @@ pub(crate) struct Proxy {
     #[serde(rename = "bytes_to_client")]
     pub(crate) to_client: u64,
     pub(crate) handlers: Vec<HandlerSnapshot>,
+    /// What was called, by shape: the most frequent first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) shapes: Vec<CallShape>,
+    /// Calls of further shapes.
+    #[serde(skip_serializing_if = "is_none")]
+    pub(crate) other_calls: u64,
 }
 
 /// Why connections turned opaque.
@@ -139,7 +147,19 @@ impl From<&ProxySnapshot> for Proxy {
             to_backend: proxy.connections.to_backend.bytes,
             to_client: proxy.connections.to_client.bytes,
             handlers: handlers.cloned().collect(),
+            ..Self::default()
         }
+    }
+}
+
+impl Proxy {
+    pub(crate) fn with_shapes(self, Recorded { shapes, other }: Recorded) -> Self {
+        Self { shapes, other_calls: other, ..self }
+    }
+
+    /// Whether a fault touched a call.
+    fn has_faults(&self) -> bool {
+        self.handlers.iter().any(|handler| handler.faults > 0)
     }
 }
 
@@ -193,6 +213,11 @@ impl Run {
     pub(crate) fn unmet(&self) -> impl Iterator<Item = &Expected> {
         self.expectations.iter().filter(|expected| !expected.met)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 fn time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use super::called::Called;
 use super::{Report, Run, text};
 use crate::metrics::counters::Waited;
 use crate::metrics::snapshot::HandlerSnapshot;
@@ -32,6 +33,7 @@ impl Display for RunTable<'_> {
         let Self(run, exit_code) = self;
         write!(f, "{}", Grid::of(run))?;
         run.connections().try_for_each(|line| writeln!(f, "{line}"))?;
+        write!(f, "{}", Called(run))?;
         run.expectations.iter().try_for_each(|expected| writeln!(f, "{expected}"))?;
         run.warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))?;
         writeln!(f, "{}", run.outcome(*exit_code))?;

@@ -160,9 +160,12 @@ impl Services {
                 warn!("the last events were not written: their reader has read nothing for {seconds} s");
             }
         }
-        let snapshots: Vec<_> = proxies.all_and_removed().iter().map(|proxy| proxy.snapshot()).collect();
+        let proxies = proxies.all_and_removed();
+        let snapshots: Vec<_> = proxies.iter().map(|proxy| proxy.snapshot()).collect();
         let summaries = snapshots.iter().map(|snapshot| (snapshot.name.clone(), snapshot.summary())).collect();
-        let proxies = snapshots.iter().map(report::Proxy::from).collect();
+        let recorded = proxies.iter().map(|proxy| proxy.context.recorder.recorded());
+        let proxies = snapshots.iter().map(report::Proxy::from).zip(recorded);
+        let proxies = proxies.map(|(proxy, recorded)| proxy.with_shapes(recorded)).collect();
         Results { summaries, proxies, calls: call_log.take_since(started) }
     }
 }
@@ -225,7 +228,9 @@ async fn listen(config: &mut Config, call_log: &CallLog) -> anyhow::Result<Daemo
         // After the workers: each has a queue for its events.
         let events = if config.http.is_some() || config.events.is_some() { Events::on() } else { Events::off() };
         let limit = ConnectionLimit::left(descriptors);
-        Ok(Shared { workers, ..Shared::new(config.seed, limit, events, call_log.clone()) })
+        // Somebody can see them: in the API, at the end of a command, or in a report.
+        let records = config.http.is_some() || !config.run.command.is_empty() || !config.run.reports.is_empty();
+        Ok(Shared { records, workers, ..Shared::new(config.seed, limit, events, call_log.clone()) })
     };
     match Daemon::start(&config.proxies, shared(config)?).await {
         Err(error) if error.kind() == ErrorKind::AddrInUse && config.demo && config.listens_anywhere => {

@@ -23,6 +23,7 @@ use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
 use crate::plan::{ConnectionDraws, Plan};
 use crate::protocol::{MAX_HEAD, Protocol};
+use crate::recorder::Recorder;
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
 
@@ -139,6 +140,7 @@ pub(super) fn proxy_with(plan: impl Fn() -> Plan) -> (ShutdownTrigger, Arc<Proxy
         counters: Counters::default(),
         events: Events::off(),
         call_log: CallLog::on(),
+        recorder: Recorder::new(true),
         streams: ProxyStreams::new(1, "default"),
         shaped: Arc::default(),
         shutdown,

@@ -1,0 +1,110 @@
+//! What a program calls: its calls by their shape, each with its count and with the time that the backend took.
+//!
+//! The shape of a call is its command and its key, in which everything that looks like an identifier is a `*`. Each worker of a
+//! proxy has a table of its own, which only reading brings together: no call takes a lock, or writes what other workers write.
+
+mod connection;
+mod fold;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+pub(crate) use connection::{Clock, ConnectionRecorder};
+use table::{Counts, Table};
+
+use crate::duration::Seconds;
+use crate::protocol::Protocol;
+use crate::workers::PerWorker;
+
+/// How many shapes of one proxy are told apart. Calls of further ones are counted together.
+pub(crate) const MAX_SHAPES: usize = 200;
+
+/// The shapes of a proxy's calls, if they are recorded.
+#[derive(Debug)]
+pub(crate) struct Recorder(Option<PerWorker<OnceLock<Table>>>);
+
+/// What a proxy's clients have called.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// The most frequent ones first.
+    pub(crate) shapes: Vec<CallShape>,
+    /// Calls of shapes that are not in the list.
+    pub(crate) other: u64,
+}
+
+/// Calls that differ in their identifiers only.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct CallShape {
+    /// The command and the key, with `http` the method and the path: `GET user:*`.
+    pub(crate) shape: String,
+    pub(crate) calls: u64,
+    /// Half of the calls that were timed took the backend at most this long, in seconds; null if none was timed.
+    #[serde(rename = "p50_seconds")]
+    #[schemars(with = "Option<f64>")]
+    pub(crate) p50: Option<Seconds>,
+    /// 99 of 100 of them took at most this long.
+    #[serde(rename = "p99_seconds")]
+    #[schemars(with = "Option<f64>")]
+    pub(crate) p99: Option<Seconds>,
+    /// A rule that matches all of them.
+    pub(crate) rule: String,
+}
+
+impl Recorder {
+    /// Records nothing unless `is_on`.
+    pub(crate) fn new(is_on: bool) -> Self {
+        Self(is_on.then(PerWorker::default))
+    }
+
+    /// The recorder of a connection that this thread serves, if its calls are recorded and have shapes.
+    pub(crate) fn connection(&self, protocol: Protocol) -> Option<Box<ConnectionRecorder<'_>>> {
+        let tables = self.0.as_ref().filter(|_| protocol != Protocol::Tcp)?;
+        Some(Box::new(ConnectionRecorder::new(tables.own().get_or_init(Table::default), protocol)))
+    }
+
+    /// What was recorded until now.
+    pub(crate) fn recorded(&self) -> Recorded {
+        let tables: Vec<&Table> = self.0.iter().flat_map(PerWorker::all).filter_map(OnceLock::get).collect();
+        let mut shapes: HashMap<(&[u8], &[u8]), Vec<&Counts>> = HashMap::new();
+        for counts in tables.iter().flat_map(|table| table.all()) {
+            shapes.entry(counts.words()).or_default().push(counts);
+        }
+        let mut shapes: Vec<CallShape> =
+            shapes.into_iter().map(|(words, counts)| CallShape::of(words, &counts)).collect();
+        shapes.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.shape.cmp(&b.shape)));
+        let left_out: u64 = shapes.iter().skip(MAX_SHAPES).map(|shape| shape.calls).sum();
+        shapes.truncate(MAX_SHAPES);
+        Recorded { shapes, other: left_out + tables.iter().map(|table| table.other()).sum::<u64>() }
+    }
+}
+
+impl CallShape {
+    fn of((command, key): (&[u8], &[u8]), counts: &[&Counts]) -> Self {
+        let mut shape = String::from_utf8_lossy(command).into_owned();
+        if !key.is_empty() {
+            shape.push(' ');
+            shape.push_str(&String::from_utf8_lossy(key));
+        }
+        let times = counts.iter().filter_map(|counts| counts.times());
+        let times = times.reduce(|times, more| times.checked_add(&more).unwrap_or(times));
+        let quantile = |quantile| {
+            let bucket = times.as_ref()?.quantile_bucket(quantile).ok().flatten()?;
+            Some(Seconds::from(Duration::from_micros(bucket.end())))
+        };
+        Self {
+            calls: counts.iter().map(|counts| counts.calls()).sum(),
+            p50: quantile(0.5),
+            p99: quantile(0.99),
+            rule: format!("{shape} => error"),
+            shape,
+        }
+    }
+}
