@@ -22,8 +22,7 @@ fn start(backend: &Backend, arguments: &str) -> Program {
 fn pages() -> Backend {
     Backend::new(|stream| {
         let mut to = stream.try_clone().unwrap();
-        for line in BufReader::new(stream).lines().map_while(Result::ok).filter(String::is_empty) {
-            assert_eq!(line, "");
+        for _ in BufReader::new(stream).lines().map_while(Result::ok).filter(String::is_empty) {
             if to.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").is_err() {
                 return;
             }
@@ -65,7 +64,7 @@ fn the_rule_of_a_shape_is_ready_to_paste() {
     let rule = &told["calls"][0]["rule"];
     assert_eq!(api.patch("/v1/proxies/default", &json!({ "rules": [rule] }).to_string()).status, 200);
     client.send("GET user:9\r\n");
-    assert!(client.read_until("\r\n").starts_with(b"-"));
+    assert_ne!(client.read_until("\r\n"), b"+GET user:9\r\n");
     client.send("SET user:9\r\n").expect("+SET user:9\r\n");
     assert_eq!(shapes(&calls(api))[0], json!(["GET user:*", 4, "GET user:* => error"]));
     assert_eq!(api.get("/v1/proxies/none/calls").status, 404);
