@@ -21,7 +21,8 @@ impl Display for Called<'_> {
         let Some(first) = proxies.iter().find_map(|proxy| proxy.shapes.first()) else { return Ok(()) };
         write!(f, "{}", grid(&proxies, run.is_of_one_unnamed_proxy()))?;
         for proxy in &proxies {
-            let more: u64 = proxy.shapes.iter().skip(SHOWN).map(|shape| shape.calls).sum::<u64>() + proxy.other_calls;
+            let more: u64 =
+                proxy.shapes.iter().skip(SHOWN).map(|shape| shape.calls).sum::<u64>() + proxy.other_calls.unwrap_or(0);
             if more > 0 {
                 let name = if proxies.len() > 1 { format!("{}: ", proxy.name) } else { String::new() };
                 writeln!(f, "{name}{} of other kinds", text::counted(more, "call"))?;

@@ -114,8 +114,8 @@ pub(crate) struct Proxy {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) shapes: Vec<CallShape>,
     /// Calls of further shapes.
-    #[serde(skip_serializing_if = "is_none")]
-    pub(crate) other_calls: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) other_calls: Option<u64>,
 }
 
 /// Why connections turned opaque.
@@ -154,7 +154,8 @@ impl From<&ProxySnapshot> for Proxy {
 
 impl Proxy {
     pub(crate) fn with_shapes(self, Recorded { shapes, other }: Recorded) -> Self {
-        Self { shapes, other_calls: other, ..self }
+        let other_calls = (!shapes.is_empty()).then_some(other);
+        Self { shapes, other_calls, ..self }
     }
 
     /// Whether a fault touched a call.
@@ -213,11 +214,6 @@ impl Run {
     pub(crate) fn unmet(&self) -> impl Iterator<Item = &Expected> {
         self.expectations.iter().filter(|expected| !expected.met)
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
-fn is_none(count: &u64) -> bool {
-    *count == 0
 }
 
 fn time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
