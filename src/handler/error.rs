@@ -140,7 +140,7 @@ impl Error {
         }
         if let Some(time) = self.retry_after {
             let seconds = time.duration().as_secs_f64().ceil().to_string();
-            response = response.clone().header("Retry-After", &seconds).unwrap_or(response);
+            response = response.with_field("Retry-After", &seconds);
         }
         match &self.body {
             Some(body) => response.body(body.bytes().clone()),

@@ -30,6 +30,7 @@ impl Handler for Reply {
     }
 
     async fn before(&self, _: &mut Call<'_>) -> Result<Verdict> {
-        Ok(Verdict::Answer(Answer::new(self.bytes.clone().unwrap_or_default().bytes().clone())))
+        let bytes = self.bytes.as_ref().map(|text| text.bytes().clone()).unwrap_or_default();
+        Ok(Verdict::Answer(Answer::new(bytes)))
     }
 }

@@ -40,6 +40,11 @@ impl Transient {
         Self { agitate, error, ..Self::default() }
     }
 
+    /// Whether all errors have been given.
+    fn is_over(&self) -> bool {
+        self.agitated.load(Ordering::Relaxed) >= self.agitate
+    }
+
     /// Whether this call gets an error, and counts it if so.
     fn agitates(&self) -> bool {
         let more = |so_far| (so_far < self.agitate).then_some(so_far + 1);
@@ -53,6 +58,9 @@ impl Handler for Transient {
     }
 
     async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        if self.is_over() {
+            return Ok(Verdict::Pass);
+        }
         match self.error.before(call).await? {
             Verdict::Answer(answer) if self.agitates() => Ok(Verdict::Answer(answer)),
             _ => Ok(Verdict::Pass),
@@ -60,6 +68,9 @@ impl Handler for Transient {
     }
 
     async fn after(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        if self.is_over() {
+            return Ok(Verdict::Pass);
+        }
         match self.error.after(call).await? {
             Verdict::Inject(bytes) if self.agitates() => Ok(Verdict::Inject(bytes)),
             _ => Ok(Verdict::Pass),

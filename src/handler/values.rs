@@ -180,10 +180,7 @@ impl Headers {
 
     /// `response` with them.
     pub(super) fn add_to(&self, response: Response) -> Response {
-        self.0.iter().fold(response, |response, (name, value)| {
-            // They have been checked.
-            response.clone().header(name, value).unwrap_or(response)
-        })
+        self.0.iter().fold(response, |response, (name, value)| response.with_field(name, value))
     }
 
     fn lines(&self) -> Vec<String> {

@@ -153,12 +153,10 @@ impl Mix {
         self
     }
 
-    /// What is wrong with its handlers under this protocol: the share, the handler, and why.
+    /// What is wrong with its handlers under this protocol: each handler, and why.
     pub(crate) fn check(&self, protocol: Protocol) -> impl Iterator<Item = String> {
-        let why = |share: &Share| -> Vec<_> {
-            share.handler.check(protocol).map(|(handler, why)| format!("`{handler}`: {why}")).collect()
-        };
-        self.shares().iter().flat_map(why).collect::<Vec<_>>().into_iter()
+        let wrong = self.shares().iter().flat_map(move |share| share.handler.check(protocol));
+        wrong.map(|(handler, why)| format!("`{handler}`: {why}"))
     }
 
     pub(super) fn rest(handler: Arc<dyn DynHandler>) -> Self {

@@ -21,22 +21,39 @@ impl Unclosed {
     }
 }
 
+/// Whether characters of a text, one after the other, stand in double quotes, in which a backslash escapes.
+#[derive(Debug, Default)]
+pub(super) struct Quotes {
+    pub(super) is_quoted: bool,
+    is_escaped: bool,
+}
+
+impl Quotes {
+    /// Whether the next character stands outside, and is no quote itself.
+    pub(super) fn is_outside(&mut self, char: char) -> bool {
+        match char {
+            _ if self.is_escaped => self.is_escaped = false,
+            '\\' if self.is_quoted => self.is_escaped = true,
+            '"' => self.is_quoted = !self.is_quoted,
+            _ => return !self.is_quoted,
+        }
+        false
+    }
+}
+
 /// Calls `outside` with the place of each character that is neither in parentheses nor in quotes.
 fn scan(text: &str, mut outside: impl FnMut(usize, char)) -> Result<(), Unclosed> {
-    let (mut depth, mut is_quoted, mut is_escaped) = (0_usize, false, false);
+    let (mut depth, mut quotes) = (0_usize, Quotes::default());
     for (at, char) in text.char_indices() {
         match char {
-            _ if is_escaped => is_escaped = false,
-            '\\' if is_quoted => is_escaped = true,
-            '"' => is_quoted = !is_quoted,
-            _ if is_quoted => {}
+            char if !quotes.is_outside(char) => {}
             '(' => depth += 1,
             ')' => depth = depth.checked_sub(1).ok_or(Unclosed::Unopened)?,
             char if depth == 0 => outside(at, char),
             _ => {}
         }
     }
-    match (is_quoted, depth) {
+    match (quotes.is_quoted, depth) {
         (true, _) => Err(Unclosed::Quote),
         (false, 0) => Ok(()),
         (false, _) => Err(Unclosed::Parenthesis),

@@ -1,6 +1,6 @@
 //! The words of a rule's text: separated by blanks, with what stands in double quotes in one word.
 
-use crate::plan::text::unquote;
+use crate::plan::text::{Quotes, unquote};
 
 /// A rule's text, taken apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -14,13 +14,10 @@ pub(super) struct Words<'t> {
 impl<'t> Words<'t> {
     pub(super) fn split(text: &'t str) -> Result<Self, String> {
         let (mut words, mut begin) = (Vec::new(), None);
-        let (mut is_quoted, mut is_escaped) = (false, false);
+        let mut quotes = Quotes::default();
         for (at, char) in text.char_indices() {
             match char {
-                _ if is_escaped => is_escaped = false,
-                '\\' if is_quoted => is_escaped = true,
-                '"' => is_quoted = !is_quoted,
-                _ if is_quoted => {}
+                char if !quotes.is_outside(char) => {}
                 '=' if text[at..].starts_with("=>") => {
                     words.extend(begin.map(|begin| &text[begin..at]));
                     return Ok(Self { words, mix: Some(text[at + 2..].trim()) });
@@ -28,11 +25,11 @@ impl<'t> Words<'t> {
                 char if char.is_whitespace() => words.extend(begin.take().map(|begin: usize| &text[begin..at])),
                 _ => {}
             }
-            if is_quoted || !char.is_whitespace() {
+            if quotes.is_quoted || !char.is_whitespace() {
                 begin.get_or_insert(at);
             }
         }
-        if is_quoted {
+        if quotes.is_quoted {
             return Err("a quote is not closed, add `\"`".to_owned());
         }
         words.extend(begin.map(|begin| &text[begin..]));

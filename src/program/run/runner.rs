@@ -20,8 +20,8 @@ use crate::program::stderr;
 /// Reads the configuration again, as a reload does.
 pub(crate) type ReadConfig = fn(&Registry) -> Result<Config, Exit>;
 
-/// Runs the command as often as requested, until it fails if it is not to keep going; without one, serves until a signal stops it. `signals` are those
-/// for the command, `descriptors` is the soft limit that it gets.
+/// Runs the command as often as requested, and stops at a failure unless it is to keep going; without a command, serves until a
+/// signal stops it. `signals` are those for the command, `descriptors` is the soft limit that it gets.
 pub(crate) async fn run(
     mut config: Config,
     registry: &Registry,

@@ -79,7 +79,7 @@ impl Response {
     /// # Errors
     ///
     /// The name is no token (RFC 9110, section 5.1), the value has control characters, or the field delimits the body.
-    pub fn header(mut self, name: &str, value: &str) -> Result<Self, BadField> {
+    pub fn header(self, name: &str, value: &str) -> Result<Self, BadField> {
         let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(is_token) {
             return Err(BadField::Name(name.to_owned()));
@@ -90,8 +90,13 @@ impl Response {
         if OWN.iter().any(|own| own.eq_ignore_ascii_case(name)) {
             return Err(BadField::Own(name.to_owned()));
         }
+        Ok(self.with_field(name, value))
+    }
+
+    /// With this header field, which is known to be valid.
+    pub(crate) fn with_field(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.to_owned(), value.to_owned()));
-        Ok(self)
+        self
     }
 
     /// With this body. Without a `Content-Type` it is JSON if it begins with `{` or `[`, else plain text.
