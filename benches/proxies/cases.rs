@@ -12,7 +12,7 @@ pub(crate) struct Case {
     /// Without commas, which separate names on the command line.
     pub(crate) name: String,
     /// Arguments for vaurien.
-    pub(crate) arguments: &'static str,
+    pub(crate) arguments: Vec<String>,
     pub(crate) talk: Arc<Talk>,
     pub(crate) load: Load,
     pub(crate) figures: &'static [Figure],
@@ -20,11 +20,19 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn new(name: &str, talk: Talk, load: Load, figures: &'static [Figure]) -> Self {
-        Self { name: name.to_owned(), arguments: "", talk: Arc::new(talk), load, figures }
+        Self { name: name.to_owned(), arguments: Vec::new(), talk: Arc::new(talk), load, figures }
     }
 
-    pub(crate) fn with(self, arguments: &'static str) -> Self {
-        Self { arguments, ..self }
+    /// The same with these arguments, split at blanks.
+    pub(crate) fn with(mut self, arguments: &str) -> Self {
+        self.arguments.extend(arguments.split_ascii_whitespace().map(str::to_owned));
+        self
+    }
+
+    /// The same with these rules.
+    pub(crate) fn with_rules(mut self, rules: impl IntoIterator<Item = String>) -> Self {
+        self.arguments.extend(rules.into_iter().flat_map(|rule| ["--rule".to_owned(), rule]));
+        self
     }
 
     /// Whether the case applies to `contender`: without a proxy there is no memory to measure, and only vaurien delays.
@@ -42,6 +50,7 @@ const CALLS: &[Figure] = &[figures::CALLS, figures::MEDIAN, figures::TAIL, figur
 const PIPELINES: &[Figure] = &[figures::CALLS, figures::PROCESSOR_PER_CALL];
 
 pub(crate) const REDIS: &str = "--protocol redis --handler dummy";
+pub(crate) const HTTP: &str = "--protocol http --handler dummy";
 
 pub(crate) fn all() -> Vec<Case> {
     vec![
@@ -62,7 +71,7 @@ pub(crate) fn all() -> Vec<Case> {
         idle(),
         Case::new("redis on 50 connections", Talk::redis(3), Load::calls(50), PIPELINES).with(REDIS),
         Case::new("redis pipelines of 64 on 50", Talk::redis(3), Load::pipelines(50, 64), PIPELINES).with(REDIS),
-        Case::new("http on 64 connections", Talk::http(), Load::calls(64), PIPELINES).with("--protocol http"),
+        Case::new("http on 64 connections", Talk::http(), Load::calls(64), PIPELINES).with(HTTP),
         Case::new("memcache pipelines of 64 on 50", Talk::memcache(), Load::pipelines(50, 64), PIPELINES)
             .with("--protocol memcache"),
         Case::new("redis 64 MiB values on 8", Talk::redis(64 << 20), Load::calls(8), BULK).with(REDIS),

@@ -32,8 +32,8 @@ impl Contender {
         [Some(Self::Direct), Some(Self::Vaurien), haproxy].into_iter().flatten().collect()
     }
 
-    /// Starts the contender in front of `backend`. `arguments` are for vaurien, split at blanks.
-    pub(crate) fn start(&self, backend: SocketAddr, arguments: &str) -> anyhow::Result<Running> {
+    /// Starts the contender in front of `backend`. `arguments` are for vaurien.
+    pub(crate) fn start(&self, backend: SocketAddr, arguments: &[String]) -> anyhow::Result<Running> {
         match self {
             Self::Direct => Ok(Running { address: backend, child: None, _config: None }),
             Self::Vaurien => vaurien(backend, arguments).context("cannot start vaurien"),
@@ -80,11 +80,9 @@ impl Drop for Running {
     }
 }
 
-fn vaurien(backend: SocketAddr, arguments: &str) -> anyhow::Result<Running> {
+fn vaurien(backend: SocketAddr, arguments: &[String]) -> anyhow::Result<Running> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vaurien"));
-    command
-        .args(["--proxy", "127.0.0.1:0", "--backend", &backend.to_string()])
-        .args(arguments.split_ascii_whitespace());
+    command.args(["--proxy", "127.0.0.1:0", "--backend", &backend.to_string()]).args(arguments);
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VAURIEN_")) {
         command.env_remove(name);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cases::{Case, REDIS};
+use crate::cases::{Case, HTTP, REDIS};
 use crate::contenders::{Contender, connections};
 use crate::figures::{self, Figure, number, ranged};
 use crate::load::Load;
@@ -11,13 +11,21 @@ use crate::message::Talk;
 use crate::options::Options;
 use crate::table::Table;
 
-pub(crate) const NAMES: [&str; 3] = ["curve of connections", "curve of calls in a pipeline", "curve of message sizes"];
+pub(crate) const NAMES: [&str; 5] = [
+    "curve of connections",
+    "curve of calls in a pipeline",
+    "curve of message sizes",
+    "curve of rules for redis",
+    "curve of rules for http",
+];
 
 /// Processor time is counted in hundredths of a second: with this window, one more or less does not matter.
 const WINDOW: Duration = Duration::from_secs(2);
 
 pub(crate) fn draw(options: &Options) -> anyhow::Result<()> {
-    for (name, points) in NAMES.into_iter().zip([by_connections(), by_pipeline(), by_size()]) {
+    for (name, points) in
+        NAMES.into_iter().zip([by_connections(), by_pipeline(), by_size(), by_redis_rules(), by_http_rules()])
+    {
         if options.wants(name) {
             curve(name, &points, options)?;
         }
@@ -80,4 +88,39 @@ fn by_size() -> Vec<Case> {
         ("1 GiB", 1 << 30),
     ];
     sizes.map(|(name, size)| Case::new(name, Talk::redis(size), Load::calls(8), FIGURES).with(REDIS)).into()
+}
+
+/// Rules of which none matches. The point without rules is the first.
+const RULES: [usize; 4] = [0, 1, 10, 100];
+
+/// More and more rules over pipelines of GET: half of the rules are for other commands, half for other keys.
+fn by_redis_rules() -> Vec<Case> {
+    const FIGURES: &[Figure] = &[figures::PROCESSOR_PER_CALL, figures::CALLS];
+    let rule = |at: usize| match at % 4 {
+        0 => format!("GET user:{at}:* => error"),
+        1 => format!("SET|DEL cart:{at}:* => error"),
+        2 => format!("* *:lock:{at} => error"),
+        _ => format!("HGET* session:{at}:? => error"),
+    };
+    let point = |count| {
+        let case = Case::new(&format!("{count} rules"), Talk::redis(3), Load::pipelines(50, 64), FIGURES);
+        case.with(REDIS).with_rules((0..count).map(rule))
+    };
+    RULES.map(point).into()
+}
+
+/// The same for `GET /index.html`, with conditions on paths, methods and a header.
+fn by_http_rules() -> Vec<Case> {
+    const FIGURES: &[Figure] = &[figures::PROCESSOR_PER_CALL, figures::CALLS];
+    let rule = |at: usize| match at % 4 {
+        0 => format!("GET /api/{at}/* => error"),
+        1 => format!("POST|PUT /cart/{at}/* => error"),
+        2 => format!("* */lock/{at} => error"),
+        _ => format!("GET header.x-tenant={at}:* => error"),
+    };
+    let point = |count| {
+        let case = Case::new(&format!("{count} rules"), Talk::http(), Load::calls(64), FIGURES);
+        case.with(HTTP).with_rules((0..count).map(rule))
+    };
+    RULES.map(point).into()
 }

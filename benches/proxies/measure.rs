@@ -52,7 +52,7 @@ pub(crate) fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
 pub(crate) fn measure(contender: &Contender, case: &Case, window: Duration) -> anyhow::Result<Sample> {
     let tally = Arc::new(Tally::default());
     let backend = Backend::start(&case.talk, &tally)?;
-    let proxy = contender.start(backend.address(), case.arguments)?;
+    let proxy = contender.start(backend.address(), &case.arguments)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let sample = runtime.block_on(run(&proxy, case, &tally, window));
     sample.with_context(|| format!("{}: {contender}", case.name))

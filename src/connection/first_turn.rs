@@ -47,7 +47,7 @@ async fn accept(
             // A handler that lets the client in at once has not taken the call yet: it will when the request is here.
             if !is_counted && !matches!(polled, Poll::Ready(Ok(Verdict::Pass))) {
                 handler.count(streams, 1);
-                context.call_begins(1, handler, &[], Expect::Reply);
+                context.call_begins(&context.facts(None, 1), handler, Expect::Reply);
                 is_counted = true;
             }
             polled

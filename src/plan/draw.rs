@@ -7,7 +7,7 @@ use super::branch::{Branch, SelectedHandler};
 use super::facts::Facts;
 use super::in_force::{Fit, RuleInForce};
 use super::mix::Mix;
-use super::quick::Beginnings;
+use super::quick::Edges;
 use super::rule::counts::{Counted, Tally};
 use crate::handler::Scope;
 use crate::rng::{Draws, Streams};
@@ -71,7 +71,11 @@ impl Plan {
     /// Whether a rule may be about a call whose head is here.
     #[inline]
     pub(crate) fn may_touch(&self, call: &Facts<'_>) -> bool {
-        !self.rules.is_empty() && self.commands.as_ref().is_none_or(|commands| commands.may_have(call.command()))
+        if self.rules.is_empty() || self.commands.as_ref().is_some_and(|commands| !commands.may_have(call.command())) {
+            return false;
+        }
+        let edges = Edges::of(call);
+        self.quick.iter().any(|test| test.may_fit(edges))
     }
 
     /// The handler of a call that is not counted yet.
@@ -115,9 +119,9 @@ impl Plan {
         draws: &mut ConnectionDraws,
         mut counted: impl FnMut(usize, Counted),
     ) -> Option<&Arc<SelectedHandler>> {
-        let begins = call.head.map(|_| Beginnings::of(call));
-        for (place, rule) in self.rules.iter().enumerate() {
-            if begins.is_some_and(|begins| !rule.quick.may_fit(begins)) {
+        let edges = call.head.map(|_| Edges::of(call));
+        for (place, (rule, test)) in self.rules.iter().zip(&self.quick).enumerate() {
+            if edges.is_some_and(|edges| !test.may_fit(edges)) {
                 continue;
             }
             match rule.fit(call) {

@@ -17,8 +17,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) streams: Streams,
     /// Its number.
     pub(crate) call: u64,
-    command: Cell<Option<&'a [u8]>>,
-    key: Cell<Option<&'a [u8]>>,
+    /// Its command and its key, once somebody asked.
+    words: Cell<Option<(&'a [u8], &'a [u8])>>,
 }
 
 impl<'a> Facts<'a> {
@@ -29,7 +29,12 @@ impl<'a> Facts<'a> {
         streams: Streams,
         call: u64,
     ) -> Self {
-        Self { protocol, head, client, streams, call, command: Cell::new(None), key: Cell::new(None) }
+        Self { protocol, head, client, streams, call, words: Cell::new(None) }
+    }
+
+    /// The same, of which the framer may know the words.
+    pub(crate) fn with_words(self, words: Option<(&'a [u8], &'a [u8])>) -> Self {
+        Self { words: Cell::new(words), ..self }
     }
 
     /// The number of its connection.
@@ -37,14 +42,22 @@ impl<'a> Facts<'a> {
         self.streams.connection()
     }
 
-    /// Its command, with `http` its method.
-    pub(crate) fn command(&self) -> &'a [u8] {
-        read_once(&self.command, || self.protocol.command(self.head.unwrap_or_default()))
+    /// Its command and its key, with `http` its method and its path.
+    #[inline]
+    pub(crate) fn words(&self) -> (&'a [u8], &'a [u8]) {
+        self.words.get().unwrap_or_else(|| {
+            let words = self.protocol.words(self.head.unwrap_or_default());
+            self.words.set(Some(words));
+            words
+        })
     }
 
-    /// Its key, with `http` its path.
+    pub(crate) fn command(&self) -> &'a [u8] {
+        self.words().0
+    }
+
     pub(crate) fn key(&self) -> &'a [u8] {
-        read_once(&self.key, || self.protocol.words(self.head.unwrap_or_default()).1)
+        self.words().1
     }
 
     /// Whether one of the values of this header field is `so`. The name is in lower case.
@@ -56,12 +69,4 @@ impl<'a> Facts<'a> {
     pub(crate) fn any_query(&self, name: &str, so: impl Fn(&[u8]) -> bool) -> bool {
         self.protocol.query(self.head.unwrap_or_default(), name).any(so)
     }
-}
-
-fn read_once<'a>(known: &Cell<Option<&'a [u8]>>, read: impl FnOnce() -> &'a [u8]) -> &'a [u8] {
-    known.get().unwrap_or_else(|| {
-        let word = read();
-        known.set(Some(word));
-        word
-    })
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::branch::Branch;
 use super::draw::ConnectionDraws;
 use super::facts::Facts;
-use super::quick::QuickTest;
 use super::rule::Rule;
 use super::rule::counts::{Counted, Counts, Per, RuleState};
 use super::rule::matcher::Matcher;
@@ -17,7 +16,6 @@ pub(crate) struct RuleInForce {
     /// What it says, to compare it with the rules of another plan.
     pub(super) rule: Rule,
     pub(super) matcher: Matcher,
-    pub(super) quick: QuickTest,
     pub(super) counts: Counts,
     pub(super) state: Arc<RuleState>,
     pub(super) branch: Arc<Branch>,

@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     rest: Arc<Branch>,
     /// The commands that rules are about; none if they may be about any.
     commands: Option<Commands>,
+    /// A test for each rule.
+    quick: Vec<QuickTest>,
     scope: Scope,
     replaced: ShutdownTrigger,
     is_replaced: Shutdown,
@@ -102,7 +104,6 @@ impl Plan {
             let new = || Arc::new(Branch::new(rule.mix(), Some(&name), |handler| counters(Some(&name), handler)));
             RuleInForce {
                 matcher: rule.matcher().clone(),
-                quick: QuickTest::of(rule.matcher()),
                 counts: *rule.counts(),
                 state: state.clone(),
                 branch: kept.map_or_else(new, |old| old.branch.clone()),
@@ -116,8 +117,9 @@ impl Plan {
         };
         let scope = rules.iter().map(|rule| rule.branch.scope()).fold(rest.scope(), Scope::max);
         let commands = Commands::of(rules.iter().map(|rule| &rule.matcher));
+        let quick = rules.iter().map(|rule| QuickTest::of(&rule.matcher)).collect();
         let (replaced, is_replaced) = ShutdownTrigger::new();
-        Self { rules, rest, commands, scope, replaced, is_replaced }
+        Self { rules, rest, commands, quick, scope, replaced, is_replaced }
     }
 
     /// The handler of all calls that no rule touches, if there is only one and it sees none.

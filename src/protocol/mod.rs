@@ -233,14 +233,6 @@ impl Protocol {
         }
     }
 
-    /// The command (method) alone.
-    pub(crate) fn command(self, head: &[u8]) -> &[u8] {
-        match self {
-            Self::Redis => redis::command(head),
-            other => other.words(head).0,
-        }
-    }
-
     /// The values of a header field. Only `http` has any.
     pub(crate) fn header<'h>(self, head: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
         http::header(if self == Self::Http { head } else { &[] }, name)
@@ -260,6 +252,15 @@ impl Protocol {
 }
 
 impl Requests {
+    /// As [`Protocol::words`], of the latest request, which begins with this head; none if it would have to be read again.
+    #[inline]
+    pub(crate) fn words<'h>(&self, head: &'h [u8]) -> Option<(&'h [u8], &'h [u8])> {
+        match self {
+            Self::Redis(framer) => framer.words(head),
+            Self::Tcp(_) | Self::Memcache(_) | Self::Http(_) => None,
+        }
+    }
+
     /// What earlier requests have decided about the reply to the latest one, which begins with this head.
     pub(crate) fn mode(&self, head: &[u8]) -> Mode {
         match self {

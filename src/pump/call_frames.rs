@@ -136,12 +136,13 @@ impl CallFrames<'_> {
                 Step::Call { len, head, left, expect }
                     if only.is_some() && self.is_untouched(&plan, &bytes[at..at + head]) =>
                 {
+                    if let Some(recorder) = recorder {
+                        let call = self.facts(Some(&bytes[at..at + head]));
+                        recorder.begins(call.call, call.words(), expect);
+                    }
                     self.requests.number += 1;
                     self.context.activity.calls.set(self.requests.number);
                     tally.count_unseen(only);
-                    if let Some(recorder) = recorder {
-                        recorder.begins(self.requests.number, &bytes[at..at + head], expect);
-                    }
                     calls.pass(expect);
                     at += len;
                     self.left = left;
@@ -225,9 +226,11 @@ impl CallFrames<'_> {
             && !(plan.has_rules() && plan.may_touch(&self.facts(Some(head))))
     }
 
-    /// What is known of the next call.
+    /// What is known of the next call, the framer's latest if its head is here.
+    #[inline]
     fn facts<'h>(&self, head: Option<&'h [u8]>) -> Facts<'h> {
-        self.context.facts(head, self.requests.number + 1)
+        let words = head.and_then(|head| self.requests.framer.words(head));
+        self.context.facts(head, self.requests.number + 1).with_words(words)
     }
 
     /// Whether an incomplete head may pass: neither a rule nor a handler wants to see the call that it begins. From then on
@@ -270,19 +273,19 @@ impl CallFrames<'_> {
         let first = requests.first.take().filter(FirstCall::holds);
         if let Some(handler) = requests.begun.take() {
             handler.count(streams, number);
-            context.call_begins(number, &handler, head, expect);
+            context.call_begins(&facts, &handler, expect);
             return None;
         }
         if let Some(FirstCall { handler, is_counted, .. }) = first {
             if !is_counted {
                 handler.count(streams, number);
             }
-            context.call_begins(number, &handler, head, expect);
+            context.call_begins(&facts, &handler, expect);
             return (handler.scope == Scope::Calls).then_some(handler);
         }
         let handler = plan.draw(&facts, &mut requests.draws);
         tally.count(handler, streams, number);
-        context.call_begins(number, handler, head, expect);
+        context.call_begins(&facts, handler, expect);
         (handler.scope == Scope::Calls || requests.framer.has_refused()).then(|| handler.clone())
     }
 }

@@ -119,15 +119,16 @@ impl<'a> ConnectionContext<'a> {
         self.log.is_none() && !self.settings.reuse_socket && !tracing::enabled!(tracing::Level::TRACE)
     }
 
-    /// Call `number` begins.
+    /// A call begins.
     #[inline]
-    pub(crate) fn call_begins(&self, number: u64, handler: &SelectedHandler, head: &[u8], expect: Expect) {
-        self.activity.calls.set(number);
+    pub(crate) fn call_begins(&self, call: &Facts<'_>, handler: &SelectedHandler, expect: Expect) {
+        self.activity.calls.set(call.call);
         if let Some(log) = &self.log {
-            log.begins(number, &handler.label, head, expect);
+            log.begins(call.call, &handler.label, call.head.unwrap_or_default(), expect);
         }
-        if let Some(recorder) = &self.recorder {
-            recorder.begins(number, head, expect);
+        // Without its head it is told again.
+        if let (Some(recorder), Some(_)) = (&self.recorder, call.head) {
+            recorder.begins(call.call, call.words(), expect);
         }
     }
 

@@ -103,6 +103,6 @@ impl<'a> Turns<'a> {
         if number > 1 || !self.first_is_counted {
             self.handler.count(self.context.streams(), number);
         }
-        self.context.call_begins(number, self.handler, &[], Expect::Reply);
+        self.context.call_begins(&self.context.facts(None, number), self.handler, Expect::Reply);
     }
 }

@@ -8,7 +8,7 @@ use atomic_refcell::AtomicRefCell;
 
 use super::fold::Folded;
 use super::table::Table;
-use crate::protocol::{Expect, Protocol};
+use crate::protocol::Expect;
 
 /// No call.
 const NONE: u64 = 0;
@@ -20,7 +20,6 @@ const NONE: u64 = 0;
 #[derive(Debug)]
 pub(crate) struct ConnectionRecorder<'a> {
     table: &'a Table,
-    protocol: Protocol,
     /// The number of the last call whose head was here.
     last: AtomicU64,
     /// How many calls with a reply there were, and how many of them have ended: they end in their order.
@@ -66,10 +65,9 @@ impl Clock {
 }
 
 impl<'a> ConnectionRecorder<'a> {
-    pub(super) fn new(table: &'a Table, protocol: Protocol) -> Self {
+    pub(super) fn new(table: &'a Table) -> Self {
         Self {
             table,
-            protocol,
             last: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             ended: AtomicU64::new(0),
@@ -80,13 +78,12 @@ impl<'a> ConnectionRecorder<'a> {
         }
     }
 
-    /// Call `number` begins with this head. A call may be told twice; without its head it is not one yet.
-    pub(crate) fn begins(&self, number: u64, head: &[u8], expect: Expect) {
-        if head.is_empty() || number <= self.last.load(Ordering::Relaxed) {
+    /// Call `number` begins, with this command and this key. A call may be told twice.
+    pub(crate) fn begins(&self, number: u64, (command, key): (&[u8], &[u8]), expect: Expect) {
+        if number <= self.last.load(Ordering::Relaxed) {
             return;
         }
         self.last.store(number, Ordering::Relaxed);
-        let (command, key) = self.protocol.words(head);
         let place = self.table.count(&Folded::of(command, key));
         if expect == Expect::Nothing {
             return;

@@ -67,7 +67,7 @@ impl Recorder {
     /// The recorder of a connection that this thread serves, if its calls are recorded and have shapes.
     pub(crate) fn connection(&self, protocol: Protocol) -> Option<Box<ConnectionRecorder<'_>>> {
         let tables = self.0.as_ref().filter(|_| protocol != Protocol::Tcp)?;
-        Some(Box::new(ConnectionRecorder::new(tables.own().get_or_init(Table::default), protocol)))
+        Some(Box::new(ConnectionRecorder::new(tables.own().get_or_init(Table::default))))
     }
 
     /// What was recorded until now.

@@ -27,7 +27,7 @@ fn recorded(heads: impl IntoIterator<Item = Vec<u8>>) -> Recorded {
     let recorder = Recorder::new(true);
     let connection = recorder.connection(Protocol::Redis).unwrap();
     for (number, head) in (1..).zip(heads) {
-        connection.begins(number, &head, Expect::Reply);
+        connection.begins(number, Protocol::Redis.words(&head), Expect::Reply);
         connection.passed_on(&mut Clock::default());
         connection.read();
         connection.ended(true);
@@ -176,7 +176,7 @@ fn in_a_pipeline_one_call_of_each_shape_is_timed() {
     let recorder = Recorder::new(true);
     let connection = recorder.connection(Protocol::Redis).unwrap();
     for (number, head) in (1..).zip(["GET a:1", "GET a:2", "SET b", "GET a:3"]) {
-        connection.begins(number, format!("{head}\r\n").as_bytes(), Expect::Reply);
+        connection.begins(number, Protocol::Redis.words(format!("{head}\r\n").as_bytes()), Expect::Reply);
         connection.passed_on(&mut Clock::default());
     }
     for _ in 0..4 {
@@ -191,9 +191,8 @@ fn in_a_pipeline_one_call_of_each_shape_is_timed() {
 fn only_what_the_backend_answered_is_timed() {
     let recorder = Recorder::new(true);
     let connection = recorder.connection(Protocol::Redis).unwrap();
-    let begins = |number, head: &[u8], expect| connection.begins(number, head, expect);
-    // Told without its head first, and twice with it: answered by a handler.
-    begins(1, b"", Expect::Reply);
+    let begins = |number, head: &[u8], expect| connection.begins(number, Protocol::Redis.words(head), expect);
+    // Told twice: answered by a handler.
     begins(1, b"GET a\r\n", Expect::Reply);
     begins(1, b"GET a\r\n", Expect::Reply);
     connection.ended(false);
@@ -220,7 +219,7 @@ fn only_what_the_backend_answered_is_timed() {
 fn a_reply_takes_until_its_first_byte() {
     let recorder = Recorder::new(true);
     let connection = recorder.connection(Protocol::Redis).unwrap();
-    connection.begins(1, b"GET a\r\n", Expect::Reply);
+    connection.begins(1, (b"GET", b"a"), Expect::Reply);
     connection.passed_on(&mut Clock::default());
     connection.read();
     connection.reply_begins();

@@ -64,6 +64,11 @@ impl Matcher {
         [&self.command, &self.key].map(|pattern| pattern.as_ref().and_then(Pattern::beginning))
     }
 
+    /// How the key ends that it is about.
+    pub(crate) fn key_ending(&self) -> Option<Vec<u8>> {
+        self.key.as_ref().and_then(Pattern::ending)
+    }
+
     /// The commands that it may be about, if they are only a few.
     pub(crate) fn commands(&self) -> Option<Vec<&[u8]>> {
         self.command.as_ref()?.exact()

@@ -62,13 +62,25 @@ impl Pattern {
 
     /// How every word begins that it matches, as far as that is one literal text; and whether the word ends there.
     pub(super) fn beginning(&self) -> Option<(Vec<u8>, bool)> {
-        let Kind::Words(globs) = &self.kind else { return None };
-        let [glob] = globs.as_slice() else { return None };
-        let pieces = glob.pieces();
-        let bytes = pieces.iter().map_while(|piece| if let Piece::Byte(byte) = piece { Some(*byte) } else { None });
-        let bytes: Vec<u8> = bytes.collect();
+        let pieces = self.glob()?.pieces();
+        let bytes: Vec<u8> = pieces.iter().map_while(|piece| piece.byte()).collect();
         let is_all = bytes.len() == pieces.len();
         Some((bytes, is_all))
+    }
+
+    /// How every word ends that it matches, as far as that is one literal text.
+    pub(super) fn ending(&self) -> Option<Vec<u8>> {
+        let mut bytes: Vec<u8> = self.glob()?.pieces().iter().rev().map_while(|piece| piece.byte()).collect();
+        bytes.reverse();
+        Some(bytes)
+    }
+
+    /// The word with wildcards that it consists of, if it is one.
+    fn glob(&self) -> Option<&Glob> {
+        match &self.kind {
+            Kind::Words(globs) => globs.first().filter(|_| globs.len() == 1),
+            Kind::Regex(_) => None,
+        }
     }
 
     /// The words that it matches, if they are only a few.
@@ -93,11 +105,15 @@ impl Pattern {
     }
 }
 
+impl Piece {
+    fn byte(self) -> Option<u8> {
+        if let Self::Byte(byte) = self { Some(byte) } else { None }
+    }
+}
+
 impl Glob {
     fn new(pieces: Vec<Piece>) -> Self {
-        let bytes = |pieces: &[Piece]| -> Option<Box<[u8]>> {
-            pieces.iter().map(|piece| if let Piece::Byte(byte) = piece { Some(*byte) } else { None }).collect()
-        };
+        let bytes = |pieces: &[Piece]| -> Option<Box<[u8]>> { pieces.iter().map(|piece| piece.byte()).collect() };
         if let Some(word) = bytes(&pieces) {
             return Self::Exact(word);
         }

@@ -31,7 +31,6 @@ pub(crate) use failure::{DISCARD, EXECABORT};
 pub(super) use failure::{KINDS, failure, miss};
 pub(super) use payload::payload;
 pub use replies::Replies;
-pub(super) use requests::command;
 pub use requests::{Requests, words};
 pub(super) use session::session;
 

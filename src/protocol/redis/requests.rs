@@ -22,12 +22,25 @@ pub struct Requests {
     pairing: Pairing,
     body: Body,
     failure: Option<&'static str>,
+    /// Where the first two words of the latest command are in its head, if it is an array.
+    words: Option<[Place; 2]>,
 }
+
+/// Where a word is: its first byte and its length.
+type Place = (u16, u16);
 
 impl Requests {
     /// Which command asked for the addresses of other nodes; once.
     pub(in crate::protocol) fn take_detour(&mut self) -> Option<&'static str> {
         self.pairing.detour.take()
+    }
+
+    /// As [`words`], of the latest command, which begins with this head; none if it would have to be read again.
+    #[inline]
+    pub(in crate::protocol) fn words<'h>(&self, head: &'h [u8]) -> Option<(&'h [u8], &'h [u8])> {
+        let [command, key] = self.words?;
+        let word = |(start, len): Place| head.get(usize::from(start)..)?.get(..usize::from(len));
+        Some((word(command)?, word(key)?))
     }
 
     /// Whether EXEC, the latest command or one to come, has to fail.
@@ -74,6 +87,7 @@ impl Requests {
         let count = count.ok_or("a command with an invalid number of words")?;
 
         let mut words: [&[u8]; MAX_WORDS] = [&[]; MAX_WORDS];
+        let mut places = [Place::default(); 2];
         let mut unread = count;
         for at in 0..words.len() {
             // Only CLIENT needs its second argument.
@@ -85,10 +99,14 @@ impl Requests {
                 Word::Long => break,
                 Word::Whole { word, end } => (words[at], head) = (word, end),
             }
+            if let Some(place) = places.get_mut(at) {
+                *place = place_of(words[at], head);
+            }
             unread -= 1;
         }
 
         let expect = self.pairing.expect(words, count)?;
+        self.words = Some(places);
         self.body.unread = unread;
         let len = head + self.read_body(&bytes[head..]);
         Ok(Step::Call { len, head, left: self.left(), expect })
@@ -124,6 +142,7 @@ impl Requests {
         if count == 0 {
             return Ok(Step::Pass(len)); // Redis ignores a blank line.
         }
+        self.words = None;
         let expect = self.pairing.expect(words.each_ref().map(|(text, len)| &text[..*len]), count)?;
         Ok(Step::Call { len, head: len, left: Some(0), expect })
     }
@@ -230,6 +249,12 @@ fn word(bytes: &[u8], mut at: usize) -> Result<Word<'_>, &'static str> {
     Ok(if end <= bytes.len() { Word::Whole { word: &bytes[at..at + size], end } } else { Word::Cut })
 }
 
+/// Where a word of a head is that ends here, line end included.
+#[expect(clippy::cast_possible_truncation, reason = "MAX_HEAD is 64 KiB, and a word does not begin a head")]
+fn place_of(word: &[u8], end: usize) -> Place {
+    ((end - 2 - word.len()) as u16, word.len() as u16)
+}
+
 fn dollar(byte: u8) -> Result<(), &'static str> {
     if byte == b'$' { Ok(()) } else { Err("a command argument that is not a bulk string") }
 }
@@ -256,19 +281,6 @@ pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     let Ok(Word::Whole { word: command, end }) = read(at) else { return (&[], &[]) };
     let Ok(Word::Whole { word: key, .. }) = read(end) else { return (command, &[]) };
     (command, key)
-}
-
-/// The command alone.
-#[must_use]
-pub(in crate::protocol) fn command(head: &[u8]) -> &[u8] {
-    let mut at = 1;
-    if !head.starts_with(b"*") || !matches!(Number::default().read(head, &mut at), Ok(Some(_))) {
-        return words(head).0;
-    }
-    match whole_word(head, at) {
-        Some(Word::Whole { word, .. }) => word,
-        _ => words(head).0,
-    }
 }
 
 fn without_line_end(line: &[u8]) -> &[u8] {
@@ -374,6 +386,23 @@ mod tests {
         line.insert(0, b'a');
         assert!(opaque(&line));
         assert!(opaque(&line[..MAX_HEAD]));
+    }
+
+    #[test]
+    fn words_are_found_where_they_were_read() {
+        let long = format!("*3\r\n$4\r\nECHO\r\n$4097\r\n{}\r\n$1\r\na\r\n", "x".repeat(4097));
+        for bytes in
+            ["*2\r\n$3\r\nGET\r\n$3\r\nkey\r\n", "*1\r\n$4\r\nPING\r\n", "*3\r\n$0\r\n\r\n$3\r\nkey\r\n$1\r\n", &long]
+        {
+            let mut requests = Requests::default();
+            let Step::Call { head, .. } = requests.step(bytes.as_bytes(), false) else { panic!("no call: {bytes}") };
+            let head = &bytes.as_bytes()[..head];
+            assert_eq!(requests.words(head), Some(words(head)), "{bytes}");
+        }
+        let mut requests = Requests::default();
+        requests.step(b"*1\r\n$4\r\nPING\r\n", false);
+        requests.step(b"PING\r\n", false);
+        assert_eq!(requests.words(b"PING\r\n"), None);
     }
 
     #[test]
