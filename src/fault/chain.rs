@@ -10,22 +10,26 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tokio::time::Instant;
 
-use super::{ByteFault, End, Next, Output};
+use super::{ByteFault, Next, Output, StreamEnd};
 
 /// One direction's faults in order, and the bytes that wait in them.
 ///
 /// Bytes are asked for from the back: a fault decides its next piece only once the one behind it has nothing left. So what
 /// waits stays in chunks as large as they came, however small the pieces are to be. As faults reckon with the times at which
 /// bytes were due, this makes none of them late.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Chain {
     stages: Vec<Stage>,
     output: Output,
     /// How many bytes wait in the stages.
     waiting: usize,
-    /// A fault has ended the stream: nothing gets in any more.
-    closed: bool,
-    ended: Option<End>,
+    /// The end of the stream is on its way: nothing gets in any more.
+    ending: bool,
+    /// A fault has cut the stream off.
+    is_cut: bool,
+    ended: Option<StreamEnd>,
+    /// The marks of the faults that have acted, and that nobody has been told of.
+    acted: Vec<u64>,
 }
 
 /// A fault, and the bytes in front of it.
@@ -34,11 +38,23 @@ struct Stage {
     fault: Box<dyn ByteFault>,
     /// Its own, so that it does not matter which of several faults is asked first.
     random: ChaCha8Rng,
+    /// Whoever put it in knows it by this.
+    mark: Option<u64>,
+    has_acted: bool,
     /// Each with its arrival.
     queue: VecDeque<(Bytes, Instant)>,
+    /// How the stream ends behind the queue, and when that arrived.
+    ending: Option<(Instant, StreamEnd)>,
     /// What the fault has taken off the queue, until it is due.
-    decided: Option<(Bytes, Instant)>,
+    decided: Option<Decided>,
     then: Then,
+}
+
+#[derive(Debug)]
+struct Decided {
+    bytes: Bytes,
+    due: Instant,
+    arrived: Instant,
 }
 
 /// What follows on what is decided.
@@ -46,7 +62,16 @@ struct Stage {
 enum Then {
     More,
     Nothing,
-    End(End),
+    Ends(Instant, StreamEnd),
+}
+
+/// What a fault has decided.
+#[derive(Debug, Default)]
+struct Decision {
+    /// How many bytes are gone.
+    dropped: usize,
+    /// It has done something to what was in front of it.
+    acts: bool,
 }
 
 /// What the stages up to one have to give.
@@ -55,7 +80,7 @@ enum Pulled {
     /// Something is due later.
     Later(Instant),
     Nothing,
-    End(End),
+    Ends(Instant, StreamEnd),
 }
 
 impl Chain {
@@ -67,36 +92,84 @@ impl Chain {
             random.set_stream(first.wrapping_add(number));
             random
         });
-        let stage = |(random, fault)| Stage { fault, random, queue: VecDeque::new(), decided: None, then: Then::More };
-        let stages = std::iter::once(random).chain(others).zip(faults).map(stage).collect();
-        Self { stages, output: Output::default(), waiting: 0, closed: false, ended: None }
+        let stages = std::iter::once(random).chain(others).zip(faults);
+        let stages = stages.map(|(random, fault)| Stage::new(fault, random, None)).collect();
+        Self { stages, ..Self::default() }
     }
 
     /// Bytes that arrive from now on go through `fault` first, which draws from `random`.
     pub(crate) fn put_first(&mut self, fault: Box<dyn ByteFault>, random: ChaCha8Rng) {
-        self.stages.insert(0, Stage { fault, random, queue: VecDeque::new(), decided: None, then: Then::More });
+        self.stages.insert(0, Stage::new(fault, random, None));
+    }
+
+    /// Puts `fault`, known by `mark`, behind the first `at` faults. Bytes that have left those do not go through it.
+    pub(crate) fn insert(&mut self, at: usize, fault: Box<dyn ByteFault>, random: ChaCha8Rng, mark: u64) {
+        self.stages.insert(at, Stage::new(fault, random, Some(mark)));
+    }
+
+    /// `fault` takes the place of another, and decides about what waits in that one.
+    pub(crate) fn replace(&mut self, at: usize, fault: impl FnOnce(&dyn ByteFault) -> Box<dyn ByteFault>) {
+        let Some(stage) = self.stages.get_mut(at) else { return };
+        stage.fault = fault(&*stage.fault);
+        if let Some(Decided { bytes, arrived, .. }) = stage.decided.take() {
+            stage.queue.push_front((bytes, arrived));
+        }
+        let is_cut = matches!(stage.then, Then::Ends(_, StreamEnd::Cut(_)));
+        if !is_cut && !stage.is_over() {
+            stage.then = Then::More;
+        }
     }
 
     /// Takes the first fault away. What waits in it goes on `now`.
     pub(crate) fn take_first(&mut self, now: Instant) {
-        if self.stages.is_empty() {
+        self.remove(0, now);
+    }
+
+    /// Takes a fault away. What waits in it goes on `now`.
+    pub(crate) fn remove(&mut self, at: usize, now: Instant) {
+        if at >= self.stages.len() {
             return;
         }
-        let Stage { queue, decided, .. } = self.stages.remove(0);
-        for (bytes, _) in decided.into_iter().chain(queue) {
-            self.waiting -= bytes.len();
-            self.push(bytes, now);
+        let Stage { fault, queue, decided, ending, then, .. } = self.stages.remove(at);
+        let mut ends = match then {
+            Then::Ends(_, end) => Some(end),
+            _ => ending.map(|(_, end)| end),
+        };
+        if let Some(end) = fault.removed() {
+            ends = Some(StreamEnd::Cut(end));
+            self.cut(at, false);
+        }
+        let waiting = decided.map(|decided| decided.bytes).into_iter().chain(queue.into_iter().map(|(bytes, _)| bytes));
+        for bytes in waiting {
+            match self.stages.get_mut(at) {
+                Some(next) => next.queue.push_back((bytes, now)),
+                None => {
+                    self.waiting -= bytes.len();
+                    self.output.push(bytes);
+                }
+            }
+        }
+        match (self.stages.get_mut(at), ends) {
+            (Some(next), Some(end)) => next.ending = Some((now, end)),
+            (None, Some(end)) => self.ended = Some(end),
+            (_, None) => {}
         }
     }
 
-    /// Whether nothing waits in the first `count` faults, and where one of them has ended the stream, all that comes before that
-    /// is written.
+    /// The marks of the faults in their order; those that were put in without one come first.
+    pub(crate) fn marks(&self) -> impl Iterator<Item = Option<u64>> {
+        self.stages.iter().map(|stage| stage.mark)
+    }
+
+    /// The marks of the faults that have done something since somebody asked, each once.
+    pub(crate) fn take_acted(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.acted)
+    }
+
+    /// Whether nothing waits in the first `count` faults, and where the stream is cut off, all that comes before that is written.
     pub(crate) fn are_done(&self, count: usize) -> bool {
-        let is_done = |stage: &Stage| {
-            let ends = matches!(stage.then, Then::End(_));
-            stage.queue.is_empty() && stage.decided.is_none() && (!ends || self.ended().is_some())
-        };
-        self.stages.iter().take(count).all(is_done)
+        let is_done = |stage: &Stage| stage.queue.is_empty() && stage.decided.is_none();
+        self.stages.iter().take(count).all(is_done) && (!self.is_cut || self.ended().is_some())
     }
 
     /// How many faults there are.
@@ -106,7 +179,7 @@ impl Chain {
 
     /// Bytes arrive. Behind the end of the stream they are dropped.
     pub(crate) fn push(&mut self, bytes: Bytes, now: Instant) {
-        if self.closed || bytes.is_empty() {
+        if self.ending || bytes.is_empty() {
             return;
         }
         match self.stages.first_mut() {
@@ -116,6 +189,22 @@ impl Chain {
             }
             None => self.output.push(bytes),
         }
+    }
+
+    /// The end of the stream arrives, in order.
+    pub(crate) fn push_eof(&mut self, now: Instant) {
+        if std::mem::replace(&mut self.ending, true) {
+            return;
+        }
+        match self.stages.first_mut() {
+            Some(first) => first.ending = Some((now, StreamEnd::Eof)),
+            None => self.ended = Some(StreamEnd::Eof),
+        }
+    }
+
+    /// Bytes that go to the output at once.
+    pub(crate) fn push_out(&mut self, bytes: Bytes) {
+        self.output.push(bytes);
     }
 
     /// Moves what is due by `now` to the output. Returns when more is due: a time that has passed while the output is full, so
@@ -129,14 +218,14 @@ impl Chain {
                 }
                 Pulled::Later(due) => return Some(due),
                 Pulled::Nothing => return None,
-                Pulled::End(end) => {
+                Pulled::Ends(_, end) => {
                     self.ended = Some(end);
                     return None;
                 }
             }
         }
         // What is left may be the end alone.
-        (self.waiting > 0 || self.closed && self.ended.is_none()).then_some(now)
+        (self.waiting > 0 || self.ending && self.ended.is_none()).then_some(now)
     }
 
     /// The next piece that leaves the first `count` stages.
@@ -144,34 +233,69 @@ impl Chain {
         let Some(at) = count.checked_sub(1) else { return Pulled::Nothing };
         loop {
             let stage = &mut self.stages[at];
-            if let Some((piece, due)) = stage.decided.take_if(|(_, due)| *due <= now) {
-                return Pulled::Piece(piece, due);
+            if let Some(Decided { bytes, due, .. }) = stage.decided.take_if(|decided| decided.due <= now) {
+                return Pulled::Piece(bytes, due);
             }
             match (&stage.decided, stage.then) {
-                (Some((_, due)), _) => return Pulled::Later(*due),
+                (Some(Decided { due, .. }), _) => return Pulled::Later(*due),
+                (None, Then::Ends(due, _)) if due > now => return Pulled::Later(due),
+                (None, Then::Ends(due, end)) => {
+                    (stage.then, stage.ending) = (Then::Nothing, None);
+                    return Pulled::Ends(due, end);
+                }
                 (None, Then::Nothing) => return Pulled::Nothing,
-                (None, Then::End(end)) => return Pulled::End(end),
                 (None, Then::More) => {}
             }
-            if stage.queue.is_empty() {
-                match self.pull(at, now) {
-                    Pulled::Piece(piece, due) => self.stages[at].queue.push_back((piece, due)),
-                    Pulled::End(end) => self.stages[at].then = Then::End(end),
-                    nothing => return nothing,
-                }
-            } else if let Then::End(_) = stage.decide() {
-                self.close(at);
+            if !stage.queue.is_empty() || stage.ending.is_some() {
+                self.decide(at);
+                continue;
+            }
+            let deadline = stage.fault.deadline();
+            if let Some((due, end)) = deadline.filter(|(due, _)| *due <= now) {
+                stage.then = Then::Ends(due, StreamEnd::Cut(end));
+                self.acts(at);
+                self.cut(at, true);
+                continue;
+            }
+            let until = |due: Instant| deadline.map_or(due, |(deadline, _)| deadline.min(due));
+            match self.pull(at, now) {
+                Pulled::Piece(piece, due) => self.stages[at].queue.push_back((piece, due)),
+                Pulled::Ends(due, end) => self.stages[at].ending = Some((due, end)),
+                Pulled::Later(due) => return Pulled::Later(until(due)),
+                Pulled::Nothing => return deadline.map_or(Pulled::Nothing, |(due, _)| Pulled::Later(due)),
             }
         }
     }
 
-    /// The stream ends behind what stage `at` has decided: what waits in front of that is dropped.
-    fn close(&mut self, at: usize) {
-        self.closed = true;
-        for stage in &mut self.stages[..at] {
-            self.waiting -= stage.decided.take().map_or(0, |(bytes, _)| bytes.len());
+    /// Asks a fault about what is next in front of it.
+    fn decide(&mut self, at: usize) {
+        let Decision { dropped, acts } = self.stages[at].decide();
+        self.waiting -= dropped;
+        if acts {
+            self.acts(at);
         }
-        for stage in &mut self.stages[..=at] {
+        if matches!(self.stages[at].then, Then::Ends(_, StreamEnd::Cut(_))) {
+            self.cut(at, true);
+        }
+    }
+
+    /// Notes that a fault has done something.
+    fn acts(&mut self, at: usize) {
+        let stage = &mut self.stages[at];
+        if !std::mem::replace(&mut stage.has_acted, true) {
+            self.acted.extend(stage.mark);
+        }
+    }
+
+    /// The stream is cut off behind what stage `at` has decided, or in front of that stage: what waits before that is dropped.
+    fn cut(&mut self, at: usize, with_its_queue: bool) {
+        (self.ending, self.is_cut) = (true, true);
+        for stage in &mut self.stages[..at] {
+            self.waiting -= stage.decided.take().map_or(0, |decided| decided.bytes.len());
+            stage.ending = None;
+            stage.then = Then::Nothing;
+        }
+        for stage in &mut self.stages[..at + usize::from(with_its_queue)] {
             self.waiting -= std::mem::take(&mut stage.queue).iter().map(|(bytes, _)| bytes.len()).sum::<usize>();
         }
     }
@@ -181,13 +305,13 @@ impl Chain {
         &mut self.output
     }
 
-    /// Whether a fault has ended the stream: nothing gets in any more, also once the fault is taken away.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed
+    /// Whether a fault has cut the stream off: nothing gets in any more, also once the fault is taken away.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
-    /// How the stream ends, once a fault has ended it and all bytes before that are written.
-    pub(crate) fn ended(&self) -> Option<End> {
+    /// How the stream ends, once all bytes before that are written.
+    pub(crate) fn ended(&self) -> Option<StreamEnd> {
         self.ended.filter(|_| !self.output.has_remaining())
     }
 
@@ -208,19 +332,45 @@ impl Chain {
 }
 
 impl Stage {
-    /// Asks the fault for the next piece of the queue. Returns what follows on it.
-    fn decide(&mut self) -> Then {
-        let Some((bytes, arrived)) = self.queue.front_mut() else { return self.then };
-        let next = self.fault.next(bytes, *arrived, &mut self.random);
+    fn new(fault: Box<dyn ByteFault>, random: ChaCha8Rng, mark: Option<u64>) -> Self {
+        let queue = VecDeque::new();
+        Self { fault, random, mark, has_acted: false, queue, ending: None, decided: None, then: Then::More }
+    }
+
+    /// Whether the end of the stream has left it.
+    fn is_over(&self) -> bool {
+        matches!(self.then, Then::Nothing) && self.queue.is_empty() && self.ending.is_none()
+    }
+
+    /// Asks the fault for the next piece of the queue, or else about the end of the stream, which is here.
+    fn decide(&mut self) -> Decision {
+        let Some((bytes, arrived)) = self.queue.front_mut() else { return self.decide_end() };
+        let (arrived, before) = (*arrived, bytes.len());
+        let next = self.fault.next(bytes, arrived, &mut self.random);
+        let passes = matches!(&next, Next::Piece(piece, due) if *due == arrived && piece.len() == before);
+        let mut decision = Decision { dropped: 0, acts: !passes || self.fault.has_altered() };
+        let decided = |bytes, due| Some(Decided { bytes, due, arrived });
+        (self.decided, self.then) = match next {
+            Next::Piece(piece, due) => (decided(piece, due), Then::More),
+            Next::Last(piece, due, end) => (decided(piece, due), Then::Ends(due, StreamEnd::Cut(end))),
+            Next::Hold => (None, Then::Nothing),
+            Next::Drop => {
+                bytes.clear();
+                decision.dropped = before;
+                (None, Then::More)
+            }
+            Next::End(due, end) => (None, Then::Ends(due, StreamEnd::Cut(end))),
+        };
         if bytes.is_empty() {
             self.queue.pop_front();
         }
-        (self.decided, self.then) = match next {
-            Next::Piece(piece, due) => (Some((piece, due)), Then::More),
-            Next::Last(piece, due, end) => (Some((piece, due)), Then::End(end)),
-            Next::Hold => (None, Then::Nothing),
-            Next::End(end) => (None, Then::End(end)),
-        };
-        self.then
+        decision
+    }
+
+    fn decide_end(&mut self) -> Decision {
+        let Some(arrived) = self.ending else { return Decision::default() };
+        let (due, end) = if arrived.1 == StreamEnd::Eof { self.fault.eof(arrived.0) } else { arrived };
+        self.then = Then::Ends(due, end);
+        Decision { dropped: 0, acts: (due, end) != arrived }
     }
 }

@@ -16,6 +16,7 @@ pub(crate) struct Corrupt {
     bits: u32,
     /// How many bytes have passed.
     passed: u64,
+    has_altered: bool,
 }
 
 /// Positions bytes, as offsets from the first that has passed.
@@ -33,7 +34,7 @@ impl Corrupt {
         offsets.sort_unstable();
         // Flipped twice, a byte might be what it was.
         offsets.dedup();
-        Self { positions: Positions::Offsets(offsets.into_iter().peekable()), bits: 8, passed: 0 }
+        Self { positions: Positions::Offsets(offsets.into_iter().peekable()), bits: 8, passed: 0, has_altered: false }
     }
 
     /// The lowest bit of the bytes at these offsets, which are text of a line: no byte becomes a line end, and digits stay digits.
@@ -43,7 +44,7 @@ impl Corrupt {
 
     /// Each byte with this probability, 0 to 1.
     pub(crate) fn with(probability: f64) -> Self {
-        Self { positions: Positions::Random { probability, next: None }, bits: 8, passed: 0 }
+        Self { positions: Positions::Random { probability, next: None }, bits: 8, passed: 0, has_altered: false }
     }
 }
 
@@ -80,6 +81,7 @@ impl ByteFault for Corrupt {
         let begin = self.passed;
         let end = begin + piece.len() as u64;
         if let Some(first) = self.positions.next_before(end, begin, random) {
+            self.has_altered = true;
             let mut changed = piece.try_into_mut().unwrap_or_else(|shared| BytesMut::from(&shared[..]));
             let mut next = Some(first);
             while let Some(offset) = next {
@@ -97,6 +99,10 @@ impl ByteFault for Corrupt {
         }
         self.passed = end;
         Next::Piece(piece, arrived)
+    }
+
+    fn has_altered(&self) -> bool {
+        self.has_altered
     }
 }
 

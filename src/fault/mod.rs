@@ -5,10 +5,13 @@
 
 mod chain; // faults one after the other
 mod corrupt; // flips bits
+mod cut_off; // ends soon after something arrives
+mod late_eof; // ends late
 mod latency; // late by a time
 mod limit; // ends after some bytes
 mod output; // pieces that are ready to be written
 mod rate; // so many bytes a second
+mod silence; // nothing passes
 mod slice; // cut in small pieces
 mod stall; // held back, for a time or for ever
 #[cfg(test)]
@@ -25,10 +28,13 @@ use tokio::time::Instant;
 
 pub(crate) use chain::Chain;
 pub(crate) use corrupt::Corrupt;
+pub(crate) use cut_off::CutOff;
+pub(crate) use late_eof::LateEof;
 pub(crate) use latency::Latency;
-pub(crate) use limit::Limit;
+pub(crate) use limit::{Limit, SharedLimit};
 pub(crate) use output::Output;
-pub(crate) use rate::RateLimit;
+pub(crate) use rate::{Link, RateLimit, SharedRate};
+pub(crate) use silence::Silence;
 pub(crate) use slice::Slice;
 pub(crate) use stall::Stall;
 
@@ -40,6 +46,31 @@ pub(crate) trait ByteFault: Send + std::fmt::Debug {
     /// that of earlier bytes. A piece has as many bytes as were taken, at least one, and is never due before an earlier one
     /// or before it has arrived.
     fn next(&mut self, bytes: &mut Bytes, arrived: Instant, random: &mut ChaCha8Rng) -> Next;
+
+    /// The stream ends in order behind all bytes, and that arrived at this time.
+    fn eof(&mut self, arrived: Instant) -> (Instant, StreamEnd) {
+        (arrived, StreamEnd::Eof)
+    }
+
+    /// When the stream ends if nothing more arrives; none if that does not matter.
+    fn deadline(&self) -> Option<(Instant, End)> {
+        None
+    }
+
+    /// What follows where the fault is taken away: the stream may have lost bytes that it cannot do without.
+    fn removed(&self) -> Option<End> {
+        None
+    }
+
+    /// How many bytes of a limited number have passed, for the fault that takes its place.
+    fn passed(&self) -> u64 {
+        0
+    }
+
+    /// Whether it has altered any byte.
+    fn has_altered(&self) -> bool {
+        false
+    }
 }
 
 /// What becomes of bytes.
@@ -51,8 +82,19 @@ pub(crate) enum Next {
     Last(Bytes, Instant, End),
     /// Nothing leaves any more.
     Hold,
-    /// The stream ends here. What is left is dropped.
-    End(End),
+    /// All that is left is dropped.
+    Drop,
+    /// The stream ends at this time, and not before. What is left is dropped.
+    End(Instant, End),
+}
+
+/// How a stream ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    /// In order.
+    Eof,
+    /// It is cut off.
+    Cut(End),
 }
 
 /// How a stream ends that is cut off.

@@ -1,6 +1,8 @@
 //! So many bytes a second.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -63,6 +65,53 @@ impl ByteFault for RateLimit {
         let piece = bytes.split_to(len((self.rate.get() / PIECES_A_SECOND).clamp(1, MAX_PIECE)));
         self.carried = self.carried.saturating_add(piece.len() as u64);
         Next::Piece(piece, self.busy_until(since))
+    }
+}
+
+/// A link that several streams share.
+#[derive(Debug)]
+pub(crate) struct SharedRate {
+    rate: NonZeroU64,
+    link: Arc<Link>,
+}
+
+/// Until when a shared link is busy.
+#[derive(Debug)]
+pub(crate) struct Link {
+    begin: Instant,
+    /// In nanoseconds from the beginning.
+    busy_until: AtomicU64,
+}
+
+impl Link {
+    pub(crate) fn new(begin: Instant) -> Self {
+        Self { begin, busy_until: AtomicU64::new(0) }
+    }
+
+    /// When something that takes `time` and arrives now is through.
+    fn carry(&self, arrived: Instant, time: Duration) -> Instant {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let arrived = nanos(arrived.saturating_duration_since(self.begin));
+        let through = |busy_until: u64| busy_until.max(arrived).saturating_add(nanos(time));
+        let before = self.busy_until.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |busy| Some(through(busy)));
+        let (Ok(before) | Err(before)) = before;
+        after(self.begin, Duration::from_nanos(through(before)))
+    }
+}
+
+impl SharedRate {
+    pub(crate) fn new(bytes_per_second: NonZeroU64, link: Arc<Link>) -> Self {
+        Self { rate: bytes_per_second, link }
+    }
+}
+
+impl ByteFault for SharedRate {
+    fn next(&mut self, bytes: &mut Bytes, arrived: Instant, _: &mut ChaCha8Rng) -> Next {
+        let most = usize::try_from((self.rate.get() / PIECES_A_SECOND).clamp(1, MAX_PIECE)).unwrap_or(usize::MAX);
+        let piece = bytes.split_to(bytes.len().min(most));
+        let nanos = (piece.len() as u128 * NANOS_A_SECOND).div_ceil(u128::from(self.rate.get()));
+        let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+        Next::Piece(piece, self.link.carry(arrived, time))
     }
 }
 

@@ -25,9 +25,13 @@ pub(crate) enum Stall {
 #[derive(Debug)]
 pub(crate) struct Lossy {
     probability: f64,
+    /// How much it matters whether the segment before was lost: 0 not at all, 1 alone.
+    correlation: f64,
     time: Duration,
-    /// The segment that is next has been drawn already: it is lost.
+    /// The latest segment that has been drawn is lost.
     is_lost: bool,
+    /// And that segment is next.
+    is_drawn: bool,
     previous: Option<Instant>,
 }
 
@@ -40,18 +44,31 @@ impl Stall {
     /// Each segment of 1460 bytes is lost with this probability, 0 to 1. It leaves `time` late, as its retransmission would,
     /// and what is behind it not earlier.
     pub(crate) fn with(probability: f64, time: Duration) -> Self {
-        Self::Lossy(Lossy { probability, time, is_lost: false, previous: None })
+        Self::correlated(probability, 0.0, time)
+    }
+
+    /// The same, where losses come in bursts: behind a segment that is lost another is more probable by `correlation`, 0 to 1, of
+    /// what is missing to 1, and behind one that is not less by the same part. So as many are lost as without.
+    pub(crate) fn correlated(probability: f64, correlation: f64, time: Duration) -> Self {
+        Self::Lossy(Lossy { probability, correlation, time, is_lost: false, is_drawn: false, previous: None })
     }
 }
 
 impl Lossy {
+    /// Whether another segment is lost.
+    fn draw(&mut self, random: &mut ChaCha8Rng) -> bool {
+        let of_before = if self.is_lost { self.correlation } else { 0.0 };
+        self.is_lost = unit(random) < self.probability * (1.0 - self.correlation) + of_before;
+        self.is_lost
+    }
+
     /// The first segment, and those behind it up to the next one that is lost.
     fn next(&mut self, bytes: &mut Bytes, arrived: Instant, random: &mut ChaCha8Rng) -> Next {
-        let first_is_lost = std::mem::take(&mut self.is_lost) || unit(random) < self.probability;
+        let first_is_lost = if std::mem::take(&mut self.is_drawn) { self.is_lost } else { self.draw(random) };
         let mut len = SEGMENT;
-        while len < bytes.len() && !self.is_lost {
-            self.is_lost = unit(random) < self.probability;
-            if !self.is_lost {
+        while len < bytes.len() && !self.is_drawn {
+            self.is_drawn = self.draw(random);
+            if !self.is_drawn {
                 len += SEGMENT;
             }
         }

@@ -209,7 +209,7 @@ proptest! {
         faults.insert(at.min(of.len()), Box::new(Limit::new(limit as u64, End::Close)));
         let (run, all) = (Run::of(faults, &chunks, &[], seed), all_bytes(&chunks));
         prop_assert!(run.bytes() == all[..limit.min(all.len())]);
-        let expected = (all.len() >= limit.max(1)).then_some(End::Close);
+        let expected = (all.len() >= limit.max(1)).then_some(StreamEnd::Cut(End::Close));
         prop_assert_eq!((run.ended, run.left), (expected, 0));
     }
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::budget;
 use super::context::ConnectionContext;
 use super::outcome::{Ended, Outcome};
-use crate::fault::{ByteFault, Chain, End};
+use crate::fault::{ByteFault, Chain, End, StreamEnd};
 use crate::net::stream::WriteHalf;
 use crate::timer::Timer;
 
@@ -81,7 +81,7 @@ impl Shaped {
 
     /// Whether a fault cuts the stream off. What comes before that may still have to be written.
     pub(super) fn is_cut(&self) -> bool {
-        self.chain.is_closed()
+        self.chain.is_cut()
     }
 
     /// Bytes go through `fault` first from now on.
@@ -120,10 +120,10 @@ impl Shaped {
         self.count(context);
         written.map_err(Ended::Write)?;
         match self.chain.ended() {
-            Some(End::Close) => Err(Outcome::Close.into()),
-            Some(End::Reset) => Err(Outcome::Reset.into()),
-            Some(End::Hang) => Err(Ended::Hang),
-            None => Ok(()),
+            Some(StreamEnd::Cut(End::Close)) => Err(Outcome::Close.into()),
+            Some(StreamEnd::Cut(End::Reset)) => Err(Outcome::Reset.into()),
+            Some(StreamEnd::Cut(End::Hang)) => Err(Ended::Hang),
+            Some(StreamEnd::Eof) | None => Ok(()),
         }
     }
 

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::fault::tests::{latency, millis, random, read};
-use crate::fault::{Corrupt, Limit, RateLimit, Slice, Stall};
+use crate::fault::{Corrupt, CutOff, End, LateEof, Limit, RateLimit, Silence, Slice, Stall};
+
+const RESET: StreamEnd = StreamEnd::Cut(End::Reset);
 
 const CHUNK: Bytes = Bytes::from_static(b"0123456789");
 
@@ -50,7 +52,7 @@ fn the_end_comes_behind_the_bytes_before_it() {
     assert_eq!((chain.advance(now), chain.ended()), (Some(now + millis(100)), None));
     assert_eq!((chain.advance(now + millis(100)), chain.ended()), (None, None));
     assert_eq!(read(&mut chain), b"012345678901234");
-    assert_eq!((chain.ended(), chain.len()), (Some(End::Reset), 0));
+    assert_eq!((chain.ended(), chain.len()), (Some(RESET), 0));
     chain.push(CHUNK, now);
     assert_eq!(chain.len(), 0);
 }
@@ -64,7 +66,7 @@ fn an_end_waits_for_the_last_bytes_and_their_write() {
     chain.output().advance(9);
     assert_eq!(chain.ended(), None);
     chain.output().advance(1);
-    assert_eq!(chain.ended(), Some(End::Reset));
+    assert_eq!(chain.ended(), Some(RESET));
 }
 
 #[test]
@@ -74,7 +76,7 @@ fn an_end_behind_a_latency_drops_what_is_on_its_way() {
     chain.push(CHUNK, now + millis(50));
     assert_eq!((chain.advance(now + millis(99)), chain.ended()), (Some(now + millis(100)), None));
     assert_eq!(chain.advance(now + millis(100)), None);
-    assert_eq!((read(&mut chain), chain.ended(), chain.len()), (CHUNK.to_vec(), Some(End::Reset), 0));
+    assert_eq!((read(&mut chain), chain.ended(), chain.len()), (CHUNK.to_vec(), Some(RESET), 0));
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn no_bytes_at_all_end_with_the_first() {
     let (mut chain, now) = (chain(vec![limit(0)]), Instant::now());
     assert_eq!((chain.advance(now), chain.ended()), (None, None));
     chain.push(CHUNK, now);
-    assert_eq!((chain.advance(now), chain.ended(), chain.len()), (None, Some(End::Reset), 0));
+    assert_eq!((chain.advance(now), chain.ended(), chain.len()), (None, Some(RESET), 0));
 }
 
 #[test]
@@ -137,5 +139,138 @@ fn an_end_behind_a_full_output_is_not_forgotten() {
     }
     assert_eq!((chain.advance(now), read(&mut chain).len()), (Some(now), 300_000));
     assert_eq!((chain.ended(), chain.advance(now)), (None, None));
-    assert_eq!(chain.ended(), Some(End::Reset));
+    assert_eq!(chain.ended(), Some(RESET));
+}
+
+const EOF: StreamEnd = StreamEnd::Eof;
+
+#[test]
+fn the_end_of_the_stream_follows_the_last_bytes() {
+    let (mut chain, now) = (chain(vec![latency(100)]), Instant::now());
+    chain.push(CHUNK, now);
+    chain.push_eof(now + millis(10));
+    assert_eq!((chain.advance(now + millis(10)), chain.ended()), (Some(now + millis(100)), None));
+    assert_eq!((chain.advance(now + millis(100)), read(&mut chain)), (None, CHUNK.to_vec()));
+    assert_eq!(chain.ended(), Some(EOF));
+    let mut chain = Chain::default();
+    chain.push_eof(now);
+    assert_eq!(chain.ended(), Some(EOF));
+}
+
+#[test]
+fn only_the_end_is_late() {
+    let (mut chain, now) = (chain(vec![Box::new(LateEof::new(millis(50)))]), Instant::now());
+    chain.push(CHUNK, now);
+    chain.push_eof(now + millis(10));
+    assert_eq!((chain.advance(now + millis(10)), read(&mut chain)), (Some(now + millis(60)), CHUNK.to_vec()));
+    assert_eq!((chain.advance(now + millis(59)), chain.ended()), (Some(now + millis(60)), None));
+    assert_eq!((chain.advance(now + millis(60)), chain.ended()), (None, Some(EOF)));
+}
+
+#[test]
+fn a_silence_ends_the_stream_after_a_time_without_bytes() {
+    let now = Instant::now();
+    let mut chain = chain(vec![Box::new(Silence::new(Some(millis(100)), now)), latency(0)]);
+    assert_eq!(chain.advance(now), Some(now + millis(100)));
+    chain.push(CHUNK, now + millis(60));
+    assert_eq!((chain.advance(now + millis(60)), chain.len()), (Some(now + millis(160)), 0));
+    assert_eq!((chain.advance(now + millis(159)), chain.ended()), (Some(now + millis(160)), None));
+    assert_eq!((chain.advance(now + millis(160)), chain.ended()), (None, Some(StreamEnd::Cut(End::Close))));
+    chain.push(CHUNK, now);
+    assert!(chain.is_empty());
+}
+
+#[test]
+fn a_stream_that_lost_bytes_ends_with_the_fault_that_lost_them() {
+    let now = Instant::now();
+    for (lost, ended) in [(true, Some(StreamEnd::Cut(End::Close))), (false, None)] {
+        let mut chain = chain(vec![Box::new(Silence::new(None, now)), latency(100)]);
+        if lost {
+            chain.push(CHUNK, now);
+        }
+        assert_eq!(chain.advance(now), None);
+        chain.remove(0, now);
+        chain.push(CHUNK, now);
+        chain.advance(now);
+        chain.advance(now + millis(100));
+        assert_eq!((chain.ended(), read(&mut chain).is_empty()), (ended, lost));
+    }
+}
+
+#[test]
+fn a_stream_is_cut_off_a_time_after_its_first_bytes_or_its_end() {
+    for is_end in [false, true] {
+        let (mut chain, now) = (chain(vec![Box::new(CutOff::new(millis(50)))]), Instant::now());
+        assert_eq!(chain.advance(now), None);
+        if is_end {
+            chain.push_eof(now)
+        } else {
+            chain.push(CHUNK, now)
+        }
+        assert_eq!((chain.advance(now), chain.len()), (Some(now + millis(50)), 0));
+        // Whatever becomes of the fault.
+        chain.replace(0, |_| latency(1000));
+        assert_eq!((chain.advance(now + millis(50)), chain.ended()), (None, Some(RESET)));
+    }
+}
+
+#[test]
+fn what_waits_goes_on_in_order_when_a_fault_is_taken_away() {
+    let (mut chain, now) = (chain(vec![latency(1000), latency(100)]), Instant::now());
+    chain.push(CHUNK, now);
+    chain.push(CHUNK, now + millis(1));
+    chain.push_eof(now + millis(2));
+    assert_eq!(chain.advance(now + millis(2)), Some(now + millis(1000)));
+    chain.remove(0, now + millis(10));
+    assert_eq!(chain.advance(now + millis(10)), Some(now + millis(110)));
+    assert_eq!((chain.advance(now + millis(110)), read(&mut chain).len(), chain.ended()), (None, 20, Some(EOF)));
+}
+
+#[test]
+fn a_fault_that_takes_the_place_of_another_decides_about_what_waits() {
+    let (mut chain, now) = (chain(vec![latency(1000)]), Instant::now());
+    chain.push(CHUNK, now);
+    chain.push(CHUNK, now + millis(20));
+    chain.push_eof(now + millis(20));
+    assert_eq!(chain.advance(now + millis(20)), Some(now + millis(1000)));
+    chain.replace(0, |_| latency(50));
+    assert_eq!((chain.advance(now + millis(50)), read(&mut chain)), (Some(now + millis(70)), CHUNK.to_vec()));
+    chain.replace(0, |_| Box::new(Stall::for_ever()));
+    assert_eq!((chain.advance(now + millis(500)), chain.ended()), (None, None));
+    chain.replace(0, |_| latency(0));
+    assert_eq!((chain.advance(now + millis(500)), read(&mut chain)), (None, CHUNK.to_vec()));
+    assert_eq!(chain.ended(), Some(EOF));
+    // What the stream has left does not come again.
+    chain.replace(0, |_| latency(0));
+    assert_eq!(chain.advance(now + millis(500)), None);
+}
+
+#[test]
+fn a_limit_goes_on_counting_in_the_place_of_another() {
+    let (mut chain, now) = (chain(vec![limit(15)]), Instant::now());
+    chain.push(CHUNK, now);
+    chain.advance(now);
+    chain.replace(0, |before| Box::new(Limit::new(12, End::Reset).after(before.passed())));
+    chain.push(CHUNK, now);
+    chain.advance(now);
+    assert_eq!((read(&mut chain).len(), chain.ended()), (12, Some(RESET)));
+}
+
+#[test]
+fn a_fault_is_told_of_once_it_has_done_something() {
+    let (mut chain, now) = (Chain::default(), Instant::now());
+    chain.insert(0, limit(15), random(1), 7);
+    chain.insert(1, latency(0), random(1), 8);
+    chain.insert(2, latency(10), random(1), 9);
+    chain.insert(3, Box::new(LateEof::new(millis(5))), random(1), 10);
+    assert_eq!(chain.marks().collect::<Vec<_>>(), [7, 8, 9, 10].map(Some));
+    chain.push(CHUNK, now);
+    chain.advance(now);
+    assert_eq!(chain.take_acted(), [9]);
+    chain.advance(now + millis(10));
+    chain.push(CHUNK, now + millis(10));
+    chain.advance(now + millis(10));
+    chain.advance(now + millis(20));
+    assert_eq!(chain.take_acted(), [7]);
+    assert!(chain.take_acted().is_empty());
 }

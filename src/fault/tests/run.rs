@@ -6,13 +6,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Timed, random, read};
-use crate::fault::{ByteFault, Chain, End};
+use crate::fault::{ByteFault, Chain, StreamEnd};
 
 /// What came out of a chain: chunks arrived, and it was asked at their arrival, when it said, and at `extra` times.
 pub(super) struct Run {
     /// Each piece of the output with the time at which it came.
     pub(super) out: Timed<Vec<u8>>,
-    pub(super) ended: Option<End>,
+    pub(super) ended: Option<StreamEnd>,
     pub(super) left: usize,
     /// Whether it ever held less than what went in and did not come out.
     pub(super) dropped: bool,
