@@ -53,6 +53,14 @@ pub(super) fn one_line(text: &str) -> String {
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
+    /// The same, at this place where they have none.
+    pub(crate) fn at(self, place: &str) -> Self {
+        let at = |wrong: Diagnostic| {
+            if wrong.place.is_empty() { Diagnostic { place: place.to_owned(), ..wrong } } else { wrong }
+        };
+        Self(self.0.into_iter().map(at).collect())
+    }
+
     /// The mistakes; each displays as one line.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()

@@ -89,6 +89,8 @@ pub mod handler; // the trait, the registry, one file a handler
 mod plan; // mixes, rules, and the draw
 
 // From the bytes of a connection to the daemon.
+mod toxic; // what happens to the bytes of a direction
+
 mod pump; // how bytes get from one side to the other
 
 mod connection; // one connection, from accept to close
@@ -124,6 +126,7 @@ pub use protocol::{Failure, FailureKind, Protocol};
 pub use proxy::config::ProxyConfig;
 pub use proxy::listeners::CannotListen;
 pub use size::{Amount, Percent, Rate, Size};
+pub use toxic::Toxic;
 
 /// Files that are part of the tests as well name the crate as those do.
 #[cfg(any(test, fuzzing))]

@@ -56,9 +56,11 @@ impl Streams {
         stream
     }
 
-    /// The stream of what happens to the bytes of a direction. No call has this number, nor the one before.
-    pub(crate) fn bytes(&self, to_client: bool) -> ChaCha8Rng {
-        self.call(u64::MAX - 1 - u64::from(to_client))
+    /// The stream of a toxic, whose first number decides whether the connection has it. No call has this number.
+    pub(crate) fn toxic(&self, name: &str) -> ChaCha8Rng {
+        let mut stream = self.call(u64::MAX - 1);
+        stream.set_stream(fnv1a(name.as_bytes()));
+        stream
     }
 
     /// The numbers that select a handler for each call.

@@ -44,6 +44,16 @@ pub(crate) enum EventKind {
         #[serde(skip_serializing_if = "Option::is_none")]
         head: Option<RequestHead>,
     },
+    /// A toxic did something to a connection for the first time.
+    Toxic {
+        connection: u64,
+        /// Its name.
+        toxic: Box<str>,
+        #[serde(rename = "type")]
+        kind: &'static str,
+        /// `upstream` or `downstream`.
+        stream: &'static str,
+    },
     /// The proxy got a new plan.
     Plan {
         /// The mix in its text form: `20:delay,5:error`.
@@ -101,7 +111,7 @@ impl Event {
     /// The name of its kind: `fault`, `plan`, `dial_failure` or `opaque`.
     pub(crate) fn name(&self) -> &'static str {
         match self.kind {
-            EventKind::Fault { .. } => "fault",
+            EventKind::Fault { .. } | EventKind::Toxic { .. } => "fault",
             EventKind::Plan { .. } => "plan",
             EventKind::DialFailure { .. } => "dial_failure",
             EventKind::Opaque { .. } => "opaque",

@@ -204,7 +204,9 @@ impl Chain {
 
     /// Bytes that go to the output at once.
     pub(crate) fn push_out(&mut self, bytes: Bytes) {
-        self.output.push(bytes);
+        if !bytes.is_empty() {
+            self.output.push(bytes);
+        }
     }
 
     /// Moves what is due by `now` to the output. Returns when more is due: a time that has passed while the output is full, so
@@ -318,6 +320,11 @@ impl Chain {
     /// How many bytes it holds, the output included.
     pub(crate) fn len(&self) -> usize {
         self.waiting + self.output.remaining()
+    }
+
+    /// Whether there is nothing left for it to do: no fault, no bytes, no end.
+    pub(crate) fn is_over(&self) -> bool {
+        self.stages.is_empty() && self.is_empty() && !self.ending
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -38,6 +38,13 @@ pub(crate) use silence::Silence;
 pub(crate) use slice::Slice;
 pub(crate) use stall::Stall;
 
+/// The way that bytes take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    ToBackend,
+    ToClient,
+}
+
 /// What happens to the bytes of one direction.
 pub(crate) trait ByteFault: Send + std::fmt::Debug {
     /// Takes the next piece off the front of `bytes`, which are not empty, and is asked again for what it leaves of them.

@@ -22,12 +22,13 @@ use crate::plan::mix::Mix;
 use crate::plan::{ConnectionDraws, Plan};
 use crate::protocol::{MAX_HEAD, Protocol};
 use crate::pump::{
-    Activity, ConnectionContext, ConnectionSettings, Copied, Faults, FirstCall, Framing, Outcome, ProxyContext, copy,
-    framed, woken,
+    Activity, ConnectionContext, ConnectionSettings, Copied, FirstCall, Framing, Outcome, ProxyContext, copy, framed,
+    woken,
 };
 use crate::recorder::Recorder;
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
+use crate::toxic::ActiveToxics;
 
 /// A client that has got nothing for this long gets nothing more. All pauses of a scenario together are shorter.
 pub(super) const SILENCE: Duration = Duration::from_secs(1_000_000);
@@ -39,6 +40,7 @@ pub(crate) fn proxy(seed: u64, mix: &Mix) -> (Arc<ProxyContext>, ShutdownTrigger
     let proxy = ProxyContext {
         name: PROXY.into(),
         plan: CurrentPlan::new(|| Plan::new(mix, |name| counters.of(None, name))),
+        toxics: ActiveToxics::default(),
         counters,
         events: Events::off(),
         call_log: CallLog::on(),
@@ -77,7 +79,6 @@ pub(crate) fn pumps(
             reuse_socket: false,
             head_timeout,
             max_head: MAX_HEAD,
-            faults: Faults::default(),
             shape_buffer: 64 * 1024 * 1024,
             backend: address,
         };

@@ -45,6 +45,16 @@ pub(crate) struct Counters {
     pub(crate) pass: Arc<Histogram>,
     /// By rule, empty for the mix, and by handler.
     handlers: Mutex<BTreeMap<HandlerKey, Arc<HandlerCounters>>>,
+    toxics: Mutex<BTreeMap<String, Arc<ToxicCounters>>>,
+}
+
+/// The counters of a toxic, from its creation to the end of its proxy.
+#[derive(Debug, Default)]
+pub(crate) struct ToxicCounters {
+    /// Connections that had it; in either direction.
+    pub(crate) connections: Count,
+    /// Connections to whose bytes it did something.
+    pub(crate) faults: Count,
 }
 
 /// The counters of a handler, over all plans of its proxy.
@@ -138,6 +148,7 @@ impl Default for Counters {
             dial: Arc::new(Histogram::new(DIAL)),
             pass: Arc::new(Histogram::new(PASS)),
             handlers: Mutex::default(),
+            toxics: Mutex::default(),
         }
     }
 }
@@ -149,6 +160,18 @@ impl Counters {
         let number = u32::try_from(handlers.len() + 1).unwrap_or(u32::MAX);
         let new = || Arc::new(HandlerCounters { number, ..HandlerCounters::default() });
         handlers.entry((rule.map(str::to_owned), handler.to_owned())).or_insert_with(new).clone()
+    }
+
+    /// The counts of the toxic of this name.
+    pub(crate) fn toxic(&self, name: &str) -> Arc<ToxicCounters> {
+        let mut toxics = self.toxics.lock().unwrap_or_else(PoisonError::into_inner);
+        toxics.entry(name.to_owned()).or_default().clone()
+    }
+
+    /// All toxics that the proxy has had, by name.
+    pub(crate) fn by_toxic(&self) -> Vec<(String, Arc<ToxicCounters>)> {
+        let toxics = self.toxics.lock().unwrap_or_else(PoisonError::into_inner);
+        toxics.iter().map(|(name, counts)| (name.clone(), counts.clone())).collect()
     }
 
     /// The label of the handler with this number: `pay.error`, or of one in the mix its name.

@@ -30,6 +30,8 @@ pub(crate) struct ProxySnapshot {
     pub(crate) dial_failures: u64,
     /// The rules in their text form, with their names.
     pub(crate) rules: Vec<RuleSnapshot>,
+    /// Those that it has, in their order, then those that it had.
+    pub(crate) toxics: Vec<ToxicSnapshot>,
     /// The handlers of the rules and of the mix in their order, then those of earlier plans by name.
     pub(crate) handlers: Vec<HandlerSnapshot>,
     pub(crate) dial: Arc<Histogram>,
@@ -61,6 +63,20 @@ impl HandlerSnapshot {
     pub(crate) fn label(&self) -> String {
         label(self.rule.as_deref(), &self.name)
     }
+}
+
+/// A toxic as reports have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct ToxicSnapshot {
+    /// Its name: its own, or `TYPE_STREAM`.
+    pub(crate) name: String,
+    /// The toxic as text; null once it is removed.
+    pub(crate) toxic: Option<String>,
+    /// Connections that had it.
+    pub(crate) connections: u64,
+    /// Connections to whose bytes it did something.
+    pub(crate) faults: u64,
 }
 
 /// A rule as reports have it.

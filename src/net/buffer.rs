@@ -8,7 +8,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::ReadHalf;
@@ -152,6 +152,11 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// All that waits; nothing is left.
+    pub(crate) fn take(&mut self) -> Bytes {
+        std::mem::take(&mut self.waiting).freeze()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }

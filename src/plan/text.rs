@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// What is opened and not closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unclosed {
+pub(crate) enum Unclosed {
     Parenthesis,
     Quote,
     /// It is closed and was never opened.
@@ -23,14 +23,14 @@ impl Unclosed {
 
 /// Whether characters of a text, one after the other, stand in double quotes, in which a backslash escapes.
 #[derive(Debug, Default)]
-pub(super) struct Quotes {
+pub(crate) struct Quotes {
     pub(super) is_quoted: bool,
     is_escaped: bool,
 }
 
 impl Quotes {
     /// Whether the next character stands outside, and is no quote itself.
-    pub(super) fn is_outside(&mut self, char: char) -> bool {
+    pub(crate) fn is_outside(&mut self, char: char) -> bool {
         match char {
             _ if self.is_escaped => self.is_escaped = false,
             '\\' if self.is_quoted => self.is_escaped = true,
@@ -61,7 +61,7 @@ fn scan(text: &str, mut outside: impl FnMut(usize, char)) -> Result<(), Unclosed
 }
 
 /// The parts of `text` between those `separator`s that are neither in parentheses nor in quotes.
-pub(super) fn split(text: &str, separator: char) -> Result<Vec<&str>, Unclosed> {
+pub(crate) fn split(text: &str, separator: char) -> Result<Vec<&str>, Unclosed> {
     let (mut parts, mut begin) = (Vec::new(), 0);
     scan(text, |at, char| {
         if char == separator {
@@ -74,12 +74,12 @@ pub(super) fn split(text: &str, separator: char) -> Result<Vec<&str>, Unclosed> 
 }
 
 /// Whether all that `text` opens is closed in it, and the other way round.
-pub(super) fn is_outside(text: &str) -> bool {
+pub(crate) fn is_outside(text: &str) -> bool {
     scan(text, |_, _| {}).is_ok()
 }
 
 /// What `"a \"b\""` stands for; other text stands for itself.
-pub(super) fn unquote(text: &str) -> Result<Cow<'_, str>, String> {
+pub(crate) fn unquote(text: &str) -> Result<Cow<'_, str>, String> {
     let Some(quoted) = text.strip_prefix('"') else {
         let mut is_plain = !text.contains('"');
         let _ = scan(text, |_, char| is_plain &= !char.is_whitespace() && char != '+');

@@ -14,7 +14,8 @@ use crate::net::backend::Backend;
 use crate::plan::mix::Mix;
 use crate::plan::rule::{Rule, list};
 use crate::protocol::Protocol;
-use crate::pump::{ConnectionSettings, Faults};
+use crate::pump::ConnectionSettings;
+use crate::toxic::{Profile, Toxic};
 
 /// The name of a proxy that was given none.
 pub(crate) const DEFAULT: &str = "default";
@@ -54,6 +55,8 @@ pub struct ProxyConfig {
     pub rules: Vec<Rule>,
     /// What happens to other calls; default `dummy`.
     pub mix: Mix,
+    /// What happens to the bytes of its connections, in this order; default nothing.
+    pub toxics: Vec<Toxic>,
     /// Bytes of one read; by default 2048, growing while data keeps filling it.
     pub buffer: Option<usize>,
     /// Whether the client's connection outlives the backend's; default false.
@@ -129,6 +132,15 @@ impl ProxyConfig {
         wrong.collect::<Diagnostics>().none_or(self)
     }
 
+    /// Sets the toxics, in place of those of a profile as well.
+    pub(crate) fn set_toxics(&mut self, toxics: Vec<Toxic>) {
+        self.keys.given.remove("profile");
+        self.keys.all.insert("profile".to_owned(), Value::Null);
+        let texts: Vec<_> = toxics.iter().map(|toxic| Value::from(toxic.to_string())).collect();
+        self.keys.set("toxics", texts);
+        self.toxics = toxics;
+    }
+
     /// What is told of its plan when it changes.
     pub(crate) fn event(&self) -> EventKind {
         let rules = self.rules.iter().map(Rule::to_string).collect();
@@ -156,7 +168,6 @@ impl ProxyConfig {
             reuse_socket: self.reuse_socket,
             head_timeout: self.head_timeout,
             max_head: self.max_head,
-            faults: Faults::default(),
             shape_buffer: self.shape_buffer,
             backend: Backend::new(address, self.connect_timeout, self.pool_size, self.pool_timeout),
         }
@@ -193,6 +204,7 @@ impl ProxyConfig {
 
     pub(crate) fn from_options(name: &str, options: ProxyOptions, rules: Vec<Rule>, mix: Mix, keys: Keys) -> Self {
         let connection = options.connection;
+        let of_profile = options.profile.into_iter().flat_map(Profile::toxics);
         Self {
             name: name.to_owned(),
             listen: options.proxy,
@@ -201,6 +213,7 @@ impl ProxyConfig {
             protocol: connection.protocol,
             rules,
             mix,
+            toxics: of_profile.chain(options.toxics).collect(),
             buffer: connection.buffer,
             keep_alive: connection.keep_alive,
             reuse_socket: connection.reuse_socket,

@@ -25,6 +25,7 @@ use crate::pump::{ConnectionSettings, ProxyContext};
 use crate::recorder::Recorder;
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
+use crate::toxic::{ActiveToxics, Toxic};
 use config::ProxyConfig;
 use listeners::{CannotListen, Listening};
 use shared::Shared;
@@ -62,6 +63,7 @@ impl Proxy {
         let context = ProxyContext {
             name: config.name.as_str().into(),
             plan,
+            toxics: ActiveToxics::default(),
             listening: ArcSwap::default(),
             counters,
             events: shared.events.clone(),
@@ -71,6 +73,7 @@ impl Proxy {
             shaped: shared.shaped.clone(),
             shutdown,
         };
+        context.toxics.replace(&config.toxics, |name| context.counters.toxic(name));
         let mut named = config.clone();
         name_like(&[], &mut named.rules);
         Arc::new(Self {
@@ -126,10 +129,13 @@ impl Proxy {
         new_plan: Option<Renewal>,
     ) -> Result<(), CannotListen> {
         let ready = || {
-            let (changes, was_enabled) = {
+            let (changes, was_enabled, has_toxics) = {
                 let now = self.locked_config();
-                (now.connection_changes(config), now.enabled)
+                (now.connection_changes(config), now.enabled, now.toxics == config.toxics)
             };
+            if !has_toxics {
+                self.set_toxics(&config.toxics);
+            }
             if !changes.is_empty() {
                 self.settings.store(Arc::new(config.connection_settings()));
             }
@@ -166,6 +172,12 @@ impl Proxy {
         now.mix = mix;
         self.context.emit(|| now.event());
         self.publish(&now.mix, &now.rules, Renewal::Mix);
+    }
+
+    /// Open connections and new ones have these toxics from now on.
+    fn set_toxics(&self, toxics: &[Toxic]) {
+        self.context.toxics.replace(toxics, |name| self.context.counters.toxic(name));
+        self.connections.wake();
     }
 
     /// Listens or not, and changes nothing else.

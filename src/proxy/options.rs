@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::RangeInclusive;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 use crate::diagnostic::shown;
@@ -15,6 +15,7 @@ use crate::plan::rule::table::text_of;
 use crate::protocol::{MAX_HEAD, Protocol};
 use crate::pump::MAX_HELD;
 use crate::size::Size;
+use crate::toxic::{Profile, Toxic};
 
 /// The options of a proxy.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -35,6 +36,13 @@ pub(crate) struct ProxyOptions {
     #[serde(deserialize_with = "rules")]
     #[schemars(with = "Option<Rules>", extend("x-unit" = "rule", "x-heading" = "Handlers", "x-common" = true))]
     pub(crate) rules: Vec<Value>,
+    /// Delay, limit or cut bytes: 'latency(latency=100ms)'
+    #[serde(deserialize_with = "toxics", serialize_with = "texts")]
+    #[schemars(with = "Option<Texts>", extend("x-unit" = "toxic", "x-heading" = "Toxics", "x-common" = true))]
+    pub(crate) toxics: Vec<Toxic>,
+    /// Behave as this network does
+    #[schemars(extend("x-unit" = "network", "x-heading" = "Toxics"))]
+    pub(crate) profile: Option<Profile>,
     #[serde(flatten)]
     pub(crate) connection: ConnectionOptions,
     /// Most idle backend connections to keep
@@ -68,6 +76,8 @@ impl Default for ProxyOptions {
             backend: None,
             handler: "dummy".to_owned(),
             rules: Vec::new(),
+            toxics: Vec::new(),
+            profile: None,
             connection: ConnectionOptions::default(),
             pool_size: 100,
             pool_timeout: Seconds::from_secs(30),
@@ -95,6 +105,43 @@ impl JsonSchema for Rules {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["array", "string"], "items": { "type": ["string", "object"] } })
     }
+}
+
+/// How toxics are given: as a list of texts, or as one text with a toxic a line.
+struct Texts;
+
+impl JsonSchema for Texts {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Texts".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": ["array", "string"], "items": { "type": "string" } })
+    }
+}
+
+fn toxics<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Toxic>, D::Error> {
+    let texts: Vec<Value> = match Value::deserialize(deserializer)? {
+        Value::Null => Vec::new(),
+        Value::String(lines) => lines.lines().filter(|line| !line.trim().is_empty()).map(Value::from).collect(),
+        Value::Array(texts) => texts,
+        other => return Err(de::Error::custom(format_args!("{} is no list of toxics", shown(&other)))),
+    };
+    let read = |text: &Value| {
+        let text =
+            text.as_str().ok_or_else(|| format!("{} is no text, write `\"latency(latency=100ms)\"`", shown(text)));
+        Toxic::parse_all(text.map_err(de::Error::custom)?).map_err(de::Error::custom)
+    };
+    let all: Vec<Vec<Toxic>> = texts.iter().map(read).collect::<Result<_, D::Error>>()?;
+    Ok(all.concat())
+}
+
+fn texts<S: Serializer>(toxics: &[Toxic], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(toxics.iter().map(ToString::to_string))
 }
 
 fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Error> {

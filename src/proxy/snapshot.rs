@@ -2,8 +2,9 @@
 
 use super::Proxy;
 use crate::metrics::counters::Counters;
-use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot, RuleSnapshot};
+use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot, RuleSnapshot, ToxicSnapshot};
 use crate::plan::rule::Rule;
+use crate::toxic::Toxic;
 
 impl Proxy {
     pub(crate) fn snapshot(&self) -> ProxySnapshot {
@@ -40,6 +41,7 @@ impl Proxy {
             protocol: self.settings().protocol,
             mix: config.mix.to_string(),
             rules: config.rules.iter().map(rule).collect(),
+            toxics: self.toxics(&config.toxics),
             enabled: config.enabled,
             connections: self.connections.totals(),
             refused: refused.get(),
@@ -50,5 +52,22 @@ impl Proxy {
             dial: dial.clone(),
             pass: pass.clone(),
         }
+    }
+
+    /// The toxics that it has, and those that it had.
+    fn toxics(&self, now: &[Toxic]) -> Vec<ToxicSnapshot> {
+        let counted = self.context.counters.by_toxic();
+        let mut toxics: Vec<_> = counted
+            .into_iter()
+            .map(|(name, counters)| ToxicSnapshot {
+                toxic: now.iter().find(|toxic| toxic.name() == name).map(ToString::to_string),
+                connections: counters.connections.get(),
+                faults: counters.faults.get(),
+                name,
+            })
+            .collect();
+        let place = |toxic: &ToxicSnapshot| now.iter().position(|known| known.name() == toxic.name);
+        toxics.sort_by_key(|toxic| place(toxic).unwrap_or(usize::MAX));
+        toxics
     }
 }

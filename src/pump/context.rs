@@ -23,6 +23,7 @@ use crate::protocol::{Expect, Protocol};
 use crate::recorder::{Clock, ConnectionRecorder, Recorder};
 use crate::rng::{ProxyStreams, Streams};
 use crate::shutdown::Shutdown;
+use crate::toxic::{self, ActiveToxic, ActiveToxics};
 
 /// When the daemon stops, a connection that waits for no reply and has moved no byte for this long is done.
 const QUIET: Duration = Duration::from_millis(100);
@@ -40,6 +41,8 @@ pub(crate) struct ProxyContext {
     pub(crate) name: Arc<str>,
     /// The plan of the calls that begin now.
     pub(crate) plan: CurrentPlan,
+    /// What happens to the bytes of its connections.
+    pub(crate) toxics: ActiveToxics,
     /// Where it listens; nowhere while it is disabled.
     pub(crate) listening: ArcSwap<Vec<SocketAddr>>,
     pub(crate) counters: Counters,
@@ -112,6 +115,20 @@ impl<'a> ConnectionContext<'a> {
             events: &self.proxy.events,
             log: self.log.as_deref(),
         }
+    }
+
+    /// A toxic has done something to the connection for the first time.
+    pub(super) fn toxic_acts(&self, active: &ActiveToxic) {
+        active.counters.faults.add(1);
+        let toxic = &active.toxic;
+        let connection = self.activity.number;
+        self.proxy.emit(|| EventKind::Toxic {
+            connection,
+            toxic: toxic.name().into(),
+            kind: toxic.kind.name(),
+            stream: toxic::stream(toxic.direction),
+        });
+        debug!(connection, toxic = toxic.name(), "acts");
     }
 
     /// Whether nobody is told of single calls, and none leaves anything behind on the backend's connection.

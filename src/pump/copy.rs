@@ -13,8 +13,8 @@ use super::half_close::HalfCloses;
 use super::inbound::Inbound;
 use super::outbound::{Outbound, Stage};
 use super::outcome::{Ended, Outcome};
-use super::settings::Direction;
 use super::turns::Turns;
+use crate::fault::Direction;
 use crate::net::buffer::MAX_READ;
 use crate::net::stream::{Peer, Stream};
 use crate::plan::{ConnectionDraws, Plan};
@@ -51,14 +51,14 @@ pub(crate) fn copy(
             half_closes,
             direction: CopyDirection::Open(
                 Inbound::new(context, from_client),
-                Outbound::new(context, to_backend, Stage::new(context, Direction::ToBackend)),
+                Outbound::new(context, Direction::ToBackend, to_backend, Stage::default()),
             ),
             start: Vec::new(),
             next_call: None,
         };
         let mut back = CopyDirection::Open(
             Inbound::new(context, from_backend),
-            Outbound::new(context, to_client, Stage::new(context, Direction::ToClient)),
+            Outbound::new(context, Direction::ToClient, to_client, Stage::default()),
         );
         let outcome = {
             let requests = poll_fn(|cx| forth.poll(cx));

@@ -18,7 +18,8 @@ use super::outcome::Outcome;
 use super::replies::ReplyPump;
 use super::reply_frames::ReplyFrames;
 use super::requests::RequestPump;
-use super::settings::{ConnectionSettings, Direction};
+use super::settings::ConnectionSettings;
+use crate::fault::Direction;
 use crate::net::stream::Stream;
 use crate::plan::facts::Facts;
 use crate::plan::{ConnectionDraws, Foreseen, Plan, SelectedHandler};
@@ -186,8 +187,9 @@ pub(crate) async fn framed(
             calls.borrow_mut().push(expect, ReplySource::Handler(call));
         }
     }
-    let stage = stages.0.take().unwrap_or_else(|| Stage::new(context, Direction::ToBackend));
-    let (inbound, outbound) = (Inbound::new(context, from_client), Outbound::new(context, to_backend, stage));
+    let stage = stages.0.take().unwrap_or_default();
+    let (inbound, outbound) =
+        (Inbound::new(context, from_client), Outbound::new(context, Direction::ToBackend, to_backend, stage));
     let mut requests = RequestPump::new(frames, held, &half_closes, inbound, outbound);
     let requests = pin!(requests.run());
 
@@ -203,8 +205,9 @@ pub(crate) async fn framed(
         timer,
         is_first: true,
     };
-    let stage = stages.1.take().unwrap_or_else(|| Stage::new(context, Direction::ToClient));
-    let (inbound, outbound) = (Inbound::new(context, from_backend), Outbound::new(context, to_client, stage));
+    let stage = stages.1.take().unwrap_or_default();
+    let (inbound, outbound) =
+        (Inbound::new(context, from_backend), Outbound::new(context, Direction::ToClient, to_client, stage));
     let mut reply_pump = ReplyPump::new(frames, &half_closes, inbound, outbound);
     let outcome = {
         let replies = pin!(reply_pump.run());

@@ -87,7 +87,7 @@ impl HalfCloses {
 /// An end of file comes behind all that was read before.
 async fn behind_all<'s>(ended: Ended, from: Peer<'s>, to: &mut Outbound<'s>) -> Ended {
     match ended {
-        Ended::Eof => to.drain(from).await.err().unwrap_or(Ended::Eof),
+        Ended::Eof => to.finish(from).await.err().unwrap_or(Ended::Eof),
         ended => ended,
     }
 }

@@ -34,7 +34,7 @@ pub(crate) use context::{ConnectionContext, ProxyContext};
 pub(crate) use copy::{Copied, copy};
 pub(crate) use framed::{FirstCall, Framing, framed};
 pub(crate) use outcome::Outcome;
-pub(crate) use settings::{ConnectionSettings, Faults};
+pub(crate) use settings::ConnectionSettings;
 pub(crate) use shaped::MAX_HELD;
 
 /// Runs both directions of a connection in one task until one of them says how it ends. `again` says whether the requests

@@ -10,16 +10,19 @@ use rand::rngs::ChaCha8Rng;
 
 use super::context::{Blocked, ConnectionContext};
 use super::outcome::Ended;
-use super::settings::Direction;
 use super::shaped::Shaped;
-use crate::fault::ByteFault;
+use crate::fault::{ByteFault, Direction};
 use crate::net::buffer::{Outgoing, write};
 use crate::net::stream::{Peer, WriteHalf};
+use crate::toxic::ConnectionToxics;
 
 pub(super) struct Outbound<'s> {
     to: WriteHalf<'s>,
     context: &'s ConnectionContext<'s>,
+    direction: Direction,
     stage: Stage,
+    /// The latest change of the proxy's toxics that was looked at.
+    seen: u64,
     /// While more may not be read. Boxed, so that other connections are smaller.
     blocked: Option<Box<Blocking<'s>>>,
     /// How many of the held bytes have been passed on already.
@@ -43,20 +46,19 @@ pub(super) enum Stage {
 }
 
 impl Stage {
-    /// For one direction of a connection.
-    pub(super) fn new(context: &ConnectionContext<'_>, direction: Direction) -> Self {
-        let faults = context.settings.faults.of(direction);
-        if faults.is_empty() {
-            Self::default()
-        } else {
-            Self::shaped(context, faults, context.streams().bytes(direction == Direction::ToClient))
+    /// Where bytes go through faults; none yet.
+    fn shaped(&mut self, context: &ConnectionContext<'_>) -> &mut Shaped {
+        if let Self::Direct(waiting) = self {
+            // What waits has left already.
+            let waiting = waiting.take();
+            let mut shaped = Shaped::new(context.settings.shape_buffer, context.proxy.shaped.clone());
+            shaped.push_out(context, waiting);
+            *self = Self::Shaped(Box::new(shaped));
         }
-    }
-
-    /// Bytes go through `faults`.
-    pub(super) fn shaped(context: &ConnectionContext<'_>, faults: Vec<Box<dyn ByteFault>>, random: ChaCha8Rng) -> Self {
-        let (cap, all) = (context.settings.shape_buffer, context.proxy.shaped.clone());
-        Self::Shaped(Box::new(Shaped::new(faults, random, cap, all)))
+        match self {
+            Self::Shaped(shaped) => shaped,
+            Self::Direct(_) => unreachable!("it is shaped now"),
+        }
     }
 }
 
@@ -95,13 +97,18 @@ pub(super) enum Stop<S> {
 }
 
 impl<'s> Outbound<'s> {
-    pub(super) fn new(context: &'s ConnectionContext<'s>, to: WriteHalf<'s>, stage: Stage) -> Self {
-        Self { to, context, stage, blocked: None, ahead: 0 }
+    pub(super) fn new(
+        context: &'s ConnectionContext<'s>,
+        direction: Direction,
+        to: WriteHalf<'s>,
+        stage: Stage,
+    ) -> Self {
+        Self { to, context, direction, stage, seen: 0, blocked: None, ahead: 0 }
     }
 
     /// Itself, with all that waits; what is left has nothing.
     pub(super) fn take(&mut self) -> Self {
-        Self::new(self.context, self.to, self.take_stage())
+        Self::new(self.context, self.direction, self.to, self.take_stage())
     }
 
     pub(super) fn context(&self) -> &'s ConnectionContext<'s> {
@@ -211,9 +218,35 @@ impl<'s> Outbound<'s> {
     /// Writes what faults let out by now, and wakes the task when there is more.
     #[inline]
     pub(super) fn write_due(&mut self, cx: &mut Context<'_>) -> Result<(), Ended> {
+        self.take_on_toxics();
         match &mut self.stage {
             Stage::Direct(_) => Ok(()),
-            Stage::Shaped(shaped) => shaped.write(cx, self.to, self.context),
+            Stage::Shaped(shaped) => {
+                shaped.write(cx, self.to, self.context)?;
+                if shaped.is_over() {
+                    self.stage = Stage::default();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Has the toxics of the proxy, if those have changed.
+    #[inline]
+    fn take_on_toxics(&mut self) {
+        let version = self.context.proxy.toxics.version();
+        if version != self.seen {
+            self.seen = version;
+            self.change_toxics();
+        }
+    }
+
+    #[cold]
+    fn change_toxics(&mut self) {
+        let Self { context, direction, .. } = *self;
+        let toxics = context.proxy.toxics.now();
+        if self.is_shaped() || ConnectionToxics::are_any(&toxics, direction, context.streams()) {
+            self.stage.shaped(context).take_on(&toxics, direction, context);
         }
     }
 
@@ -248,6 +281,7 @@ impl<'s> Outbound<'s> {
             self.blocked = None;
             return Poll::Ready(Ok(()));
         }
+        self.take_on_toxics();
         self.poll_blocked(cx, from, is_done)
     }
 
@@ -284,6 +318,22 @@ impl<'s> Outbound<'s> {
         poll_fn(|cx| self.poll_until(cx, from, Self::is_empty)).await
     }
 
+    /// Waits until all is written, and the end of the stream may follow.
+    pub(super) async fn finish(&mut self, from: Peer<'s>) -> Result<(), Ended> {
+        let is_done = |outbound: &Self| match &outbound.stage {
+            Stage::Direct(waiting) => waiting.is_empty(),
+            Stage::Shaped(shaped) => shaped.is_at_eof(),
+        };
+        poll_fn(|cx| {
+            self.take_on_toxics();
+            if let Stage::Shaped(shaped) = &mut self.stage {
+                shaped.push_eof();
+            }
+            self.poll_until(cx, from, is_done)
+        })
+        .await
+    }
+
     /// Does `work`, and meanwhile writes what faults let out.
     pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Ended> {
         if !self.is_shaped() {
@@ -303,16 +353,9 @@ impl<'s> Outbound<'s> {
         .await
     }
 
-    /// What is sent from now on goes through `fault` before it goes through anything else. Without other faults, nothing may
-    /// wait: [`flush`](Self::flush) before.
+    /// What is sent from now on goes through `fault` before it goes through anything else.
     pub(super) fn put_fault(&mut self, fault: Box<dyn ByteFault>, random: ChaCha8Rng) {
-        match &mut self.stage {
-            Stage::Direct(waiting) => {
-                debug_assert!(waiting.is_empty(), "it would be lost");
-                self.stage = Stage::shaped(self.context, vec![fault], random);
-            }
-            Stage::Shaped(shaped) => shaped.put_fault(fault, random),
-        }
+        self.stage.shaped(self.context).put_fault(fault, random);
     }
 
     /// Takes the first `count` faults away. What waits in them goes on at once.

@@ -102,7 +102,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             }
             Stop::Eof if self.calls.borrow_mut().is_undecided() && !self.at_end => {
                 let from = self.incoming.inbound.peer();
-                self.outbound.drain(from).await?;
+                self.outbound.finish(from).await?;
                 self.outbound.end();
                 self.at_end = true;
             }

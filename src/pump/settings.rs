@@ -1,10 +1,7 @@
 //! How connections are made.
 
-use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fault::ByteFault;
 use crate::net::backend::Backend;
 use crate::plan::Plan;
 use crate::protocol::Protocol;
@@ -22,43 +19,9 @@ pub(crate) struct ConnectionSettings {
     pub(crate) head_timeout: Duration,
     /// The longest head of `http`, in bytes.
     pub(crate) max_head: usize,
-    /// What the bytes of each direction go through.
-    pub(crate) faults: Faults,
     /// How much a direction with faults may hold, in bytes.
     pub(crate) shape_buffer: usize,
     pub(crate) backend: Backend,
-}
-
-/// The way that bytes take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    ToBackend,
-    ToClient,
-}
-
-/// What the bytes of each direction go through, whatever calls they belong to.
-#[derive(Clone, Default)]
-pub(crate) struct Faults(Option<Arc<MakeFaults>>);
-
-/// Faults for a direction of a new connection, in order.
-type MakeFaults = dyn Fn(Direction) -> Vec<Box<dyn ByteFault>> + Send + Sync;
-
-impl Faults {
-    #[cfg(test)]
-    pub(crate) fn new(make: impl Fn(Direction) -> Vec<Box<dyn ByteFault>> + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(make)))
-    }
-
-    /// For a direction of a new connection.
-    pub(super) fn of(&self, direction: Direction) -> Vec<Box<dyn ByteFault>> {
-        self.0.as_ref().map_or_else(Vec::new, |make| make(direction))
-    }
-}
-
-impl fmt::Debug for Faults {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Faults" } else { "no faults" })
-    }
 }
 
 impl ConnectionSettings {

@@ -14,9 +14,10 @@ use tokio::time::Instant;
 use super::budget;
 use super::context::ConnectionContext;
 use super::outcome::{Ended, Outcome};
-use crate::fault::{ByteFault, Chain, End, StreamEnd};
+use crate::fault::{ByteFault, Chain, Direction, End, StreamEnd};
 use crate::net::stream::WriteHalf;
 use crate::timer::Timer;
+use crate::toxic::{ConnectionToxics, Toxics};
 
 /// How much all directions of a daemon may hold that have faults, in bytes.
 pub(crate) const MAX_HELD: usize = 512 * 1024 * 1024;
@@ -36,6 +37,7 @@ pub(super) struct Shaped {
     cap: usize,
     /// The connection knows that bytes wait.
     waits: bool,
+    toxics: ConnectionToxics,
 }
 
 /// How much a direction holds, as a part of what all of them do.
@@ -61,9 +63,17 @@ impl Drop for Held {
 
 impl Shaped {
     /// Holds at most `cap` bytes and one read, and counts them in `all`.
-    pub(super) fn new(faults: Vec<Box<dyn ByteFault>>, random: ChaCha8Rng, cap: usize, all: Arc<AtomicUsize>) -> Self {
+    pub(super) fn new(cap: usize, all: Arc<AtomicUsize>) -> Self {
         let held = Held { bytes: 0, all };
-        Self { chain: Chain::new(faults, random), timer: Timer::default(), due: None, held, cap, waits: false }
+        Self {
+            chain: Chain::default(),
+            timer: Timer::default(),
+            due: None,
+            held,
+            cap,
+            waits: false,
+            toxics: ConnectionToxics::default(),
+        }
     }
 
     /// Whether no more should be read for now. What holds nothing may hold one read, whatever others hold.
@@ -73,6 +83,11 @@ impl Shaped {
 
     pub(super) fn is_empty(&self) -> bool {
         self.chain.is_empty()
+    }
+
+    /// Whether bytes may be written directly again.
+    pub(super) fn is_over(&self) -> bool {
+        self.chain.is_over()
     }
 
     pub(super) fn has_faults(&self) -> bool {
@@ -87,6 +102,31 @@ impl Shaped {
     /// Bytes go through `fault` first from now on.
     pub(super) fn put_fault(&mut self, fault: Box<dyn ByteFault>, random: ChaCha8Rng) {
         self.chain.put_first(fault, random);
+    }
+
+    /// Has the toxics of the proxy from now on.
+    pub(super) fn take_on(&mut self, toxics: &Toxics, direction: Direction, context: &ConnectionContext<'_>) {
+        self.toxics.apply(toxics, direction, context.streams(), &mut self.chain);
+        self.due = Some(Instant::now());
+        self.count(context);
+    }
+
+    /// Bytes that go out before all others, past the faults.
+    pub(super) fn push_out(&mut self, context: &ConnectionContext<'_>, bytes: Bytes) {
+        self.chain.push_out(bytes);
+        self.count(context);
+    }
+
+    /// The end of the stream, behind all that was pushed.
+    pub(super) fn push_eof(&mut self) {
+        let now = Instant::now();
+        self.chain.push_eof(now);
+        self.due = Some(now);
+    }
+
+    /// Whether all is written, and the end of the stream may follow.
+    pub(super) fn is_at_eof(&self) -> bool {
+        self.chain.ended() == Some(StreamEnd::Eof)
     }
 
     /// Takes the first fault away. What waits in it goes on at once.
@@ -118,6 +158,11 @@ impl Shaped {
     ) -> Result<(), Ended> {
         let written = self.write_due(cx, to);
         self.count(context);
+        for mark in self.chain.take_acted() {
+            if let Some(toxic) = self.toxics.get(mark) {
+                context.toxic_acts(toxic);
+            }
+        }
         written.map_err(Ended::Write)?;
         match self.chain.ended() {
             Some(StreamEnd::Cut(End::Close)) => Err(Outcome::Close.into()),

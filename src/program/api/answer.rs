@@ -111,6 +111,9 @@ impl From<ChangeError> for Failure {
             error @ ChangeError::UnknownRule { .. } => {
                 Self::of(StatusCode::NOT_FOUND, Location::Path, "rule", error.to_string())
             }
+            error @ ChangeError::UnknownToxic { .. } => {
+                Self::of(StatusCode::NOT_FOUND, Location::Path, "toxic", error.to_string())
+            }
             ChangeError::CannotListen(why) => Self::of(StatusCode::CONFLICT, Location::Body, "proxy", why.to_string()),
             ChangeError::Wrong(diagnostics) => Self::of_diagnostics(StatusCode::BAD_REQUEST, &diagnostics),
             ChangeError::Taken(diagnostics) => Self::of_diagnostics(StatusCode::CONFLICT, &diagnostics),

@@ -16,6 +16,7 @@ mod rules;
 mod schemas;
 #[cfg(test)]
 mod tests;
+mod toxics;
 mod v1;
 
 use std::io;

@@ -12,7 +12,7 @@ use axum::routing::{self, MethodRouter};
 
 use super::answer::{Failure, Location};
 use super::openapi::{Content, EVENTS};
-use super::{Api, behavior, events, guard, rules, v1};
+use super::{Api, behavior, events, guard, rules, toxics, v1};
 use crate::program::export::openmetrics::Format;
 
 /// One method of one path, and its description.
@@ -33,6 +33,8 @@ const METRICS: &[&str] = &[Format::OpenMetrics.content_type(), Format::Text.cont
 
 const PROXY: &str = "/v1/proxies/{name}";
 const RULES: &str = "/v1/proxies/{name}/rules";
+const TOXICS: &str = "/v1/proxies/{name}/toxics";
+const TOXIC: &str = "/v1/proxies/{name}/toxics/{toxic}";
 const RULE: &str = "/v1/proxies/{name}/rules/{rule}";
 const CONNECTION: &str = "/v1/proxies/{name}/connections/{id}";
 
@@ -83,6 +85,22 @@ pub(super) fn all() -> Vec<Route> {
             .gives(200, "ChangedRule")
             .fails(CHANGE),
         delete(RULE, rules::delete, "Remove a rule; the other rules go on").gives(204, "").fails(&[404, 409]),
+        get(TOXICS, toxics::list, "A proxy's toxics, in their order").gives(200, "Toxics").fails(&[404]),
+        post(TOXICS, toxics::post, "Add a toxic, as the last one, to open connections as well")
+            .takes("NewToxic")
+            .gives(201, "ChangedToxic")
+            .fails(CHANGE),
+        get(TOXIC, toxics::get, "A toxic").gives(200, "Toxic").fails(&[404]),
+        put(TOXIC, toxics::put, "Replace a toxic in its place, or add it")
+            .takes("NewToxic")
+            .gives(200, "ChangedToxic")
+            .gives(201, "ChangedToxic")
+            .fails(CHANGE),
+        patch(TOXIC, toxics::patch, "Change some keys of a toxic; null resets an attribute")
+            .takes("ToxicPatch")
+            .gives(200, "ChangedToxic")
+            .fails(CHANGE),
+        delete(TOXIC, toxics::delete, "Remove a toxic; what it holds goes on").gives(204, "").fails(&[404, 409]),
         get("/v1/proxies/{name}/connections", v1::connections, "A proxy's open connections")
             .gives(200, "Connections")
             .fails(&[404]),

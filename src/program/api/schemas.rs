@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Errors;
 use super::rules::Rule;
+use super::toxics::Toxic;
 use super::v1::{Applied, CallList, Connection, Status};
 use crate::duration::Seconds;
 use crate::handler::Registry;
@@ -49,6 +50,10 @@ pub(super) fn all(registry: &Registry) -> Value {
     let mut changed_rule = shown_rule.clone();
     changed_rule.insert("applied".to_owned(), of::<Applied>());
 
+    let shown_toxic = of::<Toxic>()["properties"].as_object().cloned().unwrap_or_default();
+    let mut changed_toxic = shown_toxic.clone();
+    changed_toxic.insert("applied".to_owned(), of::<Applied>());
+
     let word = |key: &str, schema: Value| whole(Map::from_iter([(key.to_owned(), schema)]));
     let (text, texts) = (json!({ "type": "string" }), json!({ "type": "array", "items": { "type": "string" } }));
     json!({
@@ -73,6 +78,11 @@ pub(super) fn all(registry: &Registry) -> Value {
         "ChangedRule": whole(changed_rule),
         "NewRule": new_rule(),
         "RulePatch": rule_patch(),
+        "Toxic": whole(shown_toxic),
+        "Toxics": word("toxics", json!({ "type": "array", "items": { "$ref": "#/components/schemas/Toxic" } })),
+        "ChangedToxic": whole(changed_toxic),
+        "NewToxic": toxic(),
+        "ToxicPatch": toxic(),
         "Connections": word("connections", json!({ "type": "array", "items": of::<Connection>() })),
         "Calls": of::<CallList>(),
         "Version": word("version", text),
@@ -299,4 +309,28 @@ pub(super) fn event() -> Value {
 /// The schema of a type that is written.
 fn of<T: JsonSchema>() -> Value {
     schema::<T>(SchemaSettings::default().for_serialize()).to_value()
+}
+
+/// A toxic, or some keys of one, in a body.
+fn toxic() -> Value {
+    let types: Vec<_> = crate::toxic::types().iter().map(|known| known.name).collect();
+    object(
+        Map::from_iter([
+            (
+                "toxic".to_owned(),
+                json!({ "type": "string", "description": "The toxic as text: `latency(latency=100ms)`" }),
+            ),
+            (
+                "name".to_owned(),
+                json!({ "type": ["string", "null"], "minLength": 1, "maxLength": 255, "description": "By default `TYPE_STREAM`" }),
+            ),
+            ("type".to_owned(), json!({ "enum": types })),
+            ("stream".to_owned(), json!({ "enum": ["downstream", "upstream"], "default": "downstream" })),
+            ("toxicity".to_owned(), json!({ "type": "number", "minimum": 0, "maximum": 1, "default": 1 })),
+            ("attributes".to_owned(), json!({ "type": "object", "description": "The settings of its type" })),
+            ("for".to_owned(), duration()),
+            ("status".to_owned(), json!({ "description": "Ignored, so that what GET answers can be PUT" })),
+        ]),
+        &[],
+    )
 }

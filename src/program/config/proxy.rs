@@ -13,6 +13,7 @@ use crate::plan::rule::{Rule, list};
 use crate::proxy::config::{Conflict, Keys, ProxyConfig, conflicts, name_conflicts};
 use crate::proxy::options::ProxyOptions;
 use crate::settings;
+use crate::toxic;
 
 /// All proxies that were asked for. `may_lack_backend`: no backend is needed, or the file that would name it is unreadable.
 /// Mistakes go to `diagnostics`. Fails only if no proxy can be built.
@@ -90,7 +91,10 @@ pub(super) fn one(
     }
     let given = given(values, within);
     let keys = Keys { all: spec::complete(&given, values.schema), given, of_mix };
-    Ok(ProxyConfig::from_options(name, options, rules, mix, keys))
+    let config = ProxyConfig::from_options(name, options, rules, mix, keys);
+    let place = values.get(&format!("{within}toxics")).map(|(_, origin)| origin.line("toxics")).unwrap_or_default();
+    diagnostics.extend(toxic::conflicts(&config.toxics).map(|what| Diagnostic::new(&place, what)).collect());
+    Ok(config)
 }
 
 /// Where the proxy of this name begins.

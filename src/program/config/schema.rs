@@ -88,6 +88,7 @@ impl Setting<'_> {
             Some(("run", key)) => key.to_owned(),
             Some((HANDLERS, key)) => format!("handler-{key}"),
             None if self.path == "rules" => "rule".to_owned(),
+            None if self.path == "toxics" => "toxic".to_owned(),
             _ => self.path.clone(),
         };
         flag.replace(['_', '.'], "-")

@@ -17,6 +17,7 @@ use crate::plan::rule::parse::ParsedRule;
 use crate::plan::rule::table::text_of;
 use crate::plan::rule::{Rule, list};
 use crate::settings::{self, Field, Settings};
+use crate::toxic::Toxic;
 
 /// A handler, with the settings that it was built with.
 type Built = (Arc<dyn DynHandler>, Map<String, Value>);
@@ -74,7 +75,22 @@ impl<'a> Values<'a> {
 
     fn take(&mut self, setting: &Setting<'_>, path: String, entry: &Entry, diagnostics: &mut Diagnostics) {
         let Entry { value, origin, .. } = entry;
-        if setting.path == "rules" && self.has_wrong_rules(&path, entry, diagnostics) {
+        let registry = self.schema.registry;
+        let rule = |rule: &Value| {
+            let text = text_of(rule).map_err(|what| vec![what])?;
+            ParsedRule::parse(&text, registry).map(drop)
+        };
+        let toxic = |toxic: &Value| match Toxic::parse_all(toxic.as_str().unwrap_or_default()) {
+            // What is no text is refused as a whole.
+            Err(wrong) if toxic.is_string() => Err(wrong.iter().map(|wrong| wrong.what().to_owned()).collect()),
+            _ => Ok(()),
+        };
+        let has_wrong_items = match setting.path.as_str() {
+            "rules" => has_wrong_items(&path, entry, rule, diagnostics),
+            "toxics" => has_wrong_items(&path, entry, toxic, diagnostics),
+            _ => false,
+        };
+        if has_wrong_items {
             self.wrong.insert(path);
             return;
         }
@@ -90,26 +106,6 @@ impl<'a> Values<'a> {
             diagnostics.extend(errors.iter().map(|error| Diagnostic::new(origin.line(&path), error)).collect());
         }
         self.given.insert(path, (value.clone(), origin.clone()));
-    }
-
-    /// Whether one of the rules in `entry` is invalid, each of which is reported in its place.
-    fn has_wrong_rules(&self, path: &str, Entry { value, origin, .. }: &Entry, diagnostics: &mut Diagnostics) -> bool {
-        let parse = |text: &str| ParsedRule::parse(text, self.schema.registry).map(drop);
-        let check = |rule: &Value| text_of(rule).map_err(|what| vec![what]).and_then(|text| parse(&text));
-        let wrong: Vec<(usize, Vec<String>)> = match value {
-            Value::Array(rules) => {
-                rules.iter().enumerate().filter_map(|(place, rule)| Some((place, check(rule).err()?))).collect()
-            }
-            Value::String(lines) => {
-                let rules = lines.lines().filter(|line| !line.trim().is_empty());
-                rules.filter_map(|rule| Some((0, parse(rule.trim()).err()?))).collect()
-            }
-            _ => Vec::new(),
-        };
-        for (place, what) in &wrong {
-            diagnostics.extend(what.iter().map(|what| Diagnostic::new(origin.item(path, *place), what)).collect());
-        }
-        !wrong.is_empty()
     }
 
     /// What was given for an option, and where.
@@ -211,4 +207,27 @@ impl<'a> Values<'a> {
             Some((handler, value, origin.place(&path)))
         })
     }
+}
+
+/// Whether one of the items in `entry`, a list or a text with an item a line, is invalid; each is reported in its place.
+fn has_wrong_items(
+    path: &str,
+    Entry { value, origin, .. }: &Entry,
+    check: impl Fn(&Value) -> Result<(), Vec<String>>,
+    diagnostics: &mut Diagnostics,
+) -> bool {
+    let wrong: Vec<(usize, Vec<String>)> = match value {
+        Value::Array(items) => {
+            items.iter().enumerate().filter_map(|(place, item)| Some((place, check(item).err()?))).collect()
+        }
+        Value::String(lines) => {
+            let items = lines.lines().filter(|line| !line.trim().is_empty());
+            items.filter_map(|item| Some((0, check(&item.trim().into()).err()?))).collect()
+        }
+        _ => Vec::new(),
+    };
+    for (place, what) in &wrong {
+        diagnostics.extend(what.iter().map(|what| Diagnostic::new(origin.item(path, *place), what)).collect());
+    }
+    !wrong.is_empty()
 }

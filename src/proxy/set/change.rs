@@ -27,7 +27,10 @@ pub(crate) struct Change {
 }
 
 /// Keys whose new value is in force at once. All others apply to new connections.
-const AT_ONCE: [&str; 4] = ["enabled", "rules", "handler", "handlers"];
+const AT_ONCE: [&str; 6] = ["enabled", "toxics", "profile", "rules", "handler", "handlers"];
+
+/// Those of them that calls are not drawn from.
+const NO_PLAN: [&str; 3] = ["enabled", "toxics", "profile"];
 
 /// Those of them that start the mix afresh where a change names them, even if it stays the same.
 const MIX: [&str; 2] = ["handler", "handlers"];
@@ -84,7 +87,7 @@ impl ProxySet {
             let target = Target { config, renewal: Renewal::All, lifetime: time.into(), others: &[] };
             let change = proxies.apply(&name, target).await?;
             if time.is_none() {
-                proxies.make_rules_permanent(&name);
+                proxies.make_parts_permanent(&name);
             }
             Ok(change)
         })
@@ -107,7 +110,7 @@ impl ProxySet {
             let config = proxies.entry(&name)?.base;
             let target = Target { config, renewal: Renewal::All, lifetime: Lifetime::Permanent, others: &[] };
             let change = proxies.apply(&name, target).await?;
-            proxies.make_rules_permanent(&name);
+            proxies.make_parts_permanent(&name);
             Ok(change)
         })
         .await
@@ -167,8 +170,8 @@ impl ProxySet {
                 self.set_before(name, edited);
             }
         }
-        if edit.names(&["rules"]) && time.is_none() {
-            self.make_rules_permanent(name);
+        if edit.names(&["rules", "toxics", "profile"]) && time.is_none() {
+            self.make_parts_permanent(name);
         }
         Ok(change)
     }
@@ -206,7 +209,7 @@ impl ProxySet {
             Renewal::Changed if mix_differs() => Renewal::Mix,
             renewal => renewal,
         };
-        let new_plan = renewal != Renewal::Changed || now.iter().any(|key| *key != "enabled");
+        let new_plan = renewal != Renewal::Changed || now.iter().any(|key| !NO_PLAN.contains(key));
         let new_plan = new_plan.then_some(renewal);
         let new_connections = before.as_ref().map(|before| {
             let moves = (before.listen != config.listen).then_some("proxy");

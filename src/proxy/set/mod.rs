@@ -5,6 +5,7 @@ mod keyed_lock;
 mod reload;
 mod rules;
 mod temporary;
+mod toxics;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -23,9 +24,11 @@ use crate::proxy::shared::Shared;
 use keyed_lock::KeyedLock;
 use rules::TemporaryRule;
 use temporary::TemporaryChange;
+use toxics::TemporaryToxics;
 
 pub(crate) use change::{Change, Edit};
 pub(crate) use rules::{Action, Position, Rebuild, RuleChange, RuleEdit};
+pub(crate) use toxics::{ToxicAction, ToxicChange, ToxicEdit};
 
 /// How many removed proxies are remembered.
 const REMOVED: usize = 256;
@@ -54,6 +57,8 @@ struct Entry {
     temporary: Option<TemporaryChange>,
     /// The changes of single rules that are in force for a time, by the rule's name.
     temporary_rules: BTreeMap<String, TemporaryRule>,
+    /// The changes of single toxics that are in force for a time.
+    temporary_toxics: TemporaryToxics,
     /// The number of its last change, unique over all proxies: a timer of an earlier proxy of this name does not match.
     last_change: u64,
 }
@@ -67,6 +72,9 @@ pub(crate) enum ChangeError {
     /// The proxy has no rule of this name.
     #[error("`{proxy}` has no rule `{rule}`{}", there_are(known))]
     UnknownRule { proxy: String, rule: String, known: Vec<String> },
+    /// The proxy has no toxic of this name.
+    #[error("`{proxy}` has no toxic `{toxic}`{}", there_are(known))]
+    UnknownToxic { proxy: String, toxic: String, known: Vec<String> },
     /// The new configuration is invalid.
     #[error(transparent)]
     Wrong(#[from] Diagnostics),
@@ -78,7 +86,7 @@ pub(crate) enum ChangeError {
     CannotListen(#[from] CannotListen),
 }
 
-/// What rules there are, after a message that one is not there.
+/// What rules or toxics there are, after a message that one is not there.
 fn there_are(names: &[String]) -> String {
     match names {
         [] => ", it has none".to_owned(),
@@ -147,6 +155,7 @@ impl ProxySet {
             base: config.clone(),
             temporary: None,
             temporary_rules: BTreeMap::new(),
+            temporary_toxics: TemporaryToxics::new(),
             last_change: 0,
         };
         self.entries().insert(config.name.clone(), entry);

@@ -106,6 +106,7 @@ impl ProxySet {
             entry.base = config.clone();
             if settled.is_ok() {
                 entry.temporary_rules.clear();
+                entry.temporary_toxics.clear();
             }
         }
         settled

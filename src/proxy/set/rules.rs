@@ -216,10 +216,11 @@ impl ProxySet {
         Some(until.saturating_duration_since(Instant::now()))
     }
 
-    /// The rules as they are now are there to stay.
-    pub(super) fn make_rules_permanent(&self, name: &str) {
+    /// The rules and the toxics as they are now are there to stay.
+    pub(super) fn make_parts_permanent(&self, name: &str) {
         if let Some(entry) = self.entries().get_mut(name) {
             entry.temporary_rules.clear();
+            entry.temporary_toxics.clear();
         }
     }
 

@@ -369,14 +369,9 @@ async fn with_tcp_an_answer_of_our_own_follows_a_slow_reply() {
 
 #[tokio::test(start_paused = true)]
 async fn a_released_reply_leaves_the_faults_of_its_direction_alone() {
-    use crate::fault::Latency;
-    use crate::pump::settings::Direction;
-    let late = Faults::new(|direction| match direction {
-        Direction::ToClient => vec![Box::new(Latency::new(Duration::from_secs(1), Duration::ZERO))],
-        Direction::ToBackend => Vec::new(),
-    });
+    let late = ["latency(latency=1s)"];
     let slow = hit(Slow { rate: rate(1), first: Size::default() });
-    let world = Options::new(Protocol::Redis, 1024).connect_through(late, &slow);
+    let world = Options::new(Protocol::Redis, 1024).connect_through(&late, &slow);
     let [hit_, b] = ["hit", "b"].map(get);
     let begun = Instant::now();
     tokio::join!(world.ask(&hit_, "+0123456789\r\n"), read(&world.client, "+"));

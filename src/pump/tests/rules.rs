@@ -98,7 +98,7 @@ async fn connection(
     let capacity = if cuts.is_some() { 7 } else { 64 };
     let options = Options { connection: number, ..Options::new(Protocol::Redis, capacity) };
     let ((client, near_client), (near_backend, far_backend)) = (pair(capacity), pair(capacity));
-    let pumps = options.pump(Faults::default(), proxy, Stream::Memory(near_client), Stream::Memory(near_backend));
+    let pumps = options.pump(proxy, Stream::Memory(near_client), Stream::Memory(near_backend));
     let served = tokio::spawn(backend(far_backend, calls[0].len()));
     let mut replies = String::new();
     if let Some(random) = cuts {

@@ -1,19 +1,11 @@
-//! Directions whose bytes go through faults.
-
-use std::num::{NonZero, NonZeroUsize};
+//! Directions whose bytes go through toxics.
 
 use tokio::time::Instant;
 
 use super::*;
-use crate::fault::{ByteFault, Corrupt, End, Latency, Limit, RateLimit, Slice, Stall};
-use crate::pump::settings::Direction;
+use crate::fault::Direction;
 
 const MS: Duration = Duration::from_millis(1);
-
-/// One fault, for one direction.
-fn only(direction: Direction, fault: impl Fn() -> Box<dyn ByteFault> + Send + Sync + 'static) -> Faults {
-    Faults::new(move |of| if of == direction { vec![fault()] } else { Vec::new() })
-}
 
 /// Copied, framed, and framed with a handler that sees calls.
 fn ways() -> [(Protocol, Mix); 3] {
@@ -25,8 +17,8 @@ async fn bytes_are_late_by_the_latency_of_their_direction() {
     for (direction, latency) in [(Direction::ToBackend, 100), (Direction::ToClient, 250)] {
         for (protocol, mix) in ways() {
             for capacity in CAPACITIES {
-                let late = only(direction, move || Box::new(Latency::new(latency * MS, Duration::ZERO)));
-                let world = Options::new(protocol, capacity).connect_through(late, &mix);
+                let late = format!("{}:latency(latency={latency}ms)", crate::toxic::stream(direction));
+                let world = Options::new(protocol, capacity).connect_through(&[&late], &mix);
                 let (a, begun) = (get("a"), Instant::now());
                 let backend = async {
                     read(&world.backend, &a).await;
@@ -47,8 +39,8 @@ async fn bytes_are_late_by_the_latency_of_their_direction() {
 #[tokio::test(start_paused = true)]
 async fn latency_does_not_throttle_and_an_end_of_file_comes_behind_all_bytes() {
     for (protocol, mix) in [(Protocol::Tcp, Mix::default()), (Protocol::Http, Mix::default())] {
-        let late = only(Direction::ToClient, || Box::new(Latency::new(1000 * MS, Duration::ZERO)));
-        let world = Options::new(protocol, 64 * 1024).connect_through(late, &mix);
+        let late = ["latency(latency=1000ms)"];
+        let world = Options::new(protocol, 64 * 1024).connect_through(&late, &mix);
         let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         let reply = "HTTP/1.0 200 OK\r\n\r\n".to_owned() + &"x".repeat(3 << 20);
         let begun = Instant::now();
@@ -72,9 +64,9 @@ async fn latency_does_not_throttle_and_an_end_of_file_comes_behind_all_bytes() {
 #[tokio::test(start_paused = true)]
 async fn a_direction_holds_no_more_than_it_may() {
     for protocol in [Protocol::Tcp, Protocol::Http] {
-        let stalled = only(Direction::ToClient, || Box::new(Stall::for_ever()));
+        let stalled = ["bandwidth(rate=0)"];
         let options = Options { shape_buffer: 256 * 1024, ..Options::new(protocol, 1024) };
-        let world = options.connect_through(stalled, &Mix::default());
+        let world = options.connect_through(&stalled, &Mix::default());
         let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
         tokio::join!(write(&world.client, request), read(&world.backend, request));
         write(&world.backend, "HTTP/1.0 200 OK\r\n\r\n").await;
@@ -95,9 +87,8 @@ async fn a_direction_holds_no_more_than_it_may() {
 #[tokio::test(start_paused = true)]
 async fn bytes_are_passed_at_the_rate_of_their_direction() {
     for (rate, bytes) in [(1_000_u32, 5_000), (100_000, 300_000), (10_000_000, 20_000_000)] {
-        let slow =
-            only(Direction::ToClient, move || Box::new(RateLimit::new(NonZero::new(u64::from(rate)).unwrap(), 0)));
-        let world = Options::new(Protocol::Tcp, 64 * 1024).connect_through(slow, &Mix::default());
+        let slow = [&*format!("bandwidth(rate={rate}B/s)")];
+        let world = Options::new(Protocol::Tcp, 64 * 1024).connect_through(&slow, &Mix::default());
         let (reply, begun) = ("x".repeat(bytes), Instant::now());
         tokio::join!(write(&world.backend, &reply), read(&world.client, &reply));
         let expected = Duration::from_secs_f64(f64::from(u32::try_from(bytes).unwrap()) / f64::from(rate));
@@ -112,36 +103,54 @@ async fn every_other_fault_acts_in_every_way() {
     for (protocol, mix) in ways() {
         let reply = "$10\r\n0123456789\r\n";
         // In pieces, 10 ms apart.
-        let sliced = only(Direction::ToClient, || Box::new(Slice::new(NonZeroUsize::new(4).unwrap(), 0, 10 * MS)));
-        let world = Options::new(protocol, 64).connect_through(sliced, &mix);
+        let sliced = ["slicer(average_size=4, delay=10ms)"];
+        let world = Options::new(protocol, 64).connect_through(&sliced, &mix);
         let begun = Instant::now();
         world.exchange(&get("a"), &[(&get("a"), reply)], reply).await;
         assert!(begun.elapsed() >= 30 * MS, "{protocol} {mix}: {:?}", begun.elapsed());
         assert!(matches!(world.end().await, Outcome::Done));
 
-        // One bit of the sixth byte.
-        let corrupt = only(Direction::ToClient, || Box::new(Corrupt::at(vec![5])));
-        let world = Options::new(protocol, 64).connect_through(corrupt, &mix);
+        // One bit of each byte.
+        let corrupt = ["corrupt(rate=1)"];
+        let world = Options::new(protocol, 64).connect_through(&corrupt, &mix);
         world.ask(&get("a"), reply).await;
         let mut got = vec![0; reply.len()];
         ReadHalf::Memory(&world.client).read_exact(&mut got).await.unwrap();
-        let changed: Vec<usize> = (0..got.len()).filter(|at| got[*at] != reply.as_bytes()[*at]).collect();
-        assert_eq!(changed, [5], "{protocol} {mix}");
+        assert!(got.iter().zip(reply.bytes()).all(|(got, sent)| (got ^ sent).count_ones() == 1), "{protocol} {mix}");
         assert!(matches!(world.end().await, Outcome::Done));
 
         // Nothing after seven bytes.
-        for (end, closes) in [(End::Close, true), (End::Reset, false)] {
-            let limit = only(Direction::ToClient, move || Box::new(Limit::new(7, end)));
-            let world = Options::new(protocol, 64).connect_through(limit, &mix);
+        let world = Options::new(protocol, 64).connect_through(&["limit_data(bytes=7)"], &mix);
+        world.ask(&get("a"), reply).await;
+        read(&world.client, &reply[..7]).await;
+        assert!(matches!(world.pumps.await.unwrap(), Outcome::Close));
+
+        // Nothing at all.
+        let begun = Instant::now();
+        for (toxic, closes) in [("timeout(timeout=2s)", true), ("reset_peer(timeout=2s)", false)] {
+            let world = Options::new(protocol, 64).connect_through(&[toxic], &mix);
             world.ask(&get("a"), reply).await;
-            read(&world.client, &reply[..7]).await;
             let outcome = world.pumps.await.unwrap();
-            assert!(matches!(outcome, Outcome::Close if closes) || matches!(outcome, Outcome::Reset if !closes));
+            assert!(
+                matches!(outcome, Outcome::Close if closes) || matches!(outcome, Outcome::Reset if !closes),
+                "{toxic}"
+            );
         }
+        assert_eq!(begun.elapsed(), 4000 * MS);
+
+        // A late end.
+        let world = Options::new(protocol, 64).connect_through(&["slow_close(delay=3s)"], &mix);
+        let begun = Instant::now();
+        world.exchange(&get("a"), &[(&get("a"), reply)], reply).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        world.backend.end();
+        rest(&world.client).await;
+        assert_eq!(begun.elapsed(), 3000 * MS, "{protocol} {mix}");
+        assert!(matches!(world.end().await, Outcome::Done));
 
         // Each segment is lost, and comes a second later.
-        let lossy = only(Direction::ToBackend, || Box::new(Stall::with(1.0, 1000 * MS)));
-        let world = Options::new(protocol, 64).connect_through(lossy, &mix);
+        let lossy = ["upstream:loss(rate=1, rto=1s)"];
+        let world = Options::new(protocol, 64).connect_through(&lossy, &mix);
         let begun = Instant::now();
         world.exchange(&get("a"), &[(&get("a"), reply)], reply).await;
         assert_eq!(begun.elapsed(), 1000 * MS, "{protocol} {mix}");
@@ -151,9 +160,9 @@ async fn every_other_fault_acts_in_every_way() {
 
 #[tokio::test(start_paused = true)]
 async fn bytes_go_on_while_a_handler_has_a_call_in_hand() {
-    let late = || Faults::new(|_| vec![Box::new(Latency::new(100 * MS, Duration::ZERO))]);
+    let late = ["both:latency(latency=100ms)"];
     for capacity in CAPACITIES {
-        let world = Options::new(Protocol::Redis, capacity).connect_through(late(), &obey());
+        let world = Options::new(Protocol::Redis, capacity).connect_through(&late, &obey());
         let [a, sleep] = ["a", "sleep"].map(get);
         let begun = Instant::now();
         let client = async {
@@ -172,8 +181,8 @@ async fn bytes_go_on_while_a_handler_has_a_call_in_hand() {
 #[tokio::test(start_paused = true)]
 async fn answers_of_our_own_go_the_same_way() {
     for capacity in CAPACITIES {
-        let late = only(Direction::ToClient, || Box::new(Latency::new(100 * MS, Duration::ZERO)));
-        let world = Options::new(Protocol::Redis, capacity).connect_through(late, &obey());
+        let late = ["latency(latency=100ms)"];
+        let world = Options::new(Protocol::Redis, capacity).connect_through(&late, &obey());
         let begun = Instant::now();
         world.exchange(&get("answer"), &[], "+ours\r\n").await;
         assert_eq!(begun.elapsed(), 100 * MS);
@@ -186,8 +195,8 @@ async fn answers_of_our_own_go_the_same_way() {
 
 #[tokio::test(start_paused = true)]
 async fn opaque_connections_go_the_same_way() {
-    let late = || only(Direction::ToClient, || Box::new(Latency::new(100 * MS, Duration::ZERO)));
-    let world = Options::new(Protocol::Redis, 7).connect_through(late(), &Mix::default());
+    let late = ["latency(latency=100ms)"];
+    let world = Options::new(Protocol::Redis, 7).connect_through(&late, &Mix::default());
     let begun = Instant::now();
     world.exchange("nonsense\0\r\n", &[("nonsense\0\r\n", "what?")], "what?").await;
     assert_eq!(begun.elapsed(), 100 * MS);
@@ -198,8 +207,8 @@ async fn opaque_connections_go_the_same_way() {
 
 #[tokio::test(start_paused = true)]
 async fn a_new_plan_leaves_what_is_on_its_way_alone() {
-    let late = only(Direction::ToClient, || Box::new(Latency::new(100 * MS, Duration::ZERO)));
-    let world = Options::new(Protocol::Tcp, 64).connect_through(late, &Mix::default());
+    let late = ["latency(latency=100ms)"];
+    let world = Options::new(Protocol::Tcp, 64).connect_through(&late, &Mix::default());
     let begun = Instant::now();
     world.ask("a", "first").await;
     world.proxy.plan.replace(|_| Plan::new(&obey(), |_| Arc::default()));
@@ -211,8 +220,8 @@ async fn a_new_plan_leaves_what_is_on_its_way_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_waits_for_what_is_on_its_way() {
     for (protocol, mix) in ways() {
-        let late = only(Direction::ToClient, || Box::new(Latency::new(3000 * MS, Duration::ZERO)));
-        let world = Options::new(protocol, 64).connect_through(late, &mix);
+        let late = ["latency(latency=3000ms)"];
+        let world = Options::new(protocol, 64).connect_through(&late, &mix);
         world.ask(&get("a"), "+a\r\n").await;
         world.shutdown.begin();
         read(&world.client, "+a\r\n").await;

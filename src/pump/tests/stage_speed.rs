@@ -9,8 +9,6 @@ use std::thread;
 use std::time::Instant;
 
 use super::*;
-use crate::fault::{ByteFault, Latency};
-use crate::pump::settings::Direction;
 
 /// What a direction may hold, in bytes.
 const HELD: usize = 64 << 20;
@@ -40,15 +38,13 @@ async fn bulk(latency: Option<Duration>) -> f64 {
         read_for(&client, Duration::from_secs(1));
         read_for(&client, Duration::from_secs(2))
     });
-    let faults = Faults::new(move |direction| match latency {
-        Some(latency) if direction == Direction::ToClient => {
-            vec![Box::new(Latency::new(latency, Duration::ZERO)) as Box<dyn ByteFault>]
-        }
-        _ => Vec::new(),
-    });
     let (_shutdown, proxy) = proxy(&Mix::default());
+    if let Some(latency) = latency {
+        // With 0 ms bytes go through a toxic that does nothing.
+        set_toxics(&proxy, &[&format!("latency(latency={}ms)", latency.as_millis())]);
+    }
     let options = Options { shape_buffer: HELD, ..Options::new(Protocol::Tcp, 1) };
-    let pumps = options.pump(faults, &proxy, near_client.into(), near_backend.into());
+    let pumps = options.pump(&proxy, near_client.into(), near_backend.into());
     let bytes = tokio::task::spawn_blocking(move || reader.join().unwrap()).await.unwrap();
     pumps.abort();
     bytes

@@ -26,6 +26,7 @@ use crate::protocol::{MAX_HEAD, Protocol};
 use crate::recorder::Recorder;
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
+use crate::toxic::{ActiveToxics, Toxic};
 
 /// Bytes that a pipe holds.
 pub(super) const CAPACITIES: [usize; 4] = [1, 2, 7, 64];
@@ -84,24 +85,20 @@ impl Options {
     }
 
     pub(super) fn connect(self, mix: &Mix) -> World {
-        self.connect_through(Faults::default(), mix)
+        self.connect_through(&[], mix)
     }
 
-    pub(super) fn connect_through(self, faults: Faults, mix: &Mix) -> World {
+    /// The same through these toxics.
+    pub(super) fn connect_through(self, toxics: &[&str], mix: &Mix) -> World {
         let ((client, near_client), (near_backend, backend)) = (pair(self.capacity), pair(self.capacity));
         let (shutdown, proxy) = proxy(mix);
-        let pumps = self.pump(faults, &proxy, Stream::Memory(near_client), Stream::Memory(near_backend));
+        set_toxics(&proxy, toxics);
+        let pumps = self.pump(&proxy, Stream::Memory(near_client), Stream::Memory(near_backend));
         World { client, backend, proxy, shutdown, pumps }
     }
 
     /// Runs the pumps of a connection.
-    pub(super) fn pump(
-        self,
-        faults: Faults,
-        proxy: &Arc<ProxyContext>,
-        client: Stream,
-        backend: Stream,
-    ) -> JoinHandle<Outcome> {
+    pub(super) fn pump(self, proxy: &Arc<ProxyContext>, client: Stream, backend: Stream) -> JoinHandle<Outcome> {
         let Self { protocol, keep_alive, reuse_socket, max_head, shape_buffer, connection, .. } = self;
         let shared = proxy.clone();
         tokio::spawn(async move {
@@ -114,7 +111,6 @@ impl Options {
                 reuse_socket,
                 head_timeout: Duration::from_secs(5),
                 max_head,
-                faults,
                 shape_buffer,
                 backend: Backend::new(address, Duration::ZERO, 1, Duration::ZERO),
             };
@@ -123,6 +119,12 @@ impl Options {
             woken(&shared, run(&context, client, backend)).await
         })
     }
+}
+
+/// The proxy has these toxics from now on.
+pub(super) fn set_toxics(proxy: &ProxyContext, toxics: &[&str]) {
+    let toxics: Vec<Toxic> = toxics.iter().flat_map(|toxic| Toxic::parse_all(toxic).unwrap()).collect();
+    proxy.toxics.replace(&toxics, |name| proxy.counters.toxic(name));
 }
 
 /// What the connections of a proxy share.
@@ -136,6 +138,7 @@ pub(super) fn proxy_with(plan: impl Fn() -> Plan) -> (ShutdownTrigger, Arc<Proxy
     let proxy = Arc::new(ProxyContext {
         name: "default".into(),
         plan: CurrentPlan::new(plan),
+        toxics: ActiveToxics::default(),
         listening: ArcSwap::default(),
         counters: Counters::default(),
         events: Events::off(),

@@ -27,6 +27,7 @@ fn cache() -> ProxySnapshot {
         protocol: Protocol::Tcp,
         mix: "20:delay".to_owned(),
         rules: Vec::new(),
+        toxics: Vec::new(),
         enabled: true,
         connections: ConnectionTotals {
             accepted: 9,

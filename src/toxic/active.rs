@@ -1,0 +1,144 @@
+//! The toxics of a proxy, which change while connections are open.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+use rand::rngs::ChaCha8Rng;
+use tokio::time::Instant;
+
+use super::Toxic;
+use super::kinds::SharedState;
+use crate::fault::{ByteFault, Chain, Direction};
+use crate::metrics::counters::ToxicCounters;
+use crate::rng::{Streams, unit};
+
+/// The toxics of a proxy in their order: an immutable value, replaced as a whole.
+pub(crate) type Toxics = Vec<Arc<ActiveToxic>>;
+
+/// The toxics of a proxy, as they are now.
+#[derive(Debug, Default)]
+pub(crate) struct ActiveToxics {
+    now: ArcSwap<Toxics>,
+    /// How many changes there were. Connections compare it with what they have seen.
+    version: AtomicU64,
+    /// Locked by who changes them.
+    ids: Mutex<u64>,
+}
+
+/// A toxic in force.
+#[derive(Debug)]
+pub(crate) struct ActiveToxic {
+    /// Its own among those of the proxy, from its creation to its removal.
+    pub(crate) id: u64,
+    /// How often it was changed.
+    revision: u64,
+    pub(crate) toxic: Toxic,
+    pub(crate) counters: Arc<ToxicCounters>,
+    shared: Arc<SharedState>,
+}
+
+impl ActiveToxics {
+    /// The number of the latest change; 0 without any.
+    #[inline]
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn now(&self) -> Arc<Toxics> {
+        self.now.load_full()
+    }
+
+    /// From now on there are these. Those that there were before keep what they have counted; one is the same by its name, its
+    /// direction and its type.
+    pub(crate) fn replace(&self, toxics: &[Toxic], counters: impl Fn(&str) -> Arc<ToxicCounters>) {
+        let mut last_id = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.now();
+        let mut activate = |toxic: &Toxic| {
+            let is_same = |old: &&Arc<ActiveToxic>| {
+                let (old, kind) = (&old.toxic, old.toxic.kind.name());
+                old.name == toxic.name && old.direction == toxic.direction && kind == toxic.kind.name()
+            };
+            match before.iter().find(is_same) {
+                Some(old) if old.toxic == *toxic => old.clone(),
+                Some(old) => {
+                    let ActiveToxic { id, revision, counters, shared, .. } = &**old;
+                    let (counters, shared) = (counters.clone(), shared.clone());
+                    Arc::new(ActiveToxic { id: *id, revision: revision + 1, toxic: toxic.clone(), counters, shared })
+                }
+                None => {
+                    *last_id += 1;
+                    let shared = Arc::new(SharedState::new(Instant::now()));
+                    let counters = counters(&toxic.name);
+                    Arc::new(ActiveToxic { id: *last_id, revision: 0, toxic: toxic.clone(), counters, shared })
+                }
+            }
+        };
+        let next: Toxics = toxics.iter().map(&mut activate).collect();
+        self.now.store(Arc::new(next));
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// What a direction of a connection has of the toxics of its proxy.
+#[derive(Debug, Default)]
+pub(crate) struct ConnectionToxics {
+    /// Those that it has, in their order, with the revision that it knows.
+    has: Vec<(Arc<ActiveToxic>, u64)>,
+}
+
+impl ConnectionToxics {
+    /// The toxics that this direction of a connection gets of `all`.
+    fn drawn<'t>(
+        all: &'t Toxics,
+        direction: Direction,
+        streams: Streams,
+    ) -> impl Iterator<Item = (&'t Arc<ActiveToxic>, ChaCha8Rng)> {
+        let here = all.iter().filter(move |active| active.toxic.direction == direction);
+        here.filter_map(move |active| {
+            let mut random = streams.toxic(&active.toxic.name);
+            let drawn = unit(&mut random);
+            (drawn < active.toxic.toxicity).then_some((active, random))
+        })
+    }
+
+    /// Whether this direction of a connection gets one of `all`.
+    pub(crate) fn are_any(all: &Toxics, direction: Direction, streams: Streams) -> bool {
+        Self::drawn(all, direction, streams).next().is_some()
+    }
+
+    /// Makes the faults of `chain` those that the direction has of `all`. Those of a reply, which have no mark, come first and
+    /// stay.
+    pub(crate) fn apply(&mut self, all: &Toxics, direction: Direction, streams: Streams, chain: &mut Chain) {
+        let now = Instant::now();
+        let next: Vec<_> = Self::drawn(all, direction, streams).collect();
+        let is_gone = |mark: u64| next.iter().all(|(active, _)| active.id != mark);
+        let gone = |chain: &Chain| chain.marks().position(|mark| mark.is_some_and(is_gone));
+        while let Some(at) = gone(chain) {
+            chain.remove(at, now);
+        }
+        let others = chain.marks().take_while(Option::is_none).count();
+        let mut has = Vec::new();
+        for (at, (active, random)) in next.into_iter().enumerate() {
+            let known = self.has.iter().find(|(known, _)| known.id == active.id).map(|(_, revision)| *revision);
+            let fault = |before: Option<&dyn ByteFault>| active.toxic.kind.fault(now, before, &active.shared);
+            match known {
+                None => {
+                    active.counters.connections.add(1);
+                    chain.insert(others + at, fault(None), random, active.id);
+                }
+                Some(revision) if revision != active.revision => {
+                    chain.replace(others + at, |before| fault(Some(before)))
+                }
+                Some(_) => {}
+            }
+            has.push((active.clone(), active.revision));
+        }
+        self.has = has;
+    }
+
+    /// The toxic with this mark.
+    pub(crate) fn get(&self, mark: u64) -> Option<&Arc<ActiveToxic>> {
+        self.has.iter().map(|(active, _)| active).find(|active| active.id == mark)
+    }
+}
