@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::call_log::CallLog;
+use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::events::Events;
 use crate::metrics::summary::Summary;
 use crate::net::connection_limit::ConnectionLimit;
@@ -15,6 +16,7 @@ use crate::proxy::config::ProxyConfig;
 use crate::proxy::listeners::CannotListen;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
+use crate::toxic::{self, Toxic};
 
 /// Proxies that listen and serve until this is dropped.
 #[derive(Debug)]
@@ -117,6 +119,26 @@ impl Control {
     /// Replaces the mix. Calls that sleep in a handler go on at once; the connections of hanging ones are reset.
     pub fn set_handler(&self, mix: Mix) {
         self.0.set_mix(mix);
+    }
+
+    /// What happens to the bytes of connections.
+    #[must_use]
+    pub fn toxics(&self) -> Vec<Toxic> {
+        self.0.config().toxics
+    }
+
+    /// Replaces what happens to the bytes of connections, open ones as well. What a toxic holds that is no longer there goes on at
+    /// once.
+    ///
+    /// # Errors
+    ///
+    /// Two of them have one name.
+    pub fn set_toxics(&self, toxics: impl IntoIterator<Item = Toxic>) -> Result<(), Diagnostics> {
+        let toxics: Vec<_> = toxics.into_iter().collect();
+        let wrong: Diagnostics = toxic::conflicts(&toxics).map(|what| Diagnostic::new("toxics", what)).collect();
+        wrong.none_or(())?;
+        self.0.set_toxics(toxics);
+        Ok(())
     }
 
     /// Disabled: stops listening and closes all connections. Enabled: listens again, on the same port.

@@ -27,6 +27,8 @@ pub(crate) struct Chain {
     ending: bool,
     /// A fault has cut the stream off.
     is_cut: bool,
+    /// It was one without a mark.
+    is_cut_unmarked: bool,
     ended: Option<StreamEnd>,
     /// The marks of the faults that have acted, and that nobody has been told of.
     acted: Vec<u64>,
@@ -141,12 +143,11 @@ impl Chain {
         }
         let waiting = decided.map(|decided| decided.bytes).into_iter().chain(queue.into_iter().map(|(bytes, _)| bytes));
         for bytes in waiting {
-            match self.stages.get_mut(at) {
-                Some(next) => next.queue.push_back((bytes, now)),
-                None => {
-                    self.waiting -= bytes.len();
-                    self.output.push(bytes);
-                }
+            if let Some(next) = self.stages.get_mut(at) {
+                next.queue.push_back((bytes, now));
+            } else {
+                self.waiting -= bytes.len();
+                self.output.push(bytes);
             }
         }
         match (self.stages.get_mut(at), ends) {
@@ -256,7 +257,7 @@ impl Chain {
             if let Some((due, end)) = deadline.filter(|(due, _)| *due <= now) {
                 stage.then = Then::Ends(due, StreamEnd::Cut(end));
                 self.acts(at);
-                self.cut(at, true);
+                self.cut_by(at);
                 continue;
             }
             let until = |due: Instant| deadline.map_or(due, |(deadline, _)| deadline.min(due));
@@ -277,7 +278,7 @@ impl Chain {
             self.acts(at);
         }
         if matches!(self.stages[at].then, Then::Ends(_, StreamEnd::Cut(_))) {
-            self.cut(at, true);
+            self.cut_by(at);
         }
     }
 
@@ -287,6 +288,11 @@ impl Chain {
         if !std::mem::replace(&mut stage.has_acted, true) {
             self.acted.extend(stage.mark);
         }
+    }
+
+    fn cut_by(&mut self, at: usize) {
+        self.is_cut_unmarked |= !self.is_cut && self.stages[at].mark.is_none();
+        self.cut(at, true);
     }
 
     /// The stream is cut off behind what stage `at` has decided, or in front of that stage: what waits before that is dropped.
@@ -307,9 +313,9 @@ impl Chain {
         &mut self.output
     }
 
-    /// Whether a fault has cut the stream off: nothing gets in any more, also once the fault is taken away.
-    pub(crate) fn is_cut(&self) -> bool {
-        self.is_cut
+    /// Whether a fault without a mark has cut the stream off: nothing gets in any more, also once the fault is taken away.
+    pub(crate) fn is_cut_unmarked(&self) -> bool {
+        self.is_cut_unmarked
     }
 
     /// How the stream ends, once all bytes before that are written.

@@ -137,6 +137,7 @@ impl ProxySnapshot {
         Summary {
             calls: handlers().map(|handler| (handler.label(), handler.calls)).collect(),
             faults: handlers().map(|handler| (handler.label(), handler.faults)).collect(),
+            toxics: self.toxics.iter().map(|toxic| (toxic.name.clone(), toxic.faults)).collect(),
             connections: self.connections.accepted,
             open: self.connections.open,
             to_backend: self.connections.to_backend.bytes,

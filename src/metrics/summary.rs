@@ -11,6 +11,8 @@ pub struct Summary {
     pub calls: Vec<(String, u64)>,
     /// Calls to which the handler did something, in the same order.
     pub faults: Vec<(String, u64)>,
+    /// Toxics: the name of each, and to how many connections it did something.
+    pub toxics: Vec<(String, u64)>,
     /// Connections accepted.
     pub connections: u64,
     /// Connections open now.
@@ -36,10 +38,16 @@ impl Summary {
     }
 
     /// To how many calls the handler of this name did something: delayed, held, answered, altered or ended them.
-    /// Names are as in [`Self::calls_of`].
+    /// Names are as in [`Self::calls_of`]. For a toxic, to how many connections.
     #[must_use]
     pub fn faults_of(&self, handler: &str) -> u64 {
-        of(&self.faults, handler)
+        let toxic = self.toxics.iter().find(|(name, _)| name == handler);
+        of(&self.faults, handler) + toxic.map_or(0, |(_, faults)| *faults)
+    }
+
+    /// The faults of all handlers and toxics.
+    pub(crate) fn all_faults(&self) -> u64 {
+        self.faults.iter().chain(&self.toxics).map(|(_, faults)| faults).sum()
     }
 
     /// The sum of both.
@@ -54,6 +62,7 @@ impl Summary {
         };
         add(&mut self.calls, other.calls);
         add(&mut self.faults, other.faults);
+        add(&mut self.toxics, other.toxics);
         add(&mut self.opaque_reasons, other.opaque_reasons);
         self.connections += other.connections;
         self.open += other.open;
@@ -76,7 +85,8 @@ impl Summary {
             self.connections, self.to_backend, self.to_client, self.opaque, self.backend_failures
         );
         let reasons = self.opaque_reasons.iter().map(|(why, count)| (why.as_str(), *count));
-        calls.chain([connections]).chain(opaque_line(self.opaque, reasons)).collect()
+        let toxics = self.toxics.iter().map(|(name, faults)| format!("toxic {name}: {faults} faults"));
+        calls.chain(toxics).chain([connections]).chain(opaque_line(self.opaque, reasons)).collect()
     }
 }
 

@@ -43,7 +43,7 @@ type Counted = fn(&Summary) -> u64;
 /// How each of [`COUNTED`] is counted.
 const COUNTS: [Counted; COUNTED.len()] = [
     |summary| summary.calls.iter().map(|(_, calls)| calls).sum(),
-    |summary| summary.faults.iter().map(|(_, faults)| faults).sum(),
+    Summary::all_faults,
     |summary| summary.connections,
     |summary| summary.opaque,
     |summary| summary.backend_failures,

@@ -134,7 +134,7 @@ impl Proxy {
                 (now.connection_changes(config), now.enabled, now.toxics == config.toxics)
             };
             if !has_toxics {
-                self.set_toxics(&config.toxics);
+                self.activate(&config.toxics);
             }
             if !changes.is_empty() {
                 self.settings.store(Arc::new(config.connection_settings()));
@@ -174,8 +174,16 @@ impl Proxy {
         self.publish(&now.mix, &now.rules, Renewal::Mix);
     }
 
+    /// Replaces the toxics alone.
+    pub(crate) fn set_toxics(&self, toxics: Vec<Toxic>) {
+        // Locked until the end, so that what is shown last is what is in force.
+        let mut now = self.locked_config();
+        self.activate(&toxics);
+        now.set_toxics(toxics);
+    }
+
     /// Open connections and new ones have these toxics from now on.
-    fn set_toxics(&self, toxics: &[Toxic]) {
+    fn activate(&self, toxics: &[Toxic]) {
         self.context.toxics.replace(toxics, |name| self.context.counters.toxic(name));
         self.connections.wake();
     }

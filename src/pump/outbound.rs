@@ -365,7 +365,7 @@ impl<'s> Outbound<'s> {
         }
     }
 
-    /// Whether a fault cuts the stream off. What comes before that may still have to be written.
+    /// Whether a fault of a reply cuts the stream off. What comes before that may still have to be written.
     pub(super) fn is_cut(&self) -> bool {
         matches!(&self.stage, Stage::Shaped(shaped) if shaped.is_cut())
     }

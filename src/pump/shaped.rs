@@ -94,9 +94,9 @@ impl Shaped {
         self.chain.faults() > 0
     }
 
-    /// Whether a fault cuts the stream off. What comes before that may still have to be written.
+    /// Whether a fault of a reply cuts the stream off. What comes before that may still have to be written.
     pub(super) fn is_cut(&self) -> bool {
-        self.chain.is_cut()
+        self.chain.is_cut_unmarked()
     }
 
     /// Bytes go through `fault` first from now on.

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use rand::rngs::ChaCha8Rng;
 use tokio::time::Instant;
 
@@ -45,8 +45,8 @@ impl ActiveToxics {
         self.version.load(Ordering::Acquire)
     }
 
-    pub(crate) fn now(&self) -> Arc<Toxics> {
-        self.now.load_full()
+    pub(crate) fn now(&self) -> Guard<Arc<Toxics>> {
+        self.now.load()
     }
 
     /// From now on there are these. Those that there were before keep what they have counted; one is the same by its name, its
@@ -89,11 +89,11 @@ pub(crate) struct ConnectionToxics {
 
 impl ConnectionToxics {
     /// The toxics that this direction of a connection gets of `all`.
-    fn drawn<'t>(
-        all: &'t Toxics,
+    fn drawn(
+        all: &Toxics,
         direction: Direction,
         streams: Streams,
-    ) -> impl Iterator<Item = (&'t Arc<ActiveToxic>, ChaCha8Rng)> {
+    ) -> impl Iterator<Item = (&Arc<ActiveToxic>, ChaCha8Rng)> {
         let here = all.iter().filter(move |active| active.toxic.direction == direction);
         here.filter_map(move |active| {
             let mut random = streams.toxic(&active.toxic.name);
@@ -128,7 +128,7 @@ impl ConnectionToxics {
                     chain.insert(others + at, fault(None), random, active.id);
                 }
                 Some(revision) if revision != active.revision => {
-                    chain.replace(others + at, |before| fault(Some(before)))
+                    chain.replace(others + at, |before| fault(Some(before)));
                 }
                 Some(_) => {}
             }

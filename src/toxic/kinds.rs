@@ -35,7 +35,7 @@ macro_rules! kinds {
         /// What a toxic does, with its settings.
         #[derive(Debug, Clone, PartialEq)]
         pub(crate) enum Kind {
-            $(#[doc = $name] $kind($kind),)*
+            $(#[doc = concat!("`", $name, "`")] $kind($kind),)*
         }
 
         /// All types.

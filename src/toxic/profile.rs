@@ -47,7 +47,7 @@ impl Profile {
                 "upstream:latency(latency=25ms,jitter=5ms)",
                 "upstream:bandwidth(rate=1MB/s)",
                 "latency(latency=25ms,jitter=5ms)",
-                "bandwidth(rate=2.5MB/s)",
+                "bandwidth(rate=2500KB/s)",
             ],
             Self::Dsl => &[
                 "upstream:latency(latency=15ms,jitter=2ms)",

@@ -203,9 +203,9 @@ fn a_stream_is_cut_off_a_time_after_its_first_bytes_or_its_end() {
         let (mut chain, now) = (chain(vec![Box::new(CutOff::new(millis(50)))]), Instant::now());
         assert_eq!(chain.advance(now), None);
         if is_end {
-            chain.push_eof(now)
+            chain.push_eof(now);
         } else {
-            chain.push(CHUNK, now)
+            chain.push(CHUNK, now);
         }
         assert_eq!((chain.advance(now), chain.len()), (Some(now + millis(50)), 0));
         // Whatever becomes of the fault.

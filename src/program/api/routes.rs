@@ -90,6 +90,7 @@ pub(super) fn all() -> Vec<Route> {
             .takes("NewToxic")
             .gives(201, "ChangedToxic")
             .fails(CHANGE),
+        delete(TOXICS, toxics::clear, "Remove all toxics; what they hold goes on").gives(204, "").fails(&[404, 409]),
         get(TOXIC, toxics::get, "A toxic").gives(200, "Toxic").fails(&[404]),
         put(TOXIC, toxics::put, "Replace a toxic in its place, or add it")
             .takes("NewToxic")

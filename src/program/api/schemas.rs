@@ -313,7 +313,8 @@ fn of<T: JsonSchema>() -> Value {
 
 /// A toxic, or some keys of one, in a body.
 fn toxic() -> Value {
-    let types: Vec<_> = crate::toxic::types().iter().map(|known| known.name).collect();
+    let types = crate::toxic::types();
+    let types: Vec<_> = types.iter().map(|known| json!({ "const": known.name, "description": known.help })).collect();
     object(
         Map::from_iter([
             (
@@ -324,7 +325,7 @@ fn toxic() -> Value {
                 "name".to_owned(),
                 json!({ "type": ["string", "null"], "minLength": 1, "maxLength": 255, "description": "By default `TYPE_STREAM`" }),
             ),
-            ("type".to_owned(), json!({ "enum": types })),
+            ("type".to_owned(), json!({ "oneOf": types })),
             ("stream".to_owned(), json!({ "enum": ["downstream", "upstream"], "default": "downstream" })),
             ("toxicity".to_owned(), json!({ "type": "number", "minimum": 0, "maximum": 1, "default": 1 })),
             ("attributes".to_owned(), json!({ "type": "object", "description": "The settings of its type" })),

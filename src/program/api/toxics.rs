@@ -25,6 +25,7 @@ use crate::toxic::{self, Kind, Toxic as ProxyToxic, ToxicType};
 /// A toxic of a proxy.
 #[derive(Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
+#[expect(clippy::struct_field_names, reason = "`toxic` is its text")]
 pub(super) struct Toxic {
     /// Its name: its own, or `TYPE_STREAM`.
     name: String,
@@ -121,6 +122,14 @@ pub(super) async fn delete(
     PathParams((name, toxic)): PathParams<(String, String)>,
 ) -> Result<StatusCode, Failure> {
     api.proxies.edit_toxic(&name, ToxicEdit { name: toxic, action: ToxicAction::Remove }, None).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+pub(super) async fn clear(
+    State(api): State<Arc<Api>>,
+    PathParams(name): PathParams<String>,
+) -> Result<StatusCode, Failure> {
+    api.proxies.remove_toxics(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -247,7 +256,7 @@ fn merged(before: &ProxyToxic, keys: &Map<String, Value>, path: &str) -> Result<
     let Some(of) = known.iter().find(|known| known.name == before.kind.name()) else { return Ok(before.clone()) };
     let kind = build(keys, of, &before.kind.settings())?;
     let toxicity = toxicity(keys)?.unwrap_or(before.toxicity);
-    Ok(ProxyToxic { kind, toxicity, ..before.clone() })
+    Ok(ProxyToxic { toxicity, kind, ..before.clone() })
 }
 
 /// A toxic of this type with the attributes of a body; those that are not there are as `before`, and null is the default.

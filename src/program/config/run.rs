@@ -19,6 +19,7 @@ use crate::program::command::{self, Placeholder, conflict};
 use crate::program::expectation::{COUNTED_OF_RULE, Expectation, Subject};
 use crate::program::report::file::Target;
 use crate::proxy::config::ProxyConfig;
+use crate::toxic::Toxic;
 
 /// The command, and what happens around the proxies.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -173,7 +174,8 @@ fn wrong_names(
         }
     }
     let shares = proxies.iter().flat_map(ProxyConfig::mixes).flat_map(Mix::shares).map(Share::name);
-    let own_names = shares.filter(|name| registry.get(name).is_none());
+    let toxics = proxies.iter().flat_map(|proxy| &proxy.toxics).map(Toxic::name);
+    let own_names = shares.filter(|name| registry.get(name).is_none()).chain(toxics);
     let of_rule = |count: &&str| subject.rule.is_none() || !COUNTED.contains(count) || COUNTED_OF_RULE.contains(count);
     let counts: Vec<&str> = Expectation::countable(registry).filter(of_rule).chain(own_names).collect();
     let counted = subject.counted;
@@ -194,8 +196,9 @@ fn never(expectation: &Expectation, subject: &Subject<'_>, proxies: &[ProxyConfi
         rules.map(Rule::mix).chain(rest).cloned().collect()
     };
     let ours: Vec<Mix> = asked(subject, proxies).flat_map(of_rule).collect();
+    let has_toxic = asked(subject, proxies).flat_map(|proxy| &proxy.toxics).any(|toxic| toxic.name() == handler);
     let has = |mix: &Mix| mix.shares().iter().any(|share| share.name() == handler && share.percent() > 0.0);
-    if ours.is_empty() || ours.iter().any(has) {
+    if ours.is_empty() || ours.iter().any(has) || has_toxic && subject.rule.is_none() {
         return Diagnostics::default();
     }
     let mixes: Vec<String> = ours.iter().map(|mix| format!("`{mix}`")).collect();

@@ -182,7 +182,7 @@ mod tests {
                 "handlers.error: `handlers.error` is `5`, write a table, `[handlers.error]`",
                 "pool_size: `null` is not a whole number of connections, 0 or more",
                 "proxy: `localhost` has no port, write `localhost:PORT`",
-                "seed: unknown key `seed` (known: proxy, backend, handler, rules, protocol, buffer, keep_alive, reuse_socket, \
+                "seed: unknown key `seed` (known: proxy, backend, handler, rules, toxics, profile, protocol, buffer, keep_alive, reuse_socket, \
                  pool_size, pool_timeout, connect_timeout, head_timeout, max_head, shape_buffer, enabled, handlers)",
             ]
         );
@@ -233,7 +233,7 @@ mod tests {
             all,
             json!({
                 "proxy": "localhost:8000", "backend": "a:1", "handler": "20:delay,5:error", "protocol": "memcache",
-                "rules": [], "buffer": null, "keep_alive": false, "reuse_socket": false, "pool_size": 100, "pool_timeout": 30,
+                "rules": [], "toxics": [], "profile": null, "buffer": null, "keep_alive": false, "reuse_socket": false, "pool_size": 100, "pool_timeout": 30,
                 "connect_timeout": 1.5, "head_timeout": 5, "max_head": 65536, "shape_buffer": "64MiB", "enabled": true,
                 "handlers": {
                     "delay": { "sleep": 0.25, "before": true, "protocol": "http" },

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 use crate::metrics::counters::seconds;
-use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot, RuleSnapshot};
+use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot, RuleSnapshot, ToxicSnapshot};
 use crate::program::command::End;
 use crate::program::exit_code;
 use crate::program::expectation::Expectation;
@@ -94,6 +94,9 @@ pub(crate) struct Proxy {
     /// The rules at the end, if there were any.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) rules: Vec<RuleSnapshot>,
+    /// The toxics at the end, and those before, if there were any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) toxics: Vec<ToxicSnapshot>,
     /// The mix at the end.
     pub(crate) mix: String,
     pub(crate) connections: u64,
@@ -139,6 +142,7 @@ impl From<&ProxySnapshot> for Proxy {
             backend: proxy.backend.clone(),
             protocol: proxy.protocol.to_string(),
             rules: proxy.rules.clone(),
+            toxics: proxy.toxics.clone(),
             mix: proxy.mix.clone(),
             connections: proxy.connections.accepted,
             opaque: proxy.opaque,

@@ -80,7 +80,7 @@ impl Run {
         matches!(self.proxies.as_slice(), [one] if one.name == DEFAULT)
     }
 
-    /// The figures of connections, one line for each proxy, and a second one for opaque connections if there are any.
+    /// The figures of connections, one line for each proxy, another for opaque connections if there are any, and one for each toxic.
     pub(super) fn connections(&self) -> impl Iterator<Item = String> {
         let unnamed = self.is_of_one_unnamed_proxy();
         self.proxies.iter().flat_map(move |proxy| {
@@ -90,7 +90,11 @@ impl Run {
                 proxy.connections, proxy.to_backend, proxy.to_client, proxy.opaque, proxy.dial_failures
             );
             let reasons = proxy.opaque_reasons.iter().map(|reason| (reason.why.as_str(), reason.connections));
-            let lines = [figures].into_iter().chain(opaque_line(proxy.opaque, reasons));
+            let toxics = proxy.toxics.iter().map(|toxic| {
+                let plural = if toxic.connections == 1 { "" } else { "s" };
+                format!("toxic {}: {} faults on {} connection{plural}", toxic.name, toxic.faults, toxic.connections)
+            });
+            let lines = [figures].into_iter().chain(opaque_line(proxy.opaque, reasons)).chain(toxics);
             lines.map(move |line| format!("{name}{line}"))
         })
     }

@@ -17,6 +17,9 @@ use crate::plan::Renewal;
 use crate::proxy::config::ProxyConfig;
 use crate::toxic::Toxic;
 
+/// Makes another toxic of one.
+pub(crate) type Rewrite = Box<dyn Fn(&Toxic) -> Result<Toxic, Diagnostics> + Send + Sync>;
+
 /// A change of one toxic.
 pub(crate) struct ToxicEdit {
     pub(crate) name: String,
@@ -30,7 +33,7 @@ pub(crate) enum ToxicAction {
     /// Replaces it in its place, or adds it.
     Put(Toxic),
     /// Makes another of it.
-    Change(Box<dyn Fn(&Toxic) -> Result<Toxic, Diagnostics> + Send + Sync>),
+    Change(Rewrite),
     Remove,
 }
 

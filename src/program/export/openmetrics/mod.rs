@@ -182,6 +182,17 @@ impl Snapshot {
         writer.counters(&calls, self.by_handler(|handler| handler.calls))?;
         let faults = metric("vaurien_faults", "Faults that a handler injected.");
         writer.counters(&faults, self.by_handler(|handler| handler.faults))?;
+        let toxics = || self.proxies.iter().flat_map(|proxy| proxy.toxics.iter().map(move |toxic| (proxy, toxic)));
+        let had = metric("vaurien_toxic_connections", "Connections that had a toxic.");
+        writer.counters(
+            &had,
+            toxics().map(|(proxy, toxic)| ([("proxy", &*proxy.name), ("toxic", &*toxic.name)], toxic.connections)),
+        )?;
+        let faults = metric("vaurien_toxic_faults", "Connections to whose bytes a toxic did something.");
+        writer.counters(
+            &faults,
+            toxics().map(|(proxy, toxic)| ([("proxy", &*proxy.name), ("toxic", &*toxic.name)], toxic.faults)),
+        )?;
         let delay = metric_in(Unit::Seconds, "vaurien_delay", "How long a handler delayed calls.");
         let delays = self.by_handler(|handler| handler.delay.as_ref());
         writer.histograms(&delay, delays.filter_map(|(labels, delay)| Some((labels, delay?))))?;
