@@ -14,8 +14,9 @@ use crate::handler::DynHandler;
 use crate::plan::mix::{Mix, Share};
 use crate::plan::parse::{MixError, ParsedHandler, ParsedMix};
 use crate::plan::rule::parse::ParsedRule;
-use crate::plan::rule::table::text_of;
+use crate::plan::rule::table::mistakes;
 use crate::plan::rule::{Rule, list};
+use crate::protocol::FailureKind;
 use crate::settings::{self, Field, Settings};
 
 /// A handler, with the settings that it was built with.
@@ -38,6 +39,8 @@ pub(crate) struct Values<'a> {
     given: BTreeMap<String, (Value, Origin)>,
     /// The paths whose value is invalid.
     wrong: BTreeSet<String>,
+    /// What was given as protocol, by the path before the key.
+    protocols: BTreeMap<String, String>,
 }
 
 impl<'a> Values<'a> {
@@ -48,7 +51,12 @@ impl<'a> Values<'a> {
         entries: &[Entry],
         diagnostics: &mut Diagnostics,
     ) -> Self {
-        let mut values = Self { schema, layout, given: BTreeMap::new(), wrong: BTreeSet::new() };
+        let protocol = |entry: &Entry| {
+            let path = entry.path.join(".");
+            Some((path.strip_suffix("protocol")?.to_owned(), entry.value.as_str()?.to_owned()))
+        };
+        let protocols = entries.iter().filter_map(protocol).collect();
+        let mut values = Self { schema, layout, given: BTreeMap::new(), wrong: BTreeSet::new(), protocols };
         // A key that should not be a table is reported once: the keys within it are skipped.
         let mut whole: &[String] = &[];
         for entry in entries {
@@ -79,15 +87,18 @@ impl<'a> Values<'a> {
             return;
         }
         if let Err(what) = setting.field.check(value) {
-            diagnostics.push(Diagnostic::new(origin.place(&path), what));
+            let within = path.find(HANDLERS).map_or("", |end| &path[..end]);
+            diagnostics.push(Diagnostic::new(origin.place(&path), self.with_own_kinds(within, what)));
             self.wrong.insert(path);
             return;
         }
         if setting.path == "handler"
             && let Err(errors) = ParsedMix::parse(value.as_str().unwrap_or_default(), self.schema.registry)
         {
+            let within = path.strip_suffix("handler").unwrap_or_default();
+            let error = |error: &MixError| self.with_own_kinds(within, error.to_string());
             // They quote the mix, so the line is enough.
-            diagnostics.extend(errors.iter().map(|error| Diagnostic::new(origin.line(&path), error)).collect());
+            diagnostics.extend(errors.iter().map(|what| Diagnostic::new(origin.line(&path), error(what))).collect());
         }
         self.given.insert(path, (value.clone(), origin.clone()));
     }
@@ -95,10 +106,10 @@ impl<'a> Values<'a> {
     /// Whether one of the rules in `entry` is invalid, each of which is reported in its place.
     fn has_wrong_rules(&self, path: &str, Entry { value, origin, .. }: &Entry, diagnostics: &mut Diagnostics) -> bool {
         let parse = |text: &str| ParsedRule::parse(text, self.schema.registry).map(drop);
-        let check = |rule: &Value| text_of(rule).map_err(|what| vec![what]).and_then(|text| parse(&text));
         let wrong: Vec<(usize, Vec<String>)> = match value {
             Value::Array(rules) => {
-                rules.iter().enumerate().filter_map(|(place, rule)| Some((place, check(rule).err()?))).collect()
+                let check = |rule: &Value| mistakes(rule, self.schema.registry);
+                rules.iter().map(check).enumerate().filter(|(_, wrong)| !wrong.is_empty()).collect()
             }
             Value::String(lines) => {
                 let rules = lines.lines().filter(|line| !line.trim().is_empty());
@@ -106,10 +117,21 @@ impl<'a> Values<'a> {
             }
             _ => Vec::new(),
         };
+        let within = path.strip_suffix("rules").unwrap_or_default();
+        let own = |what: &String| self.with_own_kinds(within, what.clone());
         for (place, what) in &wrong {
-            diagnostics.extend(what.iter().map(|what| Diagnostic::new(origin.item(path, *place), what)).collect());
+            diagnostics.extend(what.iter().map(|what| Diagnostic::new(origin.item(path, *place), own(what))).collect());
         }
         !wrong.is_empty()
+    }
+
+    /// A message about a kind of failure lists those of the proxy's own protocol, whose keys are `within`.
+    fn with_own_kinds(&self, within: &str, message: String) -> String {
+        let protocol = self.protocols.get(within).and_then(|protocol| protocol.parse().ok()).unwrap_or_default();
+        match FailureKind::of(protocol) {
+            [] => message,
+            own => message.replace(&FailureKind::names(&FailureKind::ALL), &FailureKind::names(own)),
+        }
     }
 
     /// What was given for an option, and where.
