@@ -126,7 +126,7 @@ fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<
     let typos = (given.chars().count() / 3).clamp(1, MAX_TYPOS);
     names
         .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(given, name), name))
+        .map(|name| (strsim::damerau_levenshtein(&given.to_lowercase(), &name.to_lowercase()), name))
         .filter(|(distance, _)| *distance <= typos)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)
@@ -159,9 +159,14 @@ mod tests {
     #[test]
     fn the_nearest_name_is_within_a_few_typos() {
         let names = ["tcp", "redis", "memcache", "http"];
-        for (given, meant) in
-            [("tpc", Some("tcp")), ("htp", Some("http")), ("memchached", Some("memcache")), ("ftp", None), ("", None)]
-        {
+        for (given, meant) in [
+            ("tpc", Some("tcp")),
+            ("htp", Some("http")),
+            ("memchached", Some("memcache")),
+            ("REDIS", Some("redis")),
+            ("ftp", None),
+            ("", None),
+        ] {
             assert_eq!(nearest(given, names), meant, "{given}");
         }
     }

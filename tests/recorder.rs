@@ -52,9 +52,9 @@ fn the_rule_of_a_shape_is_ready_to_paste() {
     }
     let told = calls(api);
     let expected = [
-        json!(["GET user:*", 3, "GET user:* => error"]),
-        json!(["PING", 1, "PING => error"]),
-        json!(["SET user:*", 1, "SET user:* => error"]),
+        json!(["GET user:*", 3, "GET user:* => error(kind=err)"]),
+        json!(["PING", 1, "PING => error(kind=err)"]),
+        json!(["SET user:*", 1, "SET user:* => error(kind=err)"]),
     ];
     assert_eq!((shapes(&told), &told["other"], &told["note"]), (expected.to_vec(), &json!(0), &Value::Null));
     for shape in told["calls"].as_array().unwrap() {
@@ -66,7 +66,7 @@ fn the_rule_of_a_shape_is_ready_to_paste() {
     client.send("GET user:9\r\n");
     assert_ne!(client.read_until("\r\n"), b"+GET user:9\r\n");
     client.send("SET user:9\r\n").expect("+SET user:9\r\n");
-    assert_eq!(shapes(&calls(api))[0], json!(["GET user:*", 4, "GET user:* => error"]));
+    assert_eq!(shapes(&calls(api))[0], json!(["GET user:*", 4, "GET user:* => error(kind=err)"]));
     assert_eq!(api.get("/v1/proxies/none/calls").status, 404);
 }
 
@@ -80,7 +80,10 @@ fn every_call_of_a_pipeline_is_counted() {
         client.expect(format!("+{call}"));
     }
     let told = calls(program.api());
-    let expected = [json!(["GET k:a:*", 500, "GET k:a:* => error"]), json!(["GET k:b:*", 500, "GET k:b:* => error"])];
+    let expected = [
+        json!(["GET k:a:*", 500, "GET k:a:* => error(kind=err)"]),
+        json!(["GET k:b:*", 500, "GET k:b:* => error(kind=err)"]),
+    ];
     assert_eq!(shapes(&told), expected);
     // What handlers see is counted as well.
     program.api().put("/behavior", r#"{"name": "delay", "sleep": 0}"#);
@@ -164,15 +167,28 @@ fn a_run_without_faults_ends_with_what_was_called() {
     let words: Vec<Vec<&str>> = lines.iter().map(|line| line.split_ascii_whitespace().collect()).collect();
     let at = words.iter().position(|words| *words == ["called", "calls", "backend:", "p50", "p99"]).unwrap();
     assert_eq!((&words[at + 1][..3], &words[at + 2][..2]), (&["GET", "user:*", "2"][..], &["PING", "1"][..]));
-    assert_eq!(lines[at + 3], "a rule for the first: --rule 'GET user:* => error'");
+    assert_eq!(lines[at + 3], "a rule for the first: --rule 'GET user:* => error(kind=err)'");
     let report: Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
     let proxy = &report["runs"][0]["proxies"][0];
-    let expected = [json!(["GET user:*", 2, "GET user:* => error"]), json!(["PING", 1, "PING => error"])];
+    let expected =
+        [json!(["GET user:*", 2, "GET user:* => error(kind=err)"]), json!(["PING", 1, "PING => error(kind=err)"])];
     assert_eq!(shapes(&json!({ "calls": proxy["shapes"] })), expected);
 
     // The rule is pasted, and has its effect. Then there is no list.
-    let lines = run(&["--rule", "GET user:* => error", "--expect", "error==2"], &["GET user:1", "GET user:2", "PING"]);
+    let lines = run(
+        &["--rule", "GET user:* => error(kind=err)", "--expect", "error==2"],
+        &["GET user:1", "GET user:2", "PING"],
+    );
     assert!(lines.iter().all(|line| !line.contains("a rule for the first")), "{lines:#?}");
+}
+
+#[test]
+fn no_rule_for_setting_up_a_connection_is_suggested() {
+    let lines = run(&[], &["CLIENT SETINFO", "CLIENT SETINFO", "HELLO 3", "HELLO 3", "GET a"]);
+    assert!(lines.contains(&"a rule for GET a: --rule 'GET a => error(kind=err)'".to_owned()), "{lines:#?}");
+    let lines = run(&[], &["CLIENT SETINFO", "PING"]);
+    assert!(lines.iter().any(|line| line.starts_with("PING ")), "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.contains("a rule for")), "{lines:#?}");
 }
 
 #[test]

@@ -48,13 +48,25 @@ fn a_timed_change_reverts_and_hanging_calls_are_reset() {
 }
 
 #[test]
+fn the_log_says_where_a_changed_proxy_listens_and_how_many_rules_it_has() {
+    let backend = Backend::lines();
+    let mut program = start(&backend);
+    let (at, to) = (program.address(), backend.address());
+    program.api().patch("/v1/proxies/default", r#"{"rules": ["GET => error", "SET => error"]}"#);
+    program.line(&format!("now {at} -> {to}, protocol redis, 2 rules, handler dummy"));
+    program.api().patch("/v1/proxies/default", r#"{"enabled": false}"#);
+    program.line(&format!("now disabled -> {to}, protocol redis, 2 rules, handler dummy"));
+}
+
+#[test]
 fn the_log_says_that_the_time_is_over() {
     let backend = Backend::lines();
     let mut program = start(&backend);
     let api = program.api();
     api.patch("/v1/proxies/default", r#"{"handler": "hang", "for": "100ms"}"#);
     let line = program.line("is over");
-    let now = format!("its `for` is over: now 127.0.0.1:0 -> {}, protocol redis, handler dummy", backend.address());
+    let (at, backend_at) = (program.address(), backend.address());
+    let now = format!("its `for` is over: now {at} -> {backend_at}, protocol redis, handler dummy");
     assert!(line.contains(&now) && line.contains("INFO") && line.contains("default"), "{line}");
     pass_time(api, &backend, "100ms");
     let line = program.line("is over");
@@ -152,7 +164,7 @@ fn a_proxy_disabled_for_a_time_whose_port_is_taken_meanwhile_listens_once_it_is_
     assert_eq!(now["status"]["reverts_in"], 0);
     drop(taken);
     let line = program.line("its `for` is over");
-    assert!(line.contains("is over: now 127.0.0.1:0 ->") && !line.contains("disabled"), "{line}");
+    assert!(line.contains(&format!("is over: now {before} ->")) && !line.contains("disabled"), "{line}");
     let now = api.proxy("default");
     assert_eq!((&now["enabled"], &now["status"]["addresses"]), (&json!(true), &json!([before.to_string()])));
     assert_eq!(now["status"]["reverts_in"], json!(null));

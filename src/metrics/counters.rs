@@ -21,6 +21,11 @@ impl Count {
         self.0.own().fetch_add(more, Ordering::Relaxed);
     }
 
+    /// As if they had never been added.
+    pub(crate) fn take_back(&self, those: u64) {
+        self.0.own().fetch_sub(those, Ordering::Relaxed);
+    }
+
     pub(crate) fn get(&self) -> u64 {
         self.0.all().map(|count| count.load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
     }

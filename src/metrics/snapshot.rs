@@ -89,6 +89,14 @@ pub(crate) struct RuleSnapshot {
     pub(crate) rule: String,
     /// The calls that it has decided.
     pub(crate) calls: u64,
+    /// The calls that met its conditions and that `after`, `every`, `times` or `during` left to the next rule, since it came into
+    /// force.
+    pub(crate) excluded: u64,
+    /// How many more calls its `times` has room for; null without one, and with `per=connection`.
+    pub(crate) times_left: Option<u64>,
+    /// All that it does is to keep calls from later rules.
+    #[serde(skip)]
+    pub(crate) is_protective: bool,
 }
 
 /// Totals over the connections of a proxy.

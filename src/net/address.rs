@@ -23,8 +23,13 @@ pub enum BadAddress {
     #[error("the address is empty, write `HOST:PORT`")]
     Empty,
     /// `http://host:port` and the like.
-    #[error("`{0}` is a URL, write `HOST:PORT` alone")]
-    Url(String),
+    #[error("`{text}` is a URL, write `{meant}`")]
+    Url {
+        /// The whole text.
+        text: String,
+        /// Its host and its port.
+        meant: String,
+    },
     /// A port alone.
     #[error("`{0}` has no host, write `localhost:{0}`")]
     PortAlone(String),
@@ -76,8 +81,8 @@ impl FromStr for Address {
         if text.is_empty() {
             return Err(BadAddress::Empty);
         }
-        if text.contains("://") {
-            return Err(BadAddress::Url(owned()));
+        if let Some((scheme, rest)) = text.split_once("://") {
+            return Err(BadAddress::Url { text: owned(), meant: of_url(scheme, rest) });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !text.ends_with(']') => (host, port),
@@ -106,6 +111,24 @@ impl FromStr for Address {
             _ => Err(BadAddress::BadPort { text: owned(), port: port.to_owned() }),
         }
     }
+}
+
+/// `localhost:80` for the URL `http://user@localhost/path`.
+fn of_url(scheme: &str, rest: &str) -> String {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
+    if address.parse::<Address>().is_ok() {
+        return address.to_owned();
+    }
+    let port = match scheme {
+        "http" => "80",
+        "redis" => "6379",
+        "memcached" | "memcache" => "11211",
+        _ => "PORT",
+    };
+    let host = if address.is_empty() { "HOST" } else { address };
+    let has_port = unbracketed(host).is_none() && host.contains(':');
+    if has_port { "HOST:PORT".to_owned() } else { format!("{host}:{port}") }
 }
 
 pub(crate) fn unbracketed(host: &str) -> Option<&str> {
@@ -180,7 +203,12 @@ mod tests {
             ("", "the address is empty, write `HOST:PORT`"),
             ("localhost", "`localhost` has no port, write `localhost:PORT`"),
             ("[::1]", "`[::1]` has no port, write `[::1]:PORT`"),
-            ("redis://db:6379", "`redis://db:6379` is a URL, write `HOST:PORT` alone"),
+            ("redis://db:6379", "`redis://db:6379` is a URL, write `db:6379`"),
+            ("http://localhost:80/a?b", "`http://localhost:80/a?b` is a URL, write `localhost:80`"),
+            ("redis://:secret@[::1]/0", "`redis://:secret@[::1]/0` is a URL, write `[::1]:6379`"),
+            ("https://a", "`https://a` is a URL, write `a:PORT`"),
+            ("http://", "`http://` is a URL, write `HOST:80`"),
+            ("tcp://a:b", "`tcp://a:b` is a URL, write `HOST:PORT`"),
             ("db:http", "`db:http` has an invalid port `http`, a port is 0 to 65535"),
             ("db:65536", "`db:65536` has an invalid port `65536`, a port is 0 to 65535"),
             ("db:-1", "`db:-1` has an invalid port `-1`, a port is 0 to 65535"),

@@ -127,7 +127,10 @@ impl Plan {
             match rule.fit(call) {
                 Fit::No => continue,
                 Fit::Head => return None,
-                Fit::Counts if !rule.is_time() => continue,
+                Fit::Counts if !rule.is_time() => {
+                    counted(place, rule.exclude());
+                    continue;
+                }
                 Fit::Yes | Fit::Counts => {}
             }
             let handler = rule.branch.draw(|| draws.percent(call.streams, call.call));

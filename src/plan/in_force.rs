@@ -48,13 +48,28 @@ impl RuleInForce {
         if self.counts.are_none() { Fit::Yes } else { Fit::Counts }
     }
 
-    /// Counts a call that its conditions fit and for which `uses_up` is what its branch draws.
+    /// Counts a call that its conditions fit outside its time.
+    pub(super) fn exclude(&self) -> Counted {
+        self.state.excluded.add(1);
+        Counted::default()
+    }
+
+    /// Counts a call that its conditions fit in its time. `draws_fault`: its branch draws a handler that does something.
     pub(super) fn count(&self, draws: &mut ConnectionDraws, all: &[Self], draws_fault: bool) -> Counted {
         let tally = match self.counts.per() {
             Per::Proxy => &self.state.tally,
             Per::Connection => draws.tally(self.state.id, all),
         };
-        self.counts.count(tally, draws_fault || self.branch.scope() == Scope::Nothing)
+        let counted = self.counts.count(tally, draws_fault || self.branch.scope() == Scope::Nothing);
+        if !counted.is_taken {
+            self.state.excluded.add(1);
+        }
+        counted
+    }
+
+    /// Whether all that it does is to keep calls from later rules.
+    pub(super) fn is_protective(&self) -> bool {
+        self.branch.scope() == Scope::Nothing
     }
 
     pub(super) fn is_time(&self) -> bool {
@@ -63,6 +78,9 @@ impl RuleInForce {
 
     /// As if the call had never been counted.
     pub(super) fn give_back(&self, draws: &mut ConnectionDraws, all: &[Self], counted: Counted) {
+        if !counted.is_taken {
+            self.state.excluded.take_back(1);
+        }
         match self.counts.per() {
             Per::Proxy => self.state.tally.give_back(counted),
             Per::Connection => draws.tally(self.state.id, all).give_back(counted),

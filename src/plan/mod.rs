@@ -44,6 +44,18 @@ pub(crate) struct Plan {
     is_replaced: Shutdown,
 }
 
+/// What a rule of a plan has counted beside its calls.
+#[derive(Debug)]
+pub(crate) struct RuleCounts<'p> {
+    pub(crate) name: &'p str,
+    /// Calls that its conditions fit, and that its counts left to the next rule.
+    pub(crate) excluded: u64,
+    /// How many more calls `times` has room for, if it counts over the whole proxy.
+    pub(crate) times_left: Option<u64>,
+    /// It has no handler that does something.
+    pub(crate) is_protective: bool,
+}
+
 /// What a plan is made of.
 #[derive(Debug)]
 pub(crate) struct Parts<'m> {
@@ -129,6 +141,16 @@ impl Plan {
 
     pub(crate) fn has_rules(&self) -> bool {
         !self.rules.is_empty()
+    }
+
+    /// What the rules have counted beside their calls.
+    pub(crate) fn rule_counts(&self) -> impl Iterator<Item = RuleCounts<'_>> {
+        self.rules.iter().map(|rule| RuleCounts {
+            name: rule.rule.name(),
+            excluded: rule.state.excluded.get(),
+            times_left: rule.counts.times_left(&rule.state.tally),
+            is_protective: rule.is_protective(),
+        })
     }
 
     /// Whether calls need not be told apart: there are no rules, and no handler sees a call.

@@ -10,6 +10,7 @@ use super::text::{is_outside, split, unquote};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::handler::{DynHandler, Entry, Registry, Sequence, Step};
 use crate::metrics::summary::COUNTED;
+use crate::settings::Field;
 
 /// How long the name of a share may be, in characters.
 const LONGEST_NAME: usize = 64;
@@ -53,10 +54,33 @@ pub(crate) enum MixError {
     Invalid(String),
 }
 
+/// What other programs call a handler.
+const ELSEWHERE: &[(&str, &[&str])] = &[
+    ("delay", &["latency", "sleep", "wait", "lag", "jitter"]),
+    ("hang", &["timeout", "stall", "freeze", "block"]),
+    ("error", &["fail", "failure", "fault", "status", "exception"]),
+    ("blackout", &["close", "drop", "down", "disconnect", "refuse"]),
+    ("reset", &["rst", "reset_peer"]),
+    ("slow", &["bandwidth", "throttle", "rate"]),
+    ("cut", &["truncate", "partial", "limit_data"]),
+    ("corrupt", &["flip", "garbage"]),
+    ("miss", &["nil", "null", "empty", "not_found"]),
+    ("reply", &["answer", "respond", "body", "mock"]),
+    ("dummy", &["pass", "none", "allow", "off", "noop"]),
+];
+
+/// The statuses that `error` answers with.
+const STATUSES: std::ops::RangeInclusive<u16> = 200..=599;
+
 impl MixError {
     pub(crate) fn unknown_handler(name: &str, registry: &Registry) -> Self {
         let known: Vec<_> = registry.names().collect();
-        let hint = did_you_mean(name, known.iter().copied());
+        let elsewhere = |words: &[&str]| words.contains(&name.to_lowercase().as_str());
+        let meant = ELSEWHERE.iter().find(|(ours, words)| known.contains(ours) && elsewhere(words));
+        let hint = match meant {
+            Some((meant, _)) => format!(", did you mean `{meant}`?"),
+            None => did_you_mean(name, known.iter().copied()),
+        };
         Self::UnknownHandler { name: name.to_owned(), known: format!("(known: {}){hint}", known.join(", ")) }
     }
 }
@@ -122,6 +146,10 @@ impl ParsedEntry {
     /// Reads `20:slow=delay(sleep=5s)`; without a percentage where it `is_alone`.
     fn parse(entry: &str, is_alone: bool, registry: &Registry, errors: &mut Vec<MixError>) -> Option<Self> {
         let mut invalid = |what: String| errors.push(MixError::Invalid(what));
+        if let Some(meant) = meant(entry, registry) {
+            invalid(format!("`{entry}` is no handler, write `{meant}`"));
+            return None;
+        }
         // Before any setting, and any second handler.
         let head = &entry[..entry.find(['(', '+']).unwrap_or(entry.len())];
         let (percent, named) = match head.split_once(':') {
@@ -224,17 +252,64 @@ impl ParsedHandler {
     }
 }
 
+/// What an entry probably means in which a status or settings stand without parentheses: `503`, `error:503`, `error kind=err`.
+fn meant(entry: &str, registry: &Registry) -> Option<String> {
+    let (percent, named) = match entry.split_once(':') {
+        Some((percent, named)) if percent.trim().parse::<f64>().is_ok() => {
+            (format!("{}:", percent.trim()), named.trim())
+        }
+        _ => (String::new(), entry),
+    };
+    if is_status(named) {
+        registry.get("error")?;
+        return Some(format!("{percent}error(status={named})"));
+    }
+    let end = named.find(|char: char| char.is_whitespace() || matches!(char, ':' | '='))?;
+    let (handler, settings) = named.split_at(end);
+    let known = registry.get(handler)?;
+    let is_blank = settings.starts_with(char::is_whitespace);
+    let settings = settings.trim_start_matches(|char: char| char.is_whitespace() || matches!(char, ':' | '='));
+    if is_status(settings) && known.fields.iter().any(|field| field.name == "status") {
+        return Some(format!("{percent}{handler}(status={settings})"));
+    }
+    let are_settings = is_blank && settings.contains('=') && !settings.contains('(');
+    are_settings.then(|| {
+        let settings: Vec<_> = settings.split_whitespace().collect();
+        format!("{percent}{handler}({})", settings.join(", "))
+    })
+}
+
+/// Whether a text is a status of `http`, or several: `503`, `500|503`.
+fn is_status(text: &str) -> bool {
+    text.split('|').all(|part| part.parse().is_ok_and(|status| STATUSES.contains(&status)))
+}
+
 /// The name and the value of `sleep=250ms`.
 fn read_setting(setting: &str, of: &Entry) -> Result<(String, Value), String> {
+    let has = |name: &str| of.fields.iter().any(|field| field.name == name);
+    let field_of = |value: &str| {
+        let kinds = of.fields.iter().find(|field| field.name == "kind").map(Field::values).unwrap_or_default();
+        let is_kind = kinds.contains(&value.to_lowercase());
+        if is_kind { Some("kind") } else { Some("status").filter(|status| is_status(value) && has(status)) }
+    };
     let (name, text) = setting
         .split_once('=')
         .map(|(name, text)| (name.trim(), text.trim()))
         .filter(|(name, text)| !name.is_empty() && !text.is_empty())
         .ok_or_else(|| {
-            format!("`{setting}` is no setting, write `{}=…`", of.fields.first().map_or("name", |field| &field.name))
+            let first = of.fields.first().map_or("name", |field| &field.name);
+            let meant = field_of(setting).map_or_else(
+                || format!("{first}=…"),
+                |field| format!("{}({field}={})", of.name, setting.to_lowercase()),
+            );
+            format!("`{setting}` is no setting, write `{meant}`")
         })?;
     let names = || of.fields.iter().map(|field| field.name.as_str());
     let Some(field) = of.fields.iter().find(|field| field.name == name) else {
+        if let Some(field) = field_of(text) {
+            let meant = format!("{}({field}={})", of.name, text.to_lowercase());
+            return Err(format!("unknown setting `{name}`, write `{meant}`"));
+        }
         let known = match names().collect::<Vec<_>>().join(", ") {
             none if none.is_empty() => format!("`{}` has no settings", of.name),
             known => format!("known: {known}"),
@@ -281,6 +356,20 @@ mod tests {
     fn wrong(text: &str) -> Vec<String> {
         let errors = ParsedMix::parse(text, &Registry::default()).err().unwrap_or_default();
         errors.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn what_other_programs_call_a_handler_is_known() {
+        for (text, meant) in [
+            ("timeout", "hang"),
+            ("latency", "delay"),
+            ("20:Latency(latency=1)", "delay"),
+            ("drop", "blackout"),
+            ("ERROR", "error"),
+        ] {
+            let wrong = wrong(text);
+            assert!(wrong.iter().any(|what| what.ends_with(&format!(", did you mean `{meant}`?"))), "{wrong:?}");
+        }
     }
 
     #[test]
@@ -339,6 +428,15 @@ mod tests {
                 "delya(sleep=1s)",
                 "unknown handler `delya` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, transient), did you mean `delay`?",
             ),
+            ("503", "`503` is no handler, write `error(status=503)`"),
+            ("20:503", "`20:503` is no handler, write `20:error(status=503)`"),
+            ("error:503", "`error:503` is no handler, write `error(status=503)`"),
+            ("error=500|503", "`error=500|503` is no handler, write `error(status=500|503)`"),
+            ("error status=503", "`error status=503` is no handler, write `error(status=503)`"),
+            ("5:error kind=err to=a:1", "`5:error kind=err to=a:1` is no handler, write `5:error(kind=err, to=a:1)`"),
+            ("error(503)", "`error(503)`: `503` is no setting, write `error(status=503)`"),
+            ("error(code=503)", "`error(code=503)`: unknown setting `code`, write `error(status=503)`"),
+            ("error(READONLY)", "`error(READONLY)`: `READONLY` is no setting, write `error(kind=readonly)`"),
             ("delay,error(warmup=1)", "`error(warmup=1)` has no percentage, write `20:error(warmup=1)`"),
             ("10:delay,5:delay", "`delay` is given twice, give one of them a name of its own: `NAME=delay`"),
             ("10:a=delay,5:a=error", "`a` is given twice, give one of them a name of its own: `NAME=error`"),

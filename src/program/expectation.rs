@@ -121,11 +121,28 @@ impl Expectation {
         Subject { proxy, rule, counted: &self.count }
     }
 
+    /// The same of another count.
+    pub(crate) fn of(&self, count: &str) -> Self {
+        Self { count: count.to_owned(), ..self.clone() }
+    }
+
+    /// The same of a count within what it names now.
+    pub(crate) fn within(&self, count: &str) -> Self {
+        let within = self.within.iter().chain([&self.count]).cloned().collect();
+        Self { within, ..self.of(count) }
+    }
+
     /// Whether it says that there may be no calls: `calls>=0`, `calls==0`, `connections==0`. An upper limit does not.
     pub(crate) fn allows_no_calls(&self) -> bool {
         let is_any = self.sign == ">=" && self.count == "calls";
         let is_none = matches!(self.sign, "==" | "<=") && matches!(self.count.as_str(), "calls" | "connections");
         self.number == 0 && (is_any || is_none)
+    }
+
+    /// Whether it says that there may be no faults: `faults==0`, `faults>=0`, or no calls at all.
+    pub(crate) fn allows_no_faults(&self) -> bool {
+        let is_none = self.number == 0 && matches!(self.sign, "==" | "<=" | ">=") && self.count == "faults";
+        is_none || self.allows_no_calls()
     }
 
     /// The counts that exist with these handlers.
@@ -239,6 +256,12 @@ mod tests {
         }
         for other in ["calls<=40", "calls<1", "calls>=1", "connections>=0", "error>=0", "error==0", "faults==0"] {
             assert!(!read(other).allows_no_calls(), "{other}");
+        }
+        for allowing in ["faults==0", "cache.faults>=0", "faults<=0", "calls>=0"] {
+            assert!(read(allowing).allows_no_faults(), "{allowing}");
+        }
+        for other in ["faults>=1", "faults<9", "error==0", "opaque>=0"] {
+            assert!(!read(other).allows_no_faults(), "{other}");
         }
     }
 

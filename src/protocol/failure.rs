@@ -61,6 +61,34 @@ impl FailureKind {
         }
     }
 
+    /// All kinds, in the order of the options.
+    #[cfg(feature = "program")]
+    pub(crate) const ALL: [Self; 17] = [
+        Self::Err,
+        Self::Loading,
+        Self::Busy,
+        Self::Readonly,
+        Self::Oom,
+        Self::Moved,
+        Self::Ask,
+        Self::Tryagain,
+        Self::Clusterdown,
+        Self::Masterdown,
+        Self::Noauth,
+        Self::Wrongpass,
+        Self::Noscript,
+        Self::Misconf,
+        Self::ServerError,
+        Self::ClientError,
+        Self::Error,
+    ];
+
+    /// The names of `kinds`, as a message lists them.
+    #[cfg(feature = "program")]
+    pub(crate) fn names(kinds: &[Self]) -> String {
+        kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ")
+    }
+
     /// The name in options: `readonly`.
     #[must_use]
     pub const fn name(self) -> &'static str {

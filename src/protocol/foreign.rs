@@ -15,6 +15,7 @@ pub(crate) enum Foreign {
     Http2,
     Http,
     Redis,
+    Memcache,
     PostgreSql,
     MySql,
     Ssh,
@@ -43,7 +44,11 @@ impl Foreign {
             [_, _, 0, 0, 10, b'0'..=b'9', ..] => Some(Self::MySql),
             _ if bytes.starts_with(b"SSH-") => Some(Self::Ssh),
             _ if bytes.starts_with(b"HTTP/1.") => Some(Self::Http),
-            _ => None,
+            _ => match bytes.split_inclusive(|byte| *byte == b'\n').next()?.strip_suffix(b"\r\n")? {
+                line if is_memcached(line) => Some(Self::Memcache),
+                line if is_resp(line) => Some(Self::Redis),
+                _ => None,
+            },
         }
     }
 
@@ -53,6 +58,7 @@ impl Foreign {
             Self::Http2 => "HTTP/2",
             Self::Http => "HTTP",
             Self::Redis => "RESP, the protocol of Redis",
+            Self::Memcache => "memcached",
             Self::PostgreSql => "PostgreSQL",
             Self::MySql => "MySQL",
             Self::Ssh => "SSH",
@@ -65,13 +71,17 @@ impl Foreign {
             Self::Http2 => "let the client speak HTTP/1.1, or use --protocol tcp",
             Self::Http => "use --protocol http",
             Self::Redis => "use --protocol redis",
+            Self::Memcache => "use --protocol memcache",
             Self::PostgreSql | Self::MySql | Self::Ssh => "use --protocol tcp",
         }
     }
 
     /// Why connections of `protocol` that speak this turn opaque; `None` if it is that protocol itself.
     pub(crate) fn reason(self, protocol: Protocol) -> Option<String> {
-        let is_itself = matches!((self, protocol), (Self::Http, Protocol::Http) | (Self::Redis, Protocol::Redis));
+        let is_itself = matches!(
+            (self, protocol),
+            (Self::Http, Protocol::Http) | (Self::Redis, Protocol::Redis) | (Self::Memcache, Protocol::Memcache)
+        );
         (!is_itself).then(|| format!("{}{UNREADABLE}{protocol} cannot read: {}", self.name(), self.advice()))
     }
 }
@@ -80,6 +90,43 @@ impl Foreign {
 #[cfg(any(feature = "program", test))]
 pub(crate) fn is_named(reason: &str) -> bool {
     reason.contains(UNREADABLE)
+}
+
+/// Whether a line, without its end, is one that a memcached sends and a Redis does not.
+fn is_memcached(line: &[u8]) -> bool {
+    const WHOLE: [&[u8]; 12] = [
+        b"END",
+        b"STORED",
+        b"NOT_STORED",
+        b"EXISTS",
+        b"NOT_FOUND",
+        b"DELETED",
+        b"TOUCHED",
+        b"ERROR",
+        b"EN",
+        b"HD",
+        b"MN",
+        b"NF",
+    ];
+    const BEGIN: [&[u8]; 7] = [b"VALUE ", b"CLIENT_ERROR ", b"SERVER_ERROR ", b"VERSION ", b"STAT ", b"VA ", b"HD "];
+    WHOLE.contains(&line) || BEGIN.iter().any(|begin| line.starts_with(begin))
+}
+
+/// Whether a line, without its end, is one that a Redis sends. Mail servers send `+OK` and `-ERR` with other texts.
+fn is_resp(line: &[u8]) -> bool {
+    const WHOLE: [&[u8]; 4] = [b"+OK", b"+PONG", b"+QUEUED", b"$-1"];
+    const ERRORS: [&[u8]; 6] = [
+        b"-ERR unknown command",
+        b"-ERR wrong number",
+        b"-ERR syntax error",
+        b"-WRONGTYPE ",
+        b"-NOAUTH ",
+        b"-LOADING ",
+    ];
+    let is_number = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    WHOLE.contains(&line)
+        || ERRORS.iter().any(|begin| line.starts_with(begin))
+        || matches!(line, [b'$' | b':' | b'*', digits @ ..] if is_number(digits))
 }
 
 /// Whether a line is the first of an HTTP request.
@@ -107,7 +154,15 @@ mod tests {
         (b"SSH-2.0-OpenSSH_9.7\r\n", Foreign::Ssh),
     ];
 
-    const BACKENDS: [(&[u8], Foreign); 3] = [
+    const BACKENDS: [(&[u8], Foreign); 11] = [
+        (b"END\r\n", Foreign::Memcache),
+        (b"STORED\r\n", Foreign::Memcache),
+        (b"VALUE a 0 1\r\n1\r\nEND\r\n", Foreign::Memcache),
+        (b"ERROR\r\n", Foreign::Memcache),
+        (b"$-1\r\n", Foreign::Redis),
+        (b"$1\r\na\r\n", Foreign::Redis),
+        (b"-ERR unknown command 'gets'\r\n", Foreign::Redis),
+        (b"-ERR syntax error\r\n", Foreign::Redis),
         (b"\x4a\0\0\0\x0a8.0.36\0\x08\0\0\0", Foreign::MySql),
         (b"SSH-2.0-OpenSSH_9.7\r\n", Foreign::Ssh),
         (b"HTTP/1.1 400 Bad Request\r\n", Foreign::Http),
@@ -121,8 +176,12 @@ mod tests {
         for (bytes, foreign) in BACKENDS {
             assert_eq!(Foreign::of_backend(bytes), Some(foreign), "{}", bytes.escape_ascii());
         }
-        for bytes in [&b""[..], b"\x16", b"\x16\x03", b"GET a\r\n", b"hello\r\n", b"\0\0\0\0", b"*\r\n", b"+OK\r\n"] {
+        for bytes in [&b""[..], b"\x16", b"\x16\x03", b"GET a\r\n", b"hello\r\n", b"\0\0\0\0", b"*\r\n"] {
             assert_eq!((Foreign::of_client(bytes), Foreign::of_backend(bytes)), (None, None));
+        }
+        // Another line, a mail server, and a line that has not ended.
+        for bytes in [&b"ENDS\r\n"[..], b"+OK POP3 ready\r\n", b"-ERR\r\n", b"END", b"$-1"] {
+            assert_eq!(Foreign::of_backend(bytes), None, "{}", bytes.escape_ascii());
         }
     }
 
@@ -157,6 +216,7 @@ mod tests {
             "TLS, which --protocol http cannot read: point the client at the proxy without TLS, or use --protocol tcp";
         assert_eq!(reason, expected);
         assert!(is_named(&reason) && !is_named("a lone carriage return"));
-        assert_eq!(Foreign::Http.reason(Protocol::Http), None);
+        let itself = [(Foreign::Http, Protocol::Http), (Foreign::Memcache, Protocol::Memcache)];
+        assert_eq!(itself.map(|(foreign, protocol)| foreign.reason(protocol)), [None, None]);
     }
 }

@@ -27,12 +27,17 @@ impl Proxy {
         let mut handlers: Vec<_> = handlers.collect();
         let place = |handler: &HandlerSnapshot| in_plan.iter().position(|label| *label == handler.label());
         handlers.sort_by_key(|handler| place(handler).unwrap_or(usize::MAX));
+        let plan = self.context.plan.load_full();
         let rule = |rule: &Rule| {
+            let counts = plan.rule_counts().find(|counts| counts.name == rule.name());
             let ours = handlers.iter().filter(|handler| handler.rule.as_deref() == Some(rule.name()));
             RuleSnapshot {
                 name: rule.name().to_owned(),
                 rule: rule.to_string(),
                 calls: ours.map(|handler| handler.calls).sum(),
+                excluded: counts.as_ref().map_or(0, |counts| counts.excluded),
+                times_left: counts.as_ref().and_then(|counts| counts.times_left),
+                is_protective: counts.is_some_and(|counts| counts.is_protective),
             }
         };
         ProxySnapshot {

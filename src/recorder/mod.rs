@@ -56,7 +56,27 @@ pub(crate) struct CallShape {
     pub(crate) p99: Option<Seconds>,
     /// A rule that matches all of them.
     pub(crate) rule: String,
+    /// It sets up a connection: an error in its place tells little about the program.
+    #[serde(skip)]
+    pub(crate) is_setup: bool,
 }
+
+/// The commands with which clients of redis and memcached set up or check their connections.
+const SETUP: [&[u8]; 13] = [
+    b"AUTH",
+    b"CLIENT",
+    b"CLUSTER",
+    b"COMMAND",
+    b"ECHO",
+    b"HELLO",
+    b"INFO",
+    b"MN",
+    b"PING",
+    b"QUIT",
+    b"READONLY",
+    b"SELECT",
+    b"VERSION",
+];
 
 impl Recorder {
     /// Records nothing unless `is_on`.
@@ -70,15 +90,15 @@ impl Recorder {
         Some(Box::new(ConnectionRecorder::new(tables.own().get_or_init(Table::default))))
     }
 
-    /// What was recorded until now.
-    pub(crate) fn recorded(&self) -> Recorded {
+    /// What was recorded until now, of calls of this protocol.
+    pub(crate) fn recorded(&self, protocol: Protocol) -> Recorded {
         let tables: Vec<&Table> = self.0.iter().flat_map(PerWorker::all).filter_map(OnceLock::get).collect();
         let mut shapes: HashMap<(&[u8], &[u8]), Vec<&Counts>> = HashMap::new();
         for counts in tables.iter().flat_map(|table| table.all()) {
             shapes.entry(counts.words()).or_default().push(counts);
         }
         let mut shapes: Vec<CallShape> =
-            shapes.into_iter().map(|(words, counts)| CallShape::of(words, &counts)).collect();
+            shapes.into_iter().map(|(words, counts)| CallShape::of(protocol, words, &counts)).collect();
         shapes.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.shape.cmp(&b.shape)));
         let left_out: u64 = shapes.iter().skip(MAX_SHAPES).map(|shape| shape.calls).sum();
         shapes.truncate(MAX_SHAPES);
@@ -87,7 +107,13 @@ impl Recorder {
 }
 
 impl CallShape {
-    fn of((command, key): (&[u8], &[u8]), counts: &[&Counts]) -> Self {
+    fn of(protocol: Protocol, (command, key): (&[u8], &[u8]), counts: &[&Counts]) -> Self {
+        // Without a kind the answer would be junk, which few programs ever get.
+        let handler = match protocol {
+            Protocol::Redis => "error(kind=err)",
+            Protocol::Memcache => "error(kind=server_error)",
+            Protocol::Http | Protocol::Tcp => "error",
+        };
         let mut shape = String::from_utf8_lossy(command).into_owned();
         if !key.is_empty() {
             shape.push(' ');
@@ -103,7 +129,8 @@ impl CallShape {
             calls: counts.iter().map(|counts| counts.calls()).sum(),
             p50: quantile(0.5),
             p99: quantile(0.99),
-            rule: format!("{shape} => error"),
+            rule: format!("{shape} => {handler}"),
+            is_setup: matches!(protocol, Protocol::Redis | Protocol::Memcache) && SETUP.contains(&command),
             shape,
         }
     }

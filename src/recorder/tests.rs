@@ -33,7 +33,7 @@ fn recorded(heads: impl IntoIterator<Item = Vec<u8>>) -> Recorded {
         connection.ended(true);
     }
     drop(connection);
-    recorder.recorded()
+    recorder.recorded(Protocol::Redis)
 }
 
 /// How many calls of each shape were timed.
@@ -156,8 +156,11 @@ fn the_most_frequent_is_first() {
     let calls = ["GET a:1", "SET a:1", "get a:2", "PING", "GET a:3", "SET a:2"];
     let recorded = recorded(calls.map(|call| format!("{call}\r\n").into_bytes()));
     let shapes: Vec<_> = recorded.shapes.iter().map(|shape| (&*shape.shape, shape.calls, &*shape.rule)).collect();
-    let expected =
-        [("GET a:*", 3, "GET a:* => error"), ("SET a:*", 2, "SET a:* => error"), ("PING", 1, "PING => error")];
+    let expected = [
+        ("GET a:*", 3, "GET a:* => error(kind=err)"),
+        ("SET a:*", 2, "SET a:* => error(kind=err)"),
+        ("PING", 1, "PING => error(kind=err)"),
+    ];
     assert_eq!((shapes.as_slice(), recorded.other), (&expected[..], 0));
     assert!(recorded.shapes.iter().all(|shape| shape.p50.is_some() && shape.p50 <= shape.p99));
 }
@@ -184,7 +187,7 @@ fn in_a_pipeline_one_call_of_each_shape_is_timed() {
         connection.ended(true);
     }
     assert_eq!(timed(&recorder), [1, 1]);
-    assert_eq!(recorder.recorded().shapes[0].calls, 3);
+    assert_eq!(recorder.recorded(Protocol::Redis).shapes[0].calls, 3);
 }
 
 #[test]
@@ -211,7 +214,8 @@ fn only_what_the_backend_answered_is_timed() {
     connection.replies_end();
     connection.ended(true);
     assert_eq!(timed(&recorder), [1]);
-    let calls: Vec<_> = recorder.recorded().shapes.into_iter().map(|shape| (shape.shape, shape.calls)).collect();
+    let calls: Vec<_> =
+        recorder.recorded(Protocol::Redis).shapes.into_iter().map(|shape| (shape.shape, shape.calls)).collect();
     assert_eq!(calls, [("GET a".to_owned(), 3), ("PUBLISH a".to_owned(), 1)]);
 }
 
@@ -228,7 +232,7 @@ fn a_reply_takes_until_its_first_byte() {
     connection.read();
     connection.reply_begins();
     connection.ended(true);
-    let shapes = recorder.recorded().shapes;
+    let shapes = recorder.recorded(Protocol::Redis).shapes;
     assert!(shapes[0].p99.unwrap().duration() < pause, "{shapes:?}");
 }
 
@@ -236,5 +240,24 @@ fn a_reply_takes_until_its_first_byte() {
 fn nothing_is_recorded_where_there_are_no_shapes_or_nobody_asks() {
     assert!(Recorder::new(false).connection(Protocol::Redis).is_none());
     assert!(Recorder::new(true).connection(Protocol::Tcp).is_none());
-    assert_eq!(Recorder::new(false).recorded(), Recorded::default());
+    assert_eq!(Recorder::new(false).recorded(Protocol::Redis), Recorded::default());
+}
+
+#[test]
+fn a_rule_answers_with_an_error_of_the_protocol() {
+    for (protocol, head, rule, is_setup) in [
+        (Protocol::Redis, &b"PING\r\n"[..], "PING => error(kind=err)", true),
+        (Protocol::Redis, b"client setinfo\r\n", "CLIENT setinfo => error(kind=err)", true),
+        (Protocol::Redis, b"GET a\r\n", "GET a => error(kind=err)", false),
+        (Protocol::Memcache, b"version\r\n", "VERSION => error(kind=server_error)", true),
+        (Protocol::Memcache, b"get a\r\n", "GET a => error(kind=server_error)", false),
+        (Protocol::Http, b"INFO /a HTTP/1.1\r\n\r\n", "INFO /a => error", false),
+    ] {
+        let recorder = Recorder::new(true);
+        let connection = recorder.connection(protocol).unwrap();
+        connection.begins(1, protocol.words(head), Expect::Reply);
+        let shapes = recorder.recorded(protocol).shapes;
+        assert_eq!((shapes[0].rule.as_str(), shapes[0].is_setup), (rule, is_setup));
+        assert_eq!(rule.parse::<Rule>().unwrap().mix().check(protocol).count(), 0);
+    }
 }

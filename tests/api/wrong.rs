@@ -8,13 +8,13 @@ use super::{is, start, wrong};
 #[test]
 fn what_is_wrong_with_a_body_is_said() {
     let program = start(&Backend::lines(), "");
-    let eof = "the body is not JSON: EOF while parsing a value at line 1 column 0";
+    let empty = r#"the body is empty, write a JSON object such as `{"handler": "delay"}`"#;
     let no_object = r#"the body is not a JSON object, write `{"handler": "delay"}`"#;
     let known =
         "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, transient)";
     for (body, name, description) in [
-        ("", "", eof),
-        ("x", "", "the body is not JSON: expected value at line 1 column 1"),
+        ("", "", empty),
+        ("x", "", r#"the body is not JSON, write `{"handler": "delay"}` (line 1, column 1)"#),
         ("[]", "", no_object),
         ("null", "", no_object),
         ("5", "", no_object),

@@ -32,7 +32,7 @@ fn an_expectation_that_cannot_be_met_is_an_error() {
     let backend = Backend::lines();
     let wrong = |expected: &str| run_script(&backend, &format!("--expect {expected}"), "true").ends(125);
     wrong("eror>=1").says("--expect: `eror>=1`: unknown handler or count `eror`").says_again("did you mean `error`?");
-    wrong("cache.error>=1").says("unknown proxy `cache` (known: default)");
+    wrong("cache.error>=1").says("unknown proxy or rule `cache` (known: default)");
     wrong("error").says("invalid expectation `error`: write `error>=1`");
     wrong("error>=many").says("invalid expectation");
     wrong("delay>=1").says("--expect: `delay>=1` cannot be met: `delay` is not in `dummy`");
@@ -61,7 +61,11 @@ fn a_handler_without_faults_is_a_warning() {
     ran.says("expected hang>=1: NOT met, 0; `hang` injected no fault: drawn for none of 2 calls")
         .never_says("warning: ");
     let ran = calls(&backend, "--protocol redis --handler error --handler-error-warmup 9 --seed 1", 2).ends(0);
-    ran.says("warning: `error` injected no fault: drawn for 2 of 2 calls, it found nothing to do");
+    ran.says("warning: `error` injected no fault: drawn for 2 of 2 calls, warmup=9 let them all pass");
+    let mix = "--protocol redis --handler 0.001:hang,0.001:error,99:late=error(warmup=3) --seed 1";
+    calls(&backend, mix, 2)
+        .ends(0)
+        .says("warning: `late` injected no fault: drawn for 2 of 2 calls, warmup=3 let them all pass");
     run_script(&backend, "--handler dummy", "true").ends(0).never_says("warning: ");
     calls(&backend, "--protocol redis --handler error", 1).ends(0).never_says("warning: ");
 }

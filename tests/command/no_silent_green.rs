@@ -20,7 +20,7 @@ const TLS: &str = r"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03";
 fn without_a_connection_the_run_fails() {
     let backend = Backend::lines();
     let why = "expected calls>=1: NOT met, 0; handler 50:error met no call: no connections, the command finds the \
-               proxy's address in VAURIEN_PROXY; if that is right, add --allow-no-calls";
+               proxy's address in VAURIEN_PROXY; if this run is meant to make no calls, add --allow-no-calls";
     run_script(&backend, "--handler 50:error", "true").ends(3).says(why);
     // The command's own failure comes first.
     run_script(&backend, "--handler 50:error", "exit 9").ends(9).says(why);
@@ -95,6 +95,49 @@ fn other_protocols_are_named_with_what_to_do() {
         ran.says(&format!("INFO opaque from here on, handlers no longer act: {named}"))
             .says(&format!("1 opaque: {named}"));
     }
+}
+
+/// Answers each line with these bytes.
+fn answers(reply: &'static [u8]) -> Backend {
+    use std::io::{BufRead, BufReader, Write};
+    Backend::new(move |client| {
+        let mut to = client.try_clone().unwrap();
+        for _ in BufReader::new(client).lines().map_while(Result::ok) {
+            if to.write_all(reply).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_run_whose_connections_are_all_opaque_fails_although_there_were_calls() {
+    let get = ["bash", "-c", SEND, "send", r"get x\r\n"];
+    for (reply, protocol, named) in [
+        (&b"END\r\n"[..], "redis", "is memcached, which --protocol redis cannot read: use --protocol memcache"),
+        (b"STORED\r\n", "redis", "is memcached, which --protocol redis cannot read: use --protocol memcache"),
+        (
+            b"$-1\r\n",
+            "memcache",
+            "is RESP, the protocol of Redis, which --protocol memcache cannot read: use --protocol redis",
+        ),
+        (b"hello\r\n", "redis", "turned opaque: "),
+    ] {
+        let ran = run(&answers(reply), &format!("--protocol {protocol} --handler slow"), &get).ends(3);
+        ran.says("expected faults>=1: NOT met, 0; handler slow injected no fault: 1 of 1 connection")
+            .says(&format!("1 of 1 connection {named}"))
+            .says("; if this run is meant to have no faults, add --allow-no-calls")
+            .never_says("warning: ");
+    }
+    let options = "--protocol redis --handler slow";
+    for taken_back in ["--allow-no-calls", "--expect calls>=0", "--expect faults>=0", "--expect faults==0"] {
+        run(&answers(b"END\r\n"), &format!("{options} {taken_back}"), &get).ends(0).never_says("NOT met");
+    }
+    let ran = run(&answers(b"END\r\n"), &format!("{options} --expect slow>=1"), &get).ends(3);
+    ran.says("expected slow>=1: NOT met, 0; 1 of 1 connection is memcached").never_says("faults>=1");
+    // What nobody asked for cannot be missed, and a fault that took place is enough.
+    run(&answers(b"END\r\n"), "--protocol redis --handler dummy", &get).ends(0);
+    run(&answers(b"END\r\n"), "--protocol redis --handler delay(sleep=1ms)", &get).ends(0);
 }
 
 #[test]

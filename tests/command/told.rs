@@ -155,3 +155,19 @@ fn a_ready_line_comes_before_it() {
     let now = ran.stderr.lines().position(|line| line == "now");
     assert!(ready.is_some() && ready < now, "{ran:?}");
 }
+
+#[test]
+fn warnings_of_the_start_stand_at_its_end_as_well() {
+    let backend = Backend::lines();
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.json");
+    let mut vaurien = around(&backend, &format!("--repeat 2 --report {}", report.display()), &["true"]);
+    let ran = Ran::from(vaurien.env("VAURIEN_EXPCET", "error>=1").output().unwrap()).ends(0);
+    let warning = "`VAURIEN_EXPCET` is no variable of vaurien, did you mean `VAURIEN_EXPECT`?";
+    let ran = ran.says(&format!("WARN {warning}"));
+    assert!(ran.stderr.lines().any(|line| line == format!("warning: {warning}")), "{ran:#?}");
+    let report: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(report).unwrap()).unwrap();
+    for run in report["runs"].as_array().unwrap() {
+        assert_eq!(run["warnings"], serde_json::json!([warning]), "{report}");
+    }
+}

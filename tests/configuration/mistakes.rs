@@ -56,7 +56,8 @@ fn a_backend_is_an_address_that_can_be_dialled() {
     for (backend, message) in [
         ("localhost:0", "`localhost:0` has the port 0, a backend's port is 1 to 65535"),
         ("localhost", "`localhost` has no port, write `localhost:PORT`"),
-        ("redis://localhost:6379", "`redis://localhost:6379` is a URL, write `HOST:PORT` alone"),
+        ("redis://localhost:6379", "`redis://localhost:6379` is a URL, write `localhost:6379`"),
+        ("http://localhost:80", "`http://localhost:80` is a URL, write `localhost:80`"),
     ] {
         assert_eq!(Start::args(&format!("--backend {backend}")).lines(), [format!("--backend: {message}")]);
     }

@@ -42,7 +42,8 @@ fn plans(api: Api) -> Vec<Value> {
 fn a_rule_is_added_changed_moved_and_removed() {
     let program = start(&Backend::lines(), "redis", &["GET => error"], "");
     let (api, mut client) = (program.api(), program.connect());
-    let status = |calls: u64| json!({ "calls": calls, "faults": calls, "reverts_in": null });
+    let status =
+        |calls: u64| json!({ "calls": calls, "faults": calls, "excluded": 0, "times_left": null, "reverts_in": null });
     let first = json!({ "name": "rule-1", "rule": "GET => error", "status": status(0) });
     assert_eq!(body(&api.get(RULES), 200), json!({ "rules": [first] }));
 
@@ -342,7 +343,7 @@ fn what_is_wrong_is_told_with_its_place() {
             400,
             "body",
             "rule",
-            "`GET a => error` is never reached: `GET => error` takes all of its calls, put it behind".into(),
+            "`GET a => error` is never reached: `GET => error` takes all of its calls, move this rule before it".into(),
         ),
         (
             "PUT",
@@ -387,7 +388,7 @@ fn what_is_wrong_is_told_with_its_place() {
             400,
             "body",
             "times",
-            "`times=0 => dummy`: `times=0`: write a whole number, 1 or more".into(),
+            "`times=0`: write a whole number, 1 or more".into(),
         ),
         (
             "PATCH",
@@ -405,7 +406,7 @@ fn what_is_wrong_is_told_with_its_place() {
             400,
             "body",
             "match.client",
-            "`client=x => dummy`: `x` is no network, write `10.0.0.0/8` or an IP address".into(),
+            "`x` is no network, write `10.0.0.0/8` or an IP address".into(),
         ),
         (
             "POST",
@@ -474,4 +475,27 @@ fn a_reload_drops_what_the_api_has_added() {
     program.line("reloaded");
     assert_rules(api, "cache", &of_the_file);
     assert_eq!(pass(&mut client, &["PING", "PING"]), [false, true], "it is new");
+}
+
+#[test]
+fn a_status_tells_how_many_calls_are_left() {
+    let rules = ["GET after=1 times=2 name=reads => error", "SET times=1 per=connection name=writes => error"];
+    let program = start(&Backend::lines(), "redis", &rules, "");
+    let (api, mut client) = (program.api(), program.connect());
+    let status = |rule: &str| {
+        let status = api.get(&format!("/v1/proxies/default/rules/{rule}")).json()["status"].clone();
+        json!([status["calls"], status["excluded"], status["times_left"]])
+    };
+    assert_eq!(status("reads"), json!([0, 0, 2]));
+    assert_eq!(pass(&mut client, &["GET a", "GET b"]), [true, false]);
+    assert_eq!(status("reads"), json!([1, 1, 1]));
+    assert_eq!(pass(&mut client, &["GET a", "GET b", "SET a", "SET b"]), [false, true, false, true]);
+    assert_eq!((status("reads"), status("writes")), (json!([2, 2, 0]), json!([1, 1, null])));
+    // Another number of times is another text: the rule starts afresh, and its name keeps its calls.
+    assert_eq!(api.patch("/v1/proxies/default/rules/reads", r#"{"times": 5}"#).status, 200);
+    assert_eq!(status("reads"), json!([2, 0, 5]));
+    // It starts afresh once more when that is taken back.
+    assert_eq!(pass(&mut client, &["GET a", "GET b"]), [true, false]);
+    assert_eq!(api.patch("/v1/proxies/default/rules/reads", r#"{"times": 9, "for": "50ms"}"#).status, 200);
+    eventually("the change is taken back", || status("reads") == json!([3, 0, 5]));
 }

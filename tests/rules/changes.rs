@@ -24,8 +24,11 @@ fn rules_are_a_key_of_a_proxy() {
     assert_eq!(pass(&mut program.connect(), &["GET a", "GET user:1", "SET a b"]), [true, false, false]);
     let status = &api.proxy("default")["status"]["rules"];
     let shown = json!([
-        { "name": "rule-1", "rule": "SET => error", "calls": 1 },
-        { "name": "reads", "rule": "command=GET key=user:* name=reads => error", "calls": 1 },
+        { "name": "rule-1", "rule": "SET => error", "calls": 1, "excluded": 0, "times_left": null },
+        {
+            "name": "reads", "rule": "command=GET key=user:* name=reads => error",
+            "calls": 1, "excluded": 0, "times_left": null,
+        },
     ]);
     assert_eq!(*status, shown);
     let plan = api.events().into_iter().rfind(|event| event["event"] == "plan").unwrap();

@@ -40,6 +40,8 @@ fn expectations_count_a_rule_or_all() {
     for (expected, why) in [
         ("pya.error>=1", "unknown proxy or rule `pya` (known: default, pay, rule-2), did you mean `pay`?"),
         ("default.pya.error>=1", "unknown rule `pya` (known: pay, rule-2), did you mean `pay`?"),
+        ("pay>=3", "`pay>=3`: `pay` is a rule, write `pay.faults>=3`, or `pay.calls>=3`"),
+        ("default==0", "`default==0`: `default` is a proxy, write `default.faults==0`, or `default.calls==0`"),
         ("pay.hang>=1", "`pay.hang>=1` cannot be met: `hang` is not in `error`"),
         ("pay.connections>=1", "unknown handler or count `connections`"),
     ] {
@@ -55,6 +57,50 @@ fn rules_that_matched_nothing_are_listed() {
     assert_eq!(code, Some(0), "{lines:#?}");
     says(&lines, "warning: rule `rule-2` matched no call: SET x* => error");
     assert!(lines.iter().all(|line| !line.contains("rule `pay`")), "{lines:#?}");
+}
+
+#[test]
+fn a_rule_whose_counts_exclude_all_calls_says_so() {
+    for (rule, why) in [
+        (
+            "GET after=100 => error",
+            "warning: rule `rule-1` took no call: 3 calls met its conditions, after=100 excluded all: GET",
+        ),
+        ("GET after=1 every=9 => error", "3 calls met its conditions, after=1 every=9 excluded all"),
+        ("GET during=1h.. => error", "3 calls met its conditions, during=1h.. excluded all"),
+        ("GET every=9 per=connection => error", "3 calls met its conditions, every=9 excluded all"),
+        ("DEL after=1 => error", "warning: rule `rule-1` matched no call: DEL after=1 => error"),
+    ] {
+        let (code, lines) = run(&[rule], &[], &["GET a", "GET b", "PING", "GET c"]);
+        assert_eq!(code, Some(0), "{lines:#?}");
+        says(&lines, why);
+    }
+    let (code, lines) = run(&["GET after=9 => error"], &["--expect", "rule-1.error>=1"], &["GET a"]);
+    assert_eq!(code, Some(3), "{lines:#?}");
+    says(
+        &lines,
+        "NOT met, 0; `rule-1.error` injected no fault: its rule took no call: 1 call met its conditions, after=9 excluded all",
+    );
+}
+
+#[test]
+fn a_rule_that_only_protects_may_match_nothing() {
+    let (code, lines) = run(&["AUTH|HELLO => dummy", "GET => error"], &[], &["GET a"]);
+    assert_eq!(code, Some(0), "{lines:#?}");
+    assert!(lines.iter().all(|line| !line.contains("warning: ")), "{lines:#?}");
+}
+
+#[test]
+fn an_entry_is_expected_by_its_name() {
+    for (expected, meant) in [
+        ("p.error>=1", "this entry is called `delay+error`, write `p.delay+error>=1`"),
+        ("p.hang>=1", "this entry is called `stuck`, write `p.stuck>=1`"),
+    ] {
+        let rule = "GET name=p => 50:delay(sleep=1ms)+error,10:stuck=hang";
+        let (code, lines) = run(&[rule], &["--expect", expected], &[]);
+        assert_eq!(code, Some(125), "{lines:#?}");
+        says(&lines, &format!("--expect: `{expected}` cannot be met: {meant}"));
+    }
 }
 
 #[test]

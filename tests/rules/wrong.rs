@@ -26,7 +26,7 @@ fn a_mistake_is_told_with_its_place() {
         (
             &["--protocol", "redis"],
             &[("VAURIEN_RULE", "* => dummy\nGET => error\n")],
-            "VAURIEN_RULE: `GET => error` is never reached: `* => dummy` takes all of its calls, put it behind",
+            "VAURIEN_RULE: `GET => error` is never reached: `* => dummy` takes all of its calls, move this rule before it",
         ),
         (
             &["--rule", "GET => error"],
@@ -48,6 +48,58 @@ fn a_mistake_is_told_with_its_place() {
     let (code, _, lines) = says(&["--config", path], &[]);
     let why = "unknown key `match.comand` in a rule (known: command, key, method, path, header, query, client, connection), did you mean `command`?";
     assert_eq!((code, lines), (Some(2), vec![format!("vaurien: {path}:5: {why}")]));
+}
+
+#[test]
+fn all_mistakes_of_a_table_are_told_at_once() {
+    let file = File::new(
+        "backend = \"a:1\"\nprotocol = \"redis\"\nrules = [\n  { name = \"a b\", time = 3, match = { comand = \"SET\" }, handler = \"error\" },\n]\n",
+    );
+    let path = file.path().to_str().unwrap();
+    let (code, _, mut lines) = says(&["--config", path], &[]);
+    lines.sort();
+    let whys =
+        ["invalid name `a b`: write 1 to", "unknown key `match.comand` in a rule", "unknown key `time` in a rule"];
+    assert_eq!((code, lines.len()), (Some(2), whys.len()), "{lines:#?}");
+    for (line, why) in lines.iter().zip(whys) {
+        assert!(line.starts_with(&format!("vaurien: {path}:4: {why}")), "{line}");
+    }
+}
+
+#[test]
+fn kinds_are_those_of_the_protocol() {
+    for (options, own) in [
+        (
+            &["--protocol", "redis", "--rule", "GET => error(kind=READONLY)"][..],
+            "`kind`: `READONLY` is not one of err, loading, busy, readonly, oom, moved, ask, tryagain, clusterdown, masterdown, noauth, wrongpass, noscript, misconf, did you mean `readonly`?",
+        ),
+        (
+            &["--handler", "error(kind=OOM)", "--protocol", "memcache"],
+            "`kind`: `OOM` is not one of server_error, client_error, error, oom, busy, did you mean `oom`?",
+        ),
+        (
+            &["--handler", "error", "--handler-error-kind", "OOM", "--protocol", "memcache"],
+            "--handler-error-kind: `OOM` is not one of server_error, client_error, error, oom, busy, did you mean `oom`?",
+        ),
+    ] {
+        let (code, _, lines) = says(options, &[]);
+        assert!(code == Some(2) && lines.iter().any(|line| line.ends_with(own)), "{own}: {lines:#?}");
+    }
+}
+
+#[test]
+fn what_can_hardly_be_meant_is_a_warning() {
+    for (protocol, rule, why) in [
+        ("http", "PSOT /pay => error", "`PSOT` is no method of HTTP, did you mean `POST`?"),
+        ("redis", "SET x => miss", "`miss` never acts on SET, whose replies cannot say that there is nothing"),
+    ] {
+        let (code, _, lines) = says(&["--check", "--protocol", protocol, "--rule", rule], &[]);
+        assert_eq!((code, lines.len()), (Some(0), 1), "{lines:#?}");
+        assert!(lines[0].ends_with(&format!("WARN --rule: `{rule}`: {why}")), "{lines:#?}");
+    }
+    let (code, _, lines) = says(&["--protocol", "http", "--rule", "GET http://x/pay => error"], &[]);
+    let why = "--rule: `GET http://x/pay => error`: `http://x/pay` is no path, write `/pay`, and `header.host=x` for the host";
+    assert_eq!((code, lines), (Some(2), vec![format!("vaurien: {why}")]));
 }
 
 #[test]

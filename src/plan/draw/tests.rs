@@ -223,3 +223,21 @@ fn a_connection_forgets_rules_that_are_gone() {
     }
     assert!(client.draws.tallies.unwrap().len() <= 3);
 }
+
+#[test]
+fn a_call_that_counts_exclude_is_counted_once() {
+    let rules = ["connection=1 after=2 => reset", "GET during=1h.. => hang", "GET times=1 => error", "HELLO => dummy"];
+    let plan = new_plan(&rules, "delay");
+    let mut client = Client::new(1);
+    let counts = |plan: &Plan| -> Vec<_> {
+        plan.rule_counts().map(|rule| (rule.excluded, rule.times_left, rule.is_protective)).collect()
+    };
+    // The second rule has to see the head, so nothing is decided yet.
+    assert!(plan.reserve(&client.facts(None), &mut client.draws).is_none());
+    assert_eq!(counts(&plan)[0].0, 0);
+    assert_eq!(client.calls(&plan, &["GET a\r\n", "GET b\r\n"]), ["rule-3.error", "delay"]);
+    assert_eq!(counts(&plan), [(2, None, false), (2, None, false), (1, Some(0), false), (0, None, true)]);
+    let reserved = plan.reserve(&client.facts(Some(b"GET c\r\n")), &mut client.draws).unwrap();
+    plan.give_back(reserved, &mut client.draws);
+    assert_eq!(counts(&plan)[0].0, 2);
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::duration::Seconds;
+use crate::metrics::counters::Count;
 
 /// How many of the calls that its conditions fit a rule takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +93,14 @@ impl Counts {
     }
 }
 
+impl Counts {
+    /// How many more calls `times` has room for, if it counts over the whole proxy.
+    pub(crate) fn times_left(&self, tally: &Tally) -> Option<u64> {
+        let times = self.times.filter(|_| self.per == Per::Proxy)?;
+        Some(times.saturating_sub(tally.taken.load(Ordering::Relaxed)))
+    }
+}
+
 /// What became of a call that was counted.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Counted {
@@ -129,12 +138,19 @@ pub(crate) struct RuleState {
     pub(crate) id: u64,
     pub(crate) since: Instant,
     pub(crate) tally: Tally,
+    /// Calls that its conditions fit, and that its counts leave to the next rule.
+    pub(crate) excluded: Count,
 }
 
 impl RuleState {
     pub(crate) fn new() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
-        Self { id: LAST.fetch_add(1, Ordering::Relaxed) + 1, since: Instant::now(), tally: Tally::default() }
+        Self {
+            id: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            since: Instant::now(),
+            tally: Tally::default(),
+            excluded: Count::default(),
+        }
     }
 }
 

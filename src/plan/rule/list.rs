@@ -1,6 +1,7 @@
 //! The rules of a proxy, checked and compared as a list.
 
 use super::Rule;
+use super::suspect::impossible;
 use crate::protocol::Protocol;
 
 /// The default name of the rule in this place, from 1.
@@ -59,6 +60,9 @@ pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> 
             wrong.push((place, format!("`{rule}`: {what}")));
             continue;
         }
+        if let Some(what) = impossible(rule.matcher(), protocol) {
+            wrong.push((place, format!("`{rule}`: {what}")));
+        }
         wrong.extend(rule.mix().check(protocol).map(|what| (place, format!("`{rule}`: {what}"))));
         let earlier = &rules[..place];
         if let Some(same) = earlier.iter().find(|earlier| earlier.name == rule.name) {
@@ -66,7 +70,7 @@ pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> 
             wrong.push((place, what));
         }
         if let Some(first) = earlier.iter().find(|earlier| earlier.takes_all_of(rule)) {
-            let what = format!("`{rule}` is never reached: `{first}` takes all of its calls, put it behind");
+            let what = format!("`{rule}` is never reached: `{first}` takes all of its calls, move this rule before it");
             wrong.push((place, what));
         }
     }
@@ -119,6 +123,11 @@ mod tests {
                 Protocol::Memcache,
                 "`method=GET => error`: `method` needs protocol http, with memcache write `command`",
             ),
+            (
+                &["GET api/pay => error"],
+                Protocol::Http,
+                "`GET api/pay => error`: `api/pay` is no path, write `/api/pay`",
+            ),
             (&["key=a => error"], Protocol::Http, "`key=a => error`: `key` is not for protocol http, write `path`"),
             (
                 &["GET => error"],
@@ -128,7 +137,7 @@ mod tests {
             (
                 &["G* => dummy", "GET a => error"],
                 Protocol::Redis,
-                "`GET a => error` is never reached: `G* => dummy` takes all of its calls, put it behind",
+                "`GET a => error` is never reached: `G* => dummy` takes all of its calls, move this rule before it",
             ),
             (
                 &["GET name=a => error", "SET name=a => error"],

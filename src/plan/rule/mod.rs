@@ -7,6 +7,7 @@ mod network; // networks of clients
 pub(crate) mod parse; // a rule as text
 pub(crate) mod patch; // changing the text of a rule
 mod pattern; // what a word has to be
+pub(crate) mod suspect; // what a rule says and can hardly mean
 pub(crate) mod table; // a rule as a table
 mod words; // the words of a text
 
@@ -148,6 +149,12 @@ impl Rule {
         &self.content.counts
     }
 
+    /// The settings that the handlers of its mix were built with, `dummy` first; none if they were given as values.
+    #[cfg(feature = "program")]
+    pub(crate) fn settings(&self) -> Option<&[(String, Map<String, Value>)]> {
+        self.content.settings.as_deref()
+    }
+
     pub(super) fn shared_name(&self) -> Arc<str> {
         self.name.clone()
     }
@@ -199,6 +206,14 @@ impl TryFrom<&str> for Rule {
     fn try_from(text: &str) -> Result<Self, Diagnostics> {
         text.parse()
     }
+}
+
+/// The counts in the text of a rule that may exclude all calls, as they are written: `after=100 every=10`.
+#[cfg(feature = "program")]
+pub(crate) fn excluding_counts(text: &str) -> String {
+    let is_one = |word: &&str| ["after=", "every=", "during="].iter().any(|count| word.starts_with(count));
+    let words = words::Words::split(text).map(|split| split.words).unwrap_or_default();
+    words.into_iter().filter(is_one).collect::<Vec<_>>().join(" ")
 }
 
 fn diagnostics(wrong: Vec<String>) -> Diagnostics {

@@ -56,6 +56,9 @@ impl ParsedRule {
     pub(crate) fn parse(text: &str, registry: &Registry) -> Result<Self, Vec<String>> {
         let quote = |what: String| format!("`{text}`: {what}");
         let Words { words, mix } = Words::split(text).map_err(|what| vec![quote(what)])?;
+        if let Some(arrow) = other_arrow(&words, mix.is_some()) {
+            return Err(vec![quote(format!("write `=>` before the handler in place of `{arrow}`"))]);
+        }
         let (conditions, wrong) = Conditions::read(&words);
         let mut wrong: Vec<String> = wrong.into_iter().map(quote).collect();
         let written = mix.unwrap_or_default();
@@ -111,10 +114,16 @@ impl Conditions {
     }
 
     /// The conditions, and what is wrong with them.
-    fn read(words: &[&str]) -> (Self, Vec<String>) {
+    fn read(all: &[&str]) -> (Self, Vec<String>) {
         let (mut conditions, mut wrong) = (Self::default(), Vec::new());
         let (mut leading, mut given) = (Vec::new(), Vec::new());
-        for &word in words {
+        let mut words = all.iter().copied().peekable();
+        while let Some(word) = words.next() {
+            if let Some(meant) = words.peek().and_then(|value| field_with_colon(word, value)) {
+                let value = words.next().unwrap_or_default();
+                wrong.push(format!("`{word} {value}`: write `{meant}`"));
+                continue;
+            }
             let done = match word.split_once('=').filter(|_| !word.starts_with('"')) {
                 Some((name, text)) => {
                     let name = if name.starts_with("header.") { name.to_ascii_lowercase() } else { name.to_owned() };
@@ -135,15 +144,21 @@ impl Conditions {
             wrong.push("`per` says over what is counted, add `after`, `every` or `times`".to_owned());
         }
         let is_name = |word: &&&str| word.starts_with("name=");
-        let written: Vec<&str> = words.iter().filter(|word| !is_name(word)).copied().collect();
+        let written: Vec<&str> = all.iter().filter(|word| !is_name(word)).copied().collect();
         conditions.written = written.join(" ");
         (conditions, wrong)
     }
 
     /// The command and the key.
     fn take_leading(&mut self, words: &[&str]) -> Result<(), String> {
+        if let Some(meant) = with_bars(words) {
+            return Err(format!("`{}`: write alternatives as `{meant}`", words.join(" ")));
+        }
         let (command, key) = match words {
             [] => (None, None),
+            [path, method, ..] if path.trim_start_matches('"').starts_with('/') => {
+                return Err(format!("`{path} {method}`: the method stands first, write `{method} {path}`"));
+            }
             [path] if path.trim_start_matches('"').starts_with('/') => (None, Some(path)),
             [command] => (Some(command), None),
             [command, key] => (Some(command), Some(key)),
@@ -198,9 +213,23 @@ impl Conditions {
                 self.name = Some(value);
             }
             unknown => {
+                if let Some(meant) = with_query(word) {
+                    return Err(format!("`{word}`: the query is a condition of its own, write `{meant}`"));
+                }
                 let hint = did_you_mean(unknown, CONDITIONS);
                 let known = CONDITIONS.join(", ");
                 let quote = format!("quote a command or a key: `\"{word}\"`");
+                if hint.is_empty() && is_field_name(unknown) {
+                    let fields = format!("`header.{word}` or `query.{word}`");
+                    let fields = if unknown.contains(|char: char| char == '-' || char.is_ascii_uppercase()) {
+                        format!("`header.{word}`")
+                    } else {
+                        fields
+                    };
+                    return Err(format!(
+                        "unknown condition `{unknown}`, with http write {fields}; {quote} (known: {known})"
+                    ));
+                }
                 return Err(format!("unknown condition `{unknown}`, {quote} (known: {known}){hint}"));
             }
         }
@@ -209,6 +238,65 @@ impl Conditions {
         }
         Ok(())
     }
+}
+
+/// What stands where `=>` belongs, if something does.
+fn other_arrow<'w>(words: &[&'w str], has_mix: bool) -> Option<&'w str> {
+    const ARROWS: [&str; 9] = ["->", "-->", "==", "=", "→", "⇒", "~>", ">", ":"];
+    let word = words.iter().copied().find(|word| ARROWS.contains(word));
+    if has_mix {
+        // `==>` and `= =>` end with the right one.
+        return word.filter(|word| word.starts_with('=')).map(|word| if word == "=" { "==>" } else { word });
+    }
+    let within = || words.iter().any(|word| !word.starts_with('"') && word.contains("->")).then_some("->");
+    word.or_else(within)
+}
+
+/// The condition that a header field is written as that has a colon: `X-Tenant: acme`, `header.X-Tenant: acme`.
+fn field_with_colon(word: &str, value: &str) -> Option<String> {
+    let name = word.strip_suffix(':')?;
+    let is_plain = is_field_name(name.trim_start_matches("header.").trim_start_matches("query."));
+    let field =
+        if field_of(name).is_some() || CONDITIONS.contains(&name) { name.to_owned() } else { format!("header.{name}") };
+    (is_plain && !value.contains('=')).then(|| format!("{field}={value}"))
+}
+
+fn is_field_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|char| char.is_ascii_alphanumeric() || char == '-' || char == '_')
+}
+
+/// What `/pay?id=7` is as a path and conditions: `/pay query.id=7`.
+fn with_query(word: &str) -> Option<String> {
+    let (path, query) = word.split_once('?').filter(|(path, _)| path.starts_with('*') || path.contains('/'))?;
+    let parameters = query.split('&').filter(|parameter| !parameter.is_empty());
+    let conditions: Vec<_> = parameters.map(|parameter| format!(" query.{parameter}")).collect();
+    Some(format!("{path}{}", conditions.concat()))
+}
+
+/// The words in which commas, or bars with blanks beside them, separate commands, as they are right: `SET|DEL user:*`.
+fn with_bars(words: &[&str]) -> Option<String> {
+    const SEPARATORS: [char; 2] = [',', '|'];
+    if words.iter().any(|word| word.starts_with(['~', '"'])) {
+        return None;
+    }
+    let mut merged: Vec<String> = Vec::new();
+    for word in words {
+        match merged.last_mut() {
+            // The second of two words is a key, which may begin so.
+            Some(last) if last.ends_with(SEPARATORS) || words.len() > 2 && word.starts_with(SEPARATORS) => {
+                let begin = last.trim_end_matches(SEPARATORS).len();
+                last.truncate(begin);
+                last.push('|');
+                last.push_str(word.trim_start_matches(SEPARATORS));
+            }
+            _ => merged.push((*word).to_owned()),
+        }
+    }
+    if merged.len() > 1 || !words.first()?.starts_with('/') {
+        merged[0] = merged[0].replace(',', "|");
+    }
+    let meant = merged.join(" ");
+    (meant != words.join(" ") && merged.len() <= 2).then_some(meant)
 }
 
 /// What `header.x-tenant` or `query.id` is about.
@@ -254,6 +342,10 @@ mod tests {
             "/api query.id=~^[0-9]+$ => 20:a=delay,5:error",
             r#"GET "a=b =>" name=pay => error"#,
             "during=10s..20s/60s times=1 per=connection => reset",
+            "GET a,b => error",
+            "GET ,a => error",
+            "/a,b => error",
+            "user: => error",
         ] {
             assert_eq!(wrong(text), Vec::<String>::new(), "{text}");
         }
@@ -265,6 +357,35 @@ mod tests {
             ("GET /a", "`GET /a`: a rule needs a `=>` and a handler, write `GET /pay* => error`"),
             ("GET =>", "`GET =>`: nothing follows `=>`, write `=> error` or `=> 20:delay`"),
             ("a b c => error", "`a b c => error`: `c` is a third word, a rule begins with a command and a key at most"),
+            ("GET -> error", "`GET -> error`: write `=>` before the handler in place of `->`"),
+            ("GET->error", "`GET->error`: write `=>` before the handler in place of `->`"),
+            ("times=3 = error", "`times=3 = error`: write `=>` before the handler in place of `=`"),
+            ("GET ==> error", "`GET ==> error`: write `=>` before the handler in place of `==>`"),
+            (
+                "GET /pay?id=7&b=1 => error",
+                "`GET /pay?id=7&b=1 => error`: `/pay?id=7&b=1`: the query is a condition of its own, write `/pay query.id=7 query.b=1`",
+            ),
+            (
+                "X-Tenant=acme => error",
+                "`X-Tenant=acme => error`: unknown condition `X-Tenant`, with http write `header.X-Tenant=acme`; quote a command \
+                 or a key: `\"X-Tenant=acme\"` (known: header.NAME, query.NAME, client, connection, after, every, times, \
+                 during, per, name, command, key, method, path)",
+            ),
+            (
+                "header.X-Tenant: acme times=1 => error",
+                "`header.X-Tenant: acme times=1 => error`: `header.X-Tenant: acme`: write `header.X-Tenant=acme`",
+            ),
+            (
+                "GET /a X-Tenant: acme => error",
+                "`GET /a X-Tenant: acme => error`: `X-Tenant: acme`: write `header.X-Tenant=acme`",
+            ),
+            ("/pay GET => error", "`/pay GET => error`: `/pay GET`: the method stands first, write `GET /pay`"),
+            (
+                "SET, DEL user:* => error",
+                "`SET, DEL user:* => error`: `SET, DEL user:*`: write alternatives as `SET|DEL user:*`",
+            ),
+            ("SET,DEL => error", "`SET,DEL => error`: `SET,DEL`: write alternatives as `SET|DEL`"),
+            ("SET | DEL a => error", "`SET | DEL a => error`: `SET | DEL a`: write alternatives as `SET|DEL a`"),
             ("times=1 GET => error", "`times=1 GET => error`: `GET` has to stand before the conditions"),
             ("times=0 => error", "`times=0 => error`: `times=0`: write a whole number, 1 or more"),
             ("after=x => error", "`after=x => error`: `after=x`: write a whole number, 0 or more"),

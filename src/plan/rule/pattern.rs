@@ -89,6 +89,29 @@ impl Pattern {
         globs.iter().map(|glob| if let Glob::Exact(word) = glob { Some(&**word) } else { None }).collect()
     }
 
+    /// How each word with wildcards in it begins, and whether that is all of it; none for a regular expression.
+    pub(super) fn beginnings(&self) -> Vec<(String, bool)> {
+        let Kind::Words(globs) = &self.kind else { return Vec::new() };
+        let beginning = |glob: &Glob| {
+            let pieces = glob.pieces();
+            let bytes: Vec<u8> = pieces.iter().map_while(|piece| piece.byte()).collect();
+            (String::from_utf8_lossy(&bytes).into_owned(), bytes.len() == pieces.len())
+        };
+        globs.iter().map(beginning).collect()
+    }
+
+    /// What it has of a query, `id=7` of `/pay?id=7`, where `?` was probably not meant as a wildcard.
+    pub(super) fn query(&self) -> Option<String> {
+        let Kind::Words(globs) = &self.kind else { return None };
+        globs.iter().find_map(|glob| {
+            let pieces = glob.pieces();
+            let mark = pieces.iter().position(|piece| matches!(piece, Piece::One | Piece::Byte(b'?')))?;
+            let rest: Vec<u8> = pieces[mark + 1..].iter().map(|piece| piece.byte().unwrap_or(b'*')).collect();
+            let rest = String::from_utf8_lossy(&rest).into_owned();
+            (pieces[mark].byte().is_some() || rest.contains('=')).then_some(rest)
+        })
+    }
+
     /// Whether it certainly matches every word that `other` matches.
     pub(super) fn covers(&self, other: &Self) -> bool {
         match (&self.kind, &other.kind) {

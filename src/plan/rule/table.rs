@@ -11,6 +11,8 @@ use crate::handler::Registry;
 pub(super) const KEYS: [&str; 8] = ["name", "match", "after", "every", "times", "during", "per", "handler"];
 pub(super) const MATCH: [&str; 8] = ["command", "key", "method", "path", "header", "query", "client", "connection"];
 
+const NO_HANDLER: &str = "the rule has no `handler`, write `handler = \"error\"`";
+
 /// The text of the rule that `value` is: a text, or a table.
 pub(crate) fn text_of(value: &Value) -> Result<String, String> {
     match value {
@@ -50,7 +52,7 @@ fn of_table(table: &Map<String, Value>) -> Result<String, String> {
     match table.get("handler") {
         Some(Value::String(mix)) => words.push(format!("=> {}", mix.trim())),
         Some(other) => return Err(format!("`handler` is {}, write a handler or a mix", shown(other))),
-        None => return Err("the rule has no `handler`, write `handler = \"error\"`".to_owned()),
+        None => return Err(NO_HANDLER.to_owned()),
     }
     Ok(words.join(" "))
 }
@@ -88,9 +90,13 @@ pub(crate) fn wrong_keys(table: &Map<String, Value>, registry: &Registry) -> Vec
         }
         let rule = rule.as_object_mut().map(std::mem::take).into_iter().flatten();
         let rule: Map<_, _> = rule.chain(alone.as_object().cloned().unwrap_or_default()).collect();
-        let checked = of_table(&rule).map_err(|what| vec![what]);
+        let text = of_table(&rule);
+        let checked = text.clone().map_err(|what| vec![what]);
         let checked = checked.and_then(|text| ParsedRule::parse(&text, registry).map(drop));
-        wrong.extend(checked.err().into_iter().flatten().map(|what| (key.clone(), what)));
+        // The text is made up for the check: leave it out.
+        let quote = text.map(|text| format!("`{text}`: ")).unwrap_or_default();
+        let unquoted = |what: String| what.strip_prefix(&quote).unwrap_or(&what).to_owned();
+        wrong.extend(checked.err().into_iter().flatten().map(|what| (key.clone(), unquoted(what))));
     };
     for (key, value) in table.iter().filter(|(_, value)| !value.is_null()) {
         match value {
@@ -113,6 +119,22 @@ pub(crate) fn wrong_keys(table: &Map<String, Value>, registry: &Registry) -> Vec
         wrong.push(("handler".to_owned(), "a rule needs a `handler`, write another one".to_owned()));
     }
     wrong
+}
+
+/// All that is wrong with the rule that `value` is: a text, or a table.
+pub(crate) fn mistakes(value: &Value, registry: &Registry) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if let Value::Object(table) = value {
+        wrong.extend(wrong_keys(table, registry).into_iter().map(|(_, what)| what));
+        if !table.contains_key("handler") && !wrong.is_empty() {
+            wrong.push(NO_HANDLER.to_owned());
+        }
+    }
+    if !wrong.is_empty() {
+        return wrong;
+    }
+    let parse = |text: String| ParsedRule::parse(&text, registry).map(drop);
+    text_of(value).map_err(|what| vec![what]).and_then(parse).err().unwrap_or_default()
 }
 
 /// The same without the keys whose value is `null`.
@@ -165,6 +187,24 @@ mod tests {
         let mut wrong = wrong(keys);
         wrong.sort();
         assert_eq!(wrong, ["handler", "match.client", "match.comand", "per", "times", "tims"]);
+    }
+
+    #[test]
+    fn all_mistakes_of_a_table_are_told_at_once() {
+        let table = json!({ "name": "a b", "match": { "comand": "SET" }, "time": 3, "times": 0, "handler": "eror" });
+        let mut wrong = mistakes(&table, &Registry::default());
+        wrong.sort();
+        let begins = [
+            "`times=0`: ",
+            "invalid name `a b`: ",
+            "unknown handler `eror` ",
+            "unknown key `match.comand` ",
+            "unknown key `time` ",
+        ];
+        assert_eq!(wrong.len(), begins.len(), "{wrong:#?}");
+        assert!(wrong.iter().zip(begins).all(|(what, begin)| what.starts_with(begin)), "{wrong:#?}");
+        assert_eq!(mistakes(&json!({ "times": 0 }), &Registry::default()).len(), 2, "it has no handler either");
+        assert_eq!(mistakes(&json!({ "match": { "key": "a" }, "handler": "error" }), &Registry::default()).len(), 0);
     }
 
     #[test]

@@ -63,7 +63,15 @@ impl<S: Send + Sync> FromRequest<S> for Object {
             Ok(_) => Err(Failure::body("", "the body is not a JSON object, write `{\"handler\": \"delay\"}`")),
             // The keys are wrong.
             Err(why) if why.is_data() => Err(Failure::body("", why.to_string())),
-            Err(why) => Err(Failure::body("", format!("the body is not JSON: {why}"))),
+            Err(_) if body.trim_ascii().is_empty() => {
+                Err(Failure::body("", "the body is empty, write a JSON object such as `{\"handler\": \"delay\"}`"))
+            }
+            Err(why) => {
+                let (line, column) = (why.line(), why.column());
+                let what =
+                    format!("the body is not JSON, write `{{\"handler\": \"delay\"}}` (line {line}, column {column})");
+                Err(Failure::body("", what))
+            }
         }
     }
 }

@@ -45,6 +45,11 @@ struct RuleStatus {
     calls: u64,
     /// The calls to which its handlers did something.
     faults: u64,
+    /// The calls that met its conditions and that `after`, `every`, `times` or `during` left to the next rule, since it came into
+    /// force.
+    excluded: u64,
+    /// How many more calls its `times` has room for; null without one, and with `per=connection`.
+    times_left: Option<u64>,
     /// Seconds until a temporary change of the rule is taken back; null without one.
     #[schemars(with = "Option<f64>")]
     reverts_in: Option<Seconds>,
@@ -168,7 +173,9 @@ fn described(api: &Api, snapshot: &ProxySnapshot, name: String, rule: String) ->
     let (calls, faults) =
         handlers.fold((0, 0), |(calls, faults), handler| (calls + handler.calls, faults + handler.faults));
     let reverts_in = api.proxies.rule_reverts_in(&snapshot.name, &name).map(Seconds::from);
-    Rule { name, rule, status: RuleStatus { calls, faults, reverts_in } }
+    let known = snapshot.rules.iter().find(|known| known.name == name);
+    let (excluded, times_left) = known.map_or((0, None), |known| (known.excluded, known.times_left));
+    Rule { name, rule, status: RuleStatus { calls, faults, excluded, times_left, reverts_in } }
 }
 
 impl Extra {

@@ -209,7 +209,8 @@ pub(super) async fn connections(State(api): State<Arc<Api>>, PathParams(name): P
 
 pub(super) async fn calls(State(api): State<Arc<Api>>, PathParams(name): PathParams<String>) -> Answer {
     let proxy = proxy(&api, &name)?;
-    Ok(Json(json!(CallList::of(proxy.settings().protocol, proxy.context.recorder.recorded()))))
+    let protocol = proxy.settings().protocol;
+    Ok(Json(json!(CallList::of(protocol, proxy.context.recorder.recorded(protocol)))))
 }
 
 pub(super) async fn end(

@@ -41,7 +41,7 @@ pub struct Run {
     #[serde(with = "list")]
     #[schemars(with = "Option<Listed>", extend("x-unit" = "expectation"))]
     pub(crate) expect_total: Vec<Expectation>,
-    /// Accept that no call reached a handler that has faults to inject; otherwise exit with code 3
+    /// Accept that the faults that were asked for could not take place; otherwise exit with code 3
     pub(crate) allow_no_calls: bool,
     /// Stop the command after this time, exit code 124
     #[serde(deserialize_with = "time")]
@@ -167,10 +167,9 @@ fn wrong_names(
     let rules: Vec<&str> = asked(&subject, proxies).flat_map(|proxy| &proxy.rules).map(Rule::name).collect();
     let unknown_rule = subject.rule.filter(|name| !rules.contains(name) && !has_http && unknown_proxy.is_none());
     if let Some(name) = unknown_rule {
-        match (subject.proxy, rules.is_empty()) {
-            (Some(_), _) => wrong("rule", name, &rules),
-            (None, true) => wrong("proxy", name, &names),
-            (None, false) => wrong("proxy or rule", name, &[names.clone(), rules].concat()),
+        match subject.proxy {
+            Some(_) => wrong("rule", name, &rules),
+            None => wrong("proxy or rule", name, &[names.clone(), rules.clone()].concat()),
         }
     }
     let shares = proxies.iter().flat_map(ProxyConfig::mixes).flat_map(Mix::shares).map(Share::name);
@@ -179,7 +178,12 @@ fn wrong_names(
     let of_rule = |count: &&str| subject.rule.is_none() || !COUNTED.contains(count) || COUNTED_OF_RULE.contains(count);
     let counts: Vec<&str> = Expectation::countable(registry).filter(of_rule).chain(own_names).collect();
     let counted = subject.counted;
-    if !counts.contains(&counted) {
+    let within = [("rule", &rules), ("proxy", &names)].into_iter().find(|(_, names)| names.contains(&counted));
+    if let Some((what, _)) = within.filter(|_| !counts.contains(&counted)) {
+        let [faults, calls] = ["faults", "calls"].map(|count| expectation.within(count));
+        let what = format!("`{expectation}`: `{counted}` is a {what}, write `{faults}`, or `{calls}`");
+        diagnostics.push(Diagnostic::new(place, what));
+    } else if !counts.contains(&counted) {
         wrong("handler or count", counted, &counts);
     } else if !COUNTED.contains(&counted) && !has_http && !expectation.is_met_by(0) && unknown_rule.is_none() {
         diagnostics.extend(never(expectation, &subject, proxies, place));
@@ -200,6 +204,13 @@ fn never(expectation: &Expectation, subject: &Subject<'_>, proxies: &[ProxyConfi
     let has = |mix: &Mix| mix.shares().iter().any(|share| share.name() == handler && share.percent() > 0.0);
     if ours.is_empty() || ours.iter().any(has) || has_toxic && subject.rule.is_none() {
         return Diagnostics::default();
+    }
+    // It is in the mix, under another name.
+    let is_its = |share: &&Share| share.handlers().any(|name| name == handler) && share.percent() > 0.0;
+    if let Some(share) = ours.iter().flat_map(Mix::shares).find(is_its) {
+        let meant = expectation.of(share.name());
+        let what = format!("`{expectation}` cannot be met: this entry is called `{}`, write `{meant}`", share.name());
+        return Diagnostic::new(place, what).into();
     }
     let mixes: Vec<String> = ours.iter().map(|mix| format!("`{mix}`")).collect();
     let what = format!("`{expectation}` cannot be met: `{handler}` is not in {}", mixes.join(" or "));

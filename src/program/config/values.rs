@@ -14,8 +14,9 @@ use crate::handler::DynHandler;
 use crate::plan::mix::{Mix, Share};
 use crate::plan::parse::{MixError, ParsedHandler, ParsedMix};
 use crate::plan::rule::parse::ParsedRule;
-use crate::plan::rule::table::text_of;
+use crate::plan::rule::table::mistakes;
 use crate::plan::rule::{Rule, list};
+use crate::protocol::FailureKind;
 use crate::settings::{self, Field, Settings};
 use crate::toxic::Toxic;
 
@@ -39,6 +40,8 @@ pub(crate) struct Values<'a> {
     given: BTreeMap<String, (Value, Origin)>,
     /// The paths whose value is invalid.
     wrong: BTreeSet<String>,
+    /// What was given as protocol, by the path before the key.
+    protocols: BTreeMap<String, String>,
 }
 
 impl<'a> Values<'a> {
@@ -49,7 +52,12 @@ impl<'a> Values<'a> {
         entries: &[Entry],
         diagnostics: &mut Diagnostics,
     ) -> Self {
-        let mut values = Self { schema, layout, given: BTreeMap::new(), wrong: BTreeSet::new() };
+        let protocol = |entry: &Entry| {
+            let path = entry.path.join(".");
+            Some((path.strip_suffix("protocol")?.to_owned(), entry.value.as_str()?.to_owned()))
+        };
+        let protocols = entries.iter().filter_map(protocol).collect();
+        let mut values = Self { schema, layout, given: BTreeMap::new(), wrong: BTreeSet::new(), protocols };
         // A key that should not be a table is reported once: the keys within it are skipped.
         let mut whole: &[String] = &[];
         for entry in entries {
@@ -75,15 +83,15 @@ impl<'a> Values<'a> {
 
     fn take(&mut self, setting: &Setting<'_>, path: String, entry: &Entry, diagnostics: &mut Diagnostics) {
         let Entry { value, origin, .. } = entry;
-        let registry = self.schema.registry;
+        let within = path.strip_suffix("rules").unwrap_or_default();
         let rule = |rule: &Value| {
-            let text = text_of(rule).map_err(|what| vec![what])?;
-            ParsedRule::parse(&text, registry).map(drop)
+            let wrong = mistakes(rule, self.schema.registry).into_iter();
+            wrong.map(|what| self.with_own_kinds(within, what)).collect::<Vec<_>>()
         };
-        let toxic = |toxic: &Value| match Toxic::parse_all(toxic.as_str().unwrap_or_default()) {
+        let toxic = |toxic: &Value| {
             // What is no text is refused as a whole.
-            Err(wrong) if toxic.is_string() => Err(wrong.iter().map(|wrong| wrong.what().to_owned()).collect()),
-            _ => Ok(()),
+            let wrong = toxic.as_str().and_then(|text| Toxic::parse_all(text).err()).unwrap_or_default();
+            wrong.iter().map(|wrong| wrong.what().to_owned()).collect::<Vec<_>>()
         };
         let has_wrong_items = match setting.path.as_str() {
             "rules" => has_wrong_items(&path, entry, rule, diagnostics),
@@ -95,17 +103,29 @@ impl<'a> Values<'a> {
             return;
         }
         if let Err(what) = setting.field.check(value) {
-            diagnostics.push(Diagnostic::new(origin.place(&path), what));
+            let within = path.find(HANDLERS).map_or("", |end| &path[..end]);
+            diagnostics.push(Diagnostic::new(origin.place(&path), self.with_own_kinds(within, what)));
             self.wrong.insert(path);
             return;
         }
         if setting.path == "handler"
             && let Err(errors) = ParsedMix::parse(value.as_str().unwrap_or_default(), self.schema.registry)
         {
+            let within = path.strip_suffix("handler").unwrap_or_default();
+            let error = |error: &MixError| self.with_own_kinds(within, error.to_string());
             // They quote the mix, so the line is enough.
-            diagnostics.extend(errors.iter().map(|error| Diagnostic::new(origin.line(&path), error)).collect());
+            diagnostics.extend(errors.iter().map(|what| Diagnostic::new(origin.line(&path), error(what))).collect());
         }
         self.given.insert(path, (value.clone(), origin.clone()));
+    }
+
+    /// A message about a kind of failure lists those of the proxy's own protocol, whose keys are `within`.
+    fn with_own_kinds(&self, within: &str, message: String) -> String {
+        let protocol = self.protocols.get(within).and_then(|protocol| protocol.parse().ok()).unwrap_or_default();
+        match FailureKind::of(protocol) {
+            [] => message,
+            own => message.replace(&FailureKind::names(&FailureKind::ALL), &FailureKind::names(own)),
+        }
     }
 
     /// What was given for an option, and where.
@@ -213,16 +233,14 @@ impl<'a> Values<'a> {
 fn has_wrong_items(
     path: &str,
     Entry { value, origin, .. }: &Entry,
-    check: impl Fn(&Value) -> Result<(), Vec<String>>,
+    check: impl Fn(&Value) -> Vec<String>,
     diagnostics: &mut Diagnostics,
 ) -> bool {
     let wrong: Vec<(usize, Vec<String>)> = match value {
-        Value::Array(items) => {
-            items.iter().enumerate().filter_map(|(place, item)| Some((place, check(item).err()?))).collect()
-        }
+        Value::Array(items) => items.iter().map(check).enumerate().filter(|(_, wrong)| !wrong.is_empty()).collect(),
         Value::String(lines) => {
             let items = lines.lines().filter(|line| !line.trim().is_empty());
-            items.filter_map(|item| Some((0, check(&item.trim().into()).err()?))).collect()
+            items.map(|item| (0, check(&item.trim().into()))).filter(|(_, wrong)| !wrong.is_empty()).collect()
         }
         _ => Vec::new(),
     };

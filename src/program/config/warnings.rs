@@ -8,6 +8,7 @@ use super::schema::{HANDLERS, SECTIONS, Setting};
 use super::values::Values;
 use crate::plan::mix::{Mix, Share};
 use crate::plan::parse::ParsedMix;
+use crate::plan::rule::suspect::doubts;
 use crate::proxy::config::ProxyConfig;
 
 /// A bare number above this many seconds is probably one of milliseconds.
@@ -21,6 +22,20 @@ pub(super) fn all(values: &Values<'_>, proxies: &[ProxyConfig], has_http: bool, 
         warnings.extend(handlers_that_nothing_names(values, proxies));
     }
     warnings.extend(long_sleeps(values, proxies));
+    warnings.extend(doubtful_rules(values, proxies));
+    warnings
+}
+
+/// Rules that can hardly do what is meant.
+fn doubtful_rules(values: &Values<'_>, proxies: &[ProxyConfig]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for ((_, within), proxy) in values.layout.proxies().iter().zip(proxies) {
+        let Some((_, origin)) = values.get(&format!("{within}rules")) else { continue };
+        for (place, rule) in proxy.rules.iter().enumerate() {
+            let place = origin.item("rules", place);
+            warnings.extend(doubts(rule, proxy.protocol).iter().map(|doubt| format!("{place}: {doubt}")));
+        }
+    }
     warnings
 }
 

@@ -18,7 +18,9 @@ impl Display for Called<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Self(run) = self;
         let proxies: Vec<&Proxy> = run.proxies.iter().filter(|proxy| !proxy.has_faults()).collect();
-        let Some(first) = proxies.iter().find_map(|proxy| proxy.shapes.first()) else { return Ok(()) };
+        if proxies.iter().all(|proxy| proxy.shapes.is_empty()) {
+            return Ok(());
+        }
         write!(f, "{}", grid(&proxies, run.is_of_one_unnamed_proxy()))?;
         for proxy in &proxies {
             let more: u64 =
@@ -28,10 +30,14 @@ impl Display for Called<'_> {
                 writeln!(f, "{name}{} of other kinds", text::counted(more, "call"))?;
             }
         }
-        if run.proxies.len() > 1 {
-            return writeln!(f, "a rule for the first: {}", first.rule);
-        }
-        writeln!(f, "a rule for the first: {}", typed(&["--rule".to_owned(), first.rule.clone()]))
+        let is_of_the_program = |shape: &&CallShape| !shape.is_setup;
+        let mut shapes = proxies.iter().flat_map(|proxy| &proxy.shapes).peekable();
+        let is_first = shapes.peek().is_some_and(is_of_the_program);
+        let Some(shape) = shapes.find(is_of_the_program) else { return Ok(()) };
+        let which = if is_first { "the first" } else { &shape.shape };
+        let rule = &shape.rule;
+        let rule = if run.proxies.len() > 1 { rule.clone() } else { typed(&["--rule".to_owned(), rule.clone()]) };
+        writeln!(f, "a rule for {which}: {rule}")
     }
 }
 

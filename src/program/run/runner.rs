@@ -149,7 +149,8 @@ impl Started {
             end,
             again: config.again.line(config.seed),
             expectations,
-            warnings,
+            // Those of the start have scrolled away by now.
+            warnings: config.warnings.iter().cloned().chain(warnings).collect(),
             proxies: results.proxies.clone(),
         }
     }

@@ -163,7 +163,7 @@ impl Services {
         let proxies = proxies.all_and_removed();
         let snapshots: Vec<_> = proxies.iter().map(|proxy| proxy.snapshot()).collect();
         let summaries = snapshots.iter().map(|snapshot| (snapshot.name.clone(), snapshot.summary())).collect();
-        let recorded = proxies.iter().map(|proxy| proxy.context.recorder.recorded());
+        let recorded = proxies.iter().map(|proxy| proxy.context.recorder.recorded(proxy.settings().protocol));
         let proxies = snapshots.iter().map(report::Proxy::from).zip(recorded);
         let proxies = proxies.map(|(proxy, recorded)| proxy.with_shapes(recorded)).collect();
         Results { summaries, proxies, calls: call_log.take_since(started) }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::handler::Registry;
 use crate::metrics::counters::label;
+use crate::metrics::snapshot::RuleSnapshot;
 use crate::metrics::summary::Summary;
-use crate::plan::mix::Share;
+use crate::plan::mix::{Mix, Share};
+use crate::plan::rule::{Rule, excluding_counts};
 use crate::program::command::variable;
 use crate::program::config::Config;
 use crate::program::expectation::{Expectation, Subject};
@@ -41,7 +43,7 @@ impl Verdict {
         // One that is not met has failed the run, and says why.
         let is_told = |target: &Target<'_>| unmet.iter().any(|expectation| target.is_counted_by(expectation));
         let missed = targets.iter().filter(|target| target.missed_its_chaos(config) && !is_told(target));
-        verdict.expectations.extend(missed.map(Target::missing_calls));
+        verdict.expectations.extend(missed.map(Target::missing_chaos));
         verdict.warnings = targets.iter().flat_map(|target| target.idle(expectations)).collect();
         verdict
     }
@@ -50,7 +52,7 @@ impl Verdict {
 /// Why an expectation that counted so much is not met, if that is known.
 fn why_unmet(expectation: &Expectation, count: u64, targets: &[Target<'_>]) -> Option<String> {
     let why = targets.iter().filter(|target| target.is_counted_by(expectation)).filter_map(|target| {
-        let why = target.why_no_call().or_else(|| {
+        let why = target.why_no_chaos().or_else(|| {
             let chaos = target.chaos.iter().find(|chaos| target.is_subject(expectation, chaos))?;
             (count == 0).then(|| target.why_idle(chaos))
         });
@@ -70,8 +72,8 @@ struct Target<'a> {
     summary: Summary,
     /// What its rules and its mix have that does something.
     chaos: Vec<Chaos<'a>>,
-    /// Rules that decided no call: name and text.
-    idle_rules: Vec<(&'a str, &'a str)>,
+    /// Its rules at the end.
+    rules: &'a [RuleSnapshot],
     /// Where the command finds its address.
     variable: String,
     /// Whether its rules and its mix are still the same.
@@ -125,11 +127,7 @@ impl<'a> Target<'a> {
                 proxy,
                 names: config.proxies.iter().map(|proxy| proxy.name.as_str()).collect(),
                 chaos: shares.map(|(rule, share)| Chaos::new(rule, share, &summary)).collect(),
-                idle_rules: rules
-                    .iter()
-                    .filter(|rule| rule.calls == 0)
-                    .map(|rule| (&*rule.name, &*rule.rule))
-                    .collect(),
+                rules,
                 summary,
                 variable: if config.names_proxies { variable(name) } else { "VAURIEN_PROXY".to_owned() },
                 kept_its_plan: kept_its_rules && last.is_some_and(|last| last.mix == proxy.mix.to_string()),
@@ -156,25 +154,42 @@ impl<'a> Target<'a> {
         self.summary.calls.iter().map(|(_, calls)| calls).sum()
     }
 
+    /// Whether there were calls, but each connection turned opaque before a fault took place.
+    fn is_all_opaque(&self) -> bool {
+        let Summary { connections, opaque, ref faults, .. } = self.summary;
+        self.calls() > 0 && opaque >= connections && faults.iter().all(|(_, faults)| *faults == 0)
+    }
+
+    /// Why its faults could not take place; `None` if they could.
+    fn why_no_chaos(&self) -> Option<String> {
+        if self.is_all_opaque() { Some(self.told_opaque().join("; ")) } else { self.why_no_call() }
+    }
+
     /// Whether it had faults to inject, and no call that could have met one, although nobody said that this is right.
     fn missed_its_chaos(&self, config: &Config) -> bool {
+        let allows = if self.is_all_opaque() { Expectation::allows_no_faults } else { Expectation::allows_no_calls };
         let mut expectations = config.run.expectations.iter().filter(|expectation| self.is_counted_by(expectation));
-        let is_allowed = config.run.allow_no_calls || expectations.any(Expectation::allows_no_calls);
-        !self.chaos.is_empty() && self.why_no_call().is_some() && !is_allowed
+        let is_allowed = config.run.allow_no_calls || expectations.any(allows);
+        !self.chaos.is_empty() && self.why_no_chaos().is_some() && !is_allowed
     }
 
     /// The expectation that nobody had to write.
-    fn missing_calls(&self) -> Expected {
+    fn missing_chaos(&self) -> Expected {
         let proxy = if self.prefix.is_empty() { String::new() } else { format!("{}.", self.proxy.name) };
-        let why = self.why_no_call().unwrap_or_default();
+        let why = self.why_no_chaos().unwrap_or_default();
         let rules = self.chaos.iter().filter_map(|chaos| chaos.rule).collect::<BTreeSet<_>>().len();
         let what = match rules {
             0 => format!("handler {}", self.proxy.mix),
             1 => "a rule".to_owned(),
             several => format!("{several} rules"),
         };
-        let why = format!("{what} met no call: {why}; if that is right, add --allow-no-calls");
-        Expected { expectation: format!("{proxy}calls>=1"), count: 0, met: false, why: Some(why) }
+        let (counted, met, meant) = if self.is_all_opaque() {
+            ("faults", "injected no fault", "have no faults")
+        } else {
+            ("calls", "met no call", "make no calls")
+        };
+        let why = format!("{what} {met}: {why}; if this run is meant to {meant}, add --allow-no-calls");
+        Expected { expectation: format!("{proxy}{counted}>=1"), count: 0, met: false, why: Some(why) }
     }
 
     /// Why there were no calls; `None` if there were some.
@@ -186,29 +201,37 @@ impl<'a> Target<'a> {
         if connections == 0 {
             return Some(format!("no connections, the command finds the proxy's address in {}", self.variable));
         }
-        let of = |count: u64| {
-            let (plural, verb) = (if connections == 1 { "" } else { "s" }, if count == 1 { "is" } else { "are" });
-            (format!("{count} of {connections} connection{plural}"), verb)
-        };
-        let opaque_ones = self.summary.opaque_reasons.iter().map(|(why, count)| {
-            let (connections, verb) = of(*count);
+        let unreached = (backend_failures > 0)
+            .then(|| format!("{} did not reach the backend {}", self.part(backend_failures), self.proxy.backend));
+        let silent = connections.saturating_sub(opaque).saturating_sub(backend_failures);
+        let silent = (silent > 0).then(|| format!("{} made no call", self.part(silent)));
+        Some(self.told_opaque().into_iter().chain(unreached).chain(silent).collect::<Vec<_>>().join("; "))
+    }
+
+    /// The connections that turned opaque, a text for each reason.
+    fn told_opaque(&self) -> Vec<String> {
+        let told = |(why, count): &(String, u64)| {
+            let connections = self.part(*count);
             if foreign::is_named(why) {
+                let verb = if *count == 1 { "is" } else { "are" };
                 format!("{connections} {verb} {why}")
             } else {
                 format!("{connections} turned opaque: {why}")
             }
-        });
-        let unreached = (backend_failures > 0)
-            .then(|| format!("{} did not reach the backend {}", of(backend_failures).0, self.proxy.backend));
-        let silent = connections.saturating_sub(opaque).saturating_sub(backend_failures);
-        let silent = (silent > 0).then(|| format!("{} made no call", of(silent).0));
-        Some(opaque_ones.chain(unreached).chain(silent).collect::<Vec<_>>().join("; "))
+        };
+        self.summary.opaque_reasons.iter().map(told).collect()
+    }
+
+    /// `2 of 3 connections`.
+    fn part(&self, count: u64) -> String {
+        let connections = self.summary.connections;
+        format!("{count} of {connections} connection{}", if connections == 1 { "" } else { "s" })
     }
 
     /// Warnings about rules that matched no call, and about handlers that did nothing although there were calls for them, but for
     /// those that an expectation is about.
     fn idle(&self, expectations: &[Expectation]) -> Vec<String> {
-        if self.calls() == 0 {
+        if self.why_no_chaos().is_some() {
             return Vec::new();
         }
         let rules = self.told_idle_rules();
@@ -222,26 +245,62 @@ impl<'a> Target<'a> {
         rules.into_iter().chain(idle).collect()
     }
 
-    /// Warnings about rules that matched no call.
+    /// Warnings about rules that took no call, unless they only keep calls from later rules.
     fn told_idle_rules(&self) -> Vec<String> {
-        let told = |(name, rule): &(&str, &str)| format!("{}rule `{name}` matched no call: {rule}", self.prefix);
-        self.idle_rules.iter().map(told).collect()
+        let told = |rule: &RuleSnapshot| {
+            let why =
+                excluded_all(rule).map_or_else(|| "matched no call".to_owned(), |why| format!("took no call: {why}"));
+            format!("{}rule `{}` {why}: {}", self.prefix, rule.name, rule.rule)
+        };
+        self.rules.iter().filter(|rule| rule.calls == 0 && !rule.is_protective).map(told).collect()
+    }
+
+    /// How many calls the handlers of a share let pass before they act.
+    fn warmup(&self, rule: Option<&str>, share: &Share) -> Option<u64> {
+        let (mix, settings): (&Mix, _) = match rule.map(|name| self.proxy.rules.iter().find(|rule| rule.name() == name))
+        {
+            None => (&self.proxy.mix, Some(&*self.proxy.keys.of_mix)),
+            Some(rule) => rule.map(|rule| (rule.mix(), Rule::settings(rule)))?,
+        };
+        let is_earlier = |other: &&Share| !std::ptr::eq(*other, share);
+        // The settings of the rest come first.
+        let earlier: usize =
+            1 + mix.shares().iter().take_while(is_earlier).map(|share| share.handlers().count()).sum::<usize>();
+        let settings = settings?.iter().skip(earlier).take(share.handlers().count());
+        settings.filter_map(|(_, settings)| settings.get("warmup")?.as_u64()).max()
     }
 
     /// Why a handler did nothing.
     fn why_idle(&self, Chaos { label, share, drawn, calls, rule, .. }: &Chaos<'_>) -> String {
         let plural = if *calls == 1 { "" } else { "s" };
         if *calls == 0 {
-            let left = if rule.is_some() { "its rule matched no call" } else { "no call was left for it" };
+            let known = rule.and_then(|name| self.rules.iter().find(|known| known.name == name));
+            let left = match (rule, known.and_then(excluded_all)) {
+                (None, _) => "no call was left for it".to_owned(),
+                (Some(_), None) => "its rule matched no call".to_owned(),
+                (Some(_), Some(why)) => format!("its rule took no call: {why}"),
+            };
             return format!("`{label}` injected no fault: {left}");
         }
         if *drawn > 0 {
-            return format!(
-                "`{label}` injected no fault: drawn for {drawn} of {calls} call{plural}, it found nothing to do"
+            let warmup = self.warmup(*rule, share).filter(|warmup| drawn <= warmup);
+            let why = warmup.map_or_else(
+                || "it found nothing to do".to_owned(),
+                |warmup| format!("warmup={warmup} let them all pass"),
             );
+            return format!("`{label}` injected no fault: drawn for {drawn} of {calls} call{plural}, {why}");
         }
         let odds = if self.kept_its_plan { odds::of_none(share.percent(), *calls) } else { None };
         let odds = odds.map(|odds| format!(", which at {}% happens in {odds} of runs", share.percent()));
         format!("`{label}` injected no fault: drawn for none of {calls} call{plural}{}", odds.unwrap_or_default())
     }
+}
+
+/// Why a rule took none of the calls that met its conditions, if there were some.
+fn excluded_all(rule: &RuleSnapshot) -> Option<String> {
+    let RuleSnapshot { excluded, rule, .. } = rule;
+    let counts = excluding_counts(rule);
+    let plural = if *excluded == 1 { "" } else { "s" };
+    (*excluded > 0 && !counts.is_empty())
+        .then(|| format!("{excluded} call{plural} met its conditions, {counts} excluded all"))
 }

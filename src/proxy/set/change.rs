@@ -226,7 +226,7 @@ impl ProxySet {
         if target.renewal != Renewal::Changed && !now.contains(&"handler") {
             now.push("handler");
         }
-        info!(proxy = name, "{}", described(&config));
+        info!(proxy = name, "{}", described(&proxy));
         // A temporary change never reverts to another temporary change.
         let lasting = known.and_then(|entry| entry.temporary).map_or(before, |temporary| temporary.before);
         match target.lifetime {
@@ -252,9 +252,12 @@ impl ProxySet {
     }
 }
 
-/// A proxy in a line of the log.
-pub(super) fn described(config: &ProxyConfig) -> String {
-    let ProxyConfig { listen, backend, protocol, mix, enabled, .. } = config;
-    let disabled = if *enabled { "" } else { ", disabled" };
-    format!("now {listen} -> {backend}, protocol {protocol}, handler {mix}{disabled}")
+/// A proxy in a line of the log, as it is now.
+pub(super) fn described(proxy: &Proxy) -> String {
+    let (config, addresses) = (proxy.config(), proxy.addresses());
+    let listening = match addresses.as_slice() {
+        [] => config.listen.to_string(),
+        addresses => addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and "),
+    };
+    format!("now {}", config.line(&listening, &config.backend.to_string()))
 }

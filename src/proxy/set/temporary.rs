@@ -103,7 +103,7 @@ impl ProxySet {
             }
         }
         self.make_permanent(name);
-        info!(proxy = name, "its `for` is over: {}", described(&before));
+        info!(proxy = name, "its `for` is over: {}", described(&proxy));
         true
     }
 }

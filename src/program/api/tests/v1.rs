@@ -75,7 +75,7 @@ async fn what_is_wrong_with_a_body_is_said_key_by_key() {
         assert_eq!(answer.status, 400);
         assert!(names.iter().eq(["backend", "bufer", "handlers.delay.sleep"]), "{names:?}");
         for (body, name, description) in [
-            ("", "", "the body is not JSON: EOF while parsing a value at line 1 column 0"),
+            ("", "", r#"the body is empty, write a JSON object such as `{"handler": "delay"}`"#),
             ("[]", "", r#"the body is not a JSON object, write `{"handler": "delay"}`"#),
             (r#"{"name": "other"}"#, "name", "the path says `cache`, and a proxy cannot be renamed: leave `name` out"),
             (r#"{"for": -1}"#, "for", "invalid duration `-1`: it is negative, write 0 or more"),
