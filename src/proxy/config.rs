@@ -194,12 +194,13 @@ impl ProxyConfig {
     /// The proxy in one line, with its address and its backend.
     pub(crate) fn line(&self, listening: &str, backend: &str) -> String {
         let listening = if self.enabled { listening } else { "disabled" };
-        let rules = match self.rules.len() {
+        let counted = |count: usize, what: &str| match count {
             0 => String::new(),
-            1 => ", 1 rule".to_owned(),
-            several => format!(", {several} rules"),
+            1 => format!(", 1 {what}"),
+            several => format!(", {several} {what}s"),
         };
-        format!("{listening} -> {backend}, protocol {}{rules}, handler {}", self.protocol, self.mix)
+        let (rules, toxics) = (counted(self.rules.len(), "rule"), counted(self.toxics.len(), "toxic"));
+        format!("{listening} -> {backend}, protocol {}{rules}{toxics}, handler {}", self.protocol, self.mix)
     }
 
     pub(crate) fn from_options(name: &str, options: ProxyOptions, rules: Vec<Rule>, mix: Mix, keys: Keys) -> Self {

@@ -47,6 +47,11 @@ impl Toxic {
         Self { name, direction, toxicity: 1.0, kind }
     }
 
+    /// Whether it can do something to a connection.
+    pub(crate) fn does_something(&self) -> bool {
+        self.toxicity > 0.0 && !matches!(self.kind, Kind::Noop(_))
+    }
+
     /// Its name, which no other toxic of the proxy has: `TYPE_STREAM` unless it was given one.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -194,3 +194,24 @@ fn each_proxy_is_judged_alone_and_reports_have_it() {
     ran("--expect api.calls>=0").ends(0);
     ran("--expect cache.calls>=0").ends(3);
 }
+
+#[test]
+fn toxics_are_chaos_as_well() {
+    let backend = Backend::lines();
+    let toxic = "--toxic limit_data(bytes=1000)";
+    run_script(&backend, toxic, "true").ends(3).says(
+        "expected connections>=1: NOT met, 0; a toxic met no connection: no connections, the command finds the proxy's address in \
+         VAURIEN_PROXY; if this run is meant to make no connections, add --allow-no-calls",
+    );
+    run_script(&backend, &format!("{toxic} --allow-no-calls"), "true").ends(0).never_says("NOT met");
+    run_script(&backend, "--toxic noop", "true").ends(0).never_says("expected");
+    run_script(&backend, "--toxic latency(latency=1ms,toxicity=0)", "true").ends(0).never_says("expected");
+    let call = |options: &str| run(&backend, options, &["bash", "-c", SEND, "send", r"a\n"]);
+    let idle = call(toxic).ends(0);
+    idle.says("warning: toxic `limit_data_downstream` did nothing: limit_data(bytes=1KB)");
+    let late = "--toxic slow=latency(latency=1ms) --expect slow==1 --expect faults==1";
+    let acted = call(late).ends(0);
+    acted.says("toxic slow: 1 faults on 1 connection").says("expected slow==1: met, 1").never_says("did nothing");
+    let unknown = call("--toxic latency(latency=1ms) --expect slow==1").ends(2);
+    unknown.says("unknown handler or count `slow`").says("latency_downstream");
+}

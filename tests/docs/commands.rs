@@ -68,9 +68,10 @@ fn files_are_accepted() {
             means.push(checked(&["--config".to_owned(), file.to_str().unwrap().to_owned()]));
         }
     }
-    let [single, several, rules] = &means[..] else { panic!("three files: {means:#?}") };
+    let [single, several, rules, toxics] = &means[..] else { panic!("four files: {means:#?}") };
     assert!(single.contains("redis, handler 20:delay,5:error") && single.contains("seed 42"), "{single}");
     assert!(several.contains("cache: ") && several.contains("api: disabled"), "{several}");
+    assert!(toxics.contains("\n  toxic slow: upstream:slow=bandwidth(rate=50KB/s,toxicity=0.5)"), "{toxics}");
     assert!(rules.contains("2 rules") && rules.contains("\n  rule writes: "), "{rules}");
 }
 

@@ -58,7 +58,8 @@ fn calls_of_the_api_are_all_named() {
     let document = with_api().api().get("/v1/openapi.json").json();
     let mut known = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().unwrap() {
-        let path = path.replace("{name}", "cache").replace("{id}", "7").replace("{rule}", "pay");
+        let path =
+            path.replace("{name}", "cache").replace("{id}", "7").replace("{rule}", "pay").replace("{toxic}", "slow");
         known.extend(methods.as_object().unwrap().keys().map(|method| format!("{} {path}", method.to_uppercase())));
     }
     let mut named = first_cells("docs/api.md");
@@ -97,7 +98,7 @@ fn fields_of_the_report_are_all_named() {
     for script in [call, "kill -9 $$"] {
         let mut command =
             Program::command("--protocol redis --handler delay --handler-delay-sleep 1ms --expect calls>=0");
-        command.args(["--rule", "GET none => dummy"]);
+        command.args(["--rule", "GET none => dummy", "--toxic", "noop"]);
         command.args(["--backend", &backend.address().to_string()]).arg("--report").arg(&file);
         Program::run(command.args(["--", "bash", "-c", script]));
         let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();

@@ -141,6 +141,8 @@ fn sample(value: &str) -> String {
         "HOST:PORT" => "a:2".to_owned(),
         "MIX" => mix(),
         "RULE" => "=> dummy".to_owned(),
+        "TOXIC" => "noop".to_owned(),
+        "NETWORK" => "3g".to_owned(),
         "PROTOCOL" => "redis".to_owned(),
         "BOOL" => "true".to_owned(),
         "EXPECTATION" => "calls>=0".to_owned(),

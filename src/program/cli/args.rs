@@ -59,8 +59,8 @@ pub(super) fn parse(words: &[OsString], schema: &Schema<'_>) -> Result<Args, Exi
 fn entry(setting: &Setting<'_>, matches: &mut ArgMatches) -> Option<Entry> {
     let flag = setting.flag();
     let given: Vec<String> = matches.remove_many(&flag)?.collect();
-    // A rule holds commas.
-    let separator = if flag == "rule" { "\n" } else { "," };
+    // Rules and toxics hold commas.
+    let separator = if matches!(flag.as_str(), "rule" | "toxic") { "\n" } else { "," };
     Some(setting.entry(setting.field.parse(&given.join(separator)), Origin::Named(format!("--{flag}"))))
 }
 

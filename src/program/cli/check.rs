@@ -31,6 +31,8 @@ impl Check {
             let name = if several { format!("{}: ", proxy.name) } else { String::new() };
             let settings = settings(proxy, registry).into_iter().map(|line| format!("  {line}"));
             let rules = proxy.rules.iter().map(|rule| format!("  rule {}: {rule}", rule.name())).collect::<Vec<_>>();
+            let toxics = proxy.toxics.iter().map(|toxic| format!("  toxic {}: {toxic}", toxic.name()));
+            let rules = rules.into_iter().chain(toxics).collect::<Vec<_>>();
             [format!("{name}{}", route(proxy, config.demo))].into_iter().chain(rules).chain(settings)
         });
         let http = config.http.as_ref().map(|http| {

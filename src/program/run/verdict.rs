@@ -16,6 +16,7 @@ use crate::program::run::odds;
 use crate::program::run::services::Results;
 use crate::protocol::foreign;
 use crate::proxy::config::ProxyConfig;
+use crate::toxic::Toxic;
 
 /// The results of all expectations, and warnings.
 pub(super) struct Verdict {
@@ -170,7 +171,18 @@ impl<'a> Target<'a> {
         let allows = if self.is_all_opaque() { Expectation::allows_no_faults } else { Expectation::allows_no_calls };
         let mut expectations = config.run.expectations.iter().filter(|expectation| self.is_counted_by(expectation));
         let is_allowed = config.run.allow_no_calls || expectations.any(allows);
-        !self.chaos.is_empty() && self.why_no_chaos().is_some() && !is_allowed
+        let missed = if self.chaos.is_empty() { self.missed_its_toxics() } else { self.why_no_chaos().is_some() };
+        missed && !is_allowed
+    }
+
+    /// Its toxics that do something.
+    fn toxics(&self) -> impl Iterator<Item = &Toxic> {
+        self.proxy.toxics.iter().filter(|toxic| toxic.does_something())
+    }
+
+    /// Whether it had toxics, and no connection to a backend.
+    fn missed_its_toxics(&self) -> bool {
+        self.toxics().next().is_some() && self.summary.connections == self.summary.backend_failures
     }
 
     /// The expectation that nobody had to write.
@@ -178,12 +190,16 @@ impl<'a> Target<'a> {
         let proxy = if self.prefix.is_empty() { String::new() } else { format!("{}.", self.proxy.name) };
         let why = self.why_no_chaos().unwrap_or_default();
         let rules = self.chaos.iter().filter_map(|chaos| chaos.rule).collect::<BTreeSet<_>>().len();
-        let what = match rules {
-            0 => format!("handler {}", self.proxy.mix),
-            1 => "a rule".to_owned(),
-            several => format!("{several} rules"),
+        let what = match (rules, self.toxics().count()) {
+            (0, 1) if self.chaos.is_empty() => "a toxic".to_owned(),
+            (0, several) if self.chaos.is_empty() => format!("{several} toxics"),
+            (0, _) => format!("handler {}", self.proxy.mix),
+            (1, _) => "a rule".to_owned(),
+            (several, _) => format!("{several} rules"),
         };
-        let (counted, met, meant) = if self.is_all_opaque() {
+        let (counted, met, meant) = if self.chaos.is_empty() {
+            ("connections", "met no connection", "make no connections")
+        } else if self.is_all_opaque() {
             ("faults", "injected no fault", "have no faults")
         } else {
             ("calls", "met no call", "make no calls")
@@ -242,7 +258,18 @@ impl<'a> Target<'a> {
         };
         let idle = self.chaos.iter().filter(|chaos| chaos.calls > 0 && chaos.faults == 0 && !is_expected(chaos));
         let idle = idle.map(|chaos| format!("{}{}", self.prefix, self.why_idle(chaos)));
-        rules.into_iter().chain(idle).collect()
+        rules.into_iter().chain(idle).chain(self.told_idle_toxics(expectations)).collect()
+    }
+
+    /// Warnings about toxics that did nothing.
+    fn told_idle_toxics(&self, expectations: &[Expectation]) -> impl Iterator<Item = String> {
+        let is_expected = |toxic: &Toxic| {
+            let mut ours = expectations.iter().filter(|expectation| self.is_counted_by(expectation));
+            ours.any(|expectation| self.subject(expectation).counted == toxic.name())
+        };
+        let is_idle = move |toxic: &&Toxic| self.summary.faults_of(toxic.name()) == 0 && !is_expected(toxic);
+        let idle = self.toxics().filter(is_idle);
+        idle.map(|toxic| format!("{}toxic `{}` did nothing: {toxic}", self.prefix, toxic.name()))
     }
 
     /// Warnings about rules that took no call, unless they only keep calls from later rules.
