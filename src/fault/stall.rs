@@ -111,6 +111,24 @@ mod tests {
     }
 
     #[test]
+    fn losses_come_in_bursts_and_are_as_many() {
+        let chunks: Vec<_> = (0..100_000).map(|at| (Duration::from_secs(at), SEGMENT)).collect();
+        for (correlation, behind) in [(0.0, 0.1), (0.5, 0.55), (0.9, 0.91)] {
+            let mut lossy = Stall::correlated(0.1, correlation, millis(200));
+            let late: Vec<bool> =
+                pieces(&mut lossy, &chunks).iter().map(|(due, _)| due.subsec_millis() == 200).collect();
+            let part = |of: &dyn Fn(usize) -> bool| {
+                let all: Vec<usize> = (1..late.len()).filter(|at| of(*at)).collect();
+                let lost = all.iter().filter(|at| late[**at]).count();
+                f64::from(u32::try_from(lost).unwrap()) / f64::from(u32::try_from(all.len()).unwrap())
+            };
+            let (all, behind_a_loss) = (part(&|_| true), part(&|at| late[at - 1]));
+            assert!((all - 0.1).abs() < 0.015, "{correlation}: {all}");
+            assert!((behind_a_loss - behind).abs() < 0.03, "{correlation}: {behind_a_loss}");
+        }
+    }
+
+    #[test]
     fn each_segment_has_its_probability() {
         let many = pieces(&mut Stall::with(0.1, millis(200)), &[(millis(0), 10_000 * SEGMENT)]);
         assert!((900..1100).contains(&many.len()), "{}", many.len());

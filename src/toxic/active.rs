@@ -142,3 +142,56 @@ impl ConnectionToxics {
         self.has.iter().map(|(active, _)| active).find(|active| active.id == mark)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(texts: &[&str]) -> Arc<Toxics> {
+        let toxics: Vec<Toxic> = texts.iter().flat_map(|text| Toxic::parse_all(text).unwrap()).collect();
+        let active = ActiveToxics::default();
+        active.replace(&toxics, |_| Arc::default());
+        active.now().clone()
+    }
+
+    /// Which of so many connections have each of these toxics.
+    fn drawn(texts: &[&str], connections: u64) -> Vec<Vec<String>> {
+        let toxics = all(texts);
+        let names = |connection| {
+            let streams = Streams::new(42, "default", connection);
+            let drawn = ConnectionToxics::drawn(&toxics, Direction::ToClient, streams);
+            drawn.map(|(active, _)| active.toxic.name.clone()).collect()
+        };
+        (1..=connections).map(names).collect()
+    }
+
+    #[test]
+    fn toxicity_is_the_part_of_the_connections_that_have_a_toxic() {
+        for (toxicity, expected) in [("0", 0), ("0.3", 3000), ("1", 10_000)] {
+            let drawn = drawn(&[&format!("noop(toxicity={toxicity})")], 10_000);
+            let count = drawn.iter().filter(|names| !names.is_empty()).count();
+            assert!(count.abs_diff(expected) < 150, "{toxicity}: {count}");
+        }
+        // Each toxic has a draw of its own.
+        let both = drawn(&["a=noop(toxicity=0.5)", "b=noop(toxicity=0.5)"], 10_000);
+        let count = both.iter().filter(|names| names.len() == 2).count();
+        assert!(count.abs_diff(2500) < 150, "{count}");
+    }
+
+    #[test]
+    fn a_change_keeps_what_was_drawn_and_what_is_counted() {
+        let active = ActiveToxics::default();
+        let set = |text: &str| active.replace(&Toxic::parse_all(text).unwrap(), |_| Arc::default());
+        set("latency(latency=1s)");
+        let first = active.now().clone();
+        set("latency(latency=2s)");
+        let second = active.now().clone();
+        assert_eq!((first[0].id, second[0].id), (1, 1));
+        assert!(Arc::ptr_eq(&first[0].counters, &second[0].counters) && first[0].revision != second[0].revision);
+        set("latency(latency=2s)");
+        assert!(Arc::ptr_eq(&second[0], &active.now()[0]), "the same value is no change");
+        // Another type under the same name is another toxic.
+        set("latency_downstream=noop");
+        assert_eq!(active.now()[0].id, 2);
+    }
+}
