@@ -53,6 +53,14 @@ fn name_after(before: &[Rule], rules: &mut [Rule]) {
 
 /// What is wrong with `rules` together, or with this protocol, each with the place of the rule.
 pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> {
+    let mut wrong = check_for(rules, protocol);
+    wrong.extend(unreached(&rules.iter().collect::<Vec<_>>(), |_, _| true));
+    wrong.sort_by_key(|(place, _)| *place);
+    wrong
+}
+
+/// The same, but a rule may take all calls of a later one: while one is there for a time, others may well wait behind it.
+pub(crate) fn check_for(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> {
     let mut wrong = Vec::new();
     for (place, rule) in rules.iter().enumerate() {
         if let Some(what) = rule.matcher().foreign_to(protocol) {
@@ -65,7 +73,16 @@ pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> 
             let what = format!("`{rule}`: `{same}` has the name `{}` as well, give it another", rule.name());
             wrong.push((place, what));
         }
-        if let Some(first) = earlier.iter().find(|earlier| earlier.takes_all_of(rule)) {
+    }
+    wrong
+}
+
+/// The rules for which an earlier one leaves no call, each with its place, as far as the two `matter`.
+pub(crate) fn unreached(rules: &[&Rule], matter: impl Fn(&Rule, &Rule) -> bool) -> Vec<(usize, String)> {
+    let mut wrong = Vec::new();
+    for (place, rule) in rules.iter().enumerate() {
+        let takes_all = |earlier: &&&Rule| matter(earlier, rule) && earlier.takes_all_of(rule);
+        if let Some(first) = rules[..place].iter().find(takes_all) {
             let what = format!("`{rule}` is never reached: `{first}` takes all of its calls, put it behind");
             wrong.push((place, what));
         }

@@ -15,12 +15,12 @@ use super::{Change, ChangeError, Entry, ProxySet};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::Renewal;
 use crate::plan::rule::Rule;
-use crate::plan::rule::list::free_name;
+use crate::plan::rule::list::{free_name, unreached};
 use crate::plan::rule::patch::with_name;
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
 
-/// Makes a configuration with these rules, and all else as before.
+/// Makes a configuration with these rules, and all else as before. It does not check whether each rule can be reached.
 pub(crate) type Rebuild = Arc<dyn Fn(&ProxyConfig, Vec<String>) -> Result<ProxyConfig, Diagnostics> + Send + Sync>;
 
 /// Makes another text of the text of a rule.
@@ -243,6 +243,13 @@ impl ProxySet {
             return Err(Diagnostics::from(Diagnostic::new("before", what)).into());
         }
         let config = items.build(&config, &edit.rebuild)?;
+        // What is there for a time may well hide other rules, and a change that is to stay must not.
+        if time.is_none() {
+            let lasts = |known: &&Rule| known.name() == rule || !temporary_rules.contains_key(known.name());
+            let lasting: Vec<_> = config.rules.iter().filter(lasts).collect();
+            let wrong = unreached(&lasting, |first, hidden| first.name() == rule || hidden.name() == rule);
+            wrong.into_iter().map(|(_, what)| Diagnostic::new("rules", what)).collect::<Diagnostics>().none_or(())?;
+        }
         let text = config.rules.iter().find(|known| known.name() == rule).map(Rule::to_string).unwrap_or_default();
         let target = Target { config, renewal: Renewal::Changed, lifetime: Lifetime::Unchanged, others: &[] };
         let change = self.apply(name, target).await?;
