@@ -174,7 +174,7 @@ impl Protocol {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub(crate) struct Mode {
-    /// `redis`: replies are in RESP3.
+    /// `redis`: replies are in RESP3. The replies before its own decide.
     pub(crate) resp3: bool,
     /// `redis`: the request stands in a transaction, and is queued.
     pub(crate) queued: bool,

@@ -244,9 +244,9 @@ fn expected(words: &[Vec<u8>], resp3: &mut bool) -> Option<AnyExpect> {
         }
         ["hello", "3", ..] => *resp3 = true,
         ["hello", "2", ..] | ["reset", ..] => *resp3 = false,
-        _ => {}
+        _ => return Some(AnyExpect::Reply),
     }
-    Some(AnyExpect::Reply)
+    Some(AnyExpect::Resp { is_3: *resp3 })
 }
 
 /// What a backend sends: a reply to a call, or a push.
