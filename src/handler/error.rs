@@ -214,7 +214,9 @@ impl Handler for Error {
     }
 
     async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
-        if self.injects(call) || self.warms_up() {
+        // A cluster sends nobody elsewhere for a command without a key.
+        let is_lost = self.kind.is_some_and(FailureKind::redirects) && !call.has_key();
+        if self.injects(call) || is_lost || self.warms_up() {
             return Ok(Verdict::Pass);
         }
         Ok(Verdict::Answer(self.answer(call)))

@@ -128,7 +128,8 @@ impl Failure {
         self
     }
 
-    /// The `host:port` that [`FailureKind::Moved`] and [`FailureKind::Ask`] send the client to.
+    /// The `host:port` that [`FailureKind::Moved`] and [`FailureKind::Ask`] send the client to. The slot is that of the first key,
+    /// or 0 for a command without one.
     #[must_use]
     pub fn to(mut self, address: impl fmt::Display) -> Self {
         self.to = Some(address.to_string());

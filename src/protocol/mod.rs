@@ -238,6 +238,11 @@ impl Protocol {
         }
     }
 
+    /// Whether the request with this head has a key by which a node of a cluster is chosen.
+    pub(crate) fn has_key(self, head: &[u8]) -> bool {
+        self == Self::Redis && redis::key(head).is_some()
+    }
+
     /// The values of a header field. Only `http` has any.
     pub(crate) fn header<'h>(self, head: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
         http::header(if self == Self::Http { head } else { &[] }, name)

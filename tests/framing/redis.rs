@@ -173,7 +173,7 @@ fn request() -> impl Strategy<Value = Request> {
         ]
     };
     let command = prop_oneof![
-        4 => prop::sample::select(vec!["GET", "set", "Ping", "CLIENT", "reset", "EXEC", "replconf", "monitors"]),
+        4 => prop::sample::select(vec!["GET", "set", "Ping", "CLIENT", "reset", "EXEC", "replconf", "monitors", "eval", "XREAD", "Lmpop", "MIGRATE"]),
         1 => prop::sample::select(vec!["MONITOR", "sync", "Psync"]),
         4 => prop::sample::select(SUBSCRIPTIONS.map(|(name, _)| name).to_vec()),
     ];
