@@ -1,5 +1,6 @@
 //! Changing one rule of a proxy. The others go on.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -283,12 +284,13 @@ impl ProxySet {
 
     /// A name for a new rule in this place, that no rule has had calls under.
     fn name_for(&self, proxy: &Proxy, later: Option<&ProxyConfig>, place: usize) -> String {
-        let mut taken: Vec<String> =
-            proxy.context.counters.by_handler().into_iter().filter_map(|((rule, _), _)| rule).collect();
+        let counters = proxy.context.counters.by_handler().into_iter();
+        let mut taken: HashSet<String> =
+            counters.filter(|(_, counters)| counters.calls.get() > 0).filter_map(|((rule, _), _)| rule).collect();
         let config = proxy.config();
         let rules = config.rules.iter().chain(later.into_iter().flat_map(|later| &later.rules));
         taken.extend(rules.map(|rule| rule.name().to_owned()));
-        free_name(place, |name| taken.iter().any(|taken| taken == name) || self.get(name).is_some())
+        free_name(place, |name| taken.contains(name) || self.get(name).is_some())
     }
 
     /// Takes back change number `number` of this rule at a time.
