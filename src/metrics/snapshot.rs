@@ -73,6 +73,9 @@ pub(crate) struct RuleSnapshot {
     pub(crate) rule: String,
     /// The calls that it has decided.
     pub(crate) calls: u64,
+    /// The calls to which its handlers did something. Reports have them for each handler.
+    #[serde(skip)]
+    pub(crate) faults: u64,
 }
 
 /// Totals over the connections of a proxy.

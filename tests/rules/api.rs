@@ -151,6 +151,23 @@ fn what_came_for_a_time_is_taken_back_alone() {
 }
 
 #[test]
+fn a_removed_rule_that_had_no_calls_leaves_nothing() {
+    let program = start(&Backend::lines(), "redis", &["GET => error"], "");
+    let (api, mut client) = (program.api(), program.connect());
+    for _ in 0..3 {
+        let added = body(&api.post_body(RULES, r#"{"rule": "SET => 50:error,50:delay"}"#), 201);
+        assert_eq!(added["name"], "rule-2");
+        assert_eq!(api.delete(&at("rule-2")).status, 204);
+    }
+    assert!(!api.get("/metrics").body.contains("rule-2"), "{}", api.get("/metrics").body);
+    body(&api.post_body(RULES, r#"{"rule": "SET => error"}"#), 201);
+    assert_eq!(pass(&mut client, &["SET a b"]), [false]);
+    assert_eq!(api.delete(&at("rule-2")).status, 204);
+    assert_eq!(api.proxy("default")["status"]["calls"]["rule-2.error"], 1, "it stays, and so does its name");
+    assert_eq!(body(&api.post_body(RULES, r#"{"rule": "SET => error"}"#), 201)["name"], "rule-3");
+}
+
+#[test]
 fn what_is_there_for_a_time_may_hide_other_rules() {
     let program = start(&Backend::lines(), "redis", &["GET a* name=pay => delay(sleep=1ms)"], "");
     let api = program.api();

@@ -10,7 +10,7 @@ const OF_MANY_RUNS: [&str; 3] = ["--seed", "--repeat", SWITCH];
 const TOTAL: &str = "--expect-total";
 
 /// Takes the place of totals that a variable or the file asks for.
-const ANY_TOTAL: &str = "--expect-total 'calls>=0'";
+const ANY_TOTAL: &str = "--expect-total 'faults>=0'";
 
 /// The one of them that may have no value.
 const SWITCH: &str = "--keep-going";
@@ -150,7 +150,7 @@ mod tests {
         assert_eq!(again.line(7, 2), "vaurien --http --seed 7");
         // Those of the file would be back in force.
         again.expects_totals = true;
-        assert_eq!(again.line(7, 2), "vaurien --http --expect-total 'calls>=0' --seed 7");
+        assert_eq!(again.line(7, 2), "vaurien --http --expect-total 'faults>=0' --seed 7");
         assert_eq!(again.line(7, 1), line);
     }
 
