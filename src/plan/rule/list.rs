@@ -136,6 +136,16 @@ mod tests {
                 Protocol::Memcache,
                 "`method=GET => error`: `method` needs protocol http, with memcache write `command`",
             ),
+            (
+                &["*.json => error"],
+                Protocol::Http,
+                "`*.json => error`: `*.json` is compared with the method, write `path=*.json`",
+            ),
+            (
+                &["~^/v[12]/ => error"],
+                Protocol::Http,
+                "`~^/v[12]/ => error`: `~^/v[12]/` is compared with the method, write `path=~^/v[12]/`",
+            ),
             (&["key=a => error"], Protocol::Http, "`key=a => error`: `key` is not for protocol http, write `path`"),
             (
                 &["GET => error"],

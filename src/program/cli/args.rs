@@ -59,6 +59,11 @@ pub(super) fn parse(words: &[OsString], schema: &Schema<'_>) -> Result<Args, Exi
 fn entry(setting: &Setting<'_>, matches: &mut ArgMatches) -> Option<Entry> {
     let flag = setting.flag();
     let given: Vec<String> = matches.remove_many(&flag)?.collect();
+    // An empty one among lines would be a blank line.
+    let has_blank = || given.iter().any(|text| text.trim().is_empty());
+    if flag == "rule" && has_blank() {
+        return Some(setting.entry(given.into(), Origin::Named(format!("--{flag}"))));
+    }
     // A rule holds commas.
     let separator = if flag == "rule" { "\n" } else { "," };
     Some(setting.entry(setting.field.parse(&given.join(separator)), Origin::Named(format!("--{flag}"))))
