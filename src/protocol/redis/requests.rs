@@ -154,6 +154,9 @@ impl Requests {
         if foreign::is_http_request(&bytes[..len]) {
             return Err(foreign::HTTP_REQUEST);
         }
+        if foreign::is_ssh_banner(bytes) {
+            return Err(foreign::SSH_BANNER);
+        }
         if count == 0 {
             return Ok(Step::Pass(len)); // Redis ignores a blank line.
         }
