@@ -84,14 +84,6 @@ impl Answer {
         }
     }
 
-    /// Whether a client of `redis` takes it for the refusal of a command within a transaction.
-    pub(crate) fn is_refusal(&self) -> bool {
-        match &self.content {
-            Content::Bytes(bytes) => bytes.starts_with(b"-"),
-            Content::Random(_) | Content::Failure(_) | Content::Response(_) | Content::Miss => true,
-        }
-    }
-
     /// Whether it depends on the request's head how it is written.
     pub(crate) fn needs_head(&self) -> bool {
         !matches!(self.content, Content::Bytes(_) | Content::Random(_))

@@ -107,6 +107,11 @@ impl<'a> Call<'a> {
         *protocol == Protocol::Http || protocol.miss(head, *mode).is_some()
     }
 
+    /// Whether a node of a cluster can be chosen by the call's key.
+    pub(crate) fn has_key(&self) -> bool {
+        self.state.protocol.has_key(&self.state.head)
+    }
+
     /// The random stream of this call: the same for the same seed, proxy, connection and call.
     pub fn random(&mut self) -> &mut impl Rng {
         self.state.random()

@@ -59,14 +59,36 @@ pub(crate) enum EventKind {
         /// The mix in its text form: `20:delay,5:error`.
         handler: String,
         /// The rules in their text form, in their order.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        rules: Vec<String>,
+        #[serde(skip_serializing_if = "is_empty", serialize_with = "texts")]
+        rules: RuleTexts,
         enabled: bool,
     },
     /// The backend could not be reached.
     DialFailure { connection: u64, error: String },
     /// The connection turned opaque.
     Opaque { connection: u64, why: Box<str> },
+}
+
+/// Texts that the events of a proxy share as long as they stay the same.
+pub(crate) type RuleTexts = Arc<[Arc<str>]>;
+
+/// How many have a list of rules that no earlier event has: the event, and its proxy.
+const OWNERS: usize = 2;
+
+impl EventKind {
+    /// How much memory it takes beside its own size, in bytes. What it shares with an earlier event counts there.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Fault { head, .. } => head.as_ref().map_or(0, |head| head.text.len()),
+            Self::Plan { handler, rules, .. } if Arc::strong_count(rules) > OWNERS => handler.len(),
+            Self::Plan { handler, rules, .. } => {
+                handler.len() + rules.iter().map(|rule| size_of_val(rule) + rule.len()).sum::<usize>()
+            }
+            Self::DialFailure { error, .. } => error.len(),
+            Self::Opaque { why, .. } => why.len(),
+            Self::Toxic { toxic, .. } => toxic.len(),
+        }
+    }
 }
 
 /// What a handler did to a call.
@@ -144,6 +166,14 @@ fn cut(word: &[u8]) -> impl Iterator<Item = char> {
         chunk.valid().chars().chain(replaced)
     });
     characters.take(CHARACTERS)
+}
+
+fn is_empty(texts: &RuleTexts) -> bool {
+    texts.is_empty()
+}
+
+fn texts<S: Serializer>(texts: &RuleTexts, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(texts.iter().map(|text| &**text))
 }
 
 fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -238,9 +268,10 @@ mod tests {
     fn other_kinds_have_their_own_fields() {
         let common =
             |kind: &str| format!(r#"{{"id":7,"time":"2023-11-14T22:13:20.123456Z","event":"{kind}","proxy":"cache","#);
-        let plan = line(EventKind::Plan { handler: "20:delay".into(), rules: Vec::new(), enabled: true });
+        let plan = line(EventKind::Plan { handler: "20:delay".into(), rules: RuleTexts::default(), enabled: true });
         assert_eq!(plan, common("plan") + r#""handler":"20:delay","enabled":true}"#);
-        let plan = line(EventKind::Plan { handler: "dummy".into(), rules: vec!["GET => error".into()], enabled: true });
+        let plan =
+            line(EventKind::Plan { handler: "dummy".into(), rules: ["GET => error".into()].into(), enabled: true });
         assert_eq!(plan, common("plan") + r#""handler":"dummy","rules":["GET => error"],"enabled":true}"#);
         let failure = line(EventKind::DialFailure { connection: 3, error: "refused".into() });
         assert_eq!(failure, common("dial_failure") + r#""connection":3,"error":"refused"}"#);

@@ -1,20 +1,24 @@
 //! The events of proxies: injected faults, new plans, failed dials, opaque connections.
 //!
-//! A ring keeps the latest [`EVENTS`] events. Emitting never waits for a reader, and takes a lock only to wake one that waits:
-//! each worker has a queue of its own, and readers merge the queues. A reader that falls further behind loses the oldest events,
-//! and learns how many. Ids have no gaps but those, and an event has a higher id than those emitted before it.
+//! A ring keeps the latest [`EVENTS`] events, or fewer of more than [`MAX_BYTES`]. Emitting never waits for a reader, and takes a
+//! lock only to wake one that waits: each worker has a queue of its own, and readers merge the queues. A reader that falls further
+//! behind loses the oldest events, and learns how many. Ids have no gaps but those, and an event has a higher id than those emitted
+//! before it.
 
 mod event;
 mod ring;
 
 use std::sync::Arc;
 
-pub(crate) use event::{Action, RequestHead};
+pub(crate) use event::{Action, RequestHead, RuleTexts};
 pub(crate) use event::{Event, EventKind};
 use ring::Ring;
 
 /// How many events are kept for readers.
 pub(crate) const EVENTS: usize = 16_384;
+
+/// How much the texts of kept events take at most, in bytes.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// How many events a reader gets at once, at most. It holds the lock while they are copied.
 const BATCH: usize = 256;

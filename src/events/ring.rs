@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
-use std::sync::atomic::{AtomicBool, AtomicU64, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,14 +11,14 @@ use crossbeam_queue::SegQueue;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use super::{BATCH, Batch, EVENTS, Event, EventKind};
+use super::{BATCH, Batch, EVENTS, Event, EventKind, MAX_BYTES};
 use crate::workers::PerWorker;
 
 /// Workers read the clock one after the other but may emit in another order: a time is shown as the one before it if it is
 /// less than this earlier. By more than this the clock has been set back.
 const OUT_OF_ORDER: Duration = Duration::from_secs(1);
 
-/// Keeps the latest [`EVENTS`] events, and up to as many for each worker that no reader has merged yet.
+/// Keeps the latest [`EVENTS`] events with at most [`MAX_BYTES`], and up to as many for each worker that no reader has merged yet.
 #[derive(Debug, Default)]
 pub(super) struct Ring {
     queues: PerWorker<Queue>,
@@ -34,7 +34,9 @@ pub(super) struct Ring {
 #[derive(Debug, Default)]
 struct Queue {
     emitted: SegQueue<Emitted>,
-    /// How many events were dropped because the queue had [`EVENTS`] of them.
+    /// How much its events weigh.
+    weight: AtomicUsize,
+    /// How many events were dropped because the queue was full.
     lost: AtomicU64,
 }
 
@@ -46,6 +48,7 @@ struct Emitted {
     time: SystemTime,
     proxy: Arc<str>,
     kind: EventKind,
+    weight: usize,
 }
 
 /// What readers write, in cache lines that emitters do not read.
@@ -59,7 +62,9 @@ struct Readers {
 /// The ring. Ids increase, but skip those of events that a queue has lost.
 #[derive(Debug)]
 pub(super) struct Merged {
-    events: VecDeque<Arc<Event>>,
+    /// Each with its weight.
+    events: VecDeque<(Arc<Event>, usize)>,
+    weight: usize,
     /// The id of the latest event; 0 before the first.
     pub(super) last: u64,
     /// The time of the latest event.
@@ -72,7 +77,7 @@ pub(super) struct Merged {
 
 impl Default for Merged {
     fn default() -> Self {
-        Self { events: VecDeque::new(), last: 0, time: SystemTime::UNIX_EPOCH, lost: 0, rest: Vec::new() }
+        Self { events: VecDeque::new(), weight: 0, last: 0, time: SystemTime::UNIX_EPOCH, lost: 0, rest: Vec::new() }
     }
 }
 
@@ -81,12 +86,14 @@ impl Ring {
         if self.closed.load(Relaxed) {
             return;
         }
-        let Queue { emitted, lost } = self.queues.own();
+        let queue = self.queues.own();
+        let weight = kind.weight();
+        let is_full = || queue.emitted.len() >= EVENTS || queue.weight.load(Relaxed) + weight > MAX_BYTES;
         // Before the push: whoever takes the event off the queue knows of the loss.
-        if emitted.len() >= EVENTS && emitted.pop().is_some() {
-            lost.fetch_add(1, Relaxed);
+        while is_full() && queue.pop().is_some() {
+            queue.lost.fetch_add(1, Relaxed);
         }
-        emitted.push(Emitted { at: Instant::now(), time: SystemTime::now(), proxy, kind });
+        queue.push(Emitted { at: Instant::now(), time: SystemTime::now(), proxy, kind, weight });
         self.wake();
     }
 
@@ -108,8 +115,8 @@ impl Ring {
 
     /// Takes what was emitted before this call off the queues, and of what is emitted meanwhile no endless amount.
     fn drain(&self, into: &mut Vec<Emitted>) {
-        for Queue { emitted, .. } in self.queues.all() {
-            into.extend((0..emitted.len()).map_while(|_| emitted.pop()));
+        for queue in self.queues.all() {
+            into.extend((0..queue.emitted.len()).map_while(|_| queue.pop()));
         }
     }
 
@@ -146,13 +153,27 @@ impl Ring {
     }
 }
 
+impl Queue {
+    fn push(&self, emitted: Emitted) {
+        // First, so that the weight is never less than that of what is there.
+        self.weight.fetch_add(emitted.weight, Relaxed);
+        self.emitted.push(emitted);
+    }
+
+    fn pop(&self) -> Option<Emitted> {
+        let emitted = self.emitted.pop()?;
+        self.weight.fetch_sub(emitted.weight, Relaxed);
+        Some(emitted)
+    }
+}
+
 impl Merged {
     /// The events after id `read`, at most [`BATCH`] of them; `None` if there are none.
     pub(super) fn after(&self, read: u64) -> Option<Batch> {
-        let from = self.events.partition_point(|event| event.id <= read);
-        let first = self.events.get(from)?.id;
-        let consecutive = self.events.range(from..).zip(first..).take_while(|(event, id)| event.id == *id);
-        let events = consecutive.take(BATCH).map(|(event, _)| event.clone()).collect();
+        let from = self.events.partition_point(|(event, _)| event.id <= read);
+        let first = self.events.get(from)?.0.id;
+        let consecutive = self.events.range(from..).zip(first..).take_while(|((event, _), id)| event.id == *id);
+        let events = consecutive.take(BATCH).map(|((event, _), _)| event.clone()).collect();
         Some(Batch { lost: first - read - 1, events })
     }
 
@@ -172,15 +193,18 @@ impl Merged {
         }
     }
 
-    fn push(&mut self, Emitted { time, proxy, kind, .. }: Emitted) {
+    fn push(&mut self, Emitted { time, proxy, kind, weight, .. }: Emitted) {
         self.last += 1;
         if self.time.duration_since(time).map_or(true, |early| early >= OUT_OF_ORDER) {
             self.time = time;
         }
-        if self.events.len() == EVENTS {
-            self.events.pop_front();
+        while (self.events.len() == EVENTS || self.weight + weight > MAX_BYTES)
+            && let Some((_, weight)) = self.events.pop_front()
+        {
+            self.weight -= weight;
         }
-        self.events.push_back(Arc::new(Event { id: self.last, time: self.time, proxy, kind }));
+        self.weight += weight;
+        self.events.push_back((Arc::new(Event { id: self.last, time: self.time, proxy, kind }), weight));
     }
 }
 
@@ -209,7 +233,7 @@ mod tests {
     /// An event that is emitted at `milliseconds` after `start`, when the clock shows `time`.
     fn emitted(start: Instant, milliseconds: u64, time: SystemTime) -> Emitted {
         let at = start + Duration::from_millis(milliseconds);
-        Emitted { at, time, proxy: "cache".into(), kind: opaque(milliseconds) }
+        Emitted { at, time, proxy: "cache".into(), kind: opaque(milliseconds), weight: 0 }
     }
 
     /// The worker in `place` emits it.
@@ -219,7 +243,7 @@ mod tests {
 
     /// The ids of all events, and when they were emitted.
     fn seen(merged: &Merged) -> Vec<(u64, u64)> {
-        let of = |event: &Arc<Event>| match event.kind {
+        let of = |(event, _): &(Arc<Event>, usize)| match event.kind {
             EventKind::Opaque { connection, .. } => (event.id, connection),
             _ => panic!("{event:?}"),
         };
@@ -277,6 +301,37 @@ mod tests {
         // Five by the queues, and the oldest of the others by the ring.
         assert_eq!((batch.lost, batch.events[0].id), (6, 7));
         assert_eq!(ring.merged().last, EVENTS as u64 + 6);
+    }
+
+    #[test]
+    fn large_events_leave_room_for_fewer() {
+        let plan = |size: usize| {
+            let rules = (0..size).map(|rule| format!("GET {rule} => error").into()).collect();
+            EventKind::Plan { handler: "dummy".into(), rules, enabled: true }
+        };
+        let ring = Ring::of_workers(1);
+        let weight = plan(1000).weight();
+        for _ in 0..MAX_BYTES / weight + 10 {
+            ring.emit("cache".into(), plan(1000));
+        }
+        let queue = ring.queues.of(0);
+        assert_eq!((queue.emitted.len(), queue.lost.load(Relaxed)), (MAX_BYTES / weight, 10));
+        drop(ring.merged());
+        assert_eq!(queue.weight.load(Relaxed), 0);
+        for _ in 0..20 {
+            ring.emit("cache".into(), plan(1000));
+        }
+        let merged = ring.merged();
+        assert_eq!((merged.events.len(), merged.weight), (MAX_BYTES / weight, MAX_BYTES / weight * weight));
+        assert_eq!(merged.last, (MAX_BYTES / weight + 30) as u64);
+        // What several events share counts once.
+        let shared = plan(1000);
+        let EventKind::Plan { rules, .. } = &shared else { unreachable!() };
+        let proxys = rules.clone();
+        assert_eq!(shared.weight(), weight);
+        let next = EventKind::Plan { handler: "dummy".into(), rules: proxys, enabled: true };
+        let last = EventKind::Plan { handler: "dummy".into(), rules: rules.clone(), enabled: true };
+        assert_eq!((next.weight(), last.weight()), (5, 5));
     }
 
     #[test]

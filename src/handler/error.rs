@@ -159,6 +159,23 @@ impl Error {
         }
     }
 
+    /// What is wrong with the settings of `http`.
+    fn check_response(&self) -> std::result::Result<(), String> {
+        let statuses = self.status.as_ref().map_or(&[][..], Statuses::all);
+        if self.inject {
+            return Err("`inject` has no effect with http, leave it out".to_owned());
+        }
+        if let (Some(status), Some(_)) =
+            (statuses.iter().find(|status| http::WITHOUT_BODY.contains(status)), &self.body)
+        {
+            return Err(format!("a response with status {status} has no body, leave `body` out"));
+        }
+        if self.retry_after.is_some() && self.headers.as_ref().is_some_and(|headers| headers.has("Retry-After")) {
+            return Err("`headers` have a `Retry-After` as well, leave out `retry_after`".to_owned());
+        }
+        Ok(())
+    }
+
     /// The settings of `http` that were given.
     fn of_http(&self) -> Option<&'static str> {
         let given = [
@@ -180,6 +197,9 @@ impl Handler for Error {
                 kinds => format!("`{name}` is for http, write `kind=…` with {protocol} ({kinds})"),
             });
         }
+        if self.of_http().is_some() && self.kind.is_none() {
+            self.check_response()?;
+        }
         let Some(kind) = self.kind else {
             let given = [("message", self.message.is_some()), ("to", self.to.is_some())];
             return match given.into_iter().find(|(_, is_given)| *is_given) {
@@ -199,7 +219,13 @@ impl Handler for Error {
             _ if self.inject => {
                 Err("`inject` and `kind` exclude each other: one inserts bytes, the other answers".to_owned())
             }
-            _ if kind.redirects() && self.to.is_none() && self.message.is_none() => {
+            _ if self.message.is_some() && kind == FailureKind::Error => {
+                Err(format!("`message` has no effect: `{kind}` has no text, write `kind=server_error`"))
+            }
+            _ if self.message.is_some() && kind.redirects() => {
+                Err(format!("`message` is not for `kind={kind}`, whose text is the slot and `to`"))
+            }
+            _ if kind.redirects() && self.to.is_none() => {
                 Err(format!("`kind={kind}` needs an address, write `to=HOST:PORT`"))
             }
             _ if self.to.is_some() && !kind.redirects() => {
@@ -214,7 +240,9 @@ impl Handler for Error {
     }
 
     async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
-        if self.injects(call) || self.warms_up() {
+        // A cluster sends nobody elsewhere for a command without a key.
+        let is_lost = self.kind.is_some_and(FailureKind::redirects) && !call.has_key();
+        if self.injects(call) || is_lost || self.warms_up() {
             return Ok(Verdict::Pass);
         }
         Ok(Verdict::Answer(self.answer(call)))
@@ -225,5 +253,60 @@ impl Handler for Error {
             return Ok(Verdict::Pass);
         }
         Ok(Verdict::Inject(random(call.random(), INJECTED)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn settings_without_effect_are_refused() {
+        for (protocol, settings, why) in [
+            (
+                Protocol::Memcache,
+                json!({ "kind": "error", "message": "no" }),
+                "`message` has no effect: `error` has no text, write `kind=server_error`",
+            ),
+            (
+                Protocol::Redis,
+                json!({ "kind": "moved", "to": "a:1", "message": "no" }),
+                "`message` is not for `kind=moved`, whose text is the slot and `to`",
+            ),
+            (
+                Protocol::Redis,
+                json!({ "kind": "ask", "message": "no" }),
+                "`message` is not for `kind=ask`, whose text is the slot and `to`",
+            ),
+            (Protocol::Redis, json!({ "kind": "ask" }), "`kind=ask` needs an address, write `to=HOST:PORT`"),
+            (
+                Protocol::Http,
+                json!({ "status": 503, "inject": true }),
+                "`inject` has no effect with http, leave it out",
+            ),
+            (
+                Protocol::Http,
+                json!({ "status": "503|205", "body": "no" }),
+                "a response with status 205 has no body, leave `body` out",
+            ),
+            (
+                Protocol::Http,
+                json!({ "headers": "retry-after: 5", "retry_after": 2 }),
+                "`headers` have a `Retry-After` as well, leave out `retry_after`",
+            ),
+        ] {
+            let error: Error = serde_json::from_value(settings).unwrap();
+            assert_eq!(error.check(protocol), Err(why.to_owned()));
+        }
+        for (protocol, settings) in [
+            (Protocol::Memcache, json!({ "kind": "server_error", "message": "no" })),
+            (Protocol::Http, json!({ "status": 304, "headers": "ETag: a", "retry_after": 2 })),
+            (Protocol::Http, json!({ "inject": true })),
+        ] {
+            let error: Error = serde_json::from_value(settings).unwrap();
+            assert_eq!(error.check(protocol), Ok(()));
+        }
     }
 }

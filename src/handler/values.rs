@@ -146,13 +146,20 @@ impl Serialize for Escaped {
 
 text_value!(Escaped, "write a text", { "type": "string" });
 
-/// Header fields, one a line or one a text of a list: `Name: value`. In one text, `\n` is a line end.
+/// Header fields, one a line or one a text of a list: `Name: value`. A text has the escapes of [`Escaped`], so that in one text `\n` or
+/// `\r\n` ends a line.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
 
 /// What is wrong with header fields.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotHeaders {
+    /// A backslash that begins no escape.
+    #[error(transparent)]
+    Escape(#[from] NotEscape),
+    /// Bytes that are no text.
+    #[error("`{0}` is not UTF-8")]
+    Bytes(String),
     /// No colon.
     #[error("`{0}` is no header field, write `Name: value`")]
     NoColon(String),
@@ -183,8 +190,14 @@ impl Headers {
         self.0.iter().fold(response, |response, (name, value)| response.with_field(name, value))
     }
 
+    /// Whether one of them has this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known.eq_ignore_ascii_case(name))
+    }
+
     fn lines(&self) -> Vec<String> {
-        self.0.iter().map(|(name, value)| format!("{name}: {value}")).collect()
+        let line = |(name, value): &(String, String)| Escaped::from(format!("{name}: {value}")).to_string();
+        self.0.iter().map(line).collect()
     }
 }
 
@@ -205,8 +218,12 @@ impl<'de> Deserialize<'de> for Headers {
             }
             _ => return Err(wrong()),
         };
-        let fields = texts.iter().flat_map(|text| text.split("\\n")).flat_map(str::lines);
-        Self::new(fields).map_err(de::Error::custom)
+        let unescaped = |text: &String| {
+            let bytes = text.parse::<Escaped>()?.bytes().to_vec();
+            String::from_utf8(bytes).map_err(|_| NotHeaders::Bytes(text.clone()))
+        };
+        let texts: Vec<String> = texts.iter().map(unescaped).collect::<Result<_, _>>().map_err(de::Error::custom)?;
+        Self::new(texts.iter().flat_map(|text| text.lines())).map_err(de::Error::custom)
     }
 }
 
@@ -255,6 +272,13 @@ mod tests {
         let both = Headers(vec![("A".into(), "b: c".into()), ("X-Y".into(), String::new())]);
         assert_eq!(read("A: b: c\\nX-Y:".into()).as_ref(), Ok(&both));
         assert_eq!(read("A: b: c\nX-Y:".into()).as_ref(), Ok(&both));
+        assert_eq!(read(r"A: b: c\r\nX-Y:\x0d\x0a".into()).as_ref(), Ok(&both));
+        let escaped = Headers(vec![("A".into(), "c:\\d \té".into())]);
+        assert_eq!(read(r"A: c:\\d \t\xc3\xa9".into()).as_ref(), Ok(&escaped));
+        assert_eq!(read(serde_json::to_value(&escaped).unwrap()).as_ref(), Ok(&escaped));
+        assert_eq!(read(r"A: b\rX: c".into()), Err("the value of `A` has a control character".into()));
+        assert_eq!(read(r"A: \xff".into()), Err(r"`A: \xff` is not UTF-8".into()));
+        assert!(read(r"A: c:\dir".into()).unwrap_err().starts_with(r"`\d` is no escape"));
         assert_eq!(read(serde_json::json!(["A: b: c", "X-Y:"])).as_ref(), Ok(&both));
         assert_eq!(read(serde_json::to_value(&both).unwrap()).as_ref(), Ok(&both));
         assert_eq!(read("no".into()), Err("`no` is no header field, write `Name: value`".into()));

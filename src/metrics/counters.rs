@@ -49,8 +49,15 @@ pub(crate) struct Counters {
     /// How long passing a read on took where no fault touched it; a sample of all reads.
     pub(crate) pass: Arc<Histogram>,
     /// By rule, empty for the mix, and by handler.
-    handlers: Mutex<BTreeMap<HandlerKey, Arc<HandlerCounters>>>,
+    handlers: Mutex<Handlers>,
     toxics: Mutex<BTreeMap<String, Arc<ToxicCounters>>>,
+}
+
+#[derive(Debug, Default)]
+struct Handlers {
+    counters: BTreeMap<HandlerKey, Arc<HandlerCounters>>,
+    /// The number of the latest one.
+    last: u32,
 }
 
 /// The counters of a toxic, from its creation to the end of its proxy.
@@ -162,9 +169,21 @@ impl Counters {
     /// The counts of the handler of this name, in a rule or in the mix.
     pub(crate) fn of(&self, rule: Option<&str>, handler: &str) -> Arc<HandlerCounters> {
         let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = u32::try_from(handlers.len() + 1).unwrap_or(u32::MAX);
-        let new = || Arc::new(HandlerCounters { number, ..HandlerCounters::default() });
-        handlers.entry((rule.map(str::to_owned), handler.to_owned())).or_insert_with(new).clone()
+        let Handlers { counters, last } = &mut *handlers;
+        let new = || {
+            *last = last.saturating_add(1);
+            Arc::new(HandlerCounters { number: *last, ..HandlerCounters::default() })
+        };
+        counters.entry((rule.map(str::to_owned), handler.to_owned())).or_insert_with(new).clone()
+    }
+
+    /// Drops the counters of handlers that are in no plan any more and have had no calls.
+    pub(crate) fn forget_unused(&self) {
+        let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever may still count a call holds them.
+        handlers.counters.retain(|_, counters| {
+            Arc::strong_count(counters) > 1 || counters.calls.get() > 0 || counters.faults.get() > 0
+        });
     }
 
     /// The counts of the toxic of this name.
@@ -183,15 +202,16 @@ impl Counters {
     pub(crate) fn name_of(&self, number: u32) -> Option<String> {
         let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
         handlers
+            .counters
             .iter()
             .find(|(_, counts)| counts.number == number)
             .map(|((rule, name), _)| label(rule.as_deref(), name))
     }
 
-    /// All handlers that the proxy has had, by rule and name.
+    /// The handlers that the proxy has, and those that it had and that had calls, by rule and name.
     pub(crate) fn by_handler(&self) -> Vec<(HandlerKey, Arc<HandlerCounters>)> {
         let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
-        handlers.iter().map(|(key, counts)| (key.clone(), counts.clone())).collect()
+        handlers.counters.iter().map(|(key, counts)| (key.clone(), counts.clone())).collect()
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) struct ToxicSnapshot {
 }
 
 /// A rule as reports have it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub(crate) struct RuleSnapshot {
     /// Its name: its own, or `rule-N`.
@@ -89,6 +89,9 @@ pub(crate) struct RuleSnapshot {
     pub(crate) rule: String,
     /// The calls that it has decided.
     pub(crate) calls: u64,
+    /// The calls to which its handlers did something. Reports have them for each handler.
+    #[serde(skip)]
+    pub(crate) faults: u64,
     /// The calls that met its conditions and that `after`, `every`, `times` or `during` left to the next rule, since it came into
     /// force.
     pub(crate) excluded: u64,

@@ -120,7 +120,7 @@ impl Mix {
         Ok(self.add(percent, name, name, Sequence::one(name, Arc::new(handler))))
     }
 
-    /// Reads `delay`, `20:delay,5:error` or `20:delay(sleep=250ms),1:slow=delay(sleep=5s)`. Settings that are not in the text have
+    /// Reads `delay`, `20:delay,5:error` or `20:delay(sleep=250ms),1:late=delay(sleep=5s)`. Settings that are not in the text have
     /// their defaults.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The grammar of a mix: `delay`, `20:delay,5:error`, or `20:delay(sleep=250ms),1:slow=delay(sleep=5s)`.
+//! The grammar of a mix: `delay`, `20:delay,5:error`, or `20:delay(sleep=250ms),1:late=delay(sleep=5s)`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ impl ParsedMix {
 }
 
 impl ParsedEntry {
-    /// Reads `20:slow=delay(sleep=5s)`; without a percentage where it `is_alone`.
+    /// Reads `20:late=delay(sleep=5s)`; without a percentage where it `is_alone`.
     fn parse(entry: &str, is_alone: bool, registry: &Registry, errors: &mut Vec<MixError>) -> Option<Self> {
         let mut invalid = |what: String| errors.push(MixError::Invalid(what));
         if let Some(meant) = meant(entry, registry) {
@@ -191,9 +191,6 @@ impl ParsedEntry {
                 errors.push(MixError::unknown_handler(name, registry));
             }
         }
-        if let Some(what) = name.and_then(wrong_name) {
-            errors.push(MixError::Invalid(format!("`{entry}`: {what}")));
-        }
         let parse_step = |step: &&str| {
             let name = step_name(step);
             let settings = step[step.find('(').unwrap_or(step.len())..].trim();
@@ -203,8 +200,17 @@ impl ParsedEntry {
             })
         };
         let steps: Vec<_> = steps.iter().map(parse_step).collect();
-        let mut parsed = Self { percent: number.filter(|number| *number >= 0.0)?, name: String::new(), steps };
-        parsed.name = name.map_or_else(|| parsed.kind(), str::to_owned);
+        let mut parsed = Self { percent: number.unwrap_or_default(), name: String::new(), steps };
+        let kind = parsed.kind();
+        // `dummy` is the rest of the calls, which gets nothing.
+        let rest = |name: &str| {
+            (name == REST && kind != REST).then(|| format!("`{REST}` is the rest of the calls, write another name"))
+        };
+        if let Some(what) = name.and_then(|name| wrong_name(name).or_else(|| rest(name))) {
+            errors.push(MixError::Invalid(format!("`{entry}`: {what}")));
+        }
+        parsed.name = name.map_or(kind, str::to_owned);
+        number.filter(|number| *number >= 0.0)?;
         Some(parsed)
     }
 
@@ -378,7 +384,7 @@ mod tests {
             ("delay(sleep=250ms)", "delay(sleep=250ms)"),
             ("20:delay( sleep = 250ms , before = false ),5:error", "20:delay(sleep = 250ms , before = false),5:error"),
             ("10:delay(sleep=100ms),1:slow=delay(sleep=5s)", "10:delay(sleep=100ms),1:slow=delay(sleep=5s)"),
-            ("100 : slow = delay ( sleep=\"1m 30s\" )", "slow=delay(sleep=\"1m 30s\")"),
+            ("100 : late = delay ( sleep=\"1m 30s\" )", "late=delay(sleep=\"1m 30s\")"),
             ("delay=delay", "delay"),
             ("delay()", "delay"),
             ("calm=dummy", "calm=dummy"),
@@ -443,6 +449,7 @@ mod tests {
             ("10:calls=delay", "`10:calls=delay`: `calls` is what a count is called, write another name"),
             ("10:a.b=delay", "`10:a.b=delay`: invalid name `a.b`: write 1 to 64 letters, digits, `_` and `-`"),
             ("10:=delay", "`10:=delay`: invalid name ``: write 1 to 64 letters, digits, `_` and `-`"),
+            ("100:dummy=error", "`100:dummy=error`: `dummy` is the rest of the calls, write another name"),
             ("10:slow=", "`10:slow=` names no handler, write `20:delay`"),
         ] {
             assert!(wrong(text).contains(&message.to_owned()), "{text}: {:#?}", wrong(text));

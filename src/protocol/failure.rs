@@ -156,7 +156,8 @@ impl Failure {
         self
     }
 
-    /// The `host:port` that [`FailureKind::Moved`] and [`FailureKind::Ask`] send the client to.
+    /// The `host:port` that [`FailureKind::Moved`] and [`FailureKind::Ask`] send the client to. The slot is that of the first key,
+    /// or 0 for a command without one.
     #[must_use]
     pub fn to(mut self, address: impl fmt::Display) -> Self {
         self.to = Some(address.to_string());
@@ -202,7 +203,7 @@ impl Protocol {
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each stands for itself")]
 pub(crate) struct Mode {
-    /// `redis`: replies are in RESP3.
+    /// `redis`: replies are in RESP3. The replies before its own decide.
     pub(crate) resp3: bool,
     /// `redis`: the request stands in a transaction, and is queued.
     pub(crate) queued: bool,

@@ -5,6 +5,9 @@ use super::Protocol;
 /// Why a line of text that is an HTTP request turns a connection of another protocol opaque.
 pub(super) const HTTP_REQUEST: &str = "an HTTP request";
 
+/// Why a line of text that is the banner of SSH turns a connection of another protocol opaque.
+pub(super) const SSH_BANNER: &str = "an SSH banner";
+
 /// What links the name of a protocol to the one that was asked for.
 const UNREADABLE: &str = ", which --protocol ";
 
@@ -129,6 +132,11 @@ fn is_resp(line: &[u8]) -> bool {
         || matches!(line, [b'$' | b':' | b'*', digits @ ..] if is_number(digits))
 }
 
+/// Whether a line of text is the banner of SSH (RFC 4253, section 4.2).
+pub(super) fn is_ssh_banner(line: &[u8]) -> bool {
+    line.starts_with(b"SSH-2.0-") || line.starts_with(b"SSH-1.")
+}
+
 /// Whether a line is the first of an HTTP request.
 pub(super) fn is_http_request(line: &[u8]) -> bool {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
@@ -191,10 +199,6 @@ mod tests {
         for (bytes, foreign) in CLIENTS {
             for protocol in [Protocol::Http, Protocol::Redis, Protocol::Memcache] {
                 if foreign.reason(protocol).is_none() {
-                    continue;
-                }
-                // A line of text is read like a command: the backend's greeting names SSH.
-                if foreign == Foreign::Ssh && protocol != Protocol::Http {
                     continue;
                 }
                 let step = protocol.requests().step(bytes, false);

@@ -131,6 +131,11 @@ pub enum Expect {
     Reply,
     /// What `redis` needs to know.
     Redis(redis::Expect),
+    /// With `redis`, one reply: unless it refuses HELLO or RESET, replies behind it are in this version of RESP.
+    Resp {
+        /// RESP3, otherwise RESP2.
+        is_3: bool,
+    },
     /// What `memcache` needs to know.
     Memcache(memcache::Expect),
     /// What `http` needs to know.
@@ -143,7 +148,7 @@ impl Expect {
         match self {
             Self::Nothing => false,
             Self::Memcache(expect) => expect.is_certain(),
-            Self::Reply | Self::Redis(_) | Self::Http(_) => true,
+            Self::Reply | Self::Redis(_) | Self::Resp { .. } | Self::Http(_) => true,
         }
     }
 
@@ -233,6 +238,11 @@ impl Protocol {
         }
     }
 
+    /// Whether the request with this head has a key by which a node of a cluster is chosen.
+    pub(crate) fn has_key(self, head: &[u8]) -> bool {
+        self == Self::Redis && redis::key(head).is_some()
+    }
+
     /// The values of a header field. Only `http` has any.
     pub(crate) fn header<'h>(self, head: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
         http::header(if self == Self::Http { head } else { &[] }, name)
@@ -315,6 +325,21 @@ impl Replies {
     /// Whether the current reply ends only when its connection ends.
     pub(crate) fn ends_with_connection(&self) -> bool {
         matches!(self, Self::Http(framer) if framer.ends_with_connection())
+    }
+
+    /// An answer of our own to a call that expects this has been sent.
+    pub(crate) fn answered(&mut self, expect: Expect, answer: &[u8]) {
+        if let Self::Redis(framer) = self {
+            framer.answered(expect, answer);
+        }
+    }
+
+    /// What the replies so far have decided about an answer of our own to a request with this `mode`.
+    pub(crate) fn mode(&self, mode: Mode) -> Mode {
+        match self {
+            Self::Redis(framer) => Mode { resp3: framer.is_resp3(), ..mode },
+            Self::Tcp(_) | Self::Memcache(_) | Self::Http(_) => mode,
+        }
     }
 
     /// Whether the bytes passed on end inside a message, including one that belongs to no call.

@@ -1,14 +1,16 @@
 //! The configuration of one proxy, and conflicts between proxies.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
 use super::options::ProxyOptions;
 use crate::diagnostic::{Diagnostic, Diagnostics, shown};
-use crate::events::EventKind;
+use crate::events::{EventKind, RuleTexts};
 use crate::net::address::Address;
 use crate::net::backend::Backend;
 use crate::plan::mix::Mix;
@@ -141,10 +143,15 @@ impl ProxyConfig {
         self.toxics = toxics;
     }
 
-    /// What is told of its plan when it changes.
-    pub(crate) fn event(&self) -> EventKind {
-        let rules = self.rules.iter().map(Rule::to_string).collect();
-        EventKind::Plan { handler: self.mix.to_string(), rules, enabled: self.enabled }
+    /// What is told of its plan when it changes. The texts of rules that were `told` before are shared.
+    pub(crate) fn event(&self, told: &mut RuleTexts) -> EventKind {
+        let rules: Vec<String> = self.rules.iter().map(Rule::to_string).collect();
+        if !rules.iter().map(String::as_str).eq(told.iter().map(|rule| &**rule)) {
+            let known: HashSet<Arc<str>> = told.iter().cloned().collect();
+            let shared = |rule: String| known.get(rule.as_str()).cloned().unwrap_or_else(|| rule.into());
+            *told = rules.into_iter().map(shared).collect();
+        }
+        EventKind::Plan { handler: self.mix.to_string(), rules: told.clone(), enabled: self.enabled }
     }
 
     /// Takes a free port, whatever was configured.

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::connection::table::Connections;
+use crate::events::RuleTexts;
 use crate::metrics::counters::Counters;
 use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
@@ -47,6 +48,8 @@ pub(crate) struct Proxy {
     waiting: accept::Waiting,
     /// What it runs with.
     config: Mutex<ProxyConfig>,
+    /// The rules as the latest event has them.
+    told: Mutex<RuleTexts>,
     /// Whether clients are let in.
     open: AtomicBool,
     /// Locked while where it listens changes.
@@ -85,6 +88,7 @@ impl Proxy {
             accepted: Mutex::new(0),
             waiting: accept::Waiting::default(),
             config: Mutex::new(named),
+            told: Mutex::default(),
             open: AtomicBool::new(false),
             listening: tokio::sync::Mutex::default(),
         })
@@ -141,7 +145,7 @@ impl Proxy {
             }
             if new_plan.is_some() || was_enabled != config.enabled {
                 // Before any call meets it.
-                self.context.emit(|| config.event());
+                self.tell(config);
             }
             if let Some(renewal) = new_plan {
                 self.publish(&config.mix, &config.rules, renewal);
@@ -170,7 +174,7 @@ impl Proxy {
         // Locked until the end, so that what is shown last is what was published last.
         let mut now = self.locked_config();
         now.mix = mix;
-        self.context.emit(|| now.event());
+        self.tell(&now);
         self.publish(&now.mix, &now.rules, Renewal::Mix);
     }
 
@@ -199,11 +203,17 @@ impl Proxy {
         self.apply(&mut listening, &config, None).await
     }
 
+    /// Tells that its plan is that of `config`.
+    fn tell(&self, config: &ProxyConfig) {
+        self.context.emit(|| config.event(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner)));
+    }
+
     /// Calls are drawn from `rules` and `mix` from now on.
     fn publish(&self, mix: &Mix, rules: &[Rule], renewal: Renewal) {
         let parts = Parts::new(mix, rules, Some(&self.context.plan.load()), renewal);
         let counters = |rule: Option<&str>, handler: &str| self.context.counters.of(rule, handler);
         self.context.plan.replace(|before| Plan::of(&parts, Some(before), counters));
+        self.context.counters.forget_unused();
         if self.shutdown.has_begun() {
             self.context.plan.release();
         }

@@ -38,7 +38,7 @@ pub(crate) struct ProxyOptions {
     pub(crate) rules: Vec<Value>,
     /// Delay, limit or cut bytes: 'latency(latency=100ms)'
     #[serde(deserialize_with = "toxics", serialize_with = "texts")]
-    #[schemars(with = "Option<Texts>", extend("x-unit" = "toxic", "x-heading" = "Toxics", "x-common" = true))]
+    #[schemars(with = "Option<Texts>", extend("x-unit" = "toxic", "x-heading" = "Toxics"))]
     pub(crate) toxics: Vec<Toxic>,
     /// Behave as this network does
     #[schemars(extend("x-unit" = "network", "x-heading" = "Toxics"))]

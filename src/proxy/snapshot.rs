@@ -1,5 +1,7 @@
 //! What a proxy has done, read once.
 
+use std::collections::HashMap;
+
 use super::Proxy;
 use crate::metrics::counters::Counters;
 use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot, RuleSnapshot, ToxicSnapshot};
@@ -10,8 +12,10 @@ impl Proxy {
     pub(crate) fn snapshot(&self) -> ProxySnapshot {
         let Counters { opaque, opaque_reasons, backend_failures, refused, dial, pass, .. } = &self.context.counters;
         let config = self.config();
-        let in_plan: Vec<String> =
-            self.context.plan.load().handlers().map(|selected| selected.label.to_string()).collect();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        for (place, selected) in self.context.plan.load().handlers().enumerate() {
+            places.entry(selected.label.to_string()).or_insert(place);
+        }
         let handlers = self.context.counters.by_handler().into_iter().map(|((rule, name), counters)| {
             let handler = HandlerSnapshot {
                 name,
@@ -22,21 +26,32 @@ impl Proxy {
                 delay: counters.delay(),
                 waited: counters.waited(),
             };
-            HandlerSnapshot { in_mix: in_plan.contains(&handler.label()), ..handler }
+            let place = places.get(&handler.label());
+            (place.copied().unwrap_or(usize::MAX), HandlerSnapshot { in_mix: place.is_some(), ..handler })
         });
         let mut handlers: Vec<_> = handlers.collect();
-        let place = |handler: &HandlerSnapshot| in_plan.iter().position(|label| *label == handler.label());
-        handlers.sort_by_key(|handler| place(handler).unwrap_or(usize::MAX));
+        handlers.sort_by_key(|(place, _)| *place);
+        let handlers: Vec<_> = handlers.into_iter().map(|(_, handler)| handler).collect();
+        let mut of_rules: HashMap<&str, (u64, u64)> = HashMap::new();
+        for handler in &handlers {
+            if let Some(rule) = handler.rule.as_deref() {
+                let (calls, faults) = of_rules.entry(rule).or_default();
+                *calls += handler.calls;
+                *faults += handler.faults;
+            }
+        }
         let plan = self.context.plan.load_full();
+        let counts: HashMap<&str, _> = plan.rule_counts().map(|counts| (counts.name, counts)).collect();
         let rule = |rule: &Rule| {
-            let counts = plan.rule_counts().find(|counts| counts.name == rule.name());
-            let ours = handlers.iter().filter(|handler| handler.rule.as_deref() == Some(rule.name()));
+            let (calls, faults) = of_rules.get(rule.name()).copied().unwrap_or_default();
+            let counts = counts.get(rule.name());
             RuleSnapshot {
                 name: rule.name().to_owned(),
                 rule: rule.to_string(),
-                calls: ours.map(|handler| handler.calls).sum(),
-                excluded: counts.as_ref().map_or(0, |counts| counts.excluded),
-                times_left: counts.as_ref().and_then(|counts| counts.times_left),
+                calls,
+                faults,
+                excluded: counts.map_or(0, |counts| counts.excluded),
+                times_left: counts.and_then(|counts| counts.times_left),
                 is_protective: counts.is_some_and(|counts| counts.is_protective),
             }
         };

@@ -19,7 +19,7 @@ use crate::call::{Answer, Call, CallState, Message, Verdict, Written};
 use crate::call_log::CallEnd;
 use crate::error::{Error, Result};
 use crate::net::stream::Peer;
-use crate::protocol::{MAX_HEAD, Protocol, Step};
+use crate::protocol::{Expect, MAX_HEAD, Protocol, Step};
 
 /// The reply pump: reads, lets handlers decide, and keeps everything in order.
 pub(super) struct ReplyPump<'a, 's> {
@@ -176,8 +176,9 @@ impl<'a, 's> ReplyPump<'a, 's> {
     /// An answer of our own has its turn.
     async fn answer(&mut self) -> Result<(), Ended> {
         self.incoming.frames.look = true;
+        let expect = self.calls.borrow_mut().front().map_or(Expect::Reply, |(expect, _)| expect);
         let Some(ReplySource::Answer(answer)) = self.pop().await else { return Ok(()) };
-        if self.say(*answer) {
+        if self.say(expect, *answer) {
             self.drain().await?;
             return Err(Outcome::Close.into());
         }
@@ -185,8 +186,10 @@ impl<'a, 's> ReplyPump<'a, 's> {
     }
 
     /// Puts an answer of our own in its place; whether it closes.
-    fn say(&mut self, (answer, mut state): (Answer, CallState)) -> bool {
+    fn say(&mut self, expect: Expect, (answer, mut state): (Answer, CallState)) -> bool {
+        state.mode = self.incoming.frames.framer.mode(state.mode);
         let Written { bytes, close } = answer.write(&mut state);
+        self.incoming.frames.framer.answered(expect, &bytes);
         self.outbound.push(&bytes);
         if state.is_of_call() {
             self.context.call_ended(CallEnd::Answered);

@@ -246,9 +246,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             // Where messages cannot be told apart any more, no answer would find its place.
             Ok(Verdict::Answer(_)) if was_opaque => ReplySource::Backend,
             Ok(Verdict::Answer(answer)) => {
-                if answer.is_refusal() {
-                    incoming.frames.requests.framer.refuse(&state.head);
-                }
+                incoming.frames.requests.framer.refuse(&state.head);
                 ends_transaction = state.mode.ends_transaction;
                 if !answer.needs_head() {
                     state.head = Bytes::new();

@@ -7,7 +7,8 @@ use std::time::Instant;
 use atomic_refcell::AtomicRefCell;
 
 use super::fold::Folded;
-use super::table::Table;
+use super::overflow::EntryId;
+use super::table::{Place, Table};
 use crate::protocol::Expect;
 
 /// No call.
@@ -48,8 +49,8 @@ struct Timed {
 struct TimedCall {
     /// Which of the calls with a reply it is.
     number: u64,
-    /// The place of its shape in the table.
-    place: usize,
+    /// Where its shape is counted.
+    place: Place,
     /// When the last byte of its request was passed on.
     sent: Option<Instant>,
 }
@@ -91,8 +92,8 @@ impl<'a> ConnectionRecorder<'a> {
         let opened = self.opened.load(Ordering::Relaxed) + 1;
         self.opened.store(opened, Ordering::Relaxed);
         let in_hand = self.in_hand.load(Ordering::Relaxed);
-        let Some(place) = place.filter(|place| in_hand & bit(*place) == 0) else { return };
-        self.in_hand.store(in_hand | bit(place), Ordering::Relaxed);
+        let Some(place) = place.filter(|place| in_hand & place.bit() == 0) else { return };
+        self.in_hand.store(in_hand | place.bit(), Ordering::Relaxed);
         self.is_unsent.store(true, Ordering::Relaxed);
         let calls = &mut self.timed.borrow_mut().calls;
         calls.push_back(TimedCall { number: opened, place, sent: None });
@@ -154,7 +155,7 @@ impl<'a> ConnectionRecorder<'a> {
         if timed.calls.is_empty() {
             self.is_unsent.store(false, Ordering::Relaxed);
         }
-        self.in_hand.store(self.in_hand.load(Ordering::Relaxed) & !bit(place), Ordering::Relaxed);
+        self.in_hand.store(self.in_hand.load(Ordering::Relaxed) & !place.bit(), Ordering::Relaxed);
         self.next.store(timed.calls.front().map_or(NONE, |call| call.number), Ordering::Relaxed);
     }
 
@@ -167,6 +168,9 @@ impl<'a> ConnectionRecorder<'a> {
     }
 }
 
-fn bit(place: usize) -> u64 {
-    1 << (place % 64)
+impl Place {
+    fn bit(self) -> u64 {
+        let (Self::Own(place) | Self::Overflow(EntryId { place, .. })) = self;
+        1 << (place % 64)
+    }
 }

@@ -1,10 +1,12 @@
 //! What a program calls: its calls by their shape, each with its count and with the time that the backend took.
 //!
 //! The shape of a call is its command and its key, in which everything that looks like an identifier is a `*`. Each worker of a
-//! proxy has a table of its own, which only reading brings together: no call takes a lock, or writes what other workers write.
+//! proxy has a table of its own, which only reading brings together: no call of a shape with a place there takes a lock, or writes
+//! what other workers write.
 
 mod connection;
 mod fold;
+mod overflow;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -13,17 +15,18 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use histogram::{AtomicHistogram, Histogram};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(crate) use connection::{Clock, ConnectionRecorder};
-use table::{Counts, Table};
+use table::Table;
 
 use crate::duration::Seconds;
 use crate::protocol::Protocol;
 use crate::workers::PerWorker;
 
-/// How many shapes of one proxy are told apart. Calls of further ones are counted together.
+/// How many shapes of one proxy are told apart: the most frequent ones. Calls of others are counted together.
 pub(crate) const MAX_SHAPES: usize = 200;
 
 /// The shapes of a proxy's calls, if they are recorded.
@@ -93,21 +96,45 @@ impl Recorder {
     /// What was recorded until now, of calls of this protocol.
     pub(crate) fn recorded(&self, protocol: Protocol) -> Recorded {
         let tables: Vec<&Table> = self.0.iter().flat_map(PerWorker::all).filter_map(OnceLock::get).collect();
-        let mut shapes: HashMap<(&[u8], &[u8]), Vec<&Counts>> = HashMap::new();
+        let overflows: Vec<_> = tables.iter().filter_map(|table| table.overflow()).collect();
+        let mut seen: HashMap<(&[u8], &[u8]), Seen> = HashMap::new();
         for counts in tables.iter().flat_map(|table| table.all()) {
-            shapes.entry(counts.words()).or_default().push(counts);
+            seen.entry(counts.words().both()).or_default().add(counts.calls(), counts.times());
+        }
+        let mut other: u64 = tables.iter().map(|table| table.other()).sum();
+        for (entry, calls) in overflows.iter().flat_map(|overflow| overflow.all()) {
+            other = other.saturating_sub(calls);
+            let times = entry.times.as_ref().map(AtomicHistogram::load);
+            seen.entry(entry.words.both()).or_default().add(calls, times);
         }
         let mut shapes: Vec<CallShape> =
-            shapes.into_iter().map(|(words, counts)| CallShape::of(protocol, words, &counts)).collect();
+            seen.into_iter().map(|(words, seen)| CallShape::of(protocol, words, &seen)).collect();
         shapes.sort_by(|a, b| b.calls.cmp(&a.calls).then_with(|| a.shape.cmp(&b.shape)));
         let left_out: u64 = shapes.iter().skip(MAX_SHAPES).map(|shape| shape.calls).sum();
         shapes.truncate(MAX_SHAPES);
-        Recorded { shapes, other: left_out + tables.iter().map(|table| table.other()).sum::<u64>() }
+        Recorded { shapes, other: left_out + other }
+    }
+}
+
+/// What all workers have counted of a shape.
+#[derive(Default)]
+struct Seen {
+    calls: u64,
+    times: Option<Histogram>,
+}
+
+impl Seen {
+    fn add(&mut self, calls: u64, times: Option<Histogram>) {
+        self.calls += calls;
+        self.times = match (self.times.take(), times) {
+            (Some(times), Some(more)) => Some(times.checked_add(&more).unwrap_or(times)),
+            (times, more) => times.or(more),
+        };
     }
 }
 
 impl CallShape {
-    fn of(protocol: Protocol, (command, key): (&[u8], &[u8]), counts: &[&Counts]) -> Self {
+    fn of(protocol: Protocol, (command, key): (&[u8], &[u8]), seen: &Seen) -> Self {
         // Without a kind the answer would be junk, which few programs ever get.
         let handler = match protocol {
             Protocol::Redis => "error(kind=err)",
@@ -119,14 +146,12 @@ impl CallShape {
             shape.push(' ');
             shape.push_str(&String::from_utf8_lossy(key));
         }
-        let times = counts.iter().filter_map(|counts| counts.times());
-        let times = times.reduce(|times, more| times.checked_add(&more).unwrap_or(times));
         let quantile = |quantile| {
-            let bucket = times.as_ref()?.quantile_bucket(quantile).ok().flatten()?;
+            let bucket = seen.times.as_ref()?.quantile_bucket(quantile).ok().flatten()?;
             Some(Seconds::from(Duration::from_micros(bucket.end())))
         };
         Self {
-            calls: counts.iter().map(|counts| counts.calls()).sum(),
+            calls: seen.calls,
             p50: quantile(0.5),
             p99: quantile(0.99),
             rule: format!("{shape} => {handler}"),

@@ -1,13 +1,15 @@
-//! The shapes that one worker has seen, with their counts. Nothing is ever taken out.
+//! The shapes that one worker has seen, with their counts. The first ones keep their places; of the others, the frequent ones are
+//! kept beside them.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use histogram::{AtomicHistogram, Histogram};
 
 use super::MAX_SHAPES;
 use super::fold::Folded;
+use super::overflow::{EntryId, Overflow};
 
 /// Less than half of them are ever taken, so that a shape is found after few steps.
 const PLACES: usize = 512;
@@ -24,6 +26,22 @@ pub(crate) struct Table {
     len: AtomicUsize,
     /// Calls of shapes that found no place.
     other: AtomicU64,
+    /// Those shapes. Only their calls take this lock, which no other worker takes but to read it.
+    overflow: OnceLock<Box<Mutex<Overflow>>>,
+}
+
+/// Where a shape is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Own(usize),
+    Overflow(EntryId),
+}
+
+/// A folded command and key.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    command: Box<[u8]>,
+    key: Box<[u8]>,
 }
 
 /// A shape and its counts, in cache lines of its own.
@@ -33,35 +51,35 @@ pub(super) struct Counts {
     hash: u64,
     calls: AtomicU64,
     times: OnceLock<Option<AtomicHistogram>>,
-    /// The command, and the key.
-    command: Box<[u8]>,
-    key: Box<[u8]>,
+    words: Words,
 }
 
 impl Default for Table {
     fn default() -> Self {
         let places = (0..PLACES).map(|_| OnceLock::new()).collect();
-        Self { places, len: AtomicUsize::new(0), other: AtomicU64::new(0) }
+        Self { places, len: AtomicUsize::new(0), other: AtomicU64::new(0), overflow: OnceLock::new() }
     }
 }
 
 impl Table {
-    /// Counts a call. Answers the place of its shape, if that has one.
-    pub(super) fn count(&self, folded: &Folded) -> Option<usize> {
+    /// Counts a call. Answers where its shape is counted, if the call may be timed.
+    pub(super) fn count(&self, folded: &Folded) -> Option<Place> {
         let hash = folded.hash();
         #[expect(clippy::cast_possible_truncation, reason = "any bits will do")]
         let mut place = hash as usize % PLACES;
         loop {
             match self.places[place].get() {
-                Some(counts) if counts.hash == hash && counts.words() == folded.words() => {
+                Some(counts) if counts.hash == hash && counts.words.are(folded) => {
                     counts.calls.fetch_add(1, Ordering::Relaxed);
-                    return Some(place);
+                    return Some(Place::Own(place));
                 }
                 Some(_) => place = (place + 1) % PLACES,
                 None => {
                     if !self.take_place() {
                         self.other.fetch_add(1, Ordering::Relaxed);
-                        return None;
+                        let overflow = self.overflow.get_or_init(Box::default);
+                        let mut overflow = overflow.lock().unwrap_or_else(PoisonError::into_inner);
+                        return overflow.count(hash, folded).map(Place::Overflow);
                     }
                     // It is looked at again: another thread may have been faster.
                     if self.places[place].set(Box::new(Counts::new(hash, folded))).is_err() {
@@ -85,17 +103,28 @@ impl Table {
     }
 
     /// The backend took so long for a call of the shape in this place.
-    pub(super) fn took(&self, place: usize, time: Duration) {
-        let Some(counts) = self.places[place].get() else { return };
-        let times = counts.times.get_or_init(|| AtomicHistogram::new(TIMES.0, TIMES.1).ok());
-        if let Some(times) = times {
-            let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-            let _ = times.increment(micros.min((1 << TIMES.1) - 1));
+    pub(super) fn took(&self, place: Place, time: Duration) {
+        match place {
+            Place::Own(place) => {
+                if let Some(counts) = self.places[place].get() {
+                    record(counts.times.get_or_init(new_times).as_ref(), time);
+                }
+            }
+            Place::Overflow(id) => {
+                if let Some(mut overflow) = self.overflow() {
+                    overflow.took(id, time);
+                }
+            }
         }
     }
 
     pub(super) fn all(&self) -> impl Iterator<Item = &Counts> {
         self.places.iter().filter_map(|place| place.get().map(|counts| &**counts))
+    }
+
+    /// The shapes without a place, once there are any.
+    pub(super) fn overflow(&self) -> Option<MutexGuard<'_, Overflow>> {
+        self.overflow.get().map(|overflow| overflow.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn other(&self) -> u64 {
@@ -105,14 +134,11 @@ impl Table {
 
 impl Counts {
     fn new(hash: u64, folded: &Folded) -> Self {
-        let (command, key) = folded.words();
-        let (calls, times) = (AtomicU64::new(0), OnceLock::new());
-        Self { hash, calls, times, command: command.into(), key: key.into() }
+        Self { hash, calls: AtomicU64::new(0), times: OnceLock::new(), words: Words::of(folded) }
     }
 
-    /// The command and the key.
-    pub(super) fn words(&self) -> (&[u8], &[u8]) {
-        (&self.command, &self.key)
+    pub(super) fn words(&self) -> &Words {
+        &self.words
     }
 
     pub(super) fn calls(&self) -> u64 {
@@ -121,5 +147,33 @@ impl Counts {
 
     pub(super) fn times(&self) -> Option<Histogram> {
         Some(self.times.get()?.as_ref()?.load())
+    }
+}
+
+impl Words {
+    pub(super) fn of(folded: &Folded) -> Self {
+        let (command, key) = folded.words();
+        Self { command: command.into(), key: key.into() }
+    }
+
+    pub(super) fn are(&self, folded: &Folded) -> bool {
+        self.both() == folded.words()
+    }
+
+    /// The command, and the key.
+    pub(super) fn both(&self) -> (&[u8], &[u8]) {
+        (&self.command, &self.key)
+    }
+}
+
+pub(super) fn new_times() -> Option<AtomicHistogram> {
+    AtomicHistogram::new(TIMES.0, TIMES.1).ok()
+}
+
+/// Adds a time.
+pub(super) fn record(times: Option<&AtomicHistogram>, time: Duration) {
+    if let Some(times) = times {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let _ = times.increment(micros.min((1 << TIMES.1) - 1));
     }
 }

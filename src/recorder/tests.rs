@@ -174,6 +174,31 @@ fn calls_beyond_the_limit_are_counted_together() {
     assert!(recorded.shapes.iter().all(|shape| shape.calls == 2));
 }
 
+/// Words that stay as they are.
+fn rare(number: usize) -> Vec<u8> {
+    let letter = |at: usize| char::from(b'g' + u8::try_from(at % 19).unwrap());
+    let word: String = [number / 361, number / 19, number].map(letter).into_iter().collect();
+    format!("GET {word}\r\n").into_bytes()
+}
+
+#[test]
+fn a_frequent_shape_finds_room_among_rare_ones() {
+    let hot = || b"GET hotkey\r\n".to_vec();
+    let late = (0..250).map(rare).chain((0..2000).map(|_| hot()));
+    let Recorded { shapes, other } = recorded(late);
+    assert_eq!((&*shapes[0].shape, shapes[0].calls, other), ("GET hotkey", 2000, 51));
+    assert!(shapes[0].p50.is_some());
+    // Also where rare ones never end.
+    let among = (0..6000).flat_map(|number| {
+        let is_hot = number >= 1000 && number % 20 == 0;
+        [rare(number), hot()].into_iter().take(1 + usize::from(is_hot))
+    });
+    let Recorded { shapes, other } = recorded(among);
+    assert_eq!(&*shapes[0].shape, "GET hotkey");
+    assert!((200..=250).contains(&shapes[0].calls), "{}", shapes[0].calls);
+    assert_eq!(shapes.iter().map(|shape| shape.calls).sum::<u64>() + other, 6250);
+}
+
 #[test]
 fn in_a_pipeline_one_call_of_each_shape_is_timed() {
     let recorder = Recorder::new(true);

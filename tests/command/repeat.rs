@@ -88,8 +88,10 @@ fn an_expectation_can_be_of_all_runs_together() {
         .ends(0)
         .says("over all runs: expected calls==3: met, 3");
     total("--repeat 3 --expect-total calls>3").ends(3).says("over all runs: expected calls>3: NOT met, 3");
-    // Of one run alone there is nothing to sum.
-    total("--expect-total calls>3").ends(0).says("`--expect-total` has no effect without `--repeat`");
+    for once in ["", "--repeat 1 "] {
+        let ran = total(&format!("{once}--expect-total calls>3")).ends(3);
+        ran.says("over all runs: expected calls>3: NOT met, 1").says("--expect-total 'calls>3' --seed 1 ");
+    }
     total("--repeat 3 --expect-total cals>3").ends(125).says("did you mean `calls`?");
     // After a failure, runs are missing.
     let ran = super::run_script(&backend, "--repeat 3 --seed 1 --expect-total calls>3", "false").ends(1);

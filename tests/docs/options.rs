@@ -122,7 +122,11 @@ fn base(flag: &str) -> Vec<String> {
     let mut needed: Vec<_> = all.into_iter().map(|(flag, value)| (flag.to_owned(), value)).collect();
     let of_a_failure = ["-kind", "-message", "-to"].iter().find_map(|option| flag.strip_suffix(option));
     if let Some(handler) = of_a_failure.filter(|handler| handler.starts_with("--handler-")) {
-        needed.extend([(format!("{handler}-kind"), "moved"), (format!("{handler}-to"), "a:1")]);
+        if flag.ends_with("-message") {
+            needed.push((format!("{handler}-kind"), "err"));
+        } else {
+            needed.extend([(format!("{handler}-kind"), "moved"), (format!("{handler}-to"), "a:1")]);
+        }
     }
     needed.retain(|(needed, _)| needed != flag);
     needed.iter().map(|(flag, value)| format!("{flag}={value}")).collect()

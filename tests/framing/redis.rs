@@ -173,7 +173,7 @@ fn request() -> impl Strategy<Value = Request> {
         ]
     };
     let command = prop_oneof![
-        4 => prop::sample::select(vec!["GET", "set", "Ping", "CLIENT", "reset", "EXEC", "replconf", "monitors"]),
+        4 => prop::sample::select(vec!["GET", "set", "Ping", "CLIENT", "reset", "EXEC", "replconf", "monitors", "eval", "XREAD", "Lmpop", "MIGRATE"]),
         1 => prop::sample::select(vec!["MONITOR", "sync", "Psync"]),
         4 => prop::sample::select(SUBSCRIPTIONS.map(|(name, _)| name).to_vec()),
     ];
@@ -244,9 +244,9 @@ fn expected(words: &[Vec<u8>], resp3: &mut bool) -> Option<AnyExpect> {
         }
         ["hello", "3", ..] => *resp3 = true,
         ["hello", "2", ..] | ["reset", ..] => *resp3 = false,
-        _ => {}
+        _ => return Some(AnyExpect::Reply),
     }
-    Some(AnyExpect::Reply)
+    Some(AnyExpect::Resp { is_3: *resp3 })
 }
 
 /// What a backend sends: a reply to a call, or a push.

@@ -151,6 +151,48 @@ fn what_came_for_a_time_is_taken_back_alone() {
     assert_eq!(pass(&mut client, &["PING", "SET a b", "GET a", "DEL a"]), [true, true, false, false]);
 }
 
+#[test]
+fn a_removed_rule_that_had_no_calls_leaves_nothing() {
+    let program = start(&Backend::lines(), "redis", &["GET => error"], "");
+    let (api, mut client) = (program.api(), program.connect());
+    for _ in 0..3 {
+        let added = body(&api.post_body(RULES, r#"{"rule": "SET => 50:error,50:delay"}"#), 201);
+        assert_eq!(added["name"], "rule-2");
+        assert_eq!(api.delete(&at("rule-2")).status, 204);
+    }
+    assert!(!api.get("/metrics").body.contains("rule-2"), "{}", api.get("/metrics").body);
+    body(&api.post_body(RULES, r#"{"rule": "SET => error"}"#), 201);
+    assert_eq!(pass(&mut client, &["SET a b"]), [false]);
+    assert_eq!(api.delete(&at("rule-2")).status, 204);
+    assert_eq!(api.proxy("default")["status"]["calls"]["rule-2.error"], 1, "it stays, and so does its name");
+    assert_eq!(body(&api.post_body(RULES, r#"{"rule": "SET => error"}"#), 201)["name"], "rule-3");
+}
+
+#[test]
+fn what_is_there_for_a_time_may_hide_other_rules() {
+    let program = start(&Backend::lines(), "redis", &["GET a* name=pay => delay(sleep=1ms)"], "");
+    let api = program.api();
+    // An outage put first.
+    body(&api.post_body(RULES, r#"{"rule": "=> error", "name": "out", "before": "first", "for": "300ms"}"#), 201);
+    body(&api.post_body(RULES, r#"{"rule": "SET => error", "name": "set"}"#), 201);
+    body(&api.patch("/v1/proxies/default", r#"{"buffer": 100}"#), 200);
+    eventually("it is over", || api.get(&at("out")).status == 404);
+    // What a rule is taken back to may be hidden meanwhile.
+    body(&api.patch(&at("pay"), r#"{"rule": "DEL => error", "for": "200ms"}"#), 200);
+    body(&api.post_body(RULES, r#"{"rule": "GET => miss", "name": "all", "before": "first", "for": "400ms"}"#), 201);
+    eventually("both are over", || {
+        let rules = rules(api, "default");
+        rules.len() == 2 && rules[0].1 == "GET a* name=pay => delay(sleep=1ms)"
+    });
+    // To stay, it must not hide another that stays.
+    let hides = api.post_body(RULES, r#"{"rule": "GET => miss", "before": "first"}"#);
+    assert_eq!((hides.status, &hides.json()["errors"][0]["name"]), (400, &json!("rule")), "{}", hides.body);
+    body(&api.patch(&at("pay"), r#"{"rule": "DEL => error", "for": "200ms"}"#), 200);
+    body(&api.post_body(RULES, r#"{"rule": "GET => miss", "name": "all", "before": "first"}"#), 201);
+    eventually("it is taken back", || rules(api, "default")[1].1 == "GET a* name=pay => delay(sleep=1ms)");
+    body(&api.patch(&at("set"), r#"{"times": 3}"#), 200);
+}
+
 /// Waits for the end of the times of changes that were made before, and are no longer than 200 ms.
 fn pass_time(api: Api) {
     body(&api.post_body(RULES, r#"{"rule": "CLOCK name=clock => error", "before": "first", "for": "200ms"}"#), 201);

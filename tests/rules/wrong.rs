@@ -34,6 +34,16 @@ fn a_mistake_is_told_with_its_place() {
             "--rule: `GET => error`: the command cannot be told with protocol tcp, which knows `client`, `connection` and counts only",
         ),
         (
+            &["--rule", "GET => error", "--rule", "", "--protocol", "redis"],
+            &[],
+            "--rule: ``: a rule needs a `=>` and a handler, write `GET /pay* => error`",
+        ),
+        (
+            &["--rule", "*.json => error", "--protocol", "http"],
+            &[],
+            "--rule: `*.json => error`: `*.json` is compared with the method, write `path=*.json`",
+        ),
+        (
             &["--rule", "connection=1 name=default => error"],
             &[],
             "--rule: `connection=1 name=default => error`: a proxy is named `default` as well, write `name=…` with another",

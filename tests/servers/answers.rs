@@ -2,7 +2,7 @@
 
 use super::redis::info;
 use super::world::servers::{memcached, redis};
-use super::world::{Client, Program};
+use super::world::{Client, Program, Server};
 
 const READONLY: &str = "-READONLY You can't write against a read only replica.";
 const EXECABORT: &str = "-EXECABORT Transaction discarded because of previous errors.";
@@ -16,6 +16,7 @@ fn reply(client: &mut Client) -> String {
     let first = line(client);
     match (first.as_bytes()[0], first[1..].parse::<usize>()) {
         (b'$', Ok(len)) => String::from_utf8(client.read(len + 2)).unwrap().trim_end().to_owned(),
+        (b'%', Ok(len)) => format!("{{{}}}", (0..2 * len).map(|_| reply(client)).collect::<Vec<_>>().join(" ")),
         (b'*', Ok(len)) => format!("[{}]", (0..len).map(|_| reply(client)).collect::<Vec<_>>().join(" ")),
         _ => first,
     }
@@ -25,6 +26,16 @@ fn reply(client: &mut Client) -> String {
 fn replies(client: &mut Client, commands: &[String]) -> Vec<String> {
     client.send(commands.join("\r\n") + "\r\n");
     commands.iter().map(|_| reply(client)).collect()
+}
+
+/// Before a Redis, with these rules.
+fn with_rules(redis: &Server, rules: &[&str]) -> Program {
+    let mut command = Program::command("--proxy 127.0.0.1:0 --protocol redis");
+    command.args(["--backend", &redis.address().to_string()]);
+    for rule in rules {
+        command.args(["--rule", rule]);
+    }
+    Program::spawn(&mut command)
 }
 
 #[test]
@@ -93,6 +104,64 @@ fn a_command_that_is_refused_within_a_transaction_aborts_it() {
     assert!(aborted > 10 && exec_refused > 5 && multi_refused > 5, "{aborted} {exec_refused} {multi_refused}");
     assert_eq!(vaurien.stop().of("opaque"), 0);
     assert!(info(&redis, "total_commands_processed") > done);
+}
+
+#[test]
+#[ignore = "needs redis-server; tests/run.sh installs it"]
+fn a_command_that_redis_has_not_queued_aborts_its_transaction() {
+    let redis = redis("");
+    let vaurien = with_rules(&redis, &[r#"SET => reply(bytes="+QUEUED\r\n")"#]);
+    let run = |commands: &[&str]| {
+        replies(&mut vaurien.connect(), &commands.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    assert_eq!(run(&["MULTI", "SET a 1", "INCR n", "EXEC", "INCR n"])[3..], [EXECABORT, ":1"]);
+    let refused = run(&["MULTI x", "SET a 1", "INCR n", "EXEC"]);
+    assert_eq!(refused[1..], ["+QUEUED", ":2", "-ERR EXEC without MULTI"], "it has begun no transaction");
+}
+
+#[test]
+#[ignore = "needs redis-server; tests/run.sh installs it"]
+fn an_answer_is_in_the_version_that_redis_has_granted() {
+    let redis = redis("");
+    let vaurien = with_rules(&redis, &["HELLO times=1 => error(kind=err)", "GET => miss"]);
+    let commands = [
+        "HELLO 3",
+        "GET a",
+        "HELLO 3 AUTH nobody no",
+        "GET a",
+        "HELLO 3",
+        "GET a",
+        "HELLO 9",
+        "GET a",
+        "RESET",
+        "GET a",
+    ];
+    // At once: the answers are there before the replies that decide about them.
+    let got = replies(&mut vaurien.connect(), &commands.map(str::to_owned));
+    let nils: Vec<&str> = got.iter().skip(1).step_by(2).map(String::as_str).collect();
+    assert_eq!(nils, ["$-1", "$-1", "_", "_", "$-1"], "{got:?}");
+}
+
+#[test]
+#[ignore = "needs redis-server; tests/run.sh installs it"]
+fn redirections_have_the_slot_that_redis_computes() {
+    let redis = redis("--cluster-enabled yes");
+    let rules = ["* user:* => error(kind=moved,to=10.0.0.7:7)", "PING => error(kind=ask,to=b:1)"];
+    let vaurien = with_rules(&redis, &rules);
+    let mut client = vaurien.connect();
+    let slot = reply(redis.connect().send("CLUSTER KEYSLOT user:1\r\n"));
+    for command in [
+        "GET user:1",
+        "EVAL script 1 user:1",
+        "XREAD STREAMS user:1 0",
+        "OBJECT ENCODING user:1",
+        "LMPOP 1 user:1 LEFT",
+    ] {
+        let moved = format!("-MOVED {} 10.0.0.7:7", &slot[1..]);
+        assert_eq!(replies(&mut client, &[command.to_owned()]), [moved], "{command}");
+    }
+    assert_eq!(replies(&mut client, &["PING".to_owned()]), ["+PONG"], "it has no key");
+    assert_eq!(vaurien.stop().faults("rule-1.error"), 5);
 }
 
 #[test]

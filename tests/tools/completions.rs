@@ -81,7 +81,11 @@ fn behind_dashes_bash_completes_commands_and_files() {
     let script = printed("--completions bash");
     let registered = script.lines().rfind(|line| line.starts_with("complete -F")).unwrap();
     assert_eq!(registered, "complete -F _vaurien_or_command -o bashdefault -o default vaurien");
-    assert_eq!(completed("vaurien --backend a:1 --pro"), ["--proxy", "--protocol"], "before them all is as it was");
+    assert_eq!(
+        completed("vaurien --backend a:1 --pro"),
+        ["--proxy", "--profile", "--protocol"],
+        "before them all is as it was"
+    );
 }
 
 #[test]

@@ -54,6 +54,14 @@ fn name_after(before: &[Rule], rules: &mut [Rule]) {
 
 /// What is wrong with `rules` together, or with this protocol, each with the place of the rule.
 pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> {
+    let mut wrong = check_for(rules, protocol);
+    wrong.extend(unreached(&rules.iter().collect::<Vec<_>>(), |_, _| true));
+    wrong.sort_by_key(|(place, _)| *place);
+    wrong
+}
+
+/// The same, but a rule may take all calls of a later one: while one is there for a time, others may well wait behind it.
+pub(crate) fn check_for(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> {
     let mut wrong = Vec::new();
     for (place, rule) in rules.iter().enumerate() {
         if let Some(what) = rule.matcher().foreign_to(protocol) {
@@ -69,7 +77,16 @@ pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> 
             let what = format!("`{rule}`: `{same}` has the name `{}` as well, give it another", rule.name());
             wrong.push((place, what));
         }
-        if let Some(first) = earlier.iter().find(|earlier| earlier.takes_all_of(rule)) {
+    }
+    wrong
+}
+
+/// The rules for which an earlier one leaves no call, each with its place, as far as the two `matter`.
+pub(crate) fn unreached(rules: &[&Rule], matter: impl Fn(&Rule, &Rule) -> bool) -> Vec<(usize, String)> {
+    let mut wrong = Vec::new();
+    for (place, rule) in rules.iter().enumerate() {
+        let takes_all = |earlier: &&&Rule| matter(earlier, rule) && earlier.takes_all_of(rule);
+        if let Some(first) = rules[..place].iter().find(takes_all) {
             let what = format!("`{rule}` is never reached: `{first}` takes all of its calls, move this rule before it");
             wrong.push((place, what));
         }
@@ -127,6 +144,16 @@ mod tests {
                 &["GET api/pay => error"],
                 Protocol::Http,
                 "`GET api/pay => error`: `api/pay` is no path, write `/api/pay`",
+            ),
+            (
+                &["*.json => error"],
+                Protocol::Http,
+                "`*.json => error`: `*.json` is compared with the method, write `path=*.json`",
+            ),
+            (
+                &["~^/v[12]/ => error"],
+                Protocol::Http,
+                "`~^/v[12]/ => error`: `~^/v[12]/` is compared with the method, write `path=~^/v[12]/`",
             ),
             (&["key=a => error"], Protocol::Http, "`key=a => error`: `key` is not for protocol http, write `path`"),
             (

@@ -106,6 +106,9 @@ impl Matcher {
                 .map(|name| format!("{name} {what}"));
         }
         let is_http = protocol == Protocol::Http;
+        if is_http && let Some(path) = self.command.as_ref().and_then(|command| command.text_of_path()) {
+            return Some(format!("`{path}` is compared with the method, write `path={path}`"));
+        }
         let name = self.named.iter().find(|name| is_http == matches!(name.as_str(), "`command`" | "`key`"))?;
         Some(match name.as_str() {
             "`command`" => "`command` is not for protocol http, write `method`".to_owned(),

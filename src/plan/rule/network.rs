@@ -11,6 +11,9 @@ pub(crate) struct Network {
     bits: u32,
 }
 
+/// How many bits of `::ffff:10.0.0.1` come before those of the IPv4 address.
+const MAPPED: u32 = 96;
+
 /// An address as one number, and how many bits it has.
 fn number(address: IpAddr) -> (u128, u32) {
     match address {
@@ -43,7 +46,11 @@ impl FromStr for Network {
             let address: IpAddr = address.parse().ok()?;
             let most = number(address).1;
             let bits = bits.map_or(Some(most), |bits| bits.parse().ok().filter(|bits| *bits <= most))?;
-            Some(Self { address, bits })
+            // Clients are known by their IPv4 address.
+            Some(match bits.checked_sub(MAPPED) {
+                Some(bits) if address.to_canonical() != address => Self { address: address.to_canonical(), bits },
+                _ => Self { address, bits },
+            })
         };
         read().ok_or_else(|| format!("`{text}` is no network, write `10.0.0.0/8` or an IP address"))
     }
@@ -61,6 +68,8 @@ mod tests {
             ("127.0.0.1", &["127.0.0.1"], &["127.0.0.2"]),
             ("0.0.0.0/0", &["1.2.3.4"], &["::1"]),
             ("::/0", &["::1", "fe80::1"], &["1.2.3.4"]),
+            ("::ffff:127.0.0.1", &["127.0.0.1", "::ffff:127.0.0.1"], &["127.0.0.2", "::1"]),
+            ("::ffff:10.0.0.0/104", &["10.9.9.9"], &["11.0.0.0"]),
             ("2001:db8::/33", &["2001:db8:7fff::1"], &["2001:db8:8000::"]),
         ] {
             let network: Network = network.parse().unwrap();

@@ -194,8 +194,10 @@ impl Conditions {
             "key" | "path" => set(key, name, &value, false)?,
             "client" => *clients = listed(&value)?,
             "connection" => {
-                let wrong = |_| format!("`{word}`: write the number of a connection, or several: `connection=1|2`");
-                *connections = value.split('|').map(str::parse).collect::<Result<_, _>>().map_err(wrong)?;
+                // They are numbered from 1.
+                let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
+                let wrong = || format!("`{word}`: write the number of a connection, or several: `connection=1|2`");
+                *connections = value.split('|').map(number).collect::<Option<_>>().ok_or_else(wrong)?;
             }
             "after" => self.counts.after = number(0)?,
             "every" => self.counts.every = number(1)?,
@@ -401,6 +403,10 @@ mod tests {
             (
                 "client=here => error",
                 "`client=here => error`: `here` is no network, write `10.0.0.0/8` or an IP address",
+            ),
+            (
+                "connection=0|2 => error",
+                "`connection=0|2 => error`: `connection=0|2`: write the number of a connection, or several: `connection=1|2`",
             ),
             ("GET command=SET => error", "`GET command=SET => error`: the command is given twice"),
             (

@@ -127,6 +127,11 @@ impl Conditions {
 
     fn merge(&mut self, patch: &Map<String, Value>) -> Result<(), String> {
         known(patch, &MATCH, "match.")?;
+        for (name, same) in [("command", "method"), ("key", "path")] {
+            if [name, same].iter().all(|key| patch.get(*key).is_some_and(|value| !value.is_null())) {
+                return Err(format!("the {same} is given twice"));
+            }
+        }
         for (key, value) in patch {
             match value {
                 Value::Null if matches!(key.as_str(), "header" | "query") => self.remove_fields(key),
@@ -227,6 +232,8 @@ mod tests {
             (json!({ "handler": 5 }), "`handler` is `5`, write a handler or a mix"),
             (json!({ "match": 5 }), "`match` is `5`, write a table of conditions"),
             (json!({ "match": { "query": 5 } }), "`match.query` is `5`, write a table of names and values"),
+            (json!({ "match": { "key": "a", "path": "/b" } }), "the path is given twice"),
+            (json!({ "match": { "command": "GET", "method": "PUT" } }), "the method is given twice"),
             (json!({ "times": [] }), "`times` is `[]`, write a text or a number"),
         ] {
             assert_eq!(merged("GET => error", patch.as_object().unwrap()).unwrap_err(), why);

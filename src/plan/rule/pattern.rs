@@ -8,6 +8,8 @@ const REGEX: usize = 1024 * 1024;
 /// What a word has to be: `user:*`, `GET|HEAD`, `~^/v[12]/`.
 #[derive(Debug, Clone)]
 pub(crate) struct Pattern {
+    /// As it was written.
+    text: Box<str>,
     kind: Kind,
     ignores_case: bool,
 }
@@ -44,7 +46,7 @@ impl Pattern {
             Some(regex) => Kind::Regex(read_regex(regex, ignores_case)?),
             None => Kind::Words(read_words(text, ignores_case)?),
         };
-        Ok(Self { kind, ignores_case })
+        Ok(Self { text: text.into(), kind, ignores_case })
     }
 
     /// Whether the whole of `word` is as the pattern says; of a regular expression, whether it is found in it.
@@ -53,6 +55,12 @@ impl Pattern {
             Kind::Words(globs) => globs.iter().any(|glob| glob.matches(word, self.ignores_case)),
             Kind::Regex(regex) => regex.is_match(word),
         }
+    }
+
+    /// Its text if it can only be meant for a path: no method has a slash, or ends in a type.
+    pub(super) fn text_of_path(&self) -> Option<&str> {
+        let is_path = self.text.contains('/') || self.text.starts_with("*.");
+        is_path.then_some(&*self.text)
     }
 
     /// Whether it is the word `*`, which says nothing.

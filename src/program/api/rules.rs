@@ -18,7 +18,7 @@ use super::v1::{Applied, proxy, take_duration};
 use crate::diagnostic::Diagnostic;
 use crate::duration::Seconds;
 use crate::handler::Registry;
-use crate::metrics::snapshot::ProxySnapshot;
+use crate::metrics::snapshot::RuleSnapshot;
 use crate::plan::parse::wrong_name;
 use crate::plan::rule::patch::{merged, split_name};
 use crate::plan::rule::table::{text_of, without_nulls, wrong_keys};
@@ -66,7 +66,7 @@ struct Extra {
 
 pub(super) async fn list(State(api): State<Arc<Api>>, PathParams(name): PathParams<String>) -> Answer {
     let snapshot = proxy(&api, &name)?.snapshot();
-    let rules = snapshot.rules.iter().map(|rule| described(&api, &snapshot, rule.name.clone(), rule.rule.clone()));
+    let rules = snapshot.rules.iter().map(|rule| described(&api, &snapshot.name, rule));
     Ok(Json(json!({ "rules": rules.collect::<Vec<_>>() })))
 }
 
@@ -76,7 +76,7 @@ pub(super) async fn get(State(api): State<Arc<Api>>, PathParams((name, rule)): P
         let known = snapshot.rules.iter().map(|rule| rule.name.clone()).collect();
         return Err(ChangeError::UnknownRule { proxy: name, rule, known }.into());
     };
-    Ok(Json(json!(described(&api, &snapshot, rule, found.rule.clone()))))
+    Ok(Json(json!(described(&api, &name, found))))
 }
 
 pub(super) async fn post(
@@ -151,7 +151,10 @@ async fn changed(api: &Api, name: &str, edit: RuleEdit, duration: Option<Duratio
     let changed = changed.map_err(|error| Failure::from(error).rename(key_of_request))?;
     let RuleChange { change: Change { proxy, now, new_connections, .. }, created, name: rule, text } = changed;
     let location = format!("/v1/proxies/{name}/rules/{rule}");
-    let mut answer = json!(described(api, &proxy.snapshot(), rule, text));
+    let in_force = proxy.snapshot().rules.into_iter().find(|known| known.name == rule);
+    // It may be gone by now: then this is what it was.
+    let gone = RuleSnapshot { name: rule, rule: text, ..RuleSnapshot::default() };
+    let mut answer = json!(described(api, name, &in_force.unwrap_or(gone)));
     answer["applied"] = json!(Applied { now, new_connections });
     if !created {
         return Ok(Json(answer).into_response());
@@ -168,13 +171,9 @@ fn key_of_request(place: &str) -> String {
     if place == "rules" { "rule".to_owned() } else { place.to_owned() }
 }
 
-fn described(api: &Api, snapshot: &ProxySnapshot, name: String, rule: String) -> Rule {
-    let handlers = snapshot.handlers.iter().filter(|handler| handler.rule.as_deref() == Some(&*name));
-    let (calls, faults) =
-        handlers.fold((0, 0), |(calls, faults), handler| (calls + handler.calls, faults + handler.faults));
-    let reverts_in = api.proxies.rule_reverts_in(&snapshot.name, &name).map(Seconds::from);
-    let known = snapshot.rules.iter().find(|known| known.name == name);
-    let (excluded, times_left) = known.map_or((0, None), |known| (known.excluded, known.times_left));
+fn described(api: &Api, proxy: &str, rule: &RuleSnapshot) -> Rule {
+    let RuleSnapshot { name, rule, calls, faults, excluded, times_left, .. } = rule.clone();
+    let reverts_in = api.proxies.rule_reverts_in(proxy, &name).map(Seconds::from);
     Rule { name, rule, status: RuleStatus { calls, faults, excluded, times_left, reverts_in } }
 }
 

@@ -159,7 +159,7 @@ fn ipv6() -> String {
     format!(r"\[({group}(:{group}){{7}}|{})(%[A-Za-z0-9]+)?\]", around.join("|"))
 }
 
-/// `delay`, or `20:delay(sleep=1s),5:slow=delay` where the percentages add up to 100 at most, no name is there twice, and the
+/// `delay`, or `20:delay(sleep=1s),5:late=delay` where the percentages add up to 100 at most, no name is there twice, and the
 /// settings are valid.
 fn mix(registry: &Registry) -> String {
     let names = registry.names().collect::<Vec<_>>().join("|");

@@ -60,7 +60,13 @@ fn entry(setting: &Setting<'_>, matches: &mut ArgMatches) -> Option<Entry> {
     let flag = setting.flag();
     let given: Vec<String> = matches.remove_many(&flag)?.collect();
     // Rules and toxics hold commas.
-    let separator = if matches!(flag.as_str(), "rule" | "toxic") { "\n" } else { "," };
+    let is_lines = matches!(flag.as_str(), "rule" | "toxic");
+    // An empty one among lines would be a blank line.
+    let has_blank = || given.iter().any(|text| text.trim().is_empty());
+    if is_lines && has_blank() {
+        return Some(setting.entry(given.into(), Origin::Named(format!("--{flag}"))));
+    }
+    let separator = if is_lines { "\n" } else { "," };
     Some(setting.entry(setting.field.parse(&given.join(separator)), Origin::Named(format!("--{flag}"))))
 }
 

@@ -167,7 +167,8 @@ fn again(
     });
     let file = file.map(|file| (FILE.to_owned(), Some(file)));
     let mut again = Again::new(words, &secrets, shown.chain(file).collect());
-    again.repeats = weaker.iter().chain(variables).any(|entry| entry.path == ["run", "repeat"]);
+    let asks = |key: &str| weaker.iter().chain(variables).any(|entry| entry.path == ["run", key]);
+    (again.repeats, again.expects_totals) = (asks("repeat"), asks("expect_total"));
     again
 }
 

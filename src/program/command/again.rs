@@ -4,7 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// Flags that mean nothing for one run of several.
-const OF_MANY_RUNS: [&str; 4] = ["--seed", "--repeat", "--expect-total", SWITCH];
+const OF_MANY_RUNS: [&str; 3] = ["--seed", "--repeat", SWITCH];
+
+/// What all runs together have to meet; of several runs, one need not.
+const TOTAL: &str = "--expect-total";
+
+/// Takes the place of totals that a variable or the file asks for.
+const ANY_TOTAL: &str = "--expect-total 'faults>=0'";
 
 /// The one of them that may have no value.
 const SWITCH: &str = "--keep-going";
@@ -16,9 +22,13 @@ pub(crate) struct Again {
     variables: Vec<(String, Option<String>)>,
     /// The program and its options.
     program: Vec<OsString>,
+    /// The options that expect something of all runs together.
+    totals: Vec<OsString>,
     command: Vec<OsString>,
     /// Whether a variable or the file asks for several runs.
     pub(crate) repeats: bool,
+    /// Whether a variable or the file expects something of all runs together.
+    pub(crate) expects_totals: bool,
 }
 
 impl Again {
@@ -31,12 +41,18 @@ impl Again {
     ) -> Self {
         let dashes = args.iter().position(|arg| arg == "--").unwrap_or(args.len());
         let (program, command) = args.split_at(dashes);
-        let mut program = program.iter();
+        let mut program = program.iter().peekable();
         let mut kept: Vec<OsString> = program.next().into_iter().cloned().collect();
+        let mut totals = Vec::new();
         while let Some(arg) = program.next() {
             let text = arg.to_string_lossy();
             let (flag, value) = text.split_once('=').map_or((&*text, None), |(flag, value)| (flag, Some(value)));
             let secret = secrets.iter().find(|(secret, _)| flag.strip_prefix("--") == Some(secret));
+            if flag == TOTAL {
+                totals.push(arg.clone());
+                totals.extend(program.next_if(|_| value.is_none()).cloned());
+                continue;
+            }
             if secret.is_none() && !OF_MANY_RUNS.contains(&flag) {
                 kept.push(arg.clone());
                 continue;
@@ -52,17 +68,23 @@ impl Again {
                 variables.push((variable.clone(), None));
             }
         }
-        Self { variables, program: kept, command: command.iter().skip(1).cloned().collect(), repeats: false }
+        let command = command.iter().skip(1).cloned().collect();
+        Self { variables, program: kept, totals, command, repeats: false, expects_totals: false }
     }
 
-    /// The line for a shell: one run with this seed.
-    pub(crate) fn line(&self, seed: u64) -> String {
+    /// The line for a shell: one run with this seed, of which there were `times`.
+    pub(crate) fn line(&self, seed: u64, times: u64) -> String {
         let variable = |(name, value): &(String, Option<String>)| match value {
             Some(value) => format!("{name}={}", quoted(value.as_ref())),
             None => format!("{name}=\"${name}\""),
         };
         let mut words: Vec<String> = self.variables.iter().map(variable).collect();
         words.extend(self.program.iter().map(|word| quoted(word)));
+        if times == 1 {
+            words.extend(self.totals.iter().map(|word| quoted(word)));
+        } else if self.expects_totals {
+            words.push(ANY_TOTAL.to_owned());
+        }
         words.push(format!("--seed {seed}"));
         if self.repeats {
             words.push("--repeat 1".to_owned());
@@ -102,7 +124,7 @@ mod tests {
     fn again(line: &str) -> String {
         let args: Vec<OsString> = shlex::split(line).unwrap().into_iter().map(OsString::from).collect();
         let secrets = [("http-token".to_owned(), "VAURIEN_HTTP_TOKEN".to_owned())];
-        Again::new(&args, &secrets, Vec::new()).line(7)
+        Again::new(&args, &secrets, Vec::new()).line(7, 2)
     }
 
     #[test]
@@ -120,6 +142,19 @@ mod tests {
     }
 
     #[test]
+    fn totals_of_one_run_stay_and_those_of_several_go() {
+        let args = ["vaurien", "--expect-total", "error>=1", "--expect-total=calls>=2", "--http"].map(OsString::from);
+        let mut again = Again::new(&args, &[], Vec::new());
+        let line = "vaurien --http --expect-total 'error>=1' '--expect-total=calls>=2' --seed 7";
+        assert_eq!(again.line(7, 1), line);
+        assert_eq!(again.line(7, 2), "vaurien --http --seed 7");
+        // Those of the file would be back in force.
+        again.expects_totals = true;
+        assert_eq!(again.line(7, 2), "vaurien --http --expect-total 'faults>=0' --seed 7");
+        assert_eq!(again.line(7, 1), line);
+    }
+
+    #[test]
     fn it_can_be_pasted_into_a_shell() {
         let line = again("vaurien --expect 'error>=1' -- sh -c 'echo \"$VAURIEN_PROXY\"' ''");
         assert_eq!(line, "vaurien --expect 'error>=1' --seed 7 -- sh -c 'echo \"$VAURIEN_PROXY\"' ''");
@@ -131,10 +166,10 @@ mod tests {
     fn it_is_one_line() {
         let script = "echo '1'\n\techo \\2";
         let args = ["vaurien", "--", "sh", "-c", script].map(OsString::from);
-        let line = Again::new(&args, &[], Vec::new()).line(7);
+        let line = Again::new(&args, &[], Vec::new()).line(7, 1);
         assert_eq!(line, r"vaurien --seed 7 -- sh -c $'echo \'1\'\n\x09echo \\2'");
         let args = [OsString::from("vaurien"), "--".into(), OsStr::from_bytes(b"\xff\xfe").to_owned()];
-        assert_eq!(Again::new(&args, &[], Vec::new()).line(7), r"vaurien --seed 7 -- $'\xff\xfe'");
+        assert_eq!(Again::new(&args, &[], Vec::new()).line(7, 1), r"vaurien --seed 7 -- $'\xff\xfe'");
     }
 
     #[test]
@@ -150,6 +185,6 @@ mod tests {
         let mut again =
             Again::new(&["vaurien".into()], &[], vec![("VAURIEN_BACKEND".to_owned(), Some("a b".to_owned()))]);
         again.repeats = true;
-        assert_eq!(again.line(1), "VAURIEN_BACKEND='a b' vaurien --seed 1 --repeat 1");
+        assert_eq!(again.line(1, 2), "VAURIEN_BACKEND='a b' vaurien --seed 1 --repeat 1");
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn all(
 ) -> Result<Vec<ProxyConfig>, Diagnostics> {
     let proxies = values.layout.proxies();
     let configs: Result<Vec<_>, _> =
-        proxies.iter().map(|(name, within)| one(values, name, within, may_lack_backend, diagnostics)).collect();
+        proxies.iter().map(|(name, within)| one(values, name, within, may_lack_backend, false, diagnostics)).collect();
     let configs = configs?;
     for (config, (name, within)) in configs.iter().zip(&proxies) {
         for what in name_conflicts(config, &configs) {
@@ -43,12 +43,13 @@ pub(super) fn all(
     Ok(configs)
 }
 
-/// The proxy whose keys are `within`.
+/// The proxy whose keys are `within`. `may_hide`: a rule may take all calls of a later one.
 pub(super) fn one(
     values: &Values<'_>,
     name: &str,
     within: &str,
     may_lack_backend: bool,
+    may_hide: bool,
     diagnostics: &mut Diagnostics,
 ) -> Result<ProxyConfig, Diagnostics> {
     let is_wrong = |key| values.is_wrong(&format!("{within}{key}"));
@@ -86,7 +87,8 @@ pub(super) fn one(
     if !is_wrong("protocol") {
         let origin = values.get(&format!("{within}rules")).map(|(_, origin)| origin);
         let place = |at| origin.map(|origin| origin.item("rules", at)).unwrap_or_default();
-        let wrong = list::check(&rules, options.connection.protocol);
+        let check = if may_hide { list::check_for } else { list::check };
+        let wrong = check(&rules, options.connection.protocol);
         diagnostics.extend(wrong.into_iter().map(|(at, what)| Diagnostic::new(place(at), what)).collect());
     }
     let given = given(values, within);

@@ -18,13 +18,23 @@ use crate::proxy::set::{Edit, Rebuild};
 
 /// The proxy that `keys` ask for, checked as the file is. Places of diagnostics are paths: `handlers.delay.sleep`.
 pub(crate) fn check(name: &str, keys: &Map<String, Value>, registry: &Registry) -> Result<ProxyConfig, Diagnostics> {
+    checked(name, keys, registry, false)
+}
+
+/// `may_hide`: a rule may take all calls of a later one.
+fn checked(
+    name: &str,
+    keys: &Map<String, Value>,
+    registry: &Registry,
+    may_hide: bool,
+) -> Result<ProxyConfig, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
     if let Err(diagnostic) = check_name(name) {
         diagnostics.push(diagnostic);
     }
     let schema = Schema::new(registry);
     let values = Values::check(&schema, &Layout::Json, &entry::of_json(keys, &[]), &mut diagnostics);
-    let config = proxy::one(&values, name, "", false, &mut diagnostics)?;
+    let config = proxy::one(&values, name, "", false, may_hide, &mut diagnostics)?;
     diagnostics.none_or(config)
 }
 
@@ -32,12 +42,14 @@ pub(crate) fn check(name: &str, keys: &Map<String, Value>, registry: &Registry) 
 pub(crate) fn edit(patch: Map<String, Value>, registry: &Registry) -> Edit {
     let (keys, registry) = (patch.keys().cloned().collect(), registry.clone());
     let apply = move |before: &ProxyConfig| {
-        check(&before.name, &patched(&before.keys.given, &patch, &Schema::new(&registry)), &registry)
+        // Rules that the patch leaves alone may be there for a time.
+        let keys = patched(&before.keys.given, &patch, &Schema::new(&registry));
+        checked(&before.name, &keys, &registry, !patch.contains_key("rules"))
     };
     Edit { keys, apply: Box::new(apply) }
 }
 
-/// A proxy with other rules.
+/// A proxy with other rules, of which one may take all calls of a later one.
 pub(crate) fn rebuild(registry: &Registry) -> Rebuild {
     let registry = registry.clone();
     Arc::new(move |before: &ProxyConfig, rules: Vec<String>| {
@@ -47,7 +59,7 @@ pub(crate) fn rebuild(registry: &Registry) -> Rebuild {
         } else {
             keys.insert("rules".to_owned(), rules.into());
         }
-        check(&before.name, &keys, &registry)
+        checked(&before.name, &keys, &registry, true)
     })
 }
 

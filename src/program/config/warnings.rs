@@ -59,14 +59,13 @@ fn without_command(values: &Values<'_>, runs_a_command: bool) -> Vec<String> {
     let given = |path: &str| {
         values.place(path).filter(|_| values.get(path).is_none_or(|(value, _)| *value != Value::Bool(false)))
     };
-    let of_many = ["run.keep_going", "run.expect_total"];
     if !runs_a_command {
-        let paths = ["run.timeout", "run.repeat", "run.allow_no_calls"].into_iter().chain(of_many);
-        let idle = paths.filter_map(given);
+        let paths = ["run.timeout", "run.repeat", "run.allow_no_calls", "run.keep_going"];
+        let idle = paths.into_iter().filter_map(given);
         return idle.map(|given| format!("`{given}` has no effect without a command after `--`")).collect();
     }
-    let alone = of_many.into_iter().filter(|_| values.get("run.repeat").is_none()).filter_map(given);
-    alone.map(|given| format!("`{given}` has no effect without `--repeat`")).collect()
+    let alone = given("run.keep_going").filter(|_| values.get("run.repeat").is_none());
+    alone.map(|given| format!("`{given}` has no effect without `--repeat`")).into_iter().collect()
 }
 
 /// Flags and variables for handlers that are in no mix. A file may well have tables for handlers that other mixes need.

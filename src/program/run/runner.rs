@@ -75,6 +75,7 @@ async fn serve(
     stderr::finish();
     let run = started.run(config, registry, End::Stopped, &results);
     reporter.add(run, &results.summaries, results.calls);
+    reporter.add_totals(&config.run.expect_total, registry);
     Ok(())
 }
 
@@ -121,13 +122,12 @@ async fn repeat(
             reporter.interrupted(signal);
             return Ok(());
         }
-        if !passed && !config.run.keep_going {
+        // Behind the last one, no run is missing.
+        if !passed && !config.run.keep_going && number + 1 < config.run.times() {
             return Ok(());
         }
     }
-    if config.run.times() > 1 {
-        reporter.add_totals(&config.run.expect_total, registry);
-    }
+    reporter.add_totals(&config.run.expect_total, registry);
     Ok(())
 }
 
@@ -147,7 +147,7 @@ impl Started {
             begun: self.0,
             took: self.1.elapsed(),
             end,
-            again: config.again.line(config.seed),
+            again: config.again.line(config.seed, config.run.times()),
             expectations,
             // Those of the start have scrolled away by now.
             warnings: config.warnings.iter().cloned().chain(warnings).collect(),

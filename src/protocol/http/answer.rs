@@ -20,6 +20,9 @@ const LAST_DATE: Duration = Duration::from_secs(253_402_300_799);
 /// Fields that the program writes itself: they delimit the body, or say whether the connection persists.
 const OWN: [&str; 5] = ["content-length", "transfer-encoding", "connection", "trailer", "upgrade"];
 
+/// The statuses of responses without a body.
+pub(crate) const WITHOUT_BODY: [u16; 3] = [204, 205, 304];
+
 /// A response in place of the backend's.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -142,7 +145,7 @@ pub fn answer(head: &[u8], status: u16, now: SystemTime) -> Answer {
 /// `response` to the request that begins with `head`; `now` is its date.
 ///
 /// The request decides whether the connection persists (RFC 9112, section 9.3). A response to HEAD has no body (RFC
-/// 9110, section 9.3.2), nor has a 204 or a 304 (sections 15.3.5 and 15.4.5).
+/// 9110, section 9.3.2), nor has a 204, a 205 or a 304 (sections 15.3.5, 15.3.6 and 15.4.5).
 #[must_use]
 pub fn respond(head: &[u8], response: &Response, now: SystemTime) -> Answer {
     let read =
@@ -153,7 +156,7 @@ pub fn respond(head: &[u8], response: &Response, now: SystemTime) -> Answer {
     let phrase = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("");
     let title = format!("{status} {phrase}");
     let (body, kind) = response.content(&title);
-    let has_no_body = matches!(status, 204 | 304);
+    let has_no_body = WITHOUT_BODY.contains(&status);
 
     let mut written = format!("HTTP/1.1 {title}\r\n");
     let mut field = |name: &str, value: &str| written.extend([name, ": ", value, "\r\n"]);
@@ -167,6 +170,9 @@ pub fn respond(head: &[u8], response: &Response, now: SystemTime) -> Answer {
     response.fields.iter().for_each(|(name, value)| field(name, value));
     if !has_no_body {
         field("Content-Length", &body.len().to_string());
+    } else if status == 205 {
+        // It has a body as far as a client can tell: an empty one.
+        field("Content-Length", "0");
     }
     field("Connection", if persists { "keep-alive" } else { "close" });
     written.push_str("\r\n");
@@ -242,6 +248,11 @@ mod tests {
         assert_eq!(
             text(&none),
             "HTTP/1.1 204 No Content\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nConnection: keep-alive\r\n\r\n"
+        );
+        let reset = respond(b"GET / HTTP/1.1\r\n\r\n", &Response::new(205), SystemTime::UNIX_EPOCH);
+        assert_eq!(
+            text(&reset),
+            "HTTP/1.1 205 Reset Content\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n"
         );
         for (name, value) in
             [("", "x"), ("a b", "x"), ("a", "x\r\ny: z"), ("Content-Length", "1"), ("connection", "close")]

@@ -23,9 +23,14 @@ pub(in crate::protocol) fn detour(bytes: &[u8], backend: Backend<'_>) -> Option<
 /// Whether a URL has the address of the backend, or its host and another scheme's port.
 fn is_backend(location: &[u8], backend: Backend<'_>) -> bool {
     let read = || {
-        let at = memchr::memmem::find(location, b"://")?;
-        let is_secure = location[..at].eq_ignore_ascii_case(b"https");
-        let rest = &location[at + 3..];
+        // Without a scheme, it is that of the request.
+        let (scheme, rest) = if let Some(rest) = location.strip_prefix(b"//") {
+            (&b"http"[..], rest)
+        } else {
+            let at = memchr::memmem::find(location, b"://")?;
+            (&location[..at], &location[at + 3..])
+        };
+        let is_secure = scheme.eq_ignore_ascii_case(b"https");
         let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
         let (host, port) = authority(&rest[..end])?;
         let port = port.unwrap_or(if is_secure { 443 } else { 80 });
@@ -46,6 +51,9 @@ mod tests {
             ("location: HTTPS://DB.local/", Some("location: HTTPS://DB.local/")),
             ("Location: http://db.local:8000/a", None),
             ("Location: /a", None),
+            ("Location: //db.local:8080/a", Some("Location: //db.local:8080/a")),
+            ("Location: //db.local/a", None),
+            ("Location: //other:8080/http://db.local:8080/", None),
             ("Location: http://other:8080/", None),
             ("Alt-Svc: h3=\":443\"; ma=5", Some("Alt-Svc: h3=\":443\"; ma=5")),
             ("Alt-Svc: clear", None),

@@ -13,6 +13,7 @@ mod replies;
 mod requests;
 mod session;
 
+pub(crate) use answer::WITHOUT_BODY;
 pub use answer::{Answer, BadField, CONTINUE, FAILURES, Response, answer, expects_continue, respond};
 pub(super) use detour::detour;
 pub(super) use fields::{header, query};

@@ -98,6 +98,7 @@ fn read(content: &[u8]) -> Result<(u64, AnyExpect), Step> {
             ReplyKind::Line.expected()
         }
         _ if foreign::is_http_request(content) => return Err(Step::Opaque(foreign::HTTP_REQUEST)),
+        _ if foreign::is_ssh_banner(content) => return Err(Step::Opaque(foreign::SSH_BANNER)),
         _ => ReplyKind::Unknown.expected(),
     };
     Ok((0, expect))

@@ -59,8 +59,12 @@ fn meta_miss(code: &[u8], content: &[u8]) -> Vec<u8> {
             b'k' => {
                 reply.extend_from_slice(b" k");
                 reply.extend(line::words(content).nth(1).unwrap_or_default());
+                // Behind the key that it is about, wherever the request has it.
+                if flags().any(|flag| flag[0] == b'b') {
+                    reply.extend_from_slice(b" b");
+                }
             }
-            b'O' | b'b' => {
+            b'O' => {
                 reply.push(b' ');
                 reply.extend_from_slice(flag);
             }
@@ -100,6 +104,9 @@ mod tests {
             ("mg a v k O9", Some("EN ka O9\r\n")),
             ("md a q O3 k", Some("NF O3 ka\r\n")),
             ("md a", Some("NF\r\n")),
+            ("mg YQ== b O1 k v", Some("EN O1 kYQ== b\r\n")),
+            ("mg YQ== k O1 b", Some("EN kYQ== b O1\r\n")),
+            ("mg YQ== b", Some("EN\r\n")),
             ("set a 0 0 1", None),
             ("ms a 1", None),
             ("version", None),

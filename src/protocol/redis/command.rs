@@ -16,8 +16,10 @@ pub(super) const LONGEST_NAME: usize = b"punsubscribe".len();
 /// What earlier commands determine about later replies.
 #[derive(Debug, Default)]
 pub(super) struct Pairing {
-    /// HELLO asked for RESP3. A refused HELLO counts as well: the replies detect it.
+    /// HELLO asked for RESP3. One that the backend refuses counts as well: the replies detect it.
     resp3: bool,
+    /// What was before the latest HELLO or RESET.
+    before: (bool, Transaction),
     /// The transaction that MULTI has begun. A refused MULTI counts as well.
     transaction: Transaction,
     /// What the latest EXEC or DISCARD has ended.
@@ -32,7 +34,7 @@ enum Transaction {
     #[default]
     None,
     Open,
-    /// A command in it was refused by our own error, of which the backend knows nothing: EXEC has to fail.
+    /// A command in it got an answer of our own, so that the backend has not queued it: EXEC has to fail.
     Refused,
 }
 
@@ -42,7 +44,7 @@ impl Pairing {
         let is = |command: &[u8]| name.eq_ignore_ascii_case(command);
         let ended = if is(b"exec") || is(b"discard") { self.ended } else { Transaction::None };
         Mode {
-            resp3: self.resp3,
+            resp3: false,
             queued: self.transaction != Transaction::None && !is(b"multi"),
             ends_transaction: ended != Transaction::None,
             aborts: ended == Transaction::Refused && is(b"exec"),
@@ -54,8 +56,11 @@ impl Pairing {
         self.transaction == Transaction::Refused || self.ended == Transaction::Refused
     }
 
-    /// The latest command, which `name` begins, gets an answer of our own.
+    /// The latest command, which `name` begins, gets an answer of our own: the backend knows nothing of it.
     pub(super) fn refuse(&mut self, name: &[u8]) {
+        if [&b"hello"[..], b"reset"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+            (self.resp3, self.transaction) = self.before;
+        }
         match self.transaction {
             Transaction::Open if name.eq_ignore_ascii_case(b"multi") => self.transaction = Transaction::None,
             Transaction::Open => self.transaction = Transaction::Refused,
@@ -92,12 +97,21 @@ impl Pairing {
             b"cluster" if first_is(&["shards"]) => self.detour = Some("CLUSTER SHARDS"),
             b"cluster" if first_is(&["nodes"]) => self.detour = Some("CLUSTER NODES"),
             b"sentinel" if !first_is(&["ping", "myid", "ckquorum"]) => self.detour = Some("SENTINEL"),
-            b"hello" if first == b"3" => self.resp3 = true,
-            b"hello" if first == b"2" => self.resp3 = false,
-            b"reset" => *self = Self::default(),
-            // In a transaction it is refused, and changes nothing.
-            b"multi" if self.transaction == Transaction::None => self.transaction = Transaction::Open,
-            b"exec" | b"discard" => self.ended = std::mem::take(&mut self.transaction),
+            b"hello" => {
+                self.before = (self.resp3, self.transaction);
+                if matches!(first, b"2" | b"3") {
+                    self.resp3 = first == b"3";
+                    return Ok(AnyExpect::Resp { is_3: self.resp3 });
+                }
+            }
+            b"reset" => {
+                *self = Self { before: (self.resp3, self.transaction), ..Self::default() };
+                return Ok(AnyExpect::Resp { is_3: false });
+            }
+            // With an argument, the backend refuses these. In a transaction it refuses MULTI, and that changes nothing.
+            b"multi" if self.transaction == Transaction::None && count == 1 => self.transaction = Transaction::Open,
+            b"exec" | b"discard" if count == 1 => self.ended = std::mem::take(&mut self.transaction),
+            b"exec" | b"discard" => self.ended = Transaction::None,
             name => {
                 if let Some(subscription) = Subscription::named(name) {
                     return self.expect_confirmations(subscription, count.saturating_sub(1));
@@ -148,7 +162,7 @@ mod tests {
     #[test]
     fn one_command_one_reply() {
         for line in
-            ["GET a", "MULTI", "monitors", "CLIENT REPLY ON", "CLIENT LIST", "replconf listening-port 1", "HELLO 3"]
+            ["GET a", "MULTI", "monitors", "CLIENT REPLY ON", "CLIENT LIST", "replconf listening-port 1", "HELLO"]
         {
             assert_eq!(expect(&[line]), Some(AnyExpect::Reply), "{line}");
         }
@@ -187,7 +201,8 @@ mod tests {
     fn a_transaction_with_a_refused_command_aborts() {
         let mut pairing = Pairing::default();
         let mut run = |command: &str, is_refused: bool| {
-            let _ = pairing.expect([command.as_bytes(), b"", b""], 1);
+            let (command, argument) = command.split_once(' ').unwrap_or((command, ""));
+            let _ = pairing.expect([command.as_bytes(), argument.as_bytes(), b""], 1 + u32::from(!argument.is_empty()));
             let mode = pairing.mode(command.as_bytes());
             if is_refused {
                 pairing.refuse(command.as_bytes());
@@ -195,6 +210,7 @@ mod tests {
             (mode.queued, mode.ends_transaction, mode.aborts, pairing.has_refused())
         };
         for (command, is_refused, is) in [
+            ("MULTI x", false, (false, false, false, false)),
             ("INCR", true, (false, false, false, false)),
             ("MULTI", false, (false, false, false, false)),
             ("INCR", false, (true, false, false, false)),
@@ -208,10 +224,25 @@ mod tests {
             ("EXEC", true, (false, true, true, false)),
             ("GET", false, (false, false, false, false)),
             ("MULTI", false, (false, false, false, false)),
-            ("DISCARD", false, (false, true, false, false)),
+            ("HELLO 3", true, (true, false, false, true)),
+            ("EXEC x", false, (true, false, false, true)),
+            ("DISCARD", false, (false, true, false, true)),
+            ("MULTI", false, (false, false, false, true)),
+            ("RESET", true, (false, false, false, true)),
+            ("EXEC", true, (false, true, true, false)),
         ] {
             assert_eq!(run(command, is_refused), is, "{command}");
         }
+    }
+
+    #[test]
+    fn a_refused_hello_changes_nothing() {
+        let mut pairing = Pairing::default();
+        let mut expect =
+            |command: &str, argument: &str| pairing.expect([command.as_bytes(), argument.as_bytes(), b""], 2);
+        assert_eq!(expect("HELLO", "3"), Ok(AnyExpect::Resp { is_3: true }));
+        pairing.refuse(b"hello");
+        assert!(pairing.expect([b"SUBSCRIBE", b"a", b""], 2).is_err(), "it stays RESP2");
     }
 
     #[test]

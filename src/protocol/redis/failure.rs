@@ -1,5 +1,6 @@
 //! Replies of our own: errors, and those that say that there is nothing.
 
+use super::requests::{key, word_count};
 use super::words;
 use crate::protocol::failure::{Failure, FailureKind, Mode};
 
@@ -53,7 +54,7 @@ pub(in crate::protocol) fn failure(failure: &Failure, head: &[u8]) -> Vec<u8> {
     let code = own.split(' ').next().unwrap_or("ERR");
     let text = match (&failure.message, &failure.to) {
         (Some(message), _) => format!("{code} {message}"),
-        (None, Some(to)) if failure.kind.redirects() => format!("{code} {} {to}", slot(words(head).1)),
+        (None, Some(to)) if failure.kind.redirects() => format!("{code} {} {to}", slot(key(head).unwrap_or_default())),
         _ if own.ends_with(' ') => format!("{code} {}", failure.text()),
         _ => own.to_owned(),
     };
@@ -131,13 +132,6 @@ fn nil(mode: Mode) -> Vec<u8> {
 
 fn nil_array(mode: Mode) -> Vec<u8> {
     if mode.resp3 { b"_\r\n".into() } else { b"*-1\r\n".into() }
-}
-
-/// How many words the command with this head has.
-fn word_count(head: &[u8]) -> usize {
-    let Some(array) = head.strip_prefix(b"*") else { return super::inline::split(head).flatten().count() };
-    let digits = array.iter().take_while(|byte| byte.is_ascii_digit());
-    digits.fold(0_usize, |count, digit| count.saturating_mul(10).saturating_add(usize::from(digit - b'0')))
 }
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod command;
 mod detour;
 mod failure;
 mod inline;
+mod keys;
 mod number;
 mod payload;
 mod replies;
@@ -31,6 +32,7 @@ pub(crate) use failure::{DISCARD, EXECABORT};
 pub(super) use failure::{KINDS, failure, miss};
 pub(super) use payload::payload;
 pub use replies::Replies;
+pub(super) use requests::key;
 pub use requests::{Requests, words};
 pub(super) use session::session;
 

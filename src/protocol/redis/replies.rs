@@ -22,9 +22,30 @@ pub struct Replies {
     /// channels.
     stray: Option<Subscription>,
     failure: Option<&'static str>,
+    /// HELLO has been granted RESP3.
+    is_resp3: bool,
 }
 
 impl Replies {
+    /// Whether the replies from here on are in RESP3.
+    pub(in crate::protocol) fn is_resp3(&self) -> bool {
+        self.is_resp3
+    }
+
+    /// An answer of our own to a call that expects this has been sent.
+    pub(in crate::protocol) fn answered(&mut self, expect: AnyExpect, answer: &[u8]) {
+        if let (AnyExpect::Resp { is_3 }, Some(first)) = (expect, answer.first()) {
+            self.grant(is_3, *first);
+        }
+    }
+
+    /// The reply to HELLO or RESET begins with this byte. An error changes nothing, and neither does HELLO that MULTI queues.
+    fn grant(&mut self, is_3: bool, first: u8) {
+        if matches!(first, b'%' | b'*') || first == b'+' && !is_3 {
+            self.is_resp3 = is_3;
+        }
+    }
+
     /// The next step; `expect` belongs to the oldest open call, `None` if no call is open.
     pub fn step(&mut self, bytes: &[u8], expect: Option<AnyExpect>) -> Step {
         if expect == Some(AnyExpect::Reply)
@@ -88,7 +109,12 @@ impl Replies {
             (first @ (b'-' | b'!'), Some(_)) if self.due.is_none() => self.reply(first)?,
             (_, Some(_)) => return Err("a subscription whose reply is not a push"),
             (_, None) if expect.is_none() => return Err("a reply while no command is open"),
-            (first, None) => self.reply(first)?,
+            (first, None) => {
+                self.reply(first)?;
+                if let Some(AnyExpect::Resp { is_3 }) = expect {
+                    self.grant(is_3, first);
+                }
+            }
         }
         Ok(true)
     }
@@ -149,6 +175,27 @@ mod tests {
     fn a_small_reply_is_one_step() {
         for reply in ["+OK\r\n", "$3\r\nabc\r\n", "*2\r\n:1\r\n$1\r\na\r\n", "%1\r\n+a\r\n_\r\n", "$-1\r\n"] {
             assert_eq!(first(&format!("{reply}+OK\r\n"), REPLY), whole(reply.len()), "{reply:?}");
+        }
+    }
+
+    #[test]
+    fn resp3_is_what_hello_is_granted() {
+        let (three, two) = (Some(AnyExpect::Resp { is_3: true }), Some(AnyExpect::Resp { is_3: false }));
+        let mut replies = Replies::default();
+        for (reply, expect, is_resp3) in [
+            ("-NOAUTH no\r\n", three, false),
+            ("+QUEUED\r\n", three, false),
+            (">1\r\n+a\r\n", three, false),
+            ("%1\r\n+proto\r\n:3\r\n", three, true),
+            ("%0\r\n", REPLY, true),
+            ("!2\r\nno\r\n", two, true),
+            ("-ERR no\r\n", two, true),
+            ("*0\r\n", two, false),
+            ("%0\r\n", three, true),
+            ("+RESET\r\n", two, false),
+        ] {
+            replies.step(reply.as_bytes(), expect);
+            assert_eq!(replies.is_resp3(), is_resp3, "{reply:?}");
         }
     }
 

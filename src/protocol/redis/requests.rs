@@ -4,6 +4,7 @@ use memchr::memchr2;
 
 use super::command::{LONGEST_NAME, MAX_WORDS, Pairing};
 use super::inline;
+use super::keys::{self, Found, Search, is_keyless};
 use super::number::{Number, Size, whole};
 use crate::protocol::failure::Mode;
 use crate::protocol::{MAX_HEAD, Step, foreign, skip};
@@ -11,7 +12,7 @@ use crate::protocol::{MAX_HEAD, Step, foreign, skip};
 /// The longest word in a head, in bytes. From the first longer word on, a command is body.
 const MAX_WORD: usize = 4 * 1024;
 
-const _: () = assert!(MAX_WORDS * (MAX_WORD + 16) < MAX_HEAD, "the longest head must fit in MAX_HEAD");
+const _: () = assert!(keys::MAX_WORDS * (MAX_WORD + 16) < MAX_HEAD, "the longest head must fit in MAX_HEAD");
 
 /// How many words a command has at most; Redis refuses more.
 const MAX_COUNT: u32 = i32::MAX.unsigned_abs();
@@ -22,7 +23,7 @@ pub struct Requests {
     pairing: Pairing,
     body: Body,
     failure: Option<&'static str>,
-    /// Where the first two words of the latest command are in its head, if it is an array.
+    /// Where the name and the key of the latest command are in its head, if it is an array.
     words: Option<[Place; 2]>,
 }
 
@@ -88,21 +89,35 @@ impl Requests {
 
         let mut words: [&[u8]; MAX_WORDS] = [&[]; MAX_WORDS];
         let mut places = [Place::default(); 2];
-        let mut unread = count;
-        for at in 0..words.len() {
-            // Only CLIENT needs its second argument.
-            if unread == 0 || at == 2 && !words[0].eq_ignore_ascii_case(b"client") {
+        let (mut unread, mut is_long) = (count, false);
+        for at in 0..places.len() {
+            if unread == 0 {
                 break;
             }
             match whole_word(bytes, head).map_or_else(|| word(bytes, head), Ok)? {
                 Word::Cut => return Ok(Step::More),
-                Word::Long => break,
+                Word::Long => {
+                    is_long = true;
+                    break;
+                }
                 Word::Whole { word, end } => (words[at], head) = (word, end),
             }
-            if let Some(place) = places.get_mut(at) {
-                *place = place_of(words[at], head);
-            }
+            places[at] = place_of(words[at], head);
             unread -= 1;
+        }
+        if unread > 0
+            && !is_long
+            && let Some(search) = Search::of(words[0])
+        {
+            match read_to_key(bytes, search, &mut words, head, unread)? {
+                None => return Ok(Step::More),
+                Some(read) => {
+                    (head, unread) = (read.head, read.unread);
+                    if search != Search::First {
+                        places[1] = read.key;
+                    }
+                }
+            }
         }
 
         let expect = self.pairing.expect(words, count)?;
@@ -138,6 +153,9 @@ impl Requests {
         }
         if foreign::is_http_request(&bytes[..len]) {
             return Err(foreign::HTTP_REQUEST);
+        }
+        if foreign::is_ssh_banner(bytes) {
+            return Err(foreign::SSH_BANNER);
         }
         if count == 0 {
             return Ok(Step::Pass(len)); // Redis ignores a blank line.
@@ -214,6 +232,49 @@ impl Body {
     }
 }
 
+/// What was read of a command whose key is not its first argument.
+struct ReadToKey {
+    head: usize,
+    unread: u32,
+    /// Where the key is; nowhere if it has none.
+    key: Place,
+}
+
+/// Reads on behind the first argument of a command, up to its key. None if the bytes end before.
+#[inline(never)]
+fn read_to_key<'b>(
+    bytes: &'b [u8],
+    mut search: Search,
+    words: &mut [&'b [u8]; MAX_WORDS],
+    mut head: usize,
+    mut unread: u32,
+) -> Result<Option<ReadToKey>, &'static str> {
+    let mut key = Place::default();
+    let mut found = search.next(1, words[1]);
+    for at in 2..keys::MAX_WORDS {
+        if unread == 0 || found != Found::More {
+            break;
+        }
+        let read = match word(bytes, head)? {
+            Word::Cut => return Ok(None),
+            Word::Long => break,
+            Word::Whole { word, end } => {
+                head = end;
+                word
+            }
+        };
+        unread -= 1;
+        if let Some(place) = words.get_mut(at) {
+            *place = read;
+        }
+        found = search.next(at, read);
+        if found == Found::Key {
+            key = place_of(read, head);
+        }
+    }
+    Ok(Some(ReadToKey { head, unread, key }))
+}
+
 /// One word of a head.
 enum Word<'a> {
     /// The bytes end before the word does.
@@ -267,20 +328,45 @@ fn word_size(size: Size) -> Result<u64, &'static str> {
     }
 }
 
-/// The command and its first argument, usually a key, in a request's head. One that is not in the head is empty. Words
-/// of an inline command are returned as typed, quotes included.
+/// The command and its first key, or without one its first argument, in a request's head. One that is not in the head is empty.
+/// Words of an inline command are returned as typed, quotes included.
 #[must_use]
 pub fn words(head: &[u8]) -> (&[u8], &[u8]) {
     if !head.starts_with(b"*") {
         let mut words = inline::split(without_line_end(head)).map_while(Result::ok);
-        return (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (command, first) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let mut rest = words.peekable();
+        let search = Search::of(command).filter(|_| rest.peek().is_some());
+        return (command, search.map_or(first, |search| search.find(first, rest)));
     }
     let mut at = 1;
-    let Ok(Some(_)) = Number::default().read(head, &mut at) else { return (&[], &[]) };
-    let read = |at| whole_word(head, at).map_or_else(|| word(head, at), Ok);
-    let Ok(Word::Whole { word: command, end }) = read(at) else { return (&[], &[]) };
-    let Ok(Word::Whole { word: key, .. }) = read(end) else { return (command, &[]) };
-    (command, key)
+    let Ok(Some(count)) = Number::default().read(head, &mut at) else { return (&[], &[]) };
+    let mut next = || match whole_word(head, at).map_or_else(|| word(head, at), Ok) {
+        Ok(Word::Whole { word, end }) => {
+            at = end;
+            Some(word)
+        }
+        _ => None,
+    };
+    let Some(command) = next() else { return (&[], &[]) };
+    let Some(first) = next() else { return (command, &[]) };
+    let search = Search::of(command).filter(|_| matches!(count, Size::Known(3..)));
+    (command, search.map_or(first, |search| search.find(first, std::iter::from_fn(next))))
+}
+
+/// The first key in a request's head, if it has one there.
+pub(in crate::protocol) fn key(head: &[u8]) -> Option<&[u8]> {
+    let (command, key) = words(head);
+    // Of two words, the second is a subcommand: `MEMORY STATS`.
+    let lacks_key = || Search::of(command).is_some() && word_count(head) <= 2;
+    (!key.is_empty() && !is_keyless(command) && !lacks_key()).then_some(key)
+}
+
+/// How many words the command with this head has.
+pub(super) fn word_count(head: &[u8]) -> usize {
+    let Some(array) = head.strip_prefix(b"*") else { return inline::split(head).flatten().count() };
+    let digits = array.iter().take_while(|byte| byte.is_ascii_digit());
+    digits.fold(0_usize, |count, digit| count.saturating_mul(10).saturating_add(usize::from(digit - b'0')))
 }
 
 fn without_line_end(line: &[u8]) -> &[u8] {

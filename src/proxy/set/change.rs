@@ -220,7 +220,7 @@ impl ProxySet {
             entry.proxy.clone()
         } else {
             let proxy = self.start(&config).await?;
-            proxy.context.emit(|| config.event());
+            proxy.tell(&config);
             proxy
         };
         if target.renewal != Renewal::Changed && !now.contains(&"handler") {

@@ -1,5 +1,6 @@
 //! Changing one rule of a proxy. The others go on.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,12 +16,12 @@ use super::{Change, ChangeError, Entry, ProxySet};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::plan::Renewal;
 use crate::plan::rule::Rule;
-use crate::plan::rule::list::free_name;
+use crate::plan::rule::list::{free_name, unreached};
 use crate::plan::rule::patch::with_name;
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
 
-/// Makes a configuration with these rules, and all else as before.
+/// Makes a configuration with these rules, and all else as before. It does not check whether each rule can be reached.
 pub(crate) type Rebuild = Arc<dyn Fn(&ProxyConfig, Vec<String>) -> Result<ProxyConfig, Diagnostics> + Send + Sync>;
 
 /// Makes another text of the text of a rule.
@@ -244,6 +245,13 @@ impl ProxySet {
             return Err(Diagnostics::from(Diagnostic::new("before", what)).into());
         }
         let config = items.build(&config, &edit.rebuild)?;
+        // What is there for a time may well hide other rules, and a change that is to stay must not.
+        if time.is_none() {
+            let lasts = |known: &&Rule| known.name() == rule || !temporary_rules.contains_key(known.name());
+            let lasting: Vec<_> = config.rules.iter().filter(lasts).collect();
+            let wrong = unreached(&lasting, |first, hidden| first.name() == rule || hidden.name() == rule);
+            wrong.into_iter().map(|(_, what)| Diagnostic::new("rules", what)).collect::<Diagnostics>().none_or(())?;
+        }
         let text = config.rules.iter().find(|known| known.name() == rule).map(Rule::to_string).unwrap_or_default();
         let target = Target { config, renewal: Renewal::Changed, lifetime: Lifetime::Unchanged, others: &[] };
         let change = self.apply(name, target).await?;
@@ -277,12 +285,13 @@ impl ProxySet {
 
     /// A name for a new rule in this place, that no rule has had calls under.
     fn name_for(&self, proxy: &Proxy, later: Option<&ProxyConfig>, place: usize) -> String {
-        let mut taken: Vec<String> =
-            proxy.context.counters.by_handler().into_iter().filter_map(|((rule, _), _)| rule).collect();
+        let counters = proxy.context.counters.by_handler().into_iter();
+        let mut taken: HashSet<String> =
+            counters.filter(|(_, counters)| counters.calls.get() > 0).filter_map(|((rule, _), _)| rule).collect();
         let config = proxy.config();
         let rules = config.rules.iter().chain(later.into_iter().flat_map(|later| &later.rules));
         taken.extend(rules.map(|rule| rule.name().to_owned()));
-        free_name(place, |name| taken.iter().any(|taken| taken == name) || self.get(name).is_some())
+        free_name(place, |name| taken.contains(name) || self.get(name).is_some())
     }
 
     /// Takes back change number `number` of this rule at a time.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::events::{Batch, EventKind, Next, RuleTexts};
 
 fn ok() -> (u16, Value) {
     (200, json!({ "status": "ok" }))
@@ -172,4 +173,25 @@ async fn with_no_proxy_to_mean_the_full_api_is_named() {
         assert_eq!(world.get("/behaviors").await.status, 200);
     }
     assert_eq!(World::new(&["only"]).await.get("/behavior").await.status, 200);
+}
+
+#[tokio::test]
+async fn events_share_the_rules_that_stay() {
+    let world = World::new(&["only"]).await;
+    let rules =
+        |last: &str| json!({ "protocol": "redis", "rules": ["GET => error", "SET => error", last] }).to_string();
+    assert_eq!(world.call("PATCH", "/v1/proxies/only", rules("DEL => error")).await.status, 200);
+    for name in ["delay", "hang"] {
+        assert_eq!(world.call("PUT", "/behavior", json!({ "name": name }).to_string()).await.status, 200);
+    }
+    assert_eq!(world.call("PATCH", "/v1/proxies/only", rules("PING => error")).await.status, 200);
+    let Next::Batch(Batch { events, .. }) = world.proxies.events().reader(Some(0)).try_next() else { panic!() };
+    let lists = events.iter().map(|event| match &event.kind {
+        EventKind::Plan { rules, .. } => rules.clone(),
+        other => panic!("{other:?}"),
+    });
+    let lists: Vec<RuleTexts> = lists.filter(|rules| !rules.is_empty()).collect();
+    let [first, delay, hang, last] = lists.as_slice() else { panic!("{lists:?}") };
+    assert!(Arc::ptr_eq(first, delay) && Arc::ptr_eq(delay, hang));
+    assert!(Arc::ptr_eq(&hang[1], &last[1]) && &*last[2] == "PING => error");
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::events::{EVENTS, EventKind};
+use crate::events::{EVENTS, EventKind, RuleTexts};
 
 /// Two events have been recorded.
 async fn world() -> World {
@@ -12,7 +12,7 @@ async fn world() -> World {
 fn record(world: &World, proxy: &str) {
     world.proxies.events().emit(&proxy.into(), || EventKind::Plan {
         handler: "dummy".to_owned(),
-        rules: Vec::new(),
+        rules: RuleTexts::default(),
         enabled: true,
     });
 }

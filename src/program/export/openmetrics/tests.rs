@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::metrics::histogram::{DELAY, DIAL, PASS};
-use crate::metrics::snapshot::{ConnectionTotals, Traffic};
+use crate::metrics::snapshot::{ConnectionTotals, ToxicSnapshot, Traffic};
 use crate::protocol::Protocol;
 
 fn handler(name: &str, calls: u64, faults: u64, delays: &[u64]) -> HandlerSnapshot {
@@ -27,7 +27,12 @@ fn cache() -> ProxySnapshot {
         protocol: Protocol::Tcp,
         mix: "20:delay".to_owned(),
         rules: Vec::new(),
-        toxics: Vec::new(),
+        toxics: vec![ToxicSnapshot {
+            name: "slow".to_owned(),
+            toxic: Some("slow=latency(latency=1s)".to_owned()),
+            connections: 8,
+            faults: 7,
+        }],
         enabled: true,
         connections: ConnectionTotals {
             accepted: 9,
