@@ -22,11 +22,15 @@ mod report; // table, JSON, JUnit, HTML, annotations
 
 mod export; // metrics, statsd, events file
 
+mod toxiproxy_json; // proxies and toxics in Toxiproxy's JSON
+
 pub mod config; // options from command line, variables and file, merged and checked
 
 pub mod cli; // flags, help, completions
 
 mod api; // the HTTP API
+
+mod toxiproxy; // Toxiproxy's HTTP API
 
 mod demo; // `--demo`: a backend and a client
 

@@ -21,6 +21,7 @@ mod run;
 pub(crate) mod schema;
 pub(crate) mod spec;
 mod statsd;
+mod toxiproxy;
 pub(crate) mod values;
 pub(crate) mod variables;
 mod warnings;
@@ -46,13 +47,14 @@ pub(crate) use http::health_address;
 pub use http::{Http, Token};
 pub use run::Run;
 pub use statsd::Statsd;
+pub use toxiproxy::Toxiproxy;
 
 /// All that a program runs with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Config {
-    /// The proxies, at least one, in the file's order.
+    /// The proxies, in the file's order; at least one, unless Toxiproxy's API is to make them.
     pub proxies: Vec<ProxyConfig>,
     /// Where all choices come from: the same seed and the same calls make the same choices. Random unless given.
     pub seed: u64,
@@ -64,6 +66,8 @@ pub struct Config {
     pub log: Log,
     /// The HTTP API, if it was asked for.
     pub http: Option<Http>,
+    /// Toxiproxy's API, if it was asked for.
+    pub toxiproxy: Option<Toxiproxy>,
     /// Where counters are sent, if anywhere.
     pub statsd: Option<Statsd>,
     /// The file that each event is written to, one JSON object per line, if any.
@@ -97,10 +101,14 @@ impl Config {
         mut diagnostics: Diagnostics,
     ) -> Result<Self, Diagnostics> {
         let http = Http::of(values, &mut diagnostics)?;
-        let proxies = proxy::all(values, demo || file_is_unread, &mut diagnostics)?;
+        let ProgramOptions { seed, workers, toxiproxy, log_level, log_format, events } = values.build("")?;
+        let proxies = if toxiproxy.0.is_some() && !demo && proxy::none_was_asked_for(values) {
+            Vec::new()
+        } else {
+            proxy::all(values, demo || file_is_unread, &mut diagnostics)?
+        };
         let run = Run { command, ..values.build("run.")? };
         run.check(&proxies, http.is_some(), values, &mut diagnostics);
-        let ProgramOptions { seed, workers, log_level, log_format, events } = values.build("")?;
         diagnostics.extend(outputs::check(values, file, events.as_deref(), &run));
         diagnostics.none_or(())?;
         let warnings = warnings::all(values, &proxies, http.is_some(), !run.command.is_empty());
@@ -114,6 +122,7 @@ impl Config {
             demo,
             warnings,
             http,
+            toxiproxy: toxiproxy.0.map(Toxiproxy::new),
             run,
             listens_anywhere: proxy::listens_anywhere(values),
             names_proxies: matches!(values.layout, Layout::Several(_)),

@@ -43,6 +43,14 @@ pub(super) fn all(
     Ok(configs)
 }
 
+/// Whether nothing that is given is a proxy's.
+pub(super) fn none_was_asked_for(values: &Values<'_>) -> bool {
+    let is_given = |setting: &Setting<'_>| {
+        values.get(&setting.path).is_some_and(|(_, origin)| !matches!(origin, Origin::Default(_)))
+    };
+    matches!(values.layout, Layout::One) && !values.schema.all().filter(|setting| setting.per_proxy).any(is_given)
+}
+
 /// The proxy whose keys are `within`.
 pub(super) fn one(
     values: &Values<'_>,

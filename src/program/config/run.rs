@@ -134,6 +134,7 @@ impl Run {
                 command::Subject::Proxy(name) if is_disabled(name) => {
                     format!("`{name}` is disabled, and listens nowhere")
                 }
+                command::Subject::OnlyProxy if names.is_empty() => "there is no proxy".to_owned(),
                 command::Subject::OnlyProxy if is_disabled(names[0]) => {
                     "the proxy is disabled, and listens nowhere".to_owned()
                 }
