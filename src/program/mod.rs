@@ -49,6 +49,7 @@ use crate::program::command::Signals;
 use crate::program::config::{Config, Format};
 use crate::program::run::runner;
 use crate::program::stderr::Stderr;
+use crate::program::toxiproxy::Called;
 
 /// Runs the program with the handlers of `registry`: all that a program with handlers of its own has to call.
 ///
@@ -58,6 +59,10 @@ use crate::program::stderr::Stderr;
 /// cannot be executed, 127 when it was not found.
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {
+    if called() == Some(Called::Cli) {
+        let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+        return toxiproxy::cli::main(args, std::env::var("TOXIPROXY_URL").ok());
+    }
     let config = match read(registry) {
         Ok(config) => config,
         Err(exit) => return leave(exit),
@@ -79,7 +84,16 @@ pub fn main(registry: &Registry) -> ExitCode {
 
 /// Reads the command line, the variables and the file as they are now.
 fn read(registry: &Registry) -> Result<Config, Exit> {
-    Config::from_args(std::env::args_os(), std::env::vars_os(), registry)
+    let (args, environment) = (std::env::args_os(), std::env::vars_os());
+    match called() {
+        Some(Called::Server) => toxiproxy::server::read(args, environment, registry),
+        _ => Config::from_args(args, environment, registry),
+    }
+}
+
+/// Whether the program is called by the name of one of Toxiproxy's.
+fn called() -> Option<Called> {
+    Called::by(&std::env::args_os().next()?)
 }
 
 /// Does what was asked for instead of a run, or prints what is wrong.

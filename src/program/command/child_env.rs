@@ -110,7 +110,8 @@ const PROXY: &str = "VAURIEN_PROXY";
 
 /// The variable of the proxy of this name: `VAURIEN_PROXY_CACHE`.
 pub(crate) fn variable(proxy: &str) -> String {
-    format!("{PROXY}_{}", proxy.replace('-', "_").to_uppercase())
+    let plain = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_uppercase() } else { '_' };
+    format!("{PROXY}_{}", proxy.chars().map(plain).collect::<String>())
 }
 
 /// The variables of a proxy: its address, host and port.

@@ -22,6 +22,7 @@ pub(crate) mod schema;
 pub(crate) mod spec;
 mod statsd;
 mod toxiproxy;
+pub(crate) mod toxiproxy_file;
 pub(crate) mod values;
 pub(crate) mod variables;
 mod warnings;
@@ -91,10 +92,11 @@ pub struct Config {
 
 impl Config {
     /// The configuration that `values` say. `file` is where they were read, with the option that names it.
-    /// Fails with all mistakes, those in `diagnostics` first.
+    /// `listed` are the proxies of a file that is Toxiproxy's. Fails with all mistakes, those in `diagnostics` first.
     pub(crate) fn build(
         values: &Values<'_>,
         demo: bool,
+        listed: Option<Vec<ProxyConfig>>,
         command: Vec<OsString>,
         file: Option<(&str, &Path)>,
         file_is_unread: bool,
@@ -102,11 +104,15 @@ impl Config {
     ) -> Result<Self, Diagnostics> {
         let http = Http::of(values, &mut diagnostics)?;
         let ProgramOptions { seed, workers, toxiproxy, log_level, log_format, events } = values.build("")?;
-        let proxies = if toxiproxy.0.is_some() && !demo && proxy::none_was_asked_for(values) {
+        let may_lack_one = toxiproxy.0.is_some() || listed.is_some();
+        let mut proxies = if may_lack_one && !demo && proxy::none_was_asked_for(values) {
             Vec::new()
         } else {
             proxy::all(values, demo || file_is_unread, &mut diagnostics)?
         };
+        let names_proxies =
+            matches!(values.layout, Layout::Several(_)) || listed.as_ref().is_some_and(|all| !all.is_empty());
+        proxy::add_listed(&mut proxies, listed.unwrap_or_default(), &mut diagnostics);
         let run = Run { command, ..values.build("run.")? };
         run.check(&proxies, http.is_some(), values, &mut diagnostics);
         diagnostics.extend(outputs::check(values, file, events.as_deref(), &run));
@@ -125,7 +131,7 @@ impl Config {
             toxiproxy: toxiproxy.0.map(Toxiproxy::new),
             run,
             listens_anywhere: proxy::listens_anywhere(values),
-            names_proxies: matches!(values.layout, Layout::Several(_)),
+            names_proxies,
             again: Again::default(),
             reads_a_file: false,
             seed_is_given: seed.is_some(),

@@ -51,6 +51,17 @@ pub(super) fn none_was_asked_for(values: &Values<'_>) -> bool {
     matches!(values.layout, Layout::One) && !values.schema.all().filter(|setting| setting.per_proxy).any(is_given)
 }
 
+/// Adds the proxies of Toxiproxy's file, each of which has a name of its own.
+pub(super) fn add_listed(proxies: &mut Vec<ProxyConfig>, listed: Vec<ProxyConfig>, diagnostics: &mut Diagnostics) {
+    for config in listed {
+        if proxies.iter().any(|known| known.name == config.name) {
+            let what = format!("the file has a proxy named `{}` as well, leave one of them out", config.name);
+            diagnostics.push(Diagnostic::new("", what));
+        }
+        proxies.push(config);
+    }
+}
+
 /// The proxy whose keys are `within`.
 pub(super) fn one(
     values: &Values<'_>,

@@ -4,16 +4,21 @@
 //! are read and written as `toxiproxy_json` has them.
 
 mod answer; // answers and errors
+pub(crate) mod cli; // `toxiproxy-cli`
+mod flags; // flags as Go's programs take them
 mod guard; // refuses pages in browsers
 mod lists; // populate and reset
 mod metrics; // Toxiproxy's own
 mod proxies; // one proxy
 mod read; // the body of a request
 mod routes; // paths and methods
+pub(crate) mod server; // `toxiproxy-server`
 mod shown; // proxies as answers have them
 mod toxics; // one toxic
 
+use std::ffi::OsStr;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Router;
@@ -25,6 +30,26 @@ use crate::program::config::Toxiproxy;
 use crate::proxy::set::ProxySet;
 use guard::Access;
 use shown::Spellings;
+
+/// A program of Toxiproxy's, by whose name ours is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Called {
+    Server,
+    Cli,
+}
+
+impl Called {
+    /// Under the names that Toxiproxy's programs have in their packages and in their image.
+    pub(crate) fn by(program: &OsStr) -> Option<Self> {
+        let name = Path::new(program).file_name()?.to_str()?;
+        match name {
+            "toxiproxy" => Some(Self::Server),
+            _ if name.starts_with("toxiproxy-server") => Some(Self::Server),
+            _ if name.starts_with("toxiproxy-cli") => Some(Self::Cli),
+            _ => None,
+        }
+    }
+}
 
 /// What requests share.
 struct Server {

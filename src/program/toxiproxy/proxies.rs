@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Map, Value};
 
 use super::Server;
 use super::answer::{Answer, Failure, json, nothing};
-use crate::diagnostic::Diagnostics;
 use crate::net::address::Address;
 use crate::net::listener::to_listen_on;
-use crate::program::config::spec;
+use crate::program::config::toxiproxy_file::{self, set_backend};
 use crate::program::toxiproxy_json::json::Json;
 use crate::program::toxiproxy_json::listen;
 use crate::program::toxiproxy_json::proxy::{Body, upstream};
@@ -102,36 +100,13 @@ pub(super) async fn listens_there(proxy: &Proxy, at: &Address) -> bool {
     resolved.iter().any(|address| bound.contains(address))
 }
 
-fn set_backend(config: &mut ProxyConfig, backend: Address, text: &str) {
-    // Our own API refuses to make a proxy of what is no address, and shows it.
-    config.keys.set("backend", if backend.port == 0 { text.to_owned() } else { backend.to_string() });
-    config.backend = backend;
-}
-
 impl Server {
     /// The proxy that a body asks for. `is_known`: there is one of this name.
     pub(super) fn config_of(&self, body: &Body, is_known: bool) -> Result<ProxyConfig, Failure> {
         check_any_name(&body.name).map_err(|wrong| Failure::body(wrong.what()))?;
         let at = listen::read(body.listen.as_deref().unwrap_or_default());
         let at = at.map_err(|why| Failure::bad_listen(&why, is_known))?;
-        let text = body.upstream.as_deref().unwrap_or_default();
-        let backend = upstream(text);
-        let mut keys = Map::from_iter([("proxy".to_owned(), Value::from(at.to_string()))]);
-        let is_address = backend.port != 0;
-        let known = if is_address { backend.to_string() } else { "localhost:1".to_owned() };
-        keys.insert("backend".to_owned(), known.into());
-        if body.enabled == Some(false) {
-            keys.insert("enabled".to_owned(), false.into());
-        }
-        let config: Result<_, Diagnostics> = spec::check(&body.name, &keys, &self.registry);
-        let mut config = config?;
-        if !is_address {
-            set_backend(&mut config, backend, text);
-        }
-        if let Some(toxics) = body.toxics.as_ref().filter(|toxics| !toxics.is_empty()) {
-            config.set_toxics(toxics.iter().map(|(toxic, _)| toxic.clone()).collect());
-        }
-        Ok(config)
+        Ok(toxiproxy_file::proxy(body, &at, &self.registry)?)
     }
 
     /// Keeps what a client wrote of a new proxy.
