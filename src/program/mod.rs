@@ -61,7 +61,7 @@ use crate::program::toxiproxy::Called;
 pub fn main(registry: &Registry) -> ExitCode {
     if called() == Some(Called::Cli) {
         let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-        return toxiproxy::cli::main(args, std::env::var("TOXIPROXY_URL").ok());
+        return toxiproxy::cli::main(args, std::env::var("TOXIPROXY_URL").ok().as_deref());
     }
     let config = match read(registry) {
         Ok(config) => config,

@@ -6,6 +6,7 @@ mod decoding;
 mod effects;
 mod http;
 mod lists;
+mod programs;
 mod proxies;
 mod toxics;
 

@@ -15,17 +15,16 @@ use crate::proxy::set::ChangeError;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Failure {
     error: String,
-    #[serde(serialize_with = "number")]
-    pub(super) status: StatusCode,
-}
-
-fn number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u16(status.as_u16())
+    status: u16,
 }
 
 impl Failure {
     pub(super) fn new(status: StatusCode, error: impl Into<String>) -> Self {
-        Self { error: error.into(), status }
+        Self { error: error.into(), status: status.as_u16() }
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     pub(super) fn body(why: impl Into<String>) -> Self {
@@ -105,7 +104,7 @@ impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let mut text = serde_json::to_string(&self).unwrap_or_default();
         text.push('\n');
-        with_type(self.status, "application/json", text)
+        with_type(self.status(), "application/json", text)
     }
 }
 

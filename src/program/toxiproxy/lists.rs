@@ -29,7 +29,7 @@ struct Populated {
 
 /// A list that is wrong has changed nothing.
 pub(super) fn refused(failure: Failure) -> Response {
-    json(failure.status, &Populated { failure: Some(failure), proxies: None })
+    json(failure.status(), &Populated { failure: Some(failure), proxies: None })
 }
 
 pub(super) async fn populate(server: &Server, body: &Json) -> Response {
@@ -42,7 +42,7 @@ pub(super) async fn populate(server: &Server, body: &Json) -> Response {
         match server.put(body, config).await {
             Ok(proxy) => done.push(server.shown(&proxy)),
             Err(failure) => {
-                return json(failure.status, &Populated { failure: Some(failure), proxies: Some(done) });
+                return json(failure.status(), &Populated { failure: Some(failure), proxies: Some(done) });
             }
         }
     }

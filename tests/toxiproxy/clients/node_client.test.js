@@ -33,9 +33,7 @@ for (const [type, [attributes, isSeen]] of Object.entries(TOXICS)) {
         const toxic = await proxy.addToxic({ attributes, name: "tox", stream: "downstream", toxicity: 1, type });
         assert.deepEqual((await proxy.getToxic("tox")).attributes, attributes);
         assert.ok(await isSeen(proxy.listen));
-        await toxic.refresh();
-        toxic.toxicity = 0;
-        await toxic.update();
+        assert.equal((await toxic.update({ attributes, toxicity: 0 })).toxicity, 0);
         assert.equal((await talk(proxy.listen)).got, "hello");
         await toxic.remove();
         await assert.rejects(proxy.getToxic("tox"), /404/);

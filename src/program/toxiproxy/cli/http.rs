@@ -46,7 +46,7 @@ impl Server {
         let body = body.map(Value::to_string).unwrap_or_default();
         let run = || -> Result<(u16, Bytes), String> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| plain(&error).to_string())?;
+            let runtime = runtime.map_err(|error| plain(&error))?;
             let answered = runtime.block_on(timeout(PATIENCE, self.send(method, path, body)));
             // Looking up a name cannot be cancelled: do not wait for it.
             runtime.shutdown_background();
@@ -63,7 +63,7 @@ impl Server {
     }
 
     async fn send(&self, method: &str, path: &str, body: String) -> Result<(u16, Bytes), String> {
-        let stream = dial(&self.0, Instant::now() + PATIENCE).await.map_err(|error| plain(&error).to_string())?;
+        let stream = dial(&self.0, Instant::now() + PATIENCE).await.map_err(|error| plain(&error))?;
         let text = |error: hyper::Error| error.to_string();
         let (mut send, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
         let request = Request::builder().method(method).uri(path).header("Host", self.0.to_string());
@@ -74,7 +74,7 @@ impl Server {
             let status = answer.status().as_u16();
             Ok((status, answer.into_body().collect().await.map_err(text)?.to_bytes()))
         };
-        let (answer, _) = tokio::join!(exchange, async {
+        let (answer, ()) = tokio::join!(exchange, async {
             // An error of the connection is one of the exchange as well.
             let _ = timeout(PATIENCE, connection).await;
         });

@@ -28,8 +28,8 @@ pub(super) fn all(server: &Server) -> Result<String, Failure> {
     let widths = [0, 1, 2, 3, 4].map(width);
     let mut lines = String::new();
     for row in &rows {
-        let line: String = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}  ")).collect();
-        let _ = writeln!(lines, "{}", line.trim_end());
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let _ = writeln!(lines, "{}", cells.join("  ").trim_end());
     }
     Ok(lines)
 }

@@ -44,9 +44,9 @@ impl From<String> for Failure {
 }
 
 /// Does what the arguments ask for, of which the first is the program's name. `url` is the server unless a flag names one.
-pub(crate) fn main(args: impl IntoIterator<Item = String>, url: Option<String>) -> ExitCode {
+pub(crate) fn main(args: impl IntoIterator<Item = String>, url: Option<&str>) -> ExitCode {
     let args: Vec<String> = args.into_iter().skip(1).collect();
-    match run(&args, url.as_deref()) {
+    match run(&args, url) {
         Ok(text) => print(&text),
         Err(Failure::Use(what)) => {
             print_error(format_args!("{what}"));
