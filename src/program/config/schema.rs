@@ -39,7 +39,7 @@ pub(super) struct ProgramOptions {
     #[serde(deserialize_with = "workers")]
     #[schemars(range(min = 1, max = MAX_WORKERS), extend("x-heading" = "Proxy", "x-unit" = "threads"))]
     pub(super) workers: Option<NonZero<usize>>,
-    /// Serve Toxiproxy's API [default with no value: localhost:8474]
+    /// Serve Toxiproxy's API; without a value at localhost:8474
     #[schemars(extend("x-heading" = "HTTP API", "x-common" = true))]
     pub(super) toxiproxy: Served,
     /// Log level: error, warn, info, debug or trace

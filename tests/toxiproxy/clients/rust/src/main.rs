@@ -90,10 +90,10 @@ fn toxiproxy_rust(server: &str, backend: &str) {
 
 async fn noxious_client(server: &str, backend: &str) {
     let client = Noxious::new(server);
-    let mut proxy = client.create_proxy("redis:6379", "localhost:0", backend).await.expect("a proxy");
+    client.create_proxy("redis:6379", "localhost:0", backend).await.expect("a proxy");
     assert!(client.create_proxy("redis:6379", "localhost:0", backend).await.is_err());
     assert_eq!(client.proxies().await.expect("proxies").len(), 1);
-    proxy = client.proxy("redis:6379").await.expect("the proxy");
+    let mut proxy = client.proxy("redis:6379").await.expect("the proxy");
     let listen = proxy.config.listen.clone();
     assert_eq!(talk(&listen, HELLO).0, HELLO);
     proxy.disable().await.expect("disabled");
