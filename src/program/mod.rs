@@ -60,8 +60,14 @@ use crate::program::toxiproxy::Called;
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {
     if called() == Some(Called::Cli) {
-        let args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
-        return toxiproxy::cli::main(args, std::env::var("TOXIPROXY_URL").ok().as_deref());
+        let args: Vec<_> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+        return match toxiproxy::cli::run(&args, std::env::var("TOXIPROXY_URL").ok().as_deref()) {
+            Ok(text) => print(&text),
+            Err(failure) => {
+                print_error(format_args!("{failure}"));
+                ExitCode::from(failure.exit_code())
+            }
+        };
     }
     let config = match read(registry) {
         Ok(config) => config,

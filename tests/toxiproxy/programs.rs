@@ -85,7 +85,7 @@ fn the_version_the_help_and_wrong_flags() {
     for (arguments, line) in [
         (&["-x"][..], "flag provided but not defined: -x"),
         (&["-port=x"], "invalid value \"x\" for -port: a port is 0 to 65535"),
-        (&["-config=/no/such.json"], "-config: cannot read `/no/such.json`: No such file or directory"),
+        (&["-config=/no/such.json"], "--config: cannot read `/no/such.json`: no such file or directory"),
         (&["more"], "`more` is no flag"),
     ] {
         let ended = Program::run(&mut names.command("toxiproxy-server", arguments));

@@ -78,8 +78,7 @@ const IS_JSON: &str = "this is JSON, the configuration file is TOML: write `back
 
 /// Whether text that is not TOML begins as JSON does.
 fn is_json(text: &str) -> bool {
-    let text = text.trim_start();
-    text.starts_with('{') || text.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'))
+    text.trim_start().starts_with('{')
 }
 
 struct Text<'t> {

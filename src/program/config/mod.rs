@@ -46,6 +46,7 @@ pub use crate::proxy::config::ProxyConfig;
 pub use host::Host;
 pub(crate) use http::health_address;
 pub use http::{Http, Token};
+use run::Apis;
 pub use run::Run;
 pub use statsd::Statsd;
 pub use toxiproxy::Toxiproxy;
@@ -114,7 +115,8 @@ impl Config {
             matches!(values.layout, Layout::Several(_)) || listed.as_ref().is_some_and(|all| !all.is_empty());
         proxy::add_listed(&mut proxies, listed.unwrap_or_default(), &mut diagnostics);
         let run = Run { command, ..values.build("run.")? };
-        run.check(&proxies, http.is_some(), values, &mut diagnostics);
+        let apis = Apis { http: http.is_some(), any: http.is_some() || toxiproxy.0.is_some() };
+        run.check(&proxies, apis, values, &mut diagnostics);
         diagnostics.extend(outputs::check(values, file, events.as_deref(), &run));
         diagnostics.none_or(())?;
         let warnings = warnings::all(values, &proxies, http.is_some(), !run.command.is_empty());

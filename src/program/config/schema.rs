@@ -40,7 +40,7 @@ pub(super) struct ProgramOptions {
     #[schemars(range(min = 1, max = MAX_WORKERS), extend("x-heading" = "Proxy", "x-unit" = "threads"))]
     pub(super) workers: Option<NonZero<usize>>,
     /// Serve Toxiproxy's API; without a value at localhost:8474
-    #[schemars(extend("x-heading" = "HTTP API", "x-common" = true))]
+    #[schemars(extend("x-heading" = "HTTP API"))]
     pub(super) toxiproxy: Served,
     /// Log level: error, warn, info, debug or trace
     #[schemars(extend("x-unit" = "level"))]

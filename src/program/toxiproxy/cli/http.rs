@@ -47,7 +47,7 @@ impl Server {
         let run = || -> Result<(u16, Bytes), String> {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| plain(&error))?;
-            let answered = runtime.block_on(timeout(PATIENCE, self.send(method, path, body)));
+            let answered = runtime.block_on(async { timeout(PATIENCE, self.send(method, path, body)).await });
             // Looking up a name cannot be cancelled: do not wait for it.
             runtime.shutdown_background();
             answered.map_err(|_| format!("no answer within {} s", PATIENCE.as_secs()))?

@@ -5,12 +5,11 @@ mod list; // what there is, for people
 mod toxic; // toxics
 
 use std::fmt::Write;
-use std::process::ExitCode;
 
 use serde_json::json;
 
 use super::flags::{Flag, Given, taking};
-use crate::program::{exit_code, print, print_error};
+use crate::program::exit_code;
 use http::{Server, path};
 
 const USAGE: &str = "\
@@ -29,11 +28,13 @@ Usage: toxiproxy-cli [-h HOST] COMMAND, or TOXIPROXY_URL for HOST (default http:
 const HOST: Flag = taking(&["host", "h"]);
 
 /// Why a command is not done.
-#[derive(Debug)]
-enum Failure {
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
     /// It is wrong.
+    #[error("{0}")]
     Use(String),
     /// The server refuses it, or cannot be reached.
+    #[error("{0}")]
     Server(String),
 }
 
@@ -43,23 +44,18 @@ impl From<String> for Failure {
     }
 }
 
-/// Does what the arguments ask for, of which the first is the program's name. `url` is the server unless a flag names one.
-pub(crate) fn main(args: impl IntoIterator<Item = String>, url: Option<&str>) -> ExitCode {
-    let args: Vec<String> = args.into_iter().skip(1).collect();
-    match run(&args, url) {
-        Ok(text) => print(&text),
-        Err(Failure::Use(what)) => {
-            print_error(format_args!("{what}"));
-            ExitCode::from(exit_code::WRONG_USE)
-        }
-        Err(Failure::Server(what)) => {
-            print_error(format_args!("{what}"));
-            ExitCode::from(exit_code::FAILED)
+impl Failure {
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Use(_) => exit_code::WRONG_USE,
+            Self::Server(_) => exit_code::FAILED,
         }
     }
 }
 
-fn run(args: &[String], url: Option<&str>) -> Result<String, Failure> {
+/// Does what the arguments ask for, which are without the program's name, and answers what to print. `url` is the server unless a
+/// flag names one.
+pub(crate) fn run(args: &[String], url: Option<&str>) -> Result<String, Failure> {
     let asks_for_help = |word: &String| matches!(word.as_str(), "help" | "--help" | "-help");
     if args.is_empty() || args.iter().any(asks_for_help) || args.len() == 1 && args[0] == "-h" {
         return Ok(USAGE.to_owned());
