@@ -141,6 +141,19 @@ fn a_list_is_a_configuration_file() {
 }
 
 #[test]
+fn a_command_finds_the_api_and_its_proxies_are_expected() {
+    let (names, backend) = (Names::new(), Backend::echo());
+    let cli = names.0.path().join("toxiproxy-cli");
+    let script = "\"$0\" -h \"$VAURIEN_TOXIPROXY\" create -l localhost:0 -u \"$1\" redis:6379";
+    for (expectation, code) in [("\"redis:6379\".connections=0", 0), ("\"redis:6379\".connections>=1", 3)] {
+        let mut command = Program::command("--toxiproxy localhost:0 --expect");
+        command.args([expectation, "--", "sh", "-c", script]).arg(&cli).arg(backend.address().to_string());
+        let ended = Program::run(&mut command);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(code), "Created new proxy redis:6379\n"), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_mistake_in_a_list_is_one_of_the_configuration() {
     let names = Names::new();
     for (text, told) in [

@@ -111,6 +111,11 @@ impl Services {
             only_one: config.proxies.len() == 1,
             named: config.names_proxies,
             http: self.api.as_ref().and_then(|api| api.addresses().first().copied()),
+            // Its clients expect IPv4.
+            toxiproxy: self.toxiproxy.as_ref().and_then(|api| {
+                let addresses = api.addresses();
+                addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
+            }),
             seed: config.seed,
             removed: config::Run::variables(&self.registry),
         }
