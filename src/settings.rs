@@ -127,6 +127,11 @@ impl Field {
         self.takes("boolean") && !self.takes("string")
     }
 
+    /// Whether its flag alone means true, and it may be a text as well.
+    pub(crate) fn is_optional(&self) -> bool {
+        self.takes("boolean") && self.takes("string")
+    }
+
     /// Whether it is several values, so that its flag may be repeated.
     pub(crate) fn is_list(&self) -> bool {
         self.takes("array")

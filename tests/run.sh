@@ -63,3 +63,6 @@ cargo test --locked -- --include-ignored
 
 # Real clients see the errors that vaurien answers with.
 tests/clients/run.sh
+
+# Toxiproxy's clients find what they know.
+tests/toxiproxy/run.sh

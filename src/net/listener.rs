@@ -23,6 +23,19 @@ pub(crate) async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
 }
 
+/// The addresses to listen on for `address`. `[::]` stands for all of both families, as in most programs.
+///
+/// # Errors
+///
+/// `address` cannot be resolved.
+pub(crate) async fn to_listen_on(address: &Address) -> io::Result<Vec<SocketAddr>> {
+    let everywhere: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
+    if address.host.parse() == Ok(everywhere[0]) {
+        return Ok(everywhere.map(|ip| SocketAddr::new(ip, address.port)).into());
+    }
+    resolve(address).await
+}
+
 /// The address at which a client on this machine reaches a listener on `ip`: loopback for an unspecified address.
 pub(crate) fn reachable(ip: IpAddr) -> IpAddr {
     match ip {

@@ -22,11 +22,15 @@ mod report; // table, JSON, JUnit, HTML, annotations
 
 mod export; // metrics, statsd, events file
 
+mod toxiproxy_json; // proxies and toxics in Toxiproxy's JSON
+
 pub mod config; // options from command line, variables and file, merged and checked
 
 pub mod cli; // flags, help, completions
 
 mod api; // the HTTP API
+
+mod toxiproxy; // Toxiproxy's HTTP API
 
 mod demo; // `--demo`: a backend and a client
 
@@ -45,6 +49,7 @@ use crate::program::command::Signals;
 use crate::program::config::{Config, Format};
 use crate::program::run::runner;
 use crate::program::stderr::Stderr;
+use crate::program::toxiproxy::Called;
 
 /// Runs the program with the handlers of `registry`: all that a program with handlers of its own has to call.
 ///
@@ -54,6 +59,16 @@ use crate::program::stderr::Stderr;
 /// cannot be executed, 127 when it was not found.
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {
+    if called() == Some(Called::Cli) {
+        let args: Vec<_> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+        return match toxiproxy::cli::run(&args, std::env::var("TOXIPROXY_URL").ok().as_deref()) {
+            Ok(text) => print(&text),
+            Err(failure) => {
+                print_error(format_args!("{failure}"));
+                ExitCode::from(failure.exit_code())
+            }
+        };
+    }
     let config = match read(registry) {
         Ok(config) => config,
         Err(exit) => return leave(exit),
@@ -75,7 +90,16 @@ pub fn main(registry: &Registry) -> ExitCode {
 
 /// Reads the command line, the variables and the file as they are now.
 fn read(registry: &Registry) -> Result<Config, Exit> {
-    Config::from_args(std::env::args_os(), std::env::vars_os(), registry)
+    let (args, environment) = (std::env::args_os(), std::env::vars_os());
+    match called() {
+        Some(Called::Server) => toxiproxy::server::read(args, environment, registry),
+        _ => Config::from_args(args, environment, registry),
+    }
+}
+
+/// Whether the program is called by the name of one of Toxiproxy's.
+fn called() -> Option<Called> {
+    Called::by(&std::env::args_os().next()?)
 }
 
 /// Does what was asked for instead of a run, or prints what is wrong.

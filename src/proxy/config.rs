@@ -257,7 +257,20 @@ impl Keys {
     }
 }
 
-/// Checks a proxy's name. The diagnostic has no place.
+/// The longest name from Toxiproxy's API, in bytes.
+const MAX_ANY_NAME: usize = 255;
+
+/// Checks the name of a proxy that Toxiproxy's API may have made: `redis:6379`. The diagnostic has no place.
+pub(crate) fn check_any_name(name: &str) -> Result<(), Diagnostic> {
+    if (1..=MAX_ANY_NAME).contains(&name.len()) && !name.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let name = shown(&name.into());
+    let what = format!("invalid proxy name {name}: use 1 to {MAX_ANY_NAME} bytes without control characters");
+    Err(Diagnostic::new("", what))
+}
+
+/// Checks the name of a proxy in the file. The diagnostic has no place.
 pub(crate) fn check_name(name: &str) -> Result<(), Diagnostic> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     if (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain) {

@@ -12,7 +12,7 @@ use super::config::ProxyConfig;
 use super::shared::Shared;
 use crate::net::address::Address;
 use crate::net::connection_limit::Permit;
-use crate::net::listener::{leads_to, listen, resolve};
+use crate::net::listener::{leads_to, listen, resolve, to_listen_on};
 
 /// A proxy's listeners, or where they were while there are none.
 #[derive(Debug, Default)]
@@ -43,6 +43,16 @@ impl CannotListen {
         self.kind
     }
 
+    /// The address, with the port that it had before if it was port 0.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Whether its host is a name that means nothing.
+    pub(crate) fn is_of_a_name(&self) -> bool {
+        self.why.contains("lookup address")
+    }
+
     pub(crate) fn new(address: &Address, error: &io::Error) -> Self {
         let why = match error.kind() {
             io::ErrorKind::AddrInUse => "the port is in use: give another `proxy`, or port 0 for a free one".to_owned(),
@@ -56,6 +66,11 @@ impl Listening {
     /// Where it listens; nowhere while it does not.
     pub(crate) fn addresses(&self) -> &[SocketAddr] {
         if self.tasks.is_empty() { &[] } else { &self.addresses }
+    }
+
+    /// Where it listens, or did before it was closed; with the address that it was configured with.
+    pub(crate) fn last(&self) -> (Option<Address>, Vec<SocketAddr>) {
+        (self.configured.clone(), self.addresses.clone())
     }
 
     /// Listens where `config` says and nowhere else, and lets `proxy` accept after `ready` has run. If that fails, nothing has
@@ -84,7 +99,7 @@ impl Listening {
         let failed = |error| CannotListen::new(&shown, &error);
         let addresses = match known {
             Some(known) => known.clone(),
-            None => resolve(address).await.map_err(failed)?,
+            None => to_listen_on(address).await.map_err(failed)?,
         };
         refuse_loop(&config.backend, &addresses).await.map_err(failed)?;
         let Bound { addresses, shares } = match bind(proxy, &addresses) {

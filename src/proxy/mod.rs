@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 use crate::connection::table::Connections;
 use crate::events::RuleTexts;
 use crate::metrics::counters::Counters;
+use crate::net::address::Address;
 use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
 use crate::plan::rule::Rule;
@@ -52,6 +53,8 @@ pub(crate) struct Proxy {
     told: Mutex<RuleTexts>,
     /// Whether clients are let in.
     open: AtomicBool,
+    /// Where it listens, or listened last, and for which configured address.
+    last: ArcSwap<(Option<Address>, Vec<SocketAddr>)>,
     /// Locked while where it listens changes.
     listening: tokio::sync::Mutex<Listening>,
 }
@@ -90,6 +93,7 @@ impl Proxy {
             config: Mutex::new(named),
             told: Mutex::default(),
             open: AtomicBool::new(false),
+            last: ArcSwap::default(),
             listening: tokio::sync::Mutex::default(),
         })
     }
@@ -245,11 +249,17 @@ impl Proxy {
     /// Lets others know where it listens.
     fn show(&self, listening: &Listening) {
         self.context.listening.store(Arc::new(listening.addresses().to_vec()));
+        self.last.store(Arc::new(listening.last()));
     }
 
     /// Ends all connections at once, and those that are still to begin: before their handlers release anything.
     fn cut(&self) {
         self.open.store(false, Ordering::Relaxed);
+        self.cut_connections();
+    }
+
+    /// Ends all connections at once.
+    pub(crate) fn cut_connections(&self) {
         self.connections.all().iter().for_each(|connection| connection.cut(false));
     }
 
@@ -268,6 +278,18 @@ impl Proxy {
     /// Where it listens; nowhere while it is disabled.
     pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         self.context.listening.load().to_vec()
+    }
+
+    /// Whether this is where it was told to listen.
+    pub(crate) fn listens_at(&self, address: &Address) -> bool {
+        self.locked_config().listen == *address
+    }
+
+    /// Where it listens, or where it will again once it is enabled; nowhere if that is not known yet.
+    pub(crate) fn last_addresses(&self) -> Vec<SocketAddr> {
+        let last = self.last.load();
+        let (configured, addresses) = &**last;
+        if configured.as_ref() == Some(&self.locked_config().listen) { addresses.clone() } else { Vec::new() }
     }
 
     fn locked_config(&self) -> MutexGuard<'_, ProxyConfig> {

@@ -27,7 +27,7 @@ sleep = 1
 protocol = 'tcp'
 ";
     let known = "proxy, backend, handler, rules, toxics, profile, protocol, buffer, keep_alive, reuse_socket, pool_size, pool_timeout, \
-                 connect_timeout, head_timeout, max_head, shape_buffer, enabled, seed, workers, log_level, log_format, events, handlers, proxies, run, http, statsd";
+                 connect_timeout, head_timeout, max_head, shape_buffer, enabled, seed, workers, toxiproxy, log_level, log_format, events, handlers, proxies, run, http, statsd";
     assert_eq!(
         Start::args("--log-level loud").and_file(file).and_env("VAURIEN_POOL_SIZE", "0").lines(),
         [
@@ -115,7 +115,9 @@ fn json_is_told_from_toml() {
     let what = "vaurien.toml: this is JSON, the configuration file is TOML: write `backend = \"HOST:PORT\"`, or a table \
                 `[proxies.NAME]` for each proxy";
     let toxiproxy = "[\n  {\"name\": \"web\", \"listen\": \"[::]:18080\", \"upstream\": \"localhost:8080\"}\n]\n";
-    for text in [toxiproxy, "{}", " {\n\"backend\": \"a:1\",\n}", "[{"] {
+    Start::file(toxiproxy).config();
+    assert_eq!(Start::file("[{").lines(), ["vaurien.toml: this is no JSON: unexpected EOF"]);
+    for text in ["{}", " {\n\"backend\": \"a:1\",\n}"] {
         assert_eq!(Start::file(text).lines(), [what], "{text}");
     }
     Start::file("[http]\n[proxies.a]\nbackend = 'b:1'").config();

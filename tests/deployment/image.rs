@@ -26,11 +26,20 @@ fn the_image_starts_the_program_alone() {
     let instructions = instructions();
     let last = instructions.iter().rposition(|line| line.starts_with("FROM ")).unwrap();
     let last: Vec<&str> = instructions[last..].iter().map(String::as_str).collect();
-    let [from, copy, user, env, health, entry] = last[..] else { panic!("{last:#?}") };
+    let [from, copy, names, user, env, health, entry] = last[..] else { panic!("{last:#?}") };
     assert_eq!((from, user, env), ("FROM scratch", "USER 65534:65534", "ENV VAURIEN_HTTP=true"));
-    assert!(copy.ends_with(" /vaurien"), "{copy}");
+    assert!(copy.ends_with(" /vaurien") && names.ends_with(" /names/ /"), "{copy} {names}");
     assert!(health.ends_with(r#" CMD ["/vaurien", "--health"]"#), "{health}");
     assert_eq!(entry, r#"ENTRYPOINT ["/vaurien"]"#);
+}
+
+#[test]
+fn an_image_starts_as_toxiproxys_does() {
+    let instructions = instructions();
+    let first = instructions.iter().position(|line| line == "FROM scratch AS toxiproxy").unwrap();
+    let [copy, names, _, port, entry, arguments] = &instructions[first + 1..first + 7] else { panic!() };
+    assert!(copy.ends_with(" /vaurien") && names.ends_with(" /names/ /"), "{copy} {names}");
+    assert_eq!([port, entry, arguments], ["EXPOSE 8474", r#"ENTRYPOINT ["/toxiproxy"]"#, r#"CMD ["-host=0.0.0.0"]"#]);
 }
 
 #[test]

@@ -158,6 +158,13 @@ impl Program {
         Api(address.expect("it has one").1.trim_end().parse().unwrap())
     }
 
+    /// The address of Toxiproxy's API.
+    pub(crate) fn toxiproxy(&self) -> Api {
+        let line = self.seen.iter().find_map(|line| line.split_once("Toxiproxy's API on http://"));
+        let address = line.expect("it has one").1.split(" and ").find(|address| !address.starts_with('['));
+        Api(address.expect("it listens on IPv4").trim_end().parse().unwrap())
+    }
+
     /// The seed that it logged.
     pub(crate) fn seed(&self) -> &str {
         &self.seed

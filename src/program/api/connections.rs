@@ -15,7 +15,7 @@ pub(super) struct Connections {
 }
 
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     /// Since when it waits for its client to send a request or to read an answer; none while a request is worked on.
     waits_since: Mutex<Option<Instant>>,
     /// How many streams of events are read.
@@ -95,7 +95,7 @@ impl Drop for Admitted {
 
 impl Connection {
     /// A request is complete, and worked on.
-    pub(super) fn works(&self) {
+    pub(crate) fn works(&self) {
         self.set(None);
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Access {
 
 /// The local address that the client connected to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Local(pub(super) SocketAddr);
+pub(crate) struct Local(pub(crate) SocketAddr);
 
 impl Access {
     /// Allows requests to `host`, to localhost and to those of `allowed`, with `token` if there is one.

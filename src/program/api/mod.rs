@@ -45,11 +45,14 @@ use tracing::{debug, warn};
 
 use crate::handler::Registry;
 use crate::net::address::Address;
-use crate::net::listener::{listen, resolve};
+use crate::net::listener::{listen, to_listen_on};
 use crate::program::config::{Http, Token};
 use crate::proxy::set::ProxySet;
 use connections::{Admitted, Connections};
-use guard::{Access, Local};
+use guard::Access;
+
+pub(crate) use connections::Connection;
+pub(crate) use guard::Local;
 
 /// The maximum number of connections. For one more, the one that has waited longest for its client ends.
 const CONNECTIONS: usize = 256;
@@ -115,9 +118,22 @@ impl Running {
 /// Listens, and answers requests on a thread of its own.
 pub(crate) async fn start(http: &Http, proxies: Arc<ProxySet>, registry: Registry) -> anyhow::Result<Running> {
     let at = Address::new(&http.host, http.port);
-    let cannot_listen = || format!("cannot listen on {at} for the HTTP API");
-    let addresses = resolve(&at).await.with_context(cannot_listen)?;
     let access = Access::new(&http.host, &http.allow_hosts, http.token.as_ref().map(Token::secret));
+    let router = routes::router(Api::new(proxies, registry, access));
+    let running =
+        run("http-api", &at, router).await.with_context(|| format!("cannot listen on {at} for the HTTP API"))?;
+    if http.token.is_none() && running.addresses.iter().any(|address| !address.ip().is_loopback()) {
+        warn!(
+            "everybody who can reach {} can change the proxies: require a token, `--http-token-file FILE`",
+            Address::new(&http.host, running.addresses[0].port())
+        );
+    }
+    Ok(running)
+}
+
+/// Listens, and answers the requests of `router` on a thread of this name.
+pub(crate) async fn run(thread: &str, at: &Address, router: Router) -> io::Result<Running> {
+    let addresses = to_listen_on(at).await?;
     let (stop, stopped) = oneshot::channel::<()>();
     let (sender, addresses_of_listeners) = oneshot::channel();
     let stopped = async {
@@ -134,7 +150,7 @@ pub(crate) async fn start(http: &Http, proxies: Arc<ProxySet>, registry: Registr
             match listeners.and_then(|listeners| listeners.into_iter().map(TcpListener::from_std).collect()) {
                 Ok::<Vec<_>, _>(listeners) => {
                     let _ = sender.send(listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>());
-                    serve(listeners, Api::new(proxies, registry, access), CONNECTIONS, stopped).await;
+                    serve(listeners, router, CONNECTIONS, stopped).await;
                 }
                 Err(error) => drop(sender.send(Err(error))),
             }
@@ -142,20 +158,13 @@ pub(crate) async fn start(http: &Http, proxies: Arc<ProxySet>, registry: Registr
         // Looking up a name cannot be cancelled: do not wait for it.
         runtime.shutdown_background();
     };
-    let thread = thread::Builder::new().name("http-api".to_owned()).spawn(run).with_context(cannot_listen)?;
-    let addresses = addresses_of_listeners.await.with_context(cannot_listen)?.with_context(cannot_listen)?;
-    if http.token.is_none() && addresses.iter().any(|address| !address.ip().is_loopback()) {
-        warn!(
-            "everybody who can reach {} can change the proxies: require a token, `--http-token-file FILE`",
-            Address::new(&http.host, addresses[0].port())
-        );
-    }
+    let thread = thread::Builder::new().name(thread.to_owned()).spawn(run)?;
+    let addresses = addresses_of_listeners.await.map_err(io::Error::other)??;
     Ok(Running { addresses, stop, thread })
 }
 
 /// Answers requests on at most `connections` connections, until `stop` resolves.
-async fn serve(listeners: Vec<TcpListener>, api: Arc<Api>, connections: usize, stop: impl Future<Output = ()>) {
-    let router = routes::router(api);
+async fn serve(listeners: Vec<TcpListener>, router: Router, connections: usize, stop: impl Future<Output = ()>) {
     let (connections, graceful) = (Connections::new(connections), GracefulShutdown::new());
     let accepting =
         listeners.into_iter().map(|listener| accept(listener, router.clone(), connections.clone(), &graceful));

@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{Answer, Failure, Fault, Location};
 use super::read::{Object, PathParams};
-use super::v1::{Applied, proxy, take_duration};
+use super::v1::{Applied, in_path, proxy, take_duration};
 use crate::diagnostic::Diagnostic;
 use crate::duration::Seconds;
 use crate::handler::Registry;
@@ -150,7 +150,7 @@ async fn changed(api: &Api, name: &str, edit: RuleEdit, duration: Option<Duratio
     let changed = api.proxies.edit_rule(name, edit, duration).await;
     let changed = changed.map_err(|error| Failure::from(error).rename(key_of_request))?;
     let RuleChange { change: Change { proxy, now, new_connections, .. }, created, name: rule, text } = changed;
-    let location = format!("/v1/proxies/{name}/rules/{rule}");
+    let location = format!("/v1/proxies/{}/rules/{rule}", in_path(name));
     let in_force = proxy.snapshot().rules.into_iter().find(|known| known.name == rule);
     // It may be gone by now: then this is what it was.
     let gone = RuleSnapshot { name: rule, rule: text, ..RuleSnapshot::default() };

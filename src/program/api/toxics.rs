@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::answer::{Answer, Failure, Location};
 use super::read::{Object, PathParams};
-use super::v1::{Applied, proxy, take_duration};
+use super::v1::{Applied, in_path, proxy, take_duration};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean, shown};
 use crate::duration::Seconds;
 use crate::fault::Direction;
@@ -144,7 +144,7 @@ async fn changed(api: &Api, name: &str, edit: ToxicEdit, duration: Option<Durati
     }
     let mut response = (StatusCode::CREATED, Json(answer)).into_response();
     let escaped = percent_encoding::utf8_percent_encode(toxic.name(), percent_encoding::NON_ALPHANUMERIC);
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/proxies/{name}/toxics/{escaped}")) {
+    if let Ok(location) = HeaderValue::from_str(&format!("/v1/proxies/{}/toxics/{escaped}", in_path(name))) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     Ok(response)

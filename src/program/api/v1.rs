@@ -9,6 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -24,7 +25,7 @@ use crate::program::config::spec;
 use crate::program::export::openmetrics::{self, Format};
 use crate::protocol::Protocol;
 use crate::proxy::Proxy;
-use crate::proxy::config::check_name;
+use crate::proxy::config::{check_any_name, check_name};
 use crate::proxy::set::{Change, ChangeError};
 use crate::pump::State as Activity;
 use crate::recorder::{CallShape, Recorded};
@@ -160,7 +161,9 @@ pub(super) async fn put(
     PathParams(name): PathParams<String>,
     Object(mut keys): Object,
 ) -> Result<Response, Failure> {
-    check_name(&name).map_err(|wrong| Failure::of(StatusCode::BAD_REQUEST, Location::Path, "name", wrong.what()))?;
+    // One that Toxiproxy's API has made may have another name.
+    let check = if api.proxies.get(&name).is_some() { check_any_name } else { check_name };
+    check(&name).map_err(|wrong| Failure::of(StatusCode::BAD_REQUEST, Location::Path, "name", wrong.what()))?;
     let duration = take_extra_keys(&name, &mut keys)?;
     let is_incomplete = keys.get("backend").is_none_or(Value::is_null);
     let config = spec::check(&name, &keys, &api.registry).map_err(|wrong| {
@@ -275,6 +278,13 @@ fn take_extra_keys(name: &str, keys: &mut Map<String, Value>) -> Result<Option<D
         )),
         _ => take_duration(keys),
     }
+}
+
+/// The name of a proxy as a path has it.
+pub(super) fn in_path(name: &str) -> PercentEncode<'_> {
+    /// Names in the file have no other characters.
+    const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+    utf8_percent_encode(name, ESCAPED)
 }
 
 pub(super) fn proxy(api: &Api, name: &str) -> Result<Arc<Proxy>, Failure> {

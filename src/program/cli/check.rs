@@ -39,6 +39,8 @@ impl Check {
             let token = if http.token.is_some() { ", with a token" } else { "" };
             format!("HTTP API on http://{}{token}", Address::new(&http.host, http.port))
         });
+        let toxiproxy =
+            config.toxiproxy.as_ref().map(|toxiproxy| format!("Toxiproxy's API on http://{}", toxiproxy.listen));
         let statsd = config
             .statsd
             .as_ref()
@@ -46,7 +48,8 @@ impl Check {
         let events = config.events.as_ref().map(|path| format!("events to {}", path.display()));
         let seed =
             if config.seed_is_given { format!("seed {}", config.seed) } else { "seed drawn at random".to_owned() };
-        let lines = proxies.chain(http).chain(statsd).chain(events).chain([seed]).chain(around(&config.run));
+        let lines =
+            proxies.chain(http).chain(toxiproxy).chain(statsd).chain(events).chain([seed]).chain(around(&config.run));
         let lines = lines.map(|line| line + "\n").collect();
         Self { lines, warnings: config.warnings, log: config.log }
     }

@@ -74,7 +74,7 @@ fn flag(setting: &Setting<'_>) -> Arg {
         None => arg,
     };
     let arg = if field.is_list() { arg.action(ArgAction::Append) } else { arg };
-    if field.is_switch() { arg.num_args(0..=1).default_missing_value("true") } else { arg }
+    if field.is_switch() || field.is_optional() { arg.num_args(0..=1).default_missing_value("true") } else { arg }
 }
 
 fn with_default(field: &Field) -> String {

@@ -80,12 +80,13 @@ impl Config {
 
         let from_flag = args.config.as_ref().map(|path| ("--config", path.clone()));
         let file = from_flag.or_else(|| variables.asked(FILE).map(|path| (FILE, PathBuf::from(path))));
-        let read = file.as_ref().map_or(Ok(Vec::new()), |(place, path)| file::read(place, path));
+        let read = file.as_ref().map(|(place, path)| file::read(place, path, registry)).transpose();
         let file_is_unread = read.is_err();
-        let from_file = read.unwrap_or_else(|unreadable| {
+        let read = read.unwrap_or_else(|unreadable| {
             diagnostics.extend(unreadable);
-            Vec::new()
+            None
         });
+        let (from_file, listed) = read.map_or((Vec::new(), None), |read| (read.entries, read.listed));
 
         // The weakest first.
         let layout = Layout::of(&from_file);
@@ -112,7 +113,7 @@ impl Config {
             diagnostics.extend(conflicts_with_demo(&args, &layout));
         }
         let read = file.as_ref().map(|(place, path)| (*place, path.as_path()));
-        let config = Self::build(&values, args.demo, args.command, read, file_is_unread, diagnostics)?;
+        let config = Self::build(&values, args.demo, listed, args.command, read, file_is_unread, diagnostics)?;
         let warnings = [variables.unknown(&schema), config.warnings].concat();
         let config = Self { warnings, ..config };
         match args.instead {

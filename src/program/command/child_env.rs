@@ -23,6 +23,8 @@ pub(crate) struct ChildEnv {
     pub(crate) named: bool,
     /// Where the HTTP API listens.
     pub(crate) http: Option<SocketAddr>,
+    /// Where Toxiproxy's API listens.
+    pub(crate) toxiproxy: Option<SocketAddr>,
     pub(crate) seed: u64,
     /// Variables that are options of this program alone and are removed.
     pub(crate) removed: Vec<String>,
@@ -44,8 +46,8 @@ impl ChildEnv {
                 add(&variable(name), reachable(*address));
             }
         }
-        if let Some(http) = self.http {
-            variables.push(("VAURIEN_HTTP".to_owned(), reachable(http).to_string()));
+        for (variable, address) in [("VAURIEN_HTTP", self.http), ("VAURIEN_TOXIPROXY", self.toxiproxy)] {
+            variables.extend(address.map(|address| (variable.to_owned(), reachable(address).to_string())));
         }
         variables.push((SEED.to_owned(), self.seed.to_string()));
         variables
@@ -110,7 +112,8 @@ const PROXY: &str = "VAURIEN_PROXY";
 
 /// The variable of the proxy of this name: `VAURIEN_PROXY_CACHE`.
 pub(crate) fn variable(proxy: &str) -> String {
-    format!("{PROXY}_{}", proxy.replace('-', "_").to_uppercase())
+    let plain = |char: char| if char.is_ascii_alphanumeric() { char.to_ascii_uppercase() } else { '_' };
+    format!("{PROXY}_{}", proxy.chars().map(plain).collect::<String>())
 }
 
 /// The variables of a proxy: its address, host and port.

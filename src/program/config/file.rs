@@ -9,15 +9,30 @@ use serde_json::{Number, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::entry::{Entry, Origin};
+use super::toxiproxy_file;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::error::plain;
+use crate::handler::Registry;
+use crate::proxy::config::ProxyConfig;
 
 /// The largest configuration file, in bytes.
 const FILE: u64 = 16 * 1024 * 1024;
 
+/// What a configuration file says.
+pub(crate) struct Contents {
+    pub(crate) entries: Vec<Entry>,
+    /// The proxies of a file that is Toxiproxy's.
+    pub(crate) listed: Option<Vec<ProxyConfig>>,
+}
+
 /// Reads the file at `path`, which `place` named.
-pub(crate) fn read(place: &str, path: &Path) -> Result<Vec<Entry>, Diagnostics> {
-    parse(path, &text(place, path, FILE)?)
+pub(crate) fn read(place: &str, path: &Path, registry: &Registry) -> Result<Contents, Diagnostics> {
+    let text = text(place, path, FILE)?;
+    if toxiproxy_file::is_list(&text) {
+        let listed = toxiproxy_file::read(path, &text, registry)?;
+        return Ok(Contents { entries: Vec::new(), listed: Some(listed) });
+    }
+    Ok(Contents { entries: parse(path, &text)?, listed: None })
 }
 
 /// The text of the file at `path`, which `place` named and which has at most `limit` bytes.
@@ -63,8 +78,7 @@ const IS_JSON: &str = "this is JSON, the configuration file is TOML: write `back
 
 /// Whether text that is not TOML begins as JSON does.
 fn is_json(text: &str) -> bool {
-    let text = text.trim_start();
-    text.starts_with('{') || text.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'))
+    text.trim_start().starts_with('{')
 }
 
 struct Text<'t> {

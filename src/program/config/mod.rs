@@ -21,6 +21,8 @@ mod run;
 pub(crate) mod schema;
 pub(crate) mod spec;
 mod statsd;
+mod toxiproxy;
+pub(crate) mod toxiproxy_file;
 pub(crate) mod values;
 pub(crate) mod variables;
 mod warnings;
@@ -44,15 +46,17 @@ pub use crate::proxy::config::ProxyConfig;
 pub use host::Host;
 pub(crate) use http::health_address;
 pub use http::{Http, Token};
+use run::Apis;
 pub use run::Run;
 pub use statsd::Statsd;
+pub use toxiproxy::Toxiproxy;
 
 /// All that a program runs with.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Config {
-    /// The proxies, at least one, in the file's order.
+    /// The proxies, in the file's order; at least one, unless Toxiproxy's API is to make them.
     pub proxies: Vec<ProxyConfig>,
     /// Where all choices come from: the same seed and the same calls make the same choices. Random unless given.
     pub seed: u64,
@@ -64,6 +68,8 @@ pub struct Config {
     pub log: Log,
     /// The HTTP API, if it was asked for.
     pub http: Option<Http>,
+    /// Toxiproxy's API, if it was asked for.
+    pub toxiproxy: Option<Toxiproxy>,
     /// Where counters are sent, if anywhere.
     pub statsd: Option<Statsd>,
     /// The file that each event is written to, one JSON object per line, if any.
@@ -87,20 +93,30 @@ pub struct Config {
 
 impl Config {
     /// The configuration that `values` say. `file` is where they were read, with the option that names it.
-    /// Fails with all mistakes, those in `diagnostics` first.
+    /// `listed` are the proxies of a file that is Toxiproxy's. Fails with all mistakes, those in `diagnostics` first.
     pub(crate) fn build(
         values: &Values<'_>,
         demo: bool,
+        listed: Option<Vec<ProxyConfig>>,
         command: Vec<OsString>,
         file: Option<(&str, &Path)>,
         file_is_unread: bool,
         mut diagnostics: Diagnostics,
     ) -> Result<Self, Diagnostics> {
         let http = Http::of(values, &mut diagnostics)?;
-        let proxies = proxy::all(values, demo || file_is_unread, &mut diagnostics)?;
+        let ProgramOptions { seed, workers, toxiproxy, log_level, log_format, events } = values.build("")?;
+        let may_lack_one = toxiproxy.0.is_some() || listed.is_some();
+        let mut proxies = if may_lack_one && !demo && proxy::none_was_asked_for(values) {
+            Vec::new()
+        } else {
+            proxy::all(values, demo || file_is_unread, &mut diagnostics)?
+        };
+        let names_proxies =
+            matches!(values.layout, Layout::Several(_)) || listed.as_ref().is_some_and(|all| !all.is_empty());
+        proxy::add_listed(&mut proxies, listed.unwrap_or_default(), &mut diagnostics);
         let run = Run { command, ..values.build("run.")? };
-        run.check(&proxies, http.is_some(), values, &mut diagnostics);
-        let ProgramOptions { seed, workers, log_level, log_format, events } = values.build("")?;
+        let apis = Apis { http: http.is_some(), any: http.is_some() || toxiproxy.0.is_some() };
+        run.check(&proxies, apis, values, &mut diagnostics);
         diagnostics.extend(outputs::check(values, file, events.as_deref(), &run));
         diagnostics.none_or(())?;
         let warnings = warnings::all(values, &proxies, http.is_some(), !run.command.is_empty());
@@ -114,9 +130,10 @@ impl Config {
             demo,
             warnings,
             http,
+            toxiproxy: toxiproxy.0.map(Toxiproxy::new),
             run,
             listens_anywhere: proxy::listens_anywhere(values),
-            names_proxies: matches!(values.layout, Layout::Several(_)),
+            names_proxies,
             again: Again::default(),
             reads_a_file: false,
             seed_is_given: seed.is_some(),

@@ -43,6 +43,25 @@ pub(super) fn all(
     Ok(configs)
 }
 
+/// Whether nothing that is given is a proxy's.
+pub(super) fn none_was_asked_for(values: &Values<'_>) -> bool {
+    let is_given = |setting: &Setting<'_>| {
+        values.get(&setting.path).is_some_and(|(_, origin)| !matches!(origin, Origin::Default(_)))
+    };
+    matches!(values.layout, Layout::One) && !values.schema.all().filter(|setting| setting.per_proxy).any(is_given)
+}
+
+/// Adds the proxies of Toxiproxy's file, each of which has a name of its own.
+pub(super) fn add_listed(proxies: &mut Vec<ProxyConfig>, listed: Vec<ProxyConfig>, diagnostics: &mut Diagnostics) {
+    for config in listed {
+        if proxies.iter().any(|known| known.name == config.name) {
+            let what = format!("the file has a proxy named `{}` as well, leave one of them out", config.name);
+            diagnostics.push(Diagnostic::new("", what));
+        }
+        proxies.push(config);
+    }
+}
+
 /// The proxy whose keys are `within`. `may_hide`: a rule may take all calls of a later one.
 pub(super) fn one(
     values: &Values<'_>,

@@ -76,6 +76,15 @@ fn repeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::
     }
 }
 
+/// Which APIs there are.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Apis {
+    /// Our own.
+    pub(super) http: bool,
+    /// One that may add proxies.
+    pub(super) any: bool,
+}
+
 impl Run {
     /// How many times the command runs; 1 for a daemon.
     #[must_use]
@@ -101,7 +110,7 @@ impl Run {
     pub(super) fn check(
         &self,
         proxies: &[ProxyConfig],
-        has_http: bool,
+        apis: Apis,
         values: &Values<'_>,
         diagnostics: &mut Diagnostics,
     ) {
@@ -109,7 +118,7 @@ impl Run {
         for (path, expectations) in [("run.expect", &self.expectations), ("run.expect_total", &self.expect_total)] {
             let place = values.place(path).unwrap_or_default();
             let wrong =
-                expectations.iter().map(|one| wrong_names(one, &place, proxies, has_http, values.schema.registry));
+                expectations.iter().map(|one| wrong_names(one, &place, proxies, apis.any, values.schema.registry));
             wrong.for_each(|wrong| diagnostics.extend(wrong));
         }
         if self.command.is_empty() && self.ready_file.is_none() {
@@ -123,7 +132,7 @@ impl Run {
         let is_disabled = |name: &str| proxies.iter().any(|proxy| proxy.name == name && !proxy.enabled);
         for word in self.command.iter().skip(1).flat_map(|argument| Placeholder::all(argument)) {
             let what = match word.subject {
-                command::Subject::Http if !has_http => "there is no HTTP API, add `--http`".to_owned(),
+                command::Subject::Http if !apis.http => "there is no HTTP API, add `--http`".to_owned(),
                 command::Subject::OnlyProxy if names.len() > 1 => {
                     format!("there are {} proxies, write `{{{}.{}}}`", names.len(), word.part, names[0])
                 }
@@ -135,6 +144,7 @@ impl Run {
                 command::Subject::Proxy(name) if is_disabled(name) => {
                     format!("`{name}` is disabled, and listens nowhere")
                 }
+                command::Subject::OnlyProxy if names.is_empty() => "there is no proxy".to_owned(),
                 command::Subject::OnlyProxy if is_disabled(names[0]) => {
                     "the proxy is disabled, and listens nowhere".to_owned()
                 }
@@ -150,7 +160,7 @@ fn wrong_names(
     expectation: &Expectation,
     place: &str,
     proxies: &[ProxyConfig],
-    has_http: bool,
+    has_api: bool,
     registry: &Registry,
 ) -> Diagnostics {
     let mut diagnostics = Diagnostics::default();
@@ -160,12 +170,12 @@ fn wrong_names(
         diagnostics.push(Diagnostic::new(place, unknown(&expectation, what, name, known)));
     };
     // The API may add proxies and rules.
-    let unknown_proxy = subject.proxy.filter(|name| !names.contains(name) && !has_http);
+    let unknown_proxy = subject.proxy.filter(|name| !names.contains(name) && !has_api);
     if let Some(name) = unknown_proxy {
         wrong("proxy", name, &names);
     }
     let rules: Vec<&str> = asked(&subject, proxies).flat_map(|proxy| &proxy.rules).map(Rule::name).collect();
-    let unknown_rule = subject.rule.filter(|name| !rules.contains(name) && !has_http && unknown_proxy.is_none());
+    let unknown_rule = subject.rule.filter(|name| !rules.contains(name) && !has_api && unknown_proxy.is_none());
     if let Some(name) = unknown_rule {
         match subject.proxy {
             Some(_) => wrong("rule", name, &rules),
@@ -185,7 +195,7 @@ fn wrong_names(
         diagnostics.push(Diagnostic::new(place, what));
     } else if !counts.contains(&counted) {
         wrong("handler or count", counted, &counts);
-    } else if !COUNTED.contains(&counted) && !has_http && !expectation.is_met_by(0) && unknown_rule.is_none() {
+    } else if !COUNTED.contains(&counted) && !has_api && !expectation.is_met_by(0) && unknown_rule.is_none() {
         diagnostics.extend(never(expectation, &subject, proxies, place));
     }
     diagnostics

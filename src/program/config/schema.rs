@@ -12,6 +12,7 @@ use super::entry::{Entry, Origin};
 use super::http::Http;
 use super::run::Run;
 use super::statsd::Statsd;
+use super::toxiproxy::Served;
 use crate::handler::Registry;
 use crate::program::logging::{Format, Level};
 use crate::proxy::options::{ConnectionOptions, ProxyOptions};
@@ -38,6 +39,9 @@ pub(super) struct ProgramOptions {
     #[serde(deserialize_with = "workers")]
     #[schemars(range(min = 1, max = MAX_WORKERS), extend("x-heading" = "Proxy", "x-unit" = "threads"))]
     pub(super) workers: Option<NonZero<usize>>,
+    /// Serve Toxiproxy's API; without a value at localhost:8474
+    #[schemars(extend("x-heading" = "HTTP API"))]
+    pub(super) toxiproxy: Served,
     /// Log level: error, warn, info, debug or trace
     #[schemars(extend("x-unit" = "level"))]
     pub(super) log_level: Level,

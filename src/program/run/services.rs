@@ -32,6 +32,7 @@ use crate::program::export::statsd::{self, Statsd};
 use crate::program::output;
 use crate::program::report;
 use crate::program::systemd;
+use crate::program::toxiproxy;
 use crate::proxy::config::ProxyConfig;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
@@ -54,6 +55,7 @@ pub(crate) struct Services {
     events: Events,
     call_log: CallLog,
     api: Option<api::Running>,
+    toxiproxy: Option<api::Running>,
     statsd: Option<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)>,
     events_file: Option<JoinHandle<()>>,
 }
@@ -84,12 +86,16 @@ impl Services {
             Some(http) => Some(api::start(http, proxies.clone(), registry.clone()).await?),
             None => None,
         };
+        let toxiproxy = match &config.toxiproxy {
+            Some(toxiproxy) => Some(start_toxiproxy(toxiproxy, proxies.clone(), registry.clone()).await?),
+            None => None,
+        };
         let statsd = match &config.statsd {
             Some(statsd) => Some(start_statsd(statsd, proxies.clone()).await?),
             None => None,
         };
         let events_file = events_file.map(|file| write_events(file, config.events.as_deref(), &events)).transpose()?;
-        Ok(Self { registry: registry.clone(), daemon, demo, events, call_log, api, statsd, events_file })
+        Ok(Self { registry: registry.clone(), daemon, demo, events, call_log, api, toxiproxy, statsd, events_file })
     }
 
     pub(crate) fn proxies(&self) -> &Arc<ProxySet> {
@@ -105,6 +111,11 @@ impl Services {
             only_one: config.proxies.len() == 1,
             named: config.names_proxies,
             http: self.api.as_ref().and_then(|api| api.addresses().first().copied()),
+            // Its clients expect IPv4.
+            toxiproxy: self.toxiproxy.as_ref().and_then(|api| {
+                let addresses = api.addresses();
+                addresses.iter().find(|address| address.is_ipv4()).or(addresses.first()).copied()
+            }),
             seed: config.seed,
             removed: config::Run::variables(&self.registry),
         }
@@ -114,6 +125,9 @@ impl Services {
     pub(crate) fn announce(&self, config: &Config) {
         if let Some(api) = &self.api {
             info!("HTTP API on http://{}", list(api.addresses()));
+        }
+        if let Some(api) = &self.toxiproxy {
+            info!("Toxiproxy's API on http://{}", list(api.addresses()));
         }
         let line = |config: &ProxyConfig| {
             let addresses = self.proxies().get(&config.name).map(|proxy| proxy.addresses()).unwrap_or_default();
@@ -133,7 +147,7 @@ impl Services {
 
     /// Serves until `stop` resolves, then ends everything. Times of calls count from `started`.
     pub(crate) async fn serve(self, stop: impl Future<Output = ()>, started: Instant) -> Results {
-        let Self { daemon, demo, events, call_log, api, statsd, events_file, .. } = self;
+        let Self { daemon, demo, events, call_log, api, toxiproxy, statsd, events_file, .. } = self;
         let proxies = daemon.proxies().clone();
         let stop = async {
             stop.await;
@@ -144,7 +158,7 @@ impl Services {
             _ => daemon.serve(stop).await,
         };
         events.close();
-        if let Some(api) = api {
+        for api in api.into_iter().chain(toxiproxy) {
             api.stop();
         }
         if let Some((stop, task)) = statsd {
@@ -219,9 +233,20 @@ async fn start_statsd(
     Ok((stop, tokio::spawn(statsd.run(interval(STATSD), totals, stopped))))
 }
 
+/// Serves Toxiproxy's API.
+async fn start_toxiproxy(
+    config: &config::Toxiproxy,
+    proxies: Arc<ProxySet>,
+    registry: Registry,
+) -> anyhow::Result<api::Running> {
+    let running = toxiproxy::start(config, proxies, registry).await;
+    running.with_context(|| format!("cannot listen on {} for Toxiproxy's API", config.listen))
+}
+
 /// Listens. A demo without `--proxy` takes any free port if the default one is taken.
 async fn listen(config: &mut Config, call_log: &CallLog) -> anyhow::Result<Daemon> {
-    let descriptors = if config.http.is_some() { api::DESCRIPTORS } else { 0 };
+    let apis = [config.http.is_some(), config.toxiproxy.is_some()];
+    let descriptors = apis.into_iter().filter(|is_served| *is_served).count() * api::DESCRIPTORS;
     let shared = |config: &Config| -> anyhow::Result<_> {
         // They have descriptors of their own, which connections cannot take.
         let workers = Workers::start(config.workers).context("cannot start a thread for connections")?;

@@ -66,6 +66,7 @@ fn needs_restart(old: &Config, new: &Config) -> impl Iterator<Item = &'static st
         // A random seed differs each time.
         ("seed", new.seed_is_given && old.seed != new.seed),
         ("http", old.http != new.http),
+        ("toxiproxy", old.toxiproxy != new.toxiproxy),
         ("statsd", old.statsd != new.statsd),
         ("events", old.events != new.events),
         ("log_level", old.log.level != new.log.level),

@@ -3,6 +3,7 @@
 mod change;
 mod keyed_lock;
 mod reload;
+mod revise;
 mod rules;
 mod temporary;
 mod toxics;
@@ -27,6 +28,7 @@ use temporary::TemporaryChange;
 use toxics::TemporaryToxics;
 
 pub(crate) use change::{Change, Edit};
+pub(crate) use revise::Revision;
 pub(crate) use rules::{Action, Position, Rebuild, RuleChange, RuleEdit};
 pub(crate) use toxics::{ToxicAction, ToxicChange, ToxicEdit};
 

@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
 use super::*;
-use crate::program::api::{HEAD_TIMEOUT, WRITE_TIMEOUT, serve};
+use crate::program::api::{HEAD_TIMEOUT, WRITE_TIMEOUT, routes, serve};
 
 const CONNECTIONS: usize = 3;
 
@@ -18,7 +18,7 @@ async fn start() -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()
     let (stop, stopped) = oneshot::channel();
     let api = Api::new(proxies(), Registry::default(), Access::new("127.0.0.1", &[], None));
     let serving = tokio::spawn(async move {
-        serve(vec![listener], api, CONNECTIONS, async move { drop(stopped.await) }).await;
+        serve(vec![listener], routes::router(api), CONNECTIONS, async move { drop(stopped.await) }).await;
     });
     (address, stop, serving)
 }

@@ -1,0 +1,76 @@
+//! What there is, in columns.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use super::Failure;
+use super::http::{Server, path};
+
+/// A line for each proxy.
+pub(super) fn all(server: &Server) -> Result<String, Failure> {
+    let proxies = server.ask("GET", &path(&[]), None)?;
+    let mut rows = vec![["Name", "Listen", "Upstream", "Enabled", "Toxics"].map(str::to_owned)];
+    rows.extend(proxies.as_object().into_iter().flatten().map(|(name, proxy)| {
+        let toxics = proxy["toxics"].as_array().map_or(0, Vec::len).to_string();
+        [
+            name.clone(),
+            text(&proxy["listen"]),
+            text(&proxy["upstream"]),
+            state(proxy["enabled"] == true).to_owned(),
+            toxics,
+        ]
+    }));
+    if rows.len() == 1 {
+        return Ok("no proxies\n".to_owned());
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths = [0, 1, 2, 3, 4].map(width);
+    let mut lines = String::new();
+    for row in &rows {
+        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+        let _ = writeln!(lines, "{}", cells.join("  ").trim_end());
+    }
+    Ok(lines)
+}
+
+/// A proxy and its toxics.
+pub(super) fn one(server: &Server, name: &str) -> Result<String, Failure> {
+    let proxy = server.ask("GET", &path(&[name]), None)?;
+    let mut lines = format!(
+        "Name: {name}\nListen: {}\nUpstream: {}\nEnabled: {}\n",
+        text(&proxy["listen"]),
+        text(&proxy["upstream"]),
+        state(proxy["enabled"] == true)
+    );
+    let toxics = proxy["toxics"].as_array().map_or(&[][..], Vec::as_slice);
+    if toxics.is_empty() {
+        lines += "Toxics: none\n";
+    }
+    for stream in ["upstream", "downstream"] {
+        let of = |toxic: &&Value| text(&toxic["stream"]).eq_ignore_ascii_case(stream);
+        let mut all = toxics.iter().filter(of).peekable();
+        if all.peek().is_some() {
+            let _ = writeln!(lines, "{stream} toxics:");
+        }
+        for toxic in all {
+            let attributes = toxic["attributes"].as_object().into_iter().flatten();
+            let attributes: Vec<_> = attributes.map(|(key, value)| format!("{key}={value}")).collect();
+            let (name, kind, attributes) = (text(&toxic["name"]), text(&toxic["type"]), attributes.join(" "));
+            let _ = writeln!(
+                lines,
+                "  {name}: type={kind} stream={stream} toxicity={} attributes=[{attributes}]",
+                toxic["toxicity"]
+            );
+        }
+    }
+    Ok(lines)
+}
+
+pub(super) fn state(is_enabled: bool) -> &'static str {
+    if is_enabled { "enabled" } else { "disabled" }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}

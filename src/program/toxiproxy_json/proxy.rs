@@ -1,0 +1,181 @@
+//! A proxy: `{"name": "redis", "listen": "localhost:0", "upstream": "localhost:6379", "enabled": true, "toxics": []}`.
+
+use super::Wrong;
+use super::fields::{Field, First, keys};
+use super::json::Json;
+use super::toxic::Draft;
+use crate::net::address::Address;
+use crate::toxic::Toxic;
+
+/// What a body says of a proxy; none where it says nothing.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) struct Body {
+    pub(crate) name: String,
+    pub(crate) listen: Option<String>,
+    pub(crate) upstream: Option<String>,
+    pub(crate) enabled: Option<bool>,
+    /// Each with its stream as the client wrote it.
+    pub(crate) toxics: Option<Vec<(Toxic, String)>>,
+}
+
+impl Body {
+    /// That of a request for one proxy.
+    pub(crate) fn read(body: &Json) -> Result<Self, Wrong> {
+        Self::of(keys(body, "toxiproxy.Proxy").map_err(Wrong::Body)?, "Proxy")
+    }
+
+    /// The same without its toxics: an update leaves them alone, and clients send what they have read.
+    pub(crate) fn read_update(body: &Json) -> Result<Self, Wrong> {
+        let keys = keys(body, "toxiproxy.Proxy").map_err(Wrong::Body)?;
+        let others: Vec<_> = keys.iter().filter(|(key, _)| !key.eq_ignore_ascii_case("toxics")).cloned().collect();
+        Self::of(&others, "Proxy")
+    }
+
+    /// The proxies of a list, each with a name and an upstream.
+    pub(crate) fn read_all(body: &Json) -> Result<Vec<Self>, Wrong> {
+        let go_type = "[]struct { toxiproxy.Proxy; Enabled *bool \"json:\\\"enabled\\\"\" }";
+        let wrong = |value: &Json, what: &str| {
+            Wrong::Body(format!("json: cannot unmarshal {} into Go value of type {what}", value.kind()))
+        };
+        let items = match body {
+            Json::Null => &[],
+            Json::Array(items) => items.as_slice(),
+            other => return Err(wrong(other, go_type)),
+        };
+        let proxy = |item: &Json| {
+            let keys = match item {
+                Json::Null => &[],
+                Json::Object(keys) => keys.as_slice(),
+                other => return Err(wrong(other, &go_type[2..])),
+            };
+            Self::of(keys, "")
+        };
+        let proxies = items.iter().map(proxy).collect::<Result<Vec<_>, _>>()?;
+        for (number, proxy) in (1..).zip(&proxies) {
+            proxy.check().map_err(|field| Wrong::Missing(format!("{field} at proxy {number}")))?;
+        }
+        Ok(proxies)
+    }
+
+    fn of(keys: &[(String, Json)], of: &str) -> Result<Self, Wrong> {
+        let (mut read, mut first) = (Self::default(), First::default());
+        for (key, value) in keys {
+            let field = |name| Field { of, name };
+            match key.to_ascii_lowercase().as_str() {
+                "name" => read.name = first.take(field("name").text(value)).unwrap_or(read.name),
+                "listen" => read.listen = first.take(field("listen").text(value)).or(read.listen),
+                "upstream" => read.upstream = first.take(field("upstream").text(value)).or(read.upstream),
+                "enabled" => read.enabled = first.take(field("enabled").truth(value)).or(read.enabled),
+                "toxics" => read.toxics = toxics(value)?.or(read.toxics),
+                _ => {}
+            }
+        }
+        first.none_or(read).map_err(Wrong::Body)
+    }
+
+    /// The field that a new proxy has to have and that is missing.
+    fn check(&self) -> Result<(), &'static str> {
+        match () {
+            () if self.name.is_empty() => Err("name"),
+            () if self.upstream.as_deref().unwrap_or_default().is_empty() => Err("upstream"),
+            () => Ok(()),
+        }
+    }
+
+    /// The same, for a request for one proxy.
+    pub(crate) fn check_new(&self) -> Result<(), Wrong> {
+        self.check().map_err(|field| Wrong::Missing(field.to_owned()))
+    }
+}
+
+/// Toxiproxy ignores the toxics of a new proxy.
+fn toxics(value: &Json) -> Result<Option<Vec<(Toxic, String)>>, Wrong> {
+    let items = match value {
+        Json::Null => return Ok(None),
+        Json::Array(items) => items,
+        other => return Err(Wrong::Body(format!("toxics: a list is due, not a value of type {}", other.kind()))),
+    };
+    let mut toxics: Vec<(Toxic, String)> = Vec::new();
+    for item in items {
+        let draft = Draft::read(item)?;
+        if toxics.iter().any(|(toxic, _)| toxic.name() == draft.name) {
+            return Err(Wrong::Body(format!("toxics: two are called {}", draft.name)));
+        }
+        let stream = draft.stream.clone();
+        toxics.push((draft.toxic()?, stream));
+    }
+    Ok(Some(toxics))
+}
+
+/// The address of an upstream. What is none, such as a URL, is a name that no server knows: dialling it fails, as it does in
+/// Toxiproxy.
+pub(crate) fn upstream(text: &str) -> Address {
+    let address = text.parse().ok().filter(|address: &Address| address.port != 0);
+    address
+        .or_else(|| Some(Address::new("localhost", text.strip_prefix(':')?.parse().ok().filter(|port| *port != 0)?)))
+        .unwrap_or_else(|| Address::new(text, 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json::first;
+    use super::*;
+
+    fn read(body: &str) -> Result<Body, String> {
+        Body::read(&first(body.as_bytes()).unwrap()).map_err(|wrong| wrong.to_string())
+    }
+
+    #[test]
+    fn keys_are_read_in_any_case_and_null_is_absent() {
+        let body = read(
+            r#"{"NAME":"a","name":null,"Upstream":"b:1","upstream":"c:1","ENABLED":null,"Logger":{},"toxics":null}"#,
+        );
+        let upstream = Some("c:1".to_owned());
+        assert_eq!(body, Ok(Body { name: "a".to_owned(), upstream, ..Body::default() }));
+        assert_eq!(read("null"), Ok(Body::default()));
+    }
+
+    #[test]
+    fn the_first_value_of_the_wrong_type_is_told() {
+        for (body, message) in [
+            (
+                r#"{"enabled":"true","name":1}"#,
+                "bad request body: json: cannot unmarshal string into Go struct field Proxy.enabled of type bool",
+            ),
+            ("[]", "bad request body: json: cannot unmarshal array into Go value of type toxiproxy.Proxy"),
+            (r#"{"toxics":{}}"#, "bad request body: toxics: a list is due, not a value of type object"),
+            (r#"{"toxics":[{"type":"x"}]}"#, "invalid toxic type"),
+            (
+                r#"{"toxics":[{"type":"noop"},{"type":"noop"}]}"#,
+                "bad request body: toxics: two are called noop_downstream",
+            ),
+        ] {
+            assert_eq!(read(body), Err(message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn all_proxies_of_a_list_have_a_name_and_an_upstream() {
+        let read = |body: &str| Body::read_all(&first(body.as_bytes()).unwrap()).map_err(|wrong| wrong.to_string());
+        assert_eq!(read("[]"), Ok(Vec::new()));
+        assert_eq!(
+            read(r#"[{"name":"a","upstream":"b:1"},null]"#),
+            Err("missing required field: name at proxy 2".into())
+        );
+        assert_eq!(read(r#"[{"name":"a"}]"#), Err("missing required field: upstream at proxy 1".into()));
+        assert!(read("{}").unwrap_err().starts_with("bad request body: json: cannot unmarshal object into Go value"));
+    }
+
+    #[test]
+    fn an_upstream_that_is_no_address_cannot_be_reached() {
+        for (text, host, port) in [
+            ("somehost:12345", "somehost", 12345),
+            (":6379", "localhost", 6379),
+            ("http://a", "http://a", 0),
+            ("a", "a", 0),
+            ("a:0", "a:0", 0),
+        ] {
+            assert_eq!(upstream(text), Address::new(host, port));
+        }
+    }
+}
