@@ -74,10 +74,11 @@ impl Server {
             let status = answer.status().as_u16();
             Ok((status, answer.into_body().collect().await.map_err(text)?.to_bytes()))
         };
-        let (answer, ()) = tokio::join!(exchange, async {
+        tokio::pin!(exchange, connection);
+        tokio::select! {
+            answer = &mut exchange => answer,
             // An error of the connection is one of the exchange as well.
-            let _ = timeout(PATIENCE, connection).await;
-        });
-        answer
+            _ = &mut connection => exchange.await,
+        }
     }
 }
