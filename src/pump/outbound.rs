@@ -22,7 +22,7 @@ pub(super) struct Outbound<'s> {
     direction: Direction,
     stage: Stage,
     /// The latest change of the proxy's toxics that was looked at.
-    seen: u64,
+    seen: u32,
     /// While more may not be read. Boxed, so that other connections are smaller.
     blocked: Option<Box<Blocking<'s>>>,
     /// How many of the held bytes have been passed on already.

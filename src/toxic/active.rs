@@ -1,6 +1,6 @@
 //! The toxics of a proxy, which change while connections are open.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -21,7 +21,7 @@ pub(crate) type Toxics = Vec<Arc<ActiveToxic>>;
 pub(crate) struct ActiveToxics {
     now: ArcSwap<Toxics>,
     /// How many changes there were. Connections compare it with what they have seen.
-    version: AtomicU64,
+    version: AtomicU32,
     /// Locked by who changes them.
     ids: Mutex<u64>,
 }
@@ -41,7 +41,7 @@ pub(crate) struct ActiveToxic {
 impl ActiveToxics {
     /// The number of the latest change; 0 without any.
     #[inline]
-    pub(crate) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u32 {
         self.version.load(Ordering::Acquire)
     }
 
