@@ -109,10 +109,10 @@ impl Requests {
             && !is_long
             && let Some(search) = Search::of(words[0])
         {
-            match read_to_key(bytes, search, &mut words, head, unread)? {
+            match read_to_key(bytes, search, words[1], head, unread)? {
                 None => return Ok(Step::More),
                 Some(read) => {
-                    (head, unread) = (read.head, read.unread);
+                    (head, unread, words[2]) = (read.head, read.unread, read.second);
                     if search != Search::First {
                         places[1] = read.key;
                     }
@@ -233,8 +233,10 @@ impl Body {
 }
 
 /// What was read of a command whose key is not its first argument.
-struct ReadToKey {
+struct ReadToKey<'b> {
     head: usize,
+    /// Its second argument.
+    second: &'b [u8],
     unread: u32,
     /// Where the key is; nowhere if it has none.
     key: Place,
@@ -245,12 +247,12 @@ struct ReadToKey {
 fn read_to_key<'b>(
     bytes: &'b [u8],
     mut search: Search,
-    words: &mut [&'b [u8]; MAX_WORDS],
+    first: &[u8],
     mut head: usize,
     mut unread: u32,
-) -> Result<Option<ReadToKey>, &'static str> {
-    let mut key = Place::default();
-    let mut found = search.next(1, words[1]);
+) -> Result<Option<ReadToKey<'b>>, &'static str> {
+    let (mut key, mut second) = (Place::default(), &bytes[..0]);
+    let mut found = search.next(1, first);
     for at in 2..keys::MAX_WORDS {
         if unread == 0 || found != Found::More {
             break;
@@ -264,15 +266,15 @@ fn read_to_key<'b>(
             }
         };
         unread -= 1;
-        if let Some(place) = words.get_mut(at) {
-            *place = read;
+        if at == 2 {
+            second = read;
         }
         found = search.next(at, read);
         if found == Found::Key {
             key = place_of(read, head);
         }
     }
-    Ok(Some(ReadToKey { head, unread, key }))
+    Ok(Some(ReadToKey { head, second, unread, key }))
 }
 
 /// One word of a head.
