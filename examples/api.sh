@@ -66,6 +66,15 @@ ask -X PUT -d '{"rule": "client=10.0.0.0/8 => delay"}' "$API/v1/proxies/another/
 ask "$API/v1/proxies/another/rules/trial"
 ask -X DELETE "$API/v1/proxies/another/rules/trial"
 
+# Its toxics, which act on the bytes of open connections as well. Add one for a minute, change it, replace it and remove it, or all.
+ask "$API/v1/proxies/another/toxics"
+ask -X POST -d '{"toxic": "slow=latency(latency=1s)", "for": "1m"}' "$API/v1/proxies/another/toxics"
+ask -X PATCH -d '{"attributes": {"jitter": "200ms"}, "toxicity": 0.5}' "$API/v1/proxies/another/toxics/slow"
+ask -X PUT -d '{"type": "bandwidth", "attributes": {"rate": "50KB/s"}}' "$API/v1/proxies/another/toxics/slow"
+ask "$API/v1/proxies/another/toxics/slow"
+ask -X DELETE "$API/v1/proxies/another/toxics/slow"
+ask -X DELETE "$API/v1/proxies/another/toxics"
+
 # Its connections: peer, age, bytes, calls, and the handler of the current call.
 ask "$API/v1/proxies/another/connections"
 

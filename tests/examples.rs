@@ -217,7 +217,11 @@ fn every_call_of_the_api_can_be_made_with_curl() {
     assert_eq!(said.matches(r#""status":"error""#).count(), 1, "only one call is refused: {said}");
     // Each path of the API has a line.
     for path in program.api().get("/v1/openapi.json").json()["paths"].as_object().unwrap().keys() {
-        let path = path.replace("{name}", "another").replace("{id}", "1").replace("{rule}", "trial");
+        let path = path
+            .replace("{name}", "another")
+            .replace("{id}", "1")
+            .replace("{rule}", "trial")
+            .replace("{toxic}", "slow");
         let path = path.replace("/another/reset", "/default/reset");
         let at = format!("http://{}{path}", program.api().0);
         assert!(said.contains(&at), "{path}");

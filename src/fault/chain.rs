@@ -30,6 +30,8 @@ pub(crate) struct Chain {
     /// It was one without a mark.
     is_cut_unmarked: bool,
     ended: Option<StreamEnd>,
+    /// The output was full: the peer did not take what was due.
+    was_full: bool,
     /// The marks of the faults that have acted, and that nobody has been told of.
     acted: Vec<u64>,
 }
@@ -50,6 +52,8 @@ struct Stage {
     /// What the fault has taken off the queue, until it is due.
     decided: Option<Decided>,
     then: Then,
+    /// The arrival of what the fault has cut the stream off at.
+    cut_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -116,9 +120,16 @@ impl Chain {
         if let Some(Decided { bytes, arrived, .. }) = stage.decided.take() {
             stage.queue.push_front((bytes, arrived));
         }
-        let is_cut = matches!(stage.then, Then::Ends(_, StreamEnd::Cut(_)));
-        if !is_cut && !stage.is_over() {
-            stage.then = Then::More;
+        match stage.then {
+            // The stream stays cut off, perhaps at another time.
+            Then::Ends(_, StreamEnd::Cut(_)) => {
+                let again = stage.cut_at.or(stage.ending.map(|(arrived, _)| arrived)).map(|at| stage.fault.eof(at));
+                if let Some((due, cut @ StreamEnd::Cut(_))) = again {
+                    stage.then = Then::Ends(due, cut);
+                }
+            }
+            _ if stage.is_over() => {}
+            _ => stage.then = Then::More,
         }
     }
 
@@ -213,6 +224,10 @@ impl Chain {
     /// Moves what is due by `now` to the output. Returns when more is due: a time that has passed while the output is full, so
     /// write first and call it again; none while nothing waits, or nothing that will ever leave.
     pub(crate) fn advance(&mut self, now: Instant) -> Option<Instant> {
+        if self.was_full && !self.output.is_full() {
+            self.was_full = false;
+            self.stages.iter_mut().for_each(|stage| stage.fault.resume(now));
+        }
         while !self.output.is_full() {
             match self.pull(self.stages.len(), now) {
                 Pulled::Piece(piece, _) => {
@@ -227,6 +242,7 @@ impl Chain {
                 }
             }
         }
+        self.was_full = true;
         // What is left may be the end alone.
         (self.waiting > 0 || self.ending && self.ended.is_none()).then_some(now)
     }
@@ -347,7 +363,17 @@ impl Chain {
 impl Stage {
     fn new(fault: Box<dyn ByteFault>, random: ChaCha8Rng, mark: Option<u64>) -> Self {
         let queue = VecDeque::new();
-        Self { fault, random, mark, has_acted: false, queue, ending: None, decided: None, then: Then::More }
+        Self {
+            fault,
+            random,
+            mark,
+            has_acted: false,
+            queue,
+            ending: None,
+            decided: None,
+            then: Then::More,
+            cut_at: None,
+        }
     }
 
     /// Whether the end of the stream has left it.
@@ -372,7 +398,10 @@ impl Stage {
                 decision.dropped = before;
                 (None, Then::More)
             }
-            Next::End(due, end) => (None, Then::Ends(due, StreamEnd::Cut(end))),
+            Next::End(due, end) => {
+                self.cut_at = Some(arrived);
+                (None, Then::Ends(due, StreamEnd::Cut(end)))
+            }
         };
         if bytes.is_empty() {
             self.queue.pop_front();

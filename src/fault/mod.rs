@@ -69,6 +69,9 @@ pub(crate) trait ByteFault: Send + std::fmt::Debug {
         None
     }
 
+    /// The peer takes bytes again that would not take them for a while, until now.
+    fn resume(&mut self, _now: Instant) {}
+
     /// How many bytes of a limited number have passed, for the fault that takes its place.
     fn passed(&self) -> u64 {
         0

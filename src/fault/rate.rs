@@ -37,6 +37,11 @@ impl RateLimit {
         Self { rate: bytes_per_second, first, busy_since: None, carried: 0 }
     }
 
+    /// The same for a link that carries nothing before this time, whatever has arrived earlier.
+    pub(crate) fn since(self, begin: Instant) -> Self {
+        Self { busy_since: Some(begin), ..self }
+    }
+
     /// When all that it has carried is through.
     fn busy_until(&self, since: Instant) -> Instant {
         let rate = u128::from(self.rate.get());
@@ -66,13 +71,24 @@ impl ByteFault for RateLimit {
         self.carried = self.carried.saturating_add(piece.len() as u64);
         Next::Piece(piece, self.busy_until(since))
     }
+
+    fn resume(&mut self, now: Instant) {
+        if self.busy_since.is_some_and(|since| after(self.busy_until(since), PAUSE) < now) {
+            (self.busy_since, self.carried) = (Some(now), 0);
+        }
+    }
 }
+
+/// A link that was held up for longer than this does not catch up.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A link that several streams share.
 #[derive(Debug)]
 pub(crate) struct SharedRate {
     rate: NonZeroU64,
     link: Arc<Link>,
+    /// Nothing passes before.
+    begin: Instant,
 }
 
 /// Until when a shared link is busy.
@@ -100,8 +116,8 @@ impl Link {
 }
 
 impl SharedRate {
-    pub(crate) fn new(bytes_per_second: NonZeroU64, link: Arc<Link>) -> Self {
-        Self { rate: bytes_per_second, link }
+    pub(crate) fn new(bytes_per_second: NonZeroU64, link: Arc<Link>, begin: Instant) -> Self {
+        Self { rate: bytes_per_second, link, begin }
     }
 }
 
@@ -111,7 +127,11 @@ impl ByteFault for SharedRate {
         let piece = bytes.split_to(bytes.len().min(most));
         let nanos = (piece.len() as u128 * NANOS_A_SECOND).div_ceil(u128::from(self.rate.get()));
         let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-        Next::Piece(piece, self.link.carry(arrived, time))
+        Next::Piece(piece, self.link.carry(arrived.max(self.begin), time))
+    }
+
+    fn resume(&mut self, now: Instant) {
+        self.begin = now;
     }
 }
 

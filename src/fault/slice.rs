@@ -24,6 +24,11 @@ impl Slice {
         Self { size: size.get(), variation, delay, free: None }
     }
 
+    /// The same where nothing passes before this time.
+    pub(crate) fn since(self, begin: Instant) -> Self {
+        Self { free: Some(begin), ..self }
+    }
+
     /// At least 1.
     fn draw(&self, random: &mut ChaCha8Rng) -> usize {
         if self.variation == 0 {

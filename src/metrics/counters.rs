@@ -192,6 +192,13 @@ impl Counters {
         toxics.entry(name.to_owned()).or_default().clone()
     }
 
+    /// Drops the counters of toxics that are gone and have done nothing.
+    pub(crate) fn forget_idle_toxics(&self) {
+        let mut toxics = self.toxics.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever may still count something holds them.
+        toxics.retain(|_, counters| Arc::strong_count(counters) > 1 || counters.faults.get() > 0);
+    }
+
     /// All toxics that the proxy has had, by name.
     pub(crate) fn by_toxic(&self) -> Vec<(String, Arc<ToxicCounters>)> {
         let toxics = self.toxics.lock().unwrap_or_else(PoisonError::into_inner);

@@ -75,7 +75,7 @@ impl Plan {
             return false;
         }
         let edges = Edges::of(call);
-        self.quick.iter().any(|test| test.may_fit(edges))
+        self.quick.iter().any(|test| test.may_fit(&edges))
     }
 
     /// The handler of a call that is not counted yet.
@@ -120,8 +120,9 @@ impl Plan {
         mut counted: impl FnMut(usize, Counted),
     ) -> Option<&Arc<SelectedHandler>> {
         let edges = call.head.map(|_| Edges::of(call));
-        for (place, (rule, test)) in self.rules.iter().zip(&self.quick).enumerate() {
-            if edges.is_some_and(|edges| !test.may_fit(edges)) {
+        for (place, rule) in self.rules.iter().enumerate() {
+            let may_fit = |edges: &Edges<'_>| self.quick[rule.tests.clone()].iter().any(|test| test.may_fit(edges));
+            if edges.as_ref().is_some_and(|edges| !may_fit(edges)) {
                 continue;
             }
             match rule.fit(call) {

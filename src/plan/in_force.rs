@@ -1,5 +1,6 @@
 //! A rule of a plan.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::branch::Branch;
@@ -16,6 +17,8 @@ pub(crate) struct RuleInForce {
     /// What it says, to compare it with the rules of another plan.
     pub(super) rule: Rule,
     pub(super) matcher: Matcher,
+    /// The places of its quick tests.
+    pub(super) tests: Range<usize>,
     pub(super) counts: Counts,
     pub(super) state: Arc<RuleState>,
     pub(super) branch: Arc<Branch>,

@@ -37,7 +37,7 @@ pub(crate) struct Plan {
     rest: Arc<Branch>,
     /// The commands that rules are about; none if they may be about any.
     commands: Option<Commands>,
-    /// A test for each rule.
+    /// Tests for each rule, one for each of its alternatives.
     quick: Vec<QuickTest>,
     scope: Scope,
     replaced: ShutdownTrigger,
@@ -107,29 +107,32 @@ impl Plan {
         before: Option<&Self>,
         counters: impl Fn(Option<&str>, &str) -> Arc<HandlerCounters>,
     ) -> Self {
-        let rule = |(rule, state): &(Rule, Arc<RuleState>)| {
+        let mut quick = Vec::new();
+        let mut rule = |(rule, state): &(Rule, Arc<RuleState>)| {
             let is_same = |old: &&RuleInForce| {
                 Arc::ptr_eq(&old.state, state) && old.rule.name() == rule.name() && old.rule.has_the_same_handlers(rule)
             };
             let kept = before.and_then(|before| before.rules.iter().find(is_same));
             let name = rule.shared_name();
             let new = || Arc::new(Branch::new(rule.mix(), Some(&name), |handler| counters(Some(&name), handler)));
+            let begin = quick.len();
+            quick.extend(QuickTest::all(rule.matcher()));
             RuleInForce {
                 matcher: rule.matcher().clone(),
+                tests: begin..quick.len(),
                 counts: *rule.counts(),
                 state: state.clone(),
                 branch: kept.map_or_else(new, |old| old.branch.clone()),
                 rule: rule.clone(),
             }
         };
-        let rules: Vec<_> = parts.rules.iter().map(rule).collect();
+        let rules: Vec<_> = parts.rules.iter().map(&mut rule).collect();
         let rest = match before.filter(|_| parts.keeps_mix) {
             Some(before) => before.rest.clone(),
             None => Arc::new(Branch::new(parts.mix, None, |handler| counters(None, handler))),
         };
         let scope = rules.iter().map(|rule| rule.branch.scope()).fold(rest.scope(), Scope::max);
         let commands = Commands::of(rules.iter().map(|rule| &rule.matcher));
-        let quick = rules.iter().map(|rule| QuickTest::of(&rule.matcher)).collect();
         let (replaced, is_replaced) = ShutdownTrigger::new();
         Self { rules, rest, commands, quick, scope, replaced, is_replaced }
     }

@@ -63,7 +63,7 @@ impl ActiveToxics {
                 Some(old) if old.toxic == *toxic => old.clone(),
                 Some(old) => {
                     let ActiveToxic { id, revision, counters, shared, .. } = &**old;
-                    let (counters, shared) = (counters.clone(), shared.clone());
+                    let (counters, shared) = (counters.clone(), Arc::new(shared.changed(Instant::now())));
                     Arc::new(ActiveToxic { id: *id, revision: revision + 1, toxic: toxic.clone(), counters, shared })
                 }
                 None => {
@@ -117,20 +117,25 @@ impl ConnectionToxics {
         while let Some(at) = gone(chain) {
             chain.remove(at, now);
         }
-        let others = chain.marks().take_while(Option::is_none).count();
+        // Where the next one goes: those of a connection keep their order, as bytes wait in them.
+        let mut place = chain.marks().take_while(Option::is_none).count();
         let mut has = Vec::new();
-        for (at, (active, random)) in next.into_iter().enumerate() {
-            let known = self.has.iter().find(|(known, _)| known.id == active.id).map(|(_, revision)| *revision);
+        for (active, random) in next {
             let fault = |before: Option<&dyn ByteFault>| active.toxic.kind.fault(now, before, &active.shared);
-            match known {
-                None => {
+            let known = self.has.iter().find(|(known, _)| known.id == active.id);
+            let at = chain.marks().position(|mark| mark == Some(active.id));
+            match (known, at) {
+                (Some((known, revision)), Some(at)) => {
+                    if *revision != active.revision && known.toxic.kind != active.toxic.kind {
+                        chain.replace(at, |before| fault(Some(before)));
+                    }
+                    place = at + 1;
+                }
+                _ => {
                     active.counters.connections.add(1);
-                    chain.insert(others + at, fault(None), random, active.id);
+                    chain.insert(place, fault(None), random, active.id);
+                    place += 1;
                 }
-                Some(revision) if revision != active.revision => {
-                    chain.replace(others + at, |before| fault(Some(before)));
-                }
-                Some(_) => {}
             }
             has.push((active.clone(), active.revision));
         }

@@ -204,6 +204,11 @@ impl SharedState {
     pub(super) fn new(now: Instant) -> Self {
         Self { link: Arc::new(Link::new(now)), passed: Arc::default() }
     }
+
+    /// The same for other settings: a link on which nothing is booked.
+    pub(super) fn changed(&self, now: Instant) -> Self {
+        Self { passed: self.passed.clone(), ..Self::new(now) }
+    }
 }
 
 impl Kind {
@@ -233,8 +238,8 @@ impl Kind {
             Self::Latency(Latency { latency, jitter }) => Box::new(fault::Latency::new(latency.0, jitter.0)),
             Self::Bandwidth(Bandwidth { rate, shared: is_shared }) => match NonZeroU64::new(rate.0) {
                 None => Box::new(Stall::for_ever()),
-                Some(rate) if *is_shared => Box::new(SharedRate::new(rate, shared.link.clone())),
-                Some(rate) => Box::new(RateLimit::new(rate, 0)),
+                Some(rate) if *is_shared => Box::new(SharedRate::new(rate, shared.link.clone(), now)),
+                Some(rate) => Box::new(RateLimit::new(rate, 0).since(now)),
             },
             Self::SlowClose(SlowClose { delay }) => Box::new(LateEof::new(delay.0)),
             Self::Timeout(Timeout { timeout }) => {
@@ -246,7 +251,7 @@ impl Kind {
             Self::Slicer(Slicer { average_size, size_variation, delay }) => {
                 let bytes = |size: &Size| usize::try_from(size.bytes()).unwrap_or(usize::MAX);
                 let size = NonZeroUsize::new(bytes(average_size)).unwrap_or(NonZeroUsize::MIN);
-                Box::new(Slice::new(size, bytes(size_variation), delay.0))
+                Box::new(Slice::new(size, bytes(size_variation), delay.0).since(now))
             }
             Self::LimitData(LimitData { bytes, shared: true }) => {
                 Box::new(SharedLimit::new(bytes.bytes(), shared.passed.clone(), End::Close))

@@ -19,6 +19,7 @@ pub(crate) use profile::Profile;
 pub(crate) use values::{Speed, Time};
 
 use crate::fault::Direction;
+use crate::metrics::summary::COUNTED;
 
 /// The longest name of a toxic, in bytes.
 const LONGEST_NAME: usize = 255;
@@ -78,6 +79,13 @@ pub(crate) fn wrong_name(name: &str) -> Option<String> {
     is_wrong.then(|| {
         format!("invalid name `{}`: write 1 to {LONGEST_NAME} bytes without control characters", name.escape_debug())
     })
+}
+
+/// The same for one that people can expect something of by its name.
+pub(crate) fn wrong_own_name(name: &str) -> Option<String> {
+    let is_count =
+        || COUNTED.contains(&name).then(|| format!("`{name}` is what a count is called, write another name"));
+    wrong_name(name).or_else(is_count)
 }
 
 /// What is wrong with toxics of one proxy: each of them has a name of its own.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde_json::{Map, Value};
 
-use super::{Kind, Toxic, ToxicType, types, wrong_name};
+use super::{Kind, Toxic, ToxicType, types, wrong_own_name};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::fault::Direction;
 use crate::plan::text::{Quotes, is_outside, split, unquote};
@@ -37,7 +37,7 @@ impl Toxic {
         };
         let wrong = |what: String| Diagnostic::new("", format!("`{text}`: {what}"));
         let name = name.transpose().map_err(wrong)?;
-        if let Some(what) = name.as_deref().and_then(wrong_name) {
+        if let Some(what) = name.as_deref().and_then(wrong_own_name) {
             return Err(wrong(what).into());
         }
         let names = || known.iter().map(|known| known.name);
@@ -101,14 +101,16 @@ fn read_settings(text: &str, of: &ToxicType) -> Result<(Kind, f64), Vec<String>>
             .ok_or_else(|| vec!["nothing may follow the settings of a toxic, and each `(` needs its `)`".to_owned()])?,
     };
     let mut wrong = Vec::new();
-    let (mut settings, mut toxicity) = (Map::new(), 1.0);
+    let (mut settings, mut toxicity) = (Map::new(), None);
     for setting in split(within, ',').unwrap_or_default().iter().map(|setting| setting.trim()) {
         if within.trim().is_empty() {
             break;
         }
         match read_setting(setting, of) {
-            Ok((name, _)) if settings.contains_key(&name) => wrong.push(format!("`{name}` is given twice")),
-            Ok((name, value)) if name == TOXICITY => toxicity = value.as_f64().unwrap_or(toxicity),
+            Ok((name, _)) if settings.contains_key(&name) || name == TOXICITY && toxicity.is_some() => {
+                wrong.push(format!("`{name}` is given twice"));
+            }
+            Ok((name, value)) if name == TOXICITY => toxicity = value.as_f64(),
             Ok((name, value)) => drop(settings.insert(name, value)),
             Err(what) => wrong.push(what),
         }
@@ -117,7 +119,7 @@ fn read_settings(text: &str, of: &ToxicType) -> Result<(Kind, f64), Vec<String>>
         return Err(wrong);
     }
     let kind = build(settings, of).map_err(|what| vec![what])?;
-    Ok((kind, toxicity))
+    Ok((kind, toxicity.unwrap_or(1.0)))
 }
 
 const TOXICITY: &str = "toxicity";
@@ -249,6 +251,8 @@ mod tests {
                 "latency(latency=1s) x",
                 vec!["nothing may follow the settings of a toxic, and each `(` needs its `)`".to_owned()],
             ),
+            ("noop(toxicity=0.5,toxicity=0.2)", vec!["`toxicity` is given twice".to_owned()]),
+            ("calls=noop", vec!["`calls` is what a count is called, write another name".to_owned()]),
             ("latency(1s)", vec!["`1s` is no setting, write `latency=…`".to_owned()]),
             (
                 "both:a=noop",

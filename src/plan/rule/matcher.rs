@@ -1,7 +1,7 @@
 //! The conditions of a rule that depend on the call alone.
 
 use super::network::Network;
-use super::pattern::Pattern;
+use super::pattern::{Outline, Pattern};
 use crate::plan::facts::Facts;
 use crate::protocol::Protocol;
 
@@ -59,14 +59,9 @@ impl Matcher {
             && self.fields.iter().all(|field| field.fits(call))
     }
 
-    /// How the command and the key begin that it is about.
-    pub(crate) fn beginnings(&self) -> [Option<(Vec<u8>, bool)>; 2] {
-        [&self.command, &self.key].map(|pattern| pattern.as_ref().and_then(Pattern::beginning))
-    }
-
-    /// How the key ends that it is about.
-    pub(crate) fn key_ending(&self) -> Option<Vec<u8>> {
-        self.key.as_ref().and_then(Pattern::ending)
+    /// What is certain of the command and of the key that it is about, for each alternative.
+    pub(crate) fn outlines(&self) -> [Option<Vec<Outline>>; 2] {
+        [&self.command, &self.key].map(|pattern| pattern.as_ref().and_then(Pattern::outlines))
     }
 
     /// The commands that it may be about, if they are only a few.

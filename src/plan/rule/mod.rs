@@ -6,7 +6,7 @@ pub(crate) mod matcher; // which calls
 mod network; // networks of clients
 pub(crate) mod parse; // a rule as text
 pub(crate) mod patch; // changing the text of a rule
-mod pattern; // what a word has to be
+pub(super) mod pattern; // what a word has to be
 pub(crate) mod suspect; // what a rule says and can hardly mean
 pub(crate) mod table; // a rule as a table
 mod words; // the words of a text

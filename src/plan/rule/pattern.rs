@@ -68,27 +68,10 @@ impl Pattern {
         matches!(&self.kind, Kind::Words(globs) if globs.contains(&Glob::Prefix(Box::default())))
     }
 
-    /// How every word begins that it matches, as far as that is one literal text; and whether the word ends there.
-    pub(super) fn beginning(&self) -> Option<(Vec<u8>, bool)> {
-        let pieces = self.glob()?.pieces();
-        let bytes: Vec<u8> = pieces.iter().map_while(|piece| piece.byte()).collect();
-        let is_all = bytes.len() == pieces.len();
-        Some((bytes, is_all))
-    }
-
-    /// How every word ends that it matches, as far as that is one literal text.
-    pub(super) fn ending(&self) -> Option<Vec<u8>> {
-        let mut bytes: Vec<u8> = self.glob()?.pieces().iter().rev().map_while(|piece| piece.byte()).collect();
-        bytes.reverse();
-        Some(bytes)
-    }
-
-    /// The word with wildcards that it consists of, if it is one.
-    fn glob(&self) -> Option<&Glob> {
-        match &self.kind {
-            Kind::Words(globs) => globs.first().filter(|_| globs.len() == 1),
-            Kind::Regex(_) => None,
-        }
+    /// What is certain of a word that it matches, for each of its alternatives; none for a regular expression.
+    pub(super) fn outlines(&self) -> Option<Vec<Outline>> {
+        let Kind::Words(globs) = &self.kind else { return None };
+        Some(globs.iter().map(|glob| Outline::of(&glob.pieces())).collect())
     }
 
     /// The words that it matches, if they are only a few.
@@ -133,6 +116,27 @@ impl Pattern {
                 theirs.iter().all(|theirs| ours.iter().any(|ours| ours.covers(theirs)))
             }
         }
+    }
+}
+
+/// What is certain of a word that a pattern matches.
+#[derive(Debug, Default)]
+pub(crate) struct Outline {
+    pub(crate) begins: Vec<u8>,
+    /// Nothing follows on its beginning.
+    pub(crate) is_all: bool,
+    pub(crate) ends: Vec<u8>,
+    /// All its certain bytes.
+    pub(crate) has: Vec<u8>,
+}
+
+impl Outline {
+    fn of(pieces: &[Piece]) -> Self {
+        let begins: Vec<u8> = pieces.iter().map_while(|piece| piece.byte()).collect();
+        let mut ends: Vec<u8> = pieces.iter().rev().map_while(|piece| piece.byte()).collect();
+        ends.reverse();
+        let has = pieces.iter().filter_map(|piece| piece.byte()).collect();
+        Self { is_all: begins.len() == pieces.len(), begins, ends, has }
     }
 }
 

@@ -97,7 +97,7 @@ pub(super) async fn put(
     Object(mut keys): Object,
 ) -> Result<Response, Failure> {
     proxy(&api, &name)?;
-    if let Some(what) = toxic::wrong_name(&toxic) {
+    if let Some(what) = toxic::wrong_own_name(&toxic) {
         return Err(Failure::of(StatusCode::BAD_REQUEST, Location::Path, "toxic", what));
     }
     let duration = take(&mut keys)?;
@@ -219,7 +219,7 @@ fn renamed(toxic: &mut ProxyToxic, keys: &Map<String, Value>, path: Option<&str>
         return Err(Diagnostic::new("name", what));
     }
     if let Some(name) = path.or(given) {
-        if let Some(what) = toxic::wrong_name(name) {
+        if let Some(what) = toxic::wrong_own_name(name) {
             return Err(Diagnostic::new("name", what));
         }
         name.clone_into(&mut toxic.name);
