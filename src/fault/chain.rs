@@ -25,15 +25,19 @@ pub(crate) struct Chain {
     waiting: usize,
     /// The end of the stream is on its way: nothing gets in any more.
     ending: bool,
-    /// A fault has cut the stream off.
-    is_cut: bool,
-    /// It was one without a mark.
-    is_cut_unmarked: bool,
+    /// The fault that has cut the stream off.
+    cut: Option<CutBy>,
     ended: Option<StreamEnd>,
     /// The output was full: the peer did not take what was due.
     was_full: bool,
     /// The marks of the faults that have acted, and that nobody has been told of.
     acted: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum CutBy {
+    Marked,
+    Unmarked,
 }
 
 /// A fault, and the bytes in front of it.
@@ -150,7 +154,7 @@ impl Chain {
         };
         if let Some(end) = fault.removed() {
             ends = Some(StreamEnd::Cut(end));
-            self.cut(at, false);
+            self.cut(at, false, CutBy::Marked);
         }
         let waiting = decided.map(|decided| decided.bytes).into_iter().chain(queue.into_iter().map(|(bytes, _)| bytes));
         for bytes in waiting {
@@ -181,7 +185,7 @@ impl Chain {
     /// Whether nothing waits in the first `count` faults, and where the stream is cut off, all that comes before that is written.
     pub(crate) fn are_done(&self, count: usize) -> bool {
         let is_done = |stage: &Stage| stage.queue.is_empty() && stage.decided.is_none();
-        self.stages.iter().take(count).all(is_done) && (!self.is_cut || self.ended().is_some())
+        self.stages.iter().take(count).all(is_done) && (self.cut.is_none() || self.ended().is_some())
     }
 
     /// How many faults there are.
@@ -307,13 +311,14 @@ impl Chain {
     }
 
     fn cut_by(&mut self, at: usize) {
-        self.is_cut_unmarked |= !self.is_cut && self.stages[at].mark.is_none();
-        self.cut(at, true);
+        let by = if self.stages[at].mark.is_some() { CutBy::Marked } else { CutBy::Unmarked };
+        self.cut(at, true, by);
     }
 
     /// The stream is cut off behind what stage `at` has decided, or in front of that stage: what waits before that is dropped.
-    fn cut(&mut self, at: usize, with_its_queue: bool) {
-        (self.ending, self.is_cut) = (true, true);
+    fn cut(&mut self, at: usize, with_its_queue: bool, by: CutBy) {
+        self.ending = true;
+        self.cut.get_or_insert(by);
         for stage in &mut self.stages[..at] {
             self.waiting -= stage.decided.take().map_or(0, |decided| decided.bytes.len());
             stage.ending = None;
@@ -331,7 +336,7 @@ impl Chain {
 
     /// Whether a fault without a mark has cut the stream off: nothing gets in any more, also once the fault is taken away.
     pub(crate) fn is_cut_unmarked(&self) -> bool {
-        self.is_cut_unmarked
+        self.cut == Some(CutBy::Unmarked)
     }
 
     /// How the stream ends, once all bytes before that are written.

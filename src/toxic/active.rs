@@ -124,18 +124,15 @@ impl ConnectionToxics {
             let fault = |before: Option<&dyn ByteFault>| active.toxic.kind.fault(now, before, &active.shared);
             let known = self.has.iter().find(|(known, _)| known.id == active.id);
             let at = chain.marks().position(|mark| mark == Some(active.id));
-            match (known, at) {
-                (Some((known, revision)), Some(at)) => {
-                    if *revision != active.revision && known.toxic.kind != active.toxic.kind {
-                        chain.replace(at, |before| fault(Some(before)));
-                    }
-                    place = at + 1;
+            if let (Some((known, revision)), Some(at)) = (known, at) {
+                if *revision != active.revision && known.toxic.kind != active.toxic.kind {
+                    chain.replace(at, |before| fault(Some(before)));
                 }
-                _ => {
-                    active.counters.connections.add(1);
-                    chain.insert(place, fault(None), random, active.id);
-                    place += 1;
-                }
+                place = at + 1;
+            } else {
+                active.counters.connections.add(1);
+                chain.insert(place, fault(None), random, active.id);
+                place += 1;
             }
             has.push((active.clone(), active.revision));
         }
