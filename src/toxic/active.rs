@@ -31,8 +31,6 @@ pub(crate) struct ActiveToxics {
 pub(crate) struct ActiveToxic {
     /// Its own among those of the proxy, from its creation to its removal.
     pub(crate) id: u64,
-    /// How often it was changed.
-    revision: u64,
     pub(crate) toxic: Toxic,
     pub(crate) counters: Arc<ToxicCounters>,
     shared: Arc<SharedState>,
@@ -62,15 +60,17 @@ impl ActiveToxics {
             match before.iter().find(is_same) {
                 Some(old) if old.toxic == *toxic => old.clone(),
                 Some(old) => {
-                    let ActiveToxic { id, revision, counters, shared, .. } = &**old;
-                    let (counters, shared) = (counters.clone(), Arc::new(shared.changed(Instant::now())));
-                    Arc::new(ActiveToxic { id: *id, revision: revision + 1, toxic: toxic.clone(), counters, shared })
+                    let ActiveToxic { id, counters, shared, .. } = &**old;
+                    // Another toxicity leaves what connections share.
+                    let is_kept = old.toxic.kind == toxic.kind;
+                    let shared = if is_kept { shared.clone() } else { Arc::new(shared.changed(Instant::now())) };
+                    Arc::new(ActiveToxic { id: *id, toxic: toxic.clone(), counters: counters.clone(), shared })
                 }
                 None => {
                     *last_id += 1;
                     let shared = Arc::new(SharedState::new(Instant::now()));
                     let counters = counters(&toxic.name);
-                    Arc::new(ActiveToxic { id: *last_id, revision: 0, toxic: toxic.clone(), counters, shared })
+                    Arc::new(ActiveToxic { id: *last_id, toxic: toxic.clone(), counters, shared })
                 }
             }
         };
@@ -83,8 +83,8 @@ impl ActiveToxics {
 /// What a direction of a connection has of the toxics of its proxy.
 #[derive(Debug, Default)]
 pub(crate) struct ConnectionToxics {
-    /// Those that it has, in their order, with the revision that it knows.
-    has: Vec<(Arc<ActiveToxic>, u64)>,
+    /// Those that it has, as it knows them, in the order of the proxy.
+    has: Vec<Arc<ActiveToxic>>,
 }
 
 impl ConnectionToxics {
@@ -122,10 +122,10 @@ impl ConnectionToxics {
         let mut has = Vec::new();
         for (active, random) in next {
             let fault = |before: Option<&dyn ByteFault>| active.toxic.kind.fault(now, before, &active.shared);
-            let known = self.has.iter().find(|(known, _)| known.id == active.id);
+            let known = self.has.iter().find(|known| known.id == active.id);
             let at = chain.marks().position(|mark| mark == Some(active.id));
-            if let (Some((known, revision)), Some(at)) = (known, at) {
-                if *revision != active.revision && known.toxic.kind != active.toxic.kind {
+            if let (Some(known), Some(at)) = (known, at) {
+                if known.toxic.kind != active.toxic.kind {
                     chain.replace(at, |before| fault(Some(before)));
                 }
                 place = at + 1;
@@ -134,14 +134,14 @@ impl ConnectionToxics {
                 chain.insert(place, fault(None), random, active.id);
                 place += 1;
             }
-            has.push((active.clone(), active.revision));
+            has.push(active.clone());
         }
         self.has = has;
     }
 
     /// The toxic with this mark.
     pub(crate) fn get(&self, mark: u64) -> Option<&Arc<ActiveToxic>> {
-        self.has.iter().map(|(active, _)| active).find(|active| active.id == mark)
+        self.has.iter().find(|active| active.id == mark)
     }
 }
 
@@ -189,7 +189,7 @@ mod tests {
         set("latency(latency=2s)");
         let second = active.now().clone();
         assert_eq!((first[0].id, second[0].id), (1, 1));
-        assert!(Arc::ptr_eq(&first[0].counters, &second[0].counters) && first[0].revision != second[0].revision);
+        assert!(Arc::ptr_eq(&first[0].counters, &second[0].counters) && first[0].toxic != second[0].toxic);
         set("latency(latency=2s)");
         assert!(Arc::ptr_eq(&second[0], &active.now()[0]), "the same value is no change");
         // Another type under the same name is another toxic.

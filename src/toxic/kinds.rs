@@ -1,8 +1,8 @@
 //! What toxics there are, and their settings.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -38,8 +38,8 @@ macro_rules! kinds {
             $(#[doc = concat!("`", $name, "`")] $kind($kind),)*
         }
 
-        /// All types.
-        pub(crate) fn types() -> Vec<ToxicType> {
+        /// Read once, as each toxic that is read or written needs them.
+        static TYPES: LazyLock<Vec<ToxicType>> = LazyLock::new(|| {
             vec![$(ToxicType {
                 name: $name,
                 help: settings::help::<$kind>(),
@@ -47,7 +47,7 @@ macro_rules! kinds {
                 needed: $needed,
                 build: |values| settings::build::<$kind>(values).map(Kind::$kind),
             },)*]
-        }
+        });
 
         impl Kind {
             /// The name of its type.
@@ -62,6 +62,11 @@ macro_rules! kinds {
             }
         }
     };
+}
+
+/// All types.
+pub(crate) fn types() -> &'static [ToxicType] {
+    &TYPES
 }
 
 kinds! {
@@ -214,7 +219,7 @@ impl SharedState {
 impl Kind {
     /// Its settings as they are written in place, without those that have their default.
     pub(crate) fn written(&self) -> Vec<String> {
-        let Some(known) = types().into_iter().find(|known| known.name == self.name()) else { return Vec::new() };
+        let Some(known) = types().iter().find(|known| known.name == self.name()) else { return Vec::new() };
         let settings = self.settings();
         let given = |field: &&Field| {
             let is_needed = known.needed.contains(&field.name.as_str());

@@ -25,7 +25,7 @@ pub(crate) struct Draft<'j> {
     /// As the client wrote it: `UPSTREAM`.
     pub(crate) stream: String,
     direction: Direction,
-    of: ToxicType,
+    of: &'static ToxicType,
     toxicity: f64,
     attributes: &'j Json,
 }
@@ -55,7 +55,7 @@ impl<'j> Draft<'j> {
             "downstream" => Direction::ToClient,
             _ => return Err(Wrong::Stream),
         };
-        let of = toxic::types().into_iter().find(|of| of.name == kind).ok_or(Wrong::Type)?;
+        let of = toxic::types().iter().find(|of| of.name == kind).ok_or(Wrong::Type)?;
         if name.is_empty() {
             name = format!("{kind}_{spelled}");
         }
