@@ -78,13 +78,18 @@ pub(crate) fn is_outside(text: &str) -> bool {
     scan(text, |_, _| {}).is_ok()
 }
 
+/// `text` in double quotes, as [`unquote`] reads it.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
 /// What `"a \"b\""` stands for; other text stands for itself.
 pub(crate) fn unquote(text: &str) -> Result<Cow<'_, str>, String> {
     let Some(quoted) = text.strip_prefix('"') else {
         let mut is_plain = !text.contains('"');
         let _ = scan(text, |_, char| is_plain &= !char.is_whitespace() && char != '+');
         if !is_plain {
-            return Err(format!("write `\"{}\"`, in double quotes", text.replace('\\', "\\\\").replace('"', "\\\"")));
+            return Err(format!("write `{}`, in double quotes", quoted(text)));
         }
         return Ok(text.into());
     };

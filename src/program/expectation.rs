@@ -6,6 +6,7 @@ use std::str::FromStr;
 use crate::handler::Registry;
 use crate::metrics::counters::label;
 use crate::metrics::summary::{COUNTED, Summary};
+use crate::plan::text;
 
 /// A count, compared with a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,7 +103,7 @@ impl fmt::Display for Expectation {
             if name.chars().all(is_plain) {
                 write!(f, "{name}.")?;
             } else {
-                write!(f, "\"{}\".", name.replace('\\', "\\\\").replace('"', "\\\""))?;
+                write!(f, "{}.", text::quoted(name))?;
             }
         }
         write!(f, "{}{}{}", self.count, self.sign, self.number)

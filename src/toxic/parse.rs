@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{Kind, Toxic, ToxicType, types, wrong_own_name};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::fault::Direction;
-use crate::plan::text::{Quotes, is_outside, split, unquote};
+use crate::plan::text::{self, Quotes, is_outside, split, unquote};
 use crate::settings::Field;
 
 /// What a text may begin with, and the directions of that.
@@ -171,11 +171,7 @@ fn read_setting(setting: &str, of: &ToxicType) -> Result<(String, Value), String
 /// A name as it is read back.
 pub(super) fn quoted(name: &str) -> Cow<'_, str> {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-' | '.');
-    if name.chars().all(is_plain) {
-        name.into()
-    } else {
-        format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")).into()
-    }
+    if name.chars().all(is_plain) { name.into() } else { text::quoted(name).into() }
 }
 
 #[cfg(test)]

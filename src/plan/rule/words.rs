@@ -1,6 +1,6 @@
 //! The words of a rule's text: separated by blanks, with what stands in double quotes in one word.
 
-use crate::plan::text::{Quotes, unquote};
+use crate::plan::text::{self, Quotes, unquote};
 
 /// A rule's text, taken apart.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,8 +43,7 @@ pub(super) fn value(word: &str) -> Result<String, String> {
         return unquote(word).map(Into::into);
     }
     if word.contains('"') {
-        let quoted = word.replace('\\', "\\\\").replace('"', "\\\"");
-        return Err(format!("`{word}` has a quote within it, write `\"{quoted}\"`"));
+        return Err(format!("`{word}` has a quote within it, write `{}`", text::quoted(word)));
     }
     Ok(word.to_owned())
 }
@@ -58,7 +57,7 @@ pub(super) fn quoted(value: &str) -> String {
     if is_plain {
         return value.to_owned();
     }
-    format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))
+    text::quoted(value)
 }
 
 #[cfg(test)]
