@@ -104,6 +104,18 @@ impl Failure {
     }
 }
 
+/// 200; for something that was added 201, with its path.
+pub(super) fn changed(answer: Value, is_new: bool, path: &str) -> Response {
+    if !is_new {
+        return Json(answer).into_response();
+    }
+    let mut response = (StatusCode::CREATED, Json(answer)).into_response();
+    if let Ok(path) = HeaderValue::from_str(path) {
+        response.headers_mut().insert(header::LOCATION, path);
+    }
+    response
+}
+
 impl From<ChangeError> for Failure {
     fn from(error: ChangeError) -> Self {
         match error {

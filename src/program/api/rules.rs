@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::answer::{Answer, Failure, Fault, Location};
+use super::answer::{self, Answer, Failure, Fault, Location};
 use super::read::{Object, PathParams};
 use super::v1::{Applied, in_path, proxy, take_duration};
 use crate::diagnostic::Diagnostic;
@@ -156,14 +156,7 @@ async fn changed(api: &Api, name: &str, edit: RuleEdit, duration: Option<Duratio
     let gone = RuleSnapshot { name: rule, rule: text, ..RuleSnapshot::default() };
     let mut answer = json!(described(api, name, &in_force.unwrap_or(gone)));
     answer["applied"] = json!(Applied { now, new_connections });
-    if !created {
-        return Ok(Json(answer).into_response());
-    }
-    let mut response = (StatusCode::CREATED, Json(answer)).into_response();
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(answer::changed(answer, created, &location))
 }
 
 /// The request's key for that of the proxy.

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::answer::{Answer, Failure, Location};
+use super::answer::{self, Answer, Failure, Location};
 use super::read::{Object, PathParams};
 use super::v1::{Applied, in_path, proxy, take_duration};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean, shown};
@@ -139,15 +139,8 @@ async fn changed(api: &Api, name: &str, edit: ToxicEdit, duration: Option<Durati
     let Change { proxy, now, new_connections, .. } = change;
     let mut answer = json!(described(api, &proxy.snapshot(), &toxic));
     answer["applied"] = json!(Applied { now, new_connections });
-    if !created {
-        return Ok(Json(answer).into_response());
-    }
-    let mut response = (StatusCode::CREATED, Json(answer)).into_response();
     let escaped = percent_encoding::utf8_percent_encode(toxic.name(), percent_encoding::NON_ALPHANUMERIC);
-    if let Ok(location) = HeaderValue::from_str(&format!("/v1/proxies/{}/toxics/{escaped}", in_path(name))) {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(response)
+    Ok(answer::changed(answer, created, &format!("/v1/proxies/{}/toxics/{escaped}", in_path(name))))
 }
 
 fn described(api: &Api, snapshot: &ProxySnapshot, toxic: &ProxyToxic) -> Toxic {

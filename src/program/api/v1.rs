@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use schemars::JsonSchema;
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::Api;
-use super::answer::{Answer, Failure, Location};
+use super::answer::{self, Answer, Failure, Location};
 use super::read::{Object, PathParams, QueryParams};
 use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
@@ -171,14 +171,9 @@ pub(super) async fn put(
         if is_incomplete { failure.with_hint("backend", PATCH_HINT) } else { failure }
     })?;
     let change = api.proxies.put(config, duration).await?;
-    if !change.created {
-        return Ok(changed(&api, change).into_response());
-    }
-    let mut response = (StatusCode::CREATED, changed(&api, change)).into_response();
-    if let Ok(at) = HeaderValue::from_str(&format!("/v1/proxies/{name}")) {
-        response.headers_mut().insert(header::LOCATION, at);
-    }
-    Ok(response)
+    let is_new = change.created;
+    let Json(answer) = changed(&api, change);
+    Ok(answer::changed(answer, is_new, &format!("/v1/proxies/{name}")))
 }
 
 pub(super) async fn patch(
