@@ -124,9 +124,12 @@ fn two_gibibytes_each_way_survive_a_thousand_changes() {
                     let texts = harmless(&mut random);
                     set(&control, &texts.iter().map(String::as_str).collect::<Vec<_>>());
                     changes += 1;
-                    thread::yield_now();
-                    // About as long as both directions take, so that changes are spread over them.
-                    thread::sleep(millis(5));
+                    // Changes are spread over all that passes.
+                    while !is_over.load(Ordering::Relaxed)
+                        && control.summary().to_client < changes * (LEN as u64 / 1000)
+                    {
+                        thread::yield_now();
+                    }
                 }
                 set(&control, &[]);
             });

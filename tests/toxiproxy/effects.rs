@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use super::world::client::Ending;
+use super::world::eventually;
 use super::*;
 
 /// A proxy in front of an echo, and an open connection through it.
@@ -36,14 +37,17 @@ fn latency_is_added_and_taken_away_on_an_open_connection() {
 
 #[test]
 fn bandwidth_of_0_stalls_and_lets_go() {
-    let (program, backend) = (start(), Backend::echo());
+    let program = Program::spawn(&mut Program::command("--toxiproxy localhost:0 --http --http-port 0"));
+    let backend = Backend::echo();
     let (api, _, mut client) = open(&program, &backend);
     for name in ["CUT_CONNECTION_DOWNSTREAM", "CUT_CONNECTION_UPSTREAM"] {
         let stream = if name.ends_with("UPSTREAM") { "upstream" } else { "downstream" };
         add(api, "a", &json!({ "name": name, "type": "bandwidth", "stream": stream, "attributes": { "rate": 0 } }));
     }
+    let sent = || program.api().get("/v1/proxies/a").json()["status"]["bytes"]["to_backend"].as_u64();
+    let before = sent();
     client.send("kept\n");
-    std::thread::sleep(Duration::from_millis(200));
+    eventually("the proxy holds the line", || sent() == before.map(|before| before + 5));
     assert!(client.is_silent());
     for name in ["CUT_CONNECTION_DOWNSTREAM", "CUT_CONNECTION_UPSTREAM"] {
         assert_eq!(api.delete(&format!("/proxies/a/toxics/{name}")).status, 204);
