@@ -344,6 +344,11 @@ impl Chain {
         self.ended.filter(|_| !self.output.has_remaining())
     }
 
+    /// How many bytes the faults hold.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
     /// How many bytes it holds, the output included.
     pub(crate) fn len(&self) -> usize {
         self.waiting + self.output.remaining()

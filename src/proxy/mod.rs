@@ -264,10 +264,11 @@ impl Proxy {
         self.connections.all().iter().for_each(|connection| connection.cut(false));
     }
 
-    /// Accepts no more, releases what its handlers hold, and gives the rest a grace period.
+    /// Accepts no more, releases what its handlers and toxics hold, and gives the rest a grace period.
     pub(crate) fn stop(&self) {
         self.shutdown.begin();
         self.context.plan.release();
+        self.context.toxics.release();
         self.connections.wake();
     }
 

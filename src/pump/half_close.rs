@@ -1,9 +1,12 @@
 //! Half-closes: an end of file becomes a shutdown of the other side's write half, a reset becomes a reset.
 
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 
+use super::context::ConnectionContext;
 use super::outbound::Outbound;
 use super::outcome::{Ended, Outcome};
 use crate::net::stream::Peer;
@@ -40,8 +43,7 @@ impl HalfCloses {
             Ended::Eof => {
                 to.end();
                 self.requests.store(true, Ordering::Relaxed);
-                from.reset().await;
-                Outcome::ClientReset(io::ErrorKind::ConnectionReset.into())
+                self.client_gone(from, to.context()).await
             }
             Ended::Hang => {
                 from.left().await;
@@ -58,9 +60,31 @@ impl HalfCloses {
         }
     }
 
+    /// Waits until the client resets. One that has sent its last byte and has left will not take what waits for it.
+    async fn client_gone(&self, client: Peer<'_>, context: &ConnectionContext<'_>) -> Outcome {
+        let (mut reset, mut left) = (pin!(client.reset()), None);
+        poll_fn(|cx| {
+            if reset.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Outcome::ClientReset(io::ErrorKind::ConnectionReset.into()));
+            }
+            if !context.is_blocked() && !self.have_replies_ended() {
+                left = None;
+                return Poll::Pending;
+            }
+            let left = left.get_or_insert_with(|| Box::pin(client.left()));
+            left.as_mut().poll(cx).map(|()| Outcome::ClientLeft)
+        })
+        .await
+    }
+
     /// The replies have ended.
     pub(super) async fn replies<'s>(&self, ended: Ended, from: Peer<'s>, to: &mut Outbound<'s>) -> Outcome {
         self.backend_ended.store(true, Ordering::Relaxed);
+        let ended = match ended {
+            // The client gets what came before the reset, however late that is.
+            Ended::Read(error) => to.let_out().await.err().unwrap_or(Ended::Read(error)),
+            ended => ended,
+        };
         match behind_all(ended, from, to).await {
             Ended::Eof if self.backend_refuses.load(Ordering::Relaxed) => {
                 Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())

@@ -55,6 +55,8 @@ enum RequestPhase {
     Held,
     /// The same, and the backend has left meanwhile: it is to be dialled again if the request goes on.
     HeldWithoutBackend,
+    /// The backend has left between two calls: the next request waits for another one.
+    WithoutBackend,
 }
 
 /// Where the reply pump is.
@@ -250,9 +252,14 @@ impl OpenCalls {
         matches!(self.requests, RequestPhase::Held | RequestPhase::HeldWithoutBackend)
     }
 
-    /// The backend has left while a handler holds a request, and the client stays.
+    /// The backend has left, perhaps while a handler holds a request, and the client stays.
     pub(super) fn backend_left(&mut self) {
-        self.requests = RequestPhase::HeldWithoutBackend;
+        self.requests = if self.holds() { RequestPhase::HeldWithoutBackend } else { RequestPhase::WithoutBackend };
+    }
+
+    /// Whether no request is to be read: the backend has left between two calls.
+    pub(super) fn await_backend(&self) -> bool {
+        self.requests == RequestPhase::WithoutBackend
     }
 
     /// Whether the backend has left while a handler held a request.

@@ -244,7 +244,7 @@ impl<'s> Outbound<'s> {
     #[cold]
     fn change_toxics(&mut self) {
         let Self { context, direction, .. } = *self;
-        let toxics = context.proxy.toxics.now();
+        let toxics = context.proxy.toxics.in_force();
         if self.is_shaped() || ConnectionToxics::are_any(&toxics, direction, context.streams()) {
             self.stage.shaped(context).take_on(&toxics, direction, context);
         }
@@ -330,6 +330,18 @@ impl<'s> Outbound<'s> {
                 shaped.push_eof();
             }
             self.poll_until(cx, from, is_done)
+        })
+        .await
+    }
+
+    /// Waits until faults hold nothing, whatever the other side does.
+    pub(super) async fn let_out(&mut self) -> Result<(), Ended> {
+        poll_fn(|cx| {
+            self.write_due(cx)?;
+            match &self.stage {
+                Stage::Shaped(shaped) if shaped.holds() => Poll::Pending,
+                _ => Poll::Ready(Ok(())),
+            }
         })
         .await
     }

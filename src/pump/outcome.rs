@@ -70,6 +70,9 @@ impl From<Outcome> for Ended {
 
 impl From<Error> for Ended {
     fn from(error: Error) -> Self {
-        Self::Connection(error.into())
+        match error {
+            Error::Backend(error) => Self::Read(error),
+            error => Self::Connection(error.into()),
+        }
     }
 }

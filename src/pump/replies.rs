@@ -246,8 +246,11 @@ impl<'a, 's> ReplyPump<'a, 's> {
             }
             Some(Verdict::Inject(bytes)) => self.inject(&bytes).await?,
             Some(Verdict::Answer(answer)) => return self.replace(answer, call.state).await,
-            Some(Verdict::Close) => return Err(Outcome::Close.into()),
-            Some(Verdict::Reset) => return Err(Outcome::Reset.into()),
+            Some(verdict @ (Verdict::Close | Verdict::Reset)) => {
+                // The replies before it come first.
+                self.drain().await?;
+                return Err(if matches!(verdict, Verdict::Close) { Outcome::Close } else { Outcome::Reset }.into());
+            }
         }
         self.pass_due();
         self.settle();
@@ -340,13 +343,17 @@ impl<'a, 's> ReplyPump<'a, 's> {
             return Ended::Read(error);
         }
         self.outbound.push_all(&mut self.incoming.held);
+        let stays = {
+            let mut calls = self.calls.borrow_mut();
+            let stays = calls.is_idle() && self.client_stays(&calls);
+            if stays {
+                calls.backend_left();
+            }
+            stays
+        };
         if let Err(ended) = self.drain().await {
             return ended;
         }
-        let stays = {
-            let calls = self.calls.borrow_mut();
-            calls.is_idle() && self.client_stays(&calls)
-        };
         if stays {
             return Outcome::BackendLeft.into();
         }

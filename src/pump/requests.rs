@@ -153,6 +153,10 @@ impl<'a, 's> RequestPump<'a, 's> {
             if calls.is_opaque() {
                 return Poll::Ready(Ok(Stop::At(CallStop::Opaque)));
             }
+            if calls.await_backend() {
+                // The replies end with it once all of theirs are written.
+                return Poll::Pending;
+            }
             calls.is_final()
         };
         let Self { context, calls, incoming, outbound, at_end, .. } = self;

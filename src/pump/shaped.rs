@@ -85,6 +85,11 @@ impl Shaped {
         self.chain.is_empty()
     }
 
+    /// Whether faults hold bytes back.
+    pub(super) fn holds(&self) -> bool {
+        self.chain.waiting() > 0
+    }
+
     /// Whether bytes may be written directly again.
     pub(super) fn is_over(&self) -> bool {
         self.chain.is_over()

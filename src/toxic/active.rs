@@ -1,6 +1,6 @@
 //! The toxics of a proxy, which change while connections are open.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
@@ -22,6 +22,8 @@ pub(crate) struct ActiveToxics {
     now: ArcSwap<Toxics>,
     /// How many changes there were. Connections compare it with what they have seen.
     version: AtomicU32,
+    /// The proxy stops: no connection has one any more.
+    released: AtomicBool,
     /// Locked by who changes them.
     ids: Mutex<u64>,
 }
@@ -45,6 +47,17 @@ impl ActiveToxics {
 
     pub(crate) fn now(&self) -> Guard<Arc<Toxics>> {
         self.now.load()
+    }
+
+    /// Those that connections have.
+    pub(crate) fn in_force(&self) -> Arc<Toxics> {
+        if self.released.load(Ordering::Relaxed) { Arc::default() } else { self.now.load_full() }
+    }
+
+    /// Takes them off the connections, which let go on what they hold. What they have counted stays.
+    pub(crate) fn release(&self) {
+        self.released.store(true, Ordering::Relaxed);
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// From now on there are these. Those that there were before keep what they have counted; one is the same by its name, its

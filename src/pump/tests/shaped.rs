@@ -218,13 +218,98 @@ async fn a_new_plan_leaves_what_is_on_its_way_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_shutdown_waits_for_what_is_on_its_way() {
+async fn a_shutdown_lets_go_on_what_is_on_its_way() {
     for (protocol, mix) in ways() {
-        let late = ["latency(latency=3000ms)"];
-        let world = Options::new(protocol, 64).connect_through(&late, &mix);
+        for toxic in ["latency(latency=1h)", "bandwidth(rate=0)"] {
+            let world = Options::new(protocol, 64).connect_through(&[toxic], &mix);
+            world.ask(&get("a"), "+a\r\n").await;
+            let begun = Instant::now();
+            world.shutdown.begin();
+            world.proxy.toxics.release();
+            read(&world.client, "+a\r\n").await;
+            assert_eq!(begun.elapsed(), Duration::ZERO, "{toxic}");
+            assert!(matches!(world.pumps.await.unwrap(), Outcome::Stopped), "{protocol} {mix}");
+        }
+        // What has lost bytes cannot go on.
+        let world = Options::new(protocol, 64).connect_through(&["timeout(timeout=0)"], &mix);
         world.ask(&get("a"), "+a\r\n").await;
+        tokio::task::yield_now().await;
         world.shutdown.begin();
+        world.proxy.toxics.release();
+        assert!(matches!(world.pumps.await.unwrap(), Outcome::Close), "{protocol} {mix}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_client_gets_what_came_before_the_backends_reset() {
+    for (protocol, mix) in ways() {
+        let world = Options::new(protocol, 64).connect_through(&["latency(latency=3s)"], &mix);
+        let (request, begun) = (get("a"), Instant::now());
+        world.ask(&request, "+a\r\n").await;
+        timeout(1000 * MS, rest(&world.client)).await.unwrap_err();
+        world.backend.reset();
         read(&world.client, "+a\r\n").await;
-        assert!(matches!(world.pumps.await.unwrap(), Outcome::Stopped), "{protocol} {mix}");
+        assert_eq!(begun.elapsed(), 3000 * MS, "{protocol} {mix}");
+        assert!(matches!(world.pumps.await.unwrap(), Outcome::BackendReset(_)), "{protocol} {mix}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_ends_the_connection_at_a_reply_waits_for_those_before() {
+    for (key, close) in [("abort", true), ("break", false)] {
+        let world = Options::new(Protocol::Redis, 64).connect_through(&["latency(latency=3s)"], &obey());
+        let [a, last] = ["a", key].map(get);
+        let (pipeline, exchanges) = ([&*a, &*last].concat(), [(&*a, "+a\r\n"), (&*last, "+gone\r\n")]);
+        world.exchange(&pipeline, &exchanges, "+a\r\n").await;
+        let outcome = world.pumps.await.unwrap();
+        assert!(matches!(outcome, Outcome::Close if close) || matches!(outcome, Outcome::Reset if !close), "{key}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_kept_client_calls_again_while_a_reply_is_on_its_way() {
+    for mix in [Mix::default(), obey()] {
+        let options = Options { keep_alive: true, ..Options::new(Protocol::Redis, 64) };
+        let world = options.connect_through(&["latency(latency=3s)"], &mix);
+        let begun = Instant::now();
+        world.ask(&get("a"), "+a\r\n").await;
+        world.backend.end();
+        timeout(1000 * MS, rest(&world.client)).await.unwrap_err();
+        // It is for the next backend.
+        write(&world.client, &get("b")).await;
+        read(&world.client, "+a\r\n").await;
+        assert_eq!(begun.elapsed(), 3000 * MS);
+        assert!(matches!(world.pumps.await.unwrap(), Outcome::BackendLeft), "{mix}");
+        assert_eq!(rest(&world.backend).await, "", "{mix}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_client_that_has_left_is_dropped() {
+    for (protocol, mix) in ways() {
+        for toxic in ["latency(latency=1h)", "bandwidth(rate=0)", "slow_close(delay=1h)", "reset_peer(timeout=1h)"] {
+            let world = Options::new(protocol, 64).connect_through(&[toxic], &mix);
+            let World { client, backend, pumps, .. } = world;
+            let asked = get("a");
+            tokio::join!(write(&client, &asked), read(&backend, &asked));
+            // It has sent its last byte, and waits.
+            client.end();
+            assert_eq!(rest(&backend).await, "", "{toxic}");
+            write(&backend, "+a\r\n").await;
+            backend.end();
+            let mut pumps = pumps;
+            timeout(1000 * MS, &mut pumps).await.unwrap_err();
+            let begun = Instant::now();
+            drop(client);
+            assert!(matches!(pumps.await.unwrap(), Outcome::ClientLeft), "{toxic} {protocol} {mix}");
+            assert_eq!(begun.elapsed(), Duration::ZERO, "{toxic}");
+        }
+        // What it has sent still arrives.
+        let world = Options::new(protocol, 64).connect_through(&["upstream:latency(latency=3s)"], &mix);
+        let (asked, begun) = (get("a"), Instant::now());
+        write(&world.client, &asked).await;
+        drop(world.client);
+        read(&world.backend, &asked).await;
+        assert_eq!(begun.elapsed(), 3000 * MS, "{protocol} {mix}");
     }
 }

@@ -52,6 +52,8 @@ impl Handler for Obey {
         Ok(match call.key() {
             b"replace" => Verdict::Answer(Answer::new("+ours\r\n")),
             b"inject" => Verdict::Inject("!".into()),
+            b"abort" => Verdict::Close,
+            b"break" => Verdict::Reset,
             _ => Verdict::Pass,
         })
     }
