@@ -235,7 +235,8 @@ fn differing(toxic: &ProxyToxic, keys: &Map<String, Value>) -> Option<&'static s
 fn merged(before: &ProxyToxic, keys: &Map<String, Value>, path: &str) -> Result<ProxyToxic, Diagnostics> {
     let known = toxic::types();
     if keys.contains_key("toxic") {
-        return read(keys, Some(path));
+        let what = "it is the whole toxic: use PUT, or change `toxicity` and `attributes`";
+        return Err(Diagnostic::new("toxic", what).into());
     }
     let same = |key: &str, is: &str| match keys.get(key).and_then(Value::as_str) {
         Some(other) if other != is => {
