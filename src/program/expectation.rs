@@ -140,6 +140,12 @@ impl Expectation {
         self.number == 0 && (is_any || is_none)
     }
 
+    /// Whether it says that there may be no connections: `connections>=0`, or no calls at all.
+    pub(crate) fn allows_no_connections(&self) -> bool {
+        let is_any = self.number == 0 && self.sign == ">=" && self.count == "connections";
+        is_any || self.allows_no_calls()
+    }
+
     /// Whether it says that there may be no faults: `faults==0`, `faults>=0`, or no calls at all.
     pub(crate) fn allows_no_faults(&self) -> bool {
         let is_none = self.number == 0 && matches!(self.sign, "==" | "<=" | ">=") && self.count == "faults";

@@ -204,6 +204,7 @@ fn toxics_are_chaos_as_well() {
          VAURIEN_PROXY; if this run is meant to make no connections, add --allow-no-calls",
     );
     run_script(&backend, &format!("{toxic} --allow-no-calls"), "true").ends(0).never_says("NOT met");
+    run_script(&backend, &format!("{toxic} --expect connections>=0"), "true").ends(0).never_says("NOT met");
     run_script(&backend, "--toxic noop", "true").ends(0).never_says("expected");
     run_script(&backend, "--toxic latency(latency=1ms,toxicity=0)", "true").ends(0).never_says("expected");
     let call = |options: &str| run(&backend, options, &["bash", "-c", SEND, "send", r"a\n"]);
@@ -214,4 +215,28 @@ fn toxics_are_chaos_as_well() {
     acted.says("toxic slow: 1 faults on 1 connection").says("expected slow==1: met, 1").never_says("did nothing");
     let unknown = call("--toxic latency(latency=1ms) --expect lag==1").ends(125);
     unknown.says("unknown handler or count `lag`").says("latency_downstream");
+}
+
+/// Runs `script` beside Toxiproxy's API, of which it knows the client as `cli`.
+fn beside_toxiproxy(backend: &Backend, options: &str, script: &str) -> Ran {
+    let cli = r#"export TOXIPROXY_URL=http://$VAURIEN_TOXIPROXY; cli() { (exec -a toxiproxy-cli "$0" "$@"); }"#;
+    let script = format!("{cli}\nset -e\n{}", script.replace("BACKEND", &backend.address().to_string()));
+    let mut vaurien = Program::command(&format!("--toxiproxy localhost:0 {options}"));
+    Ran::from(vaurien.args(["--", "bash", "-c", &script, env!("CARGO_BIN_EXE_vaurien")]).output().unwrap())
+}
+
+#[test]
+fn what_the_api_makes_can_be_named_and_is_told_if_it_did_nothing() {
+    let backend = Backend::lines();
+    let make = "cli create -l localhost:0 -u BACKEND px
+        port=$(cli list | grep -o '127.0.0.1:[0-9]*' | head -n 1 | cut -d: -f2)
+        call() { exec 3<>/dev/tcp/127.0.0.1/$port; echo a >&3; read -r <&3; exec 3>&-; }";
+    let add = |milliseconds: u32| format!("{make}\ncli toxic add -t latency -a latency={milliseconds} px; call");
+    let acted = beside_toxiproxy(&backend, "--expect px.latency_downstream==1 --expect faults==1", &add(1)).ends(0);
+    acted.says("expected px.latency_downstream==1: met, 1").never_says("warning");
+    let idle = beside_toxiproxy(&backend, "--expect latency_downstream>=1", &add(0)).ends(3);
+    idle.says("warning: px: toxic `latency_downstream` did nothing: latency(latency=0)").says("NOT met, 0");
+    let typo = beside_toxiproxy(&backend, "--expect nope.faults<=1 --expect latncy==0", &add(1)).ends(0);
+    typo.says("warning: nope.faults<=1: nothing was called `nope`").says("latncy==0: nothing was called `latncy`");
+    beside_toxiproxy(&backend, "", "true").ends(0).says("warning: no proxy was made, so nothing could fail");
 }

@@ -77,6 +77,7 @@ fn several_proxies_have_variables_of_their_own() {
     wrong("{proxy}").says("`{proxy}` in the command: there are 2 proxies, write `{proxy.cache}`");
     wrong("{port.cahce}").says("did you mean `cache`?");
     wrong("{http}").says("there is no HTTP API, add `--http`");
+    wrong("{toxiproxy}").says("there is no API of Toxiproxy, add `--toxiproxy`");
 }
 
 #[test]

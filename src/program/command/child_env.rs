@@ -96,6 +96,7 @@ impl ChildEnv {
             Subject::OnlyProxy => return None,
             Subject::Proxy(name) => self.proxies.iter().find(|(known, _)| known == name)?.1,
             Subject::Http => self.http?,
+            Subject::Toxiproxy => self.toxiproxy?,
             Subject::Seed => return Some(self.seed.to_string()),
         };
         let address = reachable(address);
@@ -129,12 +130,12 @@ pub(crate) fn conflict(proxies: &[&str]) -> Option<String> {
     variables.flat_map(|variable| with_parts(&variable)).find(|variable| !known.insert(variable.clone()))
 }
 
-/// A placeholder in an argument of the command: `{proxy}`, `{port.cache}`, `{http}`.
+/// A placeholder in an argument of the command: `{proxy}`, `{port.cache}`, `{http}`, `{toxiproxy}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placeholder<'t> {
     /// With its braces.
     pub(crate) text: &'t str,
-    /// `proxy`, `host` or `port`; `http`; `seed`.
+    /// `proxy`, `host` or `port`; `http`; `toxiproxy`; `seed`.
     pub(crate) part: &'t str,
     pub(crate) subject: Subject<'t>,
 }
@@ -145,6 +146,7 @@ pub(crate) enum Subject<'t> {
     OnlyProxy,
     Proxy(&'t str),
     Http,
+    Toxiproxy,
     Seed,
 }
 
@@ -155,6 +157,7 @@ impl<'t> Placeholder<'t> {
         let (part, subject) = match inside.split_once('.') {
             Some((part, name)) => (part, Subject::Proxy(name)),
             None if inside == "http" => (inside, Subject::Http),
+            None if inside == "toxiproxy" => (inside, Subject::Toxiproxy),
             None if inside == "seed" => (inside, Subject::Seed),
             None => (inside, Subject::OnlyProxy),
         };
@@ -162,7 +165,7 @@ impl<'t> Placeholder<'t> {
         let known = match subject {
             Subject::OnlyProxy => is_proxy_part,
             Subject::Proxy(name) => is_proxy_part && !name.is_empty(),
-            Subject::Http | Subject::Seed => true,
+            Subject::Http | Subject::Toxiproxy | Subject::Seed => true,
         };
         known.then_some(Self { text, part, subject })
     }
@@ -232,7 +235,14 @@ mod tests {
 
     fn one() -> ChildEnv {
         let proxies = vec![("default".to_owned(), "0.0.0.0:4000".parse().unwrap())];
-        ChildEnv { proxies, only_one: true, http: Some("[::1]:80".parse().unwrap()), seed: 42, ..ChildEnv::default() }
+        ChildEnv {
+            proxies,
+            only_one: true,
+            http: Some("[::1]:80".parse().unwrap()),
+            toxiproxy: Some("[::]:81".parse().unwrap()),
+            seed: 42,
+            ..ChildEnv::default()
+        }
     }
 
     fn two() -> ChildEnv {
@@ -254,11 +264,11 @@ mod tests {
         assert_eq!(
             assignments(&one()),
             "VAURIEN_PROXY=127.0.0.1:4000 VAURIEN_PROXY_HOST=127.0.0.1 VAURIEN_PROXY_PORT=4000 VAURIEN_HTTP=[::1]:80 \
-             VAURIEN_SEED=42"
+             VAURIEN_TOXIPROXY=[::1]:81 VAURIEN_SEED=42"
         );
         assert_eq!(
-            fill(&one(), "redis://{proxy}/0?{host}:{port} {http} {seed}"),
-            "redis://127.0.0.1:4000/0?127.0.0.1:4000 [::1]:80 42"
+            fill(&one(), "redis://{proxy}/0?{host}:{port} {http} {toxiproxy} {seed}"),
+            "redis://127.0.0.1:4000/0?127.0.0.1:4000 [::1]:80 [::1]:81 42"
         );
         assert_eq!(fill(&one(), "{proxy.default}"), "127.0.0.1:4000");
     }

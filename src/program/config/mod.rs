@@ -115,7 +115,7 @@ impl Config {
             matches!(values.layout, Layout::Several(_)) || listed.as_ref().is_some_and(|all| !all.is_empty());
         proxy::add_listed(&mut proxies, listed.unwrap_or_default(), &mut diagnostics);
         let run = Run { command, ..values.build("run.")? };
-        let apis = Apis { http: http.is_some(), any: http.is_some() || toxiproxy.0.is_some() };
+        let apis = Apis { http: http.is_some(), toxiproxy: toxiproxy.0.is_some() };
         run.check(&proxies, apis, values, &mut diagnostics);
         diagnostics.extend(outputs::check(values, file, events.as_deref(), &run));
         diagnostics.none_or(())?;

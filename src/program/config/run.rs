@@ -81,8 +81,14 @@ fn repeat<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::
 pub(super) struct Apis {
     /// Our own.
     pub(super) http: bool,
-    /// One that may add proxies.
-    pub(super) any: bool,
+    pub(super) toxiproxy: bool,
+}
+
+impl Apis {
+    /// Whether one may add proxies, rules and toxics.
+    fn are_any(self) -> bool {
+        self.http || self.toxiproxy
+    }
 }
 
 impl Run {
@@ -117,8 +123,9 @@ impl Run {
         let names: Vec<&str> = proxies.iter().map(|proxy| proxy.name.as_str()).collect();
         for (path, expectations) in [("run.expect", &self.expectations), ("run.expect_total", &self.expect_total)] {
             let place = values.place(path).unwrap_or_default();
-            let wrong =
-                expectations.iter().map(|one| wrong_names(one, &place, proxies, apis.any, values.schema.registry));
+            let wrong = expectations
+                .iter()
+                .map(|one| wrong_names(one, &place, proxies, apis.are_any(), values.schema.registry));
             wrong.for_each(|wrong| diagnostics.extend(wrong));
         }
         if self.command.is_empty() && self.ready_file.is_none() {
@@ -133,6 +140,9 @@ impl Run {
         for word in self.command.iter().skip(1).flat_map(|argument| Placeholder::all(argument)) {
             let what = match word.subject {
                 command::Subject::Http if !apis.http => "there is no HTTP API, add `--http`".to_owned(),
+                command::Subject::Toxiproxy if !apis.toxiproxy => {
+                    "there is no API of Toxiproxy, add `--toxiproxy`".to_owned()
+                }
                 command::Subject::OnlyProxy if names.len() > 1 => {
                     format!("there are {} proxies, write `{{{}.{}}}`", names.len(), word.part, names[0])
                 }
@@ -169,7 +179,7 @@ fn wrong_names(
     let mut wrong = |what: &str, name, known: &[&str]| {
         diagnostics.push(Diagnostic::new(place, unknown(&expectation, what, name, known)));
     };
-    // The API may add proxies and rules.
+    // The API may add proxies, rules and toxics, and handlers under other names.
     let unknown_proxy = subject.proxy.filter(|name| !names.contains(name) && !has_api);
     if let Some(name) = unknown_proxy {
         wrong("proxy", name, &names);
@@ -198,7 +208,9 @@ fn wrong_names(
         let what = format!("`{expectation}`: `{counted}` is a {what}, write `{faults}`, or `{calls}`");
         diagnostics.push(Diagnostic::new(place, what));
     } else if !counts.contains(&counted) {
-        wrong("handler or count", counted, &counts);
+        if !has_api {
+            wrong("handler or count", counted, &counts);
+        }
     } else if !COUNTED.contains(&counted) && !has_api && !expectation.is_met_by(0) && unknown_rule.is_none() {
         diagnostics.extend(never(expectation, &subject, proxies, place));
     }

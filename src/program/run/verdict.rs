@@ -39,15 +39,66 @@ impl Verdict {
         for (expectation, expected) in expectations.iter().zip(&mut verdict.expectations) {
             expected.why = if expected.met { None } else { why_unmet(expectation, expected.count, &targets) };
         }
-        let results = expectations.iter().zip(&verdict.expectations);
-        let unmet: Vec<_> = results.filter(|(_, expected)| !expected.met).map(|(expectation, _)| expectation).collect();
+        let judged = expectations.iter().zip(&verdict.expectations);
+        let unmet: Vec<_> = judged.filter(|(_, expected)| !expected.met).map(|(expectation, _)| expectation).collect();
         // One that is not met has failed the run, and says why.
         let is_told = |target: &Target<'_>| unmet.iter().any(|expectation| target.is_counted_by(expectation));
         let missed = targets.iter().filter(|target| target.missed_its_chaos(config) && !is_told(target));
         verdict.expectations.extend(missed.map(Target::missing_chaos));
-        verdict.warnings = targets.iter().flat_map(|target| target.idle(expectations)).collect();
+        let idle = targets.iter().flat_map(|target| target.idle(expectations));
+        let unknown = expectations.iter().filter_map(|expectation| told_unknown(expectation, registry, results));
+        verdict.warnings = idle.chain(told_idle_made_toxics(config, results)).chain(unknown).collect();
+        if results.proxies.is_empty() {
+            verdict.warnings.push("no proxy was made, so nothing could fail".to_owned());
+        }
         verdict
     }
+}
+
+/// A warning about an expectation that names what the run has not had. With an API that is known at the end alone.
+fn told_unknown(expectation: &Expectation, registry: &Registry, results: &Results) -> Option<String> {
+    let is_proxy = |name: &str| results.summaries.iter().any(|(proxy, _)| proxy == name);
+    let Subject { proxy, rule, counted } = expectation.subject(is_proxy);
+    let is_rule = |name: &str| {
+        let labels = results.summaries.iter().flat_map(|(_, summary)| summary.calls.iter().chain(&summary.faults));
+        let mut rules = results.proxies.iter().flat_map(|proxy| &proxy.rules).map(|rule| rule.name.as_str());
+        let mut counted = labels.filter_map(|(label, _)| label.rsplit_once('.'));
+        rules.any(|rule| rule == name) || counted.any(|(rule, _)| rule == name)
+    };
+    let is_counted = |name: &str| {
+        let labels = results.summaries.iter().flat_map(|(_, summary)| summary.calls.iter().chain(&summary.faults));
+        let mut toxics = results.proxies.iter().flat_map(|proxy| &proxy.toxics).map(|toxic| toxic.name.as_str());
+        let mut labels = labels.map(|(label, _)| label.rsplit_once('.').map_or(label.as_str(), |(_, name)| name));
+        Expectation::countable(registry).any(|known| known == name)
+            || toxics.any(|toxic| toxic == name)
+            || labels.any(|label| label == name)
+    };
+    let unknown = (proxy.filter(|name| !is_proxy(name)))
+        .or(rule.filter(|name| !is_rule(name)))
+        .or(Some(counted).filter(|name| !is_counted(name)))?;
+    Some(format!("{expectation}: nothing was called `{unknown}`"))
+}
+
+/// Warnings about toxics of an API that did nothing to the connections that had them.
+fn told_idle_made_toxics(config: &Config, results: &Results) -> impl Iterator<Item = String> {
+    let is_configured = |proxy: &str, toxic: &str| {
+        let mut ours = config.proxies.iter().filter(|known| known.name == proxy).flat_map(|known| &known.toxics);
+        ours.any(|known| known.name() == toxic)
+    };
+    results.proxies.iter().flat_map(move |proxy| {
+        let idle = proxy.toxics.iter().filter(move |toxic| {
+            let acts = toxic
+                .toxic
+                .as_ref()
+                .and_then(|text| text.parse().ok())
+                .is_none_or(|toxic: Toxic| toxic.does_something());
+            toxic.connections > 0 && toxic.faults == 0 && acts && !is_configured(&proxy.name, &toxic.name)
+        });
+        idle.map(|toxic| {
+            let text = toxic.toxic.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+            format!("{}: toxic `{}` did nothing{text}", proxy.name, toxic.name)
+        })
+    })
 }
 
 /// Why an expectation that counted so much is not met, if that is known.
@@ -168,7 +219,11 @@ impl<'a> Target<'a> {
 
     /// Whether it had faults to inject, and no call that could have met one, although nobody said that this is right.
     fn missed_its_chaos(&self, config: &Config) -> bool {
-        let allows = if self.is_all_opaque() { Expectation::allows_no_faults } else { Expectation::allows_no_calls };
+        let allows = match (self.is_all_opaque(), self.chaos.is_empty()) {
+            (true, _) => Expectation::allows_no_faults,
+            (false, true) => Expectation::allows_no_connections,
+            (false, false) => Expectation::allows_no_calls,
+        };
         let mut expectations = config.run.expectations.iter().filter(|expectation| self.is_counted_by(expectation));
         let is_allowed = config.run.allow_no_calls || expectations.any(allows);
         let missed = if self.chaos.is_empty() { self.missed_its_toxics() } else { self.why_no_chaos().is_some() };
