@@ -254,3 +254,17 @@ fn a_reader_that_does_not_read_loses_events_and_slows_no_call() {
     err(&mut client, 1);
     assert_eq!(stream.next().id, Some(FAULTS as u64 + 2), "the stream continues");
 }
+
+#[test]
+fn each_change_of_toxics_is_a_plan() {
+    let backend = Backend::lines();
+    let program = Program::start(&backend, "--http --http-port 0");
+    let (api, toxics) = (program.api(), "/v1/proxies/default/toxics");
+    api.post_body(toxics, r#"{"toxic": "latency(latency=1ms)"}"#);
+    api.patch(&format!("{toxics}/latency_downstream"), r#"{"toxicity": 0.5}"#);
+    api.patch("/v1/proxies/default", r#"{"toxics": ["upstream:noop"], "handler": "delay"}"#);
+    api.delete(&format!("{toxics}/noop_upstream"));
+    let plans: Vec<_> = api.events().into_iter().map(|event| event["toxics"].clone()).collect();
+    let late = json!(["latency(latency=1ms)"]);
+    assert_eq!(plans, [late, json!(["latency(latency=1ms,toxicity=0.5)"]), json!(["upstream:noop"]), Value::Null]);
+}

@@ -54,13 +54,16 @@ pub(crate) enum EventKind {
         /// `upstream` or `downstream`.
         stream: &'static str,
     },
-    /// The proxy got a new plan.
+    /// The proxy got a new plan, or other toxics.
     Plan {
         /// The mix in its text form: `20:delay,5:error`.
         handler: String,
         /// The rules in their text form, in their order.
         #[serde(skip_serializing_if = "is_empty", serialize_with = "texts")]
-        rules: RuleTexts,
+        rules: SharedTexts,
+        /// The toxics in their text form, in their order.
+        #[serde(skip_serializing_if = "is_empty", serialize_with = "texts")]
+        toxics: SharedTexts,
         enabled: bool,
     },
     /// The backend could not be reached.
@@ -70,20 +73,23 @@ pub(crate) enum EventKind {
 }
 
 /// Texts that the events of a proxy share as long as they stay the same.
-pub(crate) type RuleTexts = Arc<[Arc<str>]>;
+pub(crate) type SharedTexts = Arc<[Arc<str>]>;
 
-/// How many have a list of rules that no earlier event has: the event, and its proxy.
+/// How many have a list that no earlier event has: the event, and its proxy.
 const OWNERS: usize = 2;
+
+/// What a list takes that no earlier event has, in bytes.
+fn weight(texts: &SharedTexts) -> usize {
+    let all = || texts.iter().map(|text| size_of_val(text) + text.len()).sum();
+    if Arc::strong_count(texts) > OWNERS { 0 } else { all() }
+}
 
 impl EventKind {
     /// How much memory it takes beside its own size, in bytes. What it shares with an earlier event counts there.
     pub(super) fn weight(&self) -> usize {
         match self {
             Self::Fault { head, .. } => head.as_ref().map_or(0, |head| head.text.len()),
-            Self::Plan { handler, rules, .. } if Arc::strong_count(rules) > OWNERS => handler.len(),
-            Self::Plan { handler, rules, .. } => {
-                handler.len() + rules.iter().map(|rule| size_of_val(rule) + rule.len()).sum::<usize>()
-            }
+            Self::Plan { handler, rules, toxics, .. } => handler.len() + weight(rules) + weight(toxics),
             Self::DialFailure { error, .. } => error.len(),
             Self::Opaque { why, .. } => why.len(),
             Self::Toxic { toxic, .. } => toxic.len(),
@@ -168,11 +174,11 @@ fn cut(word: &[u8]) -> impl Iterator<Item = char> {
     characters.take(CHARACTERS)
 }
 
-fn is_empty(texts: &RuleTexts) -> bool {
+fn is_empty(texts: &SharedTexts) -> bool {
     texts.is_empty()
 }
 
-fn texts<S: Serializer>(texts: &RuleTexts, serializer: S) -> Result<S::Ok, S::Error> {
+fn texts<S: Serializer>(texts: &SharedTexts, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(texts.iter().map(|text| &**text))
 }
 
@@ -268,11 +274,24 @@ mod tests {
     fn other_kinds_have_their_own_fields() {
         let common =
             |kind: &str| format!(r#"{{"id":7,"time":"2023-11-14T22:13:20.123456Z","event":"{kind}","proxy":"cache","#);
-        let plan = line(EventKind::Plan { handler: "20:delay".into(), rules: RuleTexts::default(), enabled: true });
+        let none = SharedTexts::default();
+        let plan = line(EventKind::Plan {
+            handler: "20:delay".into(),
+            rules: none.clone(),
+            toxics: none.clone(),
+            enabled: true,
+        });
         assert_eq!(plan, common("plan") + r#""handler":"20:delay","enabled":true}"#);
-        let plan =
-            line(EventKind::Plan { handler: "dummy".into(), rules: ["GET => error".into()].into(), enabled: true });
-        assert_eq!(plan, common("plan") + r#""handler":"dummy","rules":["GET => error"],"enabled":true}"#);
+        let plan = line(EventKind::Plan {
+            handler: "dummy".into(),
+            rules: ["GET => error".into()].into(),
+            toxics: ["noop".into()].into(),
+            enabled: true,
+        });
+        assert_eq!(
+            plan,
+            common("plan") + r#""handler":"dummy","rules":["GET => error"],"toxics":["noop"],"enabled":true}"#
+        );
         let failure = line(EventKind::DialFailure { connection: 3, error: "refused".into() });
         assert_eq!(failure, common("dial_failure") + r#""connection":3,"error":"refused"}"#);
         let opaque = line(EventKind::Opaque { connection: 3, why: "MONITOR".into() });

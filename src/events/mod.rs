@@ -10,7 +10,7 @@ mod ring;
 
 use std::sync::Arc;
 
-pub(crate) use event::{Action, RequestHead, RuleTexts};
+pub(crate) use event::{Action, RequestHead, SharedTexts};
 pub(crate) use event::{Event, EventKind};
 use ring::Ring;
 

@@ -214,6 +214,7 @@ mod tests {
     use std::task::{Context, Waker};
 
     use super::*;
+    use crate::events::SharedTexts;
 
     impl Ring {
         /// With a queue for each of so many workers.
@@ -305,9 +306,10 @@ mod tests {
 
     #[test]
     fn large_events_leave_room_for_fewer() {
+        let none = SharedTexts::default();
         let plan = |size: usize| {
             let rules = (0..size).map(|rule| format!("GET {rule} => error").into()).collect();
-            EventKind::Plan { handler: "dummy".into(), rules, enabled: true }
+            EventKind::Plan { handler: "dummy".into(), rules, toxics: none.clone(), enabled: true }
         };
         let ring = Ring::of_workers(1);
         let weight = plan(1000).weight();
@@ -329,8 +331,8 @@ mod tests {
         let EventKind::Plan { rules, .. } = &shared else { unreachable!() };
         let proxys = rules.clone();
         assert_eq!(shared.weight(), weight);
-        let next = EventKind::Plan { handler: "dummy".into(), rules: proxys, enabled: true };
-        let last = EventKind::Plan { handler: "dummy".into(), rules: rules.clone(), enabled: true };
+        let next = EventKind::Plan { handler: "dummy".into(), rules: proxys, toxics: none.clone(), enabled: true };
+        let last = EventKind::Plan { handler: "dummy".into(), rules: rules.clone(), toxics: none, enabled: true };
         assert_eq!((next.weight(), last.weight()), (5, 5));
     }
 

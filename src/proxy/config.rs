@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use super::options::ProxyOptions;
 use crate::diagnostic::{Diagnostic, Diagnostics, shown};
-use crate::events::{EventKind, RuleTexts};
+use crate::events::{EventKind, SharedTexts};
 use crate::net::address::Address;
 use crate::net::backend::Backend;
 use crate::plan::mix::Mix;
@@ -85,6 +85,23 @@ pub struct ProxyConfig {
     pub(crate) keys: Keys,
 }
 
+/// The texts of the rules and toxics that the latest event has.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Told {
+    rules: SharedTexts,
+    toxics: SharedTexts,
+}
+
+/// Makes `told` what it is `now`. Texts that it has already are kept.
+fn share(told: &mut SharedTexts, now: impl Iterator<Item = String>) {
+    let now: Vec<String> = now.collect();
+    if !now.iter().map(String::as_str).eq(told.iter().map(|text| &**text)) {
+        let known: HashSet<Arc<str>> = told.iter().cloned().collect();
+        let shared = |text: String| known.get(text.as_str()).cloned().unwrap_or_else(|| text.into());
+        *told = now.into_iter().map(shared).collect();
+    }
+}
+
 impl ProxyConfig {
     /// A proxy from `listen` to `backend`, each `host:port` or a socket address, that passes every call unaltered. Everything
     /// else has its default.
@@ -143,15 +160,12 @@ impl ProxyConfig {
         self.toxics = toxics;
     }
 
-    /// What is told of its plan when it changes. The texts of rules that were `told` before are shared.
-    pub(crate) fn event(&self, told: &mut RuleTexts) -> EventKind {
-        let rules: Vec<String> = self.rules.iter().map(Rule::to_string).collect();
-        if !rules.iter().map(String::as_str).eq(told.iter().map(|rule| &**rule)) {
-            let known: HashSet<Arc<str>> = told.iter().cloned().collect();
-            let shared = |rule: String| known.get(rule.as_str()).cloned().unwrap_or_else(|| rule.into());
-            *told = rules.into_iter().map(shared).collect();
-        }
-        EventKind::Plan { handler: self.mix.to_string(), rules: told.clone(), enabled: self.enabled }
+    /// What is told of its plan and its toxics when they change. What was told before is shared.
+    pub(crate) fn event(&self, told: &mut Told) -> EventKind {
+        share(&mut told.rules, self.rules.iter().map(Rule::to_string));
+        share(&mut told.toxics, self.toxics.iter().map(Toxic::to_string));
+        let Told { rules, toxics } = told.clone();
+        EventKind::Plan { handler: self.mix.to_string(), rules, toxics, enabled: self.enabled }
     }
 
     /// Takes a free port, whatever was configured.

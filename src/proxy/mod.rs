@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::connection::table::Connections;
-use crate::events::RuleTexts;
 use crate::metrics::counters::Counters;
 use crate::net::address::Address;
 use crate::plan::current::CurrentPlan;
@@ -28,7 +27,7 @@ use crate::recorder::Recorder;
 use crate::rng::ProxyStreams;
 use crate::shutdown::ShutdownTrigger;
 use crate::toxic::{ActiveToxics, Toxic};
-use config::ProxyConfig;
+use config::{ProxyConfig, Told};
 use listeners::{CannotListen, Listening};
 use shared::Shared;
 
@@ -49,8 +48,8 @@ pub(crate) struct Proxy {
     waiting: accept::Waiting,
     /// What it runs with.
     config: Mutex<ProxyConfig>,
-    /// The rules as the latest event has them.
-    told: Mutex<RuleTexts>,
+    /// What the latest event has.
+    told: Mutex<Told>,
     /// Whether clients are let in.
     open: AtomicBool,
     /// Where it listens, or listened last, and for which configured address.
@@ -137,19 +136,19 @@ impl Proxy {
         new_plan: Option<Renewal>,
     ) -> Result<(), CannotListen> {
         let ready = || {
-            let (changes, was_enabled, has_toxics) = {
+            let (changes, was_enabled, keeps_toxics) = {
                 let now = self.locked_config();
                 (now.connection_changes(config), now.enabled, now.toxics == config.toxics)
             };
-            if !has_toxics {
-                self.activate(&config.toxics);
-            }
             if !changes.is_empty() {
                 self.settings.store(Arc::new(config.connection_settings()));
             }
-            if new_plan.is_some() || was_enabled != config.enabled {
-                // Before any call meets it.
+            if new_plan.is_some() || was_enabled != config.enabled || !keeps_toxics {
+                // Before anything meets it.
                 self.tell(config);
+            }
+            if !keeps_toxics {
+                self.activate(&config.toxics);
             }
             if let Some(renewal) = new_plan {
                 self.publish(&config.mix, &config.rules, renewal);
@@ -186,8 +185,9 @@ impl Proxy {
     pub(crate) fn set_toxics(&self, toxics: Vec<Toxic>) {
         // Locked until the end, so that what is shown last is what is in force.
         let mut now = self.locked_config();
-        self.activate(&toxics);
         now.set_toxics(toxics);
+        self.tell(&now);
+        self.activate(&now.toxics);
     }
 
     /// Open connections and new ones have these toxics from now on.
@@ -208,7 +208,7 @@ impl Proxy {
         self.apply(&mut listening, &config, None).await
     }
 
-    /// Tells that its plan is that of `config`.
+    /// Tells that its plan and its toxics are those of `config`.
     fn tell(&self, config: &ProxyConfig) {
         self.context.emit(|| config.event(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner)));
     }

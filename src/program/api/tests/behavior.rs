@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::events::{Batch, EventKind, Next, RuleTexts};
+use crate::events::{Batch, EventKind, Next, SharedTexts};
 
 fn ok() -> (u16, Value) {
     (200, json!({ "status": "ok" }))
@@ -190,7 +190,7 @@ async fn events_share_the_rules_that_stay() {
         EventKind::Plan { rules, .. } => rules.clone(),
         other => panic!("{other:?}"),
     });
-    let lists: Vec<RuleTexts> = lists.filter(|rules| !rules.is_empty()).collect();
+    let lists: Vec<SharedTexts> = lists.filter(|rules| !rules.is_empty()).collect();
     let [first, delay, hang, last] = lists.as_slice() else { panic!("{lists:?}") };
     assert!(Arc::ptr_eq(first, delay) && Arc::ptr_eq(delay, hang));
     assert!(Arc::ptr_eq(&hang[1], &last[1]) && &*last[2] == "PING => error");

@@ -1,5 +1,5 @@
 use super::*;
-use crate::events::{EVENTS, EventKind, RuleTexts};
+use crate::events::{EVENTS, EventKind, SharedTexts};
 
 /// Two events have been recorded.
 async fn world() -> World {
@@ -12,7 +12,8 @@ async fn world() -> World {
 fn record(world: &World, proxy: &str) {
     world.proxies.events().emit(&proxy.into(), || EventKind::Plan {
         handler: "dummy".to_owned(),
-        rules: RuleTexts::default(),
+        rules: SharedTexts::default(),
+        toxics: SharedTexts::default(),
         enabled: true,
     });
 }
