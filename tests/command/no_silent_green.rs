@@ -212,7 +212,7 @@ fn toxics_are_chaos_as_well() {
     idle.says("warning: toxic `limit_data_downstream` did nothing: limit_data(bytes=1KB)");
     let late = "--toxic slow=latency(latency=1ms) --expect slow==1 --expect faults==1";
     let acted = call(late).ends(0);
-    acted.says("toxic slow: 1 faults on 1 connection").says("expected slow==1: met, 1").never_says("did nothing");
+    acted.says("toxic slow: 1 fault on 1 connection").says("expected slow==1: met, 1").never_says("did nothing");
     let unknown = call("--toxic latency(latency=1ms) --expect lag==1").ends(125);
     unknown.says("unknown handler or count `lag`").says("latency_downstream");
 }

@@ -164,7 +164,7 @@ impl Proxy {
 
     /// Whether a fault touched a call.
     fn has_faults(&self) -> bool {
-        self.handlers.iter().any(|handler| handler.faults > 0)
+        self.handlers.iter().any(|handler| handler.faults > 0) || self.toxics.iter().any(|toxic| toxic.faults > 0)
     }
 }
 

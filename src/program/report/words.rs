@@ -91,8 +91,9 @@ impl Run {
             );
             let reasons = proxy.opaque_reasons.iter().map(|reason| (reason.why.as_str(), reason.connections));
             let toxics = proxy.toxics.iter().map(|toxic| {
-                let plural = if toxic.connections == 1 { "" } else { "s" };
-                format!("toxic {}: {} faults on {} connection{plural}", toxic.name, toxic.faults, toxic.connections)
+                let some = |number, what| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+                let (faults, connections) = (some(toxic.faults, "fault"), some(toxic.connections, "connection"));
+                format!("toxic {}: {faults} on {connections}", toxic.name)
             });
             let lines = [figures].into_iter().chain(opaque_line(proxy.opaque, reasons)).chain(toxics);
             lines.map(move |line| format!("{name}{line}"))

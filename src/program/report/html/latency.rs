@@ -30,8 +30,8 @@ struct Axis {
     last: i32,
 }
 
-/// `has_turns` if a proxy has protocol `tcp`.
-pub(super) fn section(calls: &[RecordedCall], handlers: &Handlers, has_turns: bool) -> Markup {
+/// `has_turns` if a proxy has protocol `tcp`, `has_toxics` if one has toxics.
+pub(super) fn section(calls: &[RecordedCall], handlers: &Handlers, has_turns: bool, has_toxics: bool) -> Markup {
     let lanes: Vec<_> = handlers.all().filter_map(|(_, handler)| Lane::of(handler, calls)).collect();
     let answered: Vec<_> = lanes.iter().filter(|lane| !lane.took.is_empty()).collect();
     html! {
@@ -42,6 +42,7 @@ pub(super) fn section(calls: &[RecordedCall], handlers: &Handlers, has_turns: bo
                 "that the handler took, but not the time in a pipeline behind a delayed call. "
                 @if has_turns { "With tcp a call lasts until the backend’s last byte before the next call. " }
                 "Calls without a reply have no time."
+                @if has_toxics { " The time that bytes spent in toxics is not part of it: the client waited longer." }
             }
             @if let Some(axis) = Axis::of(&answered) {
                 (histogram(&answered, &axis, handlers))
@@ -224,7 +225,7 @@ mod tests {
         let delay = Lane::of("delay", &calls).unwrap();
         assert_eq!((delay.took.len(), delay.unanswered), (1, 1));
         assert!(Lane::of("error", &calls).is_none());
-        let page = section(&calls, &Handlers::new(["hang", "delay"]), false).into_string();
+        let page = section(&calls, &Handlers::new(["hang", "delay"]), false, false).into_string();
         assert!(page.contains(r#"aria-label="delay: 1 call""#) && !page.contains(r#"aria-label="hang:"#), "{page}");
     }
 }

@@ -12,6 +12,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod toxics;
 mod verdict;
 
 use std::io;
@@ -44,13 +45,15 @@ pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorde
     let names: Vec<_> = proxies.iter().map(|proxy| &*proxy.name).collect();
     let columns = columns::columns(&recorded.calls, &names, &handlers);
     let has_turns = proxies.iter().any(|proxy| proxy.protocol == Protocol::Tcp.name());
+    let has_toxics = proxies.iter().any(|proxy| !proxy.toxics.is_empty());
     let seen = html! {
         (verdict::header(report))
         main {
             (verdict::sections(report))
             (tables::sections(proxies, &handlers))
+            (toxics::section(proxies))
             (timeline::section(recorded, &handlers, columns.unnamed))
-            @if !recorded.calls.is_empty() { (latency::section(&recorded.calls, &handlers, has_turns)) }
+            @if !recorded.calls.is_empty() { (latency::section(&recorded.calls, &handlers, has_turns, has_toxics)) }
         }
     };
     let script = html! { script type="module" { @for script in SCRIPTS { (PreEscaped(script)) } } };

@@ -6,6 +6,7 @@ use std::process::Command;
 use super::example::{self, HOSTILE};
 use super::*;
 use crate::events::Action;
+use crate::metrics::snapshot::ToxicSnapshot;
 use crate::program::command::End;
 
 fn text(report: &Report, recorded: &Recorded) -> String {
@@ -63,6 +64,31 @@ fn a_daemon_has_no_command() {
     assert!(page.contains("<title>Stopped: vaurien</title>") && page.contains("It was stopped."), "{page}");
     report.runs.clear();
     assert!(text(&report, &Recorded::default()).contains("Nothing was run."));
+}
+
+#[test]
+fn toxics_are_shown_with_what_they_did() {
+    let recorded = example::mixed(20, 2);
+    let mut report = example::report(&recorded);
+    assert!(!text(&report, &recorded).contains("Toxics"));
+    let toxic = |name: &str, toxic: Option<&str>, faults| ToxicSnapshot {
+        name: name.to_owned(),
+        toxic: toxic.map(str::to_owned),
+        connections: 2000,
+        faults,
+    };
+    report.runs[0].proxies[0].toxics =
+        vec![toxic("slow", Some("slow=latency(latency=1s)"), 1999), toxic("<gone>", None, 0)];
+    let page = text(&report, &recorded);
+    let rows = [
+        r#"<th scope="row">slow</th><td><code>slow=latency(latency=1s)</code></td>"#,
+        "<td class=\"number\">2\u{202f}000</td><td class=\"number fault\">1\u{202f}999</td>",
+        "<th scope=\"row\">&lt;gone&gt;</th><td>removed</td>",
+        "the client waited longer",
+    ];
+    for row in rows {
+        assert!(page.contains(row), "{row}: {page}");
+    }
 }
 
 #[test]
