@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rand::rngs::ChaCha8Rng;
+use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use sha2::{Digest, Sha256};
 use vaurien::handler::Delay;
@@ -59,7 +60,7 @@ fn settled(control: &Control) -> Client {
     client
 }
 
-/// Toxics that lose nothing.
+/// Toxics that lose nothing, in any order.
 fn harmless(random: &mut ChaCha8Rng) -> Vec<String> {
     let mut texts = Vec::new();
     for direction in ["upstream", "downstream"] {
@@ -71,8 +72,9 @@ fn harmless(random: &mut ChaCha8Rng) -> Vec<String> {
             "slow_close(delay=1ms)".to_owned(),
             "noop".to_owned(),
         ];
-        let chosen = all.into_iter().filter(|_| random.random_bool(0.3));
-        texts.extend(chosen.map(|toxic| format!("{direction}:{toxic}")));
+        let mut chosen: Vec<_> = all.into_iter().filter(|_| random.random_bool(0.3)).collect();
+        chosen.shuffle(random);
+        texts.extend(chosen.iter().map(|toxic| format!("{direction}:{toxic}")));
     }
     texts
 }
@@ -178,6 +180,41 @@ fn a_changed_latency_holds_for_what_is_on_its_way() {
         eventually("the reply is held", || control.summary().to_client == 1);
         set(&control, &["latency(latency=1ms)"]);
         client.expect("a");
+    });
+}
+
+#[test]
+fn another_order_is_in_force_on_open_connections() {
+    with(config(&Backend::echo()), &["latency(latency=1h)", "limit_data(bytes=0)"], 1, |control| {
+        let [mut one, mut other] = [(); 2].map(|()| Client::connect(address(&control)));
+        // Nothing is in the way of the new order here, and there a byte that is held.
+        other.send("a");
+        eventually("the byte is held", || control.summary().to_client == 1);
+        set(&control, &["limit_data(bytes=0)", "latency(latency=1h)"]);
+        one.send("b");
+        assert_eq!(one.ending(), Ending::Closed);
+        other.send("c");
+        eventually("the byte is held", || control.summary().to_client == 3);
+        assert!(other.is_silent());
+        // What was held has the limit behind it.
+        set(&control, &["limit_data(bytes=0)", "latency(latency=1ms)"]);
+        assert_eq!(other.read_to_end(), (Vec::new(), Ending::Closed));
+    });
+}
+
+#[test]
+fn what_is_held_when_the_order_changes_passes_each_toxic_once() {
+    with(config(&Backend::echo()), &["limit_data(bytes=6)", "latency(latency=1h)"], 1, |control| {
+        let mut client = Client::connect(address(&control));
+        client.send("0123");
+        eventually("the bytes are held", || control.summary().to_client == 4);
+        set(&control, &["latency(latency=1h)", "limit_data(bytes=6)"]);
+        client.send("4567");
+        eventually("the others as well", || control.summary().to_client == 8);
+        assert!(client.is_silent());
+        set(&control, &["latency(latency=1ms)", "limit_data(bytes=6)"]);
+        // The limit has counted the first four once, and ends behind two of the others.
+        assert_eq!(client.read_to_end(), (b"012345".to_vec(), Ending::Closed));
     });
 }
 

@@ -4,13 +4,14 @@
 mod tests;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use tokio::time::Instant;
 
-use super::{ByteFault, Next, Output, StreamEnd};
+use super::{ByteFault, LateEof, Next, Output, StreamEnd};
 
 /// One direction's faults in order, and the bytes that wait in them.
 ///
@@ -32,6 +33,9 @@ pub(crate) struct Chain {
     was_full: bool,
     /// The marks of the faults that have acted, and that nobody has been told of.
     acted: Vec<u64>,
+    /// The order that the marked faults get once nothing waits in them. Until then the stage in front of them is a gate, in which
+    /// waits what arrives: so each byte passes each fault once.
+    next_order: Option<Vec<u64>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +55,8 @@ struct Stage {
     has_acted: bool,
     /// Each with its arrival.
     queue: VecDeque<(Bytes, Instant)>,
+    /// The arrival of the latest bytes that the fault has decided about.
+    latest: Option<Instant>,
     /// How the stream ends behind the queue, and when that arrived.
     ending: Option<(Instant, StreamEnd)>,
     /// What the fault has taken off the queue, until it is due.
@@ -172,6 +178,54 @@ impl Chain {
         }
     }
 
+    /// The faults that are known by these marks get their order. Bytes that are within them pass in the order that they had.
+    pub(crate) fn reorder(&mut self, marks: Vec<u64>) {
+        let at = self.unmarked();
+        let is_new = !self.stages[at..].iter().filter_map(|stage| stage.mark).eq(marks.iter().copied());
+        if self.next_order.is_none() {
+            if !is_new || self.ending {
+                return;
+            }
+            let gate = Box::new(LateEof::new(Duration::ZERO));
+            self.stages.insert(at, Stage::new(gate, ChaCha8Rng::from_seed([0; 32]), None));
+        }
+        self.next_order = Some(marks);
+        self.open_gate(!is_new);
+    }
+
+    /// Opens the gate if nothing waits behind it, or `at_once`. Returns whether it was opened.
+    fn open_gate(&mut self, at_once: bool) -> bool {
+        let Some(at) = self.gate() else { return false };
+        if !at_once && !self.stages[at + 1..].iter().all(Stage::is_idle) {
+            return false;
+        }
+        let order = self.next_order.take().unwrap_or_default();
+        let place = |stage: &Stage| order.iter().position(|mark| stage.mark == Some(*mark));
+        self.stages[at + 1..].sort_by_key(place);
+        let Stage { queue, ending, .. } = self.stages.remove(at);
+        if let Some(first) = self.stages.get_mut(at) {
+            first.queue.extend(queue);
+            first.ending = first.ending.or(ending);
+        } else {
+            for (bytes, _) in queue {
+                self.waiting -= bytes.len();
+                self.output.push(bytes);
+            }
+            self.ended = self.ended.or(ending.map(|(_, end)| end));
+        }
+        true
+    }
+
+    /// The place of the gate, behind the other faults without a mark.
+    fn gate(&self) -> Option<usize> {
+        self.next_order.as_ref().and_then(|_| self.unmarked().checked_sub(1))
+    }
+
+    /// How many faults have no mark.
+    pub(crate) fn unmarked(&self) -> usize {
+        self.stages.iter().take_while(|stage| stage.mark.is_none()).count()
+    }
+
     /// The marks of the faults in their order; those that were put in without one come first.
     pub(crate) fn marks(&self) -> impl Iterator<Item = Option<u64>> {
         self.stages.iter().map(|stage| stage.mark)
@@ -238,6 +292,7 @@ impl Chain {
                     self.waiting -= piece.len();
                     self.output.push(piece);
                 }
+                Pulled::Later(_) | Pulled::Nothing if self.open_gate(false) => {}
                 Pulled::Later(due) => return Some(due),
                 Pulled::Nothing => return None,
                 Pulled::Ends(_, end) => {
@@ -254,6 +309,9 @@ impl Chain {
     /// The next piece that leaves the first `count` stages.
     fn pull(&mut self, count: usize, now: Instant) -> Pulled {
         let Some(at) = count.checked_sub(1) else { return Pulled::Nothing };
+        if self.gate() == Some(at) {
+            return Pulled::Nothing;
+        }
         loop {
             let stage = &mut self.stages[at];
             if let Some(Decided { bytes, due, .. }) = stage.decided.take_if(|decided| decided.due <= now) {
@@ -379,6 +437,7 @@ impl Stage {
             mark,
             has_acted: false,
             queue,
+            latest: None,
             ending: None,
             decided: None,
             then: Then::More,
@@ -391,10 +450,16 @@ impl Stage {
         matches!(self.then, Then::Nothing) && self.queue.is_empty() && self.ending.is_none()
     }
 
+    /// Whether nothing waits in it, and the stream goes on.
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.decided.is_none() && self.ending.is_none() && matches!(self.then, Then::More)
+    }
+
     /// Asks the fault for the next piece of the queue, or else about the end of the stream, which is here.
     fn decide(&mut self) -> Decision {
         let Some((bytes, arrived)) = self.queue.front_mut() else { return self.decide_end() };
         let (arrived, before) = (*arrived, bytes.len());
+        self.latest = Some(arrived);
         let next = self.fault.next(bytes, arrived, &mut self.random);
         let passes = matches!(&next, Next::Piece(piece, due) if *due == arrived && piece.len() == before);
         let mut decision = Decision { dropped: 0, acts: !passes || self.fault.has_altered() };
@@ -420,7 +485,9 @@ impl Stage {
     }
 
     fn decide_end(&mut self) -> Decision {
-        let Some(arrived) = self.ending else { return Decision::default() };
+        let Some((arrived, end)) = self.ending else { return Decision::default() };
+        // The end is behind the last bytes, which faults in front may have made late.
+        let arrived = (self.latest.map_or(arrived, |latest| latest.max(arrived)), end);
         let (due, end) = if arrived.1 == StreamEnd::Eof { self.fault.eof(arrived.0) } else { arrived };
         self.then = Then::Ends(due, end);
         Decision { dropped: 0, acts: (due, end) != arrived }

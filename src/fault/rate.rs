@@ -138,7 +138,7 @@ impl ByteFault for SharedRate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::tests::pieces;
+    use crate::fault::tests::{pieces, random};
 
     fn rate(bytes: u64, first: u64) -> RateLimit {
         RateLimit::new(NonZeroU64::new(bytes).unwrap(), first)
@@ -176,5 +176,61 @@ mod tests {
             let slow = pieces(&mut rate(bytes, 0), &[(millis(0), usize::try_from(bytes * seconds).unwrap())]);
             assert_eq!(slow.last().unwrap().0, Duration::from_secs(seconds), "{bytes}");
         }
+    }
+
+    /// The clock begins 1 s before the fault does.
+    fn changed(bytes: u64) -> (RateLimit, Instant) {
+        let begun = Instant::now();
+        (rate(bytes, 0).since(begun + Duration::from_secs(1)), begun)
+    }
+
+    fn next(fault: &mut dyn ByteFault, len: usize, arrived: Instant) -> Instant {
+        let (mut bytes, mut last) = (Bytes::from(vec![0; len]), arrived);
+        while !bytes.is_empty() {
+            let Next::Piece(_, due) = fault.next(&mut bytes, arrived, &mut random(1)) else { panic!("it passes all") };
+            last = due;
+        }
+        last
+    }
+
+    #[test]
+    fn a_changed_rate_counts_from_the_change_on() {
+        // What arrived long before has not used the time until the change, and is no burst.
+        let (mut slow, begun) = changed(1000);
+        assert_eq!(next(&mut slow, 100, begun), begun + millis(1100));
+        assert_eq!(next(&mut slow, 100, begun + millis(500)), begun + millis(1200));
+        // What arrives once the link is idle waits for nothing.
+        assert_eq!(next(&mut slow, 10, begun + millis(3000)), begun + millis(3010));
+    }
+
+    #[test]
+    fn a_link_does_not_catch_up_after_a_pause_of_the_reader() {
+        for (pause, due) in [(PAUSE + millis(1), 1301), (PAUSE, 1200)] {
+            let (mut slow, begun) = changed(1000);
+            assert_eq!(next(&mut slow, 100, begun), begun + millis(1100));
+            // It was through at 1100, and the peer takes more at the end of the pause.
+            let resumed = begun + millis(1100) + pause;
+            slow.resume(resumed);
+            assert_eq!(next(&mut slow, 100, begun), begun + millis(due), "{pause:?}");
+        }
+        // Nothing was held up: the link has carried nothing.
+        let (mut slow, begun) = (rate(1000, 0), Instant::now());
+        slow.resume(begun + Duration::from_secs(9));
+        assert_eq!(next(&mut slow, 100, begun), begun + millis(100));
+    }
+
+    #[test]
+    fn a_shared_link_counts_for_all_and_from_the_beginning_of_each() {
+        let begun = Instant::now();
+        let link = Arc::new(Link::new(begun));
+        let shared = |begin| SharedRate::new(NonZeroU64::new(1000).unwrap(), link.clone(), begin);
+        let (mut one, mut other) = (shared(begun), shared(begun + millis(500)));
+        assert_eq!(next(&mut one, 100, begun), begun + millis(100));
+        assert_eq!(next(&mut one, 100, begun), begun + millis(200));
+        // This one is there since 500, whatever arrived before.
+        assert_eq!(next(&mut other, 100, begun), begun + millis(600));
+        assert_eq!(next(&mut one, 100, begun), begun + millis(700));
+        one.resume(begun + millis(1000));
+        assert_eq!(next(&mut one, 100, begun), begun + millis(1100));
     }
 }

@@ -130,8 +130,7 @@ impl ConnectionToxics {
         while let Some(at) = gone(chain) {
             chain.remove(at, now);
         }
-        // Where the next one goes: those of a connection keep their order, as bytes wait in them.
-        let mut place = chain.marks().take_while(Option::is_none).count();
+        let mut place = chain.unmarked();
         let mut has = Vec::new();
         for (active, random) in next {
             let fault = |before: Option<&dyn ByteFault>| active.toxic.kind.fault(now, before, &active.shared);
@@ -149,6 +148,7 @@ impl ConnectionToxics {
             }
             has.push(active.clone());
         }
+        chain.reorder(has.iter().map(|active| active.id).collect());
         self.has = has;
     }
 
@@ -160,7 +160,12 @@ impl ConnectionToxics {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+
     use super::*;
+    use crate::fault::Next;
 
     fn all(texts: &[&str]) -> Arc<Toxics> {
         let toxics: Vec<Toxic> = texts.iter().flat_map(|text| Toxic::parse_all(text).unwrap()).collect();
@@ -208,5 +213,134 @@ mod tests {
         // Another type under the same name is another toxic.
         set("latency_downstream=noop");
         assert_eq!(active.now()[0].id, 2);
+    }
+
+    const STREAMS: fn() -> Streams = || Streams::new(42, "default", 1);
+
+    /// A direction of a connection that has these toxics, which may be set to others.
+    struct Connection {
+        active: ActiveToxics,
+        has: ConnectionToxics,
+        chain: Chain,
+    }
+
+    impl Connection {
+        fn with(texts: &[&str]) -> Self {
+            let (active, has, chain) = Default::default();
+            let mut connection = Self { active, has, chain };
+            connection.set(texts);
+            connection
+        }
+
+        fn set(&mut self, texts: &[&str]) {
+            let toxics: Vec<Toxic> = texts.iter().flat_map(|text| Toxic::parse_all(text).unwrap()).collect();
+            self.active.replace(&toxics, |_| Arc::default());
+            self.has.apply(&self.active.now(), Direction::ToClient, STREAMS(), &mut self.chain);
+        }
+
+        fn order(&self) -> Vec<&str> {
+            let marks = self.chain.marks().flatten();
+            marks.map(|mark| self.has.get(mark).unwrap().toxic.name.as_str()).collect()
+        }
+    }
+
+    #[test]
+    fn an_open_connection_gets_the_order_of_the_list() {
+        let (a, b, c) = ("a=latency(latency=1ms)", "b=bandwidth(rate=1KB/s)", "c=noop");
+        let mut connection = Connection::with(&[a, b, c]);
+        assert_eq!(connection.order(), ["a", "b", "c"]);
+        for (texts, order) in [
+            (vec![c, a, b], vec!["c", "a", "b"]),
+            (vec![b, "a=latency(latency=2ms)"], vec!["b", "a"]),
+            (vec!["d=noop", "a=latency(latency=2ms)", "e=noop", b], vec!["d", "a", "e", "b"]),
+            (vec![], vec![]),
+        ] {
+            connection.set(&texts);
+            assert_eq!(connection.order(), order);
+        }
+    }
+
+    #[test]
+    fn a_countdown_whose_time_is_changed_goes_on() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let now = Instant::now();
+        let arrives: [(&str, fn(&mut Chain, Instant)); 3] = [
+            ("reset_peer(timeout=", |chain, now| chain.push(Bytes::from_static(b"a"), now)),
+            ("reset_peer(timeout=", Chain::push_eof),
+            ("slow_close(delay=", Chain::push_eof),
+        ];
+        for (toxic, arrive) in arrives {
+            let mut connection = Connection::with(&[&format!("{toxic}1h)")]);
+            arrive(&mut connection.chain, now);
+            assert_eq!(connection.chain.advance(now), Some(now + HOUR), "{toxic}");
+            for (time, due) in [("3h", 3 * HOUR), ("2h", 2 * HOUR)] {
+                connection.set(&[&format!("{toxic}{time})")]);
+                assert_eq!(connection.chain.advance(now), Some(now + due), "{toxic}");
+            }
+            connection.set(&[&format!("{toxic}0)")]);
+            assert_eq!(connection.chain.advance(now), None);
+            assert!(connection.chain.ended().is_some());
+        }
+        // A silence begins with the change.
+        let mut connection = Connection::with(&["timeout(timeout=1h)"]);
+        let begun = Instant::now();
+        connection.set(&["timeout(timeout=2h)"]);
+        let (due, changed) = (connection.chain.advance(now).unwrap(), Instant::now());
+        assert!(due >= begun + 2 * HOUR && due <= changed + 2 * HOUR);
+        connection.set(&["timeout"]);
+        assert_eq!(connection.chain.advance(now), None);
+    }
+
+    /// What becomes of so many bytes that arrive now in another connection, which shares the only toxic.
+    fn shared(active: &ActiveToxics, len: usize) -> Next {
+        let (now, mut bytes) = (Instant::now(), Bytes::from(vec![0; len]));
+        let only = active.now()[0].clone();
+        only.toxic.kind.fault(now, None, &only.shared).next(&mut bytes, now, &mut STREAMS().toxic("a"))
+    }
+
+    #[test]
+    fn a_shared_limit_goes_on_counting_whatever_is_changed() {
+        let active = ActiveToxics::default();
+        let passed = |text: &str, len: usize| {
+            active.replace(&Toxic::parse_all(text).unwrap(), |_| Arc::default());
+            match shared(&active, len) {
+                Next::Piece(piece, _) => (piece.len(), false),
+                Next::Last(piece, ..) => (piece.len(), true),
+                _ => (0, true),
+            }
+        };
+        assert_eq!(passed("limit_data(bytes=10,shared=true)", 4), (4, false));
+        assert_eq!(passed("limit_data(bytes=10,shared=true,toxicity=0.5)", 4), (4, false));
+        assert_eq!(passed("limit_data(bytes=9,shared=true,toxicity=0.5)", 4), (1, true));
+        assert_eq!(passed("limit_data(bytes=5,shared=true)", 1), (0, true));
+        assert_eq!(passed("limit_data(bytes=12,shared=true)", 4), (3, true));
+        // Another toxic of that name begins afresh.
+        active.replace(&[], |_| Arc::default());
+        assert_eq!(passed("limit_data(bytes=5,shared=true)", 4), (4, false));
+    }
+
+    #[test]
+    fn a_shared_rate_begins_afresh_when_it_is_changed() {
+        let active = ActiveToxics::default();
+        // How many minutes the link is busy once 60 more bytes have arrived.
+        let busy = |text: &str| {
+            active.replace(&Toxic::parse_all(text).unwrap(), |_| Arc::default());
+            let now = Instant::now();
+            let dues = (0..60).map(|_| match shared(&active, 1) {
+                Next::Piece(_, due) => due,
+                other => panic!("{other:?}"),
+            });
+            (dues.max().unwrap() - now).as_secs_f64() / 60.0
+        };
+        for (text, minutes) in [
+            ("bandwidth(rate=1B/s,shared=true)", 1.0),
+            ("bandwidth(rate=1B/s,shared=true)", 2.0),
+            // Another toxicity leaves what is booked.
+            ("bandwidth(rate=1B/s,shared=true,toxicity=0.5)", 3.0),
+            ("bandwidth(rate=2B/s,shared=true,toxicity=0.5)", 0.5),
+        ] {
+            let busy = busy(text);
+            assert!((busy - minutes).abs() < 0.4, "{text}: {busy}");
+        }
     }
 }

@@ -168,6 +168,16 @@ fn only_the_end_is_late() {
 }
 
 #[test]
+fn the_end_is_late_from_the_last_bytes_on() {
+    let (mut chain, now) = (chain(vec![latency(100), Box::new(LateEof::new(millis(50)))]), Instant::now());
+    chain.push(CHUNK, now);
+    chain.push_eof(now);
+    assert_eq!(chain.advance(now + millis(99)), Some(now + millis(100)));
+    assert_eq!((chain.advance(now + millis(100)), read(&mut chain)), (Some(now + millis(150)), CHUNK.to_vec()));
+    assert_eq!((chain.ended(), chain.advance(now + millis(150)), chain.ended()), (None, None, Some(EOF)));
+}
+
+#[test]
 fn a_silence_ends_the_stream_after_a_time_without_bytes() {
     let now = Instant::now();
     let mut chain = chain(vec![Box::new(Silence::new(Some(millis(100)), now)), latency(0)]);
@@ -273,4 +283,127 @@ fn a_fault_is_told_of_once_it_has_done_something() {
     chain.advance(now + millis(20));
     assert_eq!(chain.take_acted(), [7]);
     assert!(chain.take_acted().is_empty());
+}
+
+/// A chain of these faults, which are known by 1, 2, …
+fn marked(faults: Vec<Box<dyn ByteFault>>) -> Chain {
+    let mut chain = Chain::default();
+    for (at, fault) in faults.into_iter().enumerate() {
+        chain.insert(at, fault, random(1), at as u64 + 1);
+    }
+    chain
+}
+
+fn marks(chain: &Chain) -> Vec<u64> {
+    chain.marks().flatten().collect()
+}
+
+#[test]
+fn another_order_is_in_force_for_what_arrives_then() {
+    let (mut chain, now) = (marked(vec![limit(25), latency(100)]), Instant::now());
+    chain.push(CHUNK, now);
+    chain.advance(now);
+    chain.reorder(vec![2, 1]);
+    // What is within has passed the limit, and is not counted by it again.
+    chain.push(CHUNK, now + millis(10));
+    chain.push(CHUNK, now + millis(20));
+    assert_eq!((chain.advance(now + millis(20)), chain.len()), (Some(now + millis(100)), 30));
+    assert_eq!(marks(&chain), [1, 2]);
+    // It is not late for having waited for the others.
+    assert_eq!(chain.advance(now + millis(100)), Some(now + millis(110)));
+    assert_eq!((marks(&chain), read(&mut chain)), (vec![2, 1], CHUNK.to_vec()));
+    chain.advance(now + millis(110));
+    assert_eq!((chain.advance(now + millis(120)), read(&mut chain)), (None, b"012345678901234".to_vec()));
+    assert_eq!((chain.ended(), chain.len()), (Some(RESET), 0));
+}
+
+#[test]
+fn another_order_is_in_force_at_once_where_nothing_waits() {
+    let (mut chain, now) = (marked(vec![limit(5), latency(100)]), Instant::now());
+    chain.reorder(vec![2, 1]);
+    assert_eq!(marks(&chain), [2, 1]);
+    chain.push(CHUNK, now);
+    // The limit behind the latency would cut it off at once in front of it.
+    assert_eq!((chain.advance(now), chain.len()), (Some(now + millis(100)), 10));
+}
+
+#[test]
+fn what_waits_for_another_order_ends_in_order() {
+    let now = Instant::now();
+    for is_taken_back in [false, true] {
+        let mut chain = marked(vec![latency(100), Box::new(LateEof::new(millis(50)))]);
+        chain.put_first(latency(1), random(1));
+        chain.push(CHUNK, now);
+        chain.advance(now + millis(1));
+        chain.reorder(vec![2, 1]);
+        chain.push(CHUNK, now + millis(2));
+        chain.push_eof(now + millis(2));
+        assert_eq!(chain.advance(now + millis(3)), Some(now + millis(101)));
+        if is_taken_back {
+            chain.reorder(vec![1, 2]);
+            assert_eq!(marks(&chain), [1, 2]);
+        }
+        chain.advance(now + millis(101));
+        assert_eq!((read(&mut chain), chain.faults()), (CHUNK.to_vec(), 3));
+        chain.advance(now + millis(103));
+        assert_eq!(read(&mut chain), CHUNK);
+        // The end is late behind the latency, and with the last bytes where it is late in front of it.
+        if is_taken_back {
+            assert_eq!((chain.advance(now + millis(103)), chain.ended()), (Some(now + millis(153)), None));
+            assert_eq!(chain.advance(now + millis(153)), None);
+        }
+        assert_eq!(chain.ended(), Some(EOF));
+    }
+}
+
+#[test]
+fn what_waits_for_another_order_goes_on_when_all_faults_are_taken_away() {
+    let (mut chain, now) = (marked(vec![latency(100), Box::new(Stall::for_ever())]), Instant::now());
+    chain.push(CHUNK, now);
+    chain.advance(now + millis(100));
+    chain.reorder(vec![2, 1]);
+    chain.push(CHUNK, now + millis(200));
+    assert_eq!((chain.advance(now + millis(900)), chain.len()), (None, 20));
+    chain.remove(2, now + millis(900));
+    chain.remove(1, now + millis(900));
+    chain.reorder(Vec::new());
+    assert_eq!((chain.advance(now + millis(900)), read(&mut chain).len(), chain.is_over()), (None, 20, true));
+}
+
+/// What a fault that counts down does when another time takes its place.
+#[test]
+fn a_countdown_that_is_changed_counts_from_its_beginning() {
+    let now = Instant::now();
+    let begun = |fault: Box<dyn ByteFault>, is_end: bool| {
+        let mut chain = chain(vec![fault]);
+        if is_end {
+            chain.push_eof(now + millis(10));
+        } else {
+            chain.push(CHUNK, now + millis(10));
+        }
+        chain.advance(now + millis(10));
+        // More bytes begin nothing anew.
+        chain.push(CHUNK, now + millis(20));
+        chain
+    };
+    let cut_off = |time| Box::new(CutOff::new(millis(time))) as Box<dyn ByteFault>;
+    let late_eof = |time| Box::new(LateEof::new(millis(time))) as Box<dyn ByteFault>;
+    for (fault, is_end, ends) in [
+        (&cut_off as &dyn Fn(u64) -> Box<dyn ByteFault>, false, RESET),
+        (&cut_off, true, RESET),
+        (&late_eof, true, EOF),
+    ] {
+        for time in [60, 2000] {
+            let mut chain = begun(fault(1000), is_end);
+            assert_eq!(chain.advance(now + millis(30)), Some(now + millis(1010)), "{is_end}");
+            chain.replace(0, |_| fault(time));
+            let due = now + millis(10 + time);
+            assert_eq!((chain.advance(now + millis(30)), chain.ended()), (Some(due), None), "{time} {is_end}");
+            assert_eq!((chain.advance(due), chain.ended(), chain.len()), (None, Some(ends), 0), "{time} {is_end}");
+        }
+        // Its time is over already.
+        let mut chain = begun(fault(1000), is_end);
+        chain.replace(0, |_| fault(5));
+        assert_eq!((chain.advance(now + millis(30)), chain.ended()), (None, Some(ends)));
+    }
 }
