@@ -50,7 +50,7 @@ pub(crate) struct Counters {
     pub(crate) pass: Arc<Histogram>,
     /// By rule, empty for the mix, and by handler.
     handlers: Mutex<Handlers>,
-    toxics: Mutex<BTreeMap<String, Arc<ToxicCounters>>>,
+    toxics: Mutex<Toxics>,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +58,20 @@ struct Handlers {
     counters: BTreeMap<HandlerKey, Arc<HandlerCounters>>,
     /// The number of the latest one.
     last: u32,
+}
+
+/// How many toxics that are gone are counted each under its own name.
+const MOST_GONE: usize = 1000;
+
+/// The name under which others are counted together.
+const OTHERS: &str = "other";
+
+/// By name, each with the number of its latest creation.
+#[derive(Debug, Default)]
+struct Toxics {
+    counters: BTreeMap<String, (u64, Arc<ToxicCounters>)>,
+    /// The number of the latest one.
+    last: u64,
 }
 
 /// The counters of a toxic, from its creation to the end of its proxy.
@@ -189,20 +203,41 @@ impl Counters {
     /// The counts of the toxic of this name.
     pub(crate) fn toxic(&self, name: &str) -> Arc<ToxicCounters> {
         let mut toxics = self.toxics.lock().unwrap_or_else(PoisonError::into_inner);
-        toxics.entry(name.to_owned()).or_default().clone()
+        let Toxics { counters, last } = &mut *toxics;
+        *last += 1;
+        let (number, counters) = counters.entry(name.to_owned()).or_default();
+        *number = *last;
+        counters.clone()
     }
 
-    /// Drops the counters of toxics that are gone and have done nothing.
-    pub(crate) fn forget_idle_toxics(&self) {
+    /// Drops the counters of toxics that are gone and have done nothing. Of many others those that were created first are counted
+    /// together: clients may give each toxic a name of its own.
+    pub(crate) fn forget_toxics(&self) {
         let mut toxics = self.toxics.lock().unwrap_or_else(PoisonError::into_inner);
+        let Toxics { counters, .. } = &mut *toxics;
         // Whoever may still count something holds them.
-        toxics.retain(|_, counters| Arc::strong_count(counters) > 1 || counters.faults.get() > 0);
+        let is_gone = |counters: &Arc<ToxicCounters>| Arc::strong_count(counters) == 1;
+        counters.retain(|_, (_, counters)| !is_gone(counters) || counters.faults.get() > 0);
+        if counters.len() <= MOST_GONE {
+            return;
+        }
+        let gone = counters.iter().filter(|(name, (_, counters))| is_gone(counters) && *name != OTHERS);
+        let mut gone: Vec<_> = gone.map(|(name, (number, _))| (*number, name.clone())).collect();
+        gone.sort_unstable();
+        let too_many = gone.len().saturating_sub(MOST_GONE);
+        for (_, name) in gone.drain(..too_many) {
+            if let Some((_, one)) = counters.remove(&name) {
+                let (_, others) = counters.entry(OTHERS.to_owned()).or_default();
+                others.connections.add(one.connections.get());
+                others.faults.add(one.faults.get());
+            }
+        }
     }
 
     /// All toxics that the proxy has had, by name.
     pub(crate) fn by_toxic(&self) -> Vec<(String, Arc<ToxicCounters>)> {
         let toxics = self.toxics.lock().unwrap_or_else(PoisonError::into_inner);
-        toxics.iter().map(|(name, counts)| (name.clone(), counts.clone())).collect()
+        toxics.counters.iter().map(|(name, (_, counts))| (name.clone(), counts.clone())).collect()
     }
 
     /// The label of the handler with this number: `pay.error`, or of one in the mix its name.
@@ -241,4 +276,43 @@ pub(crate) struct Waited {
 /// Writes a time as a number of seconds.
 pub(crate) fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(counters: &Counters) -> BTreeMap<String, (u64, u64)> {
+        let all = counters.by_toxic().into_iter();
+        all.map(|(name, counts)| (name, (counts.connections.get(), counts.faults.get()))).collect()
+    }
+
+    fn acts(toxic: &ToxicCounters) {
+        toxic.connections.add(2);
+        toxic.faults.add(1);
+    }
+
+    #[test]
+    fn toxics_that_are_gone_are_counted_together_where_they_are_many() {
+        let counters = Counters::default();
+        // The oldest one is still there, and the next is added once more at the end.
+        let (held, again) = (counters.toxic("held"), counters.toxic("again"));
+        acts(&held);
+        acts(&again);
+        drop(again);
+        for number in 0..MOST_GONE + 5 {
+            acts(&counters.toxic(&format!("{number:04}")));
+            counters.toxic(&format!("idle{number}"));
+            if number == MOST_GONE - 2 {
+                acts(&counters.toxic("again"));
+            }
+            counters.forget_toxics();
+        }
+        let counted = counted(&counters);
+        assert_eq!(counted.len(), 1 + MOST_GONE + 1, "one is held, and one is the sum of others");
+        assert_eq!((counted["held"], counted["again"], counted[OTHERS]), ((2, 1), (4, 2), (12, 6)));
+        assert!(!counted.contains_key("0005") && counted.contains_key("0006"));
+        let sum: u64 = counted.values().map(|(_, faults)| faults).sum();
+        assert_eq!(sum, MOST_GONE as u64 + 5 + 3);
+    }
 }

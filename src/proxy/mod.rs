@@ -193,7 +193,7 @@ impl Proxy {
     /// Open connections and new ones have these toxics from now on.
     fn activate(&self, toxics: &[Toxic]) {
         self.context.toxics.replace(toxics, |name| self.context.counters.toxic(name));
-        self.context.counters.forget_idle_toxics();
+        self.context.counters.forget_toxics();
         self.connections.wake();
     }
 
