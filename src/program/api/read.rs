@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::extract::{FromRequest, FromRequestParts, MatchedPath, Path, Query, Request};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::answer::{Failure, Location};
 use super::connections::Connection;
+use super::routes;
 
 /// The largest body, in bytes.
 const BODY: usize = 64 * 1024;
@@ -57,21 +58,61 @@ impl<S: Send + Sync> FromRequest<S> for Object {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let example = example(&request);
         let Body(body) = Body::from_request(request, state).await?;
         match json(&body) {
             Ok(Value::Object(keys)) => Ok(Self(keys)),
-            Ok(_) => Err(Failure::body("", "the body is not a JSON object, write `{\"handler\": \"delay\"}`")),
+            Ok(_) => Err(Failure::body("", format!("the body is not a JSON object, write `{example}`"))),
             // The keys are wrong.
             Err(why) if why.is_data() => Err(Failure::body("", why.to_string())),
             Err(_) if body.trim_ascii().is_empty() => {
-                Err(Failure::body("", "the body is empty, write a JSON object such as `{\"handler\": \"delay\"}`"))
+                Err(Failure::body("", format!("the body is empty, write a JSON object such as `{example}`")))
             }
             Err(why) => {
                 let (line, column) = (why.line(), why.column());
-                let what =
-                    format!("the body is not JSON, write `{{\"handler\": \"delay\"}}` (line {line}, column {column})");
+                let what = format!("the body is not JSON, write `{example}` (line {line}, column {column})");
                 Err(Failure::body("", what))
             }
+        }
+    }
+}
+
+/// The template of the path, by which the router has found the handler.
+fn route(request: &Request) -> &str {
+    request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str)
+}
+
+/// What a body may be.
+fn example(request: &Request) -> &'static str {
+    let has = |word| route(request).split('/').any(|part| part == word);
+    if has("toxics") {
+        r#"{"toxic": "latency(latency=100ms)"}"#
+    } else if has("rules") {
+        r#"{"rule": "GET user:* => error"}"#
+    } else {
+        r#"{"handler": "delay"}"#
+    }
+}
+
+/// No body, or one that says nothing. What is removed is removed for good: a `for` that is ignored would leave it so.
+pub(super) struct NoBody;
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let instead = match route(&request) {
+            routes::TOXIC => "`PATCH` with `{\"toxicity\": 0, \"for\": \"10s\"}` takes it away for a time",
+            routes::TOXICS => {
+                "`PATCH` the proxy with `{\"toxics\": [], \"for\": \"10s\"}` to take them away for a time"
+            }
+            routes::PROXY => "`PATCH` with `{\"enabled\": false, \"for\": \"10s\"}` stops it for a time",
+            _ => "leave it out",
+        };
+        let Body(body) = Body::from_request(request, state).await?;
+        match body.trim_ascii() {
+            b"" | b"{}" => Ok(Self),
+            _ => Err(Failure::body("", format!("DELETE removes for good and takes no body: {instead}"))),
         }
     }
 }

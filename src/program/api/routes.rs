@@ -31,10 +31,10 @@ pub(super) struct Route {
 /// The types that `GET /metrics` answers.
 const METRICS: &[&str] = &[Format::OpenMetrics.content_type(), Format::Text.content_type()];
 
-const PROXY: &str = "/v1/proxies/{name}";
+pub(super) const PROXY: &str = "/v1/proxies/{name}";
 const RULES: &str = "/v1/proxies/{name}/rules";
-const TOXICS: &str = "/v1/proxies/{name}/toxics";
-const TOXIC: &str = "/v1/proxies/{name}/toxics/{toxic}";
+pub(super) const TOXICS: &str = "/v1/proxies/{name}/toxics";
+pub(super) const TOXIC: &str = "/v1/proxies/{name}/toxics/{toxic}";
 const RULE: &str = "/v1/proxies/{name}/rules/{rule}";
 const CONNECTION: &str = "/v1/proxies/{name}/connections/{id}";
 
@@ -65,7 +65,7 @@ pub(super) fn all() -> Vec<Route> {
             .takes("ProxyPatch")
             .gives(200, "ChangedProxy")
             .fails(CHANGE),
-        delete(PROXY, v1::delete, "Stop and remove a proxy").gives(204, "").fails(&[404]),
+        delete(PROXY, v1::delete, "Stop and remove a proxy").gives(204, "").fails(&[400, 404, 408, 413]),
         post("/v1/proxies/{name}/reset", v1::reset, "Restore the settings of the file; counters are kept")
             .gives(200, "ChangedProxy")
             .fails(&[404, 409]),
@@ -84,13 +84,13 @@ pub(super) fn all() -> Vec<Route> {
             .takes("RulePatch")
             .gives(200, "ChangedRule")
             .fails(CHANGE),
-        delete(RULE, rules::delete, "Remove a rule; the other rules go on").gives(204, "").fails(&[404, 409]),
+        delete(RULE, rules::delete, "Remove a rule; the other rules go on").gives(204, "").fails(CHANGE),
         get(TOXICS, toxics::list, "A proxy's toxics, in their order").gives(200, "Toxics").fails(&[404]),
         post(TOXICS, toxics::post, "Add a toxic, as the last one, to open connections as well")
             .takes("NewToxic")
             .gives(201, "ChangedToxic")
             .fails(CHANGE),
-        delete(TOXICS, toxics::clear, "Remove all toxics; what they hold goes on").gives(204, "").fails(&[404, 409]),
+        delete(TOXICS, toxics::clear, "Remove all toxics; what they hold goes on").gives(204, "").fails(CHANGE),
         get(TOXIC, toxics::get, "A toxic").gives(200, "Toxic").fails(&[404]),
         put(TOXIC, toxics::put, "Replace a toxic in its place, or add it")
             .takes("NewToxic")
@@ -101,7 +101,7 @@ pub(super) fn all() -> Vec<Route> {
             .takes("ToxicPatch")
             .gives(200, "ChangedToxic")
             .fails(CHANGE),
-        delete(TOXIC, toxics::delete, "Remove a toxic; what it holds goes on").gives(204, "").fails(&[404, 409]),
+        delete(TOXIC, toxics::delete, "Remove a toxic; what it holds goes on").gives(204, "").fails(CHANGE),
         get("/v1/proxies/{name}/connections", v1::connections, "A proxy's open connections")
             .gives(200, "Connections")
             .fails(&[404]),

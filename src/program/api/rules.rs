@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer, Failure, Fault, Location};
-use super::read::{Object, PathParams};
+use super::read::{NoBody, Object, PathParams};
 use super::v1::{Applied, in_path, proxy, take_duration};
 use crate::diagnostic::Diagnostic;
 use crate::duration::Seconds;
@@ -136,6 +136,7 @@ pub(super) async fn patch(
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
     PathParams((name, rule)): PathParams<(String, String)>,
+    _: NoBody,
 ) -> Result<StatusCode, Failure> {
     api.proxies.edit_rule(&name, edit(&api, Some(rule), Action::Remove, None), None).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer, Failure, Location};
-use super::read::{Object, PathParams};
+use super::read::{NoBody, Object, PathParams};
 use super::v1::{Applied, in_path, proxy, take_duration};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean, shown};
 use crate::duration::Seconds;
@@ -120,6 +120,7 @@ pub(super) async fn patch(
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
     PathParams((name, toxic)): PathParams<(String, String)>,
+    _: NoBody,
 ) -> Result<StatusCode, Failure> {
     api.proxies.edit_toxic(&name, ToxicEdit { name: toxic, action: ToxicAction::Remove }, None).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -128,6 +129,7 @@ pub(super) async fn delete(
 pub(super) async fn clear(
     State(api): State<Arc<Api>>,
     PathParams(name): PathParams<String>,
+    _: NoBody,
 ) -> Result<StatusCode, Failure> {
     api.proxies.remove_toxics(&name).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::Api;
 use super::answer::{self, Answer, Failure, Location};
-use super::read::{Object, PathParams, QueryParams};
+use super::read::{NoBody, Object, PathParams, QueryParams};
 use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
 use crate::metrics::counters::Counters;
@@ -189,6 +189,7 @@ pub(super) async fn patch(
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
     PathParams(name): PathParams<String>,
+    _: NoBody,
 ) -> Result<StatusCode, Failure> {
     api.proxies.remove(&name).await?;
     Ok(StatusCode::NO_CONTENT)

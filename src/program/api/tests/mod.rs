@@ -5,6 +5,7 @@ mod document;
 mod events;
 mod guard;
 mod serving;
+mod toxics;
 mod v1;
 
 use std::net::SocketAddr;
