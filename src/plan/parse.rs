@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::mix::{Mix, REST, ROUNDING};
-use super::text::{is_outside, split, unquote};
+use super::text::{is_outside, name_and_value, split, value_of};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::handler::{DynHandler, Entry, Registry, Sequence, Step};
 use crate::metrics::summary::COUNTED;
@@ -298,18 +298,12 @@ fn read_setting(setting: &str, of: &Entry) -> Result<(String, Value), String> {
         let is_kind = kinds.contains(&value.to_lowercase());
         if is_kind { Some("kind") } else { Some("status").filter(|status| is_status(value) && has(status)) }
     };
-    let (name, text) = setting
-        .split_once('=')
-        .map(|(name, text)| (name.trim(), text.trim()))
-        .filter(|(name, text)| !name.is_empty() && !text.is_empty())
-        .ok_or_else(|| {
-            let first = of.fields.first().map_or("name", |field| &field.name);
-            let meant = field_of(setting).map_or_else(
-                || format!("{first}=…"),
-                |field| format!("{}({field}={})", of.name, setting.to_lowercase()),
-            );
-            format!("`{setting}` is no setting, write `{meant}`")
-        })?;
+    let (name, text) = name_and_value(setting).ok_or_else(|| {
+        let first = of.fields.first().map_or("name", |field| &field.name);
+        let meant = field_of(setting)
+            .map_or_else(|| format!("{first}=…"), |field| format!("{}({field}={})", of.name, setting.to_lowercase()));
+        format!("`{setting}` is no setting, write `{meant}`")
+    })?;
     let names = || of.fields.iter().map(|field| field.name.as_str());
     let Some(field) = of.fields.iter().find(|field| field.name == name) else {
         if let Some(field) = field_of(text) {
@@ -322,10 +316,7 @@ fn read_setting(setting: &str, of: &Entry) -> Result<(String, Value), String> {
         };
         return Err(format!("unknown setting `{name}` ({known}){}", did_you_mean(name, names())));
     };
-    let value = unquote(text).map_err(|why| format!("`{name}`: {why}"))?;
-    let value = field.parse(&value);
-    field.check(&value).map_err(|why| format!("`{name}`: {why}"))?;
-    Ok((field.name.clone(), value))
+    Ok((field.name.clone(), value_of(field, text)?))
 }
 
 /// What is wrong with the name of a share or of a rule, if anything.

@@ -2,6 +2,18 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
+use crate::settings::Field;
+
+/// The longest name from Toxiproxy's API, in bytes.
+pub(crate) const LONGEST_ANY_NAME: usize = 255;
+
+/// Whether a proxy or a toxic from Toxiproxy's API may have this name: `redis:6379`.
+pub(crate) fn is_any_name(name: &str) -> bool {
+    (1..=LONGEST_ANY_NAME).contains(&name.len()) && !name.chars().any(char::is_control)
+}
+
 /// What is opened and not closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unclosed {
@@ -76,6 +88,20 @@ pub(crate) fn split(text: &str, separator: char) -> Result<Vec<&str>, Unclosed> 
 /// Whether all that `text` opens is closed in it, and the other way round.
 pub(crate) fn is_outside(text: &str) -> bool {
     scan(text, |_, _| {}).is_ok()
+}
+
+/// The name and the value of `sleep=250ms`; none if one of them is missing.
+pub(crate) fn name_and_value(setting: &str) -> Option<(&str, &str)> {
+    let (name, value) = setting.split_once('=')?;
+    Some((name.trim(), value.trim())).filter(|(name, value)| !name.is_empty() && !value.is_empty())
+}
+
+/// The value of a field that `text` says, perhaps in double quotes.
+pub(crate) fn value_of(field: &Field, text: &str) -> Result<Value, String> {
+    let wrong = |why| format!("`{}`: {why}", field.name);
+    let value = field.parse(&unquote(text).map_err(wrong)?);
+    field.check(&value).map_err(wrong)?;
+    Ok(value)
 }
 
 /// `text` in double quotes, as [`unquote`] reads it.

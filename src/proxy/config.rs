@@ -15,6 +15,7 @@ use crate::net::address::Address;
 use crate::net::backend::Backend;
 use crate::plan::mix::Mix;
 use crate::plan::rule::{Rule, list};
+use crate::plan::text::{LONGEST_ANY_NAME, is_any_name};
 use crate::protocol::Protocol;
 use crate::pump::ConnectionSettings;
 use crate::toxic::{Profile, Toxic};
@@ -271,16 +272,13 @@ impl Keys {
     }
 }
 
-/// The longest name from Toxiproxy's API, in bytes.
-const MAX_ANY_NAME: usize = 255;
-
 /// Checks the name of a proxy that Toxiproxy's API may have made: `redis:6379`. The diagnostic has no place.
 pub(crate) fn check_any_name(name: &str) -> Result<(), Diagnostic> {
-    if (1..=MAX_ANY_NAME).contains(&name.len()) && !name.chars().any(char::is_control) {
+    if is_any_name(name) {
         return Ok(());
     }
     let name = shown(&name.into());
-    let what = format!("invalid proxy name {name}: use 1 to {MAX_ANY_NAME} bytes without control characters");
+    let what = format!("invalid proxy name {name}: use 1 to {LONGEST_ANY_NAME} bytes without control characters");
     Err(Diagnostic::new("", what))
 }
 

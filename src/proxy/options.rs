@@ -15,7 +15,7 @@ use crate::plan::rule::table::text_of;
 use crate::protocol::{MAX_HEAD, Protocol};
 use crate::pump::MAX_HELD;
 use crate::size::Size;
-use crate::toxic::{Profile, Toxic};
+use crate::toxic::{Profile, Toxic, parse_item};
 
 /// The options of a proxy.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -131,11 +131,7 @@ fn toxics<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Toxic>, D::E
         Value::Array(texts) => texts,
         other => return Err(de::Error::custom(format_args!("{} is no list of toxics", shown(&other)))),
     };
-    let read = |text: &Value| {
-        let text =
-            text.as_str().ok_or_else(|| format!("{} is no text, write `\"latency(latency=100ms)\"`", shown(text)));
-        Toxic::parse_all(text.map_err(de::Error::custom)?).map_err(de::Error::custom)
-    };
+    let read = |text: &Value| parse_item(text).map_err(de::Error::custom);
     let all: Vec<Vec<Toxic>> = texts.iter().map(read).collect::<Result<_, D::Error>>()?;
     Ok(all.concat())
 }

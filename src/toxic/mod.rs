@@ -14,15 +14,13 @@ use std::fmt;
 pub(crate) use active::{ActiveToxic, ActiveToxics, ConnectionToxics, Toxics};
 pub(crate) use kinds::{Kind, ToxicType, types};
 
-pub(crate) use parse::build;
+pub(crate) use parse::{build, parse_item};
 pub(crate) use profile::Profile;
 pub(crate) use values::{Speed, Time};
 
 use crate::fault::Direction;
 use crate::metrics::summary::COUNTED;
-
-/// The longest name of a toxic, in bytes.
-const LONGEST_NAME: usize = 255;
+use crate::plan::text::{LONGEST_ANY_NAME, is_any_name};
 
 /// What happens to the bytes of one direction of a connection: `latency(latency=100ms, jitter=20ms)`.
 ///
@@ -75,9 +73,9 @@ pub(crate) fn stream(direction: Direction) -> &'static str {
 
 /// What is wrong with the name of a toxic, if anything.
 pub(crate) fn wrong_name(name: &str) -> Option<String> {
-    let is_wrong = name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control);
-    is_wrong.then(|| {
-        format!("invalid name `{}`: write 1 to {LONGEST_NAME} bytes without control characters", name.escape_debug())
+    (!is_any_name(name)).then(|| {
+        let shown = name.escape_debug();
+        format!("invalid name `{shown}`: write 1 to {LONGEST_ANY_NAME} bytes without control characters")
     })
 }
 

@@ -6,9 +6,9 @@ use std::str::FromStr;
 use serde_json::{Map, Value};
 
 use super::{Kind, Toxic, ToxicType, types, wrong_own_name};
-use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
+use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean, shown};
 use crate::fault::Direction;
-use crate::plan::text::{self, Quotes, is_outside, split, unquote};
+use crate::plan::text::{self, Quotes, is_outside, name_and_value, split, unquote, value_of};
 use crate::settings::Field;
 
 /// What a text may begin with, and the directions of that.
@@ -62,6 +62,12 @@ impl Toxic {
         }
         Ok(toxics)
     }
+}
+
+/// Reads an item of a list of toxics, which has to be a text.
+pub(crate) fn parse_item(item: &Value) -> Result<Vec<Toxic>, Diagnostics> {
+    let what = || format!("{} is no text, write `\"latency(latency=100ms)\"`", shown(item));
+    item.as_str().map_or_else(|| Err(Diagnostic::new("", what()).into()), Toxic::parse_all)
 }
 
 impl FromStr for Toxic {
@@ -145,14 +151,12 @@ fn example(field: &Field) -> &'static str {
 
 /// The name and the value of `latency=100ms`.
 fn read_setting(setting: &str, of: &ToxicType) -> Result<(String, Value), String> {
-    let example = || of.fields.first().map_or(TOXICITY, |field| field.name.as_str()).to_owned();
-    let (name, text) = setting
-        .split_once('=')
-        .map(|(name, text)| (name.trim(), text.trim()))
-        .filter(|(name, text)| !name.is_empty() && !text.is_empty())
-        .ok_or_else(|| format!("`{setting}` is no setting, write `{}=…`", example()))?;
-    let text = unquote(text).map_err(|why| format!("`{name}`: {why}"))?;
+    let (name, text) = name_and_value(setting).ok_or_else(|| {
+        let first = of.fields.first().map_or(TOXICITY, |field| &field.name);
+        format!("`{setting}` is no setting, write `{first}=…`")
+    })?;
     if name == TOXICITY {
+        let text = unquote(text).map_err(|why| format!("`{name}`: {why}"))?;
         let toxicity = text.parse::<f64>().ok().filter(|toxicity| (0.0..=1.0).contains(toxicity));
         return toxicity.map(|toxicity| (name.to_owned(), toxicity.into())).ok_or_else(|| {
             format!("invalid toxicity `{text}`: write 0 to 1, the part of the connections that have it")
@@ -163,9 +167,7 @@ fn read_setting(setting: &str, of: &ToxicType) -> Result<(String, Value), String
         let known = names().collect::<Vec<_>>().join(", ");
         return Err(format!("unknown setting `{name}` (known: {known}){}", did_you_mean(name, names())));
     };
-    let value = field.parse(&text);
-    field.check(&value).map_err(|why| format!("`{name}`: {why}"))?;
-    Ok((field.name.clone(), value))
+    Ok((field.name.clone(), value_of(field, text)?))
 }
 
 /// A name as it is read back.

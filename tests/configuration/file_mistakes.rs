@@ -111,6 +111,33 @@ fn a_file_that_is_no_toml_says_where() {
 }
 
 #[test]
+fn all_mistakes_of_a_list_of_toxics_are_shown_together() {
+    let types = "latency, bandwidth, slow_close, timeout, reset_peer, slicer, limit_data, loss, corrupt, noop";
+    let file = "\
+backend = 'localhost:6379'
+profile = '3g'
+toxics = [
+  5,
+  'noop',
+  { type = 'noop' },
+  'latenci',
+  'noop',
+  'bandwidth(rate=5)',
+]
+";
+    assert_eq!(
+        Start::file(file).lines(),
+        [
+            "vaurien.toml:4: `5` is no text, write `\"latency(latency=100ms)\"`".to_owned(),
+            "vaurien.toml:6: `{\"type\":\"noop\"}` is no text, write `\"latency(latency=100ms)\"`".to_owned(),
+            format!("vaurien.toml:7: `latenci`: unknown toxic `latenci` (known: {types}), did you mean `latency`?"),
+            "vaurien.toml:9: `bandwidth(rate=5)`: `rate`: `5` has no unit, write `5KB/s`".to_owned(),
+            "vaurien.toml:3: `noop`: another toxic is called `noop_downstream`, write `NAME=noop`".to_owned(),
+        ]
+    );
+}
+
+#[test]
 fn json_is_told_from_toml() {
     let what = "vaurien.toml: this is JSON, the configuration file is TOML: write `backend = \"HOST:PORT\"`, or a table \
                 `[proxies.NAME]` for each proxy";

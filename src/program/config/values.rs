@@ -18,7 +18,7 @@ use crate::plan::rule::table::mistakes;
 use crate::plan::rule::{Rule, list};
 use crate::protocol::FailureKind;
 use crate::settings::{self, Field, Settings};
-use crate::toxic::Toxic;
+use crate::toxic;
 
 /// A handler, with the settings that it was built with.
 type Built = (Arc<dyn DynHandler>, Map<String, Value>);
@@ -88,9 +88,15 @@ impl<'a> Values<'a> {
             let wrong = mistakes(rule, self.schema.registry).into_iter();
             wrong.map(|what| self.with_own_kinds(within, what)).collect::<Vec<_>>()
         };
+        let mut toxics = Vec::new();
         let toxic = |toxic: &Value| {
-            // What is no text is refused as a whole.
-            let wrong = toxic.as_str().and_then(|text| Toxic::parse_all(text).err()).unwrap_or_default();
+            let wrong = match toxic::parse_item(toxic) {
+                Ok(read) => {
+                    toxics.extend(read);
+                    Diagnostics::default()
+                }
+                Err(wrong) => wrong,
+            };
             wrong.iter().map(|wrong| wrong.what().to_owned()).collect::<Vec<_>>()
         };
         let has_wrong_items = match setting.path.as_str() {
@@ -99,6 +105,9 @@ impl<'a> Values<'a> {
             _ => false,
         };
         if has_wrong_items {
+            // A list without other mistakes is compared with the profile as well, once the proxy is built.
+            let conflicts = toxic::conflicts(&toxics).map(|what| Diagnostic::new(origin.line(&path), what));
+            diagnostics.extend(conflicts.collect());
             self.wrong.insert(path);
             return;
         }
@@ -233,11 +242,13 @@ impl<'a> Values<'a> {
 fn has_wrong_items(
     path: &str,
     Entry { value, origin, .. }: &Entry,
-    check: impl Fn(&Value) -> Vec<String>,
+    mut check: impl FnMut(&Value) -> Vec<String>,
     diagnostics: &mut Diagnostics,
 ) -> bool {
     let wrong: Vec<(usize, Vec<String>)> = match value {
-        Value::Array(items) => items.iter().map(check).enumerate().filter(|(_, wrong)| !wrong.is_empty()).collect(),
+        Value::Array(items) => {
+            items.iter().map(&mut check).enumerate().filter(|(_, wrong)| !wrong.is_empty()).collect()
+        }
         Value::String(lines) => {
             let items = lines.lines().filter(|line| !line.trim().is_empty());
             items.map(|item| (0, check(&item.trim().into()))).filter(|(_, wrong)| !wrong.is_empty()).collect()
