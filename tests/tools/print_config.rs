@@ -89,6 +89,25 @@ fn several_proxies_have_a_table_each() {
 }
 
 #[test]
+fn a_profile_shows_its_toxics() {
+    let file =
+        File::new("[proxies.a]\nbackend = 'a:1'\nprofile = 'dsl'\n[proxies.b]\nbackend = 'b:1'\nproxy = 'b:2'\n");
+    let text = printed(&format!("--print-config --config {}", file.path().display()));
+    let toxics = "upstream:latency(latency=15ms,jitter=2ms); upstream:bandwidth(rate=125KB/s); \
+                  latency(latency=15ms,jitter=2ms); bandwidth(rate=2MB/s)";
+    let profiles: Vec<_> = text.lines().filter(|line| line.contains("profile =")).collect();
+    let [of_one, of_other] = profiles[..] else { panic!("{text}") };
+    assert!(of_one.starts_with("profile = \"dsl\" "), "{of_one}");
+    assert!(of_one.ends_with(&format!("# {}:3, stands for {toxics}", file.path().display())), "{of_one}");
+    assert!(of_other.starts_with("# profile =") && of_other.ends_with("# default: none"), "{of_other}");
+    let again = File::new(&text);
+    let check = |file: &File| printed(&format!("--check --seed 1 --config {}", file.path().display()));
+    assert_eq!(check(&again), check(&file));
+    assert!(check(&file).contains("toxic latency_upstream: upstream:latency(latency=15ms,jitter=2ms)"));
+    assert_eq!(values(&printed_again(&text)), values(&text));
+}
+
+#[test]
 fn the_examples_mean_the_same() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut tried = 0;

@@ -12,6 +12,7 @@ use super::values::Values;
 use crate::diagnostic::one_line;
 use crate::plan::mix::Mix;
 use crate::plan::rule::Rule;
+use crate::toxic::Profile;
 
 /// Longer values, in columns, do not move the comments of other lines to the right.
 const MAX_ALIGNED: usize = 60;
@@ -62,7 +63,8 @@ fn lines<'s>(
 ) -> Vec<Line> {
     let line = |setting: &Setting<'_>| {
         let Setting { field, path, .. } = setting;
-        let but = overridden(values, within, setting).unwrap_or_default();
+        let but =
+            overridden(values, within, setting).or_else(|| stands_for(values, within, setting)).unwrap_or_default();
         let key = key(&field.name);
         match values.get(&format!("{within}{path}")) {
             // An empty secret is refused, so nobody runs without it by mistake.
@@ -85,6 +87,13 @@ fn overridden(values: &Values<'_>, within: &str, setting: &Setting<'_>) -> Optio
     let mixes: Vec<&Mix> = [&mix].into_iter().chain(rules.iter().map(Rule::mix)).collect();
     let (handler, value, _) = values.overrides(within, &mixes, &setting.field.name).next()?;
     Some(format!(", but {} for {handler}", toml(&setting.field.canonical(value))?))
+}
+
+/// The toxics that a profile stands for.
+fn stands_for(values: &Values<'_>, within: &str, setting: &Setting<'_>) -> Option<String> {
+    let (value, _) = values.get(&format!("{within}{}", setting.path)).filter(|_| setting.path == "profile")?;
+    let profile: Profile = serde_json::from_value(value.clone()).ok()?;
+    Some(format!(", stands for {}", profile.texts().join("; ")))
 }
 
 /// `default`, or what the help says it is where there is no value.
