@@ -124,6 +124,24 @@ fn toxics_of_a_list_are_taken() {
 }
 
 #[test]
+fn an_empty_list_of_toxics_keeps_those_of_a_proxy_that_is_the_same() {
+    let (program, backend) = (start(), Backend::echo());
+    let api = program.toxiproxy();
+    let address = create(api, "a", backend.address());
+    add(api, "a", &json!({ "type": "latency", "attributes": { "latency": 1 } }));
+    let before = api.get("/proxies/a").json();
+    let proxy = |toxics| json!({ "name": "a", "listen": address.to_string(), "upstream": backend.address().to_string(), "toxics": toxics });
+    for toxics in [json!([]), Value::Null] {
+        assert_eq!(populate(api, &json!([proxy(toxics)])), (201, json!({ "proxies": [before] })));
+    }
+    // One that leads elsewhere is another proxy.
+    let mut elsewhere = proxy(json!([]));
+    elsewhere["upstream"] = "a:1".into();
+    let (status, made) = populate(api, &json!([elsewhere]));
+    assert_eq!((status, &made["proxies"][0]["toxics"]), (201, &json!([])));
+}
+
+#[test]
 fn reset_enables_all_and_removes_all_toxics() {
     let (program, backend) = (start(), Backend::echo());
     let api = program.toxiproxy();

@@ -115,7 +115,7 @@ impl Server {
         self.spellings.forget(&name);
         self.spellings.addresses(&name, listen, upstream);
         for (toxic, stream) in toxics.into_iter().flatten() {
-            self.spellings.stream(&name, toxic.name(), stream);
+            self.spellings.stream(&name, &toxic, stream);
         }
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Spellings(Mutex<HashMap<String, Spelling>>);
 struct Spelling {
     listen: Option<String>,
     upstream: Option<String>,
-    /// The streams of toxics, by their names.
+    /// The streams of toxics, by their names, where they are not in lower case.
     streams: HashMap<String, String>,
 }
 
@@ -44,8 +44,19 @@ impl Spellings {
         known.upstream = upstream.or(known.upstream.take());
     }
 
-    pub(super) fn stream(&self, proxy: &str, toxic: &str, stream: String) {
-        self.all().entry(proxy.to_owned()).or_default().streams.insert(toxic.to_owned(), stream);
+    pub(super) fn stream(&self, proxy: &str, toxic: &Toxic, stream: String) {
+        if stream == crate::toxic::stream(toxic.direction) {
+            self.forget_stream(proxy, toxic.name());
+        } else {
+            self.all().entry(proxy.to_owned()).or_default().streams.insert(toxic.name().to_owned(), stream);
+        }
+    }
+
+    /// The toxic is gone, or written as usual.
+    pub(super) fn forget_stream(&self, proxy: &str, toxic: &str) {
+        if let Some(known) = self.all().get_mut(proxy) {
+            known.streams.remove(toxic);
+        }
     }
 
     fn of(&self, proxy: &str) -> Spelling {

@@ -28,7 +28,7 @@ pub(super) async fn create(server: &Server, name: &str, body: &Json) -> Answer {
     let stream = draft.stream.clone();
     let toxic = draft.toxic()?;
     let toxic = edit(server, name, toxic.name().to_owned(), ToxicAction::Add(toxic)).await?;
-    server.spellings.stream(name, toxic.name(), stream);
+    server.spellings.stream(name, &toxic, stream);
     Ok(json(StatusCode::OK, &server.shown_toxic(name, &toxic)))
 }
 
@@ -41,6 +41,7 @@ pub(super) async fn update(server: &Server, name: &str, toxic: &str, body: &Json
 
 pub(super) async fn delete(server: &Server, name: &str, toxic: &str) -> Answer {
     edit(server, name, toxic.to_owned(), ToxicAction::Remove).await?;
+    server.spellings.forget_stream(name, toxic);
     Ok(nothing(StatusCode::NO_CONTENT))
 }
 
