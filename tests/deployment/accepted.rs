@@ -46,6 +46,7 @@ fn by_the_schemas_of_compose_github_and_gitlab() {
     is_accepted(&compose, "examples/docker/compose.yaml", ("read_only:", "readonly:"), "'readonly' was unexpected");
     let github = by("vendor.github-workflows");
     is_accepted(&github, "examples/github-actions.yml", ("runs-on:", "runson:"), "jobs.nightly");
+    is_accepted(&github, ".github/workflows/release.yml", ("runs-on:", "runson:"), "jobs.tests");
     let gitlab = by("vendor.gitlab-ci");
     is_accepted(&gitlab, "examples/gitlab-ci.yml", ("timeout: 4 hours", "timeout: 4"), "4 is not of type 'string'");
 }
