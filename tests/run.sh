@@ -66,3 +66,6 @@ tests/clients/run.sh
 
 # Toxiproxy's clients find what they know.
 tests/toxiproxy/run.sh
+
+# The npm package is packed, installed and tested.
+clients/node/test.sh

@@ -1,0 +1,48 @@
+// The examples pass, and of a test that fails they print the seed and the faults.
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+const cwd = fileURLToPath(new URL('../examples', import.meta.url));
+const tools = fileURLToPath(new URL('../../node_modules/.bin', import.meta.url));
+
+/** How each runner runs a file, how many tests pass in its example, and the line that it writes of them. */
+const RUNNERS = [
+  ['node.test.mjs', (file) => [process.execPath, '--test', file], /^# pass 3$/m, /^# pass 2\n# fail 1$/m],
+  ['vitest.test.mjs', (file) => [`${tools}/vitest`, 'run', file], /Tests +2 passed/, /Tests +1 failed \| 1 passed/],
+  ['jest.test.js', (file) => [`${tools}/jest`, file], /^Tests: +2 passed/m, /^Tests: +1 failed, 1 passed/m],
+];
+
+/** What a runner prints. */
+async function output(command, environment) {
+  const { NODE_TEST_CONTEXT, FORCE_COLOR, ...env } = { ...process.env, NO_COLOR: '1', ...environment };
+  const [program, ...args] = command;
+  const { code = 0, stdout, stderr } = await run(program, args, { cwd, env }).catch((error) => error);
+  return { code, text: stdout + stderr };
+}
+
+for (const [file, command, passed, failed] of RUNNERS) {
+  test(`the example ${file}`, { timeout: 60_000 }, async () => {
+    const { code, text } = await output(command(file), {});
+    assert.equal(code, 0, text);
+    assert.match(text, passed);
+    assert.doesNotMatch(text, /seed/);
+  });
+
+  test(`the example ${file}, with a failure`, { timeout: 60_000 }, async (t) => {
+    const broken = `broken-${file}`;
+    const code = readFileSync(`${cwd}/${file}`, 'utf8');
+    const changed = code.replace(/(value, |\.toBe\()'loaded'/, "$1'wrong'");
+    assert.notEqual(changed, code);
+    writeFileSync(`${cwd}/${broken}`, changed);
+    t.after(() => rmSync(`${cwd}/${broken}`));
+    const { text } = await output(command(broken), { VAURIEN_SEED: '42' });
+    assert.match(text, failed, text);
+    assert.match(text, /vaurien: 2 faults, seed 42: repeat it with VAURIEN_SEED=42$/m);
+    assert.match(text, /^[# ]+connection 1, call \d, (get|set) \w+:1: error, answer$/m);
+  });
+}
