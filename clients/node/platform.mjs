@@ -24,7 +24,11 @@ const folder = mkdtempSync(join(tmpdir(), 'vaurien-'));
 try {
   writeFileSync(
     join(folder, 'package.json'),
-    JSON.stringify({ name, version, description, license, os: [os], cpu: [cpu], preferUnplugged: true, files: ['bin'] }, null, 2),
+    JSON.stringify(
+      { name, version, description, license, os: [os], cpu: [cpu], preferUnplugged: true, files: ['bin', 'LICENSE-*'] },
+      null,
+      2,
+    ),
   );
   writeFileSync(join(folder, 'README.md'), `# ${name}\n\n${description}, which installs it where it fits.\n`);
   for (const file of ['LICENSE-APACHE', 'LICENSE-MIT']) copyFileSync(join(here, '../..', file), join(folder, file));

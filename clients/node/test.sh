@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
 # Packs the client and vaurien's program for this platform, installs both into a fresh folder, and runs the tests and the examples
-# there. It needs redis-server, node and npm. VAURIEN names another program than the debug build; arguments go to node --test.
+# there. It needs redis-server, npm and Node 20.12 or later. VAURIEN names another program than the debug build; arguments go to node --test.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+if ! node --eval 'const [major, minor] = process.versions.node.split("."); process.exitCode = +(major < 20 || (major == 20 && minor < 12))'; then
+    echo "clients/node/test.sh: its test runners need Node 20.12 or later, this is $(node --version)" >&2
+    exit 1
+fi
 target=${CARGO_TARGET_DIR:-target}
 if [[ -z ${VAURIEN:-} ]]; then
     cargo build --locked --quiet

@@ -4,7 +4,11 @@ const Redis = require('ioredis');
 class Cache {
   constructor(address) {
     // An answer that is late is as good as none.
-    this.redis = new Redis(`redis://${address}`, { commandTimeout: 500, maxRetriesPerRequest: 1, retryStrategy: () => 20 });
+    this.redis = new Redis(`redis://${address}`, {
+      commandTimeout: 500,
+      maxRetriesPerRequest: 1,
+      retryStrategy: () => 20,
+    });
     this.redis.on('error', () => {});
   }
 

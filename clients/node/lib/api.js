@@ -1,6 +1,7 @@
 'use strict';
 // The HTTP API of a running vaurien.
 const http = require('node:http');
+const { URL } = require('node:url');
 const { VaurienError } = require('./error.js');
 
 class Api {
@@ -32,7 +33,9 @@ class Api {
       const request = http.request(new URL(path, this.#url), { method, headers, agent: false }, (response) => {
         let text = '';
         response.setEncoding('utf8').on('data', (piece) => (text += piece));
-        response.on('end', () => resolve({ status: response.statusCode, type: response.headers['content-type'] ?? '', text }));
+        response.on('end', () =>
+          resolve({ status: response.statusCode, type: response.headers['content-type'] ?? '', text }),
+        );
         response.on('error', failed);
       });
       request.on('error', failed).end(sent);

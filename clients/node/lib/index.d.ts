@@ -214,7 +214,12 @@ export class Proxy implements AsyncDisposable {
   readonly log: string;
 
   readonly rules: List<Rule, RuleTable, RuleOptions, RuleTable & RuleOptions>;
-  readonly toxics: List<Toxic, ToxicTable, ToxicOptions, Pick<ToxicTable, 'attributes'> & Temporary & { toxicity?: number | null }>;
+  readonly toxics: List<
+    Toxic,
+    ToxicTable,
+    ToxicOptions,
+    Pick<ToxicTable, 'attributes'> & Temporary & { toxicity?: number | null }
+  >;
 
   /**
    * Ends the program that `start` has started; connections that wait in a handler end at once, other calls have 5 seconds.
@@ -266,7 +271,10 @@ export class Proxy implements AsyncDisposable {
   label(text: string | null): Promise<void>;
   /** Runs `body` under this label. If it fails, prints what {@link explain} says on standard error, and fails in the same way. */
   labelled<T>(text: string, body: () => T | Promise<T>): Promise<T>;
-  /** What to print of a failed test: the seed, and the first 20 faults since the label was set. */
+  /**
+   * What to print of a failed test: the seed, and the first 20 events since the label was set. These are faults, backends that
+   * could not be reached, and connections that turned opaque, where handlers no longer act.
+   */
   explain(): Promise<string>;
 
   /** Makes any other call of the HTTP API: `request('GET', '/v1/version')`. Returns JSON, or the text of anything else. */
@@ -276,7 +284,8 @@ export class Proxy implements AsyncDisposable {
 /**
  * Returns a proxy of a vaurien that runs already with `--http`. Its `stop` does nothing.
  *
- * @param url `http://localhost:8080`. Default: `VAURIEN_HTTP`, which `vaurien --http … -- COMMAND` sets for its command.
+ * @param url `http://localhost:8080`, also without `http://`. Default: `VAURIEN_HTTP`, which `vaurien --http … -- COMMAND`
+ *   sets for its command.
  */
 export function connect(
   url?: string,

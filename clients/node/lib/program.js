@@ -13,7 +13,7 @@ const LOG = 64 * 1024;
  * The command that vaurien wraps. It says where everything listens, and ends with its standard input: when `stop` closes
  * it, or when this process has ended, in whatever way. vaurien ends with its command.
  */
-const COMMAND = ['sh', '-c', 'echo {proxy} {http} {seed}; read -r _; exit 0'];
+const COMMAND = ['/bin/sh', '-c', 'echo {proxy} {http} {seed}; read -r _; exit 0'];
 
 /** The path of the program: VAURIEN_PROGRAM, or what the package for this platform has. */
 function programPath() {
@@ -22,7 +22,9 @@ function programPath() {
   const name = `@vaurien/${platform}`;
   if (!PACKAGES[name]) {
     const known = Object.keys(PACKAGES).join(', ');
-    throw new VaurienError(`no package has vaurien's program for ${platform} (there are ${known}): name one in VAURIEN_PROGRAM`);
+    throw new VaurienError(
+      `no package has vaurien's program for ${platform} (there are ${known}): name one in VAURIEN_PROGRAM`,
+    );
   }
   try {
     return require.resolve(`${name}/bin/vaurien`);
@@ -65,8 +67,9 @@ class Program {
   /** Starts the program with these arguments, and waits until everything listens. */
   static async start(args, stderr) {
     const program = new Program(args, stderr);
-    const line = await Promise.race([once(program.#child.stdout, 'data'), program.#ended.then((end) => program.#fail(end))]);
-    [program.address, program.http, program.seed] = String(line).trim().split(' ');
+    const failed = program.#ended.then((end) => program.#fail(end));
+    const [line] = await Promise.race([once(program.#child.stdout, 'data'), failed]);
+    [program.address, program.http, program.seed] = line.toString().trim().split(' ');
     program.#hold('unref');
     return program;
   }
@@ -108,8 +111,8 @@ class Program {
 
   #fail({ code, signal, why, cause }) {
     if (code === 3) why = unmet(this.log);
-    why ??= mistakes(this.log) || 'see its log on standard error';
-    if (signal) why = `ended by ${signal}: ${why}`;
+    why ||= mistakes(this.log) || 'vaurien has failed, its log is on standard error';
+    if (signal) why = `vaurien was ended by ${signal}: ${why}`;
     throw new VaurienError(why, { cause });
   }
 

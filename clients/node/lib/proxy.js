@@ -1,5 +1,6 @@
 'use strict';
 const { AssertionError } = require('node:assert');
+const { TextEncoder } = require('node:util');
 const { Api } = require('./api.js');
 const { VaurienError } = require('./error.js');
 const { Program } = require('./program.js');
@@ -22,11 +23,13 @@ function flags({ backend, protocol, handler, rules = [], toxics = [], profile, s
   ];
 }
 
-/** The most faults that `explain` lists. */
-const MOST_FAULTS = 20;
+/** The most events that `explain` lists. */
+const MOST_EVENTS = 20;
 
-/** A fault for a person: `connection 1, call 3, GET /pay: pay.error, answer`. */
-function describe({ connection, call, head, rule, handler, verdict, toxic, type, stream }) {
+/** An event for a person: `connection 1, call 3, GET /pay: pay.error, answer`. */
+function describe({ event, connection, call, head, rule, handler, verdict, toxic, type, stream, error, why }) {
+  if (event === 'dial_failure') return `connection ${connection}: cannot reach the backend, ${error}`;
+  if (event === 'opaque') return `connection ${connection}: opaque, no more faults of handlers, ${why}`;
   if (toxic !== undefined) return `connection ${connection}: toxic ${toxic}, ${type} ${stream}`;
   const where = [`connection ${connection}`, `call ${call}`];
   if (head) where.push(Object.values(head).join(' '));
@@ -154,8 +157,14 @@ class Proxy {
   #program;
   /** The latest event before the label was set, and before all that `explain` tells. */
   #since = 0;
-  #handler = new Blocks(() => this.#read('handler'), (handler) => this.#set({ handler }));
-  #enabled = new Blocks(() => this.#read('enabled'), (enabled) => this.#set({ enabled }));
+  #handler = new Blocks(
+    () => this.#read('handler'),
+    (handler) => this.#set({ handler }),
+  );
+  #enabled = new Blocks(
+    () => this.#read('enabled'),
+    (enabled) => this.#set({ enabled }),
+  );
 
   static async start(options) {
     const program = await Program.start(flags(options), options.log ? 'inherit' : 'pipe');
@@ -237,7 +246,9 @@ class Proxy {
 
   async faults(name = 'faults') {
     const counts = await this.#counts();
-    const total = name.endsWith('.faults') ? (key) => key.startsWith(name.slice(0, -'faults'.length)) : () => name === 'faults';
+    const total = name.endsWith('.faults')
+      ? (key) => key.startsWith(name.slice(0, -'faults'.length))
+      : () => name === 'faults';
     const counted = Object.keys(counts).filter((key) => key === name || key.endsWith(`.${name}`) || total(key));
     if (counted.length === 0 && name !== 'faults') {
       throw new VaurienError(`no fault is called \`${name}\`, there are: ${Object.keys(counts).join(', ') || 'none'}`);
@@ -256,7 +267,7 @@ class Proxy {
     if (wanted.length === 0) return count;
     const expected = wanted.map(([words, number]) => `${words} ${number}`).join(', ');
     throw new AssertionError({
-      message: `expected ${expected} faults of \`${name}\`, there were ${count}\n${await this.explain()}`,
+      message: `faults of \`${name}\`: expected ${expected}, there were ${count}\n${await this.explain()}`,
       actual: count,
       expected: wanted[0][1],
       operator: 'assertFaults',
@@ -277,15 +288,21 @@ class Proxy {
         throw error;
       }
     };
-    return between(() => this.label(text), explained, () => this.label(null));
+    return between(
+      () => this.label(text),
+      explained,
+      () => this.label(null),
+    );
   }
 
   async explain() {
-    const faults = (await this.events({ since: this.#since })).filter(({ event }) => event === 'fault');
-    const told = faults.slice(0, MOST_FAULTS).map((fault) => `  ${describe(fault)}`);
-    if (faults.length > told.length) told.push(`  and ${faults.length - told.length} more`);
+    const events = (await this.events({ since: this.#since })).filter(({ event }) => event !== 'plan');
+    const faults = events.filter(({ event }) => event === 'fault').length;
     const again = this.seed === undefined ? '' : `, seed ${this.seed}: repeat it with VAURIEN_SEED=${this.seed}`;
-    return [`vaurien: ${faults.length === 1 ? '1 fault' : `${faults.length} faults`}${again}`, ...told].join('\n');
+    const lines = [`vaurien: ${faults} fault${faults === 1 ? '' : 's'}${again}`];
+    for (const event of events.slice(0, MOST_EVENTS)) lines.push(`  ${describe(event)}`);
+    if (events.length > MOST_EVENTS) lines.push(`  and ${events.length - MOST_EVENTS} more`);
+    return lines.join('\n');
   }
 
   request(method, path, body) {
@@ -317,13 +334,16 @@ class Proxy {
 /** A proxy of a vaurien that runs already. */
 async function connect(url, { proxy: name = 'default', token, seed } = {}) {
   if (url === undefined) {
-    if (!process.env.VAURIEN_HTTP) {
-      throw new VaurienError('connect() needs a URL: there is no VAURIEN_HTTP, which `vaurien --http … -- COMMAND` sets');
+    const { VAURIEN_HTTP, VAURIEN_SEED } = process.env;
+    if (!VAURIEN_HTTP) {
+      throw new VaurienError(
+        'connect() needs a URL: there is no VAURIEN_HTTP, which `vaurien --http … -- COMMAND` sets',
+      );
     }
-    url = `http://${process.env.VAURIEN_HTTP}`;
-    seed ??= process.env.VAURIEN_SEED;
+    url = `http://${VAURIEN_HTTP}`;
+    if (VAURIEN_SEED) seed ??= Number(VAURIEN_SEED);
   }
-  const proxy = new Proxy({ url, token, name, seed: seed === undefined ? undefined : Number(seed) });
+  const proxy = new Proxy({ url: url.includes('://') ? url : `http://${url}`, token, name, seed });
   proxy.address = (await proxy.settings()).status.addresses[0];
   return proxy;
 }

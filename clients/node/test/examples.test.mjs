@@ -12,7 +12,12 @@ const tools = fileURLToPath(new URL('../../node_modules/.bin', import.meta.url))
 
 /** How each runner runs a file, how many tests pass in its example, and the line that it writes of them. */
 const RUNNERS = [
-  ['node.test.mjs', (file) => [process.execPath, '--test', file], /^# pass 3$/m, /^# pass 2\n# fail 1$/m],
+  [
+    'node.test.mjs',
+    (file) => [process.execPath, '--test', '--test-reporter=tap', file],
+    /^# pass 3$/m,
+    /^# pass 2\n# fail 1$/m,
+  ],
   ['vitest.test.mjs', (file) => [`${tools}/vitest`, 'run', file], /Tests +2 passed/, /Tests +1 failed \| 1 passed/],
   ['jest.test.js', (file) => [`${tools}/jest`, file], /^Tests: +2 passed/m, /^Tests: +1 failed, 1 passed/m],
 ];

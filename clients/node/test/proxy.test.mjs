@@ -29,12 +29,16 @@ test('the settings of the start', async (t) => {
   assert.deepEqual(await statuses(proxy, '/pay', 3), [503, 503, 500]);
   assert.equal(await get(proxy, '/ok'), 200);
   const { toxics, profile, connect_timeout } = await proxy.settings();
-  assert.deepEqual({ toxics, profile, connect_timeout }, { toxics: ['slow=latency(latency=1ms)'], profile: 'wifi', connect_timeout: 3 });
+  assert.deepEqual(
+    { toxics, profile, connect_timeout },
+    { toxics: ['slow=latency(latency=1ms)'], profile: 'wifi', connect_timeout: 3 },
+  );
   assert.equal(proxy.seed, 42);
 });
 
 test('the same seed has the same faults', async (t) => {
-  const drawn = async (settings) => statuses(await startHttp(t, { handler: '50:error(status=503)', ...settings }), '/', 20);
+  const drawn = async (settings) =>
+    statuses(await startHttp(t, { handler: '50:error(status=503)', ...settings }), '/', 20);
   const first = await startHttp(t, { handler: '50:error(status=503)' });
   const seen = await statuses(first, '/', 20);
   assert.deepEqual(new Set(seen), new Set([200, 503]));
@@ -51,7 +55,10 @@ test('a fault for a block, and then the handler of before', async (t) => {
   assert.deepEqual(result, [503, 'the result']);
   assert.equal(await get(proxy, '/'), 500);
   const failure = new Error('of the test');
-  await assert.rejects(proxy.fault('dummy', () => Promise.reject(failure)), failure);
+  await assert.rejects(
+    proxy.fault('dummy', () => Promise.reject(failure)),
+    failure,
+  );
   assert.equal(await get(proxy, '/'), 500);
   await assert.rejects(
     proxy.fault('dummy', () => {
@@ -123,13 +130,19 @@ test('rules are added, changed and removed', async (t) => {
   await proxy.rules.add('GET => dummy');
   const added = await proxy.rules.add('GET /pay => error(status=503)', { name: 'pay', before: 'first', for: '1m' });
   assert.equal(added.name, 'pay');
-  assert.deepEqual((await proxy.rules.list()).map(({ name }) => name), ['pay', 'rule-1']);
+  assert.deepEqual(
+    (await proxy.rules.list()).map(({ name }) => name),
+    ['pay', 'rule-1'],
+  );
   await proxy.rules.change('pay', { times: 1, handler: 'error(status=502)' });
   assert.deepEqual(await statuses(proxy, '/pay', 2), [502, 200]);
   const { status } = await proxy.rules.get('pay');
   assert.deepEqual({ faults: status.faults, times_left: status.times_left }, { faults: 1, times_left: 0 });
   await proxy.rules.remove('pay');
-  assert.deepEqual((await proxy.rules.list()).map(({ name }) => name), ['rule-1']);
+  assert.deepEqual(
+    (await proxy.rules.list()).map(({ name }) => name),
+    ['rule-1'],
+  );
   assert.equal(await proxy.faults('pay.error'), 1);
 });
 
@@ -164,18 +177,30 @@ test('what there was: calls, connections, events', async (t) => {
   await statuses(proxy, '/users/1', 2);
   await proxy.fault('delay(sleep=1ms)', () => get(proxy, '/late'));
   const { calls, other } = await proxy.calls();
-  assert.deepEqual(calls.map(({ shape, calls }) => [shape, calls]), [['GET /users/*', 2], ['GET /late', 1]]);
+  assert.deepEqual(
+    calls.map(({ shape, calls }) => [shape, calls]),
+    [
+      ['GET /users/*', 2],
+      ['GET /late', 1],
+    ],
+  );
   assert.equal(other, 0);
   const events = await proxy.events();
   const fault = events.find(({ event }) => event === 'fault');
-  assert.deepEqual([fault.connection, fault.call, fault.handler, fault.head], [3, 1, 'delay', { method: 'GET', path: '/late' }]);
+  assert.deepEqual(
+    [fault.connection, fault.call, fault.handler, fault.head],
+    [3, 1, 'delay', { method: 'GET', path: '/late' }],
+  );
   assert.deepEqual(await proxy.events({ since: events.at(-1).id }), []);
   assert.match((await proxy.request('GET', '/v1/version')).version, /^\d/);
   assert.match(await proxy.request('GET', '/metrics'), /^vaurien_calls_total/m);
 });
 
 test('faults are counted by name', async (t) => {
-  const proxy = await startHttp(t, { rules: ['GET /pay name=pay => 50:error(status=503)'], handler: 'delay(sleep=1ms)' });
+  const proxy = await startHttp(t, {
+    rules: ['GET /pay name=pay => 50:error(status=503)'],
+    handler: 'delay(sleep=1ms)',
+  });
   const refused = (await statuses(proxy, '/pay', 10)).filter((status) => status === 503).length;
   await statuses(proxy, '/', 3);
   assert.ok(refused > 0);
@@ -189,14 +214,22 @@ test('faults are counted by name', async (t) => {
 
 test('too few or too many faults fail a test', async (t) => {
   const proxy = await startHttp(t, { handler: 'error(status=503)', seed: 42 });
-  await assert.rejects(proxy.assertFaults('error'), { message: /^expected at least 1 faults of `error`, there were 0$/m });
+  await assert.rejects(proxy.assertFaults('error'), {
+    message: /^faults of `error`: expected at least 1, there were 0$/m,
+  });
   await statuses(proxy, '/pay', 2);
   assert.equal(await proxy.assertFaults('error'), 2);
   assert.equal(await proxy.assertFaults('error', { exactly: 2 }), 2);
   assert.equal(await proxy.assertFaults('error', { atMost: 2, atLeast: 2 }), 2);
   const wrong = { name: 'AssertionError', actual: 2 };
-  await assert.rejects(proxy.assertFaults('error', { exactly: 1 }), { ...wrong, message: /^expected exactly 1 faults of `error`, there were 2$/m });
-  await assert.rejects(proxy.assertFaults('error', { atMost: 1 }), { ...wrong, message: /^  connection 2, call 1, GET \/pay: error, answer$/m });
+  await assert.rejects(proxy.assertFaults('error', { exactly: 1 }), {
+    ...wrong,
+    message: /^faults of `error`: expected exactly 1, there were 2$/m,
+  });
+  await assert.rejects(proxy.assertFaults('error', { atMost: 1 }), {
+    ...wrong,
+    message: /^  connection 2, call 1, GET \/pay: error, answer$/m,
+  });
   await assert.rejects(proxy.assertFaults('error', { atLeast: 3 }), { ...wrong, message: /VAURIEN_SEED=42$/m });
   await assert.rejects(proxy.assertFaults('eror', { exactly: 0 }), VaurienError);
 });
@@ -206,15 +239,21 @@ test('a proxy of a vaurien that runs already', async (t) => {
   await first.request('PUT', '/v1/proxies/other', { backend: redis, protocol: 'redis', proxy: '127.0.0.1:0' });
   const proxy = await connect(first.url, { proxy: 'other', seed: 42 });
   assert.equal(await client(t, proxy).ping(), 'PONG');
-  await proxy.rule('SET => error(kind=oom)', () => assert.rejects(client(t, proxy).set('a', 'b'), { message: /^OOM / }));
+  await proxy.rule('SET => error(kind=oom)', () =>
+    assert.rejects(client(t, proxy).set('a', 'b'), { message: /^OOM / }),
+  );
   await first.fault('error(status=503)', () => get(first, '/'));
   assert.deepEqual(new Set((await proxy.events()).map(({ proxy }) => proxy)), new Set(['other']));
   assert.match(await proxy.explain(), /^vaurien: 1 fault, seed 42: /);
   await proxy.stop();
   assert.equal(await client(t, proxy).ping(), 'PONG');
   assert.equal((await connect(first.url)).address, first.address);
+  assert.equal((await connect(first.url.replace('http://', ''))).address, first.address);
   await assert.rejects(connect(first.url, { proxy: 'none' }), { status: 404, message: /there is no proxy `none`/ });
-  await assert.rejects(connect(), { name: 'VaurienError', message: /^connect\(\) needs a URL: there is no VAURIEN_HTTP/ });
+  await assert.rejects(connect(), {
+    name: 'VaurienError',
+    message: /^connect\(\) needs a URL: there is no VAURIEN_HTTP/,
+  });
 });
 
 test('a command that vaurien wraps finds it, with its token', async () => {
@@ -224,16 +263,28 @@ test('a command that vaurien wraps finds it, with its token', async () => {
     const proxy = await connect(undefined, { token: 'secret' });
     console.log(refused, proxy.address === process.env.VAURIEN_PROXY, proxy.seed);`;
   const command = [process.execPath, '--input-type=module', '--eval', script];
-  const { stdout } = await run(programPath(), ['--backend', redis, '--http', '--http-token=secret', '--seed=7', '--', ...command]);
+  const { stdout } = await run(programPath(), [
+    '--backend',
+    redis,
+    '--http',
+    '--http-token=secret',
+    '--seed=7',
+    '--',
+    ...command,
+  ]);
   assert.equal(stdout, '401 true 7\n');
 });
 
 test('errors are in the words of vaurien', async (t) => {
   const backend = await pages(t);
-  const wrong = (settings, message) => assert.rejects(Proxy.start({ backend, ...settings }), { name: 'VaurienError', message });
+  const wrong = (settings, message) =>
+    assert.rejects(Proxy.start({ backend, ...settings }), { name: 'VaurienError', message });
   await wrong({ handler: 'dela' }, /^--handler: unknown handler `dela` .* did you mean `delay`\?$/);
   await wrong({ backend: 'localhost', rules: ['GET => error'] }, /^--backend: .* has no port.*; --rule: /);
-  await wrong({ args: ['--wait-backend=10ms', '--backend=127.0.0.1:1'], backend: undefined }, /did not accept a connection within 10ms/);
+  await wrong(
+    { args: ['--wait-backend=10ms', '--backend=127.0.0.1:1'], backend: undefined },
+    /did not accept a connection within 10ms/,
+  );
   const proxy = await startHttp(t);
   const error = await proxy.fault('eror', () => assert.fail()).catch((error) => error);
   assert.ok(error instanceof VaurienError);
@@ -262,6 +313,19 @@ test('a test that fails tells its seed and its faults', async (t) => {
   assert.equal(lines[0], 'vaurien: 21 faults, seed 42: repeat it with VAURIEN_SEED=42');
   assert.equal(lines[1], '  connection 2, call 1, GET /pay: error, answer');
   assert.deepEqual([lines.length, lines.at(-1)], [22, '  and 1 more']);
+});
+
+test('what kept faults from taking place is told', async (t) => {
+  const proxy = await start(t, { backend: redis, protocol: 'http', handler: 'error', seed: 42 });
+  const one = client(t, proxy);
+  assert.equal(await one.ping(), 'PONG');
+  assert.match(
+    await proxy.explain(),
+    /^vaurien: 0 faults, seed 42: .*\n  connection 1: opaque, no more faults of handlers, /,
+  );
+  await proxy.request('PATCH', '/v1/proxies/default', { backend: '127.0.0.1:1' });
+  await assert.rejects(client(t, proxy).ping());
+  await assert.rejects(proxy.assertFaults('error'), { message: /^  connection 2: cannot reach the backend, /m });
 });
 
 test('events have the label of their calls', async (t) => {

@@ -1,7 +1,7 @@
 // The README is right: its code runs, its links resolve, and the types are those of the code.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -17,10 +17,13 @@ const blocks = Array.from(readme.matchAll(/^```js\n(.*?)^```/gms), ([, code]) =>
 /** Runs a block with these servers in place of its own. Returns what it prints, or fails with that. */
 async function output(number, servers) {
   const file = fileURLToPath(new URL(`readme-${number}.mjs`, import.meta.url));
-  writeFileSync(file, Object.entries(servers).reduce((code, [name, address]) => code.replaceAll(name, address), blocks[number]));
+  writeFileSync(
+    file,
+    Object.entries(servers).reduce((code, [name, address]) => code.replaceAll(name, address), blocks[number]),
+  );
   // Within a test, node:test would report to its parent.
   const { NODE_TEST_CONTEXT, ...env } = process.env;
-  return run(process.execPath, [file], { env });
+  return run(process.execPath, ['--test-reporter=tap', file], { env });
 }
 
 test('the README has these blocks', () => assert.equal(blocks.length, 4));
@@ -28,7 +31,10 @@ test('the README has these blocks', () => assert.equal(blocks.length, 4));
 test('its links resolve', () => {
   const links = Array.from(readme.matchAll(/\]\(([^)#]+)/g), ([, link]) => link);
   assert.ok(links.length > 5);
-  assert.deepEqual(links.filter((link) => !existsSync(join(process.env.CLIENT, link))), []);
+  assert.deepEqual(
+    links.filter((link) => !existsSync(join(process.env.CLIENT, link))),
+    [],
+  );
 });
 
 test('the first example', async () => {
@@ -44,7 +50,9 @@ test('the example of rules', async (t) => {
 
 test('the example of a test, as it is and with a failure', async (t) => {
   const servers = { 'localhost:80': await pages(t) };
-  assert.match((await output(2, servers)).stdout, /^# pass 1$/m);
+  const passed = await output(2, servers);
+  assert.match(passed.stdout, /^# pass 1$/m);
+  assert.equal(passed.stderr, '');
   const { stdout, stderr } = await output(2, { ...servers, 'status, 503': 'status, 200' }).catch((error) => error);
   assert.match(stdout, /^# fail 1$/m);
   const sample = readme.match(/^```text\n(.*?)^```/ms)[1];
@@ -55,6 +63,15 @@ test('the example of a test, as it is and with a failure', async (t) => {
 test('the example of a vaurien that runs already', async (t) => {
   const proxy = await startHttp(t);
   assert.equal((await output(3, { 'http://localhost:8080': proxy.url })).stdout, 'ECONNREFUSED\n');
+});
+
+test('the packages have what they need, and no more', () => {
+  const modules = fileURLToPath(new URL('../node_modules', import.meta.url));
+  const files = (name) => readdirSync(join(modules, name)).sort();
+  const common = ['LICENSE-APACHE', 'LICENSE-MIT', 'README.md', 'bin', 'package.json'];
+  assert.deepEqual(files('vaurien'), [...common, 'lib'].sort());
+  assert.deepEqual(files(`@vaurien/${process.platform}-${process.arch}`), common);
+  assert.deepEqual(readdirSync(join(modules, '@vaurien')).length, 1);
 });
 
 test('the types are those of the code', () => {

@@ -36,7 +36,10 @@ export function get(proxy, path) {
   return new Promise((resolve) => {
     http
       .get(`http://${proxy.address}${path}`, { agent: false }, (response) => {
-        response.resume().on('end', () => resolve(response.statusCode)).on('error', ({ code }) => resolve(code));
+        response
+          .resume()
+          .on('end', () => resolve(response.statusCode))
+          .on('error', ({ code }) => resolve(code));
       })
       .on('error', ({ code }) => resolve(code));
   });
