@@ -234,7 +234,8 @@ export class Proxy implements AsyncDisposable {
 
   /**
    * Gives calls this handler or mix while `body` runs; then, also if it fails, that of before. Open connections have it from
-   * their next call on. Blocks may overlap: of those that run, the one that began last decides.
+   * their next call on; calls that the handler of before holds go on, or are reset if they hang. Blocks may overlap: of those that
+   * run, the one that began last decides.
    */
   fault<T>(mix: string, body: () => T | Promise<T>): Promise<T>;
   /** Refuses connections while `body` runs, and closes the open ones at its beginning. */

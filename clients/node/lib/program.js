@@ -45,7 +45,7 @@ function environment() {
 /** What the program said against its start or its end. */
 function mistakes(log) {
   const lines = log.split('\n').filter((line) => line.startsWith('vaurien: '));
-  return lines.map((line) => line.slice('vaurien: '.length)).join('; ') || log.trim();
+  return lines.map((line) => line.slice('vaurien: '.length)).join('; ') || log.trim().split('\n').at(-1);
 }
 
 /** Expectations that were not met, with the options that they have here. */

@@ -140,8 +140,10 @@ class Blocks {
   }
 
   async #end(block) {
+    const decides = block === this.#active.at(-1);
     this.#active.splice(this.#active.indexOf(block), 1);
-    await this.#write((this.#active.at(-1) ?? this.#before).value);
+    // A change would release the calls that the block which decides holds.
+    if (decides) await this.#write((this.#active.at(-1) ?? this.#before).value);
   }
 
   #inTurn(change) {
@@ -275,8 +277,8 @@ class Proxy {
   }
 
   async label(text) {
-    await this.#api.call('PUT', '/v1/label', { label: text === null ? null : asLabel(text) });
     this.#since = (await this.events({ since: this.#since })).at(-1)?.id ?? this.#since;
+    await this.#api.call('PUT', '/v1/label', { label: text === null ? null : asLabel(text) });
   }
 
   labelled(text, body) {
@@ -344,7 +346,9 @@ async function connect(url, { proxy: name = 'default', token, seed } = {}) {
     if (VAURIEN_SEED) seed ??= Number(VAURIEN_SEED);
   }
   const proxy = new Proxy({ url: url.includes('://') ? url : `http://${url}`, token, name, seed });
-  proxy.address = (await proxy.settings()).status.addresses[0];
+  const settings = await proxy.settings();
+  // While it is disabled, it listens nowhere.
+  proxy.address = settings.status.addresses[0] ?? settings.proxy;
   return proxy;
 }
 

@@ -69,24 +69,38 @@ test('a fault for a block, and then the handler of before', async (t) => {
   assert.equal(await get(proxy, '/'), 500);
 });
 
+/** A block of this fault that has begun. It ends when the function is called that this returns. */
+function begun(proxy, mix) {
+  return new Promise((begun) => {
+    const block = proxy.fault(mix, () => new Promise((end) => begun(() => (end(), block))));
+  });
+}
+
 test('blocks that overlap end in any order', async (t) => {
   const proxy = await startHttp(t);
-  const begun = (status) => {
-    let end;
-    let block;
-    return new Promise((resolve) => {
-      const ended = new Promise((done) => (end = done));
-      block = proxy.fault(`error(status=${status})`, () => (resolve({ end: () => (end(), block) }), ended));
-    });
-  };
-  const [first, second, third] = [await begun(501), await begun(502), await begun(503)];
+  const endFirst = await begun(proxy, 'error(status=501)');
+  const endSecond = await begun(proxy, 'error(status=502)');
+  const endThird = await begun(proxy, 'error(status=503)');
   assert.equal(await get(proxy, '/'), 503);
-  await first.end();
+  await endFirst();
   assert.equal(await get(proxy, '/'), 503);
-  await third.end();
+  await endThird();
   assert.equal(await get(proxy, '/'), 502);
-  await second.end();
+  await endSecond();
   assert.equal(await get(proxy, '/'), 200);
+});
+
+test('the end of an earlier block releases no call of a later one', { timeout: 20_000 }, async (t) => {
+  const proxy = await startHttp(t);
+  const endFirst = await begun(proxy, 'dummy');
+  const endSecond = await begun(proxy, 'hang');
+  const status = get(proxy, '/');
+  while ((await proxy.faults('hang')) === 0);
+  await endFirst();
+  const [{ handler }] = await proxy.connections();
+  assert.equal(handler, 'hang');
+  await endSecond();
+  assert.equal(await status, 'ECONNRESET');
 });
 
 test('a fault in front of Redis keeps the connection', async (t) => {
