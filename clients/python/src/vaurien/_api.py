@@ -1,0 +1,182 @@
+"""What can be asked of a proxy, as requests and responses, without a socket: `Proxy` and `AsyncProxy` carry them out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar, Union
+from urllib.parse import quote
+
+from ._http import Request, Steps
+from .errors import ApiError, ExpectationError, VaurienError
+from .results import Calls, Connection, Counts, Event, Rule, Toxic
+
+T = TypeVar("T")
+
+# The beginning of a block: what the block gets, and the steps that take back what it changed.
+Block = Steps[tuple[T, Steps[None]]]
+
+# Seconds, or a text with a unit: "250ms".
+Duration = Union[float, str]
+
+# A text, or the keys of a table: {"match": {"command": "SET"}, "handler": "error"}.
+RuleLike = Union[str, Mapping[str, object]]
+
+# A text, or keys: {"type": "latency", "attributes": {"latency": "100ms"}, "toxicity": 0.5}.
+ToxicLike = Union[str, Mapping[str, object]]
+
+# Longer than any block.
+LONG = "24h"
+
+
+class Api:
+    """The requests about one proxy."""
+
+    def __init__(self, proxy: str) -> None:
+        self.proxy = proxy
+        self.path = "/v1/proxies/" + quote(proxy, safe="")
+
+    def settings(self) -> Steps[dict[str, Any]]:
+        settings: dict[str, Any] = yield Request("GET", self.path)
+        return settings
+
+    def change(self, **keys: object) -> Steps[None]:
+        yield Request("PATCH", self.path, keys)
+
+    def handler(self) -> Steps[str]:
+        return str((yield from self.settings())["handler"])
+
+    # Blocks.
+
+    def temporarily(self, key: str, value: object) -> Block[None]:
+        before = yield from self.settings()
+        if (left := before["status"]["reverts_in"]) is not None:
+            # What is there now is not what it would have to be set back to.
+            raise VaurienError(f"proxy `{self.proxy}` has a temporary change, which reverts in {left:.1f} s")
+        yield from self.change(**{key: value})
+        return None, self.change(**{key: before[key]})
+
+    def rule_for_block(self, rule: RuleLike, name: str | None, before: str | None) -> Block[Rule]:
+        # Only a temporary rule may take all calls of later rules, which it does here on purpose.
+        added = yield from self.add_rule(rule, name, before, LONG)
+        return added, self._unless_gone(self.remove_rule(added.name))
+
+    def toxic_for_block(self, toxic: ToxicLike, name: str | None) -> Block[Toxic]:
+        added = yield from self.add_toxic(toxic, name, None)
+        return added, self._unless_gone(self.remove_toxic(added.name))
+
+    @staticmethod
+    def _unless_gone(steps: Steps[None]) -> Steps[None]:
+        try:
+            yield from steps
+        except ApiError as error:
+            if error.status != 404:
+                raise
+
+    # Rules.
+
+    def rules(self) -> Steps[list[Rule]]:
+        return [Rule.of(rule) for rule in (yield Request("GET", f"{self.path}/rules"))["rules"]]
+
+    def rule(self, name: str) -> Steps[Rule]:
+        return Rule.of((yield Request("GET", self._rule(name))))
+
+    def add_rule(self, rule: RuleLike, name: str | None, before: str | None, duration: Duration | None) -> Steps[Rule]:
+        table = {"rule": rule} if isinstance(rule, str) else rule
+        body = {**table, **given(name=name, before=before, **{"for": duration})}
+        return Rule.of((yield Request("POST", f"{self.path}/rules", body)))
+
+    def remove_rule(self, name: str) -> Steps[None]:
+        yield Request("DELETE", self._rule(name))
+
+    def clear_rules(self) -> Steps[None]:
+        return self.change(rules=[])
+
+    def _rule(self, name: str) -> str:
+        return f"{self.path}/rules/{quote(name, safe='')}"
+
+    # Toxics.
+
+    def toxics(self) -> Steps[list[Toxic]]:
+        return [Toxic.of(toxic) for toxic in (yield Request("GET", f"{self.path}/toxics"))["toxics"]]
+
+    def toxic(self, name: str) -> Steps[Toxic]:
+        return Toxic.of((yield Request("GET", self._toxic(name))))
+
+    def add_toxic(self, toxic: ToxicLike, name: str | None, duration: Duration | None) -> Steps[Toxic]:
+        table = {"toxic": toxic} if isinstance(toxic, str) else toxic
+        body = {**table, **given(name=name, **{"for": duration})}
+        return Toxic.of((yield Request("POST", f"{self.path}/toxics", body)))
+
+    def remove_toxic(self, name: str) -> Steps[None]:
+        yield Request("DELETE", self._toxic(name))
+
+    def clear_toxics(self) -> Steps[None]:
+        yield Request("DELETE", f"{self.path}/toxics")
+
+    def _toxic(self, name: str) -> str:
+        return f"{self.path}/toxics/{quote(name, safe='')}"
+
+    # What happened.
+
+    def calls(self) -> Steps[list[Calls]]:
+        return [Calls.of(calls) for calls in (yield Request("GET", f"{self.path}/calls"))["calls"]]
+
+    def connections(self) -> Steps[list[Connection]]:
+        response = yield Request("GET", f"{self.path}/connections")
+        return [Connection.of(connection) for connection in response["connections"]]
+
+    def events(self, since: int) -> Steps[list[Event]]:
+        text = yield Request("GET", f"/v1/events?since={since}&follow=false")
+        return [event for event in parse_events(text) if event.fields.get("proxy", self.proxy) == self.proxy]
+
+    def counts(self) -> Steps[Counts]:
+        settings = yield from self.settings()
+        return Counts.of(settings, parse_toxics((yield Request("GET", "/metrics")), self.proxy))
+
+    def assert_faults(self, name: str, at_least: int | None, at_most: int | None) -> Steps[None]:
+        counts = yield from self.counts()
+        seen = counts.faults_of(name)
+        if at_least is None and at_most is None:
+            at_least = 1
+        wanted = [f"at least {at_least}"] if at_least is not None else []
+        wanted += [f"at most {at_most}"] if at_most is not None else []
+        if seen < (at_least or 0) or (at_most is not None and seen > at_most):
+            what = "faults" if name == "faults" else f"faults of `{name}`"
+            raise ExpectationError(
+                f"{what}: {' and '.join(wanted)} expected, {seen} seen; "
+                f"{sum(counts.calls.values())} calls on {counts.connections} connections, {counts.opaque} of them opaque, "
+                f"{counts.backend_failures} failures to reach the backend, faults: {dict(counts.faults)}"
+            )
+
+    def label(self, label: str) -> Steps[None]:
+        yield Request("PUT", "/v1/label", {"label": label})
+
+
+def given(**keys: object) -> dict[str, object]:
+    """Those that are not None."""
+    return {key: value for key, value in keys.items() if value is not None}
+
+
+def parse_toxics(metrics: str, proxy: str) -> dict[str, int]:
+    """The faults of each toxic that this proxy has or had."""
+    faults = {}
+    for labels, value in re.findall(r"^vaurien_toxic_faults_total\{(.*)\} (\d+)", metrics, re.MULTILINE):
+        label = {
+            name: re.sub(r"\\(.)", lambda escape: "\n" if escape[1] == "n" else escape[1], text)
+            for name, text in re.findall(r'(\w+)="((?:\\.|[^"\\])*)"', labels)
+        }
+        if label["proxy"] == proxy:
+            faults[label["toxic"]] = int(value)
+    return faults
+
+
+def parse_events(text: str) -> list[Event]:
+    """The events of a stream of Server-Sent Events."""
+    events = []
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.split("\n") if ": " in line)
+        if "data" in fields:
+            events.append(Event.of({"event": fields.get("event"), **json.loads(fields["data"])}))
+    return events
