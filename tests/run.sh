@@ -69,3 +69,6 @@ tests/toxiproxy/run.sh
 
 # The npm package is packed, installed and tested.
 clients/node/test.sh
+
+# The Python package, as its wheel installs it.
+clients/python/test.sh
