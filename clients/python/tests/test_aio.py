@@ -80,7 +80,7 @@ def test_labels(redis_server):
         await proxy.label("test_pay")
         with pytest.raises(redis.ReadOnlyError):
             await client.set("a", 1)
-        assert [event.fields["label"] for event in await proxy.events()] == ["test_pay"]
+        assert [event.label for event in await proxy.events()] == ["test_pay"]
 
     run(redis_server, test, handler="error(kind=readonly)")
 

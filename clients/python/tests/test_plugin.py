@@ -206,13 +206,19 @@ def test_two_handlers_in_a_marker_are_a_mistake(run):
 
 
 def test_events_have_the_name_of_the_test(run):
-    run("""
-        def test_pay(vaurien, request):
+    run(
+        """
+        @pytest.mark.parametrize("text", ["short", "é" * 300])
+        def test_pay(vaurien, request, text):
             proxy = vaurien(REDIS, protocol="redis", handler="error(kind=oom)")
             with pytest.raises(redis.OutOfMemoryError):
                 client(proxy).get("a")
-            assert proxy.events()[-1].fields["label"] == request.node.nodeid
-    """).assert_outcomes(passed=1)
+            label = proxy.events()[-1].label
+            assert label and request.node.nodeid.endswith(label) and len(label) > 40
+    """,
+        "-o",
+        "disable_test_id_escaping_and_forfeit_all_rights_to_community_support=true",
+    ).assert_outcomes(passed=2)
 
 
 def test_workers_have_the_same_seed(run):

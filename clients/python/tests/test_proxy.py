@@ -194,7 +194,10 @@ def test_a_label_is_in_the_events_that_follow(proxy, client):
     with proxy.fault("error(kind=err)"), pytest.raises(redis.ResponseError):
         client.get("a")
     [fault] = [event for event in proxy.events() if event.event == "fault"]
-    assert fault.fields["label"] == "test_pay"
+    assert fault.label == "test_pay"
+    proxy.label(None)
+    proxy.handler = "miss"
+    assert proxy.events()[-1].label is None
 
 
 def test_a_proxy_of_a_running_program(proxy, client):

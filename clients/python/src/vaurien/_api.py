@@ -150,7 +150,7 @@ class Api:
                 f"{counts.backend_failures} failures to reach the backend, faults: {dict(counts.faults)}"
             )
 
-    def label(self, label: str) -> Steps[None]:
+    def label(self, label: str | None) -> Steps[None]:
         yield Request("PUT", "/v1/label", {"label": label})
 
 

@@ -112,8 +112,8 @@ class AsyncProxy(Common):
         """Raises `ExpectationError` unless there were so many faults, see `Proxy.assert_faults`."""
         await self._run(self._api.assert_faults(name, at_least, at_most))
 
-    async def label(self, label: str) -> None:
-        """Writes this label, such as the name of a test, into the events that follow."""
+    async def label(self, label: str | None) -> None:
+        """Gives this label to all calls that begin from now on, see `Proxy.label`."""
         await self._run(self._api.label(label))
 
     async def _run(self, steps: Steps[T]) -> T:

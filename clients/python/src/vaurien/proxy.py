@@ -128,8 +128,11 @@ class Proxy(Common):
         """
         self._run(self._api.assert_faults(name, at_least, at_most))
 
-    def label(self, label: str) -> None:
-        """Writes this label, such as the name of a test, into the events that follow."""
+    def label(self, label: str | None) -> None:
+        """Gives this label, such as the name of a test, to all calls that begin from now on, for events and reports.
+
+        It has 1 to 255 bytes. It is the same for all proxies of one program. None ends it.
+        """
         self._run(self._api.label(label))
 
     def _run(self, steps: Steps[T]) -> T:

@@ -23,6 +23,9 @@ from .proxy import Proxy
 # The most faults that a failure lists of each proxy.
 SHOWN = 20
 
+# The most bytes of a label.
+LABEL = 255
+
 MARKER = (
     "chaos(*faults, seed=None): the proxies that the test makes with the fixture `vaurien` have these faults: "
     "handlers (`10:error`) and rules (`GET user:* => error`)"
@@ -81,7 +84,8 @@ class Factory:
             **options,
         ).start()
         self.proxies.append(proxy)
-        proxy.label(self._name)
+        # Of a name that is too long for a label, the end tells more.
+        proxy.label(self._name.encode()[-LABEL:].decode(errors="ignore"))
         return proxy
 
     def close(self) -> list[VaurienError]:

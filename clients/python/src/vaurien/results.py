@@ -157,6 +157,8 @@ class Event:
     """The command, with `http` the method."""
     key: str | None
     """The first key, with `http` the path."""
+    label: str | None
+    """The label that was in force when the call began."""
     fields: Mapping[str, Any]
     """All fields, as the program has them."""
 
@@ -177,6 +179,7 @@ class Event:
             json.get("verdict"),
             head.get("command", head.get("method")),
             head.get("key", head.get("path")),
+            json.get("label"),
             json,
         )
 
