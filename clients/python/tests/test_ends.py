@@ -51,7 +51,8 @@ class World:
             assert select.select([handle], [], [], 20)[0], f"{self.pids} still run"
 
     def close(self):
-        self.python.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.python.pid, signal.SIGKILL)
         self.python.wait()
         self.python.stdout.close()
         for handle in self.handles:
@@ -126,6 +127,7 @@ signal.pause()
 def test_a_forked_process_does_not_keep_the_program(world):
     world = world("""
 if os.fork() == 0:
+    os.close(1)
     signal.pause()
 proxy.close()
 say(proxy._program._process.returncode)

@@ -193,6 +193,7 @@ def test_chaos_without_a_call_fails_a_test_that_passes(run):
     """)
     result.assert_outcomes(passed=2, errors=1, failed=1, skipped=1)
     result.stdout.fnmatch_lines(["*ExpectationError: expected calls>=1: NOT met, 0; handler 50:error met no call: *"])
+    assert str(result.stdout).count("again: pytest") == 1, "what has ended tells no faults"
 
 
 def test_two_handlers_in_a_marker_are_a_mistake(run):
@@ -208,13 +209,13 @@ def test_two_handlers_in_a_marker_are_a_mistake(run):
 def test_events_have_the_name_of_the_test(run):
     run(
         """
-        @pytest.mark.parametrize("text", ["short", "é" * 300])
+        @pytest.mark.parametrize("text", ["", ""], ids=["short", "é" * 300])
         def test_pay(vaurien, request, text):
             proxy = vaurien(REDIS, protocol="redis", handler="error(kind=oom)")
             with pytest.raises(redis.OutOfMemoryError):
                 client(proxy).get("a")
             label = proxy.events()[-1].label
-            assert label and request.node.nodeid.endswith(label) and len(label) > 40
+            assert request.node.nodeid == label or request.node.nodeid[-128:] == label
     """,
         "-o",
         "disable_test_id_escaping_and_forfeit_all_rights_to_community_support=true",

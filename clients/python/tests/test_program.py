@@ -51,11 +51,10 @@ def test_rules_and_toxics_are_there_from_the_start(redis_server):
 
 
 def test_options_of_a_vaurien_around_it_are_not_its_own(redis_server, monkeypatch):
-    monkeypatch.setenv("VAURIEN_HANDLER", "hang")
-    monkeypatch.setenv("VAURIEN_PROXY", "127.0.0.1:1")
+    monkeypatch.setenv("VAURIEN_TOXIC", "latency(latency=1ms)")
+    monkeypatch.setenv("VAURIEN_CONFIG", "/nowhere/vaurien.toml")
     with vaurien.Proxy(redis_server) as proxy:
-        assert proxy.handler == "dummy"
-    assert "WARN" not in proxy.log()
+        assert proxy.toxics.list() == []
 
 
 def test_one_that_was_not_started_says_so(redis_server):
