@@ -100,6 +100,7 @@ class Program:
                 start_new_session=True,
             )
         except OSError as error:
+            self._stderr.close()
             raise StartError(f"cannot execute {path}: {error.strerror}") from error
 
     def wait_until_ready(self) -> Ready:
