@@ -33,7 +33,7 @@ pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$pl
 mypy --no-error-summary --config-file clients/python/pyproject.toml --cache-dir "$place/mypy" \
     clients/python/src/vaurien clients/python/tests/typed_use.py
 
-# Five minutes are the most that it may take. On SIGINT pytest ends what it has started.
+# Ten minutes are the most that it may take. On SIGINT pytest ends what it has started.
 cd clients/python
-PATH="$PATH:/usr/sbin" exec timeout --foreground --signal=INT --kill-after=30 300 \
+PATH="$PATH:/usr/sbin" exec timeout --foreground --signal=INT --kill-after=30 600 \
     python -m pytest -q -p no:cacheprovider -p pytester tests "$@"
