@@ -70,5 +70,8 @@ tests/toxiproxy/run.sh
 # The npm package is packed, installed and tested.
 clients/node/test.sh
 
+# What docs/install.md builds can be built.
+tests/install.sh
+
 # The Python package, as its wheel installs it.
 clients/python/test.sh

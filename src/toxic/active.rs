@@ -262,10 +262,12 @@ mod tests {
 
     #[test]
     fn a_countdown_whose_time_is_changed_goes_on() {
+        type Arrive = fn(&mut Chain, Instant);
         const HOUR: Duration = Duration::from_secs(3600);
         let now = Instant::now();
-        let arrives: [(&str, fn(&mut Chain, Instant)); 3] = [
-            ("reset_peer(timeout=", |chain, now| chain.push(Bytes::from_static(b"a"), now)),
+        let byte: Arrive = |chain, now| chain.push(Bytes::from_static(b"a"), now);
+        let arrives: [(&str, Arrive); 3] = [
+            ("reset_peer(timeout=", byte),
             ("reset_peer(timeout=", Chain::push_eof),
             ("slow_close(delay=", Chain::push_eof),
         ];

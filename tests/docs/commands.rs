@@ -35,6 +35,32 @@ fn commands_are_accepted() {
     assert!(checked_lines >= 20, "{checked_lines}");
 }
 
+/// The texts in double quotes that follow the first `begin`, up to what ends the list.
+fn texts(block: &str, begin: &str) -> Option<Vec<String>> {
+    let list = block.split_once(begin)?.1;
+    // `)` may be in a text, but no list goes on behind a line that does not end in a comma.
+    let end = list.lines().take_while(|line| line.ends_with(',') && !line.ends_with("},")).count() + 1;
+    let list: Vec<&str> = list.lines().take(end).collect();
+    Some(list.join("\n").split('"').skip(1).step_by(2).map(str::to_owned).collect())
+}
+
+#[test]
+fn containers_are_given_arguments_that_are_accepted() {
+    let page = std::fs::read_to_string(path("docs/testcontainers.md")).unwrap();
+    let lists = page.split("```").filter_map(|block| {
+        let begins = [".withCommand(", "Cmd:          []string{", ".WithCommand("];
+        begins.iter().find_map(|begin| texts(block, begin))
+    });
+    let lists: Vec<_> = lists.collect();
+    for list in &lists {
+        let complete = if list.iter().any(|word| word.starts_with("--http")) { &["--http"][..] } else { &[] };
+        let arguments: Vec<String> = list.iter().cloned().chain(complete.iter().map(ToString::to_string)).collect();
+        let says = checked(&arguments);
+        assert!(says.contains("redis:6379"), "{list:?}: {says}");
+    }
+    assert_eq!(lists.len(), 4);
+}
+
 #[test]
 fn a_wrong_command_is_found() {
     let arguments = arguments("vaurien --backend a:1 --handler 10:errr -- true | sort").unwrap();
