@@ -81,6 +81,11 @@ ask "$API/v1/proxies/another/connections"
 # What clients have called, by shape, each with a rule that matches it.
 ask "$API/v1/proxies/another/calls"
 
+# From now on calls carry the label `test_pay`, in events and reports. The header sets it with any request. Then it ends.
+ask -X PUT -d '{"label": "test_pay"}' "$API/v1/label"
+ask --header 'Vaurien-Label: test_cart' "$API/v1/label"
+ask -X DELETE "$API/v1/label"
+
 # Close a connection. This proxy has none, so the response is 404.
 ask -X DELETE "$API/v1/proxies/another/connections/1?reset=true" || true
 

@@ -70,6 +70,8 @@ mod net; // addresses, sockets, buffers
 
 pub mod protocol; // how messages are found, one folder a protocol
 
+mod labels; // what calls belong to, such as a test
+
 mod events; // what happened, kept for readers
 
 mod metrics; // what is counted

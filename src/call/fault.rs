@@ -33,9 +33,10 @@ impl CallContext<'_> {
     /// Records that the handler does something to the call.
     pub(crate) fn fault(&self, call: &mut CallState, action: Action) {
         if call.is_new_fault() {
-            self.counters.faults.add(1);
+            self.counters.acted(call.label.as_deref());
         }
-        self.events.emit(self.proxy, || EventKind::Fault {
+        let label = || call.label.clone();
+        self.events.emit(self.proxy, label, || EventKind::Fault {
             connection: call.streams.connection(),
             call: call.call(),
             handler: self.handler.clone(),
@@ -45,7 +46,7 @@ impl CallContext<'_> {
             head: RequestHead::of(call.protocol, &call.head),
         });
         if let Some(log) = self.log {
-            log.fault(call.call(), self.label, action);
+            log.fault(call.call(), self.label, call.label.as_ref(), action);
         }
     }
 

@@ -1,9 +1,12 @@
 //! The state of an open call.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 
+use crate::labels::CallLabel;
 use crate::protocol::{Mode, Protocol};
 use crate::rng::Streams;
 
@@ -14,6 +17,8 @@ pub(crate) struct CallState {
     pub(crate) streams: Streams,
     pub(crate) number: u64,
     pub(crate) head: Bytes,
+    /// The label that was in force when the call began.
+    pub(crate) label: Option<Arc<CallLabel>>,
     /// What earlier requests have decided about the reply.
     pub(crate) mode: Mode,
     /// The place in a sequence of the handler that has it, or decided about it last.
@@ -43,8 +48,14 @@ impl CallState {
     /// The number of an interim response, which belongs to no call.
     pub(crate) const INTERIM: u64 = 0;
 
-    pub(crate) fn new(protocol: Protocol, streams: Streams, number: u64, head: Bytes) -> Self {
-        Self { protocol, streams, number, head, mode: Mode::default(), step: 0, faults: 0, random: None }
+    pub(crate) fn new(
+        protocol: Protocol,
+        streams: Streams,
+        number: u64,
+        head: Bytes,
+        label: Option<Arc<CallLabel>>,
+    ) -> Self {
+        Self { protocol, streams, number, head, label, mode: Mode::default(), step: 0, faults: 0, random: None }
     }
 
     /// The number of the call.

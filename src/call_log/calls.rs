@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::RecordedCall;
 use crate::events::{Action, RequestHead};
+use crate::labels::CallLabel;
 use crate::protocol::{Expect, Protocol};
 
 /// How a call ended.
@@ -64,6 +65,7 @@ impl Calls {
         admits: impl FnOnce() -> bool,
         number: u64,
         handler: &Arc<str>,
+        label: Option<&Arc<CallLabel>>,
         protocol: Protocol,
         head: &[u8],
         expect: Expect,
@@ -90,6 +92,7 @@ impl Calls {
             connection: self.connection,
             call: number,
             handler: handler.clone(),
+            label: label.cloned(),
             begun: now,
             ended: now,
             is_done: false,
@@ -159,7 +162,7 @@ mod tests {
         }
 
         fn begins(&mut self, millis: u64, number: u64, expect: Expect) {
-            self.0.begins(ms(millis), || true, number, &"dummy".into(), self.1, b"GET a\r\n", expect);
+            self.0.begins(ms(millis), || true, number, &"dummy".into(), None, self.1, b"GET a\r\n", expect);
         }
     }
 
@@ -265,7 +268,7 @@ mod tests {
     fn a_call_that_is_not_admitted_is_not_kept() {
         let mut line = Line::new(Protocol::Redis);
         line.begins(1, 1, Expect::Reply);
-        line.0.begins(ms(2), || false, 2, &"dummy".into(), Protocol::Redis, b"", Expect::Reply);
+        line.0.begins(ms(2), || false, 2, &"dummy".into(), None, Protocol::Redis, b"", Expect::Reply);
         line.0.fault(2, Action::Sleep);
         for millis in 10..12 {
             line.0.passed_on(ms(millis));

@@ -8,6 +8,7 @@ use atomic_refcell::AtomicRefCell;
 use super::Shared;
 use super::calls::{CallEnd, Calls};
 use crate::events::Action;
+use crate::labels::CallLabel;
 use crate::protocol::{Expect, Protocol};
 
 /// The calls of one connection. They become part of the run's log when this is dropped, also where a handler panics.
@@ -24,16 +25,24 @@ impl ConnectionLog {
     }
 
     /// Call `number` was drawn for `handler`. The first call may be told twice: at accept, and when its request is here.
-    pub(crate) fn begins(&self, number: u64, handler: &Arc<str>, head: &[u8], expect: Expect) {
+    pub(crate) fn begins(
+        &self,
+        number: u64,
+        handler: &Arc<str>,
+        label: Option<&Arc<CallLabel>>,
+        head: &[u8],
+        expect: Expect,
+    ) {
         let admits = || self.shared.admits();
-        self.with(|calls, now| calls.begins(now, admits, number, handler, self.protocol, head, expect));
+        self.with(|calls, now| calls.begins(now, admits, number, handler, label, self.protocol, head, expect));
     }
 
     /// `handler` does something to call `number`, which may not have begun.
-    pub(crate) fn fault(&self, number: u64, handler: &Arc<str>, action: Action) {
+    pub(crate) fn fault(&self, number: u64, handler: &Arc<str>, label: Option<&Arc<CallLabel>>, action: Action) {
         self.with(|calls, now| {
             if calls.last() < number {
-                calls.begins(now, || self.shared.admits(), number, handler, self.protocol, &[], Expect::Reply);
+                let admits = || self.shared.admits();
+                calls.begins(now, admits, number, handler, label, self.protocol, &[], Expect::Reply);
             }
             calls.fault(number, action);
         });

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::events::{Action, RequestHead};
+use crate::labels::CallLabel;
 use crate::protocol::Protocol;
 
 pub(crate) use calls::CallEnd;
@@ -42,6 +43,7 @@ pub(crate) struct RecordedCall {
     pub(crate) connection: u64,
     pub(crate) call: u64,
     pub(crate) handler: Arc<str>,
+    pub(crate) label: Option<Arc<CallLabel>>,
     /// When its handler was drawn.
     pub(crate) begun: Duration,
     /// When its reply was complete; without a reply, when its request was passed on; without either, when its connection

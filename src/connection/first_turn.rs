@@ -14,14 +14,14 @@ use crate::net::buffer::{ReadSize, poll_read};
 use crate::net::stream::{Peer, Stream};
 use crate::plan::SelectedHandler;
 use crate::protocol::Expect;
-use crate::pump::{ConnectionContext, Outcome, budget};
+use crate::pump::{ConnectionContext, Outcome, TakenCall, budget};
 
-/// Lets `handler` accept the client: whether that has taken the first call.
+/// Lets `handler` accept the client. The first call, if the handler has taken it.
 pub(super) async fn first_turn(
     context: &ConnectionContext<'_>,
     handler: &Arc<SelectedHandler>,
     client: &mut Stream,
-) -> Result<bool, Outcome> {
+) -> Result<Option<Box<TakenCall>>, Outcome> {
     tokio::select! {
         done = accept(context, handler, client) => done,
         // A handler may wait for something that knows nothing of the daemon's end, and a client may take no answer.
@@ -33,10 +33,12 @@ async fn accept(
     context: &ConnectionContext<'_>,
     handler: &Arc<SelectedHandler>,
     client: &mut Stream,
-) -> Result<bool, Outcome> {
+) -> Result<Option<Box<TakenCall>>, Outcome> {
     let streams = context.streams();
-    let mut state = CallState::new(context.settings.protocol, streams, CallState::ACCEPT, Bytes::new());
-    let mut is_counted = false;
+    let mut state =
+        CallState::new(context.settings.protocol, streams, CallState::ACCEPT, Bytes::new(), context.label());
+    let label = state.label.clone();
+    let mut is_taken = false;
     let _at_work = context.activity.works(&handler.counters);
     let verdict = {
         let mut unread = Unread(client);
@@ -45,10 +47,10 @@ async fn accept(
         poll_fn(|cx| {
             let polled = turn.as_mut().poll(cx);
             // A handler that lets the client in at once has not taken the call yet: it will when the request is here.
-            if !is_counted && !matches!(polled, Poll::Ready(Ok(Verdict::Pass))) {
-                handler.count(streams, 1);
-                context.call_begins(&context.facts(None, 1), handler, Expect::Reply);
-                is_counted = true;
+            if !is_taken && !matches!(polled, Poll::Ready(Ok(Verdict::Pass))) {
+                handler.count(streams, 1, label.as_deref());
+                context.call_begins(&context.facts(None, 1), handler, label.as_ref(), Expect::Reply);
+                is_taken = true;
             }
             polled
         })
@@ -58,7 +60,7 @@ async fn accept(
         context.call(handler).fault(&mut state, action);
     }
     match verdict {
-        Verdict::Pass => Ok(is_counted),
+        Verdict::Pass => Ok(is_taken.then(|| Box::new(TakenCall { label }))),
         Verdict::Answer(answer) => {
             client.write_all(&answer.write(&mut state).bytes).await.map_err(Outcome::ClientReset)?;
             context.call_ended(CallEnd::Replied);

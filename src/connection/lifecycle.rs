@@ -73,7 +73,7 @@ async fn begin(
     let first = match drawn_first(context, &mut draws) {
         DrawnFirst::Certain(first) if first.handler.scope == Scope::Nothing => Some(first),
         DrawnFirst::Certain(mut first) => {
-            first.is_counted = Box::pin(first_turn(context, &first.handler, client)).await?;
+            first.taken = Box::pin(first_turn(context, &first.handler, client)).await?;
             Some(first)
         }
         DrawnFirst::Counted => Box::pin(counted_turn(context, &mut draws, client)).await?,
@@ -109,8 +109,10 @@ async fn counted_turn(
     let plan = context.proxy.plan.load_full();
     let Some(reserved) = plan.reserve(&context.facts(None, 1), draws) else { return Ok(None) };
     let handler = reserved.handler.clone();
-    if handler.scope == Scope::Calls && first_turn(context, &handler, client).await? {
-        return Ok(Some(FirstCall { is_counted: true, ..FirstCall::new(&plan, &handler) }));
+    if handler.scope == Scope::Calls
+        && let Some(taken) = first_turn(context, &handler, client).await?
+    {
+        return Ok(Some(FirstCall { taken: Some(taken), ..FirstCall::new(&plan, &handler) }));
     }
     // Nobody has waited meanwhile.
     plan.give_back(reserved, draws);

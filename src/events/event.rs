@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
+use crate::labels::CallLabel;
 use crate::protocol::Protocol;
 
 /// The longest command, key, method or path in an event, in characters. Longer ones are cut.
@@ -21,6 +22,8 @@ pub(crate) struct Event {
     pub(crate) id: u64,
     pub(crate) time: SystemTime,
     pub(crate) proxy: Arc<str>,
+    /// That of its call; of what belongs to no call, the one that was in force.
+    pub(crate) label: Option<Arc<CallLabel>>,
     pub(crate) kind: EventKind,
 }
 
@@ -199,13 +202,16 @@ impl Serialize for Event {
             time: String,
             event: &'static str,
             proxy: &'a str,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            label: Option<&'a str>,
             #[serde(flatten)]
             kind: &'a EventKind,
         }
         // `humantime` cannot format times before 1970, which a wrong clock may show.
         let time = humantime::format_rfc3339_micros(self.time.max(SystemTime::UNIX_EPOCH)).to_string();
-        let Self { id, proxy, kind, .. } = self;
-        Object { id: *id, time, event: self.name(), proxy, kind }.serialize(serializer)
+        let Self { id, proxy, label, kind, .. } = self;
+        let label = label.as_deref().map(|label| &*label.text);
+        Object { id: *id, time, event: self.name(), proxy, label, kind }.serialize(serializer)
     }
 }
 
@@ -231,7 +237,7 @@ mod tests {
 
     fn line(kind: EventKind) -> String {
         let time = SystemTime::UNIX_EPOCH + Duration::new(1_700_000_000, 123_456_789);
-        json::to_string(&Event { id: 7, time, proxy: "cache".into(), kind }).unwrap()
+        json::to_string(&Event { id: 7, time, proxy: "cache".into(), label: None, kind }).unwrap()
     }
 
     fn fault(protocol: Protocol, head: &[u8]) -> String {
@@ -335,7 +341,7 @@ mod tests {
     fn a_clock_before_1970_is_no_panic() {
         let time = SystemTime::UNIX_EPOCH - Duration::from_secs(1);
         let kind = EventKind::Opaque { connection: 1, why: "a".into() };
-        let text = serde_json::to_string(&Event { id: 1, time, proxy: "a".into(), kind }).unwrap();
+        let text = serde_json::to_string(&Event { id: 1, time, proxy: "a".into(), label: None, kind }).unwrap();
         assert!(text.contains("1970-01-01T00:00:00.000000Z"), "{text}");
     }
 

@@ -10,6 +10,7 @@ mod ring;
 
 use std::sync::Arc;
 
+use crate::labels::CallLabel;
 pub(crate) use event::{Action, RequestHead, SharedTexts};
 pub(crate) use event::{Event, EventKind};
 use ring::Ring;
@@ -38,10 +39,15 @@ impl Events {
         Self(Some(Arc::default()))
     }
 
-    /// Adds an event of `proxy`. `kind` is called only if events are kept.
-    pub(crate) fn emit(&self, proxy: &Arc<str>, kind: impl FnOnce() -> EventKind) {
+    /// Adds an event of `proxy`. `label` and `kind` are called only if events are kept.
+    pub(crate) fn emit(
+        &self,
+        proxy: &Arc<str>,
+        label: impl FnOnce() -> Option<Arc<CallLabel>>,
+        kind: impl FnOnce() -> EventKind,
+    ) {
         if let Some(ring) = &self.0 {
-            ring.emit(proxy.clone(), kind());
+            ring.emit(proxy.clone(), label(), kind());
         }
     }
 
@@ -170,7 +176,7 @@ mod tests {
 
     fn emit(events: &Events, connections: impl IntoIterator<Item = u64>) {
         let proxy = "cache".into();
-        connections.into_iter().for_each(|connection| events.emit(&proxy, || opaque(connection)));
+        connections.into_iter().for_each(|connection| events.emit(&proxy, || None, || opaque(connection)));
     }
 
     /// Reads all events so far: how many were lost, and the ids of the others.
@@ -391,10 +397,14 @@ mod tests {
     #[test]
     fn switched_off_it_builds_no_event() {
         let (events, called) = (Events::off(), Cell::new(false));
-        events.emit(&"cache".into(), || {
-            called.set(true);
-            opaque(1)
-        });
+        events.emit(
+            &"cache".into(),
+            || unreachable!("nobody asks"),
+            || {
+                called.set(true);
+                opaque(1)
+            },
+        );
         assert!(!called.get());
         assert!(matches!(poll(events.reader(Some(0)).next()), Poll::Ready(None)));
         events.close();

@@ -12,6 +12,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
 use super::{BATCH, Batch, EVENTS, Event, EventKind, MAX_BYTES};
+use crate::labels::CallLabel;
 use crate::workers::PerWorker;
 
 /// Workers read the clock one after the other but may emit in another order: a time is shown as the one before it if it is
@@ -47,6 +48,7 @@ struct Emitted {
     at: Instant,
     time: SystemTime,
     proxy: Arc<str>,
+    label: Option<Arc<CallLabel>>,
     kind: EventKind,
     weight: usize,
 }
@@ -82,18 +84,18 @@ impl Default for Merged {
 }
 
 impl Ring {
-    pub(super) fn emit(&self, proxy: Arc<str>, kind: EventKind) {
+    pub(super) fn emit(&self, proxy: Arc<str>, label: Option<Arc<CallLabel>>, kind: EventKind) {
         if self.closed.load(Relaxed) {
             return;
         }
         let queue = self.queues.own();
-        let weight = kind.weight();
+        let weight = kind.weight() + label.as_ref().map_or(0, |label| label.text.len());
         let is_full = || queue.emitted.len() >= EVENTS || queue.weight.load(Relaxed) + weight > MAX_BYTES;
         // Before the push: whoever takes the event off the queue knows of the loss.
         while is_full() && queue.pop().is_some() {
             queue.lost.fetch_add(1, Relaxed);
         }
-        queue.push(Emitted { at: Instant::now(), time: SystemTime::now(), proxy, kind, weight });
+        queue.push(Emitted { at: Instant::now(), time: SystemTime::now(), proxy, label, kind, weight });
         self.wake();
     }
 
@@ -193,7 +195,7 @@ impl Merged {
         }
     }
 
-    fn push(&mut self, Emitted { time, proxy, kind, weight, .. }: Emitted) {
+    fn push(&mut self, Emitted { time, proxy, label, kind, weight, .. }: Emitted) {
         self.last += 1;
         if self.time.duration_since(time).map_or(true, |early| early >= OUT_OF_ORDER) {
             self.time = time;
@@ -204,7 +206,7 @@ impl Merged {
             self.weight -= weight;
         }
         self.weight += weight;
-        self.events.push_back((Arc::new(Event { id: self.last, time: self.time, proxy, kind }), weight));
+        self.events.push_back((Arc::new(Event { id: self.last, time: self.time, proxy, label, kind }), weight));
     }
 }
 
@@ -228,13 +230,13 @@ mod tests {
     }
 
     fn emit(ring: &Ring, count: usize) {
-        (0..count).for_each(|_| ring.emit("cache".into(), opaque(1)));
+        (0..count).for_each(|_| ring.emit("cache".into(), None, opaque(1)));
     }
 
     /// An event that is emitted at `milliseconds` after `start`, when the clock shows `time`.
     fn emitted(start: Instant, milliseconds: u64, time: SystemTime) -> Emitted {
         let at = start + Duration::from_millis(milliseconds);
-        Emitted { at, time, proxy: "cache".into(), kind: opaque(milliseconds), weight: 0 }
+        Emitted { at, time, proxy: "cache".into(), label: None, kind: opaque(milliseconds), weight: 0 }
     }
 
     /// The worker in `place` emits it.
@@ -314,14 +316,14 @@ mod tests {
         let ring = Ring::of_workers(1);
         let weight = plan(1000).weight();
         for _ in 0..MAX_BYTES / weight + 10 {
-            ring.emit("cache".into(), plan(1000));
+            ring.emit("cache".into(), None, plan(1000));
         }
         let queue = ring.queues.of(0);
         assert_eq!((queue.emitted.len(), queue.lost.load(Relaxed)), (MAX_BYTES / weight, 10));
         drop(ring.merged());
         assert_eq!(queue.weight.load(Relaxed), 0);
         for _ in 0..20 {
-            ring.emit("cache".into(), plan(1000));
+            ring.emit("cache".into(), None, plan(1000));
         }
         let merged = ring.merged();
         assert_eq!((merged.events.len(), merged.weight), (MAX_BYTES / weight, MAX_BYTES / weight * weight));

@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::scenario::{Ending, PROXY, Pace};
 use crate::call_log::CallLog;
 use crate::events::Events;
+use crate::labels::Labels;
 use crate::metrics::counters::Counters;
 use crate::net::address::Address;
 use crate::net::backend::Backend;
@@ -45,6 +46,7 @@ pub(crate) fn proxy(seed: u64, mix: &Mix) -> (Arc<ProxyContext>, ShutdownTrigger
         events: Events::off(),
         call_log: CallLog::on(),
         recorder: Recorder::new(true),
+        labels: Labels::default(),
         streams: ProxyStreams::new(seed, PROXY),
         shaped: Arc::default(),
         listening: ArcSwap::default(),

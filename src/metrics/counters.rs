@@ -9,7 +9,9 @@ use histogram::AtomicHistogram;
 use serde::{Serialize, Serializer};
 
 use super::histogram::{DELAY, DIAL, Histogram, PASS};
+use super::labels::{Counted, LabelCounts};
 use super::reasons::Reasons;
+use crate::labels::CallLabel;
 use crate::workers::PerWorker;
 
 /// A counter that each worker adds to for itself.
@@ -81,6 +83,7 @@ pub(crate) struct ToxicCounters {
     pub(crate) connections: Count,
     /// Connections to whose bytes it did something.
     pub(crate) faults: Count,
+    pub(crate) labels: LabelCounts,
 }
 
 /// The counters of a handler, over all plans of its proxy.
@@ -92,6 +95,7 @@ pub(crate) struct HandlerCounters {
     pub(crate) calls: Count,
     /// Calls to which it did something.
     pub(crate) faults: Count,
+    pub(crate) labels: LabelCounts,
     delay: OnceLock<Delays>,
 }
 
@@ -115,7 +119,33 @@ struct Fine {
 /// 64 buckets in each power of two: a time is at most 1.6 % too long. The longest is twelve days.
 const FINE: (u8, u8) = (6, 40);
 
+impl ToxicCounters {
+    /// It did something to the bytes of a connection.
+    pub(crate) fn acted(&self, label: Option<&CallLabel>) {
+        self.faults.add(1);
+        if let Some(label) = label {
+            self.labels.add(label, Counted { calls: 0, faults: 1 });
+        }
+    }
+}
+
 impl HandlerCounters {
+    /// So many calls with this label were drawn for it.
+    pub(crate) fn drawn(&self, calls: u64, label: Option<&CallLabel>) {
+        self.calls.add(calls);
+        if let Some(label) = label {
+            self.labels.add(label, Counted { calls, faults: 0 });
+        }
+    }
+
+    /// It did something to a call with this label.
+    pub(crate) fn acted(&self, label: Option<&CallLabel>) {
+        self.faults.add(1);
+        if let Some(label) = label {
+            self.labels.add(label, Counted { calls: 0, faults: 1 });
+        }
+    }
+
     /// Counts a call that it delayed, and for how long.
     pub(crate) fn delayed(&self, time: Duration) {
         self.delay.get_or_init(Delays::default).add(time);

@@ -2,6 +2,7 @@
 
 pub(crate) mod counters;
 pub(crate) mod histogram;
+pub(crate) mod labels;
 pub(crate) mod reasons;
 pub(crate) mod snapshot;
 pub(crate) mod summary;

@@ -7,6 +7,7 @@ use tracing::trace;
 
 use super::mix::{Mix, Share};
 use crate::handler::{Scope, Sequence};
+use crate::labels::CallLabel;
 use crate::metrics::counters::{HandlerCounters, label};
 use crate::rng::Streams;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
@@ -49,9 +50,9 @@ impl fmt::Debug for SelectedHandler {
 
 impl SelectedHandler {
     /// Counts and traces call number `call` of a connection.
-    pub(crate) fn count(&self, streams: Streams, call: u64) {
+    pub(crate) fn count(&self, streams: Streams, call: u64, label: Option<&CallLabel>) {
         self.trace(streams, call);
-        self.counters.calls.add(1);
+        self.counters.drawn(1, label);
     }
 
     pub(super) fn trace(&self, streams: Streams, call: u64) {

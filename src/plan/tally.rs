@@ -1,17 +1,30 @@
 //! Counting the calls of a pipeline.
 
+use std::sync::Arc;
+
 use super::SelectedHandler;
+use crate::labels::CallLabel;
 use crate::rng::Streams;
 
 /// Counts the calls of a pipeline. Consecutive calls of one handler are one addition, because all connections share its
 /// counter.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Tally<'p> {
+    /// That of all of them: they begin at once.
+    label: Option<Arc<CallLabel>>,
     last: Option<&'p SelectedHandler>,
     calls: u64,
 }
 
 impl<'p> Tally<'p> {
+    pub(crate) fn new(label: Option<Arc<CallLabel>>) -> Self {
+        Self { label, last: None, calls: 0 }
+    }
+
+    pub(crate) fn label(&self) -> Option<&Arc<CallLabel>> {
+        self.label.as_ref()
+    }
+
     /// As [`SelectedHandler::count`].
     pub(crate) fn count(&mut self, handler: &'p SelectedHandler, streams: Streams, call: u64) {
         handler.trace(streams, call);
@@ -37,7 +50,7 @@ impl<'p> Tally<'p> {
 
     fn add(&mut self) {
         if let Some(last) = self.last {
-            last.counters.calls.add(std::mem::take(&mut self.calls));
+            last.counters.drawn(std::mem::take(&mut self.calls), self.label.as_deref());
         }
     }
 }

@@ -74,6 +74,7 @@ impl Proxy {
             events: shared.events.clone(),
             call_log: shared.call_log.clone(),
             recorder: Recorder::new(shared.records),
+            labels: shared.labels.clone(),
             streams: ProxyStreams::new(shared.seed, &config.name),
             shaped: shared.shaped.clone(),
             shutdown,

@@ -7,6 +7,7 @@ use tokio::runtime::Handle;
 
 use crate::call_log::CallLog;
 use crate::events::Events;
+use crate::labels::Labels;
 use crate::net::connection_limit::ConnectionLimit;
 use crate::workers::Workers;
 
@@ -17,6 +18,7 @@ pub(crate) struct Shared {
     pub(crate) connection_limit: ConnectionLimit,
     pub(crate) events: Events,
     pub(crate) call_log: CallLog,
+    pub(crate) labels: Labels,
     /// Whether calls are counted by their shape.
     pub(crate) records: bool,
     /// How many bytes directions with faults hold.
@@ -31,6 +33,7 @@ impl Shared {
     /// Everything runs on the caller's runtime.
     pub(crate) fn new(seed: u64, connection_limit: ConnectionLimit, events: Events, call_log: CallLog) -> Self {
         let (workers, runtime) = (Workers::caller(), Handle::current());
-        Self { seed, connection_limit, events, call_log, records: false, shaped: Arc::default(), workers, runtime }
+        let (labels, shaped) = (Labels::default(), Arc::default());
+        Self { seed, connection_limit, events, call_log, labels, records: false, shaped, workers, runtime }
     }
 }

@@ -10,6 +10,7 @@ use super::head_timer::{self, HeadTimer};
 use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::Found;
 use crate::handler::Scope;
+use crate::labels::CallLabel;
 use crate::plan::facts::Facts;
 use crate::plan::{Plan, SelectedHandler, Tally};
 use crate::protocol::foreign::Foreign;
@@ -54,6 +55,7 @@ pub(super) struct NewCall {
     pub(super) len: usize,
     pub(super) left: Option<u64>,
     pub(super) expect: Expect,
+    pub(super) label: Option<Arc<CallLabel>>,
 }
 
 impl CallFrames<'_> {
@@ -73,7 +75,7 @@ impl CallFrames<'_> {
 
     fn find_in(&mut self, calls: &mut OpenCalls, bytes: &[u8], ahead: usize) -> Found<CallStop> {
         let plan = self.context.proxy.plan.load();
-        let mut tally = Tally::default();
+        let mut tally = Tally::new(self.context.label());
         let only = plan.only().filter(|_| self.context.is_unwatched());
         let (recorder, mut clock) = (self.context.recorder(), Clock::default());
         // What a handler let pass comes first.
@@ -153,8 +155,8 @@ impl CallFrames<'_> {
                 }
                 Step::Call { len, head, left, expect } => {
                     let handler = self.draw(&plan, &mut tally, &bytes[at..at + head], expect);
-                    if let Some(handler) = handler {
-                        break Some(CallStop::Call(NewCall { handler, head, len, left, expect }));
+                    if let Some((handler, label)) = handler {
+                        break Some(CallStop::Call(NewCall { handler, head, len, left, expect, label }));
                     }
                     calls.sent(self.context.settings, &bytes[at..at + head], expect);
                     calls.pass(expect);
@@ -258,34 +260,38 @@ impl CallFrames<'_> {
         self.requests.next_handler(plan, &facts).is_none_or(|handler| handler.scope == Scope::Calls)
     }
 
-    /// Counts the next call: its handler, if that wants to see it.
+    /// Counts the next call: its handler, if that wants to see it, and the call's label.
     fn draw<'p>(
         &mut self,
         plan: &'p Plan,
         tally: &mut Tally<'p>,
         head: &[u8],
         expect: Expect,
-    ) -> Option<Arc<SelectedHandler>> {
+    ) -> Option<(Arc<SelectedHandler>, Option<Arc<CallLabel>>)> {
         let facts = self.facts(Some(head));
         let Self { context, requests, .. } = self;
         requests.number += 1;
         let (number, streams) = (requests.number, context.streams());
         let first = requests.first.take().filter(FirstCall::holds);
         if let Some(handler) = requests.begun.take() {
-            handler.count(streams, number);
-            context.call_begins(&facts, &handler, expect);
+            handler.count(streams, number, tally.label().map(|label| &**label));
+            context.call_begins(&facts, &handler, tally.label(), expect);
             return None;
         }
-        if let Some(FirstCall { handler, is_counted, .. }) = first {
-            if !is_counted {
-                handler.count(streams, number);
-            }
-            context.call_begins(&facts, &handler, expect);
-            return (handler.scope == Scope::Calls).then_some(handler);
+        if let Some(FirstCall { handler, taken, .. }) = first {
+            let label = if let Some(taken) = taken {
+                taken.label
+            } else {
+                handler.count(streams, number, tally.label().map(|label| &**label));
+                tally.label().cloned()
+            };
+            context.call_begins(&facts, &handler, label.as_ref(), expect);
+            return (handler.scope == Scope::Calls).then_some((handler, label));
         }
         let handler = plan.draw(&facts, &mut requests.draws);
         tally.count(handler, streams, number);
-        context.call_begins(&facts, handler, expect);
-        (handler.scope == Scope::Calls || requests.framer.has_refused()).then(|| handler.clone())
+        context.call_begins(&facts, handler, tally.label(), expect);
+        let is_seen = handler.scope == Scope::Calls || requests.framer.has_refused();
+        is_seen.then(|| (handler.clone(), tally.label().cloned()))
     }
 }

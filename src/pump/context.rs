@@ -14,6 +14,7 @@ use super::settings::ConnectionSettings;
 use crate::call::CallContext;
 use crate::call_log::{CallEnd, CallLog, ConnectionLog};
 use crate::events::{EventKind, Events};
+use crate::labels::{CallLabel, Labels};
 use crate::metrics::counters::Counters;
 use crate::metrics::histogram::Histogram;
 use crate::plan::SelectedHandler;
@@ -49,6 +50,7 @@ pub(crate) struct ProxyContext {
     pub(crate) events: Events,
     pub(crate) call_log: CallLog,
     pub(crate) recorder: Recorder,
+    pub(crate) labels: Labels,
     pub(crate) streams: ProxyStreams,
     /// How many bytes directions with faults hold, over all proxies.
     pub(crate) shaped: Arc<AtomicUsize>,
@@ -58,7 +60,7 @@ pub(crate) struct ProxyContext {
 impl ProxyContext {
     /// Tells readers of events what the proxy did.
     pub(crate) fn emit(&self, kind: impl FnOnce() -> EventKind) {
-        self.events.emit(&self.name, kind);
+        self.events.emit(&self.name, || self.labels.now(), kind);
     }
 }
 
@@ -101,6 +103,12 @@ impl<'a> ConnectionContext<'a> {
         Facts::new(self.settings.protocol, head, self.client, self.streams(), call)
     }
 
+    /// The label of a call that begins now.
+    #[inline]
+    pub(crate) fn label(&self) -> Option<Arc<CallLabel>> {
+        self.proxy.labels.now()
+    }
+
     /// What a call needs while `handler` has it in hand.
     pub(crate) fn call<'c>(&'c self, handler: &'c SelectedHandler) -> CallContext<'c> {
         CallContext {
@@ -119,7 +127,7 @@ impl<'a> ConnectionContext<'a> {
 
     /// A toxic has done something to the connection for the first time.
     pub(super) fn toxic_acts(&self, active: &ActiveToxic) {
-        active.counters.faults.add(1);
+        active.counters.acted(self.label().as_deref());
         let toxic = &active.toxic;
         let connection = self.activity.number;
         self.proxy.emit(|| EventKind::Toxic {
@@ -138,10 +146,16 @@ impl<'a> ConnectionContext<'a> {
 
     /// A call begins.
     #[inline]
-    pub(crate) fn call_begins(&self, call: &Facts<'_>, handler: &SelectedHandler, expect: Expect) {
+    pub(crate) fn call_begins(
+        &self,
+        call: &Facts<'_>,
+        handler: &SelectedHandler,
+        label: Option<&Arc<CallLabel>>,
+        expect: Expect,
+    ) {
         self.activity.calls.set(call.call);
         if let Some(log) = &self.log {
-            log.begins(call.call, &handler.label, call.head.unwrap_or_default(), expect);
+            log.begins(call.call, &handler.label, label, call.head.unwrap_or_default(), expect);
         }
         // Without its head it is told again.
         if let (Some(recorder), Some(_)) = (&self.recorder, call.head) {

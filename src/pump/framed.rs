@@ -20,6 +20,7 @@ use super::reply_frames::ReplyFrames;
 use super::requests::RequestPump;
 use super::settings::ConnectionSettings;
 use crate::fault::Direction;
+use crate::labels::CallLabel;
 use crate::net::stream::Stream;
 use crate::plan::facts::Facts;
 use crate::plan::{ConnectionDraws, Foreseen, Plan, SelectedHandler};
@@ -31,15 +32,21 @@ use crate::shutdown::Shutdown;
 pub(crate) struct FirstCall {
     pub(crate) handler: Arc<SelectedHandler>,
     /// The handler did not let the client in at once, and so has had the call already.
-    pub(crate) is_counted: bool,
+    pub(crate) taken: Option<Box<TakenCall>>,
     /// Begins when another plan replaces the one that it was drawn from.
     pub(crate) replaced: Shutdown,
+}
+
+/// What is known of a call that its handler had before its request was here.
+#[derive(Debug, Clone)]
+pub(crate) struct TakenCall {
+    pub(crate) label: Option<Arc<CallLabel>>,
 }
 
 impl FirstCall {
     /// Of the handler that `plan` has for it.
     pub(crate) fn new(plan: &Plan, handler: &Arc<SelectedHandler>) -> Self {
-        Self { handler: handler.clone(), is_counted: false, replaced: plan.replaced() }
+        Self { handler: handler.clone(), taken: None, replaced: plan.replaced() }
     }
 
     /// As `plan` has it before anything of the call is here; none if that is not certain yet.
@@ -53,7 +60,7 @@ impl FirstCall {
 
     /// Whether the call is still the handler's: a client that it has not delayed calls under the plan of the call.
     pub(super) fn holds(&self) -> bool {
-        self.is_counted || !self.replaced.has_begun()
+        self.taken.is_some() || !self.replaced.has_begun()
     }
 }
 

@@ -32,7 +32,7 @@ use std::task::Poll;
 pub(crate) use activity::{Activity, Moved, State};
 pub(crate) use context::{ConnectionContext, ProxyContext};
 pub(crate) use copy::{Copied, copy};
-pub(crate) use framed::{FirstCall, Framing, framed};
+pub(crate) use framed::{FirstCall, Framing, TakenCall, framed};
 pub(crate) use outcome::Outcome;
 pub(crate) use settings::ConnectionSettings;
 pub(crate) use shaped::MAX_HELD;

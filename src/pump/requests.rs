@@ -202,12 +202,12 @@ impl<'a, 's> RequestPump<'a, 's> {
     }
 
     /// A handler's turn: nothing of the request has been passed on.
-    async fn call(&mut self, NewCall { handler, head, len, left, expect }: NewCall) -> Result<(), Ended> {
+    async fn call(&mut self, NewCall { handler, head, len, left, expect, label }: NewCall) -> Result<(), Ended> {
         let Self { context, calls, .. } = *self;
         let Self { incoming, outbound, .. } = self;
         let head = Bytes::copy_from_slice(&incoming.held[..head]);
         let number = incoming.frames.requests.number;
-        let mut state = CallState::new(context.settings.protocol, context.streams(), number, head);
+        let mut state = CallState::new(context.settings.protocol, context.streams(), number, head, label);
         state.mode = incoming.frames.requests.framer.mode(&state.head);
         (incoming.frames.due, incoming.frames.left) = (len, left);
         calls.borrow_mut().hold();
@@ -384,7 +384,7 @@ impl Incoming<'_, '_> {
         if self.frames.left != Some(0)
             && let Some(interim) = protocol.awaited(&self.held[..due])
         {
-            let state = CallState::new(protocol, context.streams(), CallState::INTERIM, Bytes::new());
+            let state = CallState::new(protocol, context.streams(), CallState::INTERIM, Bytes::new(), None);
             self.frames
                 .calls
                 .borrow_mut()

@@ -35,7 +35,7 @@ impl<'a> Turns<'a> {
         Self {
             context,
             handler,
-            first_is_counted: first.is_some_and(|first| first.is_counted),
+            first_is_counted: first.is_some_and(|first| first.taken.is_some()),
             number: LocalCounter::default(),
             is_open: AtomicBool::new(false),
             at_start: AtomicBool::new(true),
@@ -99,10 +99,11 @@ impl<'a> Turns<'a> {
     fn begin(&self) {
         self.is_open.store(true, Ordering::Relaxed);
         self.number.add(1);
-        let number = self.number();
+        let (number, label) = (self.number(), self.context.label());
         if number > 1 || !self.first_is_counted {
-            self.handler.count(self.context.streams(), number);
+            self.handler.count(self.context.streams(), number, label.as_deref());
         }
-        self.context.call_begins(&self.context.facts(None, number), self.handler, Expect::Reply);
+        let facts = self.context.facts(None, number);
+        self.context.call_begins(&facts, self.handler, label.as_ref(), Expect::Reply);
     }
 }

@@ -131,5 +131,5 @@ fn the_api_answers_as_it_is_quoted() {
             answered += 1;
         }
     }
-    assert_eq!(answered, 1);
+    assert_eq!(answered, 4);
 }

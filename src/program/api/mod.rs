@@ -9,6 +9,7 @@ mod behavior;
 mod connections;
 mod events;
 mod guard;
+mod label;
 mod openapi;
 mod read;
 mod routes;

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use serde_json::{Map, Value, json};
 
 use super::guard;
+use super::label;
 use super::routes::Route;
 use super::schemas;
 use crate::handler::Registry;
@@ -41,6 +42,7 @@ pub(super) fn document(routes: &[Route], registry: &Registry, needs_token: bool)
         "paths": paths,
         "components": {
             "schemas": schemas::all(registry),
+            "parameters": { "Label": label_header() },
             "securitySchemes": {
                 "bearer": { "type": "http", "scheme": "bearer", "description": "Required with `--http-token`" },
             },
@@ -61,7 +63,9 @@ fn operation(route: &Route, needs_token: bool) -> Value {
         .collect();
     responses
         .insert("default".to_owned(), json!({ "description": "The request failed", "content": content("Errors") }));
-    let parameters: Vec<Value> = in_path(path).chain(query.iter().map(|(name, what)| in_query(name, what))).collect();
+    let label = json!({ "$ref": "#/components/parameters/Label" });
+    let in_query = query.iter().map(|(name, what)| in_query(name, what));
+    let parameters: Vec<Value> = in_path(path).chain(in_query).chain([label]).collect();
     let mut operation = json!({
         "summary": summary,
         "operationId": id(route),
@@ -115,6 +119,11 @@ fn in_path(path: &str) -> impl Iterator<Item = Value> {
         };
         json!({ "name": name, "in": "path", "required": true, "schema": schema })
     })
+}
+
+fn label_header() -> Value {
+    let what = "As `PUT /v1/label`, before the request is carried out";
+    json!({ "name": label::HEADER, "in": "header", "description": what, "schema": schemas::label() })
 }
 
 fn in_query(name: &str, what: &str) -> Value {

@@ -12,7 +12,7 @@ use axum::routing::{self, MethodRouter};
 
 use super::answer::{Failure, Location};
 use super::openapi::{Content, EVENTS};
-use super::{Api, behavior, events, guard, rules, toxics, v1};
+use super::{Api, behavior, events, guard, label, rules, toxics, v1};
 use crate::program::export::openmetrics::Format;
 
 /// One method of one path, and its description.
@@ -112,6 +112,12 @@ pub(super) fn all() -> Vec<Route> {
             .parameter("reset", "True: reset it instead of closing it")
             .gives(204, "")
             .fails(&[404]),
+        get("/v1/label", label::get, "The label of the calls that begin now").gives(200, "Label"),
+        put("/v1/label", label::put, "Give this label to all calls that begin from now on; null for none")
+            .takes("Label")
+            .gives(200, "Label")
+            .fails(&[400, 408, 413]),
+        delete("/v1/label", label::delete, "Calls that begin from now on have no label").gives(204, ""),
         get("/v1/events", events::stream, "Events: those after `since`, if it is given, then new ones")
             .parameter("since", SINCE)
             .parameter("follow", "False: send the events that exist, and end")
@@ -183,6 +189,7 @@ pub(super) fn router(api: Arc<Api>) -> Router {
         .fold(Router::new(), |router, Route { path, to, .. }| router.route(path, to))
         .method_not_allowed_fallback(wrong_method)
         .fallback(nothing_there)
+        .layer(middleware::from_fn_with_state(api.clone(), label::from_header))
         .layer(middleware::from_fn_with_state(api.clone(), guard::check))
         .with_state(api)
 }

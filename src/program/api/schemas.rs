@@ -85,6 +85,7 @@ pub(super) fn all(registry: &Registry) -> Value {
         "ToxicPatch": toxic(),
         "Connections": word("connections", json!({ "type": "array", "items": of::<Connection>() })),
         "Calls": of::<CallList>(),
+        "Label": word("label", json!({ "anyOf": [label(), { "type": "null" }] })),
         "Version": word("version", text),
         "Health": word("status", json!({ "const": "ok" })),
         "Document": { "type": "object" },
@@ -294,6 +295,11 @@ fn whole(properties: Properties) -> Value {
     let required: Vec<String> = properties.keys().cloned().collect();
     let required: Vec<&str> = required.iter().map(String::as_str).collect();
     object(properties, &required)
+}
+
+/// A label: at most 255 bytes of UTF-8.
+pub(super) fn label() -> Value {
+    json!({ "type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$" })
 }
 
 /// A Server-Sent Event.

@@ -67,7 +67,7 @@ mod tests {
     fn emit(events: &Events, connections: impl IntoIterator<Item = u64>) {
         let proxy = "cache".into();
         for connection in connections {
-            events.emit(&proxy, || EventKind::DialFailure { connection, error: "two\nlines".into() });
+            events.emit(&proxy, || None, || EventKind::DialFailure { connection, error: "two\nlines".into() });
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::labels::LabelReport;
 use super::{End, Expected, Proxy, Report, Run};
 use crate::metrics::counters::Waited;
 use crate::metrics::snapshot::HandlerSnapshot;
@@ -44,6 +45,7 @@ fn run(seed: u64) -> Run {
         again: again(seed),
         expectations: Vec::new(),
         warnings: Vec::new(),
+        labels: LabelReport::default(),
         proxies: vec![
             Proxy {
                 mix: "20:delay,80:dummy".to_owned(),

@@ -4,11 +4,16 @@ use std::io::{self, Write};
 
 use quick_junit::{NonSuccessKind, Property, TestCase, TestCaseStatus, TestSuite, XmlString};
 
+use super::labels::{self, Figures, LabelName};
 use super::table::RunTable;
+use super::text::counted;
 use super::{End, Expected, Report, Run};
 
 /// The name of the report, its suites and its classes.
 const NAME: &str = "vaurien";
+
+/// The class of the labels' test cases.
+const LABELS: &str = "vaurien.labels";
 
 /// One suite for each run, with a test case for the command and one for each expectation.
 pub(super) fn write(mut out: impl Write, report: &Report) -> io::Result<()> {
@@ -34,6 +39,7 @@ fn suite(report: &Report, run: &Run) -> TestSuite {
     command.set_time(run.took);
     suite.add_test_case(command);
     suite.add_test_cases(run.expectations.iter().map(expectation));
+    suite.add_test_cases(run.labels.rows().map(|(name, figures)| label(name, figures, run.proxies.len() > 1)));
     suite.set_system_out(clean(&RunTable(run, run.exit_code()).to_string()));
     suite
 }
@@ -47,6 +53,28 @@ fn totals(report: &Report) -> TestSuite {
 
 fn expectation(expected: &Expected) -> TestCase {
     case(&expected.expectation, (!expected.met).then(|| failure("expectation", &expected.failure())))
+}
+
+/// What the calls of a label met. It tells, and never fails.
+fn label(name: LabelName<'_>, figures: &Figures, is_qualified: bool) -> TestCase {
+    let mut case = match name {
+        LabelName::Label(label) => case(label, None),
+        LabelName::Others => case(&labels::others(), None),
+        LabelName::None => case("without a label", None),
+    };
+    case.set_classname(LABELS);
+    let faults = figures.faults_by_name().map(|(proxy, name, faults)| {
+        let proxy = if is_qualified { format!("{proxy}.") } else { String::new() };
+        format!("{proxy}{name} {faults}")
+    });
+    let faults: Vec<_> = faults.collect();
+    let by_handler = if faults.is_empty() { String::new() } else { format!(": {}", faults.join(", ")) };
+    case.set_system_out(clean(&format!(
+        "{}, {}{by_handler}",
+        counted(figures.calls, "call"),
+        counted(figures.faults, "fault")
+    )));
+    case
 }
 
 /// A failure of the program itself.

@@ -7,6 +7,7 @@ pub(crate) mod file; // files, replaced at the end
 pub(crate) mod github; // the job's summary and annotations
 mod html; // a page for browsers
 mod junit; // for CI servers
+pub(crate) mod labels; // which test met which fault
 mod markdown; // for pages of CI servers
 pub(crate) mod reporter; // collects the runs, then writes everything
 pub(crate) mod table; // for the terminal
@@ -23,6 +24,7 @@ use crate::program::command::End;
 use crate::program::exit_code;
 use crate::program::expectation::Expectation;
 use crate::recorder::{CallShape, Recorded};
+use labels::LabelReport;
 
 /// The version of the JSON format: a change that breaks readers increases it.
 const VERSION: u32 = 1;
@@ -66,6 +68,8 @@ pub(crate) struct Run {
     /// Possible problems, one line each.
     pub(crate) warnings: Vec<String>,
     pub(crate) proxies: Vec<Proxy>,
+    #[serde(flatten)]
+    pub(crate) labels: LabelReport,
 }
 
 /// An expectation and its result.

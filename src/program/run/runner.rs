@@ -152,6 +152,7 @@ impl Started {
             // Those of the start have scrolled away by now.
             warnings: config.warnings.iter().cloned().chain(warnings).collect(),
             proxies: results.proxies.clone(),
+            labels: results.labels.clone(),
         }
     }
 }

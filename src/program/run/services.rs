@@ -31,6 +31,7 @@ use crate::program::export::events_file;
 use crate::program::export::statsd::{self, Statsd};
 use crate::program::output;
 use crate::program::report;
+use crate::program::report::labels::LabelReport;
 use crate::program::systemd;
 use crate::program::toxiproxy;
 use crate::proxy::config::ProxyConfig;
@@ -65,6 +66,7 @@ pub(crate) struct Results {
     /// The counters of each proxy, by name.
     pub(crate) summaries: Vec<(String, Summary)>,
     pub(crate) proxies: Vec<report::Proxy>,
+    pub(crate) labels: LabelReport,
     /// Their calls, if a report shows them.
     pub(crate) calls: Recorded,
 }
@@ -174,13 +176,15 @@ impl Services {
                 warn!("the last events were not written: their reader has read nothing for {seconds} s");
             }
         }
+        let labels = proxies.labels().clone();
         let proxies = proxies.all_and_removed();
         let snapshots: Vec<_> = proxies.iter().map(|proxy| proxy.snapshot()).collect();
         let summaries = snapshots.iter().map(|snapshot| (snapshot.name.clone(), snapshot.summary())).collect();
+        let labels = LabelReport::of(&labels, snapshots.iter().zip(proxies.iter().map(|proxy| &**proxy)));
         let recorded = proxies.iter().map(|proxy| proxy.context.recorder.recorded(proxy.settings().protocol));
         let proxies = snapshots.iter().map(report::Proxy::from).zip(recorded);
         let proxies = proxies.map(|(proxy, recorded)| proxy.with_shapes(recorded)).collect();
-        Results { summaries, proxies, calls: call_log.take_since(started) }
+        Results { summaries, proxies, labels, calls: call_log.take_since(started) }
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::diagnostic::Diagnostics;
 use crate::events::Events;
+use crate::labels::Labels;
 use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
 use crate::proxy::listeners::CannotListen;
@@ -117,6 +118,10 @@ impl ProxySet {
 
     pub(crate) fn events(&self) -> &Events {
         &self.shared.events
+    }
+
+    pub(crate) fn labels(&self) -> &Labels {
+        &self.shared.labels
     }
 
     /// Ordered by name.

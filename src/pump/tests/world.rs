@@ -14,6 +14,7 @@ use crate::call_log::CallLog;
 use crate::error::Result;
 use crate::events::Events;
 use crate::handler::Handler;
+use crate::labels::Labels;
 use crate::metrics::counters::Counters;
 use crate::net::address::Address;
 use crate::net::backend::Backend;
@@ -146,6 +147,7 @@ pub(super) fn proxy_with(plan: impl Fn() -> Plan) -> (ShutdownTrigger, Arc<Proxy
         events: Events::off(),
         call_log: CallLog::on(),
         recorder: Recorder::new(true),
+        labels: Labels::default(),
         streams: ProxyStreams::new(1, "default"),
         shaped: Arc::default(),
         shutdown,

@@ -10,12 +10,16 @@ async fn world() -> World {
 }
 
 fn record(world: &World, proxy: &str) {
-    world.proxies.events().emit(&proxy.into(), || EventKind::Plan {
-        handler: "dummy".to_owned(),
-        rules: SharedTexts::default(),
-        toxics: SharedTexts::default(),
-        enabled: true,
-    });
+    world.proxies.events().emit(
+        &proxy.into(),
+        || None,
+        || EventKind::Plan {
+            handler: "dummy".to_owned(),
+            rules: SharedTexts::default(),
+            toxics: SharedTexts::default(),
+            enabled: true,
+        },
+    );
 }
 
 /// The stream without the times.

@@ -7,11 +7,14 @@ const MARKS = { sleep: 0, wait: 0, hold: 0, answer: 1, inject: 1, close: 2, rese
 const [HIDDEN, PLAIN, FAULTS] = [0, 1, 2];
 
 class Calls {
-  constructor({ proxies, rows, kinds, heads, begun, took, number, kind, head }) {
+  constructor({ proxies, rows, kinds, heads, begun, took, number, kind, head, labels, label }) {
     this.count = begun.length;
     this.proxies = proxies;
     this.heads = heads;
     this.head = new Uint32Array(head);
+    // Without any labels, both are missing.
+    this.labels = labels ?? [];
+    this.label = label ?? [];
     this.kind = new Uint32Array(kind);
     this.kinds = kinds.handler.map((handler, place) => ({
       handler,

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::handlers::Handlers;
 use crate::call_log::RecordedCall;
 use crate::events::{Action, RequestHead};
+use crate::labels::CallLabel;
 use crate::program::report::text::visible;
 
 /// How many different requests are written: each may have hundreds of bytes, everything else of a call has twenty.
@@ -31,6 +32,12 @@ pub(super) struct Columns<'a> {
     number: Vec<i64>,
     kind: Vec<usize>,
     head: Vec<usize>,
+    /// The labels, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<&'a str>,
+    /// The index of each call's label; none for one without. Empty if no call has one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    label: Vec<Option<usize>>,
 }
 
 /// One row for each connection.
@@ -56,7 +63,8 @@ struct Heads<'a>(HashMap<(&'a str, &'a str), usize>);
 /// Proxies that are not in `proxies` come last.
 pub(super) fn columns<'a>(calls: &'a [RecordedCall], proxies: &[&'a str], handlers: &Handlers) -> Columns<'a> {
     let mut columns = Columns { proxies: proxies.to_vec(), heads: vec![String::new()], ..Columns::default() };
-    let mut heads = Heads::default();
+    let (mut heads, mut labels) = (Heads::default(), HashMap::new());
+    let has_labels = calls.iter().any(|call| call.label.is_some());
     // If not all requests fit, those of faults matter most.
     for head in calls.iter().filter(|call| call.fault.is_some()).filter_map(|call| call.head.as_ref()) {
         heads.place(head, &mut columns.heads);
@@ -83,6 +91,15 @@ pub(super) fn columns<'a>(calls: &'a [RecordedCall], proxies: &[&'a str], handle
         let head = call.head.as_ref().map(|head| heads.place(head, &mut columns.heads));
         columns.unnamed += u64::from(head == Some(None));
         columns.head.push(head.flatten().unwrap_or(0));
+        if has_labels {
+            let place = |label: &'a CallLabel| {
+                *labels.entry(&*label.text).or_insert_with(|| {
+                    columns.labels.push(&label.text);
+                    columns.labels.len() - 1
+                })
+            };
+            columns.label.push(call.label.as_deref().map(place));
+        }
         (begun, number) = (now, call.call);
     }
     columns

@@ -1,6 +1,7 @@
 //! Reports and calls for tests.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
@@ -8,10 +9,12 @@ use rand::{RngExt, SeedableRng};
 
 use crate::call_log::{Recorded, RecordedCall};
 use crate::events::{Action, RequestHead};
+use crate::labels::CallLabel;
 use crate::metrics::counters::Waited;
 use crate::metrics::snapshot::HandlerSnapshot;
 use crate::program::exit_code::UNMET;
 use crate::program::report::example::{self, expected, passed};
+use crate::program::report::labels::LabelReport;
 use crate::program::report::{Proxy, Report};
 use crate::protocol::Protocol;
 
@@ -33,6 +36,7 @@ pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micro
         connection,
         call,
         handler: handler.into(),
+        label: None,
         begun: Duration::from_micros(micros.start),
         ended: Duration::from_micros(micros.end),
         is_done: true,
@@ -45,6 +49,10 @@ impl RecordedCall {
     pub(super) fn fault(mut self, action: Action) -> Self {
         self.fault = Some(action);
         self
+    }
+
+    pub(super) fn label(self, text: &str) -> Self {
+        Self { label: Some(Arc::new(CallLabel { text: text.into(), place: Some(0) })), ..self }
     }
 
     pub(super) fn no_reply(mut self) -> Self {
@@ -143,11 +151,13 @@ pub(super) fn hostile() -> (Report, Recorded) {
         call(HOSTILE, 1, number, HOSTILE, number * 1000..number * 1000 + 700)
             .head(&format!("{HOSTILE} {HOSTILE}"))
             .fault(Action::Sleep)
+            .label(HOSTILE)
     });
     let recorded = Recorded { calls: calls.collect(), left_out: 12_345 };
     let mut report = repeated(&recorded);
     report.command = Some(vec![HOSTILE.to_owned(), "--".to_owned(), HOSTILE.to_owned()]);
     for run in &mut report.runs {
+        run.labels = LabelReport::example(&[(HOSTILE, HOSTILE, 1)]);
         run.again = format!("vaurien -- {HOSTILE}");
         run.warnings = vec![HOSTILE.to_owned()];
         for expected in &mut run.expectations {

@@ -52,6 +52,9 @@ pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorde
             (verdict::sections(report))
             (tables::sections(proxies, &handlers))
             (toxics::section(proxies))
+            @if let Some(run) = report.shown().filter(|run| !run.labels.is_empty()) {
+                (tables::labels(&run.labels, proxies, &handlers))
+            }
             (timeline::section(recorded, &handlers, columns.unnamed))
             @if !recorded.calls.is_empty() { (latency::section(&recorded.calls, &handlers, has_turns, has_toxics)) }
         }

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use super::handlers::Handlers;
 use crate::program::report::Proxy;
+use crate::program::report::labels::{self, LabelName, LabelReport};
 use crate::program::report::text::{self, grouped};
 
 /// A table that scrolls sideways if it is too wide, also with the keyboard.
@@ -53,6 +54,45 @@ fn calls(proxies: &[Proxy], handlers: &Handlers) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// One row for each label. If there are several proxies, they are named.
+pub(super) fn labels(labels: &LabelReport, proxies: &[Proxy], handlers: &Handlers) -> Markup {
+    let rows = html! {
+        thead { tr {
+            th scope="col" { "Label" }
+            @for head in ["Calls", "Faults"] { th.number scope="col" { (head) } }
+            th scope="col" { "Faults by handler" }
+        } }
+        tbody {
+            @for (name, figures) in labels.rows() {
+                tr {
+                    th scope="row" {
+                        @match name {
+                            LabelName::Label(label) => (label),
+                            LabelName::Others => em { (labels::others()) },
+                            LabelName::None => em { "without a label" },
+                        }
+                    }
+                    td.number { (grouped(figures.calls)) }
+                    td.number.fault[figures.faults > 0] { (grouped(figures.faults)) }
+                    td {
+                        @for (place, (proxy, name, faults)) in figures.faults_by_name().enumerate() {
+                            @if place > 0 { ", " }
+                            @if proxies.len() > 1 { (proxy) ": " }
+                            (handlers.name(&name)) " " (grouped(faults))
+                        }
+                    }
+                }
+            }
+        }
+    };
+    html! {
+        section aria-labelledby="labels" {
+            h2 #labels { "Labels" }
+            (rolling("Labels", &rows))
         }
     }
 }

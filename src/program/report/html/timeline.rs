@@ -15,13 +15,14 @@ const MARKS: [(&str, &str); 3] = [
 ];
 
 /// What is shown of the selected call.
-const DETAILS: [(&str, &str); 6] = [
+const DETAILS: [(&str, &str); 7] = [
     ("detail-call", "Call"),
     ("detail-handler", "Handler"),
     ("detail-head", "Request"),
     ("detail-begun", "Begun"),
     ("detail-took", "Took"),
     ("detail-end", "Ended by"),
+    ("detail-label", "Label"),
 ];
 
 /// The requests of `unnamed` calls are not in the page.
