@@ -79,6 +79,7 @@ impl Calls {
             return;
         }
         self.last = number;
+        self.next(now);
         if self.are_turns {
             // A turn ends where the next begins.
             self.open.clear();
@@ -96,9 +97,17 @@ impl Calls {
             begun: now,
             ended: now,
             is_done: false,
+            next: None,
             fault: None,
             head: RequestHead::of(protocol, head),
         });
+    }
+
+    /// The next call begins, or the connection ends.
+    pub(super) fn next(&mut self, now: Duration) {
+        if let Some(last) = self.kept.last_mut() {
+            last.next.get_or_insert(now);
+        }
     }
 
     pub(super) fn fault(&mut self, number: u64, action: Action) {
@@ -187,6 +196,21 @@ mod tests {
         let calls = line.0.take();
         assert_eq!(times(&calls), [(1, 10, 30, true), (2, 20, 50, true)]);
         assert_eq!(calls[1].took(), Some(Duration::from_millis(30)));
+    }
+
+    #[test]
+    fn a_client_pauses_after_a_fault_until_its_next_call_or_its_end() {
+        let mut line = Line::new(Protocol::Redis);
+        for (number, begun) in [(1, 10), (2, 20), (3, 2000)] {
+            line.begins(begun, number, Expect::Reply);
+            if number > 1 {
+                line.0.fault(number, Action::Answer);
+            }
+            line.0.ended(ms(begun + 5), CallEnd::Answered);
+        }
+        line.0.next(ms(3000));
+        let paused: Vec<_> = line.0.take().iter().map(RecordedCall::paused).collect();
+        assert_eq!(paused, [None, Some(ms(1975)), Some(ms(995))]);
     }
 
     #[test]

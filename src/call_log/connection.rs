@@ -76,6 +76,7 @@ impl ConnectionLog {
 impl Drop for ConnectionLog {
     fn drop(&mut self) {
         self.replies_end(false);
+        self.with(Calls::next);
         let calls = self.calls.get_mut().take();
         if let Some(ended) = &mut *self.shared.ended() {
             ended.extend(calls);

@@ -51,6 +51,8 @@ pub(crate) struct RecordedCall {
     pub(crate) ended: Duration,
     /// The last byte of its reply came. False for a call without a reply, and for one that was closed, reset, held or cut.
     pub(crate) is_done: bool,
+    /// When its connection began the next call, or ended.
+    pub(crate) next: Option<Duration>,
     /// What its handler did to it, the last thing if there were several.
     pub(crate) fault: Option<Action>,
     /// None with `tcp`, and for a call that ended before its request came.
@@ -61,6 +63,12 @@ impl RecordedCall {
     /// How long it took until it was done, if it was.
     pub(crate) fn took(&self) -> Option<Duration> {
         self.is_done.then(|| self.ended.saturating_sub(self.begun))
+    }
+
+    /// How long the client made no call after a fault, as far as its connection shows.
+    pub(crate) fn paused(&self) -> Option<Duration> {
+        self.fault?;
+        Some(self.next?.saturating_sub(self.ended))
     }
 }
 
@@ -106,6 +114,7 @@ impl CallLog {
         for call in &mut calls {
             call.begun = call.begun.saturating_sub(before);
             call.ended = call.ended.saturating_sub(before);
+            call.next = call.next.map(|next| next.saturating_sub(before));
         }
         let left_out = shared.began.load(Ordering::Relaxed).saturating_sub(shared.max_calls) as u64;
         Recorded { calls, left_out }

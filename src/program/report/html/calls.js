@@ -7,7 +7,7 @@ const MARKS = { sleep: 0, wait: 0, hold: 0, answer: 1, inject: 1, close: 2, rese
 const [HIDDEN, PLAIN, FAULTS] = [0, 1, 2];
 
 class Calls {
-  constructor({ proxies, rows, kinds, heads, begun, took, number, kind, head, labels, label }) {
+  constructor({ proxies, rows, kinds, heads, begun, took, paused, number, kind, head, labels, label }) {
     this.count = begun.length;
     this.proxies = proxies;
     this.heads = heads;
@@ -22,6 +22,14 @@ class Calls {
       mark: MARKS[kinds.fault[place]],
       replied: kinds.replied[place],
     }));
+    // How long the client made no call after a fault; NaN for other calls.
+    this.paused = new Float64Array(this.count).fill(NaN);
+    let fault = 0;
+    this.kind.forEach((place, call) => {
+      if (this.kinds[place].fault === null) return;
+      this.paused[call] = paused[fault] ?? NaN;
+      fault += 1;
+    });
     // The layer of each kind of call.
     this.layers = new Uint8Array(this.kinds.length);
     this.rows = rows.connection.length;

@@ -28,6 +28,8 @@ pub(super) struct Columns<'a> {
     /// The time since the row's previous call began; for the first one, since the run began.
     begun: Vec<i64>,
     took: Vec<u64>,
+    /// How long the client made no call after each fault, in the order of the faults; null where that is not known.
+    paused: Vec<Option<u64>>,
     /// The difference from the number of the row's previous call.
     number: Vec<i64>,
     kind: Vec<usize>,
@@ -86,6 +88,9 @@ pub(super) fn columns<'a>(calls: &'a [RecordedCall], proxies: &[&'a str], handle
         let now = i64::try_from(micros(call.begun)).unwrap_or(i64::MAX);
         columns.begun.push(now - begun);
         columns.took.push(micros(call.ended.saturating_sub(call.begun)));
+        if call.fault.is_some() {
+            columns.paused.push(call.paused().map(micros));
+        }
         columns.number.push(call.call.wrapping_sub(number).cast_signed());
         columns.kind.push(columns.kinds.place(handlers.place(&call.handler), call.fault, call.is_done));
         let head = call.head.as_ref().map(|head| heads.place(head, &mut columns.heads));
@@ -168,8 +173,9 @@ mod tests {
 
     #[test]
     fn calls_are_columns_by_proxy_connection_and_time() {
+        let next = Some(Duration::from_micros(2_000_009));
         let calls = [
-            example::call("web", 2, 1, "delay", 5..9).fault(Action::Sleep),
+            RecordedCall { next, ..example::call("web", 2, 1, "delay", 5..9).fault(Action::Sleep) },
             example::call("cache", 7, 2, "dummy", 3_000..4_000),
             example::call("cache", 7, 1, "dummy", 1_000..1_500).head("GET a"),
             example::call("cache", 3, 1, "error", 10..20).fault(Action::Close).no_reply().head("GET a"),
@@ -183,6 +189,7 @@ mod tests {
             "heads": ["", "GET a"],
             "begun": [5, 10, 1000, 2000],
             "took": [4, 10, 500, 1000],
+            "paused": [2_000_000, null],
             "number": [1, 1, 1, 1],
             "kind": [0, 1, 2, 2],
             "head": [0, 1, 1, 0],

@@ -40,6 +40,7 @@ pub(super) fn call(proxy: &str, connection: u64, call: u64, handler: &str, micro
         begun: Duration::from_micros(micros.start),
         ended: Duration::from_micros(micros.end),
         is_done: true,
+        next: None,
         fault: None,
         head: None,
     }

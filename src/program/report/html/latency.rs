@@ -22,6 +22,8 @@ struct Lane<'a> {
     /// How long the calls with a reply took, ascending.
     took: Vec<Duration>,
     unanswered: u64,
+    /// How long clients made no call after a fault, ascending.
+    paused: Vec<Duration>,
 }
 
 /// The decades that contain all times: from `10^first` to `10^last` seconds.
@@ -41,7 +43,8 @@ pub(super) fn section(calls: &[RecordedCall], handlers: &Handlers, has_turns: bo
                 "From the end of a call’s head, when its handler is drawn, to the last byte of its reply. This includes the time "
                 "that the handler took, but not the time in a pipeline behind a delayed call. "
                 @if has_turns { "With tcp a call lasts until the backend’s last byte before the next call. " }
-                "Calls without a reply have no time."
+                "Calls without a reply have no time. “No call for” is how long a client made no call on its connection after a fault, "
+                "until the next one or until it left: what the fault costs it beside the reply, such as a pause before it tries again."
                 @if has_toxics { " The time that bytes spent in toxics is not part of it: the client waited longer." }
             }
             @if let Some(axis) = Axis::of(&answered) {
@@ -85,7 +88,9 @@ fn figures(lanes: &[Lane], handlers: &Handlers) -> Markup {
         &html! {
             thead { tr {
                 th scope="col" { "Handler" }
-                @for head in ["Replied", "No reply", "p50", "p90", "p99", "max"] { th.number scope="col" { (head) } }
+                @for head in ["Replied", "No reply", "p50", "p90", "p99", "max", "No call for: p50", "max"] {
+                    th.number scope="col" { (head) }
+                }
             } }
             tbody {
                 @for lane in lanes {
@@ -93,7 +98,8 @@ fn figures(lanes: &[Lane], handlers: &Handlers) -> Markup {
                         th scope="row" { (handlers.name(lane.handler)) }
                         td.number { (grouped(count(&lane.took))) }
                         td.number { (grouped(lane.unanswered)) }
-                        @for percent in [50, 90, 99, 100] { td.number { (span(lane.percentile(percent))) } }
+                        @for percent in [50, 90, 99, 100] { td.number { (span(percentile(&lane.took, percent))) } }
+                        @for percent in [50, 100] { td.number { (span(percentile(&lane.paused, percent))) } }
                     }
                 }
             }
@@ -107,15 +113,17 @@ impl<'a> Lane<'a> {
         let (replied, not): (Vec<_>, Vec<_>) =
             calls.iter().filter(|call| *call.handler == *handler).partition(|call| call.is_done);
         let mut took: Vec<_> = replied.iter().filter_map(|call| call.took()).collect();
+        let mut paused: Vec<_> = replied.iter().chain(&not).filter_map(|call| call.paused()).collect();
         took.sort_unstable();
-        (!took.is_empty() || !not.is_empty()).then(|| Self { handler, took, unanswered: count(&not) })
+        paused.sort_unstable();
+        (!took.is_empty() || !not.is_empty()).then(|| Self { handler, took, unanswered: count(&not), paused })
     }
+}
 
-    /// The shortest time that `percent` of the calls did not exceed.
-    fn percentile(&self, percent: usize) -> Option<Duration> {
-        let rank = (self.took.len() * percent).div_ceil(100);
-        self.took.get(rank.saturating_sub(1)).copied()
-    }
+/// The shortest of these times, which are ascending, that `percent` of them do not exceed.
+fn percentile(times: &[Duration], percent: usize) -> Option<Duration> {
+    let rank = (times.len() * percent).div_ceil(100);
+    times.get(rank.saturating_sub(1)).copied()
 }
 
 impl Axis {
@@ -177,14 +185,21 @@ fn count<T>(all: &[T]) -> u64 {
 mod tests {
     use super::super::example;
     use super::*;
+    use crate::events::Action;
 
     fn lane(micros: impl IntoIterator<Item = u64>) -> Lane<'static> {
-        Lane { handler: "dummy", took: micros.into_iter().map(Duration::from_micros).collect(), unanswered: 0 }
+        Lane {
+            handler: "dummy",
+            took: micros.into_iter().map(Duration::from_micros).collect(),
+            unanswered: 0,
+            paused: Vec::new(),
+        }
     }
 
     #[test]
     fn percentiles_are_times_that_calls_took() {
-        let times = |lane: Lane| [50, 90, 99, 100].map(|percent| lane.percentile(percent).map(|time| time.as_micros()));
+        let times =
+            |lane: Lane| [50, 90, 99, 100].map(|percent| percentile(&lane.took, percent).map(|time| time.as_micros()));
         assert_eq!(times(lane(1..=100)), [Some(50), Some(90), Some(99), Some(100)]);
         assert_eq!(times(lane([7])), [Some(7); 4]);
         assert_eq!(times(lane([1, 2, 3])), [Some(2), Some(3), Some(3), Some(3)]);
@@ -211,6 +226,17 @@ mod tests {
         let bins = axis.bins(&lane.took);
         assert_eq!((bins[0], bins[40], bins.iter().sum::<u64>()), (1, 2, 4));
         assert_eq!(axis.range(40), "100 µs to 112 µs");
+    }
+
+    #[test]
+    fn the_pause_after_a_fault_is_told() {
+        let error = |number: u64, next: u64| {
+            let call = example::call("a", 1, number, "error", 0..1_000).fault(Action::Answer);
+            RecordedCall { next: Some(Duration::from_micros(next)), ..call }
+        };
+        let calls = [error(1, 1_001_000), error(2, 3_001_000), example::call("a", 1, 3, "error", 0..10)];
+        let page = section(&calls, &Handlers::new(["error"]), false, false).into_string();
+        assert!(page.contains(r#"<td class="number">1 s</td><td class="number">3 s</td></tr>"#), "{page}");
     }
 
     #[test]

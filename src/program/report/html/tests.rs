@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::Duration;
 
 use super::example::{self, HOSTILE};
 use super::*;
+use crate::call_log::RecordedCall;
 use crate::events::Action;
 use crate::metrics::snapshot::ToxicSnapshot;
 use crate::program::command::End;
@@ -257,17 +259,18 @@ fn hostile_texts_are_drawn_and_not_run() {
 #[test]
 #[ignore = "needs chromium"]
 fn keys_and_filters_lead_to_faults() {
+    let next = Some(Duration::from_micros(2_000));
     let calls = [
         example::call("cache", 1, 1, "dummy", 0..1_000),
-        example::call("cache", 2, 1, "delay", 500..1_700).fault(Action::Sleep).head("GET a"),
+        RecordedCall { next, ..example::call("cache", 2, 1, "delay", 500..1_700).fault(Action::Sleep).head("GET a") },
         example::call("cache", 2, 2, "dummy", 2_000..2_100),
         example::call("web", 7, 3, "hang", 2_000..1_252_000).fault(Action::Hold).no_reply(),
     ];
     let recorded = Recorded { calls: calls.into(), left_out: 0 };
     let (_, root) = opened(&[], &page(&recorded), STEPS);
-    let sleep = "cache, connection 2, call 1|delay: sleep|GET a|0.000500 s|1.2 ms|a reply";
-    let hold = "web, connection 7, call 3|hang: hold|–|0.002000 s|1.25 s|no reply";
-    let none = "–|–|–|–|–|–";
+    let sleep = "cache, connection 2, call 1|delay: sleep|GET a|0.000500 s|1.2 ms|a reply|300 µs|–";
+    let hold = "web, connection 7, call 3|hang: hold|–|0.002000 s|1.25 s|no reply|–|–";
+    let none = "–|–|–|–|–|–|–|–";
     assert!(root.contains(&format!(r#"data-told="{sleep};{hold};{sleep};{hold};{none}""#)), "{root}");
     // With headings of two proxies: three connections, then the two with faults, then the one of `web`.
     assert!(root.contains(r#"data-rows="114,96,60""#), "{root}");

@@ -94,7 +94,7 @@ class Timeline {
     if (call === this.chosen) return;
     this.chosen = call;
     const { calls } = this;
-    const details = ['–', '–', '–', '–', '–', '–', '–'];
+    const details = ['–', '–', '–', '–', '–', '–', '–', '–'];
     if (call >= 0) {
       const { handler, fault, replied } = calls.kinds[calls.kind[call]];
       const row = calls.row[call];
@@ -105,9 +105,10 @@ class Timeline {
       details[3] = `${(calls.begun[call] / 1e6).toFixed(6)} s`;
       details[4] = timeText(calls.ended[call] - calls.begun[call]);
       details[5] = replied ? 'a reply' : 'no reply';
-      details[6] = calls.labels[calls.label[call]] ?? '–';
+      details[6] = Number.isNaN(calls.paused[call]) ? '–' : timeText(calls.paused[call]);
+      details[7] = calls.labels[calls.label[call]] ?? '–';
     }
-    ['call', 'handler', 'head', 'begun', 'took', 'end', 'label'].forEach((name, place) => {
+    ['call', 'handler', 'head', 'begun', 'took', 'end', 'paused', 'label'].forEach((name, place) => {
       element(`detail-${name}`).textContent = details[place];
     });
     this.repaint();

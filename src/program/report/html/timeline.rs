@@ -15,13 +15,14 @@ const MARKS: [(&str, &str); 3] = [
 ];
 
 /// What is shown of the selected call.
-const DETAILS: [(&str, &str); 7] = [
+const DETAILS: [(&str, &str); 8] = [
     ("detail-call", "Call"),
     ("detail-handler", "Handler"),
     ("detail-head", "Request"),
     ("detail-begun", "Begun"),
     ("detail-took", "Took"),
     ("detail-end", "Ended by"),
+    ("detail-paused", "No call for"),
     ("detail-label", "Label"),
 ];
 

@@ -102,10 +102,37 @@ fn ending(end: End) -> String {
     }
 }
 
-/// Expectations, warnings, and the runs if there are several.
+/// What the words of the page mean, for readers who have not seen one before.
+const TERMS: [(&str, &str); 6] = [
+    (
+        "Chaos run",
+        "vaurien stood between the program under test and its backend, and injected faults on purpose. A test that fails shows a fault \
+         that the program does not survive; with the seed, the same calls meet the same faults again.",
+    ),
+    ("Call", "One request and the reply that belongs to it."),
+    ("Handler", "What happens to a call. A rule or a percentage decides which one it gets."),
+    ("dummy", "The handler of all other calls: they pass unchanged."),
+    ("Fault", "A handler, or a toxic, that did something. Its call or connection differs from one without vaurien."),
+    (
+        "Opaque",
+        "A connection whose calls vaurien could no longer tell apart: its bytes pass, and handlers no longer act on it.",
+    ),
+];
+
+fn terms() -> Markup {
+    html! {
+        details {
+            summary { "What the words mean" }
+            dl.terms { @for (term, meaning) in TERMS { dt { (term) } dd { (meaning) } } }
+        }
+    }
+}
+
+/// The meaning of the words, expectations, warnings, and the runs if there are several.
 pub(super) fn sections(report: &Report) -> Markup {
     let last = report.shown();
     html! {
+        section { (terms()) }
         @if let Some(run) = last.filter(|run| !run.expectations.is_empty()) {
             (expectations("Expectations", "expectations", &run.expectations))
         }
