@@ -4,6 +4,8 @@
 
 mod output; // opens a file, device or pipe without waiting for a reader
 
+mod columns; // tables for terminals
+
 mod atomic_file; // a file that appears complete
 
 mod stderr; // written without waiting for its reader
@@ -18,6 +20,8 @@ mod command; // runs a command and ends all that it started
 
 mod exit_code; // what the program exits with
 
+mod http_client; // requests to a running server
+
 mod report; // table, JSON, JUnit, HTML, annotations
 
 mod export; // metrics, statsd, events file
@@ -25,6 +29,8 @@ mod export; // metrics, statsd, events file
 mod toxiproxy_json; // proxies and toxics in Toxiproxy's JSON
 
 pub mod config; // options from command line, variables and file, merged and checked
+
+mod ctl; // `vaurien ctl`: changes a running daemon
 
 pub mod cli; // flags, help, completions
 
@@ -47,6 +53,7 @@ use crate::handler::Registry;
 use crate::program::cli::{Check, Exit};
 use crate::program::command::Signals;
 use crate::program::config::{Config, Format};
+use crate::program::http_client::Failure;
 use crate::program::run::runner;
 use crate::program::stderr::Stderr;
 use crate::program::toxiproxy::Called;
@@ -59,15 +66,15 @@ use crate::program::toxiproxy::Called;
 /// cannot be executed, 127 when it was not found.
 #[must_use]
 pub fn main(registry: &Registry) -> ExitCode {
+    let args: Vec<_> = std::env::args_os().collect();
     if called() == Some(Called::Cli) {
-        let args: Vec<_> = std::env::args_os().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
-        return match toxiproxy::cli::run(&args, std::env::var("TOXIPROXY_URL").ok().as_deref()) {
-            Ok(text) => print(&text),
-            Err(failure) => {
-                print_error(format_args!("{failure}"));
-                ExitCode::from(failure.exit_code())
-            }
-        };
+        let args: Vec<_> = args.iter().skip(1).map(|arg| arg.to_string_lossy().into_owned()).collect();
+        let done = toxiproxy::cli::run(&args, std::env::var("TOXIPROXY_URL").ok().as_deref());
+        return done.map_or_else(|failure| fail(&failure), |text| print(&text));
+    }
+    if called().is_none() && ctl::is_asked(&args) {
+        let done = ctl::run(&args[1..], |name| std::env::var_os(name));
+        return done.map_or_else(|failure| fail(&failure), |()| ExitCode::SUCCESS);
     }
     let config = match read(registry) {
         Ok(config) => config,
@@ -128,6 +135,12 @@ fn leave(exit: Exit) -> ExitCode {
             ExitCode::from(if runs_a_command { exit_code::OWN_FAILURE } else { exit_code::WRONG_USE })
         }
     }
+}
+
+/// Says why a command that asks a server is not done.
+fn fail(failure: &Failure) -> ExitCode {
+    print_error(format_args!("{failure}"));
+    ExitCode::from(failure.exit_code())
 }
 
 /// Prints what was asked for. A reader that stops early, such as `head`, is no failure.

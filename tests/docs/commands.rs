@@ -70,7 +70,11 @@ fn a_wrong_command_is_found() {
 
 #[test]
 fn flags_exist() {
-    let known = documented_flags();
+    let mut known = documented_flags();
+    for ctl in ["ctl --help", "ctl rule add --help", "ctl events --help"] {
+        let help = Program::run(&mut Program::command(ctl)).stdout;
+        known.extend(help.split([' ', ',', '\n']).filter(|word| word.starts_with("--")).map(str::to_owned));
+    }
     // Flags of other programs stand in whole command lines.
     let mut wrong = BTreeSet::new();
     for page in Page::all() {

@@ -133,3 +133,40 @@ fn the_api_answers_as_it_is_quoted() {
     }
     assert_eq!(answered, 4);
 }
+
+/// The command lines of a page's transcripts, each with what it prints.
+fn transcripts(page: &Page) -> Vec<(String, String)> {
+    let mut all: Vec<(String, String)> = Vec::new();
+    for line in page.blocks("text").concat().lines() {
+        match (line.strip_prefix("$ "), all.last_mut()) {
+            (Some(command), _) => all.push((command.to_owned(), String::new())),
+            (None, Some((_, printed))) => *printed += &format!("{line}\n"),
+            (None, None) => panic!("{line}: no command before it"),
+        }
+    }
+    all
+}
+
+#[test]
+fn ctl_prints_what_is_quoted() {
+    let page = Page::read("docs/ctl.md");
+    let backend = Backend::lines();
+    let address = backend.address().to_string();
+    let started = page.commands().remove(0).replace("localhost:6379", &address);
+    let words = shlex::split(started.strip_prefix("vaurien ").unwrap()).unwrap();
+    let vaurien = Program::spawn(Program::command("--proxy 127.0.0.1:0 --http-port 0").args(words));
+    let mut client = vaurien.connect();
+    for request in ["GET user:17\r\n", "GET user:18\r\n", "SET a\r\n"] {
+        client.send(request).read_until("\r\n");
+    }
+    let transcripts = transcripts(&page);
+    for (command, quoted) in &transcripts {
+        let words = shlex::split(command.strip_prefix("vaurien ").unwrap()).unwrap();
+        let mut ctl = Program::command("");
+        let ended = Program::run(ctl.args(words).env("VAURIEN_HTTP", vaurien.api().0.to_string()));
+        assert_eq!((ended.code, ended.lines.as_slice()), (Some(0), &[][..]), "{command}");
+        let printed = ended.stdout.replace(&address, "localhost:6379");
+        assert_eq!(shape(printed.lines()), shape(quoted.lines()), "{command}");
+    }
+    assert!(transcripts.len() >= 14, "{}", transcripts.len());
+}

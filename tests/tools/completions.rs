@@ -37,6 +37,27 @@ fn bash_completes_flags_and_values() {
 }
 
 #[test]
+fn bash_completes_the_commands_of_ctl() {
+    assert_eq!(completed("vaurien ct"), ["ctl"]);
+    assert_eq!(completed("vaurien ctl ev"), ["events"]);
+    assert_eq!(completed("vaurien ctl rule ''").last().map(String::as_str), Some("remove"));
+    assert_eq!(completed("vaurien ctl toxic ad"), ["add"]);
+    assert_eq!(completed("vaurien ctl rule add --bef"), ["--before"]);
+    assert_eq!(completed("vaurien ctl list --http-token-f"), ["--http-token-file"]);
+}
+
+#[test]
+fn every_shell_knows_the_commands_of_ctl() {
+    for shell in SHELLS {
+        let script = printed(&format!("--completions {shell}"));
+        for word in ["ctl", "connections", "remove", "--since"] {
+            let word = if shell == "fish" { word.trim_start_matches('-') } else { word };
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+}
+
+#[test]
 fn bash_completes_handlers_within_a_mix() {
     // Bash splits words at colons, unless it is told not to.
     for (split, whole) in [

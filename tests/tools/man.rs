@@ -24,6 +24,7 @@ fn its_sections_are_in_the_usual_order() {
         "OPTIONS",
         "COMMAND",
         "HANDLERS",
+        "CTL",
         "\"EXIT STATUS\"",
         "ENVIRONMENT",
         "FILES",

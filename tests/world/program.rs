@@ -76,10 +76,15 @@ impl Program {
     /// Runs `command` until it ends by itself.
     pub(crate) fn run(command: &mut Command) -> Ended {
         let mut program = Self::launch(command.stdout(Stdio::piped()));
+        let mut stdout = program.child.stdout.take().unwrap();
+        // Meanwhile, as it may be more than a pipe holds.
+        let reading = thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            text
+        });
         let code = program.wait();
-        let mut stdout = String::new();
-        program.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        Ended { code, stdout, lines: program.lines.iter().collect() }
+        Ended { code, stdout: reading.join().unwrap(), lines: program.lines.iter().collect() }
     }
 
     fn launch(command: &mut Command) -> Self {

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::handler::Registry;
 use crate::program::config::schema::Schema;
+use crate::program::ctl;
 
 /// The script for `shell`, for a program that is called `name` and has the flags of `command`.
 /// Fails if there is none for this shell.
@@ -22,11 +23,32 @@ pub(crate) fn script(shell: &str, name: &str, command: &Command, schema: &Schema
         .version(env!("CARGO_PKG_VERSION"))
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .args(args.map(|arg| with_values(arg.clone(), schema)));
+        .disable_help_subcommand(true)
+        .args(args.map(|arg| with_values(arg.clone(), schema)))
+        .subcommand(ctl::command());
     let mut script = Vec::new();
     clap_complete::generate(generator, &mut completed, name, &mut script);
     let script = String::from_utf8_lossy(&script).into_owned();
-    Ok(if generator == Shell::Bash { script + &bash(name, schema.registry) } else { script })
+    Ok(match generator {
+        Shell::Bash => script + &bash(name, schema.registry),
+        Shell::Zsh => zsh(name, &script),
+        _ => script,
+    })
+}
+
+/// The generated script for zsh, which takes the word behind `ctl` for its first: what can follow depends on whether it is there.
+fn zsh(name: &str, script: &str) -> String {
+    let begin = format!("_{name}() {{\n");
+    let (ctl, state) = (format!("\":: :_{name}_commands\""), format!("\"*::: :->{name}\""));
+    let both = format!("'::command:_cmdambivalent' \\\n{ctl} \\\n{state} \\\n");
+    if !script.contains(&begin) || !script.contains(&both) {
+        return script.to_owned();
+    }
+    let rest = format!(
+        "{begin}    local rest=(\n'*::command:_cmdambivalent'\n    )\n    \
+         if (( CURRENT == 2 )) || [[ \"$words[2]\" == ctl ]]; then\n        rest=({ctl} {state})\n    fi\n"
+    );
+    script.replacen(&both, "\"${rest[@]}\" \\\n", 1).replacen(&begin, &rest, 1).replace("$line[2]", "$line[1]")
 }
 
 /// What the generated script for bash lacks: handlers within a mix, commands after `--`, and files after those. Bash splits words at colons.

@@ -45,6 +45,9 @@ in VAURIEN_PROXY (and _HOST, _PORT), of one of several in VAURIEN_PROXY_NAME, of
 VAURIEN_SEED; {proxy}, {host}, {port}, {proxy.NAME}, {http}, {toxiproxy} and {seed} in its arguments are replaced by them. ${port} and \
 others behind $ are kept, and {{port}} becomes {port}. Unless set, --proxy and --http-port take a free port.";
 
+/// In the help.
+const CTL: &str = "vaurien ctl shows and changes the proxies of a running daemon: see vaurien ctl --help.";
+
 pub(super) const MIX: &str = "\
 Calls that the mix leaves over get dummy. --behavior is an alias of --handler. A --rule is [COMMAND [KEY]] [CONDITION=VALUE ...] => MIX; \
 the first one that matches a call decides, and --handler is for the others. Conditions are header.NAME, query.NAME, client and \
@@ -60,7 +63,7 @@ pub(super) fn is_short(error: &clap::Error, words: &[OsString]) -> bool {
 pub(super) fn after_short() -> String {
     let examples = EXAMPLES[..2].iter().map(|(what, line)| format!("{what}\n  {line}\n"));
     let examples: String = examples.collect();
-    format!("{examples}\n--help prints all options, what handlers do, variables and more examples.")
+    format!("{examples}\n--help prints all options and examples. vaurien ctl --help: how to change a running daemon.")
 }
 
 pub(super) fn after_long(registry: &Registry) -> String {
@@ -71,7 +74,7 @@ pub(super) fn after_long(registry: &Registry) -> String {
     let examples = EXAMPLES.iter().map(|(what, line)| format!("\n  {what}\n    {line}"));
     let examples: String = examples.collect();
     format!(
-        "{COMMAND}\n\nWhat handlers do:\n{handlers}{MIX}\n\n{takers}\n\n{VALUES} {VARIABLES}\n\nExamples:{examples}"
+        "{COMMAND}\n\n{CTL}\n\nWhat handlers do:\n{handlers}{MIX}\n\n{takers}\n\n{VALUES} {VARIABLES}\n\nExamples:{examples}"
     )
 }
 

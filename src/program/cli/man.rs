@@ -8,6 +8,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 
 use super::help::{COMMAND, EXAMPLES, MIX, VALUES, VARIABLES, takers};
 use crate::handler::Registry;
+use crate::program::ctl;
 
 const DESCRIPTION: &str = "\
 vaurien listens on --proxy and connects each client to --backend. A call is a request and its reply, which vaurien finds by \
@@ -69,6 +70,10 @@ The file of --config is TOML. Its keys are the flags, with underscores; settings
 those of --http and --statsd in [http] and [statsd], those of a COMMAND in [run], and each of several proxies has a table \
 [proxies.NAME]. --print-config prints such a file.";
 
+const CTL: &str = "\
+vaurien ctl [--http HOST:PORT] COMMAND speaks to the HTTP API of a running daemon. PROXY can be left out if there is one. vaurien ctl \
+--help has the options. The exit code is 1 if the daemon refuses or cannot be reached. Its commands are:";
+
 /// The page for `command` with the handlers of `registry`, as roff.
 pub(crate) fn page(command: Command, registry: &Registry) -> String {
     let mut page = Vec::new();
@@ -105,6 +110,9 @@ fn rest_of(registry: &Registry) -> Roff {
     terms(&mut roff, registry.entries().iter().map(|entry| (&*entry.name, &*entry.help)));
     roff.control("PP", []).text([roman(MIX)]);
     roff.control("PP", []).text([roman(takers(registry))]);
+    roff.control("SH", ["CTL"]).text([roman(CTL)]);
+    let commands = ctl::commands();
+    terms(&mut roff, commands.iter().map(|(usage, about)| (&**usage, &**about)));
     roff.control("SH", ["EXIT STATUS"]);
     terms(&mut roff, EXIT_STATUS);
     roff.control("PP", []).text([roman(WITH_A_COMMAND)]);

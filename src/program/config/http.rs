@@ -1,7 +1,7 @@
 //! The settings of the HTTP API.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
@@ -65,7 +65,8 @@ impl Token {
         &self.0
     }
 
-    fn read(text: &str) -> Result<Self, &'static str> {
+    /// Reads it off a flag, a variable or a file.
+    pub(crate) fn read(text: &str) -> Result<Self, &'static str> {
         if text.is_empty() {
             return Err("the token is empty");
         }
@@ -103,6 +104,12 @@ pub(crate) fn health_address(values: &Values<'_>, mut diagnostics: Diagnostics) 
     diagnostics.none_or(Address::new(host, port))
 }
 
+/// The token that a file has, which `place` names.
+pub(crate) fn token_of_file(place: &str, path: &Path) -> Result<Token, Diagnostic> {
+    let text = file::text(place, path, TOKEN_FILE)?;
+    Token::read(text.trim()).map_err(|what| Diagnostic::new(place, format_args!("{what}, in `{}`", path.display())))
+}
+
 impl Http {
     /// The settings that `values` have, if the API is on. Reads the token from its file.
     pub(super) fn of(values: &Values<'_>, diagnostics: &mut Diagnostics) -> Result<Option<Self>, Diagnostics> {
@@ -116,11 +123,7 @@ impl Http {
                 let both = format_args!("the token is also given by {token}, give one of them");
                 diagnostics.push(Diagnostic::new(&place, both));
             }
-            let read = file::text(&place, &path, TOKEN_FILE).and_then(|text| {
-                let wrong = |what| Diagnostic::new(&place, format_args!("{what}, in `{}`", path.display()));
-                Token::read(text.trim()).map_err(wrong)
-            });
-            match read {
+            match token_of_file(&place, &path) {
                 Ok(token) => http.token = Some(token),
                 Err(diagnostic) => diagnostics.push(diagnostic),
             }

@@ -11,7 +11,7 @@ pub(crate) mod labels; // which test met which fault
 mod markdown; // for pages of CI servers
 pub(crate) mod reporter; // collects the runs, then writes everything
 pub(crate) mod table; // for the terminal
-mod text; // durations and numbers as people read them
+pub(crate) mod text; // durations and numbers as people read them
 mod words; // sentences that these share
 
 use std::time::{Duration, SystemTime};

@@ -6,6 +6,7 @@ use super::called::Called;
 use super::{Report, Run, text};
 use crate::metrics::counters::Waited;
 use crate::metrics::snapshot::HandlerSnapshot;
+use crate::program::columns::columns;
 
 /// The result of all runs, and one run in detail: the first that failed, else the last one.
 pub(crate) struct Table<'a>(pub(crate) &'a Report);
@@ -83,18 +84,9 @@ fn times(waited: Option<Waited>) -> [String; 3] {
 /// In columns: names aligned to the left, figures to the right.
 impl Display for Grid {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let header: Vec<String> = self.header.iter().map(ToString::to_string).collect();
-        let lines = || [&header].into_iter().chain(&self.rows);
-        let width = |column: usize| lines().map(|line| line[column].chars().count()).max().unwrap_or_default();
-        let widths: Vec<usize> = (0..header.len()).map(width).collect();
-        for line in lines() {
-            for (column, (cell, &width)) in line.iter().zip(&widths).enumerate() {
-                let gap = if column == 0 { "" } else { "  " };
-                if column < self.names { write!(f, "{gap}{cell:<width$}")? } else { write!(f, "{gap}{cell:>width$}")? }
-            }
-            writeln!(f)?;
-        }
-        Ok(())
+        let header = self.header.iter().map(ToString::to_string).collect();
+        let lines: Vec<_> = [header].into_iter().chain(self.rows.iter().cloned()).collect();
+        f.write_str(&columns(&lines, |column| column >= self.names))
     }
 }
 

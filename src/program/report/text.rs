@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 /// Three digits and a unit, `1.25 s`; from a minute on whole seconds, `2 m 5 s`.
-pub(super) fn time(time: Duration) -> String {
+pub(crate) fn time(time: Duration) -> String {
     if let Some(text) =
         [("µs", 1e-6), ("ms", 1e-3)].into_iter().find_map(|(name, unit)| below(1_000.0, time, name, unit))
     {
@@ -31,7 +31,7 @@ fn parts(time: Duration) -> String {
 }
 
 /// The text with its control characters escaped, but for line ends.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     let is_invisible = |char: char| char.is_control() && char != '\n';
     if !text.contains(is_invisible) {
         return text.into();

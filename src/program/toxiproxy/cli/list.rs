@@ -6,32 +6,18 @@ use serde_json::Value;
 
 use super::Failure;
 use super::http::{Server, path};
+use crate::program::columns::columns;
 
 /// A line for each proxy.
 pub(super) fn all(server: &Server) -> Result<String, Failure> {
     let proxies = server.ask("GET", &path(&[]), None)?;
-    let mut rows = vec![["Name", "Listen", "Upstream", "Enabled", "Toxics"].map(str::to_owned)];
+    let mut rows = vec![["Name", "Listen", "Upstream", "Enabled", "Toxics"].map(str::to_owned).to_vec()];
     rows.extend(proxies.as_object().into_iter().flatten().map(|(name, proxy)| {
         let toxics = proxy["toxics"].as_array().map_or(0, Vec::len).to_string();
-        [
-            name.clone(),
-            text(&proxy["listen"]),
-            text(&proxy["upstream"]),
-            state(proxy["enabled"] == true).to_owned(),
-            toxics,
-        ]
+        let state = state(proxy["enabled"] == true).to_owned();
+        vec![name.clone(), text(&proxy["listen"]), text(&proxy["upstream"]), state, toxics]
     }));
-    if rows.len() == 1 {
-        return Ok("no proxies\n".to_owned());
-    }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-    let widths = [0, 1, 2, 3, 4].map(width);
-    let mut lines = String::new();
-    for row in &rows {
-        let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        let _ = writeln!(lines, "{}", cells.join("  ").trim_end());
-    }
-    Ok(lines)
+    Ok(if rows.len() == 1 { "no proxies\n".to_owned() } else { columns(&rows, |_| false) })
 }
 
 /// A proxy and its toxics.

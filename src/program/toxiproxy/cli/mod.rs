@@ -9,7 +9,7 @@ use std::fmt::Write;
 use serde_json::json;
 
 use super::flags::{Flag, Given, taking};
-use crate::program::exit_code;
+use crate::program::http_client::Failure;
 use http::{Server, path};
 
 const USAGE: &str = "\
@@ -26,32 +26,6 @@ Usage: toxiproxy-cli [-h HOST] COMMAND, or TOXIPROXY_URL for HOST (default http:
 
 /// Flags that stand before the command. With `-h` alone or `help` the usage is shown.
 const HOST: Flag = taking(&["host", "h"]);
-
-/// Why a command is not done.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
-    /// It is wrong.
-    #[error("{0}")]
-    Use(String),
-    /// The server refuses it, or cannot be reached.
-    #[error("{0}")]
-    Server(String),
-}
-
-impl From<String> for Failure {
-    fn from(what: String) -> Self {
-        Self::Use(what)
-    }
-}
-
-impl Failure {
-    pub(crate) fn exit_code(&self) -> u8 {
-        match self {
-            Self::Use(_) => exit_code::WRONG_USE,
-            Self::Server(_) => exit_code::FAILED,
-        }
-    }
-}
 
 /// Does what the arguments ask for, which are without the program's name, and answers what to print. `url` is the server unless a
 /// flag names one.

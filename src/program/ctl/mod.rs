@@ -1,0 +1,163 @@
+//! `vaurien ctl`: speaks to the HTTP API of a running daemon.
+
+mod args; // the command line
+mod events; // a line for each event
+mod show; // tables
+mod target; // which daemon, and which of its proxies
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+
+use clap::ArgMatches;
+use serde_json::{Map, Value, json};
+
+use crate::program::http_client::{Answer, Failure, Server};
+use args::NAME;
+pub(crate) use args::{command, commands};
+use target::{chosen, path, server};
+
+/// Whether the arguments, the program's name among them, are for this.
+pub(crate) fn is_asked(args: &[OsString]) -> bool {
+    args.get(1).is_some_and(|word| word == NAME)
+}
+
+/// Does what the arguments ask for, which are without the program's name. `variable` is one of the environment.
+pub(crate) fn run(args: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Result<(), Failure> {
+    let matches = match command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) if !error.use_stderr() => return print(&error.to_string()),
+        Err(error) => return Err(Failure::Use(args::mistake(&error, args))),
+    };
+    // The options of all commands are where they were given, or further down.
+    let last = std::iter::successors(Some(&matches), |matches| Some(matches.subcommand()?.1)).last();
+    let last = last.unwrap_or(&matches);
+    let daemon = Daemon { server: server(last, variable)?, is_json: last.get_flag("json") };
+    let Some((name, matches)) = matches.subcommand() else { return Ok(()) };
+    match name {
+        "list" => daemon.show(&path(&["proxies"]), show::proxies),
+        "handler" => daemon.patch(matches, json!({ "handler": word(matches, "mix") })),
+        "enable" => daemon.patch(matches, json!({ "enabled": true })),
+        "disable" => daemon.patch(matches, json!({ "enabled": false })),
+        "reset" => {
+            let proxy = chosen(&daemon.server, matches)?;
+            daemon.change("POST", &path(&["proxies", &proxy, "reset"]), None, show::changed)
+        }
+        "connections" => daemon.show_of(matches, "connections", show::connections),
+        "calls" => daemon.show_of(matches, "calls", show::calls),
+        "rule" => daemon.entries(matches, "rule", show::rules),
+        "toxic" => daemon.entries(matches, "toxic", show::toxics),
+        _ => events::run(&daemon.server, matches, daemon.is_json),
+    }
+}
+
+/// A daemon, and how its answers are shown.
+struct Daemon {
+    server: Server,
+    /// As they are.
+    is_json: bool,
+}
+
+impl Daemon {
+    /// Prints what is at this path.
+    fn show(&self, path: &str, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
+        self.change("GET", path, None, text)
+    }
+
+    /// The same of what belongs to a proxy.
+    fn show_of(&self, matches: &ArgMatches, what: &str, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
+        let proxy = chosen(&self.server, matches)?;
+        self.show(&path(&["proxies", &proxy, what]), text)
+    }
+
+    /// Changes these keys of a proxy.
+    fn patch(&self, matches: &ArgMatches, keys: Value) -> Result<(), Failure> {
+        let proxy = chosen(&self.server, matches)?;
+        let body = with_duration(keys, matches);
+        self.change("PATCH", &path(&["proxies", &proxy]), Some(&body), show::changed)
+    }
+
+    /// Lists, adds or removes rules or toxics.
+    fn entries(&self, matches: &ArgMatches, what: &str, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
+        let Some((command, matches)) = matches.subcommand() else { return Ok(()) };
+        let proxy = chosen(&self.server, matches)?;
+        let all = format!("{what}s");
+        match command {
+            "list" => self.show(&path(&["proxies", &proxy, &all]), text),
+            "add" => {
+                let mut body = json!({ what: word(matches, what) });
+                if let Ok(Some(before)) = matches.try_get_one::<String>("before") {
+                    body["before"] = before.as_str().into();
+                }
+                let body = with_duration(body, matches);
+                let added = |answer: &Value| show::added(&proxy, what, answer);
+                self.change("POST", &path(&["proxies", &proxy, &all]), Some(&body), added)
+            }
+            _ => {
+                let name = word(matches, "name");
+                let removed = |_: &Value| show::removed(&proxy, what, name);
+                self.change("DELETE", &path(&["proxies", &proxy, &all, name]), None, removed)
+            }
+        }
+    }
+
+    /// Sends a request, and prints what is answered: as it is, or as `text` says it.
+    fn change(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        text: impl FnOnce(&Value) -> String,
+    ) -> Result<(), Failure> {
+        let answer = granted(self.server.ask(method, path, body)?)?;
+        if !self.is_json {
+            return print(&text(&answer.json()));
+        }
+        let raw = String::from_utf8_lossy(&answer.body);
+        let raw = raw.trim_end();
+        if raw.is_empty() { Ok(()) } else { print(&format!("{raw}\n")) }
+    }
+}
+
+/// The word of this name on the command line.
+fn word<'m>(matches: &'m ArgMatches, name: &str) -> &'m str {
+    matches.get_one::<String>(name).map(String::as_str).unwrap_or_default()
+}
+
+/// With `--for`, if it is given.
+fn with_duration(mut body: Value, matches: &ArgMatches) -> Value {
+    if let Ok(Some(duration)) = matches.try_get_one::<String>("for") {
+        body["for"] = duration.as_str().into();
+    }
+    body
+}
+
+/// The answer, unless it is a refusal.
+fn granted(answer: Answer) -> Result<Answer, Failure> {
+    if answer.is_success() {
+        return Ok(answer);
+    }
+    let json = answer.json();
+    let errors = json["errors"].as_array().map_or(&[][..], Vec::as_slice);
+    let lines: Vec<_> = errors.iter().filter_map(Value::as_object).map(told).collect();
+    if lines.is_empty() {
+        let what = String::from_utf8_lossy(&answer.body);
+        let what = what.trim().lines().next().unwrap_or_default();
+        let what = if what.is_empty() { "is this the HTTP API of vaurien?" } else { what };
+        return Err(Failure::Server(format!("HTTP {}: {what}", answer.status)));
+    }
+    Err(Failure::Server(lines.join("; ")))
+}
+
+/// An error of the API, with the key that is wrong.
+fn told(error: &Map<String, Value>) -> String {
+    let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
+    let (name, what) = (text("name"), text("description"));
+    let names_key = text("location") == "body" && !name.is_empty();
+    if names_key { format!("{name}: {what}") } else { what.to_owned() }
+}
+
+/// Prints what was asked for. A reader that stops early, such as `head`, is no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    let _ = io::stdout().write_all(text.as_bytes());
+    Ok(())
+}
