@@ -104,6 +104,16 @@ fn fields_of_the_report_are_all_named() {
         let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
         fields(&report, &mut known);
     }
+    // A call before the first label, and one with a label more than are told apart.
+    let options = format!("--protocol redis --http --http-port 0 --report {}", file.display());
+    let vaurien = Program::start(&backend, &options);
+    vaurien.connect().send("get a\r\n").expect("+get a\r\n");
+    for number in 0..=2000 {
+        assert_eq!(vaurien.api().put("/v1/label", &format!(r#"{{"label": "{number}"}}"#)).status, 200);
+    }
+    vaurien.connect().send("get a\r\n").expect("+get a\r\n");
+    vaurien.stop();
+    fields(&serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap(), &mut known);
     let page = Page::read("docs/reports.md").text;
     let (_, page) = page.split_once("## JSON").unwrap();
     let code = Regex::new(r"`[\w.\[\]]*?(\w+)(?:\[\])?`").unwrap();
