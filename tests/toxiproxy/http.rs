@@ -1,5 +1,8 @@
 //! Paths, methods, headers, and who may ask.
 
+use std::io::{Read, Write};
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::*;
@@ -120,4 +123,62 @@ fn types_of_answers() {
     assert_eq!(none.header("content-type"), Some("application/json"));
     assert_eq!(none.body, "{\"error\":\"proxy not found\",\"status\":404}\n");
     assert_eq!(is(&none), error(404, "proxy not found"));
+}
+
+/// Sends the head of a request, and its body when that was waited for, or answered without it.
+#[track_caller]
+fn in_two_segments(client: &mut Client, head: &str, body: &[u8]) {
+    client.send(format!("{head}Content-Length: {}\r\n\r\n", body.len()));
+    client.wait_for_bytes(Duration::from_millis(200));
+    client.send(body);
+}
+
+#[test]
+fn a_body_that_nobody_wants_does_not_end_the_connection() {
+    let program = Program::spawn(&mut Program::command("--toxiproxy localhost:0 --http --http-port 0"));
+    for (api, version) in [(program.toxiproxy(), "/version"), (program.api(), "/v1/version")] {
+        let host = format!("Host: {}\r\n", api.0);
+        let mut client = Client::from(api.connect());
+        for (request, status) in [
+            ("POST /none", 404),
+            ("DELETE /none", 404),
+            ("PUT /version", if version == "/version" { 405 } else { 404 }),
+            ("DELETE /v1/version", if version == "/version" { 404 } else { 405 }),
+            ("GET /proxies", if version == "/version" { 200 } else { 404 }),
+            ("POST /reset", if version == "/version" { 204 } else { 404 }),
+            ("GET /v1/proxies", if version == "/version" { 404 } else { 200 }),
+        ] {
+            in_two_segments(&mut client, &format!("{request} HTTP/1.1\r\n{host}"), b"{\"a\":1}");
+            let head = client.read_until("\r\n\r\n");
+            assert!(head.starts_with(format!("HTTP/1.1 {status} ").as_bytes()), "{request}: {}", head.escape_ascii());
+            assert!(!String::from_utf8_lossy(&head).to_lowercase().contains("connection: close"), "{request}");
+            // The next one is answered on the same connection.
+            client.send(format!("GET {version} HTTP/1.1\r\n{host}\r\n"));
+            client.read_until("\"version\"");
+            client.read_until(if version == "/version" { "}\n" } else { "}" });
+        }
+    }
+}
+
+#[test]
+fn a_body_that_is_not_read_to_its_end_ends_the_connection_and_it_is_said() {
+    let program = Program::spawn(&mut Program::command("--toxiproxy localhost:0 --http --http-port 0"));
+    for api in [program.toxiproxy(), program.api()] {
+        for (what, sent) in [("large", 70_000), ("late", 0)] {
+            let mut stream = api.connect();
+            let head = format!("POST /none HTTP/1.1\r\nHost: {}\r\nContent-Length: 1000000\r\n\r\n", api.0);
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&vec![b' '; sent]).unwrap();
+            let mut reply = Vec::new();
+            let _ = stream.read_to_end(&mut reply);
+            let reply = String::from_utf8_lossy(&reply).to_lowercase();
+            assert!(
+                reply.starts_with("http/1.1 404 ") && reply.contains("\r\nconnection: close\r\n"),
+                "{what}: {reply}"
+            );
+        }
+    }
+    // Who wants it reads on.
+    let list = format!("[{}]{}", " ".repeat(200_000), " ".repeat(200_000));
+    assert_eq!(program.toxiproxy().post_body("/populate", &list).status, 201);
 }

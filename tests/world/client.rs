@@ -87,6 +87,13 @@ impl Client {
         ending
     }
 
+    /// Waits until there are bytes to read, but no longer than this.
+    pub(crate) fn wait_for_bytes(&mut self, at_most: Duration) {
+        self.0.set_read_timeout(Some(at_most)).unwrap();
+        let _ = self.0.peek(&mut [0]);
+        self.0.set_read_timeout(Some(PATIENCE)).unwrap();
+    }
+
     /// Whether there is nothing to read now.
     pub(crate) fn is_silent(&mut self) -> bool {
         self.0.set_nonblocking(true).unwrap();

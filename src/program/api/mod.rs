@@ -4,6 +4,7 @@
 //! contract is in [`behavior`], the full API in [`v1`]; every error has the shape of [`answer`]. The API runs on a thread of
 //! its own, so that busy proxies do not delay it.
 
+mod ahead;
 mod answer;
 mod behavior;
 mod connections;
@@ -29,9 +30,10 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::Router;
 use axum::body::Bytes;
+use axum::http::{HeaderValue, header};
 use axum::serve::Listener;
 use futures_util::future::join_all;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -191,16 +193,22 @@ async fn answer(client: TcpStream, router: Router, place: Admitted, stop: Watche
     let Ok(local) = client.local_addr() else { return };
     let router = TowerToHyperService::new(router);
     let connection = &place.connection;
-    let service = service_fn(|mut request: hyper::Request<Incoming>| {
-        // A request with a body is complete when that was read.
-        if request.body().is_end_stream() {
-            connection.works();
-        }
-        request.extensions_mut().insert(Local(local));
-        request.extensions_mut().insert(connection.clone());
-        let answered = router.call(request);
-        async {
-            let answer = answered.await;
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let router = &router;
+        async move {
+            let (mut head, body) = request.into_parts();
+            let (body, unread) = ahead::read(body).await;
+            if !unread.is_any() {
+                connection.works();
+            }
+            head.extensions.insert(Local(local));
+            head.extensions.insert(connection.clone());
+            let mut answer = router.call(hyper::Request::from_parts(head, body)).await;
+            if unread.is_any()
+                && let Ok(answer) = &mut answer
+            {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             connection.waits();
             answer
         }

@@ -20,7 +20,7 @@ use super::connections::Connection;
 use super::routes;
 
 /// The largest body, in bytes.
-const BODY: usize = 64 * 1024;
+pub(super) const BODY: usize = 64 * 1024;
 
 /// How long reading a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
