@@ -46,6 +46,11 @@ impl Toxic {
         Self { name, direction, toxicity: 1.0, kind }
     }
 
+    /// Whether it was given a name.
+    pub(crate) fn has_own_name(&self) -> bool {
+        self.name != default_name(&self.kind, self.direction)
+    }
+
     /// Whether it can do something to a connection.
     pub(crate) fn does_something(&self) -> bool {
         self.toxicity > 0.0 && !matches!(self.kind, Kind::Noop(_))
@@ -99,7 +104,7 @@ impl fmt::Display for Toxic {
         if self.direction == Direction::ToBackend {
             f.write_str("upstream:")?;
         }
-        if self.name != default_name(&self.kind, self.direction) {
+        if self.has_own_name() {
             write!(f, "{}=", parse::quoted(&self.name))?;
         }
         let mut settings = self.kind.written();

@@ -73,3 +73,23 @@ fn an_upstream_that_is_no_address_can_be_replaced() {
     assert_eq!(ours.patch("/v1/proxies/a", "{\"backend\":\"b:1\"}").status, 200);
     assert_eq!(theirs.get("/proxies/a").json()["upstream"], json!("b:1"));
 }
+
+#[test]
+fn the_name_of_a_toxic_is_said_once() {
+    let program = Program::spawn(&mut Program::command("--toxiproxy localhost:0 --http --http-port 0"));
+    create(program.toxiproxy(), "a", Backend::nobody().address());
+    let ours = program.api();
+    let told = |reply: &Reply| (reply.status, reply.json()["errors"][0]["description"].clone());
+    let reply = ours.post_body("/v1/proxies/a/toxics", "{\"toxic\":\"a=noop\",\"name\":\"b\"}");
+    assert_eq!(told(&reply), (400, json!("`name` belongs into the text of `toxic`, or leave `toxic` out")));
+    let reply = ours.put("/v1/proxies/a/toxics/b", "{\"toxic\":\"a=noop\"}");
+    assert_eq!(told(&reply), (400, json!("the path says `b`: leave `a=` out of the text")));
+    for (path, body) in [
+        ("a", "{\"toxic\":\"a=noop\",\"name\":\"a\"}"),
+        ("b", "{\"toxic\":\"noop\"}"),
+        ("noop_downstream", "{\"toxic\":\"noop\"}"),
+    ] {
+        assert_eq!(ours.put(&format!("/v1/proxies/a/toxics/{path}"), body).status, 201, "{path}");
+    }
+    assert_eq!(ours.post_body("/v1/proxies/a/toxics", "{\"toxic\":\"noop\",\"name\":\"c\"}").status, 201);
+}

@@ -180,6 +180,10 @@ fn read(keys: &Map<String, Value>, path: Option<&str>) -> Result<ProxyToxic, Dia
             let what = format!("`{key}` belongs into the text of `toxic`, or leave `toxic` out");
             return Err(Diagnostic::new(key, what).into());
         }
+        if let Some(path) = path.filter(|path| toxic.has_own_name() && *path != toxic.name) {
+            let what = format!("the path says `{path}`: leave `{}=` out of the text", toxic.name);
+            return Err(Diagnostic::new("toxic", what).into());
+        }
         renamed(&mut toxic, keys, path)?;
         return Ok(toxic);
     }
@@ -224,13 +228,18 @@ fn renamed(toxic: &mut ProxyToxic, keys: &Map<String, Value>, path: Option<&str>
 
 /// The first other key of a body that does not say the same as its text.
 fn differing(toxic: &ProxyToxic, keys: &Map<String, Value>) -> Option<&'static str> {
+    let named = toxic.has_own_name().then(|| ("name", toxic.name().into()));
     let says: [(&str, Value); 4] = [
         ("type", toxic.kind.name().into()),
         ("stream", toxic::stream(toxic.direction).into()),
         ("toxicity", toxic.toxicity.into()),
         ("attributes", toxic.kind.settings().into()),
     ];
-    says.into_iter().find(|(key, value)| keys.get(*key).is_some_and(|given| given != value)).map(|(key, _)| key)
+    named
+        .into_iter()
+        .chain(says)
+        .find(|(key, value)| keys.get(*key).is_some_and(|given| given != value))
+        .map(|(key, _)| key)
 }
 
 /// `before` with the keys of a body in place of its own.
