@@ -105,7 +105,7 @@ impl Config {
     ) -> Result<Self, Diagnostics> {
         let http = Http::of(values, &mut diagnostics)?;
         let ProgramOptions { seed, workers, toxiproxy, log_level, log_format, events } = values.build("")?;
-        let may_lack_one = toxiproxy.0.is_some() || listed.is_some();
+        let may_lack_one = toxiproxy.0.is_some() || values.is_wrong("toxiproxy") || listed.is_some();
         let mut proxies = if may_lack_one && !demo && proxy::none_was_asked_for(values) {
             Vec::new()
         } else {
@@ -117,6 +117,15 @@ impl Config {
         let run = Run { command, ..values.build("run.")? };
         let apis = Apis { http: http.is_some(), toxiproxy: toxiproxy.0.is_some() };
         run.check(&proxies, apis, values, &mut diagnostics);
+        if let (Some(http), Some(theirs)) = (&http, &toxiproxy.0)
+            && http.port != 0
+            && http.port == theirs.port
+            && http.host.eq_ignore_ascii_case(&theirs.host)
+        {
+            let place = values.place("toxiproxy").unwrap_or_default();
+            let what = format!("the HTTP API listens on `{theirs}` as well, give one another port");
+            diagnostics.push(Diagnostic::new(place, what));
+        }
         diagnostics.extend(outputs::check(values, file, events.as_deref(), &run));
         diagnostics.none_or(())?;
         let warnings = warnings::all(values, &proxies, http.is_some(), !run.command.is_empty());
