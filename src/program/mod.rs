@@ -44,6 +44,7 @@ mod run; // the runs: services, signals, ready file
 
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -149,9 +150,12 @@ fn print(text: &str) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// Prints what is wrong. If standard error is closed, the exit code remains.
+/// Prints what is wrong, after the name that the program was called by. If standard error is closed, the exit code remains.
 fn print_error(what: fmt::Arguments<'_>) {
-    let _ = Stderr.write_all(format!("vaurien: {what}\n").as_bytes());
+    let program = std::env::args_os().next().unwrap_or_default();
+    let called = Called::by(&program).and_then(|_| Path::new(&program).file_name()?.to_str());
+    let name = called.unwrap_or("vaurien");
+    let _ = Stderr.write_all(format!("{name}: {what}\n").as_bytes());
 }
 
 fn run(config: Config, registry: &Registry) -> anyhow::Result<u8> {

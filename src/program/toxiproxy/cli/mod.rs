@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::flags::{Flag, Given, taking};
 use crate::program::http_client::Failure;
+use crate::program::toxiproxy_json::VERSION;
 use http::{Server, path};
 
 const USAGE: &str = "\
@@ -20,8 +21,9 @@ Usage: toxiproxy-cli [-h HOST] COMMAND, or TOXIPROXY_URL for HOST (default http:
   toggle PROXY                                         Enable a proxy, or disable it
   delete PROXY                                         Delete a proxy
   toxic add -t TYPE [-n NAME] [-tox 1.0] [-a KEY=VALUE]… [-upstream|-downstream] PROXY
-  toxic update -n NAME [-tox 1.0] [-a KEY=VALUE]… PROXY
+  toxic update -n NAME [-t TYPE] [-tox 1.0] [-a KEY=VALUE]… PROXY
   toxic remove -n NAME PROXY
+  --version                                            Print the version
 ";
 
 /// Flags that stand before the command. With `-h` alone or `help` the usage is shown.
@@ -33,6 +35,9 @@ pub(crate) fn run(args: &[String], url: Option<&str>) -> Result<String, Failure>
     let asks_for_help = |word: &String| matches!(word.as_str(), "help" | "--help" | "-help");
     if args.is_empty() || args.iter().any(asks_for_help) || args.len() == 1 && args[0] == "-h" {
         return Ok(USAGE.to_owned());
+    }
+    if matches!(args[0].as_str(), "--version" | "-version" | "--v" | "-v") {
+        return Ok(format!("toxiproxy-cli version {VERSION}\n"));
     }
     // Flags of the whole program end at the command.
     let begins = |at: usize| {

@@ -4,7 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::http::{Server, path};
 use super::{Failure, proxy};
+use crate::diagnostic::did_you_mean;
 use crate::program::toxiproxy::flags::{Flag, Given, switch, taking};
+use crate::toxic::types;
+
+/// What a server says of a name that a proxy has twice.
+const EXISTS: &str = "HTTP 409: toxic already exists";
 
 const FLAGS: &[Flag] = &[
     taking(&["type", "t"]),
@@ -30,19 +35,34 @@ pub(super) fn run(server: &Server, rest: &[String]) -> Result<String, Failure> {
                 return Err(Failure::Use("-upstream and -downstream: give one of them".to_owned()));
             }
             let stream = if is_upstream { "upstream" } else { "downstream" };
-            let mut body = json!({ "type": kind, "stream": stream, "attributes": attributes(&given)? });
+            let mut body = json!({ "type": kind, "stream": stream, "attributes": attributes(&given, kind)? });
             if let Some(name) = given.value("toxicName") {
                 body["name"] = name.into();
             }
             body["toxicity"] = toxicity(&given)?;
-            let toxic = server.ask("POST", &path(&[&proxy, "toxics"]), Some(&body))?;
+            let toxic = server.ask("POST", &path(&[&proxy, "toxics"]), Some(&body));
+            let toxic = toxic.map_err(|failure| match failure {
+                // The name may be that which a toxic without one has.
+                Failure::Server(why) if why == EXISTS => {
+                    let name = given.value("toxicName").map_or_else(|| format!("{kind}_{stream}"), str::to_owned);
+                    Failure::Server(format!("{why}: '{name}' on proxy '{proxy}', give another name with -n"))
+                }
+                other => other,
+            })?;
             let name = toxic["name"].as_str().unwrap_or_default();
             Ok(format!("Added {stream} {kind} toxic '{name}' on proxy '{proxy}'\n"))
         }
         "update" | "u" => {
             let name = given.value("toxicName").ok_or_else(|| missing("the name of the toxic, -n,"))?;
-            let body = json!({ "attributes": attributes(&given)?, "toxicity": toxicity(&given)? });
-            server.ask("POST", &path(&[&proxy, "toxics", name]), Some(&body))?;
+            let at = path(&[&proxy, "toxics", name]);
+            let toxicity = toxicity(&given)?;
+            let kind = server.ask("GET", &at, None)?["type"].as_str().unwrap_or_default().to_owned();
+            if let Some(other) = given.value("type").filter(|other| *other != kind) {
+                let what = format!("-t: toxic '{name}' has the type {kind}, not {other}: remove it and add another");
+                return Err(Failure::Use(what));
+            }
+            let body = json!({ "attributes": attributes(&given, &kind)?, "toxicity": toxicity });
+            server.ask("POST", &at, Some(&body))?;
             Ok(format!("Updated toxic '{name}' on proxy '{proxy}'\n"))
         }
         "remove" | "r" | "delete" | "d" => {
@@ -61,10 +81,21 @@ fn toxicity(given: &Given) -> Result<Value, Failure> {
     Ok(number.into())
 }
 
-fn attributes(given: &Given) -> Result<Map<String, Value>, Failure> {
+/// Those of a toxic of this type. What the server may know and we do not is its business.
+fn attributes(given: &Given, kind: &str) -> Result<Map<String, Value>, Failure> {
+    let of = types().iter().find(|of| of.name == kind);
     let read = |text: &str| {
         let wrong = || Failure::Use(format!("-a: `{text}` is not KEY=NUMBER"));
         let (key, value) = text.split_once('=').ok_or_else(wrong)?;
+        let names = || of.iter().flat_map(|of| &of.fields).map(|field| field.name.as_str());
+        if of.is_some() && !names().any(|known| known.eq_ignore_ascii_case(key)) {
+            let known = match names().collect::<Vec<_>>().join(", ") {
+                none if none.is_empty() => "it has none".to_owned(),
+                known => format!("known: {known}"),
+            };
+            let hint = did_you_mean(key, names());
+            return Err(Failure::Use(format!("-a: {kind} has no attribute `{key}` ({known}){hint}")));
+        }
         let value: Value = serde_json::from_str(value).map_err(|_| wrong())?;
         Ok((key.to_owned(), value))
     };
@@ -78,8 +109,10 @@ mod tests {
     #[test]
     fn attributes_are_numbers() {
         let given = |text: &str| Given::read(&["-a".to_owned(), text.to_owned()], FLAGS).unwrap();
-        assert_eq!(attributes(&given("latency=5")).unwrap()["latency"], json!(5));
-        assert_eq!(attributes(&given("rate=0.5")).unwrap()["rate"], json!(0.5));
-        assert!(attributes(&given("latency")).is_err() && attributes(&given("latency=x")).is_err());
+        let attributes = |text: &str, kind: &str| attributes(&given(text), kind);
+        assert_eq!(attributes("latency=5", "latency").unwrap()["latency"], json!(5));
+        assert_eq!(attributes("rate=0.5", "loss").unwrap()["rate"], json!(0.5));
+        assert!(attributes("latency", "latency").is_err() && attributes("latency=x", "latency").is_err());
+        assert!(attributes("rate=5", "latency").is_err() && attributes("rate=5", "packet_loss").is_ok());
     }
 }
