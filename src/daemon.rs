@@ -56,11 +56,19 @@ impl Daemon {
         for config in configs {
             if daemon.proxies.get(&config.name).is_some() {
                 let twice = format!("another proxy is named `{}`: give each its own name", config.name);
-                return Err(CannotListen::new(&config.listen, &io::Error::new(io::ErrorKind::InvalidInput, twice)));
+                return Err(CannotListen::new(
+                    config,
+                    &config.listen,
+                    &io::Error::new(io::ErrorKind::InvalidInput, twice),
+                ));
             }
             let of_rules = list::check(&config.rules, config.protocol).into_iter().map(|(_, why)| why);
             if let Some(why) = of_rules.chain(config.mix.check(config.protocol)).next() {
-                return Err(CannotListen::new(&config.listen, &io::Error::new(io::ErrorKind::InvalidInput, why)));
+                return Err(CannotListen::new(
+                    config,
+                    &config.listen,
+                    &io::Error::new(io::ErrorKind::InvalidInput, why),
+                ));
             }
             let proxy = daemon.proxies.start(config).await?;
             daemon.addresses.extend(proxy.addresses());

@@ -25,6 +25,9 @@ pub(super) async fn finish(outcome: Outcome, client: &mut Stream, context: &Conn
         | Outcome::ClientLeft
         | Outcome::ClientReset(_) => {}
         Outcome::Close => Box::pin(close_in_order(client, context)).await,
+        Outcome::Unreachable(_) if context.settings.closes_if_unreachable => {
+            Box::pin(close_in_order(client, context)).await;
+        }
         Outcome::Reset
         | Outcome::BackendReset(_)
         | Outcome::Unreachable(_)

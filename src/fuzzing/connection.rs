@@ -83,6 +83,7 @@ pub(crate) fn pumps(
             max_head: MAX_HEAD,
             shape_buffer: 64 * 1024 * 1024,
             backend: address,
+            closes_if_unreachable: false,
         };
         let activity = Activity::new(1);
         let context = ConnectionContext::new(&proxy, &settings, &activity);

@@ -44,6 +44,7 @@ const MAX_NAME: usize = 64;
 /// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct ProxyConfig {
     /// Its name in logs, metrics and the API; default `default`.
     pub name: String,
@@ -82,6 +83,9 @@ pub struct ProxyConfig {
     pub shape_buffer: usize,
     /// Whether it listens; default true.
     pub enabled: bool,
+    /// Whether it was made in Toxiproxy's words, by its API or its file: it closes clients whose upstream cannot be reached, as
+    /// Toxiproxy does, and messages about it have these words.
+    pub(crate) is_toxiproxys: bool,
     /// The same in the keys of the file and the API.
     pub(crate) keys: Keys,
 }
@@ -169,6 +173,11 @@ impl ProxyConfig {
         EventKind::Plan { handler: self.mix.to_string(), rules, toxics, enabled: self.enabled }
     }
 
+    /// What where it listens and where calls go are called by who configured it.
+    pub(crate) fn words(&self) -> (&'static str, &'static str) {
+        if self.is_toxiproxys { ("listen", "upstream") } else { ("proxy", "backend") }
+    }
+
     /// Takes a free port, whatever was configured.
     pub(crate) fn listen_anywhere(&mut self) {
         self.listen.port = 0;
@@ -192,6 +201,7 @@ impl ProxyConfig {
             max_head: self.max_head,
             shape_buffer: self.shape_buffer,
             backend: Backend::new(address, self.connect_timeout, self.pool_size, self.pool_timeout),
+            closes_if_unreachable: self.is_toxiproxys,
         }
     }
 
@@ -247,6 +257,7 @@ impl ProxyConfig {
             max_head: options.max_head,
             shape_buffer: usize::try_from(options.shape_buffer.bytes()).unwrap_or(usize::MAX),
             enabled: options.enabled,
+            is_toxiproxys: false,
             keys,
         }
     }
@@ -328,14 +339,15 @@ pub(crate) fn conflicts(configs: &[&ProxyConfig]) -> Vec<Conflict> {
         let earlier = configs[..place].iter().find(|other| same(&other.listen, listen) && listen.port != 0);
         if let Some(earlier) = earlier {
             let by_default = [config, earlier].iter().all(|config| !config.keys.given.contains_key("proxy"));
-            let advice =
-                if by_default { " by default, give each its own `proxy`" } else { ", give one another `proxy`" };
-            let what = format!("`{}` and `{name}` both listen on `{listen}`{advice}", earlier.name);
+            let advice = if by_default { " by default, give each its own" } else { ", give one another" };
+            let key = config.words().0;
+            let what = format!("`{}` and `{name}` both listen on `{listen}`{advice} `{key}`", earlier.name);
             conflicts.push(Conflict { place, key: "proxy", what });
             continue;
         }
         if let Some(others) = loop_behind(config, &configs[..place]) {
-            let what = format!("the backends of `{name}`, `{}` lead back to `{name}`", others.join("`, `"));
+            let (others, key) = (others.join("`, `"), config.words().1);
+            let what = format!("the {key}s of `{name}`, `{others}` lead back to `{name}`");
             conflicts.push(Conflict { place, key: "backend", what });
         }
     }

@@ -22,6 +22,8 @@ pub(crate) struct Listening {
     addresses: Vec<SocketAddr>,
     /// The same for the address before, in case the proxy returns to it.
     before: Option<(Address, Vec<SocketAddr>)>,
+    /// Port 0 is to be another port than it was.
+    moves: bool,
     tasks: Vec<JoinHandle<()>>,
     /// The descriptors that the shares take from connections: one each, and one for a client that waits for its permit.
     permits: Vec<Permit>,
@@ -35,6 +37,9 @@ pub struct CannotListen {
     why: String,
     kind: io::ErrorKind,
 }
+
+/// What is wrong with a backend that leads back.
+const ITSELF: &str = "is this proxy itself";
 
 impl CannotListen {
     /// The kind of error, such as [`io::ErrorKind::AddrInUse`].
@@ -53,9 +58,18 @@ impl CannotListen {
         self.why.contains("lookup address")
     }
 
-    pub(crate) fn new(address: &Address, error: &io::Error) -> Self {
+    /// Whether the backend is the proxy.
+    pub(crate) fn is_of_a_loop(&self) -> bool {
+        self.why.contains(ITSELF)
+    }
+
+    /// `address` is that of `config`, or where the proxy listened before.
+    pub(crate) fn new(config: &ProxyConfig, address: &Address, error: &io::Error) -> Self {
         let why = match error.kind() {
-            io::ErrorKind::AddrInUse => "the port is in use: give another `proxy`, or port 0 for a free one".to_owned(),
+            io::ErrorKind::AddrInUse => {
+                let key = config.words().0;
+                format!("the port is in use: give another `{key}`, or port 0 for a free one")
+            }
             _ => error.to_string(),
         };
         Self { address: address.clone(), why, kind: error.kind() }
@@ -70,7 +84,12 @@ impl Listening {
 
     /// Where it listens, or did before it was closed; with the address that it was configured with.
     pub(crate) fn last(&self) -> (Option<Address>, Vec<SocketAddr>) {
-        (self.configured.clone(), self.addresses.clone())
+        (self.configured.clone().filter(|_| !self.moves), self.addresses.clone())
+    }
+
+    /// Takes another port for port 0 when it listens again, or is to go on listening.
+    pub(crate) fn move_on(&mut self) {
+        self.moves = true;
     }
 
     /// Listens where `config` says and nowhere else, and lets `proxy` accept after `ready` has run. If that fails, nothing has
@@ -82,26 +101,28 @@ impl Listening {
         ready: impl FnOnce(),
     ) -> Result<(), CannotListen> {
         let address = &config.listen;
-        let is_same = self.configured.as_ref() == Some(address);
+        let moves = std::mem::take(&mut self.moves);
+        let is_same = self.configured.as_ref() == Some(address) && !moves;
         if is_same && !self.tasks.is_empty() {
-            refuse_loop(&config.backend, &self.addresses).await.map_err(|error| CannotListen::new(address, &error))?;
+            refuse_loop(config, &self.addresses).await.map_err(|error| CannotListen::new(config, address, &error))?;
             ready();
             return Ok(());
         }
         if proxy.context.shutdown.has_begun() {
-            return Err(CannotListen::new(address, &io::Error::other("the proxy has stopped")));
+            return Err(CannotListen::new(config, address, &io::Error::other("the proxy has stopped")));
         }
-        let before = self.before.as_ref().filter(|(before, _)| before == address).map(|(_, addresses)| addresses);
+        let before =
+            self.before.as_ref().filter(|(before, _)| before == address && !moves).map(|(_, addresses)| addresses);
         let known = if is_same { Some(&self.addresses) } else { before };
         // An error names the port that the proxy had before, not port 0.
         let shown = known.and_then(|known| known.first());
         let shown = shown.map_or_else(|| address.clone(), |known| Address::new(known.ip().to_string(), known.port()));
-        let failed = |error| CannotListen::new(&shown, &error);
+        let failed = |error| CannotListen::new(config, &shown, &error);
         let addresses = match known {
             Some(known) => known.clone(),
             None => to_listen_on(address).await.map_err(failed)?,
         };
-        refuse_loop(&config.backend, &addresses).await.map_err(failed)?;
+        refuse_loop(config, &addresses).await.map_err(failed)?;
         let Bound { addresses, shares } = match bind(proxy, &addresses) {
             // The port may be in use by this proxy itself: it listens on `localhost` and is to listen on 127.0.0.1.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.has_port_of(&addresses) => {
@@ -120,7 +141,7 @@ impl Listening {
             bound => bound.map_err(failed)?,
         };
         // Port 0 may have become the backend's.
-        refuse_loop(&config.backend, &addresses).await.map_err(failed)?;
+        refuse_loop(config, &addresses).await.map_err(failed)?;
         ready();
         self.close().await;
         let left = std::mem::replace(&mut self.addresses, addresses);
@@ -156,8 +177,9 @@ impl Listening {
     }
 }
 
-/// Fails if all that `backend` stands for are listeners on `own`.
-async fn refuse_loop(backend: &Address, own: &[SocketAddr]) -> io::Result<()> {
+/// Fails if all that the backend stands for are listeners on `own`.
+async fn refuse_loop(config: &ProxyConfig, own: &[SocketAddr]) -> io::Result<()> {
+    let backend = &config.backend;
     if own.iter().all(|own| own.port() != backend.port) {
         return Ok(());
     }
@@ -166,7 +188,8 @@ async fn refuse_loop(backend: &Address, own: &[SocketAddr]) -> io::Result<()> {
     if resolved.is_empty() || !resolved.iter().all(|address| leads_to(*address, own)) {
         return Ok(());
     }
-    Err(io::Error::other(format!("its backend `{backend}` is this proxy itself")))
+    let what = format!("its {} `{backend}` {ITSELF}", config.words().1);
+    Err(io::Error::other(what))
 }
 
 /// Sockets that listen.

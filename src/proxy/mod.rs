@@ -137,11 +137,13 @@ impl Proxy {
         new_plan: Option<Renewal>,
     ) -> Result<(), CannotListen> {
         let ready = || {
-            let (changes, was_enabled, keeps_toxics) = {
+            let (connects_as_before, was_enabled, keeps_toxics) = {
                 let now = self.locked_config();
-                (now.connection_changes(config), now.enabled, now.toxics == config.toxics)
+                let connects_as_before =
+                    now.connection_changes(config).is_empty() && now.is_toxiproxys == config.is_toxiproxys;
+                (connects_as_before, now.enabled, now.toxics == config.toxics)
             };
-            if !changes.is_empty() {
+            if !connects_as_before {
                 self.settings.store(Arc::new(config.connection_settings()));
             }
             if new_plan.is_some() || was_enabled != config.enabled || !keeps_toxics {
@@ -286,6 +288,11 @@ impl Proxy {
     /// Whether this is where it was told to listen.
     pub(crate) fn listens_at(&self, address: &Address) -> bool {
         self.locked_config().listen == *address
+    }
+
+    /// Takes another port for port 0 at the next change.
+    pub(crate) async fn move_on(&self) {
+        self.listening.lock().await.move_on();
     }
 
     /// Where it listens, or where it will again once it is enabled; nowhere if that is not known yet.

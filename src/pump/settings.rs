@@ -22,6 +22,8 @@ pub(crate) struct ConnectionSettings {
     /// How much a direction with faults may hold, in bytes.
     pub(crate) shape_buffer: usize,
     pub(crate) backend: Backend,
+    /// Whether a client whose backend cannot be reached is closed in order, where others are reset.
+    pub(crate) closes_if_unreachable: bool,
 }
 
 impl ConnectionSettings {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::world::client::Ending;
 use super::*;
 
 #[test]
@@ -72,6 +73,44 @@ fn an_upstream_that_is_no_address_can_be_replaced() {
     assert_eq!(ours.patch("/v1/proxies/a", "{\"handler\":\"delay\"}").status, 400);
     assert_eq!(ours.patch("/v1/proxies/a", "{\"backend\":\"b:1\"}").status, 200);
     assert_eq!(theirs.get("/proxies/a").json()["upstream"], json!("b:1"));
+}
+
+/// Whether all of several clients read an end of file: one that is reset may see that from `connect` on.
+#[track_caller]
+fn assert_closes(address: SocketAddr, what: &str) {
+    for _ in 0..20 {
+        assert_eq!(Client::connect(address).ending(), Ending::Closed, "{what}");
+    }
+}
+
+#[test]
+fn an_upstream_that_cannot_be_reached_closes_the_client_and_a_backend_resets_it() {
+    let nobody = Backend::nobody();
+    let program = Program::start(&nobody, "--toxiproxy localhost:0 --http --http-port 0");
+    let (theirs, ours) = (program.toxiproxy(), program.api());
+    assert_eq!(program.connect().ending(), Ending::Reset);
+    let address = create(theirs, "a", nobody.address());
+    assert_closes(address, "as it was made");
+    // What a client has sent does not make a reset of it.
+    let (bytes, ending) = Client::connect(address).send_while_reading(&vec![b'x'; 100_000]);
+    assert_eq!((bytes.len(), ending), (0, Ending::Closed));
+    // It stays so whatever our own API changes.
+    assert_eq!(ours.patch("/v1/proxies/a", "{\"handler\":\"1:delay\"}").status, 200);
+    assert_closes(address, "PATCH");
+    let put = json!({ "proxy": address.to_string(), "backend": nobody.address().to_string(), "keep_alive": true });
+    assert_eq!(ours.put("/v1/proxies/a", &put.to_string()).status, 200);
+    assert_closes(address, "PUT");
+    assert_eq!(ours.post_body("/v1/proxies/a/rules", "{\"rule\":\"connection=1 => delay\"}").status, 201);
+    assert_closes(address, "a rule");
+    assert_eq!(ours.post("/v1/proxies/a/reset").status, 200);
+    assert_closes(address, "reset");
+    let other = Backend::nobody();
+    assert_eq!(ask(theirs, "POST", "/proxies/a", &json!({ "upstream": other.address().to_string() })).status, 200);
+    assert_closes(address, "another upstream");
+    // And one of our own stays one.
+    let other = json!({ "upstream": other.address().to_string() });
+    assert_eq!(ask(theirs, "POST", "/proxies/default", &other).status, 200);
+    assert_eq!(program.connect().ending(), Ending::Reset);
 }
 
 #[test]

@@ -79,6 +79,11 @@ fn what_is_out_of_range_is_refused_or_clamped() {
     for (toxic, why) in [
         (json!({ "type": "bandwidth", "attributes": { "rate": -1 } }), "rate: -1 is negative, write 0 or more"),
         (json!({ "type": "latency", "attributes": { "jitter": -5 } }), "jitter: -5 is negative, write 0 or more"),
+        (
+            json!({ "type": "corrupt", "attributes": { "probability": 0.5 } }),
+            "`corrupt` needs `rate`, write `\"attributes\": {\"rate\": 0.01}`",
+        ),
+        (json!({ "type": "loss" }), "`loss` needs `rate`, write `\"attributes\": {\"rate\": 0.01}`"),
         (json!({ "type": "noop", "toxicity": 2.5 }), "toxicity 2.5 is not from 0 to 1"),
         (json!({ "type": "noop", "toxicity": -1 }), "toxicity -1 is not from 0 to 1"),
         (

@@ -79,7 +79,16 @@ fn a_list_that_is_wrong_changes_nothing() {
             500,
             "address local373: missing port in address",
         ),
-        (json!({ "name": "x", "upstream": "a:1", "toxics": [{ "type": "x" }] }), 400, "invalid toxic type"),
+        (
+            json!({ "name": "x", "upstream": "a:1", "toxics": [{ "type": "x" }] }),
+            400,
+            "invalid toxic type (proxy `x`, toxic 1)",
+        ),
+        (
+            json!({ "name": "x", "upstream": "a:1", "toxics": [{ "name": "t", "type": "noop", "toxicity": 2 }] }),
+            400,
+            "bad request body: toxicity 2 is not from 0 to 1 (proxy `x`, toxic `t`)",
+        ),
     ] {
         let expected = json!({ "error": message, "status": status, "proxies": null });
         assert_eq!(populate(api, &json!([good, bad])), (status, expected));

@@ -80,6 +80,10 @@ fn the_version_the_help_and_wrong_flags() {
         let ended = Program::run(&mut names.command("toxiproxy-server", &[flag]));
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "toxiproxy-server version 2.12.0\n"));
     }
+    for flag in ["--version", "-version", "-v"] {
+        let ended = Program::run(&mut names.command("toxiproxy-cli", &[flag]));
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "toxiproxy-cli version 2.12.0\n"), "{flag}");
+    }
     let help = Program::run(&mut names.command("toxiproxy-server", &["-help"]));
     assert!(help.code == Some(0) && help.stdout.contains("-proxy-metrics"), "{help:?}");
     for (arguments, line) in [
@@ -90,7 +94,7 @@ fn the_version_the_help_and_wrong_flags() {
     ] {
         let ended = Program::run(&mut names.command("toxiproxy-server", arguments));
         assert_eq!(ended.code, Some(2), "{ended:?}");
-        assert!(ended.lines[0].ends_with(line), "{ended:?}");
+        assert_eq!(ended.lines[0], format!("toxiproxy-server: {line}"));
     }
 }
 
@@ -158,18 +162,106 @@ fn a_mistake_in_a_list_is_one_of_the_configuration() {
     let names = Names::new();
     for (text, told) in [
         ("[{", "this is no JSON: unexpected EOF"),
-        ("[{}]", "missing required field: name at proxy 1"),
+        ("[{\"name\":\"a\"}]", "proxy `a`: `upstream` is missing, write `\"upstream\": \"HOST:PORT\"`"),
         (
             "[{\"name\":\"a\",\"upstream\":\"b:1\",\"listen\":\"c\"}]",
-            "proxy `a`: listen: address c: missing port in address",
+            "proxy `a`: listen: address c: missing port in address, write `HOST:PORT`",
         ),
-        ("[{\"name\":\"a\",\"upstream\":\"b:1\",\"toxics\":[{\"type\":\"x\"}]}]", "invalid toxic type"),
+        (
+            "[{\"name\":\"a\",\"upstream\":\"b:1\",\"toxics\":[{\"name\":\"t\",\"type\":\"latncy\"}]}]",
+            "proxy `a`: toxic `t`: unknown type `latncy` (known: latency, bandwidth, slow_close, timeout, reset_peer, slicer, \
+             limit_data, loss, corrupt, noop), did you mean `latency`?",
+        ),
+        (
+            "[{\"name\":\"a\",\"upstream\":\"localhost\"}]",
+            "proxy `a`: upstream: `localhost` is no address, write `HOST:PORT`",
+        ),
     ] {
         let file = names.file(text);
         let ended =
             Program::run(&mut names.command("toxiproxy-server", &["-port=0", "-config", &file.display().to_string()]));
         assert_eq!(ended.code, Some(2), "{ended:?}");
         assert!(ended.lines.len() == 1 && ended.lines[0].ends_with(told), "{ended:?}");
+        assert!(ended.lines[0].starts_with(&format!("toxiproxy-server: {}: ", file.display())), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_told_in_the_words_of_the_list() {
+    let (names, taken) = (Names::new(), Backend::echo());
+    let list = json!([{ "name": "a", "listen": taken.address().to_string(), "upstream": "b:1" }]);
+    let file = names.file(&list.to_string());
+    let ended = Program::run(Program::command("--config").arg(file));
+    let told = "the port is in use: give another `listen`, or port 0 for a free one";
+    assert!(ended.code == Some(1) && ended.lines.iter().any(|line| line.ends_with(told)), "{ended:?}");
+}
+
+#[test]
+fn what_has_no_effect_in_a_list_is_a_warning() {
+    let names = Names::new();
+    let list = json!([{ "name": "a", "listen": "localhost:0", "upstream": "b:1", "enabeld": false,
+        "toxics": [{ "type": "latency", "attributes": { "latnecy": 5 } }] }]);
+    let file = names.file(&list.to_string());
+    let warnings = [
+        "proxy `a`: the key `enabeld` is unknown and has no effect, did you mean `enabled`?",
+        "proxy `a`: toxic `latency_downstream`: the attribute `latnecy` is unknown and has no effect, did you mean `latency`?",
+    ];
+    let checked = Program::run(Program::command("--check --config").arg(&file));
+    assert_eq!((checked.code, checked.lines.len()), (Some(0), 2), "{checked:?}");
+    for (line, warning) in checked.lines.iter().zip(warnings) {
+        assert!(line.contains("WARN") && line.ends_with(&format!("{}: {warning}", file.display())), "{line}");
+    }
+    let mut program = Program::spawn(Program::command("--config").arg(&file));
+    program.signal("TERM");
+    program.wait();
+    for warning in warnings {
+        assert_eq!(program.seen().iter().filter(|line| line.ends_with(warning)).count(), 1, "{:#?}", program.seen());
+    }
+}
+
+#[test]
+fn a_list_is_printed_as_tables_that_say_the_same() {
+    let names = Names::new();
+    let list = json!([
+        { "name": "redis:6379", "listen": ":16379", "upstream": "localhost:6379",
+          "toxics": [{ "type": "latency", "name": "my toxic", "toxicity": 0.5, "attributes": { "latency": 5 } }] },
+        { "name": "my \"db\".x", "listen": "localhost:15432", "upstream": "db:5432", "enabled": false },
+    ]);
+    let file = names.file(&list.to_string());
+    let run = |arguments: &str, file: &PathBuf| {
+        let ended = Program::run(Program::command(arguments).arg("--config").arg(file));
+        assert_eq!((ended.code, ended.lines.as_slice()), (Some(0), &[][..]), "{arguments}");
+        ended.stdout
+    };
+    for more in ["", "--seed 5 --http", "--backend localhost:1 --handler 20:delay --proxy localhost:2 --seed 1"] {
+        let text = run(&format!("--print-config {more}"), &file);
+        assert!(text.contains("[proxies.\"redis:6379\"]") && text.contains("[proxies.\"my \\\"db\\\".x\"]"), "{text}");
+        let toml = names.0.path().join("a.toml");
+        fs::write(&toml, &text).unwrap();
+        assert_eq!(run("--check", &toml), run(&format!("--check {more}"), &file), "{text}");
+        let values = |text: &str| {
+            text.lines().map(|line| line.split("  #").next().unwrap().trim_end().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(values(&run("--print-config", &toml)), values(&text));
+    }
+}
+
+#[test]
+fn an_address_that_is_wrong_is_one_mistake() {
+    for address in ["8475", ":8475", "localhost", "http://localhost:8475"] {
+        let ended = Program::run(&mut Program::command(&format!("--toxiproxy={address} --check")));
+        assert_eq!((ended.code, ended.lines.len()), (Some(2), 1), "{ended:?}");
+        assert!(ended.lines[0].starts_with("vaurien: --toxiproxy: "), "{ended:?}");
+    }
+}
+
+#[test]
+fn both_apis_on_one_address_are_refused() {
+    let ended = Program::run(&mut Program::command("--check --http --http-port 8474 --toxiproxy"));
+    let told = "vaurien: --toxiproxy: the HTTP API listens on `localhost:8474` as well, give one another port";
+    assert_eq!((ended.code, ended.lines.as_slice()), (Some(2), &[told.to_owned()][..]));
+    for right in ["--check --http --http-port 0 --toxiproxy localhost:0", "--check --http --toxiproxy"] {
+        assert_eq!(Program::run(&mut Program::command(right)).code, Some(0), "{right}");
     }
 }
 
@@ -228,7 +320,33 @@ fn the_cli_does_what_it_is_told() {
 fn the_cli_tells_what_is_wrong_in_one_line() {
     let (names, program) = (Names::new(), start());
     let api = program.toxiproxy();
+    create(api, "known", Backend::nobody().address());
+    names.does(api, "toxic add -t latency -n slow known");
+    names.does(api, "toxic add -t latency -u known");
     for (line, code, told) in [
+        (
+            "toxic add -t latency -a latnecy=5 known",
+            2,
+            "-a: latency has no attribute `latnecy` (known: latency, jitter), did you mean `latency`?",
+        ),
+        ("toxic add -t noop -a rate=5 known", 2, "-a: noop has no attribute `rate` (it has none)"),
+        ("toxic update -n slow -a rate=5 known", 2, "-a: latency has no attribute `rate` (known: latency, jitter)"),
+        (
+            "toxic update -n slow -t bandwidth -a rate=5 known",
+            2,
+            "-t: toxic 'slow' has the type latency, not bandwidth: remove it and add another",
+        ),
+        ("toxic update -n none known", 1, "HTTP 404: toxic not found"),
+        (
+            "toxic add -t latency -n slow known",
+            1,
+            "HTTP 409: toxic already exists: 'slow' on proxy 'known', give another name with -n",
+        ),
+        (
+            "toxic add -t latency -u known",
+            1,
+            "HTTP 409: toxic already exists: 'latency_upstream' on proxy 'known', give another name with -n",
+        ),
         ("inspect none", 1, "HTTP 404: proxy not found"),
         ("toggle none", 1, "HTTP 404: proxy not found"),
         ("toxic add -t latency none", 1, "HTTP 404: proxy not found"),
@@ -241,7 +359,7 @@ fn the_cli_tells_what_is_wrong_in_one_line() {
         ("lst", 2, "unknown command `lst` (known: list, inspect, create, toggle, delete, toxic)"),
     ] {
         let ended = names.cli(api, line);
-        let expected = vec![format!("vaurien: {told}")];
+        let expected = vec![format!("toxiproxy-cli: {told}")];
         assert_eq!((ended.code, ended.stdout.as_str(), ended.lines), (Some(code), "", expected), "{line}");
     }
     let nobody = Backend::nobody();

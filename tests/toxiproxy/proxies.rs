@@ -215,5 +215,92 @@ fn toxics_of_a_new_proxy_are_taken() {
     let mut client = Client::connect(proxy["listen"].as_str().unwrap().parse().unwrap());
     assert_eq!(client.send("hello\n").read_to_end().0, b"hel");
     let body = json!({ "name": "b", "upstream": "a:1", "toxics": [{ "type": "latent" }] });
-    assert_eq!(is(&ask(api, "POST", "/proxies", &body)), error(400, "invalid toxic type"));
+    assert_eq!(is(&ask(api, "POST", "/proxies", &body)), error(400, "invalid toxic type (toxic 1)"));
+}
+
+#[test]
+fn port_0_is_another_port_each_time() {
+    let (program, backend) = (start(), Backend::echo());
+    let api = program.toxiproxy();
+    let mut address = create(api, "a", backend.address());
+    let toxic = add(api, "a", &json!({ "type": "latency", "attributes": { "latency": 1 } }));
+    for listen in ["localhost:0", "127.0.0.1:0", "127.0.0.1:0", ":0", ":0", "localhost:0", ""] {
+        for method in ["PATCH", "POST"] {
+            let mut client = Client::connect(address);
+            assert_passes(&mut client);
+            let moved = ask(api, method, "/proxies/a", &json!({ "listen": listen })).json();
+            let port = moved["listen"].as_str().unwrap().rsplit(':').next().unwrap().parse().unwrap();
+            assert_ne!(port, address.port(), "{method} {listen}");
+            assert_eq!(moved["toxics"], json!([toxic]));
+            assert_eq!(client.ending(), Ending::Closed);
+            assert!(TcpStream::connect(address).is_err());
+            address.set_port(port);
+        }
+    }
+    // Nothing moves without being asked to.
+    let upstream = json!({ "upstream": Backend::nobody().address().to_string() });
+    let kept = ask(api, "PATCH", "/proxies/a", &upstream).json();
+    assert!(kept["listen"].as_str().unwrap().ends_with(&format!(":{}", address.port())), "{kept}");
+    // While it is disabled the port is not known.
+    let disabled = ask(api, "PATCH", "/proxies/a", &json!({ "listen": "localhost:0", "enabled": false })).json();
+    assert_eq!(disabled["listen"], json!("localhost:0"));
+    let enabled = ask(api, "PATCH", "/proxies/a", &json!({ "enabled": true })).json();
+    let again: SocketAddr = enabled["listen"].as_str().unwrap().parse().unwrap();
+    assert_ne!(again.port(), address.port());
+    let list = json!([{ "name": "a", "listen": "localhost:0", "upstream": backend.address().to_string() }]);
+    for _ in 0..2 {
+        let made = ask(api, "POST", "/populate", &list).json()["proxies"][0]["listen"].clone();
+        let made: SocketAddr = made.as_str().unwrap().parse().unwrap();
+        assert_ne!(made.port(), again.port());
+        assert_passes(&mut Client::connect(made));
+    }
+}
+
+#[test]
+fn an_upstream_that_is_the_proxy_itself_is_refused() {
+    let (program, backend) = (start(), Backend::echo());
+    let api = program.toxiproxy();
+    let address = create(api, "a", backend.address());
+    let port = address.port();
+    for upstream in [format!("127.0.0.1:{port}"), format!("localhost:{port}")] {
+        let reply = ask(api, "PATCH", "/proxies/a", &json!({ "upstream": upstream }));
+        let (status, told) = is(&reply);
+        let told = told["error"].as_str().unwrap();
+        assert!(status == 400 && told.contains(&format!("its upstream `{upstream}` is this proxy itself")), "{told}");
+    }
+    let body = json!({ "name": "b", "listen": "localhost:1", "upstream": "localhost:1" });
+    let told = "bad request body: `localhost:1` is both `upstream` and `listen`, listen somewhere else";
+    assert_eq!(is(&ask(api, "POST", "/proxies", &body)), error(400, told));
+    assert_passes(&mut Client::connect(address));
+}
+
+#[test]
+fn what_has_no_effect_is_logged() {
+    let (mut program, backend) = (start(), Backend::echo());
+    let api = program.toxiproxy();
+    let upstream = backend.address().to_string();
+    let body = json!({ "name": "a", "listne": "localhost:0", "upstream": upstream, "Logger": {} });
+    assert_eq!(ask(api, "POST", "/proxies", &body).status, 201);
+    let line = program.line("listne");
+    assert!(line.contains("WARN") && line.contains("proxy=\"a\""), "{line}");
+    assert!(line.contains("the key `listne` is unknown and has no effect, did you mean `listen`?"), "{line}");
+    add(api, "a", &json!({ "type": "latency", "toxicty": 1, "attributes": { "latnecy": 5 } }));
+    let line = program.line("toxicty");
+    assert!(line.contains("toxic=\"latency_downstream\"") && line.contains("did you mean `toxicity`?"), "{line}");
+    let line = program.line("latnecy");
+    assert!(line.contains("the attribute `latnecy` is unknown and has no effect, did you mean `latency`?"), "{line}");
+    let update = json!({ "attributes": { "jiter": 5 }, "name": "latency_downstream", "type": "latency" });
+    assert_eq!(ask(api, "PATCH", "/proxies/a/toxics/latency_downstream", &update).status, 200);
+    let line = program.line("jiter");
+    assert!(line.contains("did you mean `jitter`?"), "{line}");
+    assert_eq!(ask(api, "PATCH", "/proxies/a", &json!({ "enabeld": false })).status, 200);
+    let line = program.line("enabeld");
+    assert!(line.contains("did you mean `enabled`?"), "{line}");
+    let list = json!([{ "name": "b", "upstrem": "a:1", "listen": "localhost:0", "upstream": upstream }]);
+    assert_eq!(ask(api, "POST", "/populate", &list).status, 201);
+    let line = program.line("upstrem");
+    assert!(line.contains("proxy=\"b\"") && line.contains("did you mean `upstream`?"), "{line}");
+    // Clients send what they have read.
+    let logged = program.seen().iter().filter(|line| line.contains("no effect")).count();
+    assert_eq!(logged, 6, "{:#?}", program.seen());
 }

@@ -87,6 +87,7 @@ impl Config {
             None
         });
         let (from_file, listed) = read.map_or((Vec::new(), None), |read| (read.entries, read.listed));
+        let (listed, doubts) = listed.map(|list| (list.proxies, list.warnings)).unzip();
 
         // The weakest first.
         let layout = Layout::of(&from_file);
@@ -113,11 +114,17 @@ impl Config {
             diagnostics.extend(conflicts_with_demo(&args, &layout));
         }
         let read = file.as_ref().map(|(place, path)| (*place, path.as_path()));
-        let config = Self::build(&values, args.demo, listed, args.command, read, file_is_unread, diagnostics)?;
-        let warnings = [variables.unknown(&schema), config.warnings].concat();
+        let config = Self::build(&values, args.demo, listed.clone(), args.command, read, file_is_unread, diagnostics)?;
+        let warnings = [variables.unknown(&schema), doubts.unwrap_or_default(), config.warnings].concat();
         let config = Self { warnings, ..config };
         match args.instead {
-            Some(Instead::PrintConfig) => Err(Exit::Text(print::text(&values))),
+            Some(Instead::PrintConfig) => Err(Exit::Text(match (&listed, &file) {
+                (Some(listed), Some((_, path))) if !listed.is_empty() => {
+                    let has_own = config.proxies.len() > listed.len();
+                    print::with_listed(&schema, &entries, has_own, listed, &path.display().to_string())
+                }
+                _ => print::text(&values),
+            })),
             Some(Instead::Check) => Err(Exit::Check(Check::of(config, registry))),
             _ => Ok(Self { again, reads_a_file: file.is_some(), ..config }),
         }

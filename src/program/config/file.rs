@@ -9,11 +9,10 @@ use serde_json::{Number, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::entry::{Entry, Origin};
-use super::toxiproxy_file;
+use super::toxiproxy_file::{self, List};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::error::plain;
 use crate::handler::Registry;
-use crate::proxy::config::ProxyConfig;
 
 /// The largest configuration file, in bytes.
 const FILE: u64 = 16 * 1024 * 1024;
@@ -21,8 +20,8 @@ const FILE: u64 = 16 * 1024 * 1024;
 /// What a configuration file says.
 pub(crate) struct Contents {
     pub(crate) entries: Vec<Entry>,
-    /// The proxies of a file that is Toxiproxy's.
-    pub(crate) listed: Option<Vec<ProxyConfig>>,
+    /// What a file says that is Toxiproxy's.
+    pub(crate) listed: Option<List>,
 }
 
 /// Reads the file at `path`, which `place` named.

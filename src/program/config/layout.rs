@@ -7,7 +7,7 @@ use super::hints;
 use super::schema::{HANDLERS, PROXIES, SECTIONS, Schema, Setting};
 use crate::diagnostic::{did_you_mean, shown};
 use crate::plan::parse::MixError;
-use crate::proxy::config::{DEFAULT, check_name};
+use crate::proxy::config::{DEFAULT, check_any_name};
 
 /// Where the options of proxies are.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Layout {
             return Self::One;
         }
         let named = entries.iter().filter_map(|entry| match entry.path.as_slice() {
-            [table, name] if table == PROXIES && entry.value.is_object() && check_name(name).is_ok() => {
+            [table, name] if table == PROXIES && entry.value.is_object() && check_any_name(name).is_ok() => {
                 Some((name.clone(), entry.origin.clone()))
             }
             _ => None,
@@ -69,7 +69,7 @@ impl Layout {
         if let Some(setting) = known.settings.iter().find(|setting| setting.field.name == *key) {
             return Ok(Found::Setting(setting));
         }
-        let is_table = known.tables.contains(key) || (*table == [PROXIES] && check_name(key).is_ok());
+        let is_table = known.tables.contains(key) || (*table == [PROXIES] && check_any_name(key).is_ok());
         let full = path.join(".");
         match &entry.value {
             value if !is_table => Err(unknown(schema, &known, &path, value.is_object())),
@@ -164,7 +164,7 @@ fn of_the_program(schema: &Schema<'_>, key: &str) -> Option<String> {
 fn unknown(schema: &Schema<'_>, known: &Known<'_>, path: &[&str], is_table: bool) -> String {
     let (key, within) = (path[path.len() - 1], &path[..path.len() - 1]);
     match within {
-        [PROXIES] => return check_name(key).err().map(|wrong| wrong.what().to_owned()).unwrap_or_default(),
+        [PROXIES] => return check_any_name(key).err().map(|wrong| wrong.what().to_owned()).unwrap_or_default(),
         [HANDLERS] | [PROXIES, _, HANDLERS] => return MixError::unknown_handler(key, schema.registry).to_string(),
         _ => {}
     }

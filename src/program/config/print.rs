@@ -6,16 +6,46 @@ use serde::Serialize;
 use serde_json::Value;
 use toml::ser::ValueSerializer;
 
+use super::entry::{self, Entry, Origin};
 use super::layout::Layout;
-use super::schema::{HANDLERS, SECTIONS, Setting};
+use super::schema::{HANDLERS, PROXIES, SECTIONS, Schema, Setting};
 use super::values::Values;
-use crate::diagnostic::one_line;
+use crate::diagnostic::{Diagnostics, one_line};
 use crate::plan::mix::Mix;
 use crate::plan::rule::Rule;
+use crate::proxy::config::{DEFAULT, ProxyConfig};
 use crate::toxic::Profile;
 
 /// Longer values, in columns, do not move the comments of other lines to the right.
 const MAX_ALIGNED: usize = 60;
+
+/// The same where `listed` proxies come from Toxiproxy's `file`: all proxies are in tables, one that `entries` ask for as well.
+pub(crate) fn with_listed(
+    schema: &Schema<'_>,
+    entries: &[Entry],
+    has_own: bool,
+    listed: &[ProxyConfig],
+    file: &str,
+) -> String {
+    let from_file = Origin::Line(file.to_owned());
+    let own = has_own.then(|| (DEFAULT.to_owned(), from_file.clone()));
+    let names = listed.iter().map(|config| (config.name.clone(), from_file.clone()));
+    let layout = Layout::Several(own.into_iter().chain(names).collect());
+    let is_proxys = |entry: &Entry| {
+        let path: Vec<&str> = entry.path.iter().map(String::as_str).collect();
+        path[0] == HANDLERS || schema.get(&path).is_some_and(|setting| setting.per_proxy)
+    };
+    let (of_proxy, mut all): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(is_proxys);
+    let table = |name: &str| vec![PROXIES.to_owned(), name.to_owned()];
+    let within = |entry: Entry| Entry { path: [table(DEFAULT), entry.path].concat(), ..entry };
+    all.extend(of_proxy.into_iter().filter(|_| has_own).map(within));
+    for config in listed {
+        let keys = entry::of_json(&config.keys.given, &table(&config.name));
+        all.extend(keys.into_iter().map(|entry| Entry { origin: from_file.clone(), ..entry }));
+    }
+    // What is wrong has been told.
+    text(&Values::check(schema, &layout, &all, &mut Diagnostics::default()))
+}
 
 pub(crate) fn text(values: &Values<'_>) -> String {
     let schema = values.schema;
@@ -24,15 +54,16 @@ pub(crate) fn text(values: &Values<'_>) -> String {
     let own = schema.of_proxy("").filter(|_| is_alone).chain(schema.of_program(""));
     table(&mut file, &lines(values, "", own, |_| true));
     if is_alone {
-        handlers(&mut file, values, "");
+        handlers(&mut file, values, "", "");
     }
     for section in SECTIONS {
         headed(&mut file, section, &lines(values, "", schema.of_program(section), |_| true));
     }
-    for (_, within) in values.layout.proxies().into_iter().filter(|_| !is_alone) {
+    for (name, within) in values.layout.proxies().into_iter().filter(|_| !is_alone) {
         let own = lines(values, &within, schema.of_proxy(""), |_| true);
-        headed(&mut file, within.trim_end_matches('.'), &own);
-        handlers(&mut file, values, &within);
+        let table = format!("{PROXIES}.{}", key(name));
+        headed(&mut file, &table, &own);
+        handlers(&mut file, values, &within, &(table + "."));
     }
     file
 }
@@ -40,8 +71,9 @@ pub(crate) fn text(values: &Values<'_>) -> String {
 /// A key with its value, or a comment in their place; and the value's origin.
 type Line = (String, String);
 
-/// The handlers of the mix and of rules with all their settings, and others with those that were given.
-fn handlers(file: &mut String, values: &Values<'_>, within: &str) {
+/// The handlers of the mix and of rules with all their settings, and others with those that were given. `table` is `within` as
+/// TOML has it.
+fn handlers(file: &mut String, values: &Values<'_>, within: &str, table: &str) {
     // An invalid mix has been reported already.
     let (mix, rules) = (values.mix(within).unwrap_or_default(), values.rules(within).unwrap_or_default());
     for name in values.schema.registry.names() {
@@ -50,7 +82,7 @@ fn handlers(file: &mut String, values: &Values<'_>, within: &str) {
         // An option of the connection that nobody gave is the proxy's.
         let shown = |setting: &Setting<'_>| in_mix && !setting.inherited;
         let lines = lines(values, within, values.schema.of_handler(name), shown);
-        headed(file, &format!("{within}{HANDLERS}.{name}"), &lines);
+        headed(file, &format!("{table}{HANDLERS}.{name}"), &lines);
     }
 }
 

@@ -44,7 +44,8 @@ pub(crate) fn edit(patch: Map<String, Value>, registry: &Registry) -> Edit {
     let apply = move |before: &ProxyConfig| {
         // Rules that the patch leaves alone may be there for a time.
         let keys = patched(&before.keys.given, &patch, &Schema::new(&registry));
-        checked(&before.name, &keys, &registry, !patch.contains_key("rules"))
+        let after = checked(&before.name, &keys, &registry, !patch.contains_key("rules"))?;
+        Ok(ProxyConfig { is_toxiproxys: before.is_toxiproxys, ..after })
     };
     Edit { keys, apply: Box::new(apply) }
 }
@@ -59,7 +60,8 @@ pub(crate) fn rebuild(registry: &Registry) -> Rebuild {
         } else {
             keys.insert("rules".to_owned(), rules.into());
         }
-        checked(&before.name, &keys, &registry, true)
+        let after = checked(&before.name, &keys, &registry, true)?;
+        Ok(ProxyConfig { is_toxiproxys: before.is_toxiproxys, ..after })
     })
 }
 

@@ -76,6 +76,7 @@ impl From<ChangeError> for Failure {
             ChangeError::Wrong(wrong) => wrong.into(),
             // Proxies may have the same address here, as long as one of them listens.
             ChangeError::Taken(_) => Self::toxic_exists(),
+            ChangeError::CannotListen(error) if error.is_of_a_loop() => Self::body(error.to_string()),
             ChangeError::CannotListen(error) => Self::new(StatusCode::INTERNAL_SERVER_ERROR, cannot_listen(&error)),
         }
     }

@@ -99,7 +99,7 @@ impl Server {
             Some(known) => {
                 let at = listen::read(body.listen.as_deref().unwrap_or_default());
                 let is_there = match at {
-                    Ok(at) => at.port != 0 && listens_there(known, &at).await,
+                    Ok(at) => listens_there(known, &at).await,
                     Err(_) => false,
                 };
                 is_there && Some(self.shown(known).upstream) == body.upstream

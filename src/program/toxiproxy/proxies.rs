@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use tracing::warn;
 
 use super::Server;
 use super::answer::{Answer, Failure, json, nothing};
@@ -63,7 +64,7 @@ pub(super) async fn update(server: &Server, name: &str, body: &Json) -> Answer {
     let decide = move |known: Option<&std::sync::Arc<Proxy>>| {
         let mut config = known.ok_or_else(Failure::no_proxy)?.config();
         let enabled = asked.unwrap_or(config.enabled);
-        let restarts = to.is_some() || backend.is_some();
+        let (moves, restarts) = (to.is_some(), to.is_some() || backend.is_some());
         if !restarts && enabled == config.enabled {
             return Ok(Revision::Kept);
         }
@@ -76,9 +77,14 @@ pub(super) async fn update(server: &Server, name: &str, body: &Json) -> Answer {
         }
         config.keys.set("enabled", enabled);
         config.enabled = enabled;
-        Ok(if restarts { Revision::Restarted(config) } else { Revision::Changed(config) })
+        Ok(match () {
+            () if moves => Revision::Moved(config),
+            () if restarts => Revision::Restarted(config),
+            () => Revision::Changed(config),
+        })
     };
     let proxy = server.proxies.revise::<Failure>(name, decide).await?;
+    warn_of(name, &body.doubts);
     server.spellings.addresses(name, body.listen, spelled);
     Ok(json(StatusCode::OK, &server.shown(&proxy)))
 }
@@ -89,14 +95,24 @@ pub(super) async fn delete(server: &Server, name: &str) -> Answer {
     Ok(nothing(StatusCode::NO_CONTENT))
 }
 
+/// What was taken and does nothing.
+fn warn_of(proxy: &str, doubts: &[String]) {
+    for doubt in doubts {
+        warn!(proxy, "{doubt}");
+    }
+}
+
 /// Whether this is where the proxy listens, or does once it is enabled, in any spelling.
 pub(super) async fn listens_there(proxy: &Proxy, at: &Address) -> bool {
+    // Port 0 is another one.
+    if at.port == 0 {
+        return false;
+    }
     if proxy.listens_at(at) {
         return true;
     }
     let bound = proxy.last_addresses();
-    // Port 0 is another one.
-    let resolved = if at.port == 0 { Vec::new() } else { to_listen_on(at).await.unwrap_or_default() };
+    let resolved = to_listen_on(at).await.unwrap_or_default();
     resolved.iter().any(|address| bound.contains(address))
 }
 
@@ -111,7 +127,8 @@ impl Server {
 
     /// Keeps what a client wrote of a new proxy.
     pub(super) fn remember(&self, body: Body) {
-        let Body { name, listen, upstream, toxics, .. } = body;
+        let Body { name, listen, upstream, toxics, doubts, .. } = body;
+        warn_of(&name, &doubts);
         self.spellings.forget(&name);
         self.spellings.addresses(&name, listen, upstream);
         for (toxic, stream) in toxics.into_iter().flatten() {

@@ -1,12 +1,15 @@
 //! One toxic: shown, added, changed, removed. Open connections have it at once; no answer waits for their traffic.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
+use tracing::warn;
 
 use super::Server;
 use super::answer::{Answer, Failure, json, nothing};
 use crate::diagnostic::Diagnostic;
 use crate::program::toxiproxy_json::json::Json;
-use crate::program::toxiproxy_json::toxic::{Draft, Update};
+use crate::program::toxiproxy_json::toxic::{Draft, Update, first};
 use crate::proxy::set::{ToxicAction, ToxicEdit};
 use crate::toxic::Toxic;
 
@@ -15,27 +18,42 @@ pub(super) fn list(server: &Server, name: &str) -> Answer {
 }
 
 pub(super) fn get(server: &Server, name: &str, toxic: &str) -> Answer {
-    let config = server.proxy(name)?.config();
-    let found = config.toxics.iter().find(|known| known.name() == toxic).ok_or_else(Failure::no_toxic)?;
-    Ok(json(StatusCode::OK, &server.shown_toxic(name, found)))
+    Ok(json(StatusCode::OK, &server.shown_toxic(name, &found(server, name, toxic)?)))
+}
+
+fn found(server: &Server, name: &str, toxic: &str) -> Result<Toxic, Failure> {
+    let toxics = server.proxy(name)?.config().toxics;
+    toxics.into_iter().find(|known| known.name() == toxic).ok_or_else(Failure::no_toxic)
+}
+
+/// What was taken and does nothing.
+fn warn_of(proxy: &str, toxic: &str, doubts: &[String]) {
+    for doubt in doubts {
+        warn!(proxy, toxic, "{doubt}");
+    }
 }
 
 pub(super) async fn create(server: &Server, name: &str, body: &Json) -> Answer {
-    let draft = Draft::read(body)?;
+    let draft = Draft::read(body).map_err(first)?;
     if server.proxy(name)?.config().toxics.iter().any(|known| known.name() == draft.name) {
         return Err(Failure::toxic_exists());
     }
-    let stream = draft.stream.clone();
-    let toxic = draft.toxic()?;
+    let (stream, doubts) = (draft.stream.clone(), draft.doubts());
+    let toxic = draft.toxic().map_err(first)?;
     let toxic = edit(server, name, toxic.name().to_owned(), ToxicAction::Add(toxic)).await?;
+    warn_of(name, toxic.name(), &doubts);
     server.spellings.stream(name, &toxic, stream);
     Ok(json(StatusCode::OK, &server.shown_toxic(name, &toxic)))
 }
 
 pub(super) async fn update(server: &Server, name: &str, toxic: &str, body: &Json) -> Answer {
-    let update = Update::read(body)?;
-    let change = move |before: &Toxic| update.of(before).map_err(|why| Diagnostic::new("", why).into());
+    let update = Arc::new(Update::read(body)?);
+    // What is wrong is told here, in Toxiproxy's words.
+    update.of(&found(server, name, toxic)?)?;
+    let asked = update.clone();
+    let change = move |before: &Toxic| asked.of(before).map_err(|wrong| Diagnostic::new("", wrong.why()).into());
     let toxic = edit(server, name, toxic.to_owned(), ToxicAction::Change(Box::new(change))).await?;
+    warn_of(name, toxic.name(), &update.doubts(&toxic.kind));
     Ok(json(StatusCode::OK, &server.shown_toxic(name, &toxic)))
 }
 

@@ -1,5 +1,6 @@
 //! Values of fields, with the messages of Go's decoder for those of the wrong type.
 
+use super::Wrong;
 use super::json::Json;
 
 /// What a value is read into: `Proxy.name`, of Go's type `string`.
@@ -10,13 +11,13 @@ pub(super) struct Field<'f> {
 }
 
 impl Field<'_> {
-    fn wrong(self, value: &str, go_type: &str) -> String {
-        let Self { of, name } = self;
-        format!("json: cannot unmarshal {value} into Go struct field {of}.{name} of type {go_type}")
+    fn wrong(self, value: &str, go_type: &str) -> Wrong {
+        let field = Some((self.of.to_owned(), self.name.to_owned()));
+        Wrong::Value { value: value.to_owned(), field, go_type: go_type.to_owned() }
     }
 
     /// None for null, which is as an absent key.
-    pub(super) fn text(self, value: &Json) -> Result<Option<String>, String> {
+    pub(super) fn text(self, value: &Json) -> Result<Option<String>, Wrong> {
         match value {
             Json::Null => Ok(None),
             Json::Text(text) => Ok(Some(text.clone())),
@@ -24,7 +25,7 @@ impl Field<'_> {
         }
     }
 
-    pub(super) fn truth(self, value: &Json) -> Result<Option<bool>, String> {
+    pub(super) fn truth(self, value: &Json) -> Result<Option<bool>, Wrong> {
         match value {
             Json::Null => Ok(None),
             Json::Bool(truth) => Ok(Some(*truth)),
@@ -33,7 +34,7 @@ impl Field<'_> {
     }
 
     /// An integer: `1000.0` is none.
-    pub(super) fn integer(self, value: &Json, go_type: &str) -> Result<Option<i64>, String> {
+    pub(super) fn integer(self, value: &Json, go_type: &str) -> Result<Option<i64>, Wrong> {
         match value {
             Json::Null => Ok(None),
             Json::Number(text) => match text.parse() {
@@ -45,7 +46,7 @@ impl Field<'_> {
     }
 
     /// A number, of the precision that Toxiproxy keeps: 0.1 stays 0.1.
-    pub(super) fn float(self, value: &Json) -> Result<Option<f64>, String> {
+    pub(super) fn float(self, value: &Json) -> Result<Option<f64>, Wrong> {
         match value {
             Json::Null => Ok(None),
             Json::Number(text) => match text.parse::<f32>() {
@@ -57,7 +58,7 @@ impl Field<'_> {
     }
 
     /// The keys of an object; none for null.
-    pub(super) fn object<'j>(self, value: &'j Json, go_type: &str) -> Result<&'j [(String, Json)], String> {
+    pub(super) fn object<'j>(self, value: &'j Json, go_type: &str) -> Result<&'j [(String, Json)], Wrong> {
         match value {
             Json::Null => Ok(&[]),
             Json::Object(keys) => Ok(keys),
@@ -66,29 +67,29 @@ impl Field<'_> {
     }
 }
 
-/// The first of several mistakes: all keys are read, and one is told.
+/// Mistakes, in their order: all keys are read, whatever is wrong with others. A request is told the first.
 #[derive(Debug, Default)]
-pub(super) struct First(Option<String>);
+pub(super) struct Mistakes(pub(super) Vec<Wrong>);
 
-impl First {
+impl Mistakes {
     /// The value that was read, or none if it is absent or wrong.
-    pub(super) fn take<T>(&mut self, read: Result<Option<T>, String>) -> Option<T> {
+    pub(super) fn take<T>(&mut self, read: Result<Option<T>, Wrong>) -> Option<T> {
         read.unwrap_or_else(|wrong| {
-            self.0.get_or_insert(wrong);
+            self.0.push(wrong);
             None
         })
     }
 
-    pub(super) fn none_or<T>(self, value: T) -> Result<T, String> {
-        self.0.map_or(Ok(value), Err)
+    pub(super) fn none_or<T>(self, value: T) -> Result<T, Vec<Wrong>> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
     }
 }
 
 /// The keys of a whole body; none for null.
-pub(super) fn keys<'j>(body: &'j Json, go_type: &str) -> Result<&'j [(String, Json)], String> {
+pub(super) fn keys<'j>(body: &'j Json, go_type: &str) -> Result<&'j [(String, Json)], Wrong> {
     match body {
         Json::Null => Ok(&[]),
         Json::Object(keys) => Ok(keys),
-        other => Err(format!("json: cannot unmarshal {} into Go value of type {go_type}", other.kind())),
+        other => Err(Wrong::of_type(other, go_type)),
     }
 }

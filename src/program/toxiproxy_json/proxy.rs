@@ -1,9 +1,9 @@
 //! A proxy: `{"name": "redis", "listen": "localhost:0", "upstream": "localhost:6379", "enabled": true, "toxics": []}`.
 
-use super::Wrong;
-use super::fields::{Field, First, keys};
+use super::fields::{Field, Mistakes, keys};
 use super::json::Json;
-use super::toxic::Draft;
+use super::toxic::{Draft, given_name};
+use super::{Wrong, ignored};
 use crate::net::address::Address;
 use crate::toxic::Toxic;
 
@@ -16,65 +16,77 @@ pub(crate) struct Body {
     pub(crate) enabled: Option<bool>,
     /// Each with its stream as the client wrote it.
     pub(crate) toxics: Option<Vec<(Toxic, String)>>,
+    /// What is there and is probably not what was meant.
+    pub(crate) doubts: Vec<String>,
 }
+
+/// The keys of a proxy. What Toxiproxy answers has a `Logger`, and clients send what they have read.
+const KEYS: [&str; 6] = ["name", "listen", "upstream", "enabled", "toxics", "Logger"];
 
 impl Body {
     /// That of a request for one proxy.
     pub(crate) fn read(body: &Json) -> Result<Self, Wrong> {
-        Self::of(keys(body, "toxiproxy.Proxy").map_err(Wrong::Body)?, "Proxy")
+        first_of(Self::of(keys(body, "toxiproxy.Proxy")?, "Proxy"))
     }
 
     /// The same without its toxics: an update leaves them alone, and clients send what they have read.
     pub(crate) fn read_update(body: &Json) -> Result<Self, Wrong> {
-        let keys = keys(body, "toxiproxy.Proxy").map_err(Wrong::Body)?;
+        let keys = keys(body, "toxiproxy.Proxy")?;
         let others: Vec<_> = keys.iter().filter(|(key, _)| !key.eq_ignore_ascii_case("toxics")).cloned().collect();
-        Self::of(&others, "Proxy")
+        first_of(Self::of(&others, "Proxy"))
     }
 
     /// The proxies of a list, each with a name and an upstream.
     pub(crate) fn read_all(body: &Json) -> Result<Vec<Self>, Wrong> {
-        let go_type = "[]struct { toxiproxy.Proxy; Enabled *bool \"json:\\\"enabled\\\"\" }";
-        let wrong = |value: &Json, what: &str| {
-            Wrong::Body(format!("json: cannot unmarshal {} into Go value of type {what}", value.kind()))
-        };
-        let items = match body {
-            Json::Null => &[],
-            Json::Array(items) => items.as_slice(),
-            other => return Err(wrong(other, go_type)),
-        };
-        let proxy = |item: &Json| {
-            let keys = match item {
-                Json::Null => &[],
-                Json::Object(keys) => keys.as_slice(),
-                other => return Err(wrong(other, &go_type[2..])),
+        let named = |(number, (proxy, wrong)): (usize, (Self, Vec<Wrong>))| {
+            let place = if proxy.name.is_empty() { number.to_string() } else { format!("`{}`", proxy.name) };
+            let placed = |wrong| match wrong {
+                Wrong::In(toxic, wrong) => Wrong::In(format!("proxy {place}, {toxic}"), wrong),
+                other => other,
             };
-            Self::of(keys, "")
+            first_of((proxy, wrong.into_iter().map(placed).collect()))
         };
-        let proxies = items.iter().map(proxy).collect::<Result<Vec<_>, _>>()?;
+        let proxies = (1..).zip(Self::each(body)?).map(named).collect::<Result<Vec<_>, _>>()?;
         for (number, proxy) in (1..).zip(&proxies) {
             proxy.check().map_err(|field| Wrong::Missing(format!("{field} at proxy {number}")))?;
         }
         Ok(proxies)
     }
 
-    fn of(keys: &[(String, Json)], of: &str) -> Result<Self, Wrong> {
-        let (mut read, mut first) = (Self::default(), First::default());
+    /// The proxies of a list, each as far as it can be read, with what is wrong with its values.
+    pub(crate) fn each(body: &Json) -> Result<Vec<(Self, Vec<Wrong>)>, Wrong> {
+        let go_type = "[]struct { toxiproxy.Proxy; Enabled *bool \"json:\\\"enabled\\\"\" }";
+        let items = match body {
+            Json::Null => &[],
+            Json::Array(items) => items.as_slice(),
+            other => return Err(Wrong::of_type(other, go_type)),
+        };
+        let proxy = |item: &Json| match keys(item, &go_type[2..]) {
+            Ok(keys) => Self::of(keys, ""),
+            Err(wrong) => (Self::default(), vec![wrong]),
+        };
+        Ok(items.iter().map(proxy).collect())
+    }
+
+    fn of(keys: &[(String, Json)], of: &str) -> (Self, Vec<Wrong>) {
+        let (mut read, mut mistakes) = (Self::default(), Mistakes::default());
         for (key, value) in keys {
             let field = |name| Field { of, name };
             match key.to_ascii_lowercase().as_str() {
-                "name" => read.name = first.take(field("name").text(value)).unwrap_or(read.name),
-                "listen" => read.listen = first.take(field("listen").text(value)).or(read.listen),
-                "upstream" => read.upstream = first.take(field("upstream").text(value)).or(read.upstream),
-                "enabled" => read.enabled = first.take(field("enabled").truth(value)).or(read.enabled),
-                "toxics" => read.toxics = toxics(value)?.or(read.toxics),
-                _ => {}
+                "name" => read.name = mistakes.take(field("name").text(value)).unwrap_or(read.name),
+                "listen" => read.listen = mistakes.take(field("listen").text(value)).or(read.listen),
+                "upstream" => read.upstream = mistakes.take(field("upstream").text(value)).or(read.upstream),
+                "enabled" => read.enabled = mistakes.take(field("enabled").truth(value)).or(read.enabled),
+                "toxics" => read.toxics = toxics(value, &mut mistakes, &mut read.doubts).or(read.toxics),
+                "logger" => {}
+                _ => read.doubts.push(ignored("key", key, KEYS)),
             }
         }
-        first.none_or(read).map_err(Wrong::Body)
+        (read, mistakes.0)
     }
 
     /// The field that a new proxy has to have and that is missing.
-    fn check(&self) -> Result<(), &'static str> {
+    pub(crate) fn check(&self) -> Result<(), &'static str> {
         match () {
             () if self.name.is_empty() => Err("name"),
             () if self.upstream.as_deref().unwrap_or_default().is_empty() => Err("upstream"),
@@ -88,23 +100,43 @@ impl Body {
     }
 }
 
+/// A body for a request, which is told the first mistake.
+fn first_of((body, wrong): (Body, Vec<Wrong>)) -> Result<Body, Wrong> {
+    wrong.into_iter().next().map_or(Ok(body), Err)
+}
+
 /// Toxiproxy ignores the toxics of a new proxy.
-fn toxics(value: &Json) -> Result<Option<Vec<(Toxic, String)>>, Wrong> {
+fn toxics(value: &Json, mistakes: &mut Mistakes, doubts: &mut Vec<String>) -> Option<Vec<(Toxic, String)>> {
     let items = match value {
-        Json::Null => return Ok(None),
+        Json::Null => return None,
         Json::Array(items) => items,
-        other => return Err(Wrong::Body(format!("toxics: a list is due, not a value of type {}", other.kind()))),
+        other => {
+            let what = format!("toxics: a list is due, not a value of type {}", other.kind());
+            mistakes.0.push(Wrong::Body(what));
+            return None;
+        }
     };
     let mut toxics: Vec<(Toxic, String)> = Vec::new();
-    for item in items {
-        let draft = Draft::read(item)?;
-        if toxics.iter().any(|(toxic, _)| toxic.name() == draft.name) {
-            return Err(Wrong::Body(format!("toxics: two are called {}", draft.name)));
+    for (number, item) in (1..).zip(items) {
+        let mut place = match given_name(item) {
+            Some(name) => format!("toxic `{}`", name.escape_debug()),
+            None => format!("toxic {number}"),
+        };
+        let read = Draft::read(item).and_then(|draft| {
+            place = format!("toxic `{}`", draft.name.escape_debug());
+            if toxics.iter().any(|(toxic, _)| toxic.name() == draft.name) {
+                return Err(vec![Wrong::Body(format!("toxics: two are called {}", draft.name))]);
+            }
+            doubts.extend(draft.doubts().into_iter().map(|doubt| format!("{place}: {doubt}")));
+            let stream = draft.stream.clone();
+            Ok((draft.toxic()?, stream))
+        });
+        match read {
+            Ok(toxic) => toxics.push(toxic),
+            Err(wrong) => mistakes.0.extend(wrong.into_iter().map(|wrong| Wrong::In(place.clone(), Box::new(wrong)))),
         }
-        let stream = draft.stream.clone();
-        toxics.push((draft.toxic()?, stream));
     }
-    Ok(Some(toxics))
+    Some(toxics)
 }
 
 /// The address of an upstream. What is none, such as a URL, is a name that no server knows: dialling it fails, as it does in
@@ -144,10 +176,10 @@ mod tests {
             ),
             ("[]", "bad request body: json: cannot unmarshal array into Go value of type toxiproxy.Proxy"),
             (r#"{"toxics":{}}"#, "bad request body: toxics: a list is due, not a value of type object"),
-            (r#"{"toxics":[{"type":"x"}]}"#, "invalid toxic type"),
+            (r#"{"toxics":[{"type":"x"}]}"#, "invalid toxic type (toxic 1)"),
             (
                 r#"{"toxics":[{"type":"noop"},{"type":"noop"}]}"#,
-                "bad request body: toxics: two are called noop_downstream",
+                "bad request body: toxics: two are called noop_downstream (toxic `noop_downstream`)",
             ),
         ] {
             assert_eq!(read(body), Err(message.to_owned()));

@@ -7,9 +7,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-use super::Wrong;
-use super::fields::{Field, First, keys};
+use super::fields::{Field, Mistakes, keys};
 use super::json::Json;
+use super::{Wrong, ignored};
 use crate::duration::Seconds;
 use crate::fault::Direction;
 use crate::size::Size;
@@ -28,47 +28,64 @@ pub(crate) struct Draft<'j> {
     of: &'static ToxicType,
     toxicity: f64,
     attributes: &'j Json,
+    unknown: Vec<&'j str>,
 }
 
 impl<'j> Draft<'j> {
-    pub(crate) fn read(body: &'j Json) -> Result<Self, Wrong> {
+    pub(crate) fn read(body: &'j Json) -> Result<Self, Vec<Wrong>> {
         let (mut name, mut kind, mut spelled) = (String::new(), String::new(), "downstream".to_owned());
-        let (mut toxicity, mut attributes) = (1.0, &Json::Null);
-        let mut first = First::default();
-        for (key, value) in keys(body, "toxics.ToxicWrapper").map_err(Wrong::Body)? {
+        let (mut toxicity, mut attributes, mut unknown) = (1.0, &Json::Null, Vec::new());
+        let mut mistakes = Mistakes::default();
+        for (key, value) in keys(body, "toxics.ToxicWrapper").map_err(|wrong| vec![wrong])? {
             let field = |name| Field { of: "ToxicWrapper", name };
             match key.to_ascii_lowercase().as_str() {
-                "name" => name = first.take(field("name").text(value)).unwrap_or(name),
-                "type" => kind = first.take(field("type").text(value)).unwrap_or(kind),
-                "stream" => spelled = first.take(field("stream").text(value)).unwrap_or(spelled),
-                "toxicity" => toxicity = first.take(field("toxicity").float(value)).unwrap_or(toxicity),
+                "name" => name = mistakes.take(field("name").text(value)).unwrap_or(name),
+                "type" => kind = mistakes.take(field("type").text(value)).unwrap_or(kind),
+                "stream" => spelled = mistakes.take(field("stream").text(value)).unwrap_or(spelled),
+                "toxicity" => toxicity = mistakes.take(field("toxicity").float(value)).unwrap_or(toxicity),
                 "attributes" => {
-                    first.take(field("attributes").object(value, "toxics.NoopToxic").map(Some));
+                    mistakes.take(field("attributes").object(value, "toxics.NoopToxic").map(Some));
                     attributes = value;
                 }
-                _ => {}
+                _ => unknown.push(key.as_str()),
             }
         }
-        first.none_or(()).map_err(Wrong::Body)?;
+        mistakes.none_or(())?;
+        let mut wrong = Vec::new();
         let direction = match spelled.to_lowercase().as_str() {
             "upstream" => Direction::ToBackend,
             "downstream" => Direction::ToClient,
-            _ => return Err(Wrong::Stream),
+            _ => {
+                wrong.push(Wrong::Stream(spelled.clone()));
+                Direction::ToClient
+            }
         };
-        let of = toxic::types().iter().find(|of| of.name == kind).ok_or(Wrong::Type)?;
+        let of = toxic::types().iter().find(|of| of.name == kind);
+        if of.is_none() {
+            wrong.push(Wrong::Type(kind.clone()));
+        }
         if name.is_empty() {
             name = format!("{kind}_{spelled}");
         }
-        if let Some(why) = wrong_name(&name) {
-            return Err(Wrong::Body(why));
-        }
-        check_toxicity(toxicity).map_err(Wrong::Body)?;
-        Ok(Self { name, stream: spelled, direction, of, toxicity, attributes })
+        wrong.extend(wrong_name(&name).map(Wrong::Body));
+        wrong.extend(check_toxicity(toxicity).err());
+        let Some(of) = of.filter(|_| wrong.is_empty()) else {
+            // Those of the attributes come last.
+            wrong.extend(of.and_then(|of| of_attributes(of, attributes).err()).into_iter().flatten());
+            return Err(wrong);
+        };
+        Ok(Self { name, stream: spelled, direction, of, toxicity, attributes, unknown })
+    }
+
+    /// What is there and has no effect.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        let unknown = self.unknown.iter().map(|key| ignored("key", key, KEYS));
+        unknown.chain(unknown_attributes(self.of, self.attributes)).collect()
     }
 
     /// The toxic that the body asks for.
-    pub(crate) fn toxic(self) -> Result<Toxic, Wrong> {
-        let kind = (self.of.build)(Map::new()).and_then(|kind| changed(kind, self.attributes)).map_err(Wrong::Body)?;
+    pub(crate) fn toxic(self) -> Result<Toxic, Vec<Wrong>> {
+        let kind = of_attributes(self.of, self.attributes)?;
         let toxic = Toxic::new(Some(&self.name), self.direction, kind);
         Ok(Toxic { toxicity: self.toxicity, ..toxic })
     }
@@ -79,50 +96,104 @@ impl<'j> Draft<'j> {
 pub(crate) struct Update {
     toxicity: Option<f64>,
     attributes: Json,
+    unknown: Vec<String>,
 }
 
 impl Update {
     pub(crate) fn read(body: &Json) -> Result<Self, Wrong> {
-        let (mut first, mut update) = (First::default(), Self { toxicity: None, attributes: Json::Null });
+        let (mut mistakes, mut update) =
+            (Mistakes::default(), Self { toxicity: None, attributes: Json::Null, unknown: Vec::new() });
         let of_body = "struct { Attributes interface {} \"json:\\\"attributes\\\"\"; Toxicity float32 \"json:\\\"toxicity\\\"\" }";
-        for (key, value) in keys(body, of_body).map_err(Wrong::Body)? {
+        for (key, value) in keys(body, of_body)? {
             match key.to_ascii_lowercase().as_str() {
                 "toxicity" => {
                     let read = Field { of: "", name: "toxicity" }.float(value);
-                    update.toxicity = first.take(read).or(update.toxicity);
+                    update.toxicity = mistakes.take(read).or(update.toxicity);
                 }
                 "attributes" => update.attributes = value.clone(),
-                _ => {}
+                key if KEYS.contains(&key) => {}
+                _ => update.unknown.push(key.clone()),
             }
         }
-        first.none_or(()).map_err(Wrong::Body)?;
-        update.toxicity.map_or(Ok(()), check_toxicity).map_err(Wrong::Body)?;
+        mistakes.none_or(()).map_err(first)?;
+        update.toxicity.map_or(Ok(()), check_toxicity)?;
         Ok(update)
     }
 
+    /// What is there and has no effect on a toxic of this kind.
+    pub(crate) fn doubts(&self, kind: &Kind) -> Vec<String> {
+        let unknown = self.unknown.iter().map(|key| ignored("key", key, KEYS));
+        let of = toxic::types().iter().find(|of| of.name == kind.name());
+        unknown.chain(of.map(|of| unknown_attributes(of, &self.attributes)).unwrap_or_default()).collect()
+    }
+
     /// The toxic as it is after the change, or what is wrong with an attribute.
-    pub(crate) fn of(&self, before: &Toxic) -> Result<Toxic, String> {
-        let kind = changed(before.kind.clone(), &self.attributes)?;
+    pub(crate) fn of(&self, before: &Toxic) -> Result<Toxic, Wrong> {
+        let kind = changed(before.kind.clone(), &self.attributes).map_err(first)?;
         Ok(Toxic { kind, toxicity: self.toxicity.unwrap_or(before.toxicity), ..before.clone() })
     }
 }
 
-fn check_toxicity(toxicity: f64) -> Result<(), String> {
+/// The keys of a toxic.
+const KEYS: [&str; 5] = ["name", "type", "stream", "toxicity", "attributes"];
+
+/// A request is told the first mistake. There is one.
+pub(crate) fn first(wrong: Vec<Wrong>) -> Wrong {
+    wrong.into_iter().next().unwrap_or_else(|| Wrong::Body(String::new()))
+}
+
+fn check_toxicity(toxicity: f64) -> Result<(), Wrong> {
     let is_share = (0.0..=1.0).contains(&toxicity);
-    if is_share { Ok(()) } else { Err(format!("toxicity {toxicity} is not from 0 to 1")) }
+    if is_share { Ok(()) } else { Err(Wrong::Body(format!("toxicity {toxicity} is not from 0 to 1"))) }
+}
+
+/// A new toxic's kind. Those of Toxiproxy have defaults for all of their attributes; our own need what they need elsewhere.
+fn of_attributes(of: &ToxicType, attributes: &Json) -> Result<Kind, Vec<Wrong>> {
+    let kind = (of.build)(Map::new()).map_err(|why| vec![Wrong::Body(why)])?;
+    let is_own = matches!(kind, Kind::Loss(_) | Kind::Corrupt(_));
+    let kind = changed(kind, attributes)?;
+    let given =
+        |needed: &str| keys_of(attributes).any(|(key, value)| key.eq_ignore_ascii_case(needed) && *value != Json::Null);
+    match of.needed.iter().find(|needed| is_own && !given(needed)) {
+        None => Ok(kind),
+        Some(needed) => {
+            let what = format!("`{}` needs `{needed}`, write `\"attributes\": {{\"{needed}\": 0.01}}`", of.name);
+            Err(vec![Wrong::Body(what)])
+        }
+    }
+}
+
+fn unknown_attributes(of: &ToxicType, attributes: &Json) -> Vec<String> {
+    let known = || of.fields.iter().map(|field| field.name.as_str());
+    let unknown = keys_of(attributes).filter(|(key, _)| !known().any(|known| key.eq_ignore_ascii_case(known)));
+    unknown.map(|(key, _)| ignored("attribute", key, known())).collect()
+}
+
+/// The name that a toxic is given, whatever else is wrong with it.
+pub(super) fn given_name(toxic: &Json) -> Option<&str> {
+    keys_of(toxic).find_map(|(key, value)| match value {
+        Json::Text(name) if key.eq_ignore_ascii_case("name") && !name.is_empty() => Some(name.as_str()),
+        _ => None,
+    })
+}
+
+/// The keys of an object; none of all else.
+fn keys_of(value: &Json) -> impl Iterator<Item = &(String, Json)> {
+    if let Json::Object(keys) = value { keys.as_slice() } else { &[] }.iter()
 }
 
 /// `kind` with these attributes; those that are not given stay.
-fn changed(mut kind: Kind, attributes: &Json) -> Result<Kind, String> {
+fn changed(mut kind: Kind, attributes: &Json) -> Result<Kind, Vec<Wrong>> {
     let (of, go_type) = go_names(&kind);
-    let attributes = Field { of: "ToxicWrapper", name: "attributes" }.object(attributes, &format!("toxics.{of}"))?;
-    let mut first = First::default();
+    let attributes = Field { of: "ToxicWrapper", name: "attributes" }.object(attributes, &format!("toxics.{of}"));
+    let attributes = attributes.map_err(|wrong| vec![wrong])?;
+    let mut first = Mistakes::default();
     for (key, value) in attributes {
         let key = key.to_ascii_lowercase();
         let name = format!("attributes.{key}");
         let field = Field { of, name: &name };
         let integer = || match field.integer(value, go_type) {
-            Ok(Some(negative @ ..0)) => Err(format!("{key}: {negative} is negative, write 0 or more")),
+            Ok(Some(negative @ ..0)) => Err(Wrong::Body(format!("{key}: {negative} is negative, write 0 or more"))),
             read => read.map(|read| read.map(i64::unsigned_abs)),
         };
         let time = |unit: fn(u64) -> Duration| {
@@ -130,7 +201,9 @@ fn changed(mut kind: Kind, attributes: &Json) -> Result<Kind, String> {
         };
         let bytes = || integer().map(|read| read.map(|number| number.min(Size::MAX.bytes())));
         let share = || match field.float(value) {
-            Ok(Some(share)) if !(0.0..=1.0).contains(&share) => Err(format!("{key}: {share} is not from 0 to 1")),
+            Ok(Some(share)) if !(0.0..=1.0).contains(&share) => {
+                Err(Wrong::Body(format!("{key}: {share} is not from 0 to 1")))
+            }
             read => read,
         };
         match (&mut kind, key.as_str()) {
@@ -267,7 +340,7 @@ mod tests {
 
     fn read(body: &Value) -> Result<Toxic, String> {
         let body = first(body.to_string().as_bytes()).unwrap();
-        Draft::read(&body).and_then(Draft::toxic).map_err(|wrong| wrong.to_string())
+        Draft::read(&body).and_then(Draft::toxic).map_err(|wrong| super::first(wrong).to_string())
     }
 
     #[test]
@@ -341,6 +414,14 @@ mod tests {
             (
                 of("slicer", json!({ "average_size": "1" })),
                 "bad request body: json: cannot unmarshal string into Go struct field SlicerToxic.attributes.average_size of type int",
+            ),
+            (
+                of("corrupt", json!({ "probability": 1 })),
+                "bad request body: `corrupt` needs `rate`, write `\"attributes\": {\"rate\": 0.01}`",
+            ),
+            (
+                of("loss", json!({ "rate": null })),
+                "bad request body: `loss` needs `rate`, write `\"attributes\": {\"rate\": 0.01}`",
             ),
             (of("bandwidth", json!({ "rate": -1 })), "bad request body: rate: -1 is negative, write 0 or more"),
             (json!({ "type": "noop", "toxicity": 2.5 }), "bad request body: toxicity 2.5 is not from 0 to 1"),

@@ -77,13 +77,15 @@ impl From<Option<Duration>> for Lifetime {
 }
 
 impl ProxySet {
-    /// Replaces the proxy of this name, or adds it.
+    /// Replaces the proxy of this name, or adds it. One of Toxiproxy's stays one.
     pub(crate) async fn put(
         self: &Arc<Self>,
         config: ProxyConfig,
         time: Option<Duration>,
     ) -> Result<Change, ChangeError> {
         self.run_locked(&config.name.clone(), async move |proxies, name| {
+            let is_toxiproxys = proxies.get(&name).is_some_and(|known| known.config().is_toxiproxys);
+            let config = ProxyConfig { is_toxiproxys, ..config };
             let target = Target { config, renewal: Renewal::All, lifetime: time.into(), others: &[] };
             let change = proxies.apply(&name, target).await?;
             if time.is_none() {

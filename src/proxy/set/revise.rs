@@ -17,6 +17,8 @@ pub(crate) enum Revision {
     Changed(ProxyConfig),
     /// It is changed, and its connections end.
     Restarted(ProxyConfig),
+    /// The same, and port 0 is another port than it was.
+    Moved(ProxyConfig),
     /// It is added, or takes the place of another one, which ends.
     New(ProxyConfig),
 }
@@ -32,22 +34,19 @@ impl ProxySet {
         self.run_locked(name, async move |proxies, name| {
             let known = proxies.get(&name);
             let revision = decide(known.as_ref())?;
-            let ends = matches!(revision, Revision::Restarted(_) | Revision::New(_));
+            let moves = matches!(revision, Revision::Moved(_) | Revision::New(_));
+            let ends = moves || matches!(revision, Revision::Restarted(_));
             let (config, renewal) = match (revision, known) {
                 (Revision::Kept, Some(proxy)) => return Ok(proxy),
                 (Revision::Kept, None) => return Err(ChangeError::Unknown(name).into()),
-                (Revision::Changed(config) | Revision::Restarted(config), _) => (config, Renewal::Changed),
-                (Revision::New(config), known) => {
-                    // Another free port is not there before the old one is given up; of all else nothing changes if it fails.
-                    if let Some(known) =
-                        known.filter(|known| config.listen.port == 0 && known.listens_at(&config.listen))
-                    {
-                        proxies.unlist(&name);
-                        known.close().await;
-                    }
-                    (config, Renewal::All)
+                (Revision::Changed(config) | Revision::Restarted(config) | Revision::Moved(config), _) => {
+                    (config, Renewal::Changed)
                 }
+                (Revision::New(config), _) => (config, Renewal::All),
             };
+            if let Some(known) = proxies.get(&name).filter(|_| moves && config.listen.port == 0) {
+                known.move_on().await;
+            }
             let base = (renewal == Renewal::All).then(|| config.clone());
             let others: Vec<_> = proxies.all().iter().map(|proxy| proxy.config()).collect();
             let target = Target { config, renewal, lifetime: Lifetime::Permanent, others: &others };

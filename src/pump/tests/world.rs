@@ -116,6 +116,7 @@ impl Options {
                 max_head,
                 shape_buffer,
                 backend: Backend::new(address, Duration::ZERO, 1, Duration::ZERO),
+                closes_if_unreachable: false,
             };
             let activity = Activity::new(connection);
             let context = ConnectionContext::new(&shared, &settings, &activity);
