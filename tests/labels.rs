@@ -187,8 +187,7 @@ fn a_first_call_that_is_delayed_before_its_request_keeps_its_label() {
 fn reports_say_which_test_met_which_fault() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
-    let reports: String =
-        ["a.json", "a.xml", "a.html"].iter().map(|name| format!(" --report {}", file(name).display())).collect();
+    let reports = ["a.json", "a.xml", "a.html"].map(|name| format!(" --report {}", file(name).display())).concat();
     let rule = "--rule SET=>error(kind=oom)";
     let program = start(&Backend::lines(), &format!("{rule}{reports}"));
     let api = program.api();
@@ -252,7 +251,7 @@ fn without_a_label_reports_are_as_they_were() {
     program.stop();
     let report = report(&path);
     let keys = report["runs"][0].as_object().unwrap().keys();
-    assert!(keys.filter(|key| key.contains("label")).next().is_none(), "{report}");
+    assert_eq!(keys.filter(|key| key.contains("label")).count(), 0, "{report}");
 }
 
 #[test]

@@ -12,9 +12,10 @@ pub(crate) fn columns(rows: &[Vec<String>], is_number: impl Fn(usize) -> bool) -
         let mut line = String::new();
         for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
             let gap = if column == 0 { "" } else { "  " };
-            let _ = match is_number(column) {
-                true => write!(line, "{gap}{cell:>width$}"),
-                false => write!(line, "{gap}{cell:<width$}"),
+            let _ = if is_number(column) {
+                write!(line, "{gap}{cell:>width$}")
+            } else {
+                write!(line, "{gap}{cell:<width$}")
             };
         }
         lines.push_str(line.trim_end());

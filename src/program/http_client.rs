@@ -101,7 +101,7 @@ impl Server {
                 return whole(response).await;
             }
             while let Some(frame) = response.frame().await {
-                if frame.map_err(text)?.data_ref().is_some_and(|piece| !take(piece)) {
+                if frame.map_err(|error| error.to_string())?.data_ref().is_some_and(|piece| !take(piece)) {
                     break;
                 }
             }
@@ -115,7 +115,7 @@ impl Server {
             let hint = if error.kind() == ErrorKind::ConnectionRefused { self.hint } else { "" };
             format!("{}{hint}", plain(&error))
         })?;
-        let (mut send, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(text)?;
+        let (mut send, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         // An error of the connection is one of the exchange as well.
         tokio::spawn(connection);
         let request = Request::builder().method(method).uri(path).header("Host", self.address.to_string());
@@ -126,16 +126,12 @@ impl Server {
         };
         let body = body.map(Value::to_string).unwrap_or_default();
         let request = request.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())?;
-        send.send_request(request).await.map_err(text)
+        send.send_request(request).await.map_err(|error| error.to_string())
     }
 
     fn unreachable(&self, why: &str) -> Failure {
         Failure::Server(format!("{}: {why}", self.address))
     }
-}
-
-fn text(error: hyper::Error) -> String {
-    error.to_string()
 }
 
 fn late() -> String {
@@ -144,7 +140,7 @@ fn late() -> String {
 
 async fn whole(response: Response<Incoming>) -> Result<Answer, String> {
     let status = response.status().as_u16();
-    let body = response.into_body().collect().await.map_err(text)?.to_bytes();
+    let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
     Ok(Answer { status, body })
 }
 

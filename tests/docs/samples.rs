@@ -140,7 +140,7 @@ fn transcripts(page: &Page) -> Vec<(String, String)> {
     for line in page.blocks("text").concat().lines() {
         match (line.strip_prefix("$ "), all.last_mut()) {
             (Some(command), _) => all.push((command.to_owned(), String::new())),
-            (None, Some((_, printed))) => *printed += &format!("{line}\n"),
+            (None, Some((_, printed))) => printed.extend([line, "\n"]),
             (None, None) => panic!("{line}: no command before it"),
         }
     }

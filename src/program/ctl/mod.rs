@@ -25,7 +25,10 @@ pub(crate) fn is_asked(args: &[OsString]) -> bool {
 pub(crate) fn run(args: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Result<(), Failure> {
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
-        Err(error) if !error.use_stderr() => return print(&error.to_string()),
+        Err(error) if !error.use_stderr() => {
+            print(&error.to_string());
+            return Ok(());
+        }
         Err(error) => return Err(Failure::Use(args::mistake(&error, args))),
     };
     // The options of all commands are where they were given, or further down.
@@ -109,12 +112,14 @@ impl Daemon {
         text: impl FnOnce(&Value) -> String,
     ) -> Result<(), Failure> {
         let answer = granted(self.server.ask(method, path, body)?)?;
-        if !self.is_json {
-            return print(&text(&answer.json()));
+        if self.is_json {
+            let raw = String::from_utf8_lossy(&answer.body);
+            // A removal is answered by nothing.
+            raw.trim_end().lines().for_each(|line| print(&format!("{line}\n")));
+        } else {
+            print(&text(&answer.json()));
         }
-        let raw = String::from_utf8_lossy(&answer.body);
-        let raw = raw.trim_end();
-        if raw.is_empty() { Ok(()) } else { print(&format!("{raw}\n")) }
+        Ok(())
     }
 }
 
@@ -157,7 +162,6 @@ fn told(error: &Map<String, Value>) -> String {
 }
 
 /// Prints what was asked for. A reader that stops early, such as `head`, is no failure.
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
-    Ok(())
 }

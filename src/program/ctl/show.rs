@@ -1,5 +1,6 @@
 //! What the API answers, for people.
 
+use std::fmt::Write;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -89,7 +90,7 @@ pub(super) fn calls(answer: &Value) -> String {
     let none = answer["note"].as_str().unwrap_or("no calls");
     let mut text = table(&header, 2.., rows, none);
     if let Some(other @ 1..) = answer["other"].as_u64() {
-        text += &format!("{other} calls of other shapes\n");
+        let _ = writeln!(text, "{other} calls of other shapes");
     }
     text
 }

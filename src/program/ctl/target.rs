@@ -27,23 +27,19 @@ pub(super) fn server(matches: &ArgMatches, variable: impl Fn(&str) -> Option<OsS
     };
     let set = |name: &str| variable(name).map(|text| text.filter(|text| !text.is_empty()));
     let read = |place: &str, text: &str| health::read(text).map_err(|why| Failure::Use(format!("{place}: {why}")));
-    let address = match matches.get_one::<String>("http") {
-        Some(text) => read("--http", text)?,
-        // For a daemon it may also say that the API is on or off.
-        None => match set("VAURIEN_HTTP")?.filter(|text| text.contains(':')) {
-            Some(text) => read("VAURIEN_HTTP", &text)?,
-            None => {
-                let Http { host, port, .. } = Http::default();
-                let host = set("VAURIEN_HTTP_HOST")?.unwrap_or(host);
-                let port = set("VAURIEN_HTTP_PORT")?.map_or(Ok(port), |text| {
-                    let port = text.parse().ok().filter(|port| *port > 0);
-                    port.ok_or_else(|| {
-                        Failure::Use(format!("VAURIEN_HTTP_PORT: `{text}` is not a port from 1 to 65535"))
-                    })
-                })?;
-                Address::new(host, port)
-            }
-        },
+    // For a daemon the variable may also say that the API is on or off.
+    let address = if let Some(text) = matches.get_one::<String>("http") {
+        read("--http", text)?
+    } else if let Some(text) = set("VAURIEN_HTTP")?.filter(|text| text.contains(':')) {
+        read("VAURIEN_HTTP", &text)?
+    } else {
+        let Http { host, port, .. } = Http::default();
+        let host = set("VAURIEN_HTTP_HOST")?.unwrap_or(host);
+        let port = set("VAURIEN_HTTP_PORT")?.map_or(Ok(port), |text| {
+            let port = text.parse().ok().filter(|port| *port > 0);
+            port.ok_or_else(|| Failure::Use(format!("VAURIEN_HTTP_PORT: `{text}` is not a port from 1 to 65535")))
+        })?;
+        Address::new(host, port)
     };
     let wrong = |diagnostic: Diagnostic| Failure::Use(diagnostic.to_string());
     let of_text = |place: &str, text: &str| Token::read(text).map_err(|what| wrong(Diagnostic::new(place, what)));

@@ -259,7 +259,7 @@ fn hostile_texts_are_drawn_and_not_run() {
 #[test]
 #[ignore = "needs chromium"]
 fn keys_and_filters_lead_to_faults() {
-    let next = Some(Duration::from_micros(2_000));
+    let next = Some(Duration::from_millis(2));
     let calls = [
         example::call("cache", 1, 1, "dummy", 0..1_000),
         RecordedCall { next, ..example::call("cache", 2, 1, "delay", 500..1_700).fault(Action::Sleep).head("GET a") },
