@@ -53,8 +53,7 @@ fn a_handler_is_changed_and_for_a_while() {
     let api = program.api();
     assert_eq!(says(api, &["handler", "error(kind=oom)"]), "default: handler error(kind=oom)\n");
     program.connect().send("GET a\r\n").expect("-OOM ");
-    let said = says(api, &["handler", "default", "dummy", "--for", "30s"]);
-    assert!(said.starts_with("default: handler dummy, for ") && said.ends_with(" s\n"), "{said}");
+    assert_eq!(says(api, &["handler", "default", "dummy", "--for", "30s"]), "default: handler dummy, for 30s\n");
     program.connect().send("GET a\r\n").expect("+GET a\r\n");
     says(api, &["handler", "hang", "--for", "1ms"]);
     eventually("the handler before is back", || api.proxy("default")["handler"] == "error(kind=oom)");
@@ -247,7 +246,9 @@ fn of_several_proxies_one_has_to_be_named() {
     }
     assert_eq!(says(api, &["handler", "web", "delay"]), "web: handler delay\n");
     assert_eq!(cells(&says(api, &["list"])).len(), 3);
-    complains(&mut ctl(api, &["reset", "x/y"]), 1, "there is no proxy `x/y`, GET /v1/proxies lists them");
+    let unknown = "there is no proxy `wep` (there are: cache, web), did you mean `web`?";
+    complains(&mut ctl(api, &["reset", "wep"]), 1, unknown);
+    complains(&mut ctl(api, &["handler", "web"]), 2, "`web` is a proxy: what is it to get? see --help");
 }
 
 #[test]
@@ -303,6 +304,34 @@ fn wrong_arguments_are_told_in_a_line() {
         }
         complains(&mut ctl(api, words), 2, &line);
     }
+}
+
+#[test]
+fn help_is_a_command_as_well_and_ctl_comes_first() {
+    let api = Api(Backend::nobody().address());
+    assert_eq!(Program::run(&mut Program::command("ctl help")).stdout, says(api, &["--help"]));
+    complains(&mut Program::command("--http ctl list"), 2, "`ctl` comes first: `vaurien ctl …`");
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_told() {
+    let program = start(&Backend::lines(), "");
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let ended = ctl(program.api(), &["list"]).stdout(full).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(String::from_utf8(ended.stderr).unwrap().contains("cannot write the answer: No space left"));
+}
+
+#[test]
+fn a_shell_may_name_a_daemon_for_ctl() {
+    let program = start(&Backend::lines(), "");
+    let mut other = Program::command("--backend localhost:9 --check");
+    let ended = Program::run(other.env("VAURIEN_HTTP", program.api().0.to_string()));
+    assert_eq!(ended.code, Some(0));
+    assert!(
+        ended.lines[0].contains("is where `vaurien ctl` finds a daemon, add `--http` to serve the API"),
+        "{ended:?}"
+    );
 }
 
 #[test]

@@ -20,6 +20,9 @@ pub(super) fn exit(error: &clap::Error, command: &Command, words: &[OsString], s
     let what = match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => return Exit::Text(error.to_string()),
         ErrorKind::UnknownArgument if arg.starts_with('-') => unknown(arg, command, words, schema),
+        ErrorKind::UnknownArgument if words.iter().any(|word| word == "ctl") => {
+            "`ctl` comes first: `vaurien ctl …`".to_owned()
+        }
         ErrorKind::UnknownArgument => {
             format!("unexpected argument `{}`, a command goes after `--`", context(ContextKind::InvalidArg))
         }

@@ -45,7 +45,7 @@ impl Variables {
 
     /// The value of a variable. What an outer vaurien has set for its command is not an option of this one.
     pub(crate) fn asked(&self, name: &str) -> Option<String> {
-        self.value(name).filter(|value| !self.is_given(name, value))
+        self.value(name).filter(|value| !self.is_given(name, value) && !names_a_daemon(name, value))
     }
 
     /// The value of a variable that an outer vaurien has set for its command.
@@ -73,7 +73,12 @@ impl Variables {
             let hint = if hint.is_empty() { ", see --help".to_owned() } else { hint };
             format!("`{name}` is no variable of vaurien{hint}")
         };
-        self.values.keys().filter(is_unknown).map(warning).collect()
+        let of_ctl =
+            self.values.iter().filter(|(name, value)| names_a_daemon(name, value) && !self.is_given(name, value));
+        let of_ctl = of_ctl.map(|(name, value)| {
+            format!("{name}: `{value}` is where `vaurien ctl` finds a daemon, add `--http` to serve the API")
+        });
+        self.values.keys().filter(is_unknown).map(warning).chain(of_ctl).collect()
     }
 
     fn value(&self, name: &str) -> Option<String> {
@@ -91,6 +96,11 @@ fn is_of_a_service(name: &str, value: &str) -> bool {
     let is_address = value.starts_with("tcp://") || value.starts_with("udp://");
     let behind_port = name.split("_PORT_").skip(1).any(|rest| rest.starts_with(|char: char| char.is_ascii_digit()));
     is_address || behind_port || name.contains("_SERVICE_HOST") || name.contains("_SERVICE_PORT")
+}
+
+/// Whether it says where a daemon is, and nothing about this one.
+fn names_a_daemon(name: &str, value: &str) -> bool {
+    name == "VAURIEN_HTTP" && value.contains(':')
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ mod show; // tables
 mod target; // which daemon, and which of its proxies
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 
 use clap::ArgMatches;
 use serde_json::{Map, Value, json};
@@ -23,12 +23,11 @@ pub(crate) fn is_asked(args: &[OsString]) -> bool {
 
 /// Does what the arguments ask for, which are without the program's name. `variable` is one of the environment.
 pub(crate) fn run(args: &[OsString], variable: impl Fn(&str) -> Option<OsString>) -> Result<(), Failure> {
+    let help = [NAME, "--help"].map(OsString::from);
+    let args = if args.get(1).is_some_and(|word| word == "help") { &help } else { args };
     let matches = match command().try_get_matches_from(args) {
         Ok(matches) => matches,
-        Err(error) if !error.use_stderr() => {
-            print(&error.to_string());
-            return Ok(());
-        }
+        Err(error) if !error.use_stderr() => return print(&error.to_string()),
         Err(error) => return Err(Failure::Use(args::mistake(&error, args))),
     };
     // The options of all commands are where they were given, or further down.
@@ -42,8 +41,8 @@ pub(crate) fn run(args: &[OsString], variable: impl Fn(&str) -> Option<OsString>
         "enable" => daemon.patch(matches, json!({ "enabled": true })),
         "disable" => daemon.patch(matches, json!({ "enabled": false })),
         "reset" => {
-            let proxy = chosen(&daemon.server, matches)?;
-            daemon.change("POST", &path(&["proxies", &proxy, "reset"]), None, show::changed)
+            let proxy = chosen(&daemon.server, matches, None)?;
+            daemon.change("POST", &path(&["proxies", &proxy, "reset"]), None, |answer| show::changed(answer, None))
         }
         "connections" => daemon.show_of(matches, "connections", show::connections),
         "calls" => daemon.show_of(matches, "calls", show::calls),
@@ -68,21 +67,24 @@ impl Daemon {
 
     /// The same of what belongs to a proxy.
     fn show_of(&self, matches: &ArgMatches, what: &str, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
-        let proxy = chosen(&self.server, matches)?;
+        let proxy = chosen(&self.server, matches, None)?;
         self.show(&path(&["proxies", &proxy, what]), text)
     }
 
     /// Changes these keys of a proxy.
     fn patch(&self, matches: &ArgMatches, keys: Value) -> Result<(), Failure> {
-        let proxy = chosen(&self.server, matches)?;
-        let body = with_duration(keys, matches);
-        self.change("PATCH", &path(&["proxies", &proxy]), Some(&body), show::changed)
+        let mix = matches.try_get_one::<String>("mix").ok().flatten().map(String::as_str);
+        let proxy = chosen(&self.server, matches, mix)?;
+        let (body, duration) = with_duration(keys, matches);
+        self.change("PATCH", &path(&["proxies", &proxy]), Some(&body), |answer| show::changed(answer, duration))
     }
 
     /// Lists, adds or removes rules or toxics.
     fn entries(&self, matches: &ArgMatches, what: &str, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
         let Some((command, matches)) = matches.subcommand() else { return Ok(()) };
-        let proxy = chosen(&self.server, matches)?;
+        let id = if command == "add" { what } else { "name" };
+        let given = matches.try_get_one::<String>(id).ok().flatten().map(String::as_str);
+        let proxy = chosen(&self.server, matches, given)?;
         let all = format!("{what}s");
         match command {
             "list" => self.show(&path(&["proxies", &proxy, &all]), text),
@@ -91,8 +93,8 @@ impl Daemon {
                 if let Ok(Some(before)) = matches.try_get_one::<String>("before") {
                     body["before"] = before.as_str().into();
                 }
-                let body = with_duration(body, matches);
-                let added = |answer: &Value| show::added(&proxy, what, answer);
+                let (body, duration) = with_duration(body, matches);
+                let added = |answer: &Value| show::added(&proxy, what, answer, duration);
                 self.change("POST", &path(&["proxies", &proxy, &all]), Some(&body), added)
             }
             _ => {
@@ -115,11 +117,11 @@ impl Daemon {
         if self.is_json {
             let raw = String::from_utf8_lossy(&answer.body);
             // A removal is answered by nothing.
-            raw.trim_end().lines().for_each(|line| print(&format!("{line}\n")));
+            let raw = raw.trim_end();
+            if raw.is_empty() { Ok(()) } else { print(&format!("{raw}\n")) }
         } else {
-            print(&text(&answer.json()));
+            print(&text(&answer.json()))
         }
-        Ok(())
     }
 }
 
@@ -129,11 +131,12 @@ fn word<'m>(matches: &'m ArgMatches, name: &str) -> &'m str {
 }
 
 /// With `--for`, if it is given.
-fn with_duration(mut body: Value, matches: &ArgMatches) -> Value {
-    if let Ok(Some(duration)) = matches.try_get_one::<String>("for") {
-        body["for"] = duration.as_str().into();
+fn with_duration(mut body: Value, matches: &ArgMatches) -> (Value, Option<&str>) {
+    let duration = matches.try_get_one::<String>("for").ok().flatten().map(String::as_str);
+    if let Some(duration) = duration {
+        body["for"] = duration.into();
     }
-    body
+    (body, duration)
 }
 
 /// The answer, unless it is a refusal.
@@ -162,6 +165,11 @@ fn told(error: &Map<String, Value>) -> String {
 }
 
 /// Prints what was asked for. A reader that stops early, such as `head`, is no failure.
-fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Failure::Server(format!("cannot write the answer: {error}")))
+        }
+        _ => Ok(()),
+    }
 }

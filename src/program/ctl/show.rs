@@ -96,27 +96,25 @@ pub(super) fn calls(answer: &Value) -> String {
 }
 
 /// A proxy that was changed.
-pub(super) fn changed(answer: &Value) -> String {
+pub(super) fn changed(answer: &Value, duration: Option<&str>) -> String {
     let state =
         if answer["enabled"] == true { format!("handler {}", cell(&answer["handler"])) } else { "disabled".to_owned() };
-    format!("{}: {state}{}\n", cell(&answer["name"]), reverts(&answer["status"]))
+    format!("{}: {state}{}\n", cell(&answer["name"]), lasts(duration))
 }
 
 /// A rule or a toxic that was added.
-pub(super) fn added(proxy: &str, what: &str, answer: &Value) -> String {
+pub(super) fn added(proxy: &str, what: &str, answer: &Value, duration: Option<&str>) -> String {
     let (name, text) = (cell(&answer["name"]), cell(&answer[what]));
-    format!("{}: added {what} {name}{}: {text}\n", visible(proxy), reverts(&answer["status"]))
+    format!("{}: added {what} {name}{}: {text}\n", visible(proxy), lasts(duration))
 }
 
 pub(super) fn removed(proxy: &str, what: &str, name: &str) -> String {
     format!("{}: removed {what} {}\n", visible(proxy), visible(name))
 }
 
-fn reverts(status: &Value) -> String {
-    match status["reverts_in"].as_f64() {
-        Some(_) => format!(", for {}", time(&status["reverts_in"])),
-        None => String::new(),
-    }
+/// How long a change lasts, as it was asked for.
+fn lasts(duration: Option<&str>) -> String {
+    duration.map(|duration| format!(", for {duration}")).unwrap_or_default()
 }
 
 fn entries<'a>(answer: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> + use<'a> {

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::granted;
-use crate::diagnostic::Diagnostic;
+use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::net::address::Address;
 use crate::program::config::{Http, Token, token_of_file};
 use crate::program::health;
@@ -66,19 +66,23 @@ pub(super) fn path(names: &[&str]) -> String {
     names.iter().fold("/v1".to_owned(), |path, name| format!("{path}/{}", utf8_percent_encode(name, ESCAPED)))
 }
 
-/// The proxy that the command line names, or the only one of the daemon.
-pub(super) fn chosen(server: &Server, matches: &ArgMatches) -> Result<String, Failure> {
-    if let Some(proxy) = matches.get_one::<String>("proxy") {
-        return Ok(proxy.clone());
-    }
+/// The proxy that the command line names, or the only one of the daemon. `what` is the other word of the command, if it has one.
+pub(super) fn chosen(server: &Server, matches: &ArgMatches, what: Option<&str>) -> Result<String, Failure> {
     let all = granted(server.ask("GET", &path(&["proxies"]), None)?)?.json();
-    let names: Vec<_> = all["proxies"].as_object().into_iter().flat_map(|proxies| proxies.keys()).collect();
+    let names: Vec<&str> =
+        all["proxies"].as_object().into_iter().flat_map(|proxies| proxies.keys()).map(String::as_str).collect();
+    let there_are = names.join(", ");
+    if let Some(proxy) = matches.get_one::<String>("proxy").map(String::as_str) {
+        let hint = did_you_mean(proxy, names.iter().copied());
+        let unknown = || Failure::Server(format!("there is no proxy `{proxy}` (there are: {there_are}){hint}"));
+        return if names.contains(&proxy) { Ok(proxy.to_owned()) } else { Err(unknown()) };
+    }
     match names[..] {
-        [only] => Ok(only.clone()),
+        [only] => Ok(only.to_owned()),
         [] => Err(Failure::Server("the daemon has no proxies".to_owned())),
-        _ => {
-            let names: Vec<_> = names.into_iter().map(String::as_str).collect();
-            Err(Failure::Use(format!("which proxy? the daemon has several: {}", names.join(", "))))
-        }
+        _ => Err(Failure::Use(match what.filter(|word| names.contains(word)) {
+            Some(proxy) => format!("`{proxy}` is a proxy: what is it to get? see --help"),
+            None => format!("which proxy? the daemon has several: {there_are}"),
+        })),
     }
 }
