@@ -101,6 +101,9 @@ ask "$API/metrics"
 # The description of the API as OpenAPI 3.1.
 ask --output /dev/null --write-out '%{http_code} %{content_type}' "$API/v1/openapi.json"
 
+# The live page, for a browser. It needs no token.
+ask --output /dev/null --write-out '%{http_code} %{content_type}' "$API/"
+
 # The version, and whether vaurien is running. The latter needs no token.
 ask "$API/v1/version"
 ask "$API/healthz"

@@ -3,10 +3,13 @@
 
 mod world;
 
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
-use world::{Client, Program};
+use world::{Client, Program, eventually};
 
 /// The program with these arguments, its standard output merged into standard error.
 fn vaurien(arguments: &str) -> Command {
@@ -58,6 +61,47 @@ fn it_shows_every_handler_and_goes_on_serving() {
         let counted = counts.calls(handler);
         assert!(counted == seen || counted == seen + 1, "{handler}: {seen} shown, {counted} counted");
     }
+}
+
+/// The calls that the API counts.
+fn calls(demo: &Program) -> u64 {
+    let status = &demo.api().get("/v1/proxies/default").json()["status"]["calls"];
+    status.as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
+}
+
+#[test]
+fn it_names_its_page_first_and_makes_calls_while_that_is_open() {
+    let mut demo = shown("error");
+    let first = demo.seen().iter().find(|line| line.contains("http://") && !line.contains("INFO")).unwrap().clone();
+    let page = format!("http://127.0.0.1:{}/", demo.api().0.port());
+    assert_eq!(first, format!("open {page} to watch it and to steer it"));
+    let before = calls(&demo);
+    let mut events = TcpStream::connect(demo.api().0).unwrap();
+    events.write_all(b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    for row in 13..=14 {
+        let line = demo.line(&format!(" GET /{row} "));
+        assert!(line.contains("  error  ") && line.contains(" after "), "{line}");
+    }
+    assert!(calls(&demo) >= before + 2);
+    // A call may be under way.
+    drop(events);
+    eventually("nobody reads events any more", || {
+        let calls_then = calls(&demo);
+        thread::sleep(Duration::from_millis(1500));
+        calls(&demo) == calls_then
+    });
+}
+
+#[test]
+fn it_has_its_page_on_a_free_port_where_the_usual_one_is_taken() {
+    // Taken by this test or by another process: either will do.
+    let _taken = TcpListener::bind("localhost:8080");
+    let demo = Program::spawn(&mut vaurien("--demo --proxy 127.0.0.1:0"));
+    assert_ne!(demo.api().0.port(), 8080);
+    assert_eq!(demo.api().get("/").status, 200);
+    let output = vaurien("--demo --proxy 127.0.0.1:0 --http-port 8080").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.code() == Some(1) && said.contains("cannot listen on localhost:8080"), "{said}");
 }
 
 #[test]

@@ -75,3 +75,6 @@ tests/install.sh
 
 # The Python package, as its wheel installs it.
 clients/python/test.sh
+
+# A browser uses the live page.
+tests/web/run.sh

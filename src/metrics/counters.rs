@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use histogram::AtomicHistogram;
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
 
 use super::histogram::{DELAY, DIAL, Histogram, PASS};
@@ -181,15 +182,22 @@ impl Delays {
     }
 
     fn waited(&self) -> Option<Waited> {
-        let longest = self.fine.all().map(|fine| fine.longest.load(Ordering::Relaxed)).max()?;
+        Waited::of(&self.fine.all().collect::<Vec<_>>())
+    }
+}
+
+impl Waited {
+    /// What all of them have counted.
+    fn of(counted: &[&Fine]) -> Option<Self> {
+        let longest = counted.iter().map(|fine| fine.longest.load(Ordering::Relaxed)).max()?;
         let max = Duration::from_nanos(longest);
-        let times = self.fine.all().filter_map(|fine| Some(fine.times.as_ref()?.load()));
+        let times = counted.iter().filter_map(|fine| Some(fine.times.as_ref()?.load()));
         let times = times.reduce(|times, more| times.checked_add(&more).unwrap_or(times))?;
         let quantile = |quantile| {
             let bucket = times.quantile_bucket(quantile).ok().flatten()?;
             Some(Duration::from_micros(bucket.end()).min(max))
         };
-        Some(Waited { p50: quantile(0.5)?, p99: quantile(0.99)?, max })
+        Some(Self { p50: quantile(0.5)?, p99: quantile(0.99)?, max })
     }
 }
 
@@ -219,6 +227,13 @@ impl Counters {
             Arc::new(HandlerCounters { number: *last, ..HandlerCounters::default() })
         };
         counters.entry((rule.map(str::to_owned), handler.to_owned())).or_insert_with(new).clone()
+    }
+
+    /// How long the handlers delayed calls, all together; `None` if they delayed none.
+    pub(crate) fn waited(&self) -> Option<Waited> {
+        let handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
+        let delays: Vec<_> = handlers.counters.values().filter_map(|handler| handler.delay.get()).collect();
+        Waited::of(&delays.iter().flat_map(|delays| delays.fine.all()).collect::<Vec<_>>())
     }
 
     /// Drops the counters of handlers that are in no plan any more and have had no calls.
@@ -293,13 +308,17 @@ pub(crate) fn label(rule: Option<&str>, handler: &str) -> String {
 }
 
 /// How long a handler delayed calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub(crate) struct Waited {
     #[serde(rename = "p50_seconds", serialize_with = "seconds")]
+    #[schemars(with = "f64")]
     pub(crate) p50: Duration,
     #[serde(rename = "p99_seconds", serialize_with = "seconds")]
+    #[schemars(with = "f64")]
     pub(crate) p99: Duration,
     #[serde(rename = "max_seconds", serialize_with = "seconds")]
+    #[schemars(with = "f64")]
     pub(crate) max: Duration,
 }
 

@@ -22,6 +22,8 @@ mod exit_code; // what the program exits with
 
 mod http_client; // requests to a running server
 
+mod web; // the live page, and the style that reports share with it
+
 mod report; // table, JSON, JUnit, HTML, annotations
 
 mod export; // metrics, statsd, events file

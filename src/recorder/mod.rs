@@ -64,6 +64,20 @@ pub(crate) struct CallShape {
     pub(crate) is_setup: bool,
 }
 
+/// How long the backend took for calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub(crate) struct BackendTime {
+    /// Half of the calls that were timed took it at most this long.
+    #[serde(rename = "p50_seconds")]
+    #[schemars(with = "f64")]
+    p50: Seconds,
+    /// 99 of 100 of them took it at most this long.
+    #[serde(rename = "p99_seconds")]
+    #[schemars(with = "f64")]
+    p99: Seconds,
+}
+
 /// The commands with which clients of redis and memcached set up or check their connections.
 const SETUP: [&[u8]; 13] = [
     b"AUTH",
@@ -91,6 +105,19 @@ impl Recorder {
     pub(crate) fn connection(&self, protocol: Protocol) -> Option<Box<ConnectionRecorder<'_>>> {
         let tables = self.0.as_ref().filter(|_| protocol != Protocol::Tcp)?;
         Some(Box::new(ConnectionRecorder::new(tables.own().get_or_init(Table::default))))
+    }
+
+    /// How long the backend took, over all calls that were timed; `None` if none was.
+    pub(crate) fn backend_time(&self) -> Option<BackendTime> {
+        let tables: Vec<&Table> = self.0.iter().flat_map(PerWorker::all).filter_map(OnceLock::get).collect();
+        let mut seen = Seen::default();
+        for table in tables {
+            table.all().for_each(|counts| seen.add(counts.calls(), counts.times()));
+            for (entry, calls) in table.overflow().iter().flat_map(|overflow| overflow.all()) {
+                seen.add(calls, entry.times.as_ref().map(AtomicHistogram::load));
+            }
+        }
+        Some(BackendTime { p50: seen.quantile(0.5)?, p99: seen.quantile(0.99)? })
     }
 
     /// What was recorded until now, of calls of this protocol.
@@ -131,6 +158,11 @@ impl Seen {
             (times, more) => times.or(more),
         };
     }
+
+    fn quantile(&self, quantile: f64) -> Option<Seconds> {
+        let bucket = self.times.as_ref()?.quantile_bucket(quantile).ok().flatten()?;
+        Some(Seconds::from(Duration::from_micros(bucket.end())))
+    }
 }
 
 impl CallShape {
@@ -146,14 +178,10 @@ impl CallShape {
             shape.push(' ');
             shape.push_str(&String::from_utf8_lossy(key));
         }
-        let quantile = |quantile| {
-            let bucket = seen.times.as_ref()?.quantile_bucket(quantile).ok().flatten()?;
-            Some(Seconds::from(Duration::from_micros(bucket.end())))
-        };
         Self {
             calls: seen.calls,
-            p50: quantile(0.5),
-            p99: quantile(0.99),
+            p50: seen.quantile(0.5),
+            p99: seen.quantile(0.99),
             rule: format!("{shape} => {handler}"),
             is_setup: matches!(protocol, Protocol::Redis | Protocol::Memcache) && SETUP.contains(&command),
             shape,

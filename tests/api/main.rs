@@ -7,6 +7,7 @@ mod world;
 mod access;
 mod connections;
 mod contract;
+mod page;
 mod proxies;
 mod wire;
 mod wrong;

@@ -126,12 +126,13 @@ fn a_wrong_method_or_path_is_told_what_is_right() {
         ("POST", "/v1/proxies/default", "GET,HEAD,PUT,PATCH,DELETE"),
         ("GET", "/v1/proxies/default/reset", "POST"),
         ("OPTIONS", "/metrics", "GET,HEAD"),
+        ("POST", "/", "GET,HEAD"),
     ] {
         let reply = program.api().ask(method, path, "", "");
         let what = format!("{path} has no {method}, use {}", allow.replace(',', ", "));
         assert_eq!((is(&reply), reply.header("allow")), (wrong(405, "", "", &what), Some(allow)));
     }
-    for path in ["/", "/v1", "/v2", "//behavior", "/behavior/", "/v1/proxies/"] {
+    for path in ["//", "/v1", "/v2", "//behavior", "/behavior/", "/v1/proxies/"] {
         let what = format!("there is no {path}, see /v1/openapi.json");
         assert_eq!(is(&program.api().get(path)), wrong(404, "path", "", &what));
     }

@@ -43,9 +43,9 @@ fn the_demo_begins_as_it_is_quoted() {
         demo.line(call);
     }
     let seen = demo.seen();
-    let first = seen.iter().position(|line| line.starts_with("http://")).unwrap();
-    let head: Vec<&str> = quoted.lines().take(3).collect();
-    assert_eq!(shape(seen[first..].iter().map(String::as_str).take(3)), shape(head));
+    let first = seen.iter().position(|line| line.starts_with("open http://")).unwrap();
+    let head: Vec<&str> = quoted.lines().take(4).collect();
+    assert_eq!(shape(seen[first..].iter().map(String::as_str).take(4)), shape(head));
 }
 
 #[test]

@@ -159,13 +159,17 @@ impl Program {
 
     /// The address of its HTTP API.
     pub(crate) fn api(&self) -> Api {
-        let address = self.seen.iter().find_map(|line| line.split_once("HTTP API on http://"));
-        Api(address.expect("it has one").1.trim_end().parse().unwrap())
+        self.api_behind("HTTP API on http://")
     }
 
     /// The address of Toxiproxy's API.
     pub(crate) fn toxiproxy(&self) -> Api {
-        let line = self.seen.iter().find_map(|line| line.split_once("Toxiproxy's API on http://"));
+        self.api_behind("Toxiproxy's API on http://")
+    }
+
+    /// The IPv4 address that a line has behind these words.
+    fn api_behind(&self, words: &str) -> Api {
+        let line = self.seen.iter().find_map(|line| line.split_once(words));
         let address = line.expect("it has one").1.split(" and ").find(|address| !address.starts_with('['));
         Api(address.expect("it listens on IPv4").trim_end().parse().unwrap())
     }

@@ -15,8 +15,9 @@ use super::answer::{Failure, Location};
 use super::label;
 use crate::program::config::Host;
 
-/// Needs no token: health checks have none.
-pub(super) const OPEN: &str = "/healthz";
+/// Need no token: health checks have none, and the page asks for it.
+pub(super) const HEALTH: &str = "/healthz";
+pub(super) const PAGE: &str = "/";
 
 /// Headers, as errors spell them.
 const HOST: &str = "Host";
@@ -133,10 +134,15 @@ pub(super) async fn check(State(api): State<Arc<Api>>, request: Request, next: N
     Access::check_origin(request.headers(), host)?;
     Access::check_site(request.headers())?;
     // Whoever sets a label changes something.
-    if request.uri().path() != OPEN || request.headers().contains_key(label::HEADER) {
+    if !is_open(request.uri().path()) || request.headers().contains_key(label::HEADER) {
         api.access.check_token(request.headers())?;
     }
     Ok(next.run(request).await)
+}
+
+/// Whether requests for this path need no token.
+pub(super) fn is_open(path: &str) -> bool {
+    [HEALTH, PAGE].contains(&path)
 }
 
 fn forbidden(name: &str, what: String) -> Failure {

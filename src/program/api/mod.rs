@@ -12,6 +12,7 @@ mod events;
 mod guard;
 mod label;
 mod openapi;
+mod page;
 mod read;
 mod routes;
 mod rules;
@@ -97,6 +98,17 @@ impl Api {
     }
 }
 
+/// The connections that read events.
+#[derive(Debug, Clone)]
+pub(crate) struct Readers(Arc<Semaphore>);
+
+impl Readers {
+    /// Whether somebody reads events, as a browser does that shows the page.
+    pub(crate) fn exist(&self) -> bool {
+        self.0.available_permits() < READERS
+    }
+}
+
 /// The API, while it runs.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -119,10 +131,16 @@ impl Running {
 }
 
 /// Listens, and answers requests on a thread of its own.
-pub(crate) async fn start(http: &Http, proxies: Arc<ProxySet>, registry: Registry) -> anyhow::Result<Running> {
+pub(crate) async fn start(
+    http: &Http,
+    proxies: Arc<ProxySet>,
+    registry: Registry,
+) -> anyhow::Result<(Running, Readers)> {
     let at = Address::new(&http.host, http.port);
     let access = Access::new(&http.host, &http.allow_hosts, http.token.as_ref().map(Token::secret));
-    let router = routes::router(Api::new(proxies, registry, access));
+    let api = Api::new(proxies, registry, access);
+    let readers = Readers(api.readers.clone());
+    let router = routes::router(api);
     let running =
         run("http-api", &at, router).await.with_context(|| format!("cannot listen on {at} for the HTTP API"))?;
     if http.token.is_none() && running.addresses.iter().any(|address| !address.ip().is_loopback()) {
@@ -131,7 +149,7 @@ pub(crate) async fn start(http: &Http, proxies: Arc<ProxySet>, registry: Registr
             Address::new(&http.host, running.addresses[0].port())
         );
     }
-    Ok(running)
+    Ok((running, readers))
 }
 
 /// Listens, and answers the requests of `router` on a thread of this name.

@@ -12,7 +12,7 @@ use axum::routing::{self, MethodRouter};
 
 use super::answer::{Failure, Location};
 use super::openapi::{Content, EVENTS};
-use super::{Api, behavior, events, guard, label, rules, toxics, v1};
+use super::{Api, behavior, events, guard, label, page, rules, toxics, v1};
 use crate::program::export::openmetrics::Format;
 
 /// One method of one path, and its description.
@@ -46,6 +46,7 @@ const SINCE: &str = "The number of the last event that was read, or 0; a number 
 
 pub(super) fn all() -> Vec<Route> {
     vec![
+        get(guard::PAGE, page::page, "The live page, for a browser; needs no token").sends(200, &[page::HTML]),
         get("/behavior", behavior::mix, "The mix, as a behavior").gives(200, "Behavior").fails(&[404]),
         put("/behavior", behavior::put_mix, "Change the mix").takes("BehaviorChange").gives(200, "Done").fails(CHANGE),
         get("/behaviors", behavior::names, "The names of all behaviors").gives(200, "Behaviors"),
@@ -126,7 +127,7 @@ pub(super) fn all() -> Vec<Route> {
         get("/v1/version", v1::version, "The version of the program").gives(200, "Version"),
         get("/v1/openapi.json", document, "This document").gives(200, "Document"),
         get("/metrics", v1::metrics, "Metrics, as OpenMetrics").sends(200, METRICS),
-        get(guard::OPEN, v1::health, "Health of the program; needs no token").gives(200, "Health"),
+        get(guard::HEALTH, v1::health, "Health of the program; needs no token").gives(200, "Health"),
     ]
 }
 

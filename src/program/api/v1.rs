@@ -19,7 +19,7 @@ use super::answer::{self, Answer, Failure, Location};
 use super::read::{NoBody, Object, PathParams, QueryParams};
 use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
-use crate::metrics::counters::Counters;
+use crate::metrics::counters::{Counters, Waited};
 use crate::metrics::snapshot::RuleSnapshot;
 use crate::program::config::spec;
 use crate::program::export::openmetrics::{self, Format};
@@ -28,7 +28,7 @@ use crate::proxy::Proxy;
 use crate::proxy::config::{check_any_name, check_name};
 use crate::proxy::set::{Change, ChangeError};
 use crate::pump::State as Activity;
-use crate::recorder::{CallShape, Recorded};
+use crate::recorder::{BackendTime, CallShape, Recorded};
 
 /// The state and counters of a proxy.
 #[derive(Serialize, JsonSchema)]
@@ -45,6 +45,10 @@ pub(super) struct Status {
     /// The rules, in their order.
     rules: Vec<RuleSnapshot>,
     bytes: Bytes,
+    /// How long handlers made calls wait, without the calls that did not wait; null if none did.
+    waited: Option<Waited>,
+    /// How long the backend took, over all calls that were timed; null if none was.
+    backend_time: Option<BackendTime>,
     /// Connections for which the backend could not be reached.
     backend_failures: u64,
     /// Seconds until a temporary change is reverted; null without one.
@@ -304,6 +308,8 @@ fn described(api: &Api, proxy: &Proxy) -> Map<String, Value> {
         faults: summary.faults.into_iter().collect(),
         rules: snapshot.rules,
         bytes: Bytes { to_backend: summary.to_backend, to_client: summary.to_client },
+        waited: proxy.context.counters.waited(),
+        backend_time: proxy.context.recorder.backend_time(),
         backend_failures: summary.backend_failures,
         reverts_in: api.proxies.reverts_in(proxy.name()).map(Seconds::from),
     };

@@ -81,6 +81,8 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// Whether there is one proxy, whose address was not given.
     pub(crate) listens_anywhere: bool,
+    /// Whether the port of the API was not given.
+    pub(crate) serves_api_anywhere: bool,
     /// Whether the proxies have names of their own.
     pub(crate) names_proxies: bool,
     /// The command line that does the same again.
@@ -142,6 +144,7 @@ impl Config {
             toxiproxy: toxiproxy.0.map(Toxiproxy::new),
             run,
             listens_anywhere: proxy::listens_anywhere(values),
+            serves_api_anywhere: proxy::serves_api_anywhere(values),
             names_proxies,
             again: Again::default(),
             reads_a_file: false,

@@ -6,7 +6,8 @@ use super::schema::{PROXIES, Schema};
 
 /// What `--demo` asks for where nothing else does. With this seed the first five connections to the proxy meet one handler
 /// each: dummy, delay, error, blackout, hang.
-const DEMO: [(&str, &str); 4] = [
+const DEMO: [(&str, &str); 5] = [
+    ("http.enabled", "true"),
     ("protocol", "http"),
     ("handler", "20:delay,20:error,10:blackout,5:hang"),
     ("handlers.delay.sleep", "0.25"),

@@ -14,11 +14,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::spawn_blocking;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::handler::DynHandler;
 use crate::net::address::Address;
 use crate::net::listener::reachable;
+use crate::program::api::Readers;
 use crate::proxy::config::ProxyConfig;
 use watch::{Report, Watched, answered, unanswered};
 
@@ -30,6 +31,9 @@ const EXTRA: Duration = Duration::from_secs(5);
 
 /// The pause before a call, so that a person can follow.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often it makes a call while somebody looks at the page.
+const BEAT: Duration = Duration::from_secs(1);
 
 /// How long the client waits for a reply.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -47,6 +51,8 @@ pub(crate) struct Demo {
     /// How many rows the table has.
     rows: u64,
     title: String,
+    /// The live page, and who reads events there.
+    page: Option<(SocketAddr, Readers)>,
 }
 
 impl Demo {
@@ -67,7 +73,13 @@ impl Demo {
         proxy.backend = Address::new(backend.ip().to_string(), backend.port());
         // The API shows it, and can change the other keys.
         proxy.keys.set("backend", backend.to_string());
-        Ok(Self { reports, unseen, own: HashSet::new(), rows: 0, title })
+        Ok(Self { reports, unseen, own: HashSet::new(), rows: 0, title, page: None })
+    }
+
+    /// Names the page of the API on these addresses, and makes calls while somebody looks at it.
+    pub(crate) fn watched_on(&mut self, addresses: &[SocketAddr], readers: Readers) {
+        let address = addresses.iter().find(|address| address.is_ipv4()).or(addresses.first());
+        self.page = address.map(|address| (SocketAddr::new(reachable(address.ip()), address.port()), readers));
     }
 
     /// Makes calls to the proxy at `address`, then shows those of other clients, until `stop` resolves.
@@ -84,6 +96,9 @@ impl Demo {
     }
 
     async fn show(mut self, address: SocketAddr) -> io::Result<()> {
+        if let Some((page, _)) = &self.page {
+            print(format!("open http://{page}/ to watch it and to steer it\n")).await?;
+        }
         print(format!("http://{address}/ {}\n\n call  request  drawn for  the client saw\n", self.title)).await?;
         let (begun, mut calls) = (Instant::now(), 0);
         while calls < CALLS || (!self.unseen.is_empty() && begun.elapsed() < EXTRA) {
@@ -94,10 +109,19 @@ impl Demo {
         let invitation =
             format!("\nNow yours: curl -i http://{address}/ or a browser. Ctrl-C stops and shows the counts.\n");
         print(invitation).await?;
-        while let Some(report) = self.reports.recv().await {
-            self.show_foreign(report).await?;
+        let mut beat = interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                report = self.reports.recv() => match report {
+                    Some(report) => self.show_foreign(report).await?,
+                    None => return Ok(()),
+                },
+                _ = beat.tick() => if self.page.as_ref().is_some_and(|(_, readers)| readers.exist()) {
+                    self.call(address).await?;
+                },
+            }
         }
-        Ok(())
     }
 
     /// Makes one call, on a connection of its own, and shows it.
@@ -139,7 +163,7 @@ impl Demo {
     /// Shows a call of another client.
     async fn show_foreign(&mut self, report: Report) -> io::Result<()> {
         match report {
-            Report::Ended { connection, handler, request, saw } if !self.own.contains(&connection) => {
+            Report::Ended { connection, handler, request, saw } if !self.own.remove(&connection) => {
                 self.rows += 1;
                 print_row(self.rows, &request, &handler, &saw).await
             }

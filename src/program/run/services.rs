@@ -1,7 +1,7 @@
 //! The proxies and everything around them, from start to end: API, statsd, events file, demo.
 
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -74,7 +74,7 @@ pub(crate) struct Results {
 impl Services {
     /// Starts everything. Changes `config` for a demo: its backend, and its port if the default one is taken.
     pub(crate) async fn start(config: &mut Config, registry: &Registry) -> anyhow::Result<Self> {
-        let demo = if config.demo {
+        let mut demo = if config.demo {
             Some(Demo::start(&mut config.proxies[0]).await.context("cannot start the demo's server")?)
         } else {
             None
@@ -85,7 +85,13 @@ impl Services {
         let proxies = daemon.proxies().clone();
         let events = proxies.events().clone();
         let api = match &config.http {
-            Some(http) => Some(api::start(http, proxies.clone(), registry.clone()).await?),
+            Some(http) => {
+                let (api, readers) = start_api(http, config, &proxies, registry).await?;
+                if let Some(demo) = &mut demo {
+                    demo.watched_on(api.addresses(), readers);
+                }
+                Some(api)
+            }
             None => None,
         };
         let toxiproxy = match &config.toxiproxy {
@@ -245,6 +251,26 @@ async fn start_toxiproxy(
 ) -> anyhow::Result<api::Running> {
     let running = toxiproxy::start(config, proxies, registry).await;
     running.with_context(|| format!("cannot listen on {} for Toxiproxy's API", config.listen))
+}
+
+/// Serves the HTTP API. A demo without `--http-port` takes any free port if the default one is taken.
+async fn start_api(
+    http: &config::Http,
+    config: &Config,
+    proxies: &Arc<ProxySet>,
+    registry: &Registry,
+) -> anyhow::Result<(api::Running, api::Readers)> {
+    let start = |http| api::start(http, proxies.clone(), registry.clone());
+    let is_taken = |error: &anyhow::Error| {
+        let io = error.downcast_ref::<io::Error>();
+        io.is_some_and(|error| error.kind() == ErrorKind::AddrInUse)
+    };
+    match start(http).await {
+        Err(error) if is_taken(&error) && config.demo && config.serves_api_anywhere => {
+            start(&config::Http { port: 0, ..http.clone() }).await
+        }
+        started => started,
+    }
 }
 
 /// Listens. A demo without `--proxy` takes any free port if the default one is taken.

@@ -96,6 +96,8 @@ async fn a_token_is_demanded_of_all_but_the_health_check() {
     assert_eq!(world.get("/nowhere").await.status, 401);
     assert_eq!(world.call("OPTIONS", "/behavior", "").await.status, 401);
     assert_eq!(world.get("/healthz").await.is(), (200, json!({ "status": "ok" })));
+    assert_eq!(world.get("/").await.status, 200);
+    assert_eq!(world.get("//").await.status, 401);
 }
 
 #[tokio::test]

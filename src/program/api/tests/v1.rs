@@ -22,6 +22,8 @@ async fn a_proxy_is_created_shown_changed_and_removed() {
         "faults": { "delay": 0 },
         "rules": [],
         "bytes": { "to_backend": 0, "to_client": 0 },
+        "waited": null,
+        "backend_time": null,
         "backend_failures": 0,
         "reverts_in": null,
     });
@@ -161,7 +163,7 @@ async fn elsewhere_there_is_nothing() {
     let world = World::new(&["default"]).await;
     let what = "there is no /v2, see /v1/openapi.json";
     assert_eq!(world.get("/v2").await.is(), wrong(404, "path", "", what));
-    for path in ["/", "/v1", "/v1/proxies/", "/v1/proxies/a/b", "//behavior", "/v1/proxies/..%2f/reset/x"] {
+    for path in ["//", "/v1", "/v1/proxies/", "/v1/proxies/a/b", "//behavior", "/v1/proxies/..%2f/reset/x"] {
         let answer = world.get(path).await;
         assert_eq!((answer.status.as_u16(), &answer.json()["status"]), (404, &json!("error")), "{path}");
     }

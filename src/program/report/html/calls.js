@@ -1,8 +1,5 @@
 // The calls in the page: columns of numbers, by row (one for each connection) and time (microseconds).
 
-// The mark of each kind of fault.
-const MARKS = { sleep: 0, wait: 0, hold: 0, answer: 1, inject: 1, close: 2, reset: 2 };
-
 // Faults are drawn over other calls.
 const [HIDDEN, PLAIN, FAULTS] = [0, 1, 2];
 

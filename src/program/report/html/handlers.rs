@@ -2,8 +2,7 @@
 
 use maud::{Markup, html};
 
-/// The number of colours for handlers other than `dummy`. More handlers share them.
-const COLOURS: usize = 7;
+use crate::program::web;
 
 /// Their names, `dummy` first.
 pub(super) struct Handlers<'a>(Vec<&'a str>);
@@ -30,16 +29,9 @@ impl<'a> Handlers<'a> {
         self.0.iter().copied().enumerate()
     }
 
-    /// The class of its colour: `c0`, which is grey, for `dummy` and the `dummy` of a rule.
-    pub(super) fn colour(&self, name: &str) -> String {
-        let place = self.place(name);
-        let is_dummy = place == 0 || name.rsplit_once('.').is_some_and(|(_, handler)| handler == "dummy");
-        format!("c{}", if is_dummy { 0 } else { (place - 1) % COLOURS + 1 })
-    }
-
     /// The name after a patch of its colour.
     pub(super) fn name(&self, name: &str) -> Markup {
-        html! { span.name { span.swatch.(self.colour(name)) {} span { (name) } } }
+        html! { span.name { span.swatch.(web::colour(name)) {} span { (name) } } }
     }
 }
 
@@ -48,13 +40,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_has_a_number_and_a_colour() {
+    fn each_has_a_number() {
         let names: Vec<_> = (1..=9).map(|number| format!("own-{number}")).collect();
         let handlers = Handlers::new(names.iter().map(String::as_str).chain(["dummy", "own-1"]));
         assert_eq!(handlers.all().count(), 10);
         assert_eq!((handlers.place("dummy"), handlers.place("own-2")), (0, 2));
-        let colours: Vec<_> = ["dummy", "own-1", "own-7", "own-8", "own-9"].map(|name| handlers.colour(name)).into();
-        assert_eq!(colours, ["c0", "c1", "c7", "c1", "c2"]);
-        assert_eq!(Handlers::new(["pay.error", "pay.dummy"]).colour("pay.dummy"), "c0");
     }
 }

@@ -8,6 +8,7 @@ use super::handlers::Handlers;
 use super::tables::{rolling, span};
 use crate::call_log::RecordedCall;
 use crate::program::report::text::{self, counted, grouped};
+use crate::program::web;
 
 /// Bins in a decade.
 const BINS: i32 = 20;
@@ -63,7 +64,7 @@ fn histogram(lanes: &[&Lane], axis: &Axis, handlers: &Handlers) -> Markup {
                 @let fullest = bins.iter().copied().max().unwrap_or(0);
                 div.lane {
                     div.label { (handlers.name(lane.handler)) " " span.note { "fullest: " (grouped(fullest)) } }
-                    svg.(handlers.colour(lane.handler)) viewBox={ "0 0 " (bins.len()) " " (HEIGHT) } preserveAspectRatio="none"
+                    svg.(web::colour(lane.handler)) viewBox={ "0 0 " (bins.len()) " " (HEIGHT) } preserveAspectRatio="none"
                         width="480" height="40" fill="currentColor" role="img" aria-label={ (lane.handler) ": " (counted(count(&lane.took), "call")) } {
                         @for (bin, &calls) in bins.iter().enumerate().filter(|&(_, &calls)| calls > 0) {
                             @let height = (calls * HEIGHT / fullest).max(LEAST);

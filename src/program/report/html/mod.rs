@@ -23,6 +23,7 @@ use crate::call_log::Recorded;
 use crate::metrics::snapshot::HandlerSnapshot;
 use crate::program::report::Report;
 use crate::program::report::text::visible;
+use crate::program::web;
 use crate::protocol::Protocol;
 use handlers::Handlers;
 
@@ -30,11 +31,17 @@ use handlers::Handlers;
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; \
     base-uri 'none'; form-action 'none'";
 
-const STYLE: &str = include_str!("page.css");
+/// In their order.
+const STYLES: [&str; 2] = [web::BASE, include_str!("page.css")];
 
 /// In the order of their dependencies; the last one starts.
-const SCRIPTS: [&str; 4] =
-    [include_str!("page.js"), include_str!("calls.js"), include_str!("paint.js"), include_str!("timeline.js")];
+const SCRIPTS: [&str; 5] = [
+    include_str!("page.js"),
+    web::MARKS,
+    include_str!("calls.js"),
+    include_str!("paint.js"),
+    include_str!("timeline.js"),
+];
 
 /// Writes the page. `recorded` has the calls of the last run.
 pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorded) -> io::Result<()> {
@@ -76,7 +83,7 @@ fn head(report: &Report) -> Markup {
             title { (verdict::title(report)) }
             // Without it a browser requests one from the server.
             link rel="icon" href="data:,";
-            style { (PreEscaped(STYLE)) }
+            style { @for style in STYLES { (PreEscaped(style)) } }
         }
     }
 }

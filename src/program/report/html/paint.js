@@ -213,26 +213,3 @@ class Painter {
     pen.fillText(text, x, y);
   }
 }
-
-// A shape for each kind of fault, so that they differ without colour: a triangle, a diamond, a cross.
-const MARKS_DRAWN = [
-  (pen, x, y) => {
-    pen.moveTo(x - 3, y + 1);
-    pen.lineTo(x + 3, y + 1);
-    pen.lineTo(x, y + 6);
-    pen.closePath();
-  },
-  (pen, x, y) => {
-    pen.moveTo(x, y);
-    pen.lineTo(x + 3, y + 3);
-    pen.lineTo(x, y + 6);
-    pen.lineTo(x - 3, y + 3);
-    pen.closePath();
-  },
-  (pen, x, y) => {
-    pen.moveTo(x - 3, y);
-    pen.lineTo(x + 3, y + 6);
-    pen.moveTo(x + 3, y);
-    pen.lineTo(x - 3, y + 6);
-  },
-];

@@ -9,9 +9,9 @@ use crate::program::report::text::{counted, grouped};
 
 /// The marks of faults, as paths in a square of 12, and their meanings.
 const MARKS: [(&str, &str); 3] = [
-    ("M1 2H11L6 10Z", "fault: delayed (sleep, wait, hold)"),
-    ("M6 1 11 6 6 11 1 6Z", "fault: another reply (answer, inject)"),
-    ("M2 2 10 10M10 2 2 10", "fault: ended (close, reset)"),
+    ("M1 2H11L6 10Z", "fault: delayed (sleep, wait, hold, slow)"),
+    ("M6 1 11 6 6 11 1 6Z", "fault: another reply (answer, inject, corrupt)"),
+    ("M2 2 10 10M10 2 2 10", "fault: ended (close, reset, cut)"),
 ];
 
 /// What is shown of the selected call.

@@ -1,0 +1,115 @@
+// Requests to the API, the stream of events, and the same as command lines.
+
+// Entered by the user, and kept nowhere else.
+let token = '';
+
+// How long to wait before the stream is opened again, and between two reads of it: a batch costs less than each event alone.
+const REOPEN = 1000;
+const REST = 200;
+// How long events are read without a rest.
+const READ = 40;
+
+class ApiError extends Error {
+  constructor(status, errors) {
+    super(errors.map(({ description }) => description).join('; '));
+    this.status = status;
+    this.errors = errors;
+  }
+}
+
+function headers(body) {
+  const all = {};
+  if (token) all.Authorization = `Bearer ${token}`;
+  if (body !== undefined) all['Content-Type'] = 'application/json';
+  return all;
+}
+
+async function failure(response) {
+  const text = await response.text();
+  try {
+    return new ApiError(response.status, JSON.parse(text).errors);
+  } catch {
+    return new ApiError(response.status, [{ location: '', name: '', description: text || `status ${response.status}` }]);
+  }
+}
+
+async function ask(method, path, body) {
+  const response = await fetch(path, { method, headers: headers(body), body: body && JSON.stringify(body), cache: 'no-store' });
+  if (!response.ok) throw await failure(response);
+  return response.status === 204 ? null : response.json();
+}
+
+function proxyPath(name, ...rest) {
+  return ['/v1/proxies', name, ...rest].map((part, place) => (place === 0 ? part : encodeURIComponent(part))).join('/');
+}
+
+// A word for a POSIX shell.
+function quoted(word) {
+  return /^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+// The command line that makes this change. Characters that a terminal would not show are escaped, as JSON has it.
+function commandLine({ method, path, body }) {
+  const words = ['curl', '-X', method];
+  if (token) words.push('-H', '"Authorization: Bearer $VAURIEN_HTTP_TOKEN"');
+  words.push(quoted(location.origin + path));
+  if (body !== undefined) {
+    const escaped = (character) => character.split('').map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
+    words.push('-d', quoted(JSON.stringify(body).replace(HIDDEN, escaped)));
+  }
+  return words.join(' ');
+}
+
+const pause = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
+
+// Splits Server-Sent Events into objects with `event` and `data`.
+class EventParser {
+  #rest = '';
+
+  *push(text) {
+    const parts = (this.#rest + text).split('\n\n');
+    this.#rest = parts.pop();
+    for (const part of parts) {
+      const fields = {};
+      for (const line of part.split('\n')) {
+        const colon = line.indexOf(':');
+        if (colon > 0) fields[line.slice(0, colon)] = line.slice(colon + 1).trimStart();
+      }
+      if (fields.data) yield { event: fields.event, data: JSON.parse(fields.data) };
+    }
+  }
+}
+
+// Reads events, from the first that the program has kept, until `signal` aborts. Gives them to `take` in batches. A reader that the
+// program no longer knows begins again.
+async function readEvents({ since, take, lost, signal }) {
+  let last = since;
+  while (!signal.aborted) {
+    try {
+      const response = await fetch(`/v1/events?since=${last}`, { headers: headers(), signal, cache: 'no-store' });
+      if (!response.ok) throw await failure(response);
+      const [reader, decoder, parser] = [response.body.getReader(), new TextDecoder(), new EventParser()];
+      let rested = performance.now();
+      for (;;) {
+        const { done, value } = await reader.read();
+        if (done) break;
+        const batch = [];
+        for (const { event, data } of parser.push(decoder.decode(value, { stream: true }))) {
+          if (event === 'lost') lost(data.count); else batch.push(data);
+        }
+        if (batch.length > 0) {
+          last = batch.at(-1).id;
+          take(batch);
+        }
+        if (performance.now() - rested > READ) {
+          await pause(REST);
+          rested = performance.now();
+        }
+      }
+    } catch (error) {
+      if (signal.aborted || error.status === 401) return last;
+    }
+    await pause(REOPEN);
+  }
+  return last;
+}

@@ -1,0 +1,27 @@
+// The marks of faults, in the report and on the live page.
+
+// The mark of each kind of fault.
+const MARKS = { sleep: 0, wait: 0, hold: 0, slow: 0, answer: 1, inject: 1, corrupt: 1, close: 2, reset: 2, cut: 2 };
+
+// A shape for each kind of fault, so that they differ without colour: a triangle, a diamond, a cross.
+const MARKS_DRAWN = [
+  (pen, x, y) => {
+    pen.moveTo(x - 3, y + 1);
+    pen.lineTo(x + 3, y + 1);
+    pen.lineTo(x, y + 6);
+    pen.closePath();
+  },
+  (pen, x, y) => {
+    pen.moveTo(x, y);
+    pen.lineTo(x + 3, y + 3);
+    pen.lineTo(x, y + 6);
+    pen.lineTo(x - 3, y + 3);
+    pen.closePath();
+  },
+  (pen, x, y) => {
+    pen.moveTo(x - 3, y);
+    pen.lineTo(x + 3, y + 6);
+    pen.moveTo(x + 3, y);
+    pen.lineTo(x - 3, y + 6);
+  },
+];
