@@ -309,7 +309,7 @@ test('it is readable in the light, in the dark and on a phone', async () => {
     const fits = async (of) => assert.equal(await of.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
     await fits(page);
     await page.screenshot({ path: `${pictures}/light.png`, fullPage: true });
-    await page.setViewportSize({ width: 1200, height: 1010 });
+    await page.setViewportSize({ width: 1200, height: 1420 });
     await page.screenshot({ path: `${pictures}/page.png` });
     assert.ok((await stat(`${pictures}/page.png`)).size <= 200_000);
     if (process.env.UPDATE_DOCS) await copyFile(`${pictures}/page.png`, 'docs/images/page.png');

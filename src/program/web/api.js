@@ -5,7 +5,7 @@ let token = '';
 
 // How long to wait before the stream is opened again, and between two reads of it: a batch costs less than each event alone.
 const REOPEN = 1000;
-const REST = 200;
+const REST = 300;
 // How long events are read without a rest.
 const READ = 40;
 

@@ -62,7 +62,9 @@ class Page {
       this.last = events.at(-1).id;
       this.model.take(events);
     };
-    await readEvents({ since: this.last, take, lost: (count) => { this.lost += count; }, signal });
+    // What the program had forgotten before the page was opened is not missed.
+    const lost = (count) => { if (this.last > 0) this.lost += count; };
+    await readEvents({ since: this.last, take, lost, signal });
   }
 
   pause(paused) {

@@ -1,4 +1,4 @@
-//! The handlers in a page, and their colours.
+//! The handlers in a page, and how it names them.
 
 use maud::{Markup, html};
 
@@ -28,11 +28,11 @@ impl<'a> Handlers<'a> {
     pub(super) fn all(&self) -> impl Iterator<Item = (usize, &'a str)> {
         self.0.iter().copied().enumerate()
     }
+}
 
-    /// The name after a patch of its colour.
-    pub(super) fn name(&self, name: &str) -> Markup {
-        html! { span.name { span.swatch.(web::colour(name)) {} span { (name) } } }
-    }
+/// The name after a patch of its colour.
+pub(super) fn named(name: &str) -> Markup {
+    html! { span.name { span.swatch.(web::colour(name)) {} span { (name) } } }
 }
 
 #[cfg(test)]

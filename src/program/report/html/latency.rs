@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::handlers::Handlers;
+use super::handlers::{Handlers, named};
 use super::tables::{rolling, span};
 use crate::call_log::RecordedCall;
 use crate::program::report::text::{self, counted, grouped};
@@ -49,21 +49,21 @@ pub(super) fn section(calls: &[RecordedCall], handlers: &Handlers, has_turns: bo
                 @if has_toxics { " The time that bytes spent in toxics is not part of it: the client waited longer." }
             }
             @if let Some(axis) = Axis::of(&answered) {
-                (histogram(&answered, &axis, handlers))
+                (histogram(&answered, &axis))
             }
-            (figures(&lanes, handlers))
+            (figures(&lanes))
         }
     }
 }
 
-fn histogram(lanes: &[&Lane], axis: &Axis, handlers: &Handlers) -> Markup {
+fn histogram(lanes: &[&Lane], axis: &Axis) -> Markup {
     html! {
         figure.histogram aria-label="Histogram of how long calls took, a lane for each handler" {
             @for lane in lanes {
                 @let bins = axis.bins(&lane.took);
                 @let fullest = bins.iter().copied().max().unwrap_or(0);
                 div.lane {
-                    div.label { (handlers.name(lane.handler)) " " span.note { "fullest: " (grouped(fullest)) } }
+                    div.label { (named(lane.handler)) " " span.note { "fullest: " (grouped(fullest)) } }
                     svg.(web::colour(lane.handler)) viewBox={ "0 0 " (bins.len()) " " (HEIGHT) } preserveAspectRatio="none"
                         width="480" height="40" fill="currentColor" role="img" aria-label={ (lane.handler) ": " (counted(count(&lane.took), "call")) } {
                         @for (bin, &calls) in bins.iter().enumerate().filter(|&(_, &calls)| calls > 0) {
@@ -83,7 +83,7 @@ fn histogram(lanes: &[&Lane], axis: &Axis, handlers: &Handlers) -> Markup {
     }
 }
 
-fn figures(lanes: &[Lane], handlers: &Handlers) -> Markup {
+fn figures(lanes: &[Lane]) -> Markup {
     rolling(
         "How long calls took",
         &html! {
@@ -96,7 +96,7 @@ fn figures(lanes: &[Lane], handlers: &Handlers) -> Markup {
             tbody {
                 @for lane in lanes {
                     tr {
-                        th scope="row" { (handlers.name(lane.handler)) }
+                        th scope="row" { (named(lane.handler)) }
                         td.number { (grouped(count(&lane.took))) }
                         td.number { (grouped(lane.unanswered)) }
                         @for percent in [50, 90, 99, 100] { td.number { (span(percentile(&lane.took, percent))) } }

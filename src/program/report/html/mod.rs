@@ -57,7 +57,7 @@ pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorde
         (verdict::header(report))
         main {
             (verdict::sections(report))
-            (tables::sections(proxies, &handlers))
+            (tables::sections(proxies))
             (toxics::section(proxies))
             @if let Some(run) = report.shown().filter(|run| !run.labels.is_empty()) {
                 (tables::labels(&run.labels, proxies, &handlers))

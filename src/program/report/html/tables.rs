@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::handlers::Handlers;
+use super::handlers::named;
 use crate::program::report::Proxy;
 use crate::program::report::labels::{self, LabelName, LabelReport};
 use crate::program::report::text::{self, grouped};
@@ -19,11 +19,11 @@ pub(super) fn span(time: Option<Duration>) -> Markup {
     html! { @match time { Some(time) => (text::time(time)), None => "–" } }
 }
 
-pub(super) fn sections(proxies: &[Proxy], handlers: &Handlers) -> Markup {
+pub(super) fn sections(proxies: &[Proxy]) -> Markup {
     html! {
         section aria-labelledby="faults" {
             h2 #faults { "Calls and faults" }
-            (rolling("Calls and faults", &calls(proxies, handlers)))
+            (rolling("Calls and faults", &calls(proxies)))
         }
         section aria-labelledby="connections" {
             h2 #connections { "Connections" }
@@ -33,7 +33,7 @@ pub(super) fn sections(proxies: &[Proxy], handlers: &Handlers) -> Markup {
 }
 
 /// One row for each handler of each proxy.
-fn calls(proxies: &[Proxy], handlers: &Handlers) -> Markup {
+fn calls(proxies: &[Proxy]) -> Markup {
     html! {
         thead { tr {
             th scope="col" { "Proxy" }
@@ -45,7 +45,7 @@ fn calls(proxies: &[Proxy], handlers: &Handlers) -> Markup {
                 @for (place, handler) in proxy.handlers.iter().enumerate() {
                     tr {
                         @if place == 0 { th scope="rowgroup" rowspan=(proxy.handlers.len()) { (proxy.name) } }
-                        th scope="row" { (handlers.name(&handler.label())) }
+                        th scope="row" { (named(&handler.label())) }
                         td.number { (grouped(handler.calls)) }
                         td.number.fault[handler.faults > 0] { (grouped(handler.faults)) }
                         @for time in [handler.waited.map(|w| w.p50), handler.waited.map(|w| w.p99), handler.waited.map(|w| w.max)] {

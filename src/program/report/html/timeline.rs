@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::columns::HEADS;
-use super::handlers::Handlers;
+use super::handlers::{Handlers, named};
 use crate::call_log::Recorded;
 use crate::program::report::text::{counted, grouped};
 
@@ -80,7 +80,7 @@ fn controls(recorded: &Recorded, handlers: &Handlers) -> Markup {
             fieldset {
                 legend { "Handlers" }
                 @for (place, name) in handlers.all().filter(|(_, name)| called(name)) {
-                    label { input type="checkbox" data-handler=(place) checked; (handlers.name(name)) }
+                    label { input type="checkbox" data-handler=(place) checked; (named(name)) }
                 }
             }
             fieldset {
