@@ -21,7 +21,7 @@ fn one_proxy_is_a_line() {
         lines,
         format!(
             "localhost:8000 -> a small built-in HTTP server, protocol http, handler {handlers}\n  delay(sleep=250ms, \
-             before=true)\n  error(inject=false, warmup=0)\nseed 2508\n"
+             before=true)\n  error(inject=false, warmup=0)\nHTTP API on http://localhost:8080\nseed 2508\n"
         )
     );
 }

@@ -119,7 +119,7 @@ test('a disabled proxy refuses clients until it is enabled', async () => {
     assert.equal(await redis(port, 'PING'), 'PONG');
     await add(page, 'mix', 'hang');
     await eventually('it is set', async () => (await page.locator('#handlers').innerText()).includes('hang'));
-    await page.click('text=Reset to the file');
+    await page.click('text=Reset settings');
     await eventually('it is as it was', async () => (await page.inputValue('#mix')) === 'dummy');
     assert.equal(await redis(port, 'PING'), 'PONG');
   });
@@ -181,6 +181,17 @@ test('one of several proxies is chosen', async () => {
     assert.equal((await api(vaurien, 'v1/proxies/cache')).handler, 'dummy');
     await fetch(`${vaurien.url}v1/proxies/queue`, { method: 'DELETE' });
     await shows(page, '#name', /^cache$/);
+  });
+});
+
+test('a handler has the colour that the report gives it', async () => {
+  await world(['--handler', '30:hang,30:slowpoke=delay'], async (page) => {
+    await shows(page, '#handlers', /slowpoke/);
+    const colours = await page.locator('#handlers .swatch').evaluateAll((all) => all.map((swatch) => (
+      [swatch.nextSibling.textContent, swatch.className]
+    )));
+    // A test of the report has the same.
+    assert.deepEqual(Object.fromEntries(colours), { dummy: 'swatch c0', hang: 'swatch c8', slowpoke: 'swatch c1' });
   });
 });
 

@@ -3,6 +3,8 @@
 // Entered by the user, and kept nowhere else.
 let token = '';
 
+// How long to wait for an answer.
+const PATIENCE = 10_000;
 // How long to wait before the stream is opened again, and between two reads of it: a batch costs less than each event alone.
 const REOPEN = 1000;
 const REST = 300;
@@ -34,7 +36,8 @@ async function failure(response) {
 }
 
 async function ask(method, path, body) {
-  const response = await fetch(path, { method, headers: headers(body), body: body && JSON.stringify(body), cache: 'no-store' });
+  const signal = AbortSignal.timeout(PATIENCE);
+  const response = await fetch(path, { method, headers: headers(body), body: body && JSON.stringify(body), signal, cache: 'no-store' });
   if (!response.ok) throw await failure(response);
   return response.status === 204 ? null : response.json();
 }
@@ -80,14 +83,15 @@ class EventParser {
   }
 }
 
-// Reads events, from the first that the program has kept, until `signal` aborts. Gives them to `take` in batches. A reader that the
-// program no longer knows begins again.
-async function readEvents({ since, take, lost, signal }) {
+// Reads the events after `since` until `signal` aborts, and gives them to `take` in batches. `opened` learns of each attempt, with what
+// is wrong if it failed.
+async function readEvents({ since, take, lost, opened, signal }) {
   let last = since;
   while (!signal.aborted) {
     try {
       const response = await fetch(`/v1/events?since=${last}`, { headers: headers(), signal, cache: 'no-store' });
       if (!response.ok) throw await failure(response);
+      opened('');
       const [reader, decoder, parser] = [response.body.getReader(), new TextDecoder(), new EventParser()];
       let rested = performance.now();
       for (;;) {
@@ -107,9 +111,9 @@ async function readEvents({ since, take, lost, signal }) {
         }
       }
     } catch (error) {
-      if (signal.aborted || error.status === 401) return last;
+      if (signal.aborted || error.status === 401) return;
+      opened(error.message);
     }
     await pause(REOPEN);
   }
-  return last;
 }

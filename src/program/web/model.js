@@ -59,7 +59,7 @@ class ProxyPast {
     const { id, connection, call, rule, verdict, head } = event;
     const label = rule ? `${rule}.${event.handler}` : what;
     const request = head ? Object.values(head).join(' ') : '';
-    this.faults.push({ id, time, connection, call, colour, label, request, verdict, mark: MARKS[verdict] ?? 0 });
+    this.faults.push({ id, time, connection, call, colour, label, request, verdict, mark: MARKS[verdict ?? event.type] ?? 0 });
     if (this.faults.length > FAULTS_KEPT * 1.25) this.faults.splice(0, this.faults.length - FAULTS_KEPT);
   }
 

@@ -21,6 +21,8 @@ class Page {
     // The last event that was read; 0 before the first.
     this.last = 0;
     this.lost = 0;
+    // Why events cannot be read.
+    this.unread = '';
     element('login').addEventListener('submit', (event) => this.login(event));
     element('pause').addEventListener('click', () => this.pause(!this.paused));
     element('span').addEventListener('change', () => {
@@ -64,7 +66,8 @@ class Page {
     };
     // What the program had forgotten before the page was opened is not missed.
     const lost = (count) => { if (this.last > 0) this.lost += count; };
-    await readEvents({ since: this.last, take, lost, signal });
+    const opened = (wrong) => { this.unread = wrong; };
+    await readEvents({ since: this.last, take, lost, opened, signal });
   }
 
   pause(paused) {
@@ -304,7 +307,8 @@ class Page {
     const most = [...counts].sort(([, a], [, b]) => b - a).slice(0, 8).map(([label, count]) => `${label} ${grouped.format(count)}`);
     const words = faults.length === 0 ? 'No faults in this time.' : `${counted(faults.length, 'fault')}: ${most.join(', ')}.`;
     const lost = this.lost > 0 ? ` ${counted(this.lost, 'event')} came too fast and are missing here.` : '';
-    setText(element('timeline-words'), visible(words + lost));
+    const unread = this.unread ? ` Events cannot be read: ${this.unread}.` : '';
+    setText(element('timeline-words'), visible(words + lost + unread));
     if (element('latest').open) this.showFaults(past.faults.slice(-FAULTS_SHOWN).reverse());
     root.dataset.painted = Number(root.dataset.painted ?? 0) + 1;
   }

@@ -56,7 +56,8 @@ mod tests {
             assert_eq!(colour(label), "c8", "{label}");
         }
         assert_eq!((&*colour("dummy"), &*colour("pay.dummy")), ("c0", "c0"));
-        assert_eq!(colour("own"), colour("rule-1.own"));
+        // A test of the page has the same.
+        assert_eq!((&*colour("slowpoke"), &*colour("rule-1.slowpoke")), ("c1", "c1"));
     }
 
     #[test]
