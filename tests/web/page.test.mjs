@@ -157,6 +157,29 @@ test('a call is made to fail, whatever its name', async () => {
   }, { refused: [400] });
 });
 
+test('nothing runs in the page but its own script, and it talks to the API alone', async () => {
+  await world([], async (page) => {
+    await shows(page, '#live', /^live$/);
+    const reached = await page.evaluate(async () => {
+      const script = document.createElement('script');
+      script.textContent = 'window.ran = true';
+      document.body.append(script);
+      document.body.setAttribute('onclick', 'window.ran = true');
+      document.body.click();
+      const image = new Image();
+      image.src = 'http://127.0.0.1:9/a.png';
+      document.body.append(image);
+      return [window.ran, await fetch('http://127.0.0.1:9/').then(() => 'yes', () => 'no')];
+    });
+    assert.deepEqual(reached, [undefined, 'no']);
+    const violated = (directive) => page.wrong.some((text) => text.startsWith(`${directive}: `));
+    for (const directive of ['script-src-elem', 'script-src-attr', 'img-src', 'connect-src']) {
+      await eventually(`${directive} is violated`, () => violated(directive));
+    }
+    page.wrong = [];
+  });
+});
+
 test('opaque connections are shown with their reason', async () => {
   await world([], async (page, { port }) => {
     const client = await connect(port);
@@ -262,12 +285,15 @@ test('it says when vaurien is gone, and stops where it is paused', async () => {
   await shows(page, '#live', /^live$/);
   await page.click('#pause');
   await shows(page, '#live', /^paused$/);
+  // What was asked for before has been answered by then.
+  await page.waitForTimeout(500);
   const asked = [];
   page.on('request', (request) => asked.push(request.url()));
   assert.equal(await redis(vaurien.port, 'PING'), 'PONG');
+  await page.waitForTimeout(2500);
+  assert.deepEqual(asked, []);
   await page.click('#pause');
   await shows(page, '#fact-calls', /, 1$/);
-  assert.ok(asked.length > 0);
   await vaurien.end();
   await shows(page, '#live', /does not answer/);
   page.wrong = page.wrong.filter((text) => !/ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING|SOCKET_NOT_CONNECTED)/.test(text));
@@ -314,13 +340,13 @@ test('it is readable in the light, in the dark and on a phone', async () => {
     await page.selectOption('#before', '');
     await add(page, 'rule', 'SET cart:* times=12 => 20:abort', '5m');
     // The picture of the documentation has more of them.
-    const enough = process.env.UPDATE_DOCS ? 500 : 100;
+    const enough = process.env.UPDATE_DOCS ? 350 : 100;
     await eventually('there are faults', async () => parseInt(await page.innerText('#timeline-words'), 10) >= enough);
     const pictures = process.env.PICTURES;
     const fits = async (of) => assert.equal(await of.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0);
     await fits(page);
     await page.screenshot({ path: `${pictures}/light.png`, fullPage: true });
-    await page.setViewportSize({ width: 1200, height: 1420 });
+    await page.setViewportSize({ width: 1200, height: 1340 });
     await page.screenshot({ path: `${pictures}/page.png` });
     assert.ok((await stat(`${pictures}/page.png`)).size <= 200_000);
     if (process.env.UPDATE_DOCS) await copyFile(`${pictures}/page.png`, 'docs/images/page.png');

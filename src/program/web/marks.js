@@ -1,6 +1,6 @@
 // The marks of faults, in the report and on the live page.
 
-// The mark of each kind of fault: 0 for delayed, 1 for another reply, 2 for ended. Toxics have their types.
+// The mark of each kind of fault: 0 for delayed, 1 for another reply, 2 for ended; of a toxic by its type.
 const MARKS = {
   sleep: 0, wait: 0, hold: 0, slow: 0, latency: 0, bandwidth: 0, slicer: 0, loss: 0,
   answer: 1, inject: 1, corrupt: 1,
