@@ -83,6 +83,12 @@ fn it_names_its_page_first_and_makes_calls_while_that_is_open() {
         assert!(line.contains("  error  ") && line.contains(" after "), "{line}");
     }
     assert!(calls(&demo) >= before + 2);
+    // The page may change what the demo started with.
+    for body in [r#"{"enabled": false}"#, r#"{"enabled": true, "handler": "reset"}"#] {
+        assert_eq!(demo.api().ask("PATCH", "/v1/proxies/default", "", body).status, 200);
+    }
+    let before = calls(&demo);
+    eventually("the calls go on", || calls(&demo) >= before + 2);
     // A call may be under way.
     drop(events);
     eventually("nobody reads events any more", || {

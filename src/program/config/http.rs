@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use super::entry::Origin;
 use super::file;
 use super::host::{Host, host, port};
 use super::list::{self, Listed};
@@ -102,6 +103,11 @@ pub(crate) fn health_address(values: &Values<'_>, mut diagnostics: Diagnostics) 
         diagnostics.push(Diagnostic::new(place, what));
     }
     diagnostics.none_or(Address::new(host, port))
+}
+
+/// Whether the port of the API was not given.
+pub(super) fn serves_anywhere(values: &Values<'_>) -> bool {
+    values.get("http.port").is_none_or(|(_, origin)| matches!(origin, Origin::Default(_)))
 }
 
 /// The token that a file has, which `place` names.

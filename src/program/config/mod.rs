@@ -144,7 +144,7 @@ impl Config {
             toxiproxy: toxiproxy.0.map(Toxiproxy::new),
             run,
             listens_anywhere: proxy::listens_anywhere(values),
-            serves_api_anywhere: proxy::serves_api_anywhere(values),
+            serves_api_anywhere: http::serves_anywhere(values),
             names_proxies,
             again: Again::default(),
             reads_a_file: false,

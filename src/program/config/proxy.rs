@@ -164,11 +164,6 @@ fn given(values: &Values<'_>, within: &str) -> Map<String, Value> {
     given.as_object().cloned().unwrap_or_default()
 }
 
-/// Whether the port of the API was not given.
-pub(super) fn serves_api_anywhere(values: &Values<'_>) -> bool {
-    values.get("http.port").is_none_or(|(_, origin)| matches!(origin, Origin::Default(_)))
-}
-
 /// Whether there is one proxy, whose address was not given.
 pub(super) fn listens_anywhere(values: &Values<'_>) -> bool {
     let asked = values.get("proxy").filter(|(_, origin)| !matches!(origin, Origin::Default(_)));

@@ -63,7 +63,7 @@ function commandLine({ method, path, body }) {
   return words.join(' ');
 }
 
-const pause = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
+const wait = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
 
 // Splits Server-Sent Events into objects with `event` and `data`.
 class EventParser {
@@ -106,7 +106,7 @@ async function readEvents({ since, take, lost, opened, signal }) {
           take(batch);
         }
         if (performance.now() - rested > READ) {
-          await pause(REST);
+          await wait(REST);
           rested = performance.now();
         }
       }
@@ -114,6 +114,6 @@ async function readEvents({ since, take, lost, opened, signal }) {
       if (signal.aborted || error.status === 401) return;
       opened(error.message);
     }
-    await pause(REOPEN);
+    await wait(REOPEN);
   }
 }

@@ -2,10 +2,10 @@
 const root = document.documentElement;
 const element = (id) => document.getElementById(id);
 
-// What `visible` shows instead of characters that change or hide their neighbours.
+// Characters that cannot be seen, or that change the order of those around them.
 const HIDDEN = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
 
-// The text with control characters and those that change the direction shown by their number.
+// The text with such characters shown by their number.
 function visible(text) {
   return String(text).replace(HIDDEN, (character) => `\\u{${character.codePointAt(0).toString(16)}}`);
 }

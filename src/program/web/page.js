@@ -1,6 +1,6 @@
 // The page: what it asks for, when, and where it shows it.
 
-// How often the API is asked: everything of the selected proxy in turn with what changes less.
+// How often the API is asked, in milliseconds, and at which of these times also for what changes less.
 const POLL = 1000;
 const SLOWER = 2;
 // How often the timeline is painted; less often for people who want less motion.
@@ -55,7 +55,7 @@ class Page {
   async every(time, signal, act) {
     while (!signal.aborted) {
       await act();
-      await pause(time);
+      await wait(time);
     }
   }
 
