@@ -60,7 +60,7 @@ pub(crate) fn write(mut out: impl io::Write, report: &Report, recorded: &Recorde
             (tables::sections(proxies))
             (toxics::section(proxies))
             @if let Some(run) = report.shown().filter(|run| !run.labels.is_empty()) {
-                (tables::labels(&run.labels, proxies, &handlers))
+                (tables::labels(&run.labels, proxies))
             }
             (timeline::section(recorded, &handlers, columns.unnamed))
             @if !recorded.calls.is_empty() { (latency::section(&recorded.calls, &handlers, has_turns, has_toxics)) }

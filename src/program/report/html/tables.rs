@@ -59,7 +59,7 @@ fn calls(proxies: &[Proxy]) -> Markup {
 }
 
 /// One row for each label. If there are several proxies, they are named.
-pub(super) fn labels(labels: &LabelReport, proxies: &[Proxy], handlers: &Handlers) -> Markup {
+pub(super) fn labels(labels: &LabelReport, proxies: &[Proxy]) -> Markup {
     let rows = html! {
         thead { tr {
             th scope="col" { "Label" }
@@ -82,7 +82,7 @@ pub(super) fn labels(labels: &LabelReport, proxies: &[Proxy], handlers: &Handler
                         @for (place, (proxy, name, faults)) in figures.faults_by_name().enumerate() {
                             @if place > 0 { ", " }
                             @if proxies.len() > 1 { (proxy) ": " }
-                            (handlers.name(&name)) " " (grouped(faults))
+                            (named(&name)) " " (grouped(faults))
                         }
                     }
                 }
