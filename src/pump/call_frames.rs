@@ -46,6 +46,8 @@ pub(super) enum CallStop {
     Call(NewCall),
     /// Messages can no longer be told apart.
     Opaque,
+    /// The backend has left between two calls: the next one is for another backend.
+    NoBackend,
 }
 
 /// A call that a handler wants to see. Nothing of it was passed on.

@@ -1,6 +1,6 @@
 //! Half-closes: an end of file becomes a shutdown of the other side's write half, a reset becomes a reset.
 
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,14 +54,14 @@ impl HalfCloses {
             Ended::Write(_) => {
                 // What the backend said before is still to be passed on; the replies will find the end.
                 self.backend_refuses.store(true, Ordering::Relaxed);
-                pending().await
+                self.client_gone(from, to.context()).await
             }
             Ended::Connection(outcome) => outcome,
         }
     }
 
-    /// Waits until the client resets. One that has sent its last byte and has left will not take what waits for it.
-    async fn client_gone(&self, client: Peer<'_>, context: &ConnectionContext<'_>) -> Outcome {
+    /// No request is read any more: waits until the client resets. One that has left will not take what waits for it.
+    pub(super) async fn client_gone(&self, client: Peer<'_>, context: &ConnectionContext<'_>) -> Outcome {
         let (mut reset, mut left) = (pin!(client.reset()), None);
         poll_fn(|cx| {
             if reset.as_mut().poll(cx).is_ready() {

@@ -100,6 +100,11 @@ impl<'a, 's> RequestPump<'a, 's> {
                 self.flush().await?;
                 self.call(call).await?;
             }
+            Stop::At(CallStop::NoBackend) => {
+                // The replies end the connection to it once all of theirs are written.
+                let client = self.incoming.inbound.peer();
+                return Err(self.half_closes.client_gone(client, self.context).await.into());
+            }
             Stop::Eof if self.calls.borrow_mut().is_undecided() && !self.at_end => {
                 let from = self.incoming.inbound.peer();
                 self.outbound.finish(from).await?;
@@ -154,8 +159,7 @@ impl<'a, 's> RequestPump<'a, 's> {
                 return Poll::Ready(Ok(Stop::At(CallStop::Opaque)));
             }
             if calls.await_backend() {
-                // The replies end with it once all of theirs are written.
-                return Poll::Pending;
+                return Poll::Ready(Ok(Stop::At(CallStop::NoBackend)));
             }
             calls.is_final()
         };

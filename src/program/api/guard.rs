@@ -28,7 +28,7 @@ const AUTHORIZATION: &str = "Authorization";
 /// Which requests are allowed.
 #[derive(Debug)]
 pub(crate) struct Access {
-    /// The host that the program was told to listen on. A request names it with the right port or with none.
+    /// The host that the program was told to listen on.
     own: String,
     /// Further hosts. One without a port allows any: ports may be mapped.
     allowed: Vec<Host>,
@@ -54,12 +54,14 @@ impl Access {
         let ip = bare(host).parse::<IpAddr>().ok();
         // An IPv6 address has several spellings.
         let is = |name: &str| name.eq_ignore_ascii_case(host) || (ip.is_some() && name.parse().ok() == ip);
+        // Any port, as ports may be mapped. No other site can have an address for its name, which a container does not know of itself.
         let ours = match ip {
-            Some(ip) => ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST || ip == local.ip().to_canonical(),
+            Some(ip) => {
+                ip == Ipv4Addr::LOCALHOST || ip == Ipv6Addr::LOCALHOST || !local.ip().to_canonical().is_loopback()
+            }
             None => is("localhost") || is(&self.own),
         };
-        (ours && port.is_none_or(|port| port == local.port()))
-            || self.allowed.iter().any(|Host { name, port: only }| is(name) && (only.is_none() || *only == port))
+        ours || self.allowed.iter().any(|Host { name, port: only }| is(name) && (only.is_none() || *only == port))
     }
 
     fn check_host<'a>(&self, request: &'a Request, local: SocketAddr) -> Result<(&'a str, Option<u16>), Failure> {
@@ -176,5 +178,21 @@ fn split(text: &str) -> Option<(&str, Option<u16>)> {
     match text.get(host.len()..)? {
         "" => Some((host, None)),
         rest => Some((host, Some(rest.strip_prefix(':')?.parse().ok()?))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beyond_loopback_an_address_is_no_other_sites() {
+        let access = Access::new("0.0.0.0", &[], None);
+        let admits = |host: &str, local: &str| access.admits(split(host).unwrap(), local.parse().unwrap());
+        for host in ["172.17.0.2:8080", "192.0.2.1:32768", "[2001:db8::1]:1", "localhost:32768"] {
+            assert!(admits(host, "172.17.0.2:8080"), "{host}");
+        }
+        assert!(!admits("evil.example:8080", "172.17.0.2:8080"));
+        assert!(!admits("192.0.2.1:8080", "127.0.0.1:8080"), "on loopback alone it names another machine");
     }
 }

@@ -313,3 +313,29 @@ async fn what_waits_for_a_client_that_has_left_is_dropped() {
         assert_eq!(begun.elapsed(), 3000 * MS, "{protocol} {mix}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_leaves_is_noticed_whatever_became_of_the_backend() {
+    for (protocol, mix) in ways() {
+        for keep_alive in [false, true] {
+            let options = Options { keep_alive, ..Options::new(protocol, 64) };
+            // It has reset, and the client has noticed nothing yet.
+            let world = options.connect_through(&["bandwidth(rate=0)"], &mix);
+            world.ask(&get("a"), "+a\r\n").await;
+            timeout(1000 * MS, rest(&world.client)).await.unwrap_err();
+            world.backend.reset();
+            write(&world.client, &get("b")).await;
+            timeout(1000 * MS, rest(&world.client)).await.unwrap_err();
+            drop(world.client);
+            let left = timeout(1000 * MS, world.pumps).await.expect("it is stuck").unwrap();
+            assert!(!matches!(left, Outcome::Done), "{left:?}");
+            // It has closed, or closes between two calls.
+            let world = options.connect_through(&["bandwidth(rate=0)"], &mix);
+            world.ask(&get("a"), "+a\r\n").await;
+            world.backend.end();
+            timeout(1000 * MS, rest(&world.client)).await.unwrap_err();
+            drop(world.client);
+            timeout(1000 * MS, world.pumps).await.expect("it is stuck").unwrap();
+        }
+    }
+}

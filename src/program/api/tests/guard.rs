@@ -9,9 +9,9 @@ async fn world(allowed: &[&str], token: Option<&str>) -> World {
 async fn only_a_host_of_ours_is_answered() {
     let world = world(&["proxy.example", "mapped.example:99", "[2001:db8:0::1]", "10.0.0.1:99"], None).await;
     let ours = "localhost LocalHost:8080 127.0.0.1:8080 [::1]:8080 [::1] chaos:8080 proxy.example \
-                proxy.example:1234 mapped.example:99 [2001:db8::1]:8080 [2001:DB8:0:0::1] 10.0.0.1:99";
-    let others = "10.0.0.1 [2001:db8::2] 2001:db8::1 mapped.example mapped.example:98 localhost:8081 chaos:80 \
-                127.0.0.2:8080 evil.example evil.example:8080 localhost.evil.example localhost@evil.example \
+                localhost:8081 127.0.0.1:32768 chaos:80 proxy.example:1234 mapped.example:99 [2001:db8::1]:8080 [2001:DB8:0:0::1] 10.0.0.1:99";
+    let others = "10.0.0.1 [2001:db8::2] 2001:db8::1 mapped.example mapped.example:98 127.0.0.2:8080 \
+                 evil.example evil.example:8080 localhost.evil.example localhost@evil.example \
                 evil@localhost:8080 localhost: localhost:99999 localhost:8080:8080";
     let others = others.split(' ').chain(["", "a b"]).map(|host| (host, 403));
     for (host, status) in ours.split(' ').map(|host| (host, 200)).chain(others) {
