@@ -46,7 +46,7 @@ test('a rule that is added on the page makes the client fail, and its line does 
     await shows(page, '#rules', /1 call, 1 fault/);
     await shows(page, '#timeline-words', /^1 fault: rule-1\.error 1\./);
 
-    const line = await shows(page, '#lines li:first-child code', /^curl -X POST .*\/v1\/proxies\/default\/rules/);
+    const line = await shows(page, '#lines li:first-child code', /^vaurien ctl --http \S+ rule add default 'GET user:\* => error\(kind=err\)'/);
     await page.click('#rules button');
     await shows(page, '#rules', /^$/);
     assert.equal(await redis(port, 'GET', 'user:1'), 'x');
@@ -146,7 +146,7 @@ test('a call is made to fail, whatever its name', async () => {
     await shows(page, '#calls', /GET/);
     await page.click('#calls button');
     await shows(page, '#rules', /=> error\(kind=err\)/);
-    await shows(page, '#lines', /curl/);
+    await shows(page, '#lines', /vaurien ctl --http \S+ rule add default/);
     assert.match(await redis(port, 'GET', key), /^ERR injected/);
     await page.click('#latest summary');
     // A character that turns the direction of text is shown by its number.
@@ -232,7 +232,7 @@ test('the token is asked for, and kept in memory alone', async () => {
     await add(page, 'rule', 'GET => error(kind=err)');
     await eventually('the client sees it', async () => (await redis(vaurien.port, 'GET', 'a')).startsWith('ERR injected'));
     await shows(page, '#timeline-words', /^1 fault/);
-    const line = await shows(page, '#lines li:first-child code', /\$VAURIEN_HTTP_TOKEN/);
+    const line = await shows(page, '#lines li:first-child code', /^vaurien ctl --http \S+ rule add default/);
     assert.ok(!line.includes('s3cret'));
     const kept = await page.evaluate(() => JSON.stringify([{ ...localStorage }, { ...sessionStorage }, document.cookie, location.href]));
     assert.ok(!kept.includes('s3cret'), kept);

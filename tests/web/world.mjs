@@ -101,9 +101,9 @@ export async function redis(port, ...words) {
   return (stdout + stderr).trim();
 }
 
-// What a shell prints for this line.
+// What a shell prints for this line, in which `vaurien` is the program under test.
 export async function shell(line) {
-  return (await run('bash', ['-c', line])).stdout;
+  return (await run('bash', ['-c', `vaurien() { "$0" "$@"; }; ${line}`, process.env.VAURIEN], { env: ENVIRONMENT })).stdout;
 }
 
 // A connection to this port, once it has got a reply. `ended` is how it ended: `closed` or the code of an error.

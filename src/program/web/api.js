@@ -51,16 +51,37 @@ function quoted(word) {
   return /^[\w./:=@%+-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-// The command line that makes this change. Characters that a terminal would not show are escaped, as JSON has it.
-function commandLine({ method, path, body }) {
-  const words = ['curl', '-X', method];
-  if (token) words.push('-H', '"Authorization: Bearer $VAURIEN_HTTP_TOKEN"');
-  words.push(quoted(location.origin + path));
+// The words behind `vaurien ctl` that make this change; nothing if it has none for it.
+function ctlWords({ method, path, body = {} }) {
+  const [name, what, entry] = path.split('?')[0].split('/').slice(3).map(decodeURIComponent);
+  const kind = { rules: 'rule', toxics: 'toxic' }[what];
+  const options = ['before', 'for'].flatMap((key) => (body[key] === undefined ? [] : [`--${key}`, body[key]]));
+  if (method === 'PATCH' && body.handler !== undefined) return ['handler', name, body.handler, ...options];
+  if (method === 'PATCH' && body.enabled !== undefined) return [body.enabled ? 'enable' : 'disable', name, ...options];
+  if (method === 'POST' && what === 'reset') return ['reset', name];
+  if (method === 'POST' && kind) return [kind, 'add', name, body[kind], ...options];
+  if (method === 'DELETE' && kind) return [kind, 'remove', name, entry];
+  return undefined;
+}
+
+// The command line that makes this change: of `vaurien ctl`, or else of curl. Characters that a terminal would not show are escaped,
+// as JSON has it.
+function commandLine(request) {
+  const { method, path, body } = request;
+  const words = ctlWords(request);
+  const isOption = (word) => word === '--before' || word === '--for';
+  if (words?.every((word) => isOption(word) || !word.startsWith('-')) && !words.join('').match(HIDDEN)) {
+    const daemon = location.host === 'localhost:8080' ? [] : ['--http', location.host];
+    return ['vaurien', 'ctl', ...[...daemon, ...words].map(quoted)].join(' ');
+  }
+  const line = ['curl', '-X', method];
+  if (token) line.push('-H', '"Authorization: Bearer $VAURIEN_HTTP_TOKEN"');
+  line.push(quoted(location.origin + path));
   if (body !== undefined) {
     const escaped = (character) => character.split('').map((unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`).join('');
-    words.push('-d', quoted(JSON.stringify(body).replace(HIDDEN, escaped)));
+    line.push('-d', quoted(JSON.stringify(body).replace(HIDDEN, escaped)));
   }
-  return words.join(' ');
+  return line.join(' ');
 }
 
 const wait = (time) => new Promise((resolve) => { setTimeout(resolve, time); });
