@@ -293,7 +293,7 @@ fn what_is_wrong_is_told_with_its_place() {
             409,
             "body",
             "name",
-            "`SET name=writes => error` has the name `writes` already: give another, or PUT to replace it".into(),
+            "`SET name=writes => error` has the name `writes` already: give another, or remove it first".into(),
         ),
         (
             "POST",
@@ -302,7 +302,7 @@ fn what_is_wrong_is_told_with_its_place() {
             409,
             "body",
             "name",
-            "`GET => error` has the name `rule-1` already: give another, or PUT to replace it".into(),
+            "`GET => error` has the name `rule-1` already: give another, or remove it first".into(),
         ),
         (
             "POST",

@@ -150,7 +150,7 @@ impl RuleEdit {
         let old = known.map(|place| items.0[place].clone());
         let text = match (&self.action, &old) {
             (Action::Add(_), Some(old)) => {
-                let what = format!("`{}` has the name `{name}` already: give another, or PUT to replace it", old.text);
+                let what = format!("`{}` has the name `{name}` already: give another, or remove it first", old.text);
                 return Err(ChangeError::Taken(Diagnostic::new("name", what).into()));
             }
             (Action::Add(text) | Action::Put(text), _) => text.clone(),

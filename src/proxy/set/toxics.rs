@@ -71,8 +71,7 @@ impl ToxicEdit {
         let before = place.map(|place| toxics[place].clone());
         let next = match (&self.action, &before) {
             (ToxicAction::Add(_), Some(before)) => {
-                let what =
-                    format!("`{before}` has the name `{}` already: give another, or PUT to replace it", self.name);
+                let what = format!("`{before}` has the name `{}` already: give another, or remove it first", self.name);
                 return Err(ChangeError::Taken(Diagnostic::new("name", what).into()));
             }
             (ToxicAction::Add(toxic) | ToxicAction::Put(toxic), _) => Some(toxic.clone()),
