@@ -54,6 +54,7 @@ fn a_label_is_set_read_and_ended() {
     label(api, "a");
     assert_eq!(api.put("/v1/label", r#"{"label": null}"#).json(), json!({ "label": null }));
     is(Value::Null);
+    assert_eq!(api.ask("DELETE", "/v1/label", "", r#"{"label": "a"}"#).status, 400);
     // Any request sets it by its header, also one that fails.
     assert_eq!(api.ask("GET", "/v1/label", "Vaurien-Label: by é\r\n", "").json(), json!({ "label": "by é" }));
     assert_eq!(api.ask("GET", "/nowhere", "vaurien-label: test_404\r\n", "").status, 404);

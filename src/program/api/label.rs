@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Api;
 use super::answer::{Answer, Failure, Location};
-use super::read::Object;
+use super::read::{NoBody, Object};
 
 /// Sets the label before its request is carried out.
 pub(super) const HEADER: &str = "Vaurien-Label";
@@ -36,7 +36,7 @@ pub(super) async fn put(State(api): State<Arc<Api>>, Object(mut keys): Object) -
     Ok(shown(&api))
 }
 
-pub(super) async fn delete(State(api): State<Arc<Api>>) -> Result<StatusCode, Failure> {
+pub(super) async fn delete(State(api): State<Arc<Api>>, _: NoBody) -> Result<StatusCode, Failure> {
     api.proxies.labels().set(None).map_err(|why| Failure::body("label", why))?;
     Ok(StatusCode::NO_CONTENT)
 }

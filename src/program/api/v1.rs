@@ -220,6 +220,7 @@ pub(super) async fn end(
     State(api): State<Arc<Api>>,
     PathParams((name, id)): PathParams<(String, String)>,
     query: QueryParams,
+    _: NoBody,
 ) -> Result<StatusCode, Failure> {
     let reset = query.only(&["reset"])?.get("reset", "true or false")?.unwrap_or(false);
     let proxy = proxy(&api, &name)?;
