@@ -3,7 +3,7 @@
 
 mod world;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -277,6 +277,118 @@ fn a_daemon_that_is_not_there_is_told() {
     });
     let line = "HTTP 404: is this the HTTP API of vaurien?";
     complains(&mut ctl(Api(other.address()), &["list"]), 1, line);
+}
+
+/// A server that answers each request, whose line it is given, with these bytes, and closes.
+fn answering(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Backend {
+    Backend::new(move |stream| {
+        let mut reader = BufReader::new(&stream);
+        let head: Vec<String> =
+            reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+        let length = head.iter().find_map(|line| line.to_lowercase().strip_prefix("content-length: ")?.parse().ok());
+        // A body that is left unread would end the connection before its answer is read.
+        reader.read_exact(&mut vec![0; length.unwrap_or(0)]).unwrap();
+        (&stream).write_all(answer(&head[0]).as_bytes()).unwrap();
+    })
+}
+
+fn with_body(status: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+}
+
+#[test]
+fn a_server_that_is_not_vaurien_is_told() {
+    let all: [&[&str]; 12] = [
+        &["list"],
+        &["handler", "p", "delay"],
+        &["rule", "add", "p", "GET => error"],
+        &["rule", "remove", "p", "a"],
+        &["toxic", "add", "p", "noop"],
+        &["toxic", "list", "p"],
+        &["rule", "list", "p"],
+        &["enable", "p"],
+        &["reset", "p"],
+        &["connections", "p"],
+        &["calls", "p"],
+        &["events"],
+    ];
+    for body in ["hello", "", "[]", "{}", "null"] {
+        let anything = answering(move |_| with_body("200 OK", body));
+        // Only the first answer is right.
+        let almost = answering(move |line| {
+            let is_list = line.starts_with("GET /v1/proxies HTTP");
+            with_body("200 OK", if is_list { r#"{"proxies": {"p": {}}}"# } else { body })
+        });
+        for words in all {
+            for more in [&[][..], &["--json"]] {
+                let words = [words, more].concat();
+                let line = "this is not the HTTP API of vaurien";
+                complains(&mut ctl(Api(anything.address()), &words), 1, line);
+                if words[0] != "list" {
+                    complains(&mut ctl(Api(almost.address()), &words), 1, line);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_terminal_takes_no_command_from_a_server() {
+    let hostile = answering(|line| match line.split(' ').next().unwrap() {
+        "GET" if line.contains("/events") => {
+            let event = r#"{"event":"opaque","time":"\u001b]0;x\u0007","proxy":"a","why":"b","connection":"c"}"#;
+            format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: {event}\n\ndata: \u{9b}1m\n\n")
+        }
+        "GET" => with_body("200 OK", r#"{"proxies": {"a\u001b[1m": {"name": "\u001b"}, "p\nq": {}, "p": {}}}"#),
+        "POST" => {
+            let error = r#"{"location": "body", "name": "\u001b", "description": "\u009b1m\nb"}"#;
+            with_body("400 Bad Request", &format!(r#"{{"errors": [{error}]}}"#))
+        }
+        _ => with_body("500 No", "\u{1b}[2J"),
+    });
+    let api = Api(hostile.address());
+    for words in [&["list"][..], &["events"], &["events", "--json"]] {
+        let said = says(api, words);
+        assert!(!said.contains(|char: char| char.is_control() && char != '\n'), "{said:?}");
+    }
+    let several = r"which proxy? the daemon has several: a\u{1b}[1m, p\nq, p";
+    complains(&mut ctl(api, &["calls"]), 2, several);
+    let unknown = r"there is no proxy `nope` (there are: a\u{1b}[1m, p\nq, p)";
+    complains(&mut ctl(api, &["calls", "nope"]), 1, unknown);
+    complains(&mut ctl(api, &["rule", "add", "p", "GET => error"]), 1, r"\u{1b}: \u{9b}1m\nb");
+    complains(&mut ctl(api, &["enable", "p"]), 1, r"HTTP 500: \u{1b}[2J");
+}
+
+#[test]
+fn an_answer_that_does_not_end_is_not_read_to_its_end() {
+    for (head, words, why) in [
+        ("HTTP/1.1 200 OK\r\n\r\n", &["list"][..], "the answer is longer than 16 MiB"),
+        ("HTTP/1.1 500 No\r\n\r\n", &["events"], "the answer is longer than 16 MiB"),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n",
+            &["events", "-f"],
+            "a line is longer than 1 MiB",
+        ),
+    ] {
+        let endless = Backend::new(move |mut stream| {
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(head.as_bytes());
+            while stream.write_all(&[b'a'; 65536]).is_ok() {}
+        });
+        let address = endless.address();
+        complains(&mut ctl(Api(address), words), 1, &format!("{address}: {why}"));
+    }
+}
+
+#[test]
+fn a_name_that_is_there_already_is_to_be_removed_first() {
+    let program = start(&Backend::lines(), "--rule SET=>error --toxic far=noop");
+    let api = program.api();
+    for words in [["rule", "add", "GET name=rule-1 => error"], ["toxic", "add", "far=latency(latency=1ms)"]] {
+        let ended = Program::run(&mut ctl(api, &words));
+        assert_eq!((ended.code, ended.lines.len()), (Some(1), 1), "{ended:?}");
+        assert!(ended.lines[0].ends_with("already: give another, or remove it first"), "{ended:?}");
+    }
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1;
+use hyper::header::CONTENT_TYPE;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
@@ -18,7 +19,13 @@ use crate::net::dial::dial;
 use crate::program::exit_code;
 
 /// How long an answer may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The largest body that is read, in bytes.
+const BODY: usize = 16 * 1024 * 1024;
+
+/// The type of a stream of events.
+const EVENTS: &str = "text/event-stream";
 
 /// A running server, and who asks it.
 #[derive(Debug)]
@@ -28,6 +35,8 @@ pub(crate) struct Server {
     pub(crate) token: Option<String>,
     /// What to check if nothing listens there.
     pub(crate) hint: &'static str,
+    /// How long an answer may take, and a piece of a stream.
+    pub(crate) patience: Duration,
 }
 
 /// Why a command that asks a server is not done.
@@ -69,7 +78,7 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
-    /// The JSON in it; null if it is none.
+    /// The JSON in it; null if there is none.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -83,35 +92,50 @@ impl Server {
     /// There is none.
     pub(crate) fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Answer, Failure> {
         let answered = run(async {
-            timeout(PATIENCE, async { whole(self.send(method, path, body).await?).await }).await.map_err(|_| late())?
+            timeout(self.patience, async { whole(self.send(method, path, body).await?).await })
+                .await
+                .map_err(|_| self.late())?
         });
         answered.map_err(|why| self.unreachable(&why))
     }
 
-    /// Asks for a stream, and hands each piece to `take` until that answers false. The answer has no body, unless it is a
-    /// failure.
+    /// Asks for a stream of events, and hands each piece to `take` until that answers false. One that `follows` may be silent for
+    /// any time. Another answer is handed back.
     ///
     /// # Errors
     ///
-    /// As [`Self::ask`], or the stream breaks off.
-    pub(crate) fn stream(&self, path: &str, mut take: impl FnMut(&[u8]) -> bool) -> Result<Answer, Failure> {
+    /// As [`Self::ask`], or the stream breaks off, or `take` fails.
+    pub(crate) fn stream(
+        &self,
+        path: &str,
+        follows: bool,
+        mut take: impl FnMut(&[u8]) -> Result<bool, String>,
+    ) -> Result<Option<Answer>, Failure> {
         let answered = run(async {
-            let mut response = timeout(PATIENCE, self.send("GET", path, None)).await.map_err(|_| late())??;
-            if !response.status().is_success() {
-                return whole(response).await;
+            let mut response =
+                timeout(self.patience, self.send("GET", path, None)).await.map_err(|_| self.late())??;
+            let is_of_events =
+                response.headers().get(CONTENT_TYPE).is_some_and(|of| of.as_bytes().starts_with(EVENTS.as_bytes()));
+            if !response.status().is_success() || !is_of_events {
+                return timeout(self.patience, whole(response)).await.map_err(|_| self.late())?.map(Some);
             }
-            while let Some(frame) = response.frame().await {
-                if frame.map_err(|error| error.to_string())?.data_ref().is_some_and(|piece| !take(piece)) {
-                    break;
+            loop {
+                let next = response.frame();
+                let frame =
+                    if follows { next.await } else { timeout(self.patience, next).await.map_err(|_| self.late())? };
+                let Some(frame) = frame else { return Ok(None) };
+                if let Some(piece) = frame.map_err(|error| error.to_string())?.data_ref()
+                    && !take(piece)?
+                {
+                    return Ok(None);
                 }
             }
-            Ok(Answer { status: response.status().as_u16(), body: Bytes::new() })
         });
         answered.map_err(|why| self.unreachable(&why))
     }
 
     async fn send(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Response<Incoming>, String> {
-        let stream = dial(&self.address, Instant::now() + PATIENCE).await.map_err(|error| {
+        let stream = dial(&self.address, Instant::now() + self.patience).await.map_err(|error| {
             let hint = if error.kind() == ErrorKind::ConnectionRefused { self.hint } else { "" };
             format!("{}{hint}", plain(&error))
         })?;
@@ -129,19 +153,22 @@ impl Server {
         send.send_request(request).await.map_err(|error| error.to_string())
     }
 
+    fn late(&self) -> String {
+        format!("no answer within {} s", self.patience.as_secs())
+    }
+
     fn unreachable(&self, why: &str) -> Failure {
         Failure::Server(format!("{}: {why}", self.address))
     }
 }
 
-fn late() -> String {
-    format!("no answer within {} s", PATIENCE.as_secs())
-}
-
 async fn whole(response: Response<Incoming>) -> Result<Answer, String> {
     let status = response.status().as_u16();
-    let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
-    Ok(Answer { status, body })
+    let body = Limited::new(response.into_body(), BODY).collect().await.map_err(|error| {
+        let is_long = error.is::<LengthLimitError>();
+        if is_long { format!("the answer is longer than {} MiB", BODY / 1024 / 1024) } else { error.to_string() }
+    })?;
+    Ok(Answer { status, body: body.to_bytes() })
 }
 
 fn run<T>(exchange: impl Future<Output = Result<T, String>>) -> Result<T, String> {
@@ -150,4 +177,37 @@ fn run<T>(exchange: impl Future<Output = Result<T, String>>) -> Result<T, String
     // Looking up a name cannot be cancelled: do not wait for it.
     runtime.shutdown_background();
     answered
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_stream_that_nobody_follows_may_not_be_silent() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let silent = thread::spawn(move || {
+            let (mut client, _) = listener.accept().unwrap();
+            client.read(&mut [0; 4096]).unwrap();
+            client.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n").unwrap();
+            // Until the client has given up.
+            let _ = client.read(&mut [0]);
+        });
+        let server =
+            Server { address, user_agent: "test", token: None, hint: "", patience: Duration::from_millis(1500) };
+        let mut taken = Vec::new();
+        let ended = server.stream("/", false, |piece| {
+            taken.extend_from_slice(piece);
+            Ok(true)
+        });
+        let why = ended.unwrap_err().to_string();
+        assert!(why.ends_with("no answer within 1 s"), "{why}");
+        assert_eq!(taken, b"data: 1\n\n");
+        silent.join().unwrap();
+    }
 }

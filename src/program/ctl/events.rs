@@ -5,30 +5,38 @@ use std::io::{self, Write};
 use clap::ArgMatches;
 use serde_json::Value;
 
-use super::granted;
-use super::show::cell;
+use super::show::{as_it_is, cell};
 use super::target::path;
+use super::{foreign, granted};
 use crate::program::http_client::{Failure, Server};
+use crate::program::report::text::visible_line;
+
+/// The longest line of a stream, in bytes.
+const LINE: usize = 1024 * 1024;
 
 pub(super) fn run(server: &Server, matches: &ArgMatches, is_json: bool) -> Result<(), Failure> {
     let since = matches.get_one::<u64>("since").map(|id| format!("since={id}"));
-    let follow = (!matches.get_flag("follow")).then(|| "follow=false".to_owned());
-    let query: Vec<_> = since.into_iter().chain(follow).collect();
+    let follows = matches.get_flag("follow");
+    let no_follow = (!follows).then(|| "follow=false".to_owned());
+    let query: Vec<_> = since.into_iter().chain(no_follow).collect();
     let path = format!("{}?{}", path(&["events"]), query.join("&"));
     let mut lines = Lines::default();
     let mut out = io::stdout().lock();
-    let answer = server.stream(path.trim_end_matches('?'), |piece| {
+    let answer = server.stream(path.trim_end_matches('?'), follows, |piece| {
         let mut is_read = true;
         lines.add(piece, |line| {
             let Some(data) = line.strip_prefix("data:") else { return };
             let data = data.strip_prefix(' ').unwrap_or(data);
-            let text = if is_json { data.to_owned() } else { line_of(data) };
+            let text = if is_json { as_it_is(data) } else { line_of(data) };
             // A reader that stops early, such as `head`, is no failure.
             is_read &= writeln!(out, "{text}").and_then(|()| out.flush()).is_ok();
-        });
-        is_read
+        })?;
+        Ok(is_read)
     })?;
-    granted(answer).map(drop)
+    match answer {
+        None => Ok(()),
+        Some(other) => granted(other).and_then(|_| Err(foreign())),
+    }
 }
 
 /// The lines in pieces of a stream.
@@ -37,7 +45,7 @@ struct Lines(Vec<u8>);
 
 impl Lines {
     /// Hands each line that is complete to `take`.
-    fn add(&mut self, piece: &[u8], mut take: impl FnMut(&str)) {
+    fn add(&mut self, piece: &[u8], mut take: impl FnMut(&str)) -> Result<(), String> {
         let Self(held) = self;
         let mut begun = held.len();
         held.extend_from_slice(piece);
@@ -46,6 +54,7 @@ impl Lines {
             take(String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']));
             begun = 0;
         }
+        if held.len() > LINE { Err(format!("a line is longer than {} MiB", LINE / 1024 / 1024)) } else { Ok(()) }
     }
 }
 
@@ -58,8 +67,8 @@ fn line_of(data: &str) -> String {
     }
     // To the millisecond.
     let time = event["time"].as_str().map_or_else(String::new, |time| match time.split_once('.') {
-        Some((seconds, rest)) => format!("{seconds}.{}Z", &rest[..rest.len().min(3)]),
-        None => time.to_owned(),
+        Some((seconds, rest)) => visible_line(&format!("{seconds}.{}Z", rest.chars().take(3).collect::<String>())),
+        None => visible_line(time),
     });
     let connection = || format!("connection {}", text("connection"));
     let what = match event["event"].as_str() {
@@ -100,10 +109,18 @@ mod tests {
         for at in 0..=stream.len() {
             let (mut lines, mut seen) = (Lines::default(), Vec::new());
             for piece in [&stream.as_bytes()[..at], &stream.as_bytes()[at..]] {
-                lines.add(piece, |line| seen.push(line.to_owned()));
+                lines.add(piece, |line| seen.push(line.to_owned())).unwrap();
             }
             assert_eq!(seen, ["event: fault", "data: é", "", ": ", "data: b"], "{at}");
         }
+    }
+
+    #[test]
+    fn a_line_has_a_limit() {
+        let mut lines = Lines::default();
+        let piece = vec![b'a'; LINE];
+        lines.add(&piece, |_| ()).unwrap();
+        assert_eq!(lines.add(b"a", |_| ()).unwrap_err(), "a line is longer than 1 MiB");
     }
 
     #[test]
@@ -136,6 +153,8 @@ mod tests {
             let said = line_of(&format!("{{{common}{event}}}"));
             assert_eq!(said, format!("2026-11-25T17:46:41.044Z cache: {line}"));
         }
+        let hostile = r#"{"time":"1.\u001béé","event":"opaque","proxy":"a\nb","connection":3,"why":"x"}"#;
+        assert_eq!(line_of(hostile), "1.\\u{1b}ééZ a\\nb: opaque, connection 3: x");
         assert_eq!(line_of(r#"{"count":3}"#), "3 events were lost: they came faster than they were read");
         assert_eq!(line_of(r#"{"event":"new kind"}"#), r#"{"event":"new kind"}"#);
     }

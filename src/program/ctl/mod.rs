@@ -12,9 +12,13 @@ use clap::ArgMatches;
 use serde_json::{Map, Value, json};
 
 use crate::program::http_client::{Answer, Failure, Server};
+use crate::program::report::text::visible_line;
 use args::NAME;
 pub(crate) use args::{command, commands};
 use target::{chosen, path, server};
+
+/// The status of an answer that is empty on purpose.
+const NO_CONTENT: u16 = 204;
 
 /// Whether the arguments, the program's name among them, are for this.
 pub(crate) fn is_asked(args: &[OsString]) -> bool {
@@ -61,12 +65,17 @@ struct Daemon {
 
 impl Daemon {
     /// Prints what is at this path.
-    fn show(&self, path: &str, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
+    fn show(&self, path: &str, text: impl FnOnce(&Value) -> Option<String>) -> Result<(), Failure> {
         self.change("GET", path, None, text)
     }
 
     /// The same of what belongs to a proxy.
-    fn show_of(&self, matches: &ArgMatches, what: &str, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
+    fn show_of(
+        &self,
+        matches: &ArgMatches,
+        what: &str,
+        text: impl FnOnce(&Value) -> Option<String>,
+    ) -> Result<(), Failure> {
         let proxy = chosen(&self.server, matches, None)?;
         self.show(&path(&["proxies", &proxy, what]), text)
     }
@@ -80,7 +89,12 @@ impl Daemon {
     }
 
     /// Lists, adds or removes rules or toxics.
-    fn entries(&self, matches: &ArgMatches, what: &str, text: impl FnOnce(&Value) -> String) -> Result<(), Failure> {
+    fn entries(
+        &self,
+        matches: &ArgMatches,
+        what: &str,
+        text: impl FnOnce(&Value) -> Option<String>,
+    ) -> Result<(), Failure> {
         let Some((command, matches)) = matches.subcommand() else { return Ok(()) };
         let id = if command == "add" { what } else { "name" };
         let given = matches.try_get_one::<String>(id).ok().flatten().map(String::as_str);
@@ -99,7 +113,7 @@ impl Daemon {
             }
             _ => {
                 let name = word(matches, "name");
-                let removed = |_: &Value| show::removed(&proxy, what, name);
+                let removed = |answer: &Value| show::removed(&proxy, what, name, answer);
                 self.change("DELETE", &path(&["proxies", &proxy, &all, name]), None, removed)
             }
         }
@@ -111,16 +125,16 @@ impl Daemon {
         method: &str,
         path: &str,
         body: Option<&Value>,
-        text: impl FnOnce(&Value) -> String,
+        text: impl FnOnce(&Value) -> Option<String>,
     ) -> Result<(), Failure> {
         let answer = granted(self.server.ask(method, path, body)?)?;
+        let text = text(&understood(&answer)?).ok_or_else(foreign)?;
         if self.is_json {
             let raw = String::from_utf8_lossy(&answer.body);
-            // A removal is answered by nothing.
             let raw = raw.trim_end();
-            if raw.is_empty() { Ok(()) } else { print(&format!("{raw}\n")) }
+            if raw.is_empty() { Ok(()) } else { print(&format!("{}\n", show::as_it_is(raw))) }
         } else {
-            print(&text(&answer.json()))
+            print(&text)
         }
     }
 }
@@ -139,6 +153,18 @@ fn with_duration(mut body: Value, matches: &ArgMatches) -> (Value, Option<&str>)
     (body, duration)
 }
 
+/// What a server answers that is not vaurien.
+fn foreign() -> Failure {
+    Failure::Server("this is not the HTTP API of vaurien".to_owned())
+}
+
+/// The object that is answered; null if nothing is, on purpose.
+fn understood(answer: &Answer) -> Result<Value, Failure> {
+    let json = answer.json();
+    let is_nothing = answer.status == NO_CONTENT && answer.body.is_empty();
+    if json.is_object() || is_nothing { Ok(json) } else { Err(foreign()) }
+}
+
 /// The answer, unless it is a refusal.
 fn granted(answer: Answer) -> Result<Answer, Failure> {
     if answer.is_success() {
@@ -151,17 +177,17 @@ fn granted(answer: Answer) -> Result<Answer, Failure> {
         let what = String::from_utf8_lossy(&answer.body);
         let what = what.trim().lines().next().unwrap_or_default();
         let what = if what.is_empty() { "is this the HTTP API of vaurien?" } else { what };
-        return Err(Failure::Server(format!("HTTP {}: {what}", answer.status)));
+        return Err(Failure::Server(format!("HTTP {}: {}", answer.status, visible_line(what))));
     }
     Err(Failure::Server(lines.join("; ")))
 }
 
 /// An error of the API, with the key that is wrong.
 fn told(error: &Map<String, Value>) -> String {
-    let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
+    let text = |key: &str| error.get(key).and_then(Value::as_str).map(visible_line).unwrap_or_default();
     let (name, what) = (text("name"), text("description"));
     let names_key = text("location") == "body" && !name.is_empty();
-    if names_key { format!("{name}: {what}") } else { what.to_owned() }
+    if names_key { format!("{name}: {what}") } else { what }
 }
 
 /// Prints what was asked for. A reader that stops early, such as `head`, is no failure.

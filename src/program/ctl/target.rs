@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::ArgMatches;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::granted;
+use super::{foreign, granted, understood};
 use crate::diagnostic::{Diagnostic, did_you_mean};
 use crate::net::address::Address;
 use crate::program::config::{Http, Token, token_of_file};
 use crate::program::health;
-use crate::program::http_client::{Failure, Server};
+use crate::program::http_client::{Failure, PATIENCE, Server};
+use crate::program::report::text::visible_line;
 
 const USER_AGENT: &str = concat!("vaurien-ctl/", env!("CARGO_PKG_VERSION"));
 
@@ -57,7 +58,7 @@ pub(super) fn server(matches: &ArgMatches, variable: impl Fn(&str) -> Option<OsS
     };
     let token = token.map(|token| token.secret().to_owned());
     let address = health::reachable(address);
-    Ok(Server { address, user_agent: USER_AGENT, token, hint: HINT })
+    Ok(Server { address, user_agent: USER_AGENT, token, hint: HINT, patience: PATIENCE })
 }
 
 /// The path of what has these names.
@@ -68,13 +69,13 @@ pub(super) fn path(names: &[&str]) -> String {
 
 /// The proxy that the command line names, or the only one of the daemon. `what` is the other word of the command, if it has one.
 pub(super) fn chosen(server: &Server, matches: &ArgMatches, what: Option<&str>) -> Result<String, Failure> {
-    let all = granted(server.ask("GET", &path(&["proxies"]), None)?)?.json();
-    let names: Vec<&str> =
-        all["proxies"].as_object().into_iter().flat_map(|proxies| proxies.keys()).map(String::as_str).collect();
-    let there_are = names.join(", ");
+    let all = understood(&granted(server.ask("GET", &path(&["proxies"]), None)?)?)?;
+    let names: Vec<&str> = all["proxies"].as_object().ok_or_else(foreign)?.keys().map(String::as_str).collect();
+    let there_are = visible_line(&names.join(", "));
     if let Some(proxy) = matches.get_one::<String>("proxy").map(String::as_str) {
         let hint = did_you_mean(proxy, names.iter().copied());
-        let unknown = || Failure::Server(format!("there is no proxy `{proxy}` (there are: {there_are}){hint}"));
+        let unknown =
+            || Failure::Server(format!("there is no proxy `{proxy}` (there are: {there_are}){}", visible_line(&hint)));
         return if names.contains(&proxy) { Ok(proxy.to_owned()) } else { Err(unknown()) };
     }
     match names[..] {

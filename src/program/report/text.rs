@@ -43,6 +43,11 @@ pub(crate) fn visible(text: &str) -> Cow<'_, str> {
     visible.into()
 }
 
+/// The same on one line.
+pub(crate) fn visible_line(text: &str) -> String {
+    visible(text).replace('\n', "\\n")
+}
+
 /// A narrow space that does not break.
 const NARROW: char = '\u{202f}';
 

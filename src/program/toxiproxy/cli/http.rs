@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::Failure;
 use crate::net::address::BadAddress;
-use crate::program::http_client;
+use crate::program::http_client::{self, PATIENCE};
+use crate::program::report::text::visible_line;
 
 /// Where the server is unless it is named.
 const URL: &str = "http://localhost:8474";
@@ -29,7 +30,7 @@ impl Server {
         let address = url.strip_prefix("http://").unwrap_or(url).trim_end_matches('/');
         let wrong = |error: BadAddress| Failure::Use(format!("{error}: the host is http://HOST:PORT"));
         let address = address.parse().map_err(wrong)?;
-        Ok(Self(http_client::Server { address, user_agent: USER_AGENT, token: None, hint: "" }))
+        Ok(Self(http_client::Server { address, user_agent: USER_AGENT, token: None, hint: "", patience: PATIENCE }))
     }
 
     /// The JSON that is answered; null without any.
@@ -41,6 +42,6 @@ impl Server {
         }
         let why = json["error"].as_str().map(str::to_owned);
         let why = why.unwrap_or_else(|| String::from_utf8_lossy(&answer.body).trim().to_owned());
-        Err(Failure::Server(format!("HTTP {}: {why}", answer.status)))
+        Err(Failure::Server(format!("HTTP {}: {}", answer.status, visible_line(&why))))
     }
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Failure;
 use super::http::{Server, path};
 use crate::program::columns::columns;
+use crate::program::report::text::visible_line;
 
 /// A line for each proxy.
 pub(super) fn all(server: &Server) -> Result<String, Failure> {
@@ -15,7 +16,7 @@ pub(super) fn all(server: &Server) -> Result<String, Failure> {
     rows.extend(proxies.as_object().into_iter().flatten().map(|(name, proxy)| {
         let toxics = proxy["toxics"].as_array().map_or(0, Vec::len).to_string();
         let state = state(proxy["enabled"] == true).to_owned();
-        vec![name.clone(), text(&proxy["listen"]), text(&proxy["upstream"]), state, toxics]
+        vec![visible_line(name), text(&proxy["listen"]), text(&proxy["upstream"]), state, toxics]
     }));
     Ok(if rows.len() == 1 { "no proxies\n".to_owned() } else { columns(&rows, |_| false) })
 }
@@ -41,12 +42,12 @@ pub(super) fn one(server: &Server, name: &str) -> Result<String, Failure> {
         }
         for toxic in all {
             let attributes = toxic["attributes"].as_object().into_iter().flatten();
-            let attributes: Vec<_> = attributes.map(|(key, value)| format!("{key}={value}")).collect();
+            let attributes: Vec<_> = attributes.map(|(key, value)| visible_line(&format!("{key}={value}"))).collect();
             let (name, kind, attributes) = (text(&toxic["name"]), text(&toxic["type"]), attributes.join(" "));
             let _ = writeln!(
                 lines,
                 "  {name}: type={kind} stream={stream} toxicity={} attributes=[{attributes}]",
-                toxic["toxicity"]
+                visible_line(&toxic["toxicity"].to_string())
             );
         }
     }
@@ -58,5 +59,5 @@ pub(super) fn state(is_enabled: bool) -> &'static str {
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_default().to_owned()
+    visible_line(value.as_str().unwrap_or_default())
 }

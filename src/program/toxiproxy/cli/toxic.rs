@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::http::{Server, path};
 use super::{Failure, proxy};
 use crate::diagnostic::did_you_mean;
+use crate::program::report::text::visible_line;
 use crate::program::toxiproxy::flags::{Flag, Given, switch, taking};
 use crate::toxic::types;
 
@@ -49,7 +50,7 @@ pub(super) fn run(server: &Server, rest: &[String]) -> Result<String, Failure> {
                 }
                 other => other,
             })?;
-            let name = toxic["name"].as_str().unwrap_or_default();
+            let name = visible_line(toxic["name"].as_str().unwrap_or_default());
             Ok(format!("Added {stream} {kind} toxic '{name}' on proxy '{proxy}'\n"))
         }
         "update" | "u" => {
@@ -58,7 +59,10 @@ pub(super) fn run(server: &Server, rest: &[String]) -> Result<String, Failure> {
             let toxicity = toxicity(&given)?;
             let kind = server.ask("GET", &at, None)?["type"].as_str().unwrap_or_default().to_owned();
             if let Some(other) = given.value("type").filter(|other| *other != kind) {
-                let what = format!("-t: toxic '{name}' has the type {kind}, not {other}: remove it and add another");
+                let what = format!(
+                    "-t: toxic '{name}' has the type {}, not {other}: remove it and add another",
+                    visible_line(&kind)
+                );
                 return Err(Failure::Use(what));
             }
             let body = json!({ "attributes": attributes(&given, &kind)?, "toxicity": toxicity });
