@@ -1,6 +1,6 @@
 //! The counters of a proxy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -54,6 +54,7 @@ pub(crate) struct Counters {
     /// By rule, empty for the mix, and by handler.
     handlers: Mutex<Handlers>,
     toxics: Mutex<Toxics>,
+    names: Mutex<Names>,
 }
 
 #[derive(Debug, Default)]
@@ -63,11 +64,24 @@ struct Handlers {
     last: u32,
 }
 
+/// How many names of rules are remembered, and of what they and the proxy have.
+const MOST_NAMES: usize = 1000;
+
+/// The names that there were, though nothing was counted under them.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Names {
+    rules: BTreeSet<String>,
+    /// Of handlers and toxics.
+    counted: BTreeSet<String>,
+    /// There were others as well.
+    pub(crate) is_partial: bool,
+}
+
 /// How many toxics that are gone are counted each under its own name.
-const MOST_GONE: usize = 1000;
+pub(crate) const MOST_GONE: usize = 1000;
 
 /// The name under which others are counted together.
-const OTHERS: &str = "other";
+pub(crate) const OTHERS: &str = "other";
 
 /// By name, each with the number of its latest creation.
 #[derive(Debug, Default)]
@@ -119,6 +133,37 @@ struct Fine {
 
 /// 64 buckets in each power of two: a time is at most 1.6 % too long. The longest is twelve days.
 const FINE: (u8, u8) = (6, 40);
+
+impl Names {
+    fn add(&mut self, rule: Option<&str>, counted: &str) {
+        for (names, name) in [(&mut self.rules, rule), (&mut self.counted, Some(counted))] {
+            let Some(name) = name.filter(|name| !names.contains(*name)) else { continue };
+            if names.len() < MOST_NAMES {
+                names.insert(name.to_owned());
+            } else {
+                self.is_partial = true;
+            }
+        }
+    }
+
+    /// Whether there may have been a rule of this name.
+    pub(crate) fn may_have_rule(&self, name: &str) -> bool {
+        self.is_partial || self.rules.contains(name)
+    }
+
+    /// The same of a handler or a toxic.
+    pub(crate) fn may_have_counted(&self, name: &str) -> bool {
+        self.is_partial || self.counted.contains(name)
+    }
+
+    /// Those of both.
+    pub(crate) fn with(mut self, other: Self) -> Self {
+        self.rules.extend(other.rules);
+        self.counted.extend(other.counted);
+        self.is_partial |= other.is_partial;
+        self
+    }
+}
 
 impl ToxicCounters {
     /// It did something to the bytes of a connection.
@@ -213,6 +258,7 @@ impl Default for Counters {
             pass: Arc::new(Histogram::new(PASS)),
             handlers: Mutex::default(),
             toxics: Mutex::default(),
+            names: Mutex::default(),
         }
     }
 }
@@ -220,6 +266,7 @@ impl Default for Counters {
 impl Counters {
     /// The counts of the handler of this name, in a rule or in the mix.
     pub(crate) fn of(&self, rule: Option<&str>, handler: &str) -> Arc<HandlerCounters> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).add(rule, handler);
         let mut handlers = self.handlers.lock().unwrap_or_else(PoisonError::into_inner);
         let Handlers { counters, last } = &mut *handlers;
         let new = || {
@@ -247,6 +294,7 @@ impl Counters {
 
     /// The counts of the toxic of this name.
     pub(crate) fn toxic(&self, name: &str) -> Arc<ToxicCounters> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).add(None, name);
         let mut toxics = self.toxics.lock().unwrap_or_else(PoisonError::into_inner);
         let Toxics { counters, last } = &mut *toxics;
         *last += 1;
@@ -277,6 +325,11 @@ impl Counters {
                 others.faults.add(one.faults.get());
             }
         }
+    }
+
+    /// The names of all that the proxy has had.
+    pub(crate) fn names(&self) -> Names {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All toxics that the proxy has had, by name.
@@ -339,6 +392,22 @@ mod tests {
     fn acts(toxic: &ToxicCounters) {
         toxic.connections.add(2);
         toxic.faults.add(1);
+    }
+
+    #[test]
+    fn names_that_are_many_may_be_any() {
+        let counters = Counters::default();
+        counters.of(Some("pay"), "error");
+        counters.forget_unused();
+        for number in 0..MOST_NAMES - 1 {
+            counters.toxic(&number.to_string());
+        }
+        let names = counters.names();
+        assert!(names.may_have_rule("pay") && names.may_have_counted("error") && names.may_have_counted("17"));
+        assert!(!names.may_have_rule("error") && !names.may_have_counted("nope"));
+        counters.toxic("one more");
+        let names = Names::default().with(counters.names());
+        assert!(names.may_have_rule("nope") && names.may_have_counted("nope"));
     }
 
     #[test]

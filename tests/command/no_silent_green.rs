@@ -242,3 +242,66 @@ fn what_the_api_makes_can_be_named_and_is_told_if_it_did_nothing() {
     typo.says("warning: nope.faults<=1: nothing was called `nope`").says("latncy==0: nothing was called `latncy`");
     beside_toxiproxy(&backend, "", "true").ends(0).says("warning: no proxy was made, so nothing could fail");
 }
+
+/// Runs `script` beside the API, of which it knows the client as `ctl`, and the proxy as `call`.
+fn beside_api(options: &str, script: &str) -> Ran {
+    let call = SEND.replace("\"$1\"", "'a\\n'");
+    let script = format!("ctl() {{ \"$0\" ctl \"$@\"; }}\ncall() {{ {call}; exec 3>&-; }}\nset -e\n{script}");
+    let backend = Backend::lines();
+    let mut vaurien = Program::command(&format!("--http --http-host 127.0.0.1 --http-port 0 {options}"));
+    vaurien.args(["--backend", &backend.address().to_string(), "--proxy", "127.0.0.1:0"]);
+    Ran::from(vaurien.args(["--", "bash", "-c", &script, env!("CARGO_BIN_EXE_vaurien")]).output().unwrap())
+}
+
+#[test]
+fn a_name_that_is_gone_is_no_unknown_one() {
+    let gone = "ctl toxic remove far; ctl rule remove rule-1; ctl handler dummy; call
+        ctl toxic add zz=limit_data(bytes=1MB); ctl toxic remove zz
+        ctl rule add 'SET name=tmp => new=delay(sleep=1ms)'; ctl rule remove tmp"
+        .replace("zz=limit_data(bytes=1MB)", "'zz=limit_data(bytes=1MB)'");
+    let options =
+        "--protocol redis --toxic far=limit_data(bytes=1MB) --rule SET=>old=error --handler 1:boo=delay(sleep=1ms)";
+    let expect = ["far", "rule-1.old", "boo", "zz", "tmp.new", "default.zz"].map(|name| format!("--expect {name}==0"));
+    let options = format!("{options} {}", expect.join(" "));
+    let all = beside_api(&options, &gone).ends(0);
+    all.says("expected tmp.new==0: met, 0").says("expected far==0: met, 0").never_says("warning");
+    let typo = beside_api(
+        "--protocol redis --expect zy==0 --expect tmq.new==0",
+        &gone.replace("ctl toxic remove far; ctl rule remove rule-1;", ""),
+    );
+    typo.ends(0).says("zy==0: nothing was called `zy`").says("tmq.new==0: nothing was called `tmq`");
+}
+
+#[test]
+fn an_idle_toxic_is_not_told_if_it_was_expected_or_taken_away() {
+    let make = "ctl toxic add 'zz=limit_data(bytes=1MB)'; call";
+    let told = "warning: default: toxic `zz` did nothing";
+    beside_api("", make).ends(0).says(told);
+    beside_api("--expect far==0 --expect faults==0", make).ends(0).says(told);
+    for expected in ["zz==0", "default.zz==0"] {
+        beside_api(&format!("--expect {expected}"), make).ends(0).never_says("did nothing");
+    }
+    let configured = "--toxic far=limit_data(bytes=1MB)";
+    beside_api(configured, "call").ends(0).says("warning: toxic `far` did nothing");
+    for taken_away in [
+        "call; ctl toxic remove far; call",
+        "exec 5<>/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT; call; ctl toxic remove far",
+    ] {
+        beside_api(configured, taken_away).ends(0).never_says("did nothing");
+    }
+}
+
+#[test]
+fn an_expectation_about_one_of_very_many_toxics_says_why_it_cannot_be_met() {
+    let script = "patch() {
+            exec 4<>/dev/tcp/${VAURIEN_HTTP_HOST:-127.0.0.1}/${VAURIEN_HTTP##*:}
+            body=\"{\\\"toxics\\\": [$1]}\"
+            printf 'PATCH /v1/proxies/default HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\nContent-Length: %d\\r\\n\\r\\n%s' ${#body} \"$body\" >&4
+            read -r status <&4; case \"$status\" in *' 200 '*) ;; *) echo \"$status\" >&2; exit 9;; esac; exec 4>&-
+        }
+        patch $(seq -f '\"t%g=latency(latency=1us)\"' -s , 1 1005); call; patch ''";
+    let why = "removed toxics beyond 1000 are counted together, as `other`";
+    let ran = beside_api("--expect t1==1 --expect t1005==1 --expect error==1", script).ends(3);
+    let ran = ran.says(&format!("expected t1==1: NOT met, 0; {why}")).says("expected t1005==1: met, 1");
+    assert_eq!(ran.stderr.matches(why).count(), 1, "{ran:#?}");
+}

@@ -19,6 +19,7 @@ use crate::duration::Seconds;
 use crate::error::plain;
 use crate::events::Events;
 use crate::handler::Registry;
+use crate::metrics::counters::Names;
 use crate::metrics::summary::Summary;
 use crate::net::address::Address;
 use crate::net::connection_limit::ConnectionLimit;
@@ -67,6 +68,8 @@ pub(crate) struct Results {
     pub(crate) summaries: Vec<(String, Summary)>,
     pub(crate) proxies: Vec<report::Proxy>,
     pub(crate) labels: LabelReport,
+    /// The names of all that the proxies have had.
+    pub(crate) names: Names,
     /// Their calls, if a report shows them.
     pub(crate) calls: Recorded,
 }
@@ -183,14 +186,18 @@ impl Services {
             }
         }
         let labels = proxies.labels().clone();
+        let has_forgotten = proxies.may_have_forgotten();
         let proxies = proxies.all_and_removed();
+        let names = proxies.iter().map(|proxy| proxy.context.counters.names());
+        let mut names = names.reduce(Names::with).unwrap_or_default();
+        names.is_partial |= has_forgotten;
         let snapshots: Vec<_> = proxies.iter().map(|proxy| proxy.snapshot()).collect();
         let summaries = snapshots.iter().map(|snapshot| (snapshot.name.clone(), snapshot.summary())).collect();
         let labels = LabelReport::of(&labels, snapshots.iter().zip(proxies.iter().map(|proxy| &**proxy)));
         let recorded = proxies.iter().map(|proxy| proxy.context.recorder.recorded(proxy.settings().protocol));
         let proxies = snapshots.iter().map(report::Proxy::from).zip(recorded);
         let proxies = proxies.map(|(proxy, recorded)| proxy.with_shapes(recorded)).collect();
-        Results { summaries, proxies, labels, calls: call_log.take_since(started) }
+        Results { summaries, proxies, labels, names, calls: call_log.take_since(started) }
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::handler::Registry;
-use crate::metrics::counters::label;
-use crate::metrics::snapshot::RuleSnapshot;
+use crate::metrics::counters::{MOST_GONE, OTHERS, label};
+use crate::metrics::snapshot::{RuleSnapshot, ToxicSnapshot};
 use crate::metrics::summary::Summary;
 use crate::plan::mix::{Mix, Share};
 use crate::plan::rule::{Rule, excluding_counts};
@@ -39,7 +39,10 @@ impl Verdict {
             return verdict;
         }
         for (expectation, expected) in expectations.iter().zip(&mut verdict.expectations) {
-            expected.why = if expected.met { None } else { why_unmet(expectation, expected.count, &targets) };
+            if !expected.met {
+                let why = why_unmet(expectation, expected.count, &targets);
+                expected.why = why.or_else(|| why_toxic_unmet(expectation, registry, results));
+            }
         }
         let judged = expectations.iter().zip(&verdict.expectations);
         let unmet: Vec<_> = judged.filter(|(_, expected)| !expected.met).map(|(expectation, _)| expectation).collect();
@@ -61,28 +64,26 @@ impl Verdict {
 fn told_unknown(expectation: &Expectation, registry: &Registry, results: &Results) -> Option<String> {
     let is_proxy = |name: &str| results.summaries.iter().any(|(proxy, _)| proxy == name);
     let Subject { proxy, rule, counted } = expectation.subject(is_proxy);
-    let is_rule = |name: &str| {
-        let labels = results.summaries.iter().flat_map(|(_, summary)| summary.calls.iter().chain(&summary.faults));
-        let mut rules = results.proxies.iter().flat_map(|proxy| &proxy.rules).map(|rule| rule.name.as_str());
-        let mut counted = labels.filter_map(|(label, _)| label.rsplit_once('.'));
-        rules.any(|rule| rule == name) || counted.any(|(rule, _)| rule == name)
-    };
-    let is_counted = |name: &str| {
-        let labels = results.summaries.iter().flat_map(|(_, summary)| summary.calls.iter().chain(&summary.faults));
-        let mut toxics = results.proxies.iter().flat_map(|proxy| &proxy.toxics).map(|toxic| toxic.name.as_str());
-        let mut labels = labels.map(|(label, _)| label.rsplit_once('.').map_or(label.as_str(), |(_, name)| name));
-        Expectation::countable(registry).any(|known| known == name)
-            || toxics.any(|toxic| toxic == name)
-            || labels.any(|label| label == name)
-    };
-    let unknown = (proxy.filter(|name| !is_proxy(name)))
-        .or(rule.filter(|name| !is_rule(name)))
+    let names = &results.names;
+    let is_counted =
+        |name: &str| Expectation::countable(registry).any(|known| known == name) || names.may_have_counted(name);
+    let unknown = (proxy.filter(|name| !is_proxy(name) && !names.is_partial))
+        .or(rule.filter(|name| !names.may_have_rule(name)))
         .or(Some(counted).filter(|name| !is_counted(name)))?;
     Some(format!("{expectation}: nothing was called `{unknown}`"))
 }
 
-/// Warnings about toxics of an API that did nothing to the connections that had them.
+/// Warnings about toxics of an API that did nothing to the connections that had them, but for those of which an expectation allows it.
 fn told_idle_made_toxics(config: &Config, results: &Results) -> impl Iterator<Item = String> {
+    let is_proxy = |name: &str| results.summaries.iter().any(|(proxy, _)| proxy == name);
+    let is_expected = move |proxy: &str, toxic: &str| {
+        config.run.expectations.iter().any(|expectation| {
+            let subject = expectation.subject(is_proxy);
+            let is_subject =
+                subject.counted == toxic && subject.rule.is_none() && subject.proxy.is_none_or(|name| name == proxy);
+            is_subject && expectation.is_met_by(0)
+        })
+    };
     let is_configured = |proxy: &str, toxic: &str| {
         let mut ours = config.proxies.iter().filter(|known| known.name == proxy).flat_map(|known| &known.toxics);
         ours.any(|known| known.name() == toxic)
@@ -94,7 +95,8 @@ fn told_idle_made_toxics(config: &Config, results: &Results) -> impl Iterator<It
                 .as_ref()
                 .and_then(|text| text.parse().ok())
                 .is_none_or(|toxic: Toxic| toxic.does_something());
-            toxic.connections > 0 && toxic.faults == 0 && acts && !is_configured(&proxy.name, &toxic.name)
+            let is_known = is_configured(&proxy.name, &toxic.name) || is_expected(&proxy.name, &toxic.name);
+            toxic.connections > 0 && toxic.faults == 0 && acts && !is_known
         });
         idle.map(|toxic| {
             let text = toxic.toxic.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
@@ -116,6 +118,21 @@ fn why_unmet(expectation: &Expectation, count: u64, targets: &[Target<'_>]) -> O
     (!why.is_empty()).then(|| why.join("; "))
 }
 
+/// Why an expectation may miss what a toxic did that was removed before many others.
+fn why_toxic_unmet(expectation: &Expectation, registry: &Registry, results: &Results) -> Option<String> {
+    let is_proxy = |name: &str| results.summaries.iter().any(|(proxy, _)| proxy == name);
+    let Subject { proxy, rule, counted } = expectation.subject(is_proxy);
+    let is_summed = |summary: &Summary| {
+        let toxics = &summary.toxics;
+        let has = |name: &str| toxics.iter().any(|(toxic, _)| toxic == name);
+        toxics.len() > MOST_GONE && has(OTHERS) && !has(counted)
+    };
+    let mut ours = results.summaries.iter().filter(|(name, _)| proxy.is_none_or(|proxy| proxy == name));
+    let is_else = rule.is_some() || Expectation::countable(registry).any(|known| known == counted);
+    (!is_else && ours.any(|(_, summary)| is_summed(summary)))
+        .then(|| format!("removed toxics beyond {MOST_GONE} are counted together, as `{OTHERS}`"))
+}
+
 /// A proxy that was configured to listen, and what came of it.
 struct Target<'a> {
     /// For lines about it: empty if there is only one.
@@ -128,6 +145,8 @@ struct Target<'a> {
     chaos: Vec<Chaos<'a>>,
     /// Its rules at the end.
     rules: &'a [RuleSnapshot],
+    /// Its toxics at the end, and those before.
+    last_toxics: &'a [ToxicSnapshot],
     /// Where the command finds its address.
     variable: String,
     /// Whether its rules and its mix are still the same.
@@ -174,6 +193,7 @@ impl<'a> Target<'a> {
                 .flat_map(|(rule, mix)| mix.shares().iter().filter(does_something).map(move |share| (rule, share)));
             let last = results.proxies.iter().rfind(|last| last.name == *name);
             let rules = last.map_or(&[][..], |last| &last.rules);
+            let last_toxics = last.map_or(&[][..], |last| &last.toxics);
             let written = proxy.rules.iter().map(ToString::to_string);
             let kept_its_rules = rules.iter().map(|rule| rule.rule.clone()).eq(written);
             Some(Self {
@@ -182,6 +202,7 @@ impl<'a> Target<'a> {
                 names: config.proxies.iter().map(|proxy| proxy.name.as_str()).collect(),
                 chaos: shares.map(|(rule, share)| Chaos::new(rule, share, &summary)).collect(),
                 rules,
+                last_toxics,
                 summary,
                 variable: if config.names_proxies { variable(name) } else { "VAURIEN_PROXY".to_owned() },
                 kept_its_plan: kept_its_rules && last.is_some_and(|last| last.mix == proxy.mix.to_string()),
@@ -318,7 +339,7 @@ impl<'a> Target<'a> {
         rules.into_iter().chain(idle).chain(self.told_idle_toxics(expectations)).collect()
     }
 
-    /// Warnings about toxics that did nothing.
+    /// Warnings about toxics that did nothing, as far as nobody has taken them away.
     fn told_idle_toxics(&self, expectations: &[Expectation]) -> impl Iterator<Item = String> {
         let is_expected = |toxic: &Toxic| {
             let mut ours = expectations.iter().filter(|expectation| self.is_counted_by(expectation));
@@ -326,8 +347,11 @@ impl<'a> Target<'a> {
         };
         // Nobody has asked for each toxic of a profile, some of which act seldom.
         let is_of_profile = self.proxy.keys.all.get("profile").is_some_and(Value::is_string);
-        let is_idle =
-            move |toxic: &&Toxic| !is_of_profile && self.summary.faults_of(toxic.name()) == 0 && !is_expected(toxic);
+        let is_there =
+            |toxic: &Toxic| self.last_toxics.iter().any(|last| last.name == toxic.name() && last.toxic.is_some());
+        let is_idle = move |toxic: &&Toxic| {
+            !is_of_profile && is_there(toxic) && self.summary.faults_of(toxic.name()) == 0 && !is_expected(toxic)
+        };
         let idle = self.toxics().filter(is_idle);
         idle.map(|toxic| format!("{}toxic `{}` did nothing: {toxic}", self.prefix, toxic.name()))
     }

@@ -136,6 +136,11 @@ impl ProxySet {
         removed.into_iter().chain(self.all()).collect()
     }
 
+    /// Whether there may have been proxies that are not remembered.
+    pub(crate) fn may_have_forgotten(&self) -> bool {
+        self.removed.lock().unwrap_or_else(PoisonError::into_inner).len() >= REMOVED
+    }
+
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Proxy>> {
         self.entries().get(name).map(|entry| entry.proxy.clone())
     }
