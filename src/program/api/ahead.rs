@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http_body_util::BodyExt;
+use hyper::HeaderMap;
 use hyper::body::{Body, Bytes, Frame, Incoming};
+use hyper::header::EXPECT;
 use tokio::time::timeout;
 
 use super::read::BODY;
@@ -34,11 +36,16 @@ impl Unread {
     }
 }
 
-/// Reads `body`, but little more than the largest body of our own API: so all of its bodies are read ahead, and 256 connections
-/// hold 32 MiB at most. Longer ones are Toxiproxy's lists, and those that are refused.
-pub(super) async fn read(mut body: Incoming) -> (Ahead, Unread) {
+/// Reads `body`, but little more than the largest body of our own API: so all of its bodies are read ahead. With what was read
+/// last and the buffers for both, 256 connections hold some 64 MiB at most. Longer bodies are Toxiproxy's lists, and those that
+/// are refused. Nothing is read of a client that sends its body once it is asked for: that is for who wants the body.
+pub(super) async fn read(head: &HeaderMap, mut body: Incoming) -> (Ahead, Unread) {
+    let is_awaited = head.get(EXPECT).is_some_and(|given| given.as_bytes().eq_ignore_ascii_case(b"100-continue"));
     let mut read = Vec::new();
     let all = async {
+        if is_awaited {
+            return (body.is_end_stream(), None);
+        }
         while !body.is_end_stream() && read.len() <= BODY {
             match body.frame().await {
                 Some(Ok(frame)) => read.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data)),

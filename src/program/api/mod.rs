@@ -215,7 +215,7 @@ async fn answer(client: TcpStream, router: Router, place: Admitted, stop: Watche
         let router = &router;
         async move {
             let (mut head, body) = request.into_parts();
-            let (body, unread) = ahead::read(body).await;
+            let (body, unread) = ahead::read(&head.headers, body).await;
             if !unread.is_any() {
                 connection.works();
             }

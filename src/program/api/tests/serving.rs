@@ -81,6 +81,40 @@ async fn the_one_that_waited_longest_for_its_client_makes_room() {
 }
 
 #[tokio::test]
+async fn a_body_that_is_not_wanted_is_not_asked_for() {
+    let (address, _stop, _serving) = start().await;
+    let ask = async |line: &str, host: &str| {
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let head = format!("{line} HTTP/1.1\r\nHost: {host}\r\nExpect: 100-Continue\r\nContent-Length: 21\r\n\r\n");
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 4096];
+        let size = client.read(&mut answer).await.unwrap();
+        (client, String::from_utf8_lossy(&answer[..size]).into_owned())
+    };
+    let host = address.to_string();
+    for (line, host, status) in [
+        ("PUT /v1/label", "elsewhere", "403"),
+        ("PUT /nowhere", &host, "404"),
+        ("PUT /healthz", &host, "405"),
+        ("GET /healthz", &host, "200"),
+    ] {
+        let (mut client, mut answer) = ask(line, host).await;
+        client.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{line}: {answer}");
+        assert!(answer.contains("connection: close\r\n"), "{line}: {answer}");
+    }
+    let (mut client, asked_for) = ask("PUT /v1/label", &host).await;
+    assert_eq!(asked_for, "HTTP/1.1 100 Continue\r\n\r\n");
+    client.write_all(br#"{"label": "test_pay"}"#).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let size = client.read(&mut answer).await.unwrap();
+    let answer = String::from_utf8_lossy(&answer[..size]);
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && !answer.contains("connection: close"), "{answer}");
+    // The connection is good for another request.
+    assert!(ask_for(&mut client, "/v1/label").await.contains("test_pay"));
+}
+
+#[tokio::test]
 async fn a_large_head_is_refused() {
     let (address, _stop, _serving) = start().await;
     let mut client = TcpStream::connect(address).await.unwrap();
