@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use axum::response::Response;
-use tracing::warn;
 
 use super::Server;
 use super::answer::{Answer, Failure, json, nothing};
+use super::toxics::warn_of;
 use crate::net::address::Address;
 use crate::net::listener::to_listen_on;
 use crate::program::config::toxiproxy_file::{self, set_backend};
@@ -84,7 +84,7 @@ pub(super) async fn update(server: &Server, name: &str, body: &Json) -> Answer {
         })
     };
     let proxy = server.proxies.revise::<Failure>(name, decide).await?;
-    warn_of(name, &body.doubts);
+    warn_of(name, None, &body.doubts);
     server.spellings.addresses(name, body.listen, spelled);
     Ok(json(StatusCode::OK, &server.shown(&proxy)))
 }
@@ -93,13 +93,6 @@ pub(super) async fn delete(server: &Server, name: &str) -> Answer {
     server.proxies.remove(name).await?;
     server.spellings.forget(name);
     Ok(nothing(StatusCode::NO_CONTENT))
-}
-
-/// What was taken and does nothing.
-fn warn_of(proxy: &str, doubts: &[String]) {
-    for doubt in doubts {
-        warn!(proxy, "{doubt}");
-    }
 }
 
 /// Whether this is where the proxy listens, or does once it is enabled, in any spelling.
@@ -128,7 +121,7 @@ impl Server {
     /// Keeps what a client wrote of a new proxy.
     pub(super) fn remember(&self, body: Body) {
         let Body { name, listen, upstream, toxics, doubts, .. } = body;
-        warn_of(&name, &doubts);
+        warn_of(&name, None, &doubts);
         self.spellings.forget(&name);
         self.spellings.addresses(&name, listen, upstream);
         for (toxic, stream) in toxics.into_iter().flatten() {

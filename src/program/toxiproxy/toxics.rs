@@ -26,8 +26,8 @@ fn found(server: &Server, name: &str, toxic: &str) -> Result<Toxic, Failure> {
     toxics.into_iter().find(|known| known.name() == toxic).ok_or_else(Failure::no_toxic)
 }
 
-/// What was taken and does nothing.
-fn warn_of(proxy: &str, toxic: &str, doubts: &[String]) {
+/// What was taken and does nothing, of a proxy or a toxic.
+pub(super) fn warn_of(proxy: &str, toxic: Option<&str>, doubts: &[String]) {
     for doubt in doubts {
         warn!(proxy, toxic, "{doubt}");
     }
@@ -41,7 +41,7 @@ pub(super) async fn create(server: &Server, name: &str, body: &Json) -> Answer {
     let (stream, doubts) = (draft.stream.clone(), draft.doubts());
     let toxic = draft.toxic().map_err(first)?;
     let toxic = edit(server, name, toxic.name().to_owned(), ToxicAction::Add(toxic)).await?;
-    warn_of(name, toxic.name(), &doubts);
+    warn_of(name, Some(toxic.name()), &doubts);
     server.spellings.stream(name, &toxic, stream);
     Ok(json(StatusCode::OK, &server.shown_toxic(name, &toxic)))
 }
@@ -53,7 +53,7 @@ pub(super) async fn update(server: &Server, name: &str, toxic: &str, body: &Json
     let asked = update.clone();
     let change = move |before: &Toxic| asked.of(before).map_err(|wrong| Diagnostic::new("", wrong.why()).into());
     let toxic = edit(server, name, toxic.to_owned(), ToxicAction::Change(Box::new(change))).await?;
-    warn_of(name, toxic.name(), &update.doubts(&toxic.kind));
+    warn_of(name, Some(toxic.name()), &update.doubts(&toxic.kind));
     Ok(json(StatusCode::OK, &server.shown_toxic(name, &toxic)))
 }
 
