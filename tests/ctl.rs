@@ -373,7 +373,7 @@ fn an_answer_that_does_not_end_is_not_read_to_its_end() {
         let endless = Backend::new(move |mut stream| {
             let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(head.as_bytes());
-            while stream.write_all(&[b'a'; 65536]).is_ok() {}
+            while stream.write_all(&[b'a'; 8192]).is_ok() {}
         });
         let address = endless.address();
         complains(&mut ctl(Api(address), words), 1, &format!("{address}: {why}"));

@@ -193,7 +193,7 @@ mod tests {
         let address = listener.local_addr().unwrap().to_string().parse().unwrap();
         let silent = thread::spawn(move || {
             let (mut client, _) = listener.accept().unwrap();
-            client.read(&mut [0; 4096]).unwrap();
+            assert!(client.read(&mut [0; 4096]).unwrap() > 0);
             client.write_all(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n").unwrap();
             // Until the client has given up.
             let _ = client.read(&mut [0]);
