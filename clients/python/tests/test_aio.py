@@ -14,9 +14,9 @@ def run(redis_server, test, **options):
     async def main():
         async with vaurien.AsyncProxy(redis_server, protocol="redis", **options) as proxy:
             async with Redis.from_url(proxy.url, retry=None, protocol=2, driver_info=None) as client:
-                await test(proxy, client)
+                return await test(proxy, client)
 
-    asyncio.run(main())
+    return asyncio.run(main())
 
 
 def test_blocks(redis_server):
@@ -30,11 +30,15 @@ def test_blocks(redis_server):
         async with proxy.rule("SET => error(kind=oom)") as rule, proxy.toxic("latency(latency=1ms)") as toxic:
             with pytest.raises(redis.OutOfMemoryError):
                 await client.set("a", 1)
-            assert (rule.name, toxic.name) == ("rule-1", "latency_downstream")
+            assert rule.name.startswith("test-") and toxic.name == "latency_downstream"
         async with proxy.down():
             with pytest.raises(redis.ConnectionError):
                 await client.ping()
         assert await client.ping()
+        with pytest.warns(vaurien.VaurienWarning, match=r"^rule `idle` matched no call: GET name=idle => miss$") as warned:
+            async with proxy.rule("GET => miss", name="idle"):
+                pass
+        assert warned[0].filename == __file__
         assert await proxy.rules.list() == await proxy.toxics.list() == []
 
     run(redis_server, test)
@@ -71,8 +75,15 @@ def test_what_happened(redis_server):
         other = await vaurien.AsyncProxy.connect(proxy.api_url)
         assert await other.get_handler() == "error(kind=readonly)"
         await other.close()
+        return proxy
 
-    run(redis_server, test, handler="error(kind=readonly)")
+    stopped = run(redis_server, test, handler="error(kind=readonly)")
+    asyncio.run(stopped.assert_faults("error", at_least=1, at_most=1))
+
+
+def test_a_running_program_is_found_in_the_environment(proxy, monkeypatch):
+    monkeypatch.setenv("VAURIEN_HTTP", proxy.api_url.split("//")[1])
+    assert asyncio.run(vaurien.AsyncProxy.connect()).address == proxy.address
 
 
 def test_labels(redis_server):

@@ -1,9 +1,16 @@
 """The pytest plugin, in test runs of its own."""
 
+import json
+import os
 import re
+import subprocess
+import sys
 import textwrap
+from xml.etree import ElementTree
 
 import pytest
+
+from vaurien._program import find
 
 # What a test needs of redis-py.
 CLIENT = """
@@ -27,7 +34,8 @@ def run(pytester, redis_server):
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
-    monkeypatch.delenv("VAURIEN_SEED", raising=False)
+    for name in ["VAURIEN_SEED", "VAURIEN_GIVEN"]:
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_a_proxy_ends_with_its_test(run):
@@ -81,7 +89,7 @@ def test_without_one_the_seed_is_random_or_that_of_a_vaurien_around_it(run, monk
 def test_chaos_tests_are_repeated_with_the_next_seeds(run):
     tests = """
         @pytest.mark.parametrize("x", ["a"])
-        @pytest.mark.chaos("30:error")
+        @pytest.mark.chaos
         def test_marked(x):
             pass
 
@@ -202,8 +210,277 @@ def test_two_handlers_in_a_marker_are_a_mistake(run):
         def test_it(vaurien):
             pass
     """)
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*takes one handler or mix and any rules, not 2 handlers*"])
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: *::test_it: marker `chaos`: it takes one handler or mix and any rules, not 2 handlers"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "told"),
+    [
+        ("'error', sed=7", "unknown keyword `sed`, did you mean `seed`?"),
+        ("'error', handler='hang'", "unknown keyword `handler`: it has `seed`"),
+        ("seed='x'", "seed: `'x'` is not a whole number from 0 up"),
+        ("seed=-1", "seed: `-1` is not a whole number from 0 up"),
+        ("30", "`30` is not a text"),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--chaos-repeat=2",)])
+def test_a_mistake_in_a_marker_is_told_at_the_start(run, marker, told, options):
+    result = run(
+        f"""
+        @pytest.mark.chaos({marker})
+        def test_it(vaurien):
+            pass
+    """,
+        *options,
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert f"::test_it: marker `chaos`: {told}" in str(result.stderr)
+    assert "INTERNALERROR" not in str(result.stdout)
+
+
+def test_a_mistake_in_a_marker_fails_the_test_of_a_worker(run):
+    result = run(
+        """
+        @pytest.mark.chaos("error", sed=7)
+        def test_it(vaurien):
+            pass
+
+        @pytest.mark.chaos("error", sed=7)
+        def test_other():
+            pass
+    """,
+        "-n2",
+    )
+    result.assert_outcomes(errors=1, failed=1)
+    told = r"^E +\S*UsageError: .*unknown keyword `sed`, did you mean `seed`\?$"
+    assert len(re.findall(told, str(result.stdout), re.MULTILINE)) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "seed", "told"),
+    [
+        ([], "abc", "ERROR: VAURIEN_SEED: `abc` is not a whole number from 0 up"),
+        (["--chaos-repeat=0"], "1", "*--chaos-repeat: `0` is not a whole number from 1 up"),
+        (["--chaos-seed=-1"], "1", "*--chaos-seed: `-1` is not a whole number from 0 up"),
+    ],
+)
+def test_a_wrong_number_is_told_at_the_start(run, monkeypatch, options, seed, told):
+    monkeypatch.setenv("VAURIEN_SEED", seed)
+    result = run("def test_it(): pass", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([told])
+
+
+def test_markers_add_up(run):
+    run("""
+        pytestmark = pytest.mark.chaos("10:error", "GET module => miss", seed=1)
+
+        @pytest.mark.chaos("20:error", "GET class => miss", seed=2)
+        class TestIt:
+            @pytest.mark.chaos("GET function => miss")
+            def test_it(self, vaurien):
+                proxy = vaurien(REDIS, protocol="redis", allow_no_calls=True)
+                assert (proxy.handler, proxy.seed) == ("20:error", 2)
+                rules = [rule.text for rule in proxy.rules.list()]
+                assert rules == ["GET function => miss", "GET class => miss", "GET module => miss"]
+    """).assert_outcomes(passed=1)
+
+
+def test_an_arrow_makes_a_rule(run):
+    result = run("""
+        @pytest.mark.chaos("GET user:* -> error")
+        def test_thin(vaurien):
+            vaurien(REDIS, protocol="redis")
+
+        @pytest.mark.chaos("GET user:* → error")
+        def test_letter(vaurien):
+            vaurien(REDIS, protocol="redis")
+
+        @pytest.mark.chaos('error(kind=err, message="a => b")')
+        def test_quoted(vaurien):
+            assert vaurien(REDIS, protocol="redis", allow_no_calls=True).handler == 'error(kind=err, message="a => b")'
+    """)
+    result.assert_outcomes(passed=1, failed=2)
+    for arrow in ["->", "→"]:
+        assert f"write `=>` before the handler in place of `{arrow}`" in str(result.stdout)
+
+
+def test_a_marker_without_a_proxy_of_the_fixture_is_an_error(run):
+    result = run("""
+        import vaurien as package
+
+        @pytest.mark.chaos("error(kind=oom)")
+        def test_own():
+            with package.Proxy(REDIS, protocol="redis") as proxy:
+                assert client(proxy).ping()
+
+        @pytest.mark.chaos("GET => miss")
+        def test_none(vaurien):
+            pass
+
+        @pytest.mark.chaos("GET => miss")
+        def test_skips():
+            pytest.skip()
+
+        @pytest.mark.chaos(seed=7)
+        def test_seed():
+            pass
+    """)
+    result.assert_outcomes(failed=2, skipped=1, passed=1)
+    told = "the marker `chaos` has given its faults to no proxy: make it with the fixture `vaurien` or `async_vaurien`"
+    assert str(result.stdout).count(f"\n{told}\n") == 2
+
+
+def test_asyncio_has_a_fixture_of_its_own(run):
+    result = run("""
+        import asyncio
+        from redis.asyncio import Redis
+
+        async def use(factory):
+            proxy = await factory(REDIS, protocol="redis")
+            async with Redis.from_url(proxy.url, retry=None, protocol=2, driver_info=None) as redis_client:
+                await redis_client.get("a")
+
+        @pytest.mark.chaos("error(kind=oom)")
+        def test_fails(async_vaurien):
+            asyncio.run(use(async_vaurien))
+
+        @pytest.mark.chaos("GET => miss", seed=7)
+        def test_passes(async_vaurien):
+            asyncio.run(use(async_vaurien))
+            assert async_vaurien.proxies[0].seed == 7
+
+        @pytest.mark.chaos("SET => miss")
+        def test_no_calls(async_vaurien):
+            async def main():
+                await async_vaurien(REDIS, protocol="redis")
+            asyncio.run(main())
+
+        def test_ended():
+            assert ended and ended[0].has_ended()
+
+        ended = []
+
+        @pytest.fixture(autouse=True)
+        def note(request):
+            yield
+            for factory in [request.node.funcargs[name] for name in request.fixturenames if name == "async_vaurien"]:
+                ended.extend(proxy._program for proxy in factory.proxies)
+    """)
+    result.assert_outcomes(failed=1, passed=3, errors=1)
+    result.stdout.fnmatch_lines(["redis://127.0.0.1:*: 1 call, 1 fault", "  connection 1, call 1: GET a, error, answer"])
+    result.stdout.fnmatch_lines(["*ExpectationError: expected calls>=1: NOT met, 0; * met no call: *"])
+
+
+def test_chaos_that_did_nothing_is_warned_of(run):
+    tests = """
+        @pytest.mark.chaos("GET => miss")
+        def test_passes(vaurien):
+            client(vaurien(REDIS, protocol="redis")).ping()
+
+        @pytest.mark.chaos("GET => miss")
+        def test_fails(vaurien):
+            client(vaurien(REDIS, protocol="redis")).ping()
+            assert False
+    """
+    result = run(tests)
+    result.assert_outcomes(passed=1, failed=1, warnings=1)
+    result.stdout.fnmatch_lines(["*::test_passes", "*VaurienWarning: rule `rule-1` matched no call: GET => miss"])
+    run(tests, "-W", "error::vaurien.VaurienWarning").assert_outcomes(passed=1, failed=1, errors=1)
+
+
+INTERRUPTED = """
+        @pytest.mark.chaos("error(kind=readonly)")
+        def test_it(vaurien):
+            with client(vaurien(REDIS, protocol="redis")) as redis_client, pytest.raises(redis.ReadOnlyError):
+                redis_client.set("a", 1)
+            raise {error}
+
+        def test_two(vaurien):
+            pass
+"""
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "pytest.exit.Exception('enough')"])
+@pytest.mark.parametrize("options", [(), ("-q",)])
+def test_ctrl_c_tells_the_seed_and_the_faults(run, error, options):
+    result = run(INTERRUPTED.format(error=error), "--chaos-seed=42", *options)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [
+            "*= vaurien =*",
+            "interrupted: *::test_it",
+            "seed 42, again: pytest --chaos-seed 42 *::test_it",
+            "redis://127.0.0.1:*: 1 call, 1 fault",
+            "  connection 1, call 1: SET a, error, answer",
+        ]
+    )
+
+
+def test_a_failure_with_the_seed_alone_tells_it(run):
+    result = run(
+        """
+        import vaurien as package
+
+        def test_own(chaos_seed):
+            with package.Proxy(REDIS, protocol="redis", handler="error(kind=oom)", seed=chaos_seed) as proxy:
+                client(proxy).get("a")
+
+        def test_random(chaos_seed):
+            assert False
+    """,
+        "-q",
+        "--chaos-seed=42",
+    )
+    result.assert_outcomes(failed=2)
+    for name in ["own", "random"]:
+        result.stdout.fnmatch_lines([f"seed 42, again: pytest --chaos-seed 42 *::test_{name}"])
+
+
+def test_junit_has_the_seed_and_the_faults(run, pytester):
+    run(FAILS, "--chaos-seed=42", "--junitxml=junit.xml").assert_outcomes(failed=1)
+    properties = {
+        element.get("name"): element.get("value") for element in ElementTree.parse(pytester.path / "junit.xml").iter("property")
+    }
+    assert (properties["chaos_seed"], properties["chaos_faults"]) == ("42", "22")
+    assert "seed 42, again: pytest" in properties["vaurien"] and "call 22: GET a, error" in properties["vaurien"]
+
+
+def test_the_line_is_for_where_pytest_was_started(pytester, redis_server, monkeypatch):
+    pytester.makeini("[pytest]")
+    folder = pytester.mkdir("tests")
+    (folder / "test_deep.py").write_text("def test_it(chaos_seed): assert False")
+    monkeypatch.chdir(folder)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "--chaos-seed=42")
+    result.stdout.fnmatch_lines(["seed 42, again: pytest --chaos-seed 42 test_deep.py::test_it"])
+
+
+def test_tests_label_their_calls_at_a_vaurien_around_them(pytester, redis_server, tmp_path):
+    test = pytester.makepyfile(
+        CLIENT.format(address="unused")
+        + textwrap.dedent("""
+        import os
+        import vaurien as package
+
+        @pytest.mark.parametrize("number", [1, 2])
+        def test_it(number):
+            assert package.connect().handler == "miss"
+            redis.Redis.from_url("redis://" + os.environ["VAURIEN_PROXY"], protocol=2, driver_info=None).get("a")
+    """)
+    )
+    report = tmp_path / "report.json"
+    command = [find(), "--http", "--protocol", "redis", "--backend", redis_server]
+    command += ["--handler", "miss", "--report", str(report), "--", sys.executable, "-m", "pytest"]
+    environment = {**os.environ, "VAURIEN_HTTP_TOKEN": "secret"}
+    for options, names in [(["-p", "no:cacheprovider"], ["1", "2"]), (["-n2"], [])]:
+        result = subprocess.run([*command, *options], capture_output=True, text=True, cwd=pytester.path, env=environment)
+        assert "2 passed" in result.stdout, result.stdout + result.stderr
+        header = "no test labels its calls there, since" if not names else "tests label their calls there"
+        assert re.search(f"vaurien: HTTP API on http://.*, {header}", result.stdout)
+        labels = json.loads(report.read_text())["runs"][0].get("labels", [])
+        names = [f"{test.name}::test_it[{name}]" for name in names]
+        assert [(label["label"], label["calls"]) for label in labels] == [(name, 1) for name in names]
 
 
 def test_events_have_the_name_of_the_test(run):

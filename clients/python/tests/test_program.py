@@ -1,6 +1,7 @@
 """How the program starts, and what it says at its end."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -86,6 +87,43 @@ def test_chaos_without_a_call_is_an_error(redis_server):
     )
     with vaurien.Proxy(redis_server, protocol="redis", handler="50:error", allow_no_calls=True):
         pass
+
+
+@pytest.mark.parametrize("log_level", ["info", "warn"])
+def test_chaos_that_did_nothing_is_warned_of(redis_server, log_level):
+    faults = {"handler": "0.001:hang", "rules": ["GET => miss"], "toxics": ["limit_data(bytes=100MB)"]}
+    with pytest.warns(vaurien.VaurienWarning) as warned:
+        with vaurien.Proxy(redis_server, protocol="redis", seed=1, log_level=log_level, **faults) as proxy:
+            with redis.Redis.from_url(proxy.url, protocol=2, driver_info=None) as client:
+                client.ping()
+                with proxy.toxic("slicer(average_size=100KB)", name="slice"):
+                    client.ping()
+        proxy.close()
+    assert [str(warning.message).split(":")[0] for warning in warned] == [
+        "toxic `slice` did nothing",
+        "rule `rule-1` matched no call",
+        "`hang` injected no fault",
+        "toxic `limit_data_downstream` did nothing",
+    ]
+    assert {warning.filename for warning in warned} == {__file__}
+
+
+def test_what_was_counted_stays_known(redis_server):
+    with vaurien.Proxy(redis_server, protocol="redis", handler="miss") as proxy:
+        with redis.Redis.from_url(proxy.url, protocol=2, driver_info=None) as client:
+            client.get("a")
+    assert proxy.counts().calls == {"miss": 1}
+    proxy.assert_faults("miss", at_least=1, at_most=1)
+    with pytest.raises(vaurien.ExpectationError, match="nothing is called `mis`, did you mean `miss`"):
+        proxy.assert_faults("mis", at_least=0)
+
+
+def test_a_report_names_the_test(redis_server, tmp_path):
+    report = tmp_path / "report.html"
+    with vaurien.Proxy(redis_server, report=str(report)):
+        pass
+    title = re.search("<h1>(.*?)</h1>", report.read_text())[1]
+    assert "python-block.sh" in title and "test_program.py::test_a_report_names_the_test" in title and "echo" not in title
 
 
 def test_expectations_are_checked_at_the_end(redis_server):

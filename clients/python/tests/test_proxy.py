@@ -1,5 +1,6 @@
 """A proxy in front of Redis, and redis-py as its client."""
 
+import contextlib
 import inspect
 import time
 
@@ -36,6 +37,7 @@ def test_a_fault_ends_with_its_block(proxy, client):
     assert proxy.handler == "miss"
 
 
+@pytest.mark.filterwarnings("ignore::vaurien.VaurienWarning")
 def test_faults_nest(proxy):
     with proxy.fault("hang"):
         with proxy.fault("delay(sleep=1ms)"):
@@ -154,19 +156,78 @@ def test_open_connections_are_listed(proxy, client):
 
 def test_faults_are_asserted(proxy, client):
     with pytest.raises(
-        vaurien.ExpectationError, match="faults of `error`: at least 1 expected, 0 seen; 0 calls on 0 connections"
+        vaurien.ExpectationError, match="faults of `dummy`: at least 1 expected, 0 seen; 0 calls on 0 connections"
     ):
-        proxy.assert_faults("error")
+        proxy.assert_faults("dummy")
     proxy.rules.add("GET => error(kind=err)", name="reads")
     with proxy.fault("error(kind=err)"):
         for call in [client.get, client.incr]:
             with pytest.raises(redis.ResponseError):
                 call("a")
-    for name, faults in {"error": 2, "reads": 1, "reads.error": 1, "faults": 2, "delay": 0}.items():
+    for name, faults in {"error": 2, "reads": 1, "reads.error": 1, "faults": 2}.items():
         proxy.assert_faults(name, at_least=faults, at_most=faults)
     proxy.assert_faults()
     with pytest.raises(AssertionError, match="at most 1 expected, 2 seen"):
         proxy.assert_faults("error", at_most=1)
+
+
+@pytest.mark.filterwarnings("ignore::vaurien.VaurienWarning")
+def test_a_name_that_nothing_has_is_a_mistake(proxy, client):
+    with pytest.raises(vaurien.ExpectationError) as mistake:
+        proxy.assert_faults("eror", at_least=0, at_most=0)
+    assert "nothing is called `eror` (there are: dummy, faults); " in str(mistake.value)
+    proxy.handler = "error"
+    proxy.handler = "dummy"
+    proxy.rules.add("GET => miss", name="reads")
+    proxy.rules.remove("reads")
+    with proxy.rule("SET => 1:delay", name="writes"):
+        client.set("a", 1)
+    for name in ["error", "reads", "reads.miss", "writes.delay"]:
+        proxy.assert_faults(name, at_least=0, at_most=0)
+    with pytest.raises(vaurien.ExpectationError, match="nothing is called `eror`, did you mean `error` "):
+        proxy.assert_faults("eror", at_least=0, at_most=0)
+
+
+def test_a_block_that_did_nothing_warns(proxy, client):
+    def warned(block):
+        with pytest.warns(vaurien.VaurienWarning) as warnings:
+            with block:
+                client.set("a", 1)
+        [warning] = warnings
+        assert warning.filename == __file__
+        return str(warning.message)
+
+    assert warned(proxy.rule("GET => miss", name="reads")) == "rule `reads` matched no call: GET name=reads => miss"
+    excluded = "rule `two` took no call: `after`, `every` or `during` excluded 1 call: SET after=1 name=two => error"
+    assert warned(proxy.rule("SET after=1 => error", name="two")) == excluded
+    assert warned(proxy.rule("SET => miss", name="sets")) == (
+        "rule `sets` injected no fault in its block: it had 1 call: SET name=sets => miss"
+    )
+    assert warned(proxy.fault("miss")) == "`miss` injected no fault in its block: it had 1 call"
+    nothing = "toxic `late` did nothing: late=limit_data(bytes=100MB)"
+    assert warned(proxy.toxic("limit_data(bytes=100MB)", name="late")) == nothing
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_block_that_did_something_or_failed_does_not_warn(proxy, client):
+    client.set("a", 1)
+    with proxy.rule("GET => miss"), proxy.toxic("latency(latency=1ms)"), proxy.rule("PING => dummy"):
+        client.get("a")
+    with proxy.fault("hang(for=1ms)"), pytest.raises(redis.ConnectionError):
+        client.get("a")
+    with pytest.raises(ZeroDivisionError), proxy.rule("GET => miss"), proxy.fault("error"), proxy.toxic("latency(latency=1ms)"):
+        _ = 1 / 0
+
+
+def test_a_rule_is_called_by_its_place(proxy):
+    with pytest.warns(vaurien.VaurienWarning), contextlib.ExitStack() as stack:
+        names = []
+        for key in "ab":
+            names.append(stack.enter_context(proxy.rule(f"GET {key} => miss")).name)
+        line = inspect.currentframe().f_lineno - 1
+        assert names == [f"test_a_rule_is_called_by_its_place-{line}", f"test_a_rule_is_called_by_its_place-{line}-2"]
+        assert stack.enter_context(proxy.rule("GET c name=reads => miss")).name == "reads"
+        assert stack.enter_context(proxy.rule({"name": "table", "match": {"key": "d"}, "handler": "miss"})).name == "table"
 
 
 def test_the_same_seed_hits_the_same_calls(redis_server):
@@ -218,6 +279,19 @@ def test_a_running_program_may_want_a_token(redis_server):
             vaurien.connect(proxy.api_url)
         assert refused.value.status == 401
         assert vaurien.connect(proxy.api_url, token="secret").handler == proxy.handler == "dummy"
+
+
+def test_a_running_program_is_found_in_the_environment(redis_server, monkeypatch):
+    with vaurien.Proxy(redis_server, http_token="secret") as proxy:
+        monkeypatch.setenv("VAURIEN_HTTP", proxy.api_url.split("//")[1])
+        monkeypatch.setenv("VAURIEN_HTTP_TOKEN", "secret")
+        assert vaurien.connect().handler == "dummy"
+        with pytest.raises(vaurien.ApiError):
+            vaurien.connect(proxy.api_url)
+    for value, what in [("true", "is `true`"), ("", "is not set")]:
+        monkeypatch.setenv("VAURIEN_HTTP", value)
+        with pytest.raises(vaurien.VaurienError, match=f"connect: VAURIEN_HTTP {what}: give the URL, or run this within"):
+            vaurien.connect()
 
 
 def test_asyncio_has_the_same_names():

@@ -8,7 +8,7 @@ does so with one that runs already. With pytest, the fixture `vaurien` makes pro
 """
 
 from .aio import AsyncProxy, AsyncRules, AsyncToxics
-from .errors import ApiError, ExpectationError, StartError, VaurienError
+from .errors import ApiError, ExpectationError, StartError, VaurienError, VaurienWarning
 from .proxy import Proxy, Rules, Toxics
 from .results import Calls, Connection, Counts, Event, Rule, Toxic
 
@@ -31,5 +31,6 @@ __all__ = [
     "Toxic",
     "Toxics",
     "VaurienError",
+    "VaurienWarning",
     "connect",
 ]

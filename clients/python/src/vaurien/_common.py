@@ -2,18 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import re
+import sys
+import warnings
 from collections.abc import Sequence
+from types import FrameType
 from typing import Any, TypeVar
 
 from ._api import Api
 from ._http import Endpoint
 from ._program import Option, Program, Ready
-from .errors import VaurienError
+from .errors import VaurienError, VaurienWarning
+from .results import Counts
 
 Self = TypeVar("Self", bound="Common")
 
 # What clients call an address of these protocols.
 SCHEMES = {"redis": "redis", "http": "http", "memcache": "memcached"}
+
+# The code of these folders and files stands between a block and this package.
+INNER = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
+
+
+def caller() -> tuple[FrameType, int]:
+    """The frame that uses this package, and how far it is from the one that asks."""
+    frame, distance = sys._getframe(1), 1
+    while frame.f_code.co_filename.startswith(INNER) and frame.f_back:
+        frame, distance = frame.f_back, distance + 1
+    return frame, distance
+
+
+def place() -> str:
+    """Where this package is used, as a name: `test_cart-12`."""
+    frame, _ = caller()
+    code = frame.f_code
+    name = code.co_name if code.co_name != "<module>" else os.path.splitext(os.path.basename(code.co_filename))[0]
+    return re.sub("[^A-Za-z0-9_-]+", "_", name).strip("_")[:50] + f"-{frame.f_lineno}"
+
+
+def about(idle: str) -> str:
+    """What did nothing, without details: ``toxic `slow` did nothing``."""
+    return re.sub("(no call|no fault|nothing)( in|:) .*", r"\1", idle)
 
 
 class Common:
@@ -23,6 +54,8 @@ class Common:
     _endpoint: Endpoint | None = None
     _address: str | None = None
     _seed: int | None = None
+    # What was counted when the program stopped.
+    _last: Counts | None = None
 
     def __init__(
         self,
@@ -56,6 +89,7 @@ class Common:
         """
         self._protocol = protocol
         self._api = Api("default")
+        self._warned: set[str] = set()
         self._token = str(options["http_token"]) if "http_token" in options else None
         self._program = Program(
             {
@@ -78,6 +112,7 @@ class Common:
         """The proxy of a program that runs already."""
         self = cls.__new__(cls)
         self._program = None
+        self._warned = set()
         self._api = Api(proxy)
         self._endpoint = endpoint
         self._protocol = settings["protocol"]
@@ -94,6 +129,30 @@ class Common:
         if self._endpoint is None:
             raise VaurienError("this proxy was not started: use it in a `with` block")
         return self._endpoint
+
+    def _stop(self) -> None:
+        """Stops the program, and keeps what it has counted."""
+        if self._program is None:
+            return
+        if self._endpoint and not self._program.has_ended():
+            with contextlib.suppress(VaurienError):
+                self._last = self._endpoint.run(self._api.counts())
+        self._program.stop()
+
+    def _check(self) -> None:
+        """Tells what the program, which has ended, has to complain about."""
+        if self._program:
+            self._program.check()
+            for idle in self._program.idle():
+                # The toxic of a block was told at the end of the block.
+                if about(idle) not in self._warned:
+                    self._warn(idle)
+
+    def _warn(self, idle: str | None) -> None:
+        """Warns of chaos that did nothing."""
+        if idle:
+            self._warned.add(about(idle))
+            warnings.warn(idle, VaurienWarning, stacklevel=caller()[1])
 
     def _explained(self, error: VaurienError) -> VaurienError:
         """The error of a request, or why the program has ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import Generator
 from dataclasses import dataclass
@@ -50,6 +51,17 @@ class Endpoint:
             raise VaurienError(f"`{url}` is not the address of an HTTP API: write http://HOST:PORT")
         return cls(parts.hostname, port, token)
 
+    @classmethod
+    def of(cls, url: str | None, token: str | None) -> Endpoint:
+        """Where this URL is; without one, where the vaurien around this process listens, with its token."""
+        if url is not None:
+            return cls.parse(url, token)
+        url = os.environ.get("VAURIEN_HTTP", "")
+        if url in ("", "true", "false"):
+            what = f"is `{url}`" if url else "is not set"
+            raise VaurienError(f"connect: VAURIEN_HTTP {what}: give the URL, or run this within `vaurien --http … -- COMMAND`")
+        return cls.parse(url, os.environ.get("VAURIEN_HTTP_TOKEN") if token is None else token)
+
     @property
     def authority(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -74,6 +86,36 @@ class Endpoint:
         except OSError as error:
             raise self._unreachable(error) from error
         return decode(request, bytes(response))
+
+    def run(self, steps: Steps[T]) -> T:
+        """Makes the requests that these steps consist of."""
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    response = self.exchange(request)
+                except VaurienError as error:
+                    request = steps.throw(error)
+                else:
+                    request = steps.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def run_async(self, steps: Steps[T]) -> T:
+        """Makes the requests that these steps consist of."""
+        try:
+            request = next(steps)
+            while True:
+                try:
+                    response = await self.exchange_async(request)
+                except VaurienError as error:
+                    request = steps.throw(error)
+                else:
+                    request = steps.send(response)
+        except StopIteration as end:
+            result: T = end.value
+            return result
 
     async def exchange_async(self, request: Request) -> Any:
         async def converse() -> bytes:

@@ -24,7 +24,8 @@ STOP_TIMEOUT = 10
 
 # The program runs this command, which tells the addresses on standard output and then waits for a line or for the end of
 # standard input. That comes when this process ends, also by SIGKILL; and when the command ends, so does the program.
-COMMAND = ["sh", "-c", 'echo "$VAURIEN_PROXY $VAURIEN_HTTP $VAURIEN_SEED"; read -r _; exit 0']
+# Reports show it: it has a file of its own, and is told which test or script it stands for.
+COMMAND = ["sh", os.path.join(os.path.dirname(__file__), "python-block.sh")]
 
 
 class Ready(NamedTuple):
@@ -63,6 +64,13 @@ def arguments(options: dict[str, Option | None]) -> list[str]:
     return words
 
 
+def stands_for() -> str:
+    """The test that runs, or the script."""
+    name = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0] or sys.argv[0]
+    # Braces are placeholders of the program.
+    return re.sub("[{}]", "_", name) or "python"
+
+
 def in_python(text: str) -> str:
     """What the program says to somebody who runs a command, for somebody who writes a test."""
     text = text.replace("the command finds the proxy's address in VAURIEN_PROXY", "a client has to connect to `proxy.address`")
@@ -85,7 +93,7 @@ class Program:
             raise VaurienError("this proxy was started already")
         path = self._program or find()
         http: dict[str, Option | None] = {"http": True, "http_host": "127.0.0.1", "http_port": 0}
-        words = [path, *arguments({**http, **self._options}), "--", *COMMAND]
+        words = [path, *arguments({**http, **self._options}), "--", *COMMAND, stands_for()]
         # The options are those given here, and none of a vaurien around this process.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("VAURIEN")}
         self._stderr = tempfile.TemporaryFile()
@@ -153,6 +161,11 @@ class Program:
             raise ExpectationError(in_python("\n".join(missed)) or self.obituary())
         if code:
             raise VaurienError(self.obituary())
+
+    def idle(self) -> list[str]:
+        """What the program, which has ended, says of chaos that did nothing."""
+        idle = r"^(?:warning: |\S+ +WARN )(?:default: )?(.*(?:(?:matched|took) no call|injected no fault|did nothing).*)"
+        return re.findall(idle, self.log(), re.MULTILINE)
 
     def has_ended(self) -> bool:
         return self._process is not None and self._process.poll() is not None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import TypeVar
 
 from ._api import Api, Block, Duration, RuleLike, ToxicLike
-from ._common import Common
+from ._common import Common, place
 from ._http import Endpoint, Steps
 from .errors import VaurienError
 from .results import Calls, Connection, Counts, Event, Rule, Toxic
@@ -28,10 +28,10 @@ class AsyncProxy(Common):
     """
 
     @classmethod
-    async def connect(cls, url: str, *, proxy: str = "default", token: str | None = None) -> AsyncProxy:
+    async def connect(cls, url: str | None = None, *, proxy: str = "default", token: str | None = None) -> AsyncProxy:
         """The proxy of this name in a program that runs already, see `Proxy.connect`."""
-        endpoint = Endpoint.parse(url, token)
-        return cls._of_running(proxy, endpoint, await _run(endpoint, Api(proxy).settings()))
+        endpoint = Endpoint.of(url, token)
+        return cls._of_running(proxy, endpoint, await endpoint.run_async(Api(proxy).settings()))
 
     async def start(self) -> AsyncProxy:
         """Starts the program, see `Proxy.start`. An `async with` block does this."""
@@ -46,16 +46,20 @@ class AsyncProxy(Common):
 
     async def close(self) -> None:
         """Stops the program, see `Proxy.close`. The end of an `async with` block does this."""
-        if self._program:
-            # Also if this task is cancelled meanwhile.
-            await asyncio.shield(asyncio.to_thread(self._program.stop))
-            self._program.check()
+        await self._stop_async()
+        self._check()
+
+    async def _stop_async(self) -> None:
+        # Also if this task is cancelled meanwhile.
+        await asyncio.shield(asyncio.to_thread(self._stop))
 
     async def __aenter__(self) -> AsyncProxy:
         return self if self._endpoint else await self.start()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with suppress(VaurienError) if error else nullcontext():
+        if error:
+            await self._stop_async()
+        else:
             await self.close()
 
     async def get_handler(self) -> str:
@@ -78,11 +82,11 @@ class AsyncProxy(Common):
 
     def fault(self, handler: str) -> AbstractAsyncContextManager[None]:
         """Sets the handler for an `async with` block, see `Proxy.fault`."""
-        return self._block(self._api.temporarily("handler", handler))
+        return self._block(self._api.fault_for_block(handler))
 
     def rule(self, rule: RuleLike, *, name: str | None = None, before: str | None = "first") -> AbstractAsyncContextManager[Rule]:
         """Adds a rule for an `async with` block, see `Proxy.rule`."""
-        return self._block(self._api.rule_for_block(rule, name, before))
+        return self._block(self._api.rule_for_block(rule, name, before, place()))
 
     def toxic(self, toxic: ToxicLike, *, name: str | None = None) -> AbstractAsyncContextManager[Toxic]:
         """Adds a toxic for an `async with` block, see `Proxy.toxic`."""
@@ -90,7 +94,7 @@ class AsyncProxy(Common):
 
     def down(self) -> AbstractAsyncContextManager[None]:
         """For an `async with` block, refuses new connections; closes those that are open."""
-        return self._block(self._api.temporarily("enabled", False))
+        return self._block(self._api.down_for_block())
 
     async def calls(self) -> list[Calls]:
         """The calls so far by shape, see `Proxy.calls`."""
@@ -105,12 +109,14 @@ class AsyncProxy(Common):
         return await self._run(self._api.connections())
 
     async def counts(self) -> Counts:
-        """Calls, faults, connections and bytes since the program started."""
+        """Calls, faults, connections and bytes since the program started, see `Proxy.counts`."""
+        if self._last:
+            return self._last
         return await self._run(self._api.counts())
 
     async def assert_faults(self, name: str = "faults", *, at_least: int | None = None, at_most: int | None = None) -> None:
         """Raises `ExpectationError` unless there were so many faults, see `Proxy.assert_faults`."""
-        await self._run(self._api.assert_faults(name, at_least, at_most))
+        self._api.assert_faults(await self.counts(), name, at_least, at_most)
 
     async def label(self, label: str | None) -> None:
         """Gives this label to all calls that begin from now on, see `Proxy.label`."""
@@ -118,7 +124,7 @@ class AsyncProxy(Common):
 
     async def _run(self, steps: Steps[T]) -> T:
         try:
-            return await _run(self._where(), steps)
+            return await self._where().run_async(steps)
         except VaurienError as error:
             raise self._explained(error) from error.__cause__
 
@@ -127,8 +133,10 @@ class AsyncProxy(Common):
         value, end = await self._run(begin)
         try:
             yield value
-        finally:
+        except BaseException:
             await self._run(end)
+            raise
+        self._warn(await self._run(end))
 
 
 class AsyncRules:
@@ -198,19 +206,3 @@ class AsyncToxics:
     async def clear(self) -> None:
         """Removes all of them."""
         await self._run(self._api.clear_toxics())
-
-
-async def _run(endpoint: Endpoint, steps: Steps[T]) -> T:
-    """Makes the requests that these steps consist of."""
-    try:
-        request = next(steps)
-        while True:
-            try:
-                response = await endpoint.exchange_async(request)
-            except VaurienError as error:
-                request = steps.throw(error)
-            else:
-                request = steps.send(response)
-    except StopIteration as end:
-        result: T = end.value
-        return result

@@ -29,5 +29,9 @@ class ApiError(VaurienError):
         self.status = status
 
 
+class VaurienWarning(UserWarning):
+    """Chaos that did nothing: a rule that matched no call, a handler or a toxic that injected no fault."""
+
+
 class ExpectationError(VaurienError, AssertionError):
     """The chaos that was asked for did not take place. A test that meets this error fails."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import TypeVar
 
 from ._api import Api, Block, Duration, RuleLike, ToxicLike
-from ._common import Common
+from ._common import Common, place
 from ._http import Endpoint, Steps
 from .errors import VaurienError
 from .results import Calls, Connection, Counts, Event, Rule, Toxic
@@ -27,13 +27,14 @@ class Proxy(Common):
     """
 
     @classmethod
-    def connect(cls, url: str, *, proxy: str = "default", token: str | None = None) -> Proxy:
+    def connect(cls, url: str | None = None, *, proxy: str = "default", token: str | None = None) -> Proxy:
         """The proxy of this name in a program that runs already, whose HTTP API is at `url`; `close` leaves it running.
 
-        `token` is that of the program's `--http-token`. Raises `ApiError` if there is no such proxy.
+        By default it is the vaurien around this process: VAURIEN_HTTP and VAURIEN_HTTP_TOKEN. `token` is that of the program's
+        `--http-token`. Raises `ApiError` if there is no such proxy.
         """
-        endpoint = Endpoint.parse(url, token)
-        return cls._of_running(proxy, endpoint, _run(endpoint, Api(proxy).settings()))
+        endpoint = Endpoint.of(url, token)
+        return cls._of_running(proxy, endpoint, endpoint.run(Api(proxy).settings()))
 
     def start(self) -> Proxy:
         """Starts the program, and returns when it listens. A `with` block does this.
@@ -53,17 +54,19 @@ class Proxy(Common):
         """Stops the program. The end of a `with` block does this.
 
         Raises `ExpectationError` if an expectation was not met or faults were asked for and no call was made, and
-        `VaurienError` if the program had ended before. A block that ends with an exception keeps that.
+        `VaurienError` if the program had ended before. Warns with `VaurienWarning` of chaos that did nothing. A block that ends
+        with an exception keeps that.
         """
-        if self._program:
-            self._program.stop()
-            self._program.check()
+        self._stop()
+        self._check()
 
     def __enter__(self) -> Proxy:
         return self if self._endpoint else self.start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with suppress(VaurienError) if error else nullcontext():
+        if error:
+            self._stop()
+        else:
             self.close()
 
     @property
@@ -90,11 +93,14 @@ class Proxy(Common):
 
         Rules come first, as always: calls that one of them matches are not hit.
         """
-        return self._block(self._api.temporarily("handler", handler))
+        return self._block(self._api.fault_for_block(handler))
 
     def rule(self, rule: RuleLike, *, name: str | None = None, before: str | None = "first") -> AbstractContextManager[Rule]:
-        """Adds a rule for a block, by default as the first one: `with proxy.rule("SET => error(kind=readonly)") as rule:`."""
-        return self._block(self._api.rule_for_block(rule, name, before))
+        """Adds a rule for a block, by default as the first one: `with proxy.rule("SET => error(kind=readonly)") as rule:`.
+
+        By default its name tells where the block is: `test_cart-12`, of the function and the line.
+        """
+        return self._block(self._api.rule_for_block(rule, name, before, place()))
 
     def toxic(self, toxic: ToxicLike, *, name: str | None = None) -> AbstractContextManager[Toxic]:
         """Adds a toxic for a block: `with proxy.toxic("latency(latency=100ms)") as toxic:`."""
@@ -102,7 +108,7 @@ class Proxy(Common):
 
     def down(self) -> AbstractContextManager[None]:
         """For a block, refuses new connections; closes those that are open."""
-        return self._block(self._api.temporarily("enabled", False))
+        return self._block(self._api.down_for_block())
 
     def calls(self) -> list[Calls]:
         """The calls so far by shape, the most frequent first: at most 200 shapes. Empty with `tcp`."""
@@ -117,16 +123,16 @@ class Proxy(Common):
         return self._run(self._api.connections())
 
     def counts(self) -> Counts:
-        """Calls, faults, connections and bytes since the program started."""
-        return self._run(self._api.counts())
+        """Calls, faults, connections and bytes since the program started; once it is stopped, those of its end."""
+        return self._last or self._run(self._api.counts())
 
     def assert_faults(self, name: str = "faults", *, at_least: int | None = None, at_most: int | None = None) -> None:
         """Raises `ExpectationError` unless there were so many faults since the program started; by default at least one.
 
         name: a handler (`error`), a rule (`pay`), a handler of a rule (`pay.error`), a toxic (`latency_downstream`), or `faults`,
-            all of them.
+            all of them. One that nothing has or had is an error.
         """
-        self._run(self._api.assert_faults(name, at_least, at_most))
+        self._api.assert_faults(self.counts(), name, at_least, at_most)
 
     def label(self, label: str | None) -> None:
         """Gives this label, such as the name of a test, to all calls that begin from now on, for events and reports.
@@ -137,7 +143,7 @@ class Proxy(Common):
 
     def _run(self, steps: Steps[T]) -> T:
         try:
-            return _run(self._where(), steps)
+            return self._where().run(steps)
         except VaurienError as error:
             raise self._explained(error) from error.__cause__
 
@@ -146,8 +152,10 @@ class Proxy(Common):
         value, end = self._run(begin)
         try:
             yield value
-        finally:
+        except BaseException:
             self._run(end)
+            raise
+        self._warn(self._run(end))
 
 
 class Rules:
@@ -230,19 +238,3 @@ class Toxics:
     def clear(self) -> None:
         """Removes all of them."""
         self._run(self._api.clear_toxics())
-
-
-def _run(endpoint: Endpoint, steps: Steps[T]) -> T:
-    """Makes the requests that these steps consist of."""
-    try:
-        request = next(steps)
-        while True:
-            try:
-                response = endpoint.exchange(request)
-            except VaurienError as error:
-                request = steps.throw(error)
-            else:
-                request = steps.send(response)
-    except StopIteration as end:
-        result: T = end.value
-        return result
