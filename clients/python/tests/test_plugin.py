@@ -456,6 +456,16 @@ def test_the_line_is_for_where_pytest_was_started(pytester, redis_server, monkey
     result.stdout.fnmatch_lines(["seed 42, again: pytest --chaos-seed 42 test_deep.py::test_it"])
 
 
+@pytest.mark.parametrize(("options", "outcome"), [((), "1 passed, 1 warning in"), (("-W", "error"), "1 error in")])
+def test_a_vaurien_around_them_that_refuses_labels_is_warned_of(pytester, redis_server, options, outcome):
+    pytester.makepyfile("def test_it(): pass")
+    command = [find(), "--http", "--http-token", "secret", "--backend", redis_server, "--", sys.executable, "-m", "pytest"]
+    command += ["-p", "no:cacheprovider", *options]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=pytester.path)
+    assert outcome in result.stdout, result.stdout
+    assert "VaurienWarning: the calls of this test have no label: " in result.stdout
+
+
 def test_tests_label_their_calls_at_a_vaurien_around_them(pytester, redis_server, tmp_path):
     test = pytester.makepyfile(
         CLIENT.format(address="unused")

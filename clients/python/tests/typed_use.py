@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import vaurien as package
-from vaurien.pytest_plugin import Factory
+from vaurien.pytest_plugin import AsyncFactory, Factory
 
 
 def test_it(vaurien: Factory, chaos_seed: int) -> None:
@@ -16,7 +16,13 @@ def test_it(vaurien: Factory, chaos_seed: int) -> None:
     package.Proxy(6379)  # type: ignore[arg-type]
 
 
+async def test_async(async_vaurien: AsyncFactory) -> None:
+    proxy: package.AsyncProxy = await async_vaurien("localhost:6379", protocol="redis", toxics=["latency(latency=1ms)"])
+    await proxy.rules.add(20)  # type: ignore[arg-type]
+
+
 async def use() -> list[package.Event]:
+    _ = package.connect().seed, (await package.AsyncProxy.connect()).seed
     async with package.AsyncProxy("localhost:6379") as proxy, proxy.fault("hang"):
         _ = proxy.counts().calls  # type: ignore[attr-defined]
         return await proxy.events()

@@ -17,7 +17,7 @@ import secrets
 import shlex
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -333,20 +333,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, Any, None]:
-    _set_label(item, item.nodeid)
     outcome = yield
-    _set_label(item, None)
+    if daemon := item.config.stash.get(DAEMON, None):
+        # That it does not answer is told at the beginning of a test.
+        with suppress(VaurienError):
+            daemon.run(Api("").label(None))
     if outcome.excinfo and issubclass(outcome.excinfo[0], (KeyboardInterrupt, pytest.exit.Exception)) and SEED in item.stash:
         # The proxies still run: pytest ends the fixtures later.
         item.config.stash[INTERRUPTED] = [f"interrupted: {item.nodeid}", *_told(item)]
 
 
-def _set_label(item: pytest.Item, name: str | None) -> None:
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
     if daemon := item.config.stash.get(DAEMON, None):
         try:
-            daemon.run(Api("").label(name and _label(name)))
+            daemon.run(Api("").label(_label(item.nodeid)))
         except VaurienError as error:
-            warnings.warn(f"{item.nodeid} is not labelled: {error}", VaurienWarning, stacklevel=1)
+            warnings.warn(f"the calls of this test have no label: {error}", VaurienWarning, stacklevel=1)
 
 
 def _label(name: str) -> str:
