@@ -12,8 +12,7 @@ function fail(error) {
 }
 
 function run() {
-  const { VAURIEN_PROGRAM, ...env } = process.env;
-  const program = spawn(programPath(), process.argv.slice(2), { stdio: 'inherit', env });
+  const program = spawn(programPath(), process.argv.slice(2), { stdio: 'inherit' });
   program.once('error', fail);
   // Ctrl-C in a terminal reaches both, and a second signal would end the program at once.
   const isTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY;

@@ -20,10 +20,10 @@ after(async () => {
   await proxy.stop();
 });
 
-// Events have the name of the test. Of a test that fails, the seed and the faults are printed.
+// Faults are counted from the label on, and events have it. Below a test that fails are its faults and the seed.
 beforeEach((t) => proxy.label(t.fullName ?? t.name));
 afterEach(async (t) => {
-  if (!t.passed) console.error(await proxy.explain());
+  if (!t.passed) (await proxy.explain()).split('\n').forEach((line) => t.diagnostic(line));
 });
 
 test('loads what a Redis that is loading does not say', async () => {
@@ -32,13 +32,19 @@ test('loads what a Redis that is loading does not say', async () => {
   await proxy.assertFaults('error', { exactly: 2 });
 });
 
+test('loads what a Redis that is busy does not say', async () => {
+  const value = await proxy.fault('error(kind=busy)', () => cache.get('node:2', () => 'loaded'));
+  assert.equal(value, 'loaded');
+  await proxy.assertFaults('error', { exactly: 2 });
+});
+
 test('does without a Redis that never answers', async () => {
-  const value = await proxy.rule('GET => hang', () => cache.get('node:2', () => 'loaded'));
+  const value = await proxy.rule('GET => hang', () => cache.get('node:3', () => 'loaded'));
   assert.equal(value, 'loaded');
 });
 
 test('is back when Redis is back', async () => {
-  assert.equal(await proxy.down(() => cache.get('node:3', () => 'loaded')), 'loaded');
-  await cache.get('node:3', () => 'stored');
-  assert.equal(await cache.get('node:3', () => 'loaded again'), 'stored');
+  assert.equal(await proxy.down(() => cache.get('node:4', () => 'loaded')), 'loaded');
+  await cache.get('node:4', () => 'stored');
+  assert.equal(await cache.get('node:4', () => 'loaded again'), 'stored');
 });

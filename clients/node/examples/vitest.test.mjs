@@ -19,7 +19,7 @@ afterAll(async () => {
   await proxy.stop();
 });
 
-// Events have the name of the test. Of a test that fails, the seed and the faults are printed.
+// Faults are counted from the label on, and events have it. Of a test that fails, the seed and the faults are printed.
 beforeEach(() => proxy.label(expect.getState().currentTestName));
 afterEach(async ({ task }) => {
   if (task.result?.state === 'fail') console.error(await proxy.explain());

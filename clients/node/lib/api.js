@@ -5,6 +5,8 @@ const { URL } = require('node:url');
 const { VaurienError } = require('./error.js');
 
 class Api {
+  /** Why calls fail: what answered them has ended. */
+  ended;
   #url;
   #headers = {};
 
@@ -15,6 +17,7 @@ class Api {
 
   /** Makes a call, and returns its response: JSON, or the text of anything else. */
   async call(method, path, body) {
+    if (this.ended) throw new VaurienError(this.ended);
     const { status, type, text } = await this.#send(method, path, body);
     const answer = type.startsWith('application/json') && text ? JSON.parse(text) : text;
     if (status < 400) return answer;

@@ -12,17 +12,20 @@ export interface Settings {
   /** A handler, or a mix of them with percentages, for calls that no rule matches: `20:delay(sleep=250ms),5:error`. Default: `dummy`. */
   handler?: string;
   /** Which calls get other handlers; the first that matches decides: `GET /pay* times=3 => error(status=503)`. */
-  rules?: readonly string[];
+  rules?: string | readonly string[];
   /** What happens to the bytes of connections: `latency(latency=100ms, jitter=20ms)`. */
-  toxics?: readonly string[];
+  toxics?: string | readonly string[];
   /** A network whose toxics come before the others: `edge`, `3g`, `lte`, `dsl`, `wifi`, `satellite`. */
   profile?: string;
-  /** The same seed and the same calls have the same faults. Default: `VAURIEN_SEED`, else a random one, see {@link Proxy.seed}. */
+  /**
+   * The same seed and the same calls have the same faults. Default: `VAURIEN_SEED`, else a random one. All proxies of a process have
+   * the same default, see {@link Proxy.seed}. It comes before that of a configuration file.
+   */
   seed?: number;
   /** Whether `stop` accepts that `handler` and `rules` had no calls to act on. Default: false. */
   allowNoCalls?: boolean;
   /** More options of the command line: `['--keep-alive', '--connect-timeout=1s']`. */
-  args?: readonly string[];
+  args?: string | readonly string[];
   /** Whether the program's log goes to standard error. If not, {@link Proxy.log} has it. Default: false. */
   log?: boolean;
 }
@@ -33,7 +36,7 @@ export interface Temporary {
 }
 
 export interface RuleOptions extends Temporary {
-  /** What counters and events call it. Default: `rule-N`. */
+  /** What counters and events call it. Default: `rule-N`; for a block of a proxy that `start` has started, `block-N`. */
   name?: string;
   /** The rule that this one is placed before, or `first`. Default: it is the last one. */
   before?: string;
@@ -194,7 +197,7 @@ export class Proxy implements AsyncDisposable {
    * The program ends with `stop`, and with this process, in whatever way that ends. It does not keep this process running.
    * Of its variables (`VAURIEN_…`) the environment passes on the seed alone.
    *
-   * Fails with a {@link VaurienError} if a setting is wrong, or if there is no program, see {@link programPath}.
+   * Fails with a {@link VaurienError} if a setting is wrong or unknown, or if there is no program, see {@link programPath}.
    */
   static start(settings: Settings): Promise<Proxy>;
 
@@ -226,7 +229,7 @@ export class Proxy implements AsyncDisposable {
    *
    * Fails with a {@link VaurienError} if the `handler` or `rules` of the start had no call at all to act on, as the exit code 3
    * of the command line (see {@link Settings.allowNoCalls}), or if the program had ended before. Warnings of the program, for
-   * example of a rule that matched nothing, are emitted as warnings of the process.
+   * example of a rule that matched nothing, are emitted as warnings of the process. Later calls fail: ask for counts before.
    */
   stop(): Promise<void>;
   /** The same, for `await using`. */
@@ -258,8 +261,9 @@ export class Proxy implements AsyncDisposable {
   settings(): Promise<Record<string, any>>;
 
   /**
-   * How many faults there were: of a handler (`error`), of a handler of one rule (`pay.error`), of a rule (`pay.faults`), of a
-   * toxic (`latency_downstream`), or of all (`faults`, the default). Fails if nothing has this name.
+   * How many faults there were since {@link label} was set, or since the start where there is no label: of a handler (`error`), of
+   * a handler of one rule (`pay.error`), of a rule (`pay.faults`), of a toxic (`latency_downstream`), or of all (`faults`, the
+   * default). Fails if nothing has had this name since the start.
    */
   faults(name?: string): Promise<number>;
   /** Fails with an `AssertionError` unless there were so many faults, as {@link faults} counts them. Returns how many. */
@@ -267,14 +271,14 @@ export class Proxy implements AsyncDisposable {
 
   /**
    * Gives all calls of the vaurien that begin from now on a label, such as the name of the test that runs: events and reports
-   * have it, and {@link explain} begins here. Cut after 255 bytes; null ends it.
+   * have it, and {@link faults}, {@link assertFaults} and {@link explain} begin here. Cut after 255 bytes; null ends it.
    */
   label(text: string | null): Promise<void>;
   /** Runs `body` under this label. If it fails, prints what {@link explain} says on standard error, and fails in the same way. */
   labelled<T>(text: string, body: () => T | Promise<T>): Promise<T>;
   /**
-   * What to print of a failed test: the seed, and the first 20 events since the label was set. These are faults, backends that
-   * could not be reached, and connections that turned opaque, where handlers no longer act.
+   * What to print of a failed test: its label, the proxy, the seed, the first 20 events since the label was set, and how to repeat
+   * them. Events are faults, backends that could not be reached, and connections that turned opaque, where handlers no longer act.
    */
   explain(): Promise<string>;
 
@@ -293,7 +297,7 @@ export function connect(
   options?: {
     /** Its name. Default: `default`. */
     proxy?: string;
-    /** The token of the API, if it needs one. */
+    /** The token of the API, if it needs one. Default: `VAURIEN_HTTP_TOKEN`. */
     token?: string;
     /** The seed that {@link Proxy.explain} tells. Default: with `VAURIEN_HTTP`, that of `VAURIEN_SEED`. */
     seed?: number;
@@ -301,7 +305,7 @@ export function connect(
 ): Promise<Proxy>;
 
 /**
- * Returns the path of the program: `VAURIEN_PROGRAM`, else that of the package for this platform, such as
+ * Returns the path of the program: `VAURIEN`, else that of the package for this platform, such as
  * `@vaurien/linux-x64`. Fails with a {@link VaurienError} that names the package if it is missing.
  */
 export function programPath(): string;

@@ -1,9 +1,14 @@
 'use strict';
 const { AssertionError } = require('node:assert');
+const { relative } = require('node:path');
+const { fileURLToPath } = require('node:url');
 const { TextEncoder } = require('node:util');
 const { Api } = require('./api.js');
 const { VaurienError } = require('./error.js');
-const { Program } = require('./program.js');
+const { Program, commonSeed } = require('./program.js');
+const { check } = require('./settings.js');
+
+const SETTINGS = ['backend', 'protocol', 'handler', 'rules', 'toxics', 'profile', 'seed', 'allowNoCalls', 'args', 'log'];
 
 /** The flags of these settings. */
 function flags({ backend, protocol, handler, rules = [], toxics = [], profile, seed, allowNoCalls, args = [] }) {
@@ -14,13 +19,21 @@ function flags({ backend, protocol, handler, rules = [], toxics = [], profile, s
     ...one('backend', backend),
     ...one('protocol', protocol),
     ...one('handler', handler),
-    ...rules.flatMap((rule) => one('rule', rule)),
-    ...toxics.flatMap((toxic) => one('toxic', toxic)),
+    ...[rules].flat().flatMap((rule) => one('rule', rule)),
+    ...[toxics].flat().flatMap((toxic) => one('toxic', toxic)),
     ...one('profile', profile),
     ...one('seed', seed),
     ...one('allow-no-calls', allowNoCalls || undefined),
-    ...args,
+    ...[args].flat(),
   ];
+}
+
+/** The file of the test that calls: the outermost one that is no package, nor Node's own. */
+function testFile() {
+  const frames = String(new Error().stack).matchAll(/^ +at (?:.*\()?(?:async )?((?:file:\/\/)?\/.*?)(?::\d+){2}\)?$/gm);
+  const files = Array.from(frames, ([, file]) => (file.startsWith('file:') ? fileURLToPath(file) : file));
+  const file = files.filter((file) => !file.startsWith(`${__dirname}/`) && !file.includes('/node_modules/')).at(-1);
+  return file ? `the whole file ${relative('', file)}` : 'the whole file of the test';
 }
 
 /** The most events that `explain` lists. */
@@ -43,6 +56,12 @@ function asLabel(text) {
   return printable.slice(0, read);
 }
 
+/** Refuses a call without its block. */
+function checkBlock(call, body, otherwise = '') {
+  if (typeof body === 'function') return;
+  throw new VaurienError(`${call} needs a function as its last argument, which runs meanwhile${otherwise}`);
+}
+
 /** Runs `body` between `begin` and `end`. If `body` fails, that is what the caller sees, whatever `end` says. */
 async function between(begin, body, end) {
   const begun = await begin();
@@ -62,11 +81,16 @@ class List {
   #api;
   #path;
   #key;
+  #options;
+  #namesBlocks;
+  #blocks = 0;
 
-  constructor(api, path, key) {
+  constructor(api, path, key, options, namesBlocks = false) {
     this.#api = api;
     this.#path = path;
     this.#key = key;
+    this.#options = options;
+    this.#namesBlocks = namesBlocks;
   }
 
   async list() {
@@ -77,7 +101,8 @@ class List {
     return this.#api.call('GET', this.#one(name));
   }
 
-  add(what, options = {}) {
+  async add(what, options = {}) {
+    check(options, this.#options);
     const body = typeof what === 'string' ? { [this.#key.slice(0, -1)]: what } : what;
     return this.#api.call('POST', this.#path, { ...body, ...options });
   }
@@ -91,16 +116,25 @@ class List {
   }
 
   /** Adds `what` while `body` runs. It may remove it itself. */
-  during(what, options, body) {
-    if (typeof options === 'function') return this.during(what, {}, options);
+  async during(what, options, body) {
+    if (typeof options === 'function') [options, body] = [{}, options];
+    const kind = this.#key.slice(0, -1);
+    checkBlock(`${kind}(${kind}, body)`, body, `: without one, it is ${this.#key}.add(${kind})`);
     return between(
-      () => this.add(what, options),
+      () => this.add(what, this.#named(what, options)),
       body,
       ({ name }) =>
         this.remove(name).catch((error) => {
           if (error.status !== 404) throw error;
         }),
     );
+  }
+
+  /** A rule without a name gets one of its own: that of its place may have been another block's. */
+  #named(what, options) {
+    const text = typeof what === 'string' ? what : `name=${what?.name ?? ''}`;
+    if (!this.#namesBlocks || /(^|\s)name=\S/.test(text)) return options;
+    return { name: `block-${++this.#blocks}`, ...options };
   }
 
   #one(name) {
@@ -153,12 +187,16 @@ class Blocks {
   }
 }
 
+/** Where everything is counted from without a label. */
+const START = { label: undefined, id: 0, faults: {} };
+
 class Proxy {
   #api;
   #path;
   #program;
-  /** The latest event before the label was set, and before all that `explain` tells. */
-  #since = 0;
+  #repeat;
+  /** The label, the latest event before it, and the faults of handlers before it. */
+  #since = START;
   #handler = new Blocks(
     () => this.#read('handler'),
     (handler) => this.#set({ handler }),
@@ -168,24 +206,30 @@ class Proxy {
     (enabled) => this.#set({ enabled }),
   );
 
-  static async start(options) {
-    const program = await Program.start(flags(options), options.log ? 'inherit' : 'pipe');
-    const { address, http, seed } = program;
-    return new Proxy({ program, address, seed: Number(seed), url: `http://${http}` });
+  static async start(settings = {}) {
+    check(settings, SETTINGS);
+    const [file, common] = [testFile(), Number(commonSeed())];
+    const program = await Program.start(flags(settings), settings.log ? 'inherit' : 'pipe');
+    const seed = Number(program.seed);
+    const isPinned = settings.seed !== undefined || seed !== common;
+    const repeat = isPinned ? `run ${file}, the seed is in the code` : `run ${file} with VAURIEN_SEED=${seed}`;
+    return new Proxy({ program, address: program.address, seed, repeat, url: `http://${program.http}` });
   }
 
   /** @private */
-  constructor({ url, token, address, seed, program, name = 'default' }) {
+  constructor({ url, token, address, seed, repeat, program, name = 'default' }) {
     const api = new Api(url, token);
     this.#api = api;
     this.#path = `/v1/proxies/${encodeURIComponent(name)}`;
     this.#program = program;
+    this.#repeat = repeat;
     this.name = name;
     this.url = url;
     this.address = address;
     this.seed = seed;
-    this.rules = new List(api, `${this.#path}/rules`, 'rules');
-    this.toxics = new List(api, `${this.#path}/toxics`, 'toxics');
+    // In a vaurien that runs already, blocks of other processes could have the same names.
+    this.rules = new List(api, `${this.#path}/rules`, 'rules', ['name', 'before', 'for'], program !== undefined);
+    this.toxics = new List(api, `${this.#path}/toxics`, 'toxics', ['name', 'toxicity', 'for']);
   }
 
   get host() {
@@ -205,14 +249,18 @@ class Proxy {
   }
 
   async stop() {
-    await this.#program?.stop();
+    if (!this.#program) return;
+    this.#api.ended = `the proxy at ${this.address} was stopped, and counts and events are gone with it`;
+    await this.#program.stop();
   }
 
-  fault(mix, body) {
+  async fault(mix, body) {
+    checkBlock('fault(mix, body)', body);
     return this.#handler.run(mix, body);
   }
 
-  down(body) {
+  async down(body) {
+    checkBlock('down(body)', body);
     return this.#enabled.run(false, body);
   }
 
@@ -240,7 +288,9 @@ class Proxy {
     return (await this.#api.call('GET', `${this.#path}/connections`)).connections;
   }
 
-  async events({ since = 0 } = {}) {
+  async events(options = {}) {
+    check(options, ['since']);
+    const { since = 0 } = options;
     const stream = await this.#api.call('GET', `/v1/events?since=${since}&follow=false`);
     const events = Array.from(stream.matchAll(/^data: (.*)/gm), ([, data]) => JSON.parse(data));
     return events.filter(({ proxy }) => proxy === undefined || proxy === this.name);
@@ -258,7 +308,9 @@ class Proxy {
     return counted.reduce((sum, key) => sum + counts[key], 0);
   }
 
-  async assertFaults(name, { exactly, atLeast, atMost } = {}) {
+  async assertFaults(name, bounds = {}) {
+    check(bounds, ['exactly', 'atLeast', 'atMost']);
+    let { exactly, atLeast, atMost } = bounds;
     if (exactly === undefined && atLeast === undefined && atMost === undefined) atLeast = 1;
     const count = await this.faults(name);
     const wanted = [
@@ -277,11 +329,14 @@ class Proxy {
   }
 
   async label(text) {
-    this.#since = (await this.events({ since: this.#since })).at(-1)?.id ?? this.#since;
-    await this.#api.call('PUT', '/v1/label', { label: text === null ? null : asLabel(text) });
+    const label = text === null ? null : asLabel(text);
+    const since = text === null ? START : await this.#now(label);
+    await this.#api.call('PUT', '/v1/label', { label });
+    this.#since = since;
   }
 
-  labelled(text, body) {
+  async labelled(text, body) {
+    checkBlock('labelled(text, body)', body);
     const explained = async () => {
       try {
         return await body();
@@ -298,12 +353,15 @@ class Proxy {
   }
 
   async explain() {
-    const events = (await this.events({ since: this.#since })).filter(({ event }) => event !== 'plan');
+    const { label, id } = this.#since;
+    const events = (await this.events({ since: id })).filter(({ event }) => event !== 'plan');
     const faults = events.filter(({ event }) => event === 'fault').length;
-    const again = this.seed === undefined ? '' : `, seed ${this.seed}: repeat it with VAURIEN_SEED=${this.seed}`;
-    const lines = [`vaurien: ${faults} fault${faults === 1 ? '' : 's'}${again}`];
+    const test = label === undefined ? '' : `${label}: `;
+    const seed = this.seed === undefined ? '' : `, seed ${this.seed}`;
+    const lines = [`vaurien: ${test}${faults} fault${faults === 1 ? '' : 's'} at ${this.address}${seed}`];
     for (const event of events.slice(0, MOST_EVENTS)) lines.push(`  ${describe(event)}`);
     if (events.length > MOST_EVENTS) lines.push(`  and ${events.length - MOST_EVENTS} more`);
+    if (this.#repeat) lines.push(`  to repeat it, ${this.#repeat}`);
     return lines.join('\n');
   }
 
@@ -315,12 +373,27 @@ class Proxy {
     return this.stop();
   }
 
-  /** The faults of each handler, as `rule.handler` or `handler`, and of each toxic. Those of toxics outlive them in events alone. */
+  /** Where what is counted and told from now on begins. */
+  async #now(label) {
+    const [{ status }, events] = await Promise.all([this.settings(), this.events({ since: this.#since.id })]);
+    return { label, id: events.at(-1)?.id ?? this.#since.id, faults: status.faults };
+  }
+
+  /**
+   * The faults since the label of each handler, as `rule.handler` or `handler`, and of each toxic. Those of toxics outlive them in
+   * events alone.
+   */
   async #counts() {
+    const { id: since, faults } = this.#since;
     const [{ status }, toxics, events] = await Promise.all([this.settings(), this.toxics.list(), this.events()]);
-    const counts = Object.fromEntries(Object.entries(status.faults).filter(([name]) => !/^(.*\.)?dummy$/.test(name)));
+    const counts = {};
+    for (const [name, count] of Object.entries(status.faults)) {
+      if (!/^(.*\.)?dummy$/.test(name)) counts[name] = count - (faults[name] ?? 0);
+    }
     for (const { name } of toxics) counts[name] ??= 0;
-    for (const { toxic } of events) if (toxic !== undefined) counts[toxic] = (counts[toxic] ?? 0) + 1;
+    for (const { id, toxic } of events) {
+      if (toxic !== undefined) counts[toxic] = (counts[toxic] ?? 0) + (id > since);
+    }
     return counts;
   }
 
@@ -334,18 +407,26 @@ class Proxy {
 }
 
 /** A proxy of a vaurien that runs already. */
-async function connect(url, { proxy: name = 'default', token, seed } = {}) {
+async function connect(url, options = {}) {
+  check(options, ['proxy', 'token', 'seed']);
+  const { VAURIEN_HTTP, VAURIEN_HTTP_TOKEN, VAURIEN_SEED } = process.env;
+  let { proxy: name = 'default', token = VAURIEN_HTTP_TOKEN, seed } = options;
+  let repeat;
   if (url === undefined) {
-    const { VAURIEN_HTTP, VAURIEN_SEED } = process.env;
-    if (!VAURIEN_HTTP) {
+    const sets = 'which `vaurien --http … -- COMMAND` sets';
+    if (!VAURIEN_HTTP) throw new VaurienError(`connect() needs a URL: there is no VAURIEN_HTTP, ${sets}`);
+    if (!/:\d+$/.test(VAURIEN_HTTP)) {
       throw new VaurienError(
-        'connect() needs a URL: there is no VAURIEN_HTTP, which `vaurien --http … -- COMMAND` sets',
+        `connect() needs a URL: VAURIEN_HTTP is \`${VAURIEN_HTTP}\`, no address such as 127.0.0.1:8080, ${sets}`,
       );
     }
-    url = `http://${VAURIEN_HTTP}`;
-    if (VAURIEN_SEED) seed ??= Number(VAURIEN_SEED);
+    url = VAURIEN_HTTP;
+    if (VAURIEN_SEED && seed === undefined) {
+      seed = Number(VAURIEN_SEED);
+      repeat = `run the whole command of vaurien with VAURIEN_SEED=${seed}`;
+    }
   }
-  const proxy = new Proxy({ url: url.includes('://') ? url : `http://${url}`, token, name, seed });
+  const proxy = new Proxy({ url: url.includes('://') ? url : `http://${url}`, token, name, seed, repeat });
   const settings = await proxy.settings();
   // While it is disabled, it listens nowhere.
   proxy.address = settings.status.addresses[0] ?? settings.proxy;

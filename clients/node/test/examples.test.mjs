@@ -15,8 +15,8 @@ const RUNNERS = [
   [
     'node.test.mjs',
     (file) => [process.execPath, '--test', '--test-reporter=tap', file],
-    /^# pass 3$/m,
-    /^# pass 2\n# fail 1$/m,
+    /^# pass 4$/m,
+    /^# pass 3\n# fail 1$/m,
   ],
   ['vitest.test.mjs', (file) => [`${tools}/vitest`, 'run', file], /Tests +2 passed/, /Tests +1 failed \| 1 passed/],
   ['jest.test.js', (file) => [`${tools}/jest`, file], /^Tests: +2 passed/m, /^Tests: +1 failed, 1 passed/m],
@@ -47,7 +47,22 @@ for (const [file, command, passed, failed] of RUNNERS) {
     t.after(() => rmSync(`${cwd}/${broken}`));
     const { text } = await output(command(broken), { VAURIEN_SEED: '42' });
     assert.match(text, failed, text);
-    assert.match(text, /vaurien: 2 faults, seed 42: repeat it with VAURIEN_SEED=42$/m);
+    assert.match(
+      text,
+      /^[# ]*vaurien: loads what a Redis that is loading does not say: 2 faults at 127\.0\.0\.1:\d+, seed 42$/m,
+    );
     assert.match(text, /^[# ]+connection 1, call \d, (get|set) \w+:1: error, answer$/m);
+    assert.match(text, new RegExp(`^[# ]+to repeat it, run the whole file ${broken} with VAURIEN_SEED=42$`, 'm'));
   });
 }
+
+test("the spec reporter has the faults below their test", { timeout: 60_000 }, async (t) => {
+  const broken = `${cwd}/spec-node.test.mjs`;
+  writeFileSync(broken, readFileSync(`${cwd}/node.test.mjs`, 'utf8').replace("value, 'loaded'", "value, 'wrong'"));
+  t.after(() => rmSync(broken));
+  const { text } = await output([process.execPath, '--test', '--test-reporter=spec', broken], {});
+  const failed = text.indexOf('✖ loads what a Redis that is loading');
+  const told = text.indexOf('ℹ vaurien: loads what a Redis that is loading');
+  const next = text.indexOf('✔ loads what a Redis that is busy');
+  assert.ok(0 <= failed && failed < told && told < next, text);
+});

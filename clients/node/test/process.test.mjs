@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -90,10 +90,12 @@ test('stop ends the program, once', async (t) => {
   await Promise.all([proxy.stop(), proxy.stop()]);
   await proxy.stop();
   assert.throws(() => process.kill(proxy.pid, 0), { code: 'ESRCH' });
-  await assert.rejects(proxy.settings(), {
-    name: 'VaurienError',
-    message: /no vaurien answers at http:.*ECONNREFUSED/,
-  });
+  for (const call of [() => proxy.assertFaults('error'), () => proxy.explain(), () => proxy.settings()]) {
+    await assert.rejects(call, {
+      name: 'VaurienError',
+      message: `the proxy at ${proxy.address} was stopped, and counts and events are gone with it`,
+    });
+  }
   assert.match(proxy.log, /ready: 127\.0\.0\.1/);
 });
 
@@ -139,13 +141,33 @@ test('timers and requests that a test replaces do not reach the client', async (
 });
 
 test('a program that cannot run', async (t) => {
-  t.after(() => delete process.env.VAURIEN_PROGRAM);
-  process.env.VAURIEN_PROGRAM = '/nonesuch/vaurien';
+  t.after(() => delete process.env.VAURIEN);
+  process.env.VAURIEN = '/nonesuch/vaurien';
   assert.equal(programPath(), '/nonesuch/vaurien');
   await assert.rejects(Proxy.start({ backend: redis }), {
     name: 'VaurienError',
     message: /^cannot run \/nonesuch\/vaurien: .*ENOENT/,
   });
+});
+
+test('a program that is no vaurien', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'vaurien-'));
+  t.after(() => {
+    delete process.env.VAURIEN;
+    rmSync(folder, { recursive: true });
+  });
+  for (const [script, message] of [
+    ['exit 0', 'ended with exit code 0 and printed nothing, it is probably no vaurien'],
+    ['echo one; exec sleep 60', 'is probably no vaurien, it printed: one'],
+    ['echo wrong >&2; echo usage >&2; exit 64', 'printed: wrong; usage'],
+  ]) {
+    process.env.VAURIEN = join(folder, 'program');
+    writeFileSync(process.env.VAURIEN, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    await assert.rejects(Proxy.start({ backend: redis }), {
+      name: 'VaurienError',
+      message: `${process.env.VAURIEN} ${message}`,
+    });
+  }
 });
 
 test('a package that is missing is named', async (t) => {
@@ -160,20 +182,24 @@ test('a package that is missing is named', async (t) => {
   };
   assert.match(
     await message(platform('platform', 'linux'), platform('arch', 'arm64')),
-    /^VaurienError: the package @vaurien\/linux-arm64 with .* is missing: .* `npm install @vaurien\/linux-arm64@0\.1\.0`.* VAURIEN_PROGRAM\n$/,
+    /^VaurienError: the package @vaurien\/linux-arm64 with .* is missing: .* `npm install @vaurien\/linux-arm64@0\.1\.0`.* VAURIEN\n$/,
   );
   assert.match(
     await message(platform('platform', 'win32'), platform('arch', 'x64')),
-    /^VaurienError: no package has vaurien's program for win32-x64 \(there are @vaurien\/darwin-arm64, .*\): name one in VAURIEN_PROGRAM\n$/,
+    /^VaurienError: no package has vaurien's program for win32-x64 \(there are @vaurien\/darwin-arm64, .*\): name one in VAURIEN\n$/,
   );
 });
 
 test('npx vaurien runs the program', { timeout: 20_000 }, async (t) => {
   const bin = fileURLToPath(new URL('../node_modules/.bin/vaurien', import.meta.url));
   assert.match((await run(bin, ['--version'])).stdout, /^vaurien \d/);
+  // The variable that names the program is none of the program's own.
+  const named = { env: { ...process.env, VAURIEN: programPath() } };
+  const { stderr } = await run(bin, ['--backend', redis, '--', 'true'], named);
+  assert.doesNotMatch(stderr, /is no variable/);
   await assert.rejects(run(bin, ['--backend', redis, '--', 'sh', '-c', 'exit 7']), { code: 7 });
   await assert.rejects(run(bin, ['--backend', 'localhost']), { code: 2, stderr: /has no port/ });
-  await assert.rejects(run(bin, [], { env: { ...process.env, VAURIEN_PROGRAM: '/nonesuch' } }), {
+  await assert.rejects(run(bin, [], { env: { ...process.env, VAURIEN: '/nonesuch' } }), {
     code: 125,
     stderr: /cannot run|ENOENT/,
   });

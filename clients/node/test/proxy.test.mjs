@@ -49,6 +49,84 @@ test('the same seed has the same faults', async (t) => {
   assert.deepEqual(await drawn(), seen);
 });
 
+test('the proxies of a process have one seed', async (t) => {
+  const started = await Promise.all([startHttp(t), startHttp(t)]);
+  const drawn = [];
+  for (const proxy of started) drawn.push(await proxy.fault('50:error(status=503)', () => statuses(proxy, '/', 20)));
+  assert.equal(started[0].seed, started[1].seed);
+  assert.deepEqual(drawn[0], drawn[1]);
+  const file = 'the whole file \\S*proxy\\.test\\.mjs';
+  const repeat = (text) => new RegExp(`^  to repeat it, run ${file}${text}$`, 'm');
+  assert.match(await started[1].explain(), repeat(` with VAURIEN_SEED=${started[0].seed}`));
+  // A variable would not change this one.
+  for (const pinned of [{ seed: 42 }, { args: ['--seed=42'] }]) {
+    const told = await (await startHttp(t, pinned)).explain();
+    assert.match(told, /, seed 42$/m);
+    assert.match(told, repeat(', the seed is in the code'));
+  }
+});
+
+test('a setting that there is not is refused', async (t) => {
+  const refused = (call, message) => assert.rejects(call, { name: 'VaurienError', message });
+  const backend = await pages(t);
+  const meant = (given, name) => `unknown setting \`${given}\`, did you mean \`${name}\`?`;
+  for (const [given, name] of [
+    ['rule', 'rules'],
+    ['handlers', 'handler'],
+    ['Seed', 'seed'],
+    ['protocl', 'protocol'],
+    ['bakcend', 'backend'],
+    ['allow_no_calls', 'allowNoCalls'],
+  ]) {
+    await refused(Proxy.start({ backend, [given]: 1 }), meant(given, name));
+  }
+  await refused(Proxy.start({ rule: [], Seed: 1 }), `${meant('rule', 'rules')}; ${meant('Seed', 'seed')}`);
+  await refused(Proxy.start({ backend, verbose: true }), /^unknown setting `verbose` \(known: backend, .*, log\)$/);
+  await refused(Proxy.start(backend), `\`${backend}\` is no object with settings: write { backend: … }`);
+
+  const proxy = await startHttp(t);
+  await refused(proxy.assertFaults('faults', { atmost: 1 }), meant('atmost', 'atMost'));
+  await refused(proxy.assertFaults('faults', 1), '`1` is no object with settings: write { exactly: … }');
+  await refused(proxy.events({ sinc: 1 }), meant('sinc', 'since'));
+  await refused(proxy.rules.add('GET => error', { nmae: 'one' }), meant('nmae', 'name'));
+  await refused(
+    proxy.rule('GET => error', { befor: 'first' }, () => {}),
+    meant('befor', 'before'),
+  );
+  await refused(
+    proxy.toxic('timeout(timeout=0)', { toxicty: 1 }, () => {}),
+    meant('toxicty', 'toxicity'),
+  );
+  await refused(connect(proxy.url, { tokn: 'secret' }), meant('tokn', 'token'));
+  assert.deepEqual(await proxy.rules.list(), []);
+});
+
+test('one rule, toxic or option is a text', async (t) => {
+  const proxy = await startHttp(t, {
+    rules: 'GET => error(status=503)',
+    toxics: 'latency(latency=1ms)',
+    args: '--connect-timeout=3s',
+  });
+  assert.equal(await get(proxy, '/'), 503);
+  const { toxics, connect_timeout } = await proxy.settings();
+  assert.deepEqual([toxics, connect_timeout], [['latency(latency=1ms)'], 3]);
+});
+
+test('a block that is missing is told', async (t) => {
+  const proxy = await startHttp(t);
+  for (const [call, message] of [
+    [() => proxy.fault('error'), /^fault\(mix, body\) needs a function as its last argument/],
+    [() => proxy.down(), /^down\(body\) needs a function/],
+    [() => proxy.rule('GET => miss'), /^rule\(rule, body\) needs a function.*: without one, it is rules\.add\(rule\)$/],
+    [() => proxy.toxic('timeout(timeout=0)', {}), /^toxic\(toxic, body\) needs .* it is toxics\.add\(toxic\)$/],
+    [() => proxy.labelled('a test'), /^labelled\(text, body\) needs a function/],
+  ]) {
+    await assert.rejects(call, { name: 'VaurienError', message });
+  }
+  const { handler, enabled, rules, toxics } = await proxy.settings();
+  assert.deepEqual({ handler, enabled, rules, toxics }, { handler: 'dummy', enabled: true, rules: [], toxics: [] });
+});
+
 test('a fault for a block, and then the handler of before', async (t) => {
   const proxy = await startHttp(t, { handler: 'error(status=500)' });
   const result = await proxy.fault('error(status=503)', async () => [await get(proxy, '/'), 'the result']);
@@ -121,7 +199,7 @@ test('down refuses connections for a block', async (t) => {
 test('a rule for a block', async (t) => {
   const proxy = await startHttp(t);
   await proxy.rule('GET /pay => error(status=503)', async ({ name }) => {
-    assert.equal(name, 'rule-1');
+    assert.equal(name, 'block-1');
     assert.equal(await get(proxy, '/pay'), 503);
     assert.equal(await get(proxy, '/'), 200);
   });
@@ -137,6 +215,16 @@ test('a rule for a block', async (t) => {
     { message: 'of the test' },
   );
   await proxy.rule('GET => dummy', ({ name }) => proxy.rules.remove(name));
+});
+
+test('rules for blocks have names that tell them apart', async (t) => {
+  const proxy = await startHttp(t);
+  const name = (...rule) => proxy.rule(...rule, ({ name }) => name);
+  const table = { match: { path: '/pay' }, handler: 'error' };
+  assert.deepEqual([await name('GET => error'), await name('GET => error'), await name(table)], ['block-1', 'block-2', 'block-3']);
+  assert.equal(await name('GET /a name=text => error'), 'text');
+  assert.equal(await name({ ...table, name: 'table' }), 'table');
+  assert.equal(await name('GET => error', { name: 'option' }), 'option');
 });
 
 test('rules are added, changed and removed', async (t) => {
@@ -244,8 +332,34 @@ test('too few or too many faults fail a test', async (t) => {
     ...wrong,
     message: /^  connection 2, call 1, GET \/pay: error, answer$/m,
   });
-  await assert.rejects(proxy.assertFaults('error', { atLeast: 3 }), { ...wrong, message: /VAURIEN_SEED=42$/m });
+  await assert.rejects(proxy.assertFaults('error', { atLeast: 3 }), { ...wrong, message: /, seed 42$/m });
   await assert.rejects(proxy.assertFaults('eror', { exactly: 0 }), VaurienError);
+});
+
+test('faults are counted from the label on', async (t) => {
+  const proxy = await startHttp(t, { handler: 'error(status=503)' });
+  const expected = async (count) => {
+    for (const name of ['error', 'faults']) await proxy.assertFaults(name, { exactly: count });
+    assert.equal(await proxy.faults('error'), count);
+    assert.match(await proxy.explain(), new RegExp(`^vaurien: .*\\b${count} faults? `));
+  };
+  const slow = (path) => proxy.toxic('slow=latency(latency=1ms)', () => get(proxy, path));
+  await slow('/before');
+  await proxy.assertFaults('slow', { exactly: 1 });
+  await proxy.label('first');
+  await expected(0);
+  await proxy.assertFaults('slow', { exactly: 0 });
+  await statuses(proxy, '/first', 2);
+  await expected(2);
+  await proxy.label('second');
+  await get(proxy, '/second');
+  await expected(1);
+  const told = await proxy.assertFaults('error', { exactly: 3 }).catch(({ message }) => message);
+  assert.match(told, /^faults of `error`: expected exactly 3, there were 1\nvaurien: second: 1 fault at /);
+  assert.doesNotMatch(told, /first/);
+  // Without a label, from the start on.
+  await proxy.label(null);
+  assert.equal(await proxy.faults('error'), 4);
 });
 
 test('a proxy of a vaurien that runs already', async (t) => {
@@ -258,7 +372,7 @@ test('a proxy of a vaurien that runs already', async (t) => {
   );
   await first.fault('error(status=503)', () => get(first, '/'));
   assert.deepEqual(new Set((await proxy.events()).map(({ proxy }) => proxy)), new Set(['other']));
-  assert.match(await proxy.explain(), /^vaurien: 1 fault, seed 42: /);
+  assert.match(await proxy.explain(), /^vaurien: 1 fault at 127\.0\.0\.1:\d+, seed 42\n.*answer$/);
   await proxy.stop();
   assert.equal(await client(t, proxy).ping(), 'PONG');
   assert.equal((await connect(first.url)).address, first.address);
@@ -268,6 +382,13 @@ test('a proxy of a vaurien that runs already', async (t) => {
     name: 'VaurienError',
     message: /^connect\(\) needs a URL: there is no VAURIEN_HTTP/,
   });
+  // As the variable that switches the API on.
+  process.env.VAURIEN_HTTP = 'true';
+  t.after(() => delete process.env.VAURIEN_HTTP);
+  await assert.rejects(connect(), {
+    name: 'VaurienError',
+    message: /^connect\(\) needs a URL: VAURIEN_HTTP is `true`, no address such as 127\.0\.0\.1:8080/,
+  });
 });
 
 test('a command that vaurien wraps finds it, with its token', async () => {
@@ -275,7 +396,10 @@ test('a command that vaurien wraps finds it, with its token', async () => {
     import { connect } from 'vaurien';
     const refused = await connect().catch((error) => error.status);
     const proxy = await connect(undefined, { token: 'secret' });
-    console.log(refused, proxy.address === process.env.VAURIEN_PROXY, proxy.seed);`;
+    process.env.VAURIEN_HTTP_TOKEN = 'secret';
+    const same = await connect();
+    console.log(refused, proxy.address === process.env.VAURIEN_PROXY, same.address === proxy.address, proxy.seed);
+    console.log(await same.explain());`;
   const command = [process.execPath, '--input-type=module', '--eval', script];
   const { stdout } = await run(programPath(), [
     '--backend',
@@ -286,7 +410,10 @@ test('a command that vaurien wraps finds it, with its token', async () => {
     '--',
     ...command,
   ]);
-  assert.equal(stdout, '401 true 7\n');
+  const [first, ...told] = stdout.split('\n');
+  assert.equal(first, '401 true true 7');
+  assert.match(told[0], /^vaurien: 0 faults at 127\.0\.0\.1:\d+, seed 7$/);
+  assert.equal(told[1], '  to repeat it, run the whole command of vaurien with VAURIEN_SEED=7');
 });
 
 test('errors are in the words of vaurien', async (t) => {
@@ -324,9 +451,9 @@ test('a test that fails tells its seed and its faults', async (t) => {
     failure,
   );
   const lines = printed.mock.calls[0].arguments[0].split('\n');
-  assert.equal(lines[0], 'vaurien: 21 faults, seed 42: repeat it with VAURIEN_SEED=42');
+  assert.equal(lines[0], `vaurien: one that fails: 21 faults at ${proxy.address}, seed 42`);
   assert.equal(lines[1], '  connection 2, call 1, GET /pay: error, answer');
-  assert.deepEqual([lines.length, lines.at(-1)], [22, '  and 1 more']);
+  assert.deepEqual([lines.length, lines.at(-2)], [23, '  and 1 more']);
 });
 
 test('what kept faults from taking place is told', async (t) => {
@@ -335,7 +462,7 @@ test('what kept faults from taking place is told', async (t) => {
   assert.equal(await one.ping(), 'PONG');
   assert.match(
     await proxy.explain(),
-    /^vaurien: 0 faults, seed 42: .*\n  connection 1: opaque, no more faults of handlers, /,
+    /^vaurien: 0 faults at .*, seed 42\n  connection 1: opaque, no more faults of handlers, /,
   );
   await proxy.request('PATCH', '/v1/proxies/default', { backend: '127.0.0.1:1' });
   await assert.rejects(client(t, proxy).ping());
