@@ -1,7 +1,7 @@
 // The types of an ES module that uses the client. tsc reads this file, and nothing runs it.
 import { Proxy, VaurienError, connect, programPath, type Event, type Rule, type Settings } from 'vaurien';
 
-const settings: Settings = { backend: 'localhost:80', protocol: 'http', rules: ['GET => error'], seed: 42, log: true };
+const settings: Settings = { backend: 'localhost:80', protocol: 'http', rules: ['GET => error'], toxics: 'timeout(timeout=0)', seed: 42 };
 await using proxy: Proxy = await Proxy.start(settings);
 const address: string = `${proxy.host}:${proxy.port}`;
 const length: number = await proxy.fault('delay(sleep=1s)', async () => address.length);
