@@ -10,7 +10,9 @@ fn a_foreign_host_or_origin_is_refused() {
     let program = start(&Backend::lines(), "--http-allow-host chaos.example");
     let (api, port) = (program.api(), program.api().0.port());
     let hosts = [format!("localhost:{port}"), format!("127.0.0.1:{port}"), format!("[::1]:{port}")];
-    for host in hosts.iter().map(String::as_str).chain(["localhost", "localhost:1", "chaos.example", "chaos.example:99"]) {
+    for host in
+        hosts.iter().map(String::as_str).chain(["localhost", "localhost:1", "chaos.example", "chaos.example:99"])
+    {
         assert_eq!(api.ask("GET", "/behavior", &format!("Host: {host}\r\n"), "").status, 200, "{host}");
     }
     for host in ["evil.example", "localhost.evil.example", "127.0.0.2", "[::2]", ""] {
