@@ -111,10 +111,15 @@ fn what_cannot_be_asked_is_code_2() {
     let file = File::new("[http]\nenabled = false\n");
     let line = format!("{}:2: http.enabled: {off}", file.path().display());
     assert_complains(&format!("--health --config {}", file.path().display()), 2, &[&line]);
-    for (value, what) in [("false", off), ("127.0.0.1:1", "`127.0.0.1:1` is not true or false")] {
+    let nobody = format!("{}", Backend::nobody().address());
+    let refused = format!("http://{nobody}/healthz: connection refused: does it run with --http?");
+    for (value, code, line) in [
+        ("false", 2, format!("VAURIEN_HTTP: {off}")),
+        ("on", 2, "VAURIEN_HTTP: `on` is not true or false".to_owned()),
+        (&*nobody, 1, refused),
+    ] {
         let ended = Program::run(Program::command("--health").env("VAURIEN_HTTP", value));
-        let line = format!("vaurien: VAURIEN_HTTP: {what}");
-        assert_eq!((ended.code, ended.lines), (Some(2), vec![line]));
+        assert_eq!((ended.code, ended.lines), (Some(code), vec![format!("vaurien: {line}")]));
     }
     // Where it is asked is not known then.
     let line = "--config: cannot read `/nowhere/vaurien.toml`: no such file or directory";

@@ -48,9 +48,9 @@ impl Variables {
         self.value(name).filter(|value| !self.is_given(name, value) && !names_a_daemon(name, value))
     }
 
-    /// The value of a variable that an outer vaurien has set for its command.
+    /// The value of a variable that says what there is already: an outer vaurien has set it for its command, or it names a daemon.
     pub(crate) fn told(&self, name: &str) -> Option<String> {
-        self.value(name).filter(|value| self.is_given(name, value))
+        self.value(name).filter(|value| self.is_given(name, value) || names_a_daemon(name, value))
     }
 
     pub(crate) fn entries(&self, schema: &Schema<'_>) -> Vec<Entry> {

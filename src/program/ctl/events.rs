@@ -86,10 +86,12 @@ fn line_of(data: &str) -> String {
             format!("{rule}{handler}{step} {verdict}, {}, call {}{head}", connection(), text("call"))
         }
         Some("plan") => {
-            let rules: Vec<_> = event["rules"].as_array().into_iter().flatten().map(cell).collect();
-            let rules = if rules.is_empty() { String::new() } else { format!(", rules {}", rules.join("; ")) };
+            let [rules, toxics] = ["rules", "toxics"].map(|key| {
+                let texts: Vec<_> = event[key].as_array().into_iter().flatten().map(cell).collect();
+                if texts.is_empty() { String::new() } else { format!(", {key} {}", texts.join("; ")) }
+            });
             let disabled = if event["enabled"] == false { ", disabled" } else { "" };
-            format!("plan {}{rules}{disabled}", text("handler"))
+            format!("plan {}{rules}{toxics}{disabled}", text("handler"))
         }
         Some("dial_failure") => format!("backend not reached, {}: {}", connection(), text("error")),
         Some("opaque") => format!("opaque, {}: {}", connection(), text("why")),
@@ -141,8 +143,8 @@ mod tests {
             ),
             (r#""event":"plan","handler":"20:delay","enabled":true"#, "plan 20:delay"),
             (
-                r#""event":"plan","handler":"dummy","rules":["a => reset"],"enabled":false"#,
-                "plan dummy, rules a => reset, disabled",
+                r#""event":"plan","handler":"dummy","rules":["a => reset"],"toxics":["noop"],"enabled":false"#,
+                "plan dummy, rules a => reset, toxics noop, disabled",
             ),
             (
                 r#""event":"dial_failure","connection":3,"error":"refused""#,
