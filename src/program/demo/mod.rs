@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{Receiver, channel};
 use tokio::task::spawn_blocking;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep, timeout};
 
 use crate::handler::DynHandler;
 use crate::net::address::Address;
@@ -117,9 +117,9 @@ impl Demo {
                     Some(report) => self.show_foreign(report).await?,
                     None => return Ok(()),
                 },
-                _ = beats.tick() => if self.page.as_ref().is_some_and(|(_, readers)| readers.exist()) {
+                () = watched(&mut beats, || self.page.as_ref().is_some_and(|(_, readers)| readers.exist())) => {
                     tokio::spawn(beat(address, self.rows + 1));
-                },
+                }
             }
         }
     }
@@ -172,6 +172,16 @@ impl Demo {
     }
 }
 
+/// Resolves at the next beat at which somebody watches.
+async fn watched(beats: &mut Interval, is_watched: impl Fn() -> bool) {
+    loop {
+        beats.tick().await;
+        if is_watched() {
+            return;
+        }
+    }
+}
+
 /// Makes one call like any client's: the handlers report it, unless the API has replaced them. The proxy may be disabled.
 async fn beat(address: SocketAddr, number: u64) -> io::Result<()> {
     let mut client = TcpStream::connect(address).await?;
@@ -212,8 +222,24 @@ fn coloured(handler: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use super::*;
     use crate::handler::Registry;
     use crate::program::config::Config;
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_stop_when_nobody_watches_and_begin_again() {
+        let watches = Cell::new(true);
+        let mut beats = interval(BEAT);
+        for _ in 0..3 {
+            timeout(2 * BEAT, watched(&mut beats, || watches.get())).await.expect("no call");
+        }
+        watches.set(false);
+        timeout(1000 * BEAT, watched(&mut beats, || watches.get())).await.expect_err("a call");
+        watches.set(true);
+        timeout(2 * BEAT, watched(&mut beats, || watches.get())).await.expect("no call");
+    }
 
     #[test]
     fn the_demos_seed_shows_one_handler_after_the_other() {

@@ -29,3 +29,17 @@ const MARKS_DRAWN = [
     pen.lineTo(x - 3, y + 6);
   },
 ];
+
+// Draws marks: for each shape a list of its places, x before y.
+function drawMarks(pen, ink, marks) {
+  pen.fillStyle = ink;
+  pen.strokeStyle = ink;
+  marks.forEach((places, shape) => {
+    pen.beginPath();
+    for (let at = 0; at < places.length; at += 2) MARKS_DRAWN[shape](pen, places[at], places[at + 1]);
+    pen.fill();
+    pen.lineWidth = 1.5;
+    pen.stroke();
+  });
+  pen.lineWidth = 1;
+}

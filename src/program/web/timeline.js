@@ -81,7 +81,7 @@ class Timeline {
       top += ROW;
     }
     if (count === 0) this.text('no faults in this time', (GUTTER + width) / 2, top + this.rows * ROW / 2, { align: 'center' });
-    this.paintMarks();
+    drawMarks(pen, colours.ink, this.marks);
     this.axis(ticks);
     return faults;
   }
@@ -154,19 +154,6 @@ class Timeline {
       pen.fillRect(x - 2, top + BAR.top, BAR.width, BAR.height);
       this.marks[mark].push(x, top);
     }
-  }
-
-  paintMarks() {
-    const { pen, colours } = this;
-    pen.fillStyle = colours.ink;
-    pen.strokeStyle = colours.ink;
-    this.marks.forEach((marks, shape) => {
-      pen.beginPath();
-      for (let at = 0; at < marks.length; at += 2) MARKS_DRAWN[shape](pen, marks[at], marks[at + 1]);
-      pen.fill();
-      pen.lineWidth = 1.5;
-      pen.stroke();
-    });
   }
 
   axis(ticks) {

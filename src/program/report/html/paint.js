@@ -72,7 +72,7 @@ class Painter {
       if (entries[place] < 0) this.heading(this.calls.proxies[-1 - entries[place]], top);
       else this.row(entries[place], top, span);
     }
-    this.paintMarks();
+    drawMarks(pen, colours.ink, this.marks);
     if (chosen) this.outline(chosen, span);
     this.axis(ticks);
     if (dragged) {
@@ -145,20 +145,6 @@ class Painter {
     pen.strokeStyle = colour;
     pen.lineWidth = line;
     pen.strokeRect(left + line / 2, top + line / 2, across - line, height - line);
-    pen.lineWidth = 1;
-  }
-
-  paintMarks() {
-    const { pen, colours } = this;
-    pen.fillStyle = colours.ink;
-    pen.strokeStyle = colours.ink;
-    this.marks.forEach((marks, shape) => {
-      pen.beginPath();
-      for (let at = 0; at < marks.length; at += 2) MARKS_DRAWN[shape](pen, marks[at], marks[at + 1]);
-      pen.fill();
-      pen.lineWidth = 1.5;
-      pen.stroke();
-    });
     pen.lineWidth = 1;
   }
 
