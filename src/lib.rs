@@ -119,6 +119,7 @@ pub use error::{Error, Result};
 pub use handler::{Handler, Registry};
 pub use metrics::summary::Summary;
 pub use net::address::{Address, BadAddress};
+pub use net::tls::{Authority, BackendTls, BadIdentity, BadTrust, ClientTls, Identity, TlsFault, Trust};
 pub use plan::mix::{Mix, Share};
 pub use plan::rule::Rule;
 #[cfg(feature = "program")]

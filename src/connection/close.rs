@@ -70,11 +70,13 @@ fn log(outcome: &Outcome, context: &ConnectionContext<'_>) {
 
 /// Closes so that the client reads an end of file.
 async fn close_in_order(client: &mut Stream, context: &ConnectionContext<'_>) {
-    if client.end().is_err() {
-        return;
-    }
+    let ended = async {
+        if client.end().await.is_ok() {
+            read_to_end(client).await;
+        }
+    };
     tokio::select! {
-        () = read_to_end(client) => {}
+        () = ended => {}
         () = tokio::time::sleep(LINGER) => {}
         () = context.proxy.shutdown.begun() => {}
     }

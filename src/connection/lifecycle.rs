@@ -162,7 +162,7 @@ async fn dial(context: &ConnectionContext<'_>, client: &Stream) -> Result<Stream
     let failed = tokio::select! {
         // A backend that has been reached is to learn how its client left.
         biased;
-        dialled = settings.backend.connect(&own) => match dialled {
+        dialled = settings.backend.connect(&own, &[]) => match dialled {
             Ok(backend) => {
                 activity.set_state(State::Open);
                 proxy.counters.dial.add(begun.elapsed());

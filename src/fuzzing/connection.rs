@@ -73,8 +73,9 @@ pub(crate) fn pumps(
     tokio::spawn(async move {
         let Options { protocol, buffer, head_timeout } = options;
         // It is never dialled.
-        let address = Backend::new(Address::new("localhost", 9), Duration::ZERO, 1, Duration::ZERO);
+        let address = Backend::new(Address::new("localhost", 9), None, Duration::ZERO, 1, Duration::ZERO);
         let settings = ConnectionSettings {
+            tls: None,
             protocol,
             buffer,
             keep_alive: false,
@@ -87,7 +88,7 @@ pub(crate) fn pumps(
         };
         let activity = Activity::new(1);
         let context = ConnectionContext::new(&proxy, &settings, &activity);
-        let (mut client, mut backend) = (Stream::Memory(client), Stream::Memory(backend));
+        let (mut client, mut backend) = (Stream::from(client), Stream::from(backend));
         let outcome = woken(&proxy, run(&context, &mut client, &mut backend)).await;
         if matches!(outcome, Outcome::Reset | Outcome::BackendReset(_)) {
             // A reset overtakes what the client has not read yet.
@@ -330,7 +331,7 @@ async fn send(
         while !rest.is_empty() {
             let (len, pause) = pace.next().unwrap();
             let (now, later) = rest.split_at(len.min(rest.len()));
-            if WriteHalf::Memory(to).write_all(now).await.is_err() {
+            if to.write_all(now).await.is_err() {
                 return;
             }
             rest = later;
@@ -357,7 +358,7 @@ async fn receive(
         }
         let (len, pause) = pace.next().unwrap();
         let mut bytes = vec![0; len.min(8192)];
-        match timeout(SILENCE, ReadHalf::Memory(from).read(&mut bytes)).await {
+        match timeout(SILENCE, from.read(&mut bytes)).await {
             Err(_) => break End::Silence,
             Ok(Ok(0)) => break End::Closed,
             Ok(Err(_)) => break End::Reset,

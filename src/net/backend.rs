@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 use super::dial::Dialer;
 use super::pool::Pool;
 use super::stream::Stream;
+use super::tls::{Alpn, BackendTls};
 
 /// The log has at most one line about failures in this time.
 const TOLD: Duration = Duration::from_secs(10);
@@ -19,6 +20,7 @@ const TOLD: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Backend {
     address: Address,
+    tls: Option<BackendTls>,
     connect_timeout: Duration,
     dialer: Dialer,
     pool: Arc<Pool>,
@@ -34,24 +36,42 @@ struct Failures {
 }
 
 impl Backend {
-    pub(crate) fn new(address: Address, connect_timeout: Duration, pool_size: usize, pool_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        address: Address,
+        tls: Option<BackendTls>,
+        connect_timeout: Duration,
+        pool_size: usize,
+        pool_timeout: Duration,
+    ) -> Self {
         let pool = Pool::new(pool_size, pool_timeout);
-        Self { address, connect_timeout, dialer: Dialer::default(), pool, failures: Mutex::default() }
+        Self { address, tls, connect_timeout, dialer: Dialer::default(), pool, failures: Mutex::default() }
     }
 
     /// A connection: one from the pool if there is one, else a new one. The name is resolved at each dial. It never leads to
-    /// `own` listeners.
+    /// `own` listeners. Within TLS, the backend is offered the protocols `alpn`.
     ///
     /// # Errors
     ///
-    /// The error of the last address, or of resolving the name.
-    pub(crate) async fn connect(&self, own: &[SocketAddr]) -> io::Result<Stream> {
-        if let Some(kept) = self.pool.take() {
+    /// The error of the last address, of resolving the name, or of the TLS handshake.
+    pub(crate) async fn connect(&self, own: &[SocketAddr], alpn: &[Alpn]) -> io::Result<Stream> {
+        if let Some(kept) = self.pool.take(alpn) {
             return Ok(kept);
         }
-        let stream = self.dialer.dial(&self.address, own, Instant::now() + self.connect_timeout).await?;
+        let deadline = Instant::now() + self.connect_timeout;
+        let stream = self.dialer.dial(&self.address, own, deadline).await?;
         stream.set_nodelay(true)?;
-        Ok(stream.into())
+        let Some(tls) = &self.tls else { return Ok(stream.into()) };
+        // Boxed, so that connections without TLS are smaller.
+        let handshake = Box::pin(tls.connect(stream.into(), &self.address.host, alpn));
+        match timeout_at(deadline, handshake).await {
+            Ok(done) => Ok(done?.into()),
+            Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),
+        }
+    }
+
+    /// Whether connections to it are encrypted.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// Keeps a connection for the next client.
@@ -82,7 +102,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_log_tells_one_failure_in_ten_seconds() {
-        let backend = Backend::new(Address::new("localhost", 1), TOLD, 1, TOLD);
+        let backend = Backend::new(Address::new("localhost", 1), None, TOLD, 1, TOLD);
         assert_eq!([0; 3].map(|_| backend.failed()), [Some(0), None, None]);
         tokio::time::advance(TOLD).await;
         assert_eq!([0; 2].map(|_| backend.failed()), [Some(2), None]);

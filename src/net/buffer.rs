@@ -182,7 +182,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Ready when no byte waits.
+    /// Ready when no byte waits, and the peer's stream holds none.
     ///
     /// # Errors
     ///
@@ -200,6 +200,6 @@ impl Outgoing {
         }
         // Frees the memory.
         self.waiting = BytesMut::new();
-        Poll::Ready(Ok(()))
+        Pin::new(to).poll_flush(cx)
     }
 }

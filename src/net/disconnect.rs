@@ -7,12 +7,21 @@
 
 use std::time::Duration;
 
+#[cfg(unix)]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 
 /// The interval of keep-alive probes to a client that sent an end of file.
 const PROBE: Duration = Duration::from_secs(10);
+
+/// Where the system has to be asked again and again whether a client has left, it is asked after this time, then each time after
+/// twice the pause.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+const MAX_LOOK: Duration = Duration::from_secs(1);
 
 /// Resolves when the client has left: it reset the connection, or closed both directions. A half-close is not enough.
 pub(crate) async fn left(client: &TcpStream) {
@@ -30,10 +39,38 @@ pub(crate) async fn left(client: &TcpStream) {
 }
 
 /// Resolves when the connection was reset. Unread bytes do not hide it.
-pub(crate) async fn reset(peer: &TcpStream) {
+async fn reset(peer: &TcpStream) {
     // The only error is the end of the runtime.
     let _ = peer.ready(Interest::ERROR).await;
 }
+
+/// [`left`] for a Unix socket.
+#[cfg(unix)]
+pub(crate) async fn left_unix(client: &UnixStream) {
+    ended_unix(client).await;
+    // The runtime does not tell a half-close from this one: the system is asked, again and again.
+    let mut pause = FIRST_LOOK;
+    while !is_hung_up(client) {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(MAX_LOOK);
+    }
+}
+
+/// Whether both directions are closed.
+#[cfg(unix)]
+fn is_hung_up(client: &UnixStream) -> bool {
+    let mut asked = [PollFd::new(client, PollFlags::empty())];
+    let over = PollFlags::HUP | PollFlags::ERR;
+    poll(&mut asked, Some(&Timespec::default())).is_ok() && asked[0].revents().intersects(over)
+}
+
+#[cfg(target_os = "linux")]
+async fn ended_unix(peer: &UnixStream) {
+    let _ = peer.ready(Interest::PRIORITY).await;
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+async fn ended_unix(_: &UnixStream) {}
 
 /// Resolves when the peer has sent its last byte, or reset. Unread bytes do not hide it.
 #[cfg(target_os = "linux")]
@@ -73,9 +110,7 @@ mod table {
 
     use tokio::sync::oneshot;
 
-    /// The table is read this long after the end of file, then each time after twice the pause.
-    const FIRST_LOOK: Duration = Duration::from_millis(5);
-    const MAX_LOOK: Duration = Duration::from_secs(1);
+    use super::{FIRST_LOOK, MAX_LOOK};
 
     /// The longest pause if the table is so large that reading it takes long.
     const MAX_PAUSE: Duration = Duration::from_secs(4);

@@ -158,13 +158,13 @@ impl Drop for MemoryStream {
     }
 }
 
-impl AsyncRead for MemoryStream {
+impl AsyncRead for &MemoryStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.poll_fill(cx, buffer, Take::All).map_ok(drop)
     }
 }
 
-impl AsyncWrite for MemoryStream {
+impl AsyncWrite for &MemoryStream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_put(cx, bytes)
     }

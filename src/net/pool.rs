@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::stream::Stream;
+use super::tls::Alpn;
 
 /// Backend connections that no client uses.
 #[derive(Debug)]
@@ -43,10 +44,17 @@ impl Pool {
         }
     }
 
-    /// The connection that was put back last: it is the most likely to be still open.
-    pub(super) fn take(&self) -> Option<Stream> {
+    /// The connection that was put back last, of those that speak one of the protocols `alpn` where those are known: it is the most
+    /// likely to be still open.
+    pub(super) fn take(&self, alpn: &[Alpn]) -> Option<Stream> {
         let mut idle = self.idle();
-        std::iter::from_fn(|| idle.streams.pop_back()).map(|(_, stream)| stream).find(Stream::is_silent)
+        loop {
+            let last = idle.streams.iter().rposition(|(_, stream)| stream.speaks(alpn))?;
+            let (_, stream) = idle.streams.remove(last)?;
+            if stream.is_silent() {
+                return Some(stream);
+            }
+        }
     }
 
     /// Closes expired connections, and returns when the next one expires.

@@ -13,6 +13,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, shown};
 use crate::events::{EventKind, SharedTexts};
 use crate::net::address::Address;
 use crate::net::backend::Backend;
+use crate::net::tls::{BackendTls, ClientTls};
 use crate::plan::mix::Mix;
 use crate::plan::rule::{Rule, list};
 use crate::plan::text::{LONGEST_ANY_NAME, is_any_name};
@@ -61,6 +62,10 @@ pub struct ProxyConfig {
     pub mix: Mix,
     /// What happens to the bytes of its connections, in this order; default nothing.
     pub toxics: Vec<Toxic>,
+    /// How clients' connections are encrypted; default not at all.
+    pub tls: Option<ClientTls>,
+    /// How connections to the backend are encrypted; default not at all.
+    pub backend_tls: Option<BackendTls>,
     /// Bytes of one read; by default 2048, growing while data keeps filling it.
     pub buffer: Option<usize>,
     /// Whether the client's connection outlives the backend's; default false.
@@ -200,7 +205,14 @@ impl ProxyConfig {
             head_timeout: self.head_timeout,
             max_head: self.max_head,
             shape_buffer: self.shape_buffer,
-            backend: Backend::new(address, self.connect_timeout, self.pool_size, self.pool_timeout),
+            tls: self.tls.clone(),
+            backend: Backend::new(
+                address,
+                self.backend_tls.clone(),
+                self.connect_timeout,
+                self.pool_size,
+                self.pool_timeout,
+            ),
             closes_if_unreachable: self.is_toxiproxys,
         }
     }
@@ -210,6 +222,8 @@ impl ProxyConfig {
         let keys = [
             ("backend", self.backend != other.backend),
             ("protocol", self.protocol != other.protocol),
+            ("tls", self.tls != other.tls),
+            ("backend_tls", self.backend_tls != other.backend_tls),
             ("buffer", self.buffer != other.buffer),
             ("keep_alive", self.keep_alive != other.keep_alive),
             ("reuse_socket", self.reuse_socket != other.reuse_socket),
@@ -247,6 +261,8 @@ impl ProxyConfig {
             rules,
             mix,
             toxics: of_profile.chain(options.toxics).collect(),
+            tls: None,
+            backend_tls: None,
             buffer: connection.buffer,
             keep_alive: connection.keep_alive,
             reuse_socket: connection.reuse_socket,

@@ -201,7 +201,7 @@ impl<S: FnMut(&[u8])> OneWay<'_, '_, S> {
                 return Poll::Ready(Ok(Passed::None(BytesMut::new())));
             }
             self.outbound.write_due(cx)?;
-            let offers = self.inbound.size.is_largest() && !self.outbound.is_shaped();
+            let offers = self.inbound.size.is_largest() && !self.outbound.is_shaped() && self.inbound.from.discards();
             let passed = if offers { self.poll_offer(cx, &holds) } else { self.poll_send(cx, &holds) };
             match ready!(passed)? {
                 Passed::All => {}

@@ -39,11 +39,19 @@ impl HalfCloses {
     pub(super) async fn requests<'s>(&self, ended: Ended, from: Peer<'s>, to: &mut Outbound<'s>) -> Outcome {
         match behind_all(ended, from, to).await {
             // Both connections are closed now, which says the same as a shutdown.
-            Ended::Eof if self.have_replies() => Outcome::Done,
+            Ended::Eof if self.have_replies() => {
+                to.ends_as(from);
+                Outcome::Done
+            }
             Ended::Eof => {
-                to.end();
+                let mut gone = pin!(self.client_gone(from, to.context()));
+                tokio::select! {
+                    biased;
+                    () = to.end(from) => {}
+                    outcome = &mut gone => return outcome,
+                }
                 self.requests.store(true, Ordering::Relaxed);
-                self.client_gone(from, to.context()).await
+                gone.await
             }
             Ended::Hang => {
                 from.left().await;
@@ -89,9 +97,16 @@ impl HalfCloses {
             Ended::Eof if self.backend_refuses.load(Ordering::Relaxed) => {
                 Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())
             }
-            Ended::Eof if self.have_requests() => Outcome::Done,
+            Ended::Eof if self.have_requests() => {
+                to.ends_as(from);
+                Outcome::Done
+            }
             Ended::Eof => {
-                to.end();
+                tokio::select! {
+                    biased;
+                    () = to.end(from) => {}
+                    () = from.reset() => return Outcome::BackendReset(io::ErrorKind::ConnectionReset.into()),
+                }
                 self.replies.store(true, Ordering::Relaxed);
                 from.reset().await;
                 Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())

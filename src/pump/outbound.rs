@@ -154,7 +154,7 @@ impl<'s> Outbound<'s> {
         match &mut self.stage {
             Stage::Direct(waiting) => {
                 waiting.send(cx, &mut self.to, bytes).map_err(Ended::Write)?;
-                Ok(waiting.is_empty())
+                Ok(waiting.is_empty() && !self.to.holds())
             }
             Stage::Shaped(shaped) => {
                 shaped.push(self.context, bytes);
@@ -253,16 +253,17 @@ impl<'s> Outbound<'s> {
     /// Whether more may be read.
     fn has_room(&self) -> bool {
         match &self.stage {
-            Stage::Direct(waiting) => waiting.is_empty(),
+            Stage::Direct(waiting) => waiting.is_empty() && !self.to.holds(),
             Stage::Shaped(shaped) => !shaped.is_full(),
         }
     }
 
     fn is_empty(&self) -> bool {
-        match &self.stage {
+        let is_empty = match &self.stage {
             Stage::Direct(waiting) => waiting.is_empty(),
             Stage::Shaped(shaped) => shaped.is_empty(),
-        }
+        };
+        is_empty && !self.to.holds()
     }
 
     /// Ready when more may be read: when the other side has taken what it would not take at once, or faults hold less than they
@@ -321,8 +322,8 @@ impl<'s> Outbound<'s> {
     /// Waits until all is written, and the end of the stream may follow.
     pub(super) async fn finish(&mut self, from: Peer<'s>) -> Result<(), Ended> {
         let is_done = |outbound: &Self| match &outbound.stage {
-            Stage::Direct(waiting) => waiting.is_empty(),
-            Stage::Shaped(shaped) => shaped.is_at_eof(),
+            Stage::Direct(_) => outbound.is_empty(),
+            Stage::Shaped(shaped) => shaped.is_at_eof() && !outbound.to.holds(),
         };
         poll_fn(|cx| {
             self.take_on_toxics();
@@ -400,9 +401,15 @@ impl<'s> Outbound<'s> {
         Ok(())
     }
 
-    /// Ends the stream in order, behind all that was written. A peer that is gone already is noticed where it is read.
-    pub(super) fn end(&self) {
-        let _ = self.to.end();
+    /// Ends the stream as `from` has ended, behind all that was written. A peer that is gone already is noticed where it is read.
+    pub(super) fn end(&self, from: Peer<'s>) -> impl Future<Output = ()> + use<'s> {
+        let (to, how) = (self.to, from.how_ended());
+        async move { drop(to.end(how).await) }
+    }
+
+    /// The stream, which is closed next, ends as `from` has ended.
+    pub(super) fn ends_as(&self, from: Peer<'s>) {
+        self.to.ends_when_dropped(from.how_ended());
     }
 }
 

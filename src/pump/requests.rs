@@ -108,7 +108,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             Stop::Eof if self.calls.borrow_mut().is_undecided() && !self.at_end => {
                 let from = self.incoming.inbound.peer();
                 self.outbound.finish(from).await?;
-                self.outbound.end();
+                self.outbound.end(from).await;
                 self.at_end = true;
             }
             Stop::Eof => {

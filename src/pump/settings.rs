@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::net::backend::Backend;
+use crate::net::tls::ClientTls;
 use crate::plan::Plan;
 use crate::protocol::Protocol;
 
@@ -21,6 +22,8 @@ pub(crate) struct ConnectionSettings {
     pub(crate) max_head: usize,
     /// How much a direction with faults may hold, in bytes.
     pub(crate) shape_buffer: usize,
+    /// How the client's connection is encrypted.
+    pub(crate) tls: Option<ClientTls>,
     pub(crate) backend: Backend,
     /// Whether a client whose backend cannot be reached is closed in order, where others are reset.
     pub(crate) closes_if_unreachable: bool,

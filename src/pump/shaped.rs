@@ -178,6 +178,9 @@ impl Shaped {
     }
 
     fn write_due(&mut self, cx: &mut Context<'_>, mut to: WriteHalf<'_>) -> io::Result<()> {
+        if to.holds() {
+            let _ = Pin::new(&mut to).poll_flush(cx)?;
+        }
         loop {
             while self.chain.output().has_remaining() {
                 if budget::poll_left(cx, false).is_pending() {

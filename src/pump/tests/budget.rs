@@ -20,7 +20,7 @@ fn timers_and_ready_sockets_come_between_the_turns_of_a_busy_connection() {
                 let mut passed = vec![0; 2 * MUCH];
                 // Goes on after it has looked.
                 tokio::task::yield_now().await;
-                ReadHalf::Memory(&world.backend).read(&mut passed).await.unwrap()
+                (&world.backend).read(&mut passed).await.unwrap()
             });
             passed.await.unwrap()
         });

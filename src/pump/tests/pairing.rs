@@ -9,7 +9,7 @@ const UPGRADE: &str = "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r
 async fn everything(from: &MemoryStream) -> (String, bool) {
     let (mut all, mut piece) = (String::new(), vec![0; 4096]);
     let ended = loop {
-        match timeout(Duration::from_secs(60), ReadHalf::Memory(from).read(&mut piece)).await {
+        match timeout(Duration::from_secs(60), from.read(&mut piece)).await {
             Err(_) => break false,
             Ok(Ok(0)) => break true,
             Ok(got) => all += str::from_utf8(&piece[..got.unwrap()]).unwrap(),
@@ -66,7 +66,7 @@ async fn the_reply_to_our_no_op_never_passes() {
         let mut got = String::new();
         let mut piece = vec![0; 65536];
         while !got.contains("\r\nmn\r\n") {
-            let len = ReadHalf::Memory(&world.backend).read(&mut piece).await.unwrap();
+            let len = (&world.backend).read(&mut piece).await.unwrap();
             got += str::from_utf8(&piece[..len]).unwrap();
         }
         write(&world.backend, "NS\r\nNS\r\nMN\r\n").await;

@@ -49,7 +49,7 @@ fn packet(magic: u8, opcode: u8, opaque: u32, extras: usize, key: &str, value: &
 /// A memcached where keys that begin with `hit` exist, until its client has sent its last byte. It never answers a quiet
 /// call that it has nothing to say to.
 async fn memcached(stream: &MemoryStream) {
-    let (mut from, mut to) = (ReadHalf::Memory(stream), WriteHalf::Memory(stream));
+    let (mut from, mut to) = (stream, stream);
     let mut got = Vec::new();
     let mut piece = vec![0; 65536];
     loop {
@@ -110,11 +110,11 @@ async fn converse(world: World, requests: &[u8], replies: &[u8]) -> Outcome {
         tokio::join!(
             async {
                 // It may be closed before it has sent everything.
-                let _ = WriteHalf::Memory(&world.client).write_all(requests).await;
+                let _ = (&world.client).write_all(requests).await;
                 world.client.end();
             },
             memcached(&world.backend),
-            async { _ = ReadHalf::Memory(&world.client).read_to_end(&mut got).await },
+            async { _ = (&world.client).read_to_end(&mut got).await },
         );
     };
     // The clock runs dry when nothing moves any more.
@@ -192,9 +192,9 @@ async fn an_answer_of_our_own_does_not_wait_for_a_reply_that_never_comes() {
         // Nor does it need one.
         let world = Options::new(Protocol::Memcache, 4096).connect(&Mix::of("answer", ToNoOps::Answer));
         let talk = async {
-            WriteHalf::Memory(&world.client).write_all(&requests).await.unwrap();
+            (&world.client).write_all(&requests).await.unwrap();
             let mut got = vec![0; replies.len() + 4];
-            ReadHalf::Memory(&world.client).read_exact(&mut got).await.unwrap();
+            (&world.client).read_exact(&mut got).await.unwrap();
             assert_eq!(got, [&replies, &b"ours"[..]].concat());
         };
         tokio::time::timeout(Duration::from_secs(3600), async {
@@ -250,7 +250,7 @@ async fn a_shutdown_does_not_wait_for_a_reply_that_never_comes() {
         for mix in mixes() {
             let world = Options::new(Protocol::Memcache, 4096).connect(&mix);
             let stopped = async {
-                WriteHalf::Memory(&world.client).write_all(request).await.unwrap();
+                (&world.client).write_all(request).await.unwrap();
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 world.shutdown.begin();
                 let begun = tokio::time::Instant::now();

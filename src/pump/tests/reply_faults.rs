@@ -65,7 +65,7 @@ async fn a_reply_is_cut_in_the_middle_of_its_data() {
                 let backend = async {
                     read(&world.backend, &request).await;
                     // The pumps end while it writes.
-                    let _ = WriteHalf::Memory(&world.backend).write_all(reply.as_bytes()).await;
+                    let _ = (&world.backend).write_all(reply.as_bytes()).await;
                 };
                 tokio::join!(write(&world.client, &request), backend, read(&world.client, &reply[..middle]));
                 let outcome = world.pumps.await.unwrap();
@@ -88,7 +88,7 @@ async fn a_number_of_bytes_counts_from_the_reply_with_http_from_its_body() {
         let world = Options::new(protocol, 1024).connect(&hit(Cut { after: amount("3"), how: End::Close }));
         let backend = async {
             read(&world.backend, &request).await;
-            let _ = WriteHalf::Memory(&world.backend).write_all(reply.as_bytes()).await;
+            let _ = (&world.backend).write_all(reply.as_bytes()).await;
         };
         tokio::join!(write(&world.client, &request), backend, read(&world.client, &reply[..from + 3]));
         assert!(matches!(world.pumps.await.unwrap(), Outcome::Close), "{protocol}");
@@ -122,7 +122,7 @@ async fn replies_before_a_cut_come_first_and_those_behind_it_not_at_all() {
         let backend = async {
             read(&world.backend, &[&*a, &hit_, &b].concat()).await;
             let replies = "+a\r\n$4\r\n0123\r\n+b\r\n";
-            let _ = WriteHalf::Memory(&world.backend).write_all(replies.as_bytes()).await;
+            let _ = (&world.backend).write_all(replies.as_bytes()).await;
         };
         let pipeline = [&*a, &hit_, &b].concat();
         tokio::join!(write(&world.client, &pipeline), backend, read(&world.client, "+a\r\n$4\r\n01"));
@@ -138,7 +138,7 @@ async fn a_cut_may_hold_the_client_until_it_leaves_or_the_handler_is_replaced() 
             let world = Options::new(protocol, 1024).connect(&cut);
             let middle = reply.find("01234").unwrap() + 5;
             tokio::join!(world.ask(&request, reply), read(&world.client, &reply[..middle]));
-            let silent = timeout(Duration::from_secs(1000), ReadHalf::Memory(&world.client).read_u8()).await;
+            let silent = timeout(Duration::from_secs(1000), (&world.client).read_u8()).await;
             assert!(silent.is_err(), "{protocol}: {silent:?}");
             assert_eq!(faults(&world), 1, "{protocol}: it is told while the client waits");
             if leaves {
@@ -162,7 +162,7 @@ async fn a_cut_in_a_reply_without_end_reads_no_more_of_it() {
     let world = Options::new(Protocol::Http, 64).connect(&cut);
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n";
     world.ask("GET /hit HTTP/1.1\r\nHost: a\r\n\r\n", head).await;
-    let endless = async { while WriteHalf::Memory(&world.backend).write_all(&[b'x'; 64]).await.is_ok() {} };
+    let endless = async { while (&world.backend).write_all(&[b'x'; 64]).await.is_ok() {} };
     let client = async {
         read(&world.client, &(head.to_owned() + &"x".repeat(100))).await;
         tokio::time::sleep(Duration::from_secs(1)).await;
@@ -272,7 +272,7 @@ async fn so_many_bytes_of_the_data_are_corrupt_and_nothing_else() {
                 let world = Options::new(protocol, capacity).connect(&hit(Corrupt { bytes }));
                 let get = async {
                     let mut got = vec![0; reply.len()];
-                    ReadHalf::Memory(&world.client).read_exact(&mut got).await.unwrap();
+                    (&world.client).read_exact(&mut got).await.unwrap();
                     got
                 };
                 let backend = [(&*request, reply)];

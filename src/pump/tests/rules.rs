@@ -77,7 +77,7 @@ fn any_calls(random: &mut ChaCha8Rng) -> Vec<String> {
 async fn backend(stream: MemoryStream, len: usize) {
     let (mut got, mut answered, mut buffer) = (0, 0, [0; 64]);
     loop {
-        match ReadHalf::Memory(&stream).read(&mut buffer).await {
+        match (&stream).read(&mut buffer).await {
             Ok(0) | Err(_) => return stream.end(),
             Ok(more) => got += more,
         }
@@ -98,7 +98,7 @@ async fn connection(
     let capacity = if cuts.is_some() { 7 } else { 64 };
     let options = Options { connection: number, ..Options::new(Protocol::Redis, capacity) };
     let ((client, near_client), (near_backend, far_backend)) = (pair(capacity), pair(capacity));
-    let pumps = options.pump(proxy, Stream::Memory(near_client), Stream::Memory(near_backend));
+    let pumps = options.pump(proxy, Stream::from(near_client), Stream::from(near_backend));
     let served = tokio::spawn(backend(far_backend, calls[0].len()));
     let mut replies = String::new();
     if let Some(random) = cuts {
@@ -122,7 +122,7 @@ async fn connection(
             write(&client, call).await;
             let mut byte = [0];
             while byte[0] != b'\n' {
-                ReadHalf::Memory(&client).read_exact(&mut byte).await.unwrap();
+                (&client).read_exact(&mut byte).await.unwrap();
                 replies.push(char::from(byte[0]));
             }
         }

@@ -115,7 +115,7 @@ async fn every_other_fault_acts_in_every_way() {
         let world = Options::new(protocol, 64).connect_through(&corrupt, &mix);
         world.ask(&get("a"), reply).await;
         let mut got = vec![0; reply.len()];
-        ReadHalf::Memory(&world.client).read_exact(&mut got).await.unwrap();
+        (&world.client).read_exact(&mut got).await.unwrap();
         assert!(got.iter().zip(reply.bytes()).all(|(got, sent)| (got ^ sent).is_power_of_two()), "{protocol} {mix}");
         assert!(matches!(world.end().await, Outcome::Done));
 

@@ -102,9 +102,9 @@ async fn a_binary_memcache_connection_that_carries_state_is_not_spare() {
         let world = Options { reuse_socket: true, ..Options::new(Protocol::Memcache, 7) }.connect(&Mix::default());
         let (request, reply) = (header(0x80, opcode), header(0x81, opcode));
         let mut got = ([0; 24], [0; 24]);
-        let (mut client, mut backend) = (WriteHalf::Memory(&world.client), ReadHalf::Memory(&world.backend));
+        let (mut client, mut backend) = ((&world.client), (&world.backend));
         let _ = tokio::join!(client.write_all(&request), backend.read_exact(&mut got.0));
-        let (mut client, mut backend) = (ReadHalf::Memory(&world.client), WriteHalf::Memory(&world.backend));
+        let (mut client, mut backend) = ((&world.client), (&world.backend));
         let _ = tokio::join!(backend.write_all(&reply), client.read_exact(&mut got.1));
         assert_eq!(got, (request, reply));
         drop(world.client);

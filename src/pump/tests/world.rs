@@ -96,7 +96,7 @@ impl Options {
         let ((client, near_client), (near_backend, backend)) = (pair(self.capacity), pair(self.capacity));
         let (shutdown, proxy) = proxy(mix);
         set_toxics(&proxy, toxics);
-        let pumps = self.pump(&proxy, Stream::Memory(near_client), Stream::Memory(near_backend));
+        let pumps = self.pump(&proxy, Stream::from(near_client), Stream::from(near_backend));
         World { client, backend, proxy, shutdown, pumps }
     }
 
@@ -108,6 +108,7 @@ impl Options {
             // It is never dialled.
             let address = Address::new("localhost", 9);
             let settings = ConnectionSettings {
+                tls: None,
                 protocol,
                 buffer: None,
                 keep_alive,
@@ -115,7 +116,7 @@ impl Options {
                 head_timeout: Duration::from_secs(5),
                 max_head,
                 shape_buffer,
-                backend: Backend::new(address, Duration::ZERO, 1, Duration::ZERO),
+                backend: Backend::new(address, None, Duration::ZERO, 1, Duration::ZERO),
                 closes_if_unreachable: false,
             };
             let activity = Activity::new(connection);
@@ -203,21 +204,21 @@ impl World {
 }
 
 pub(super) async fn write(to: &MemoryStream, text: &str) {
-    WriteHalf::Memory(to).write_all(text.as_bytes()).await.unwrap();
+    to.write_all(text.as_bytes()).await.unwrap();
 }
 
 /// Gets exactly this.
 pub(super) async fn read(from: &MemoryStream, text: &str) {
     let mut got = vec![0; text.len()];
     // A paused clock runs dry when nothing moves any more.
-    let all = timeout(Duration::from_secs(3600), ReadHalf::Memory(from).read_exact(&mut got)).await;
+    let all = timeout(Duration::from_secs(3600), from.read_exact(&mut got)).await;
     all.expect("it is stuck").unwrap();
     assert_eq!(got.escape_ascii().to_string(), text.as_bytes().escape_ascii().to_string());
 }
 
 pub(super) async fn rest(from: &MemoryStream) -> String {
     let mut rest = String::new();
-    ReadHalf::Memory(from).read_to_string(&mut rest).await.unwrap();
+    from.read_to_string(&mut rest).await.unwrap();
     rest
 }
 

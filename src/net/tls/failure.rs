@@ -1,0 +1,107 @@
+//! What failed in TLS, for a person.
+
+use std::io::{self, ErrorKind};
+
+use rustls::{AlertDescription, CertificateError, Error};
+
+/// An error while a session was open.
+pub(super) fn of_session(error: Error) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, error)
+}
+
+/// What is wrong with the first bytes of a client, as far as they show that it does not speak TLS.
+pub(super) fn of_plain(bytes: &[u8]) -> Option<io::Error> {
+    const METHODS: [&[u8]; 9] =
+        [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"PATCH ", b"OPTIONS ", b"CONNECT ", b"PRI "];
+    /// The type of a record with a handshake (RFC 8446, section 5.1).
+    const HANDSHAKE: u8 = 22;
+    let what = match bytes {
+        [HANDSHAKE, ..] => return None,
+        _ if METHODS.iter().any(|method| bytes.starts_with(method)) => "HTTP without TLS",
+        [b'*', b'0'..=b'9', ..] => "Redis without TLS",
+        _ => "something else than TLS",
+    };
+    Some(io::Error::new(ErrorKind::InvalidData, format!("the client sent {what}")))
+}
+
+/// Why a client's handshake failed while it was under way.
+pub(super) fn of_client_session(error: io::Error) -> io::Error {
+    match error.downcast::<Error>() {
+        Ok(error) => of_client(error),
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            io::Error::new(ErrorKind::UnexpectedEof, "the client left during the TLS handshake")
+        }
+        Err(error) => error,
+    }
+}
+
+/// Why a client's handshake failed.
+pub(super) fn of_client(error: Error) -> io::Error {
+    let what = match error {
+        Error::AlertReceived(alert) => format!("the client does not go on: {}", of_alert(alert)),
+        error => format!("the client's handshake failed: {error}"),
+    };
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+/// What a client means by an alert (RFC 8446, section 6.2).
+fn of_alert(alert: AlertDescription) -> String {
+    use AlertDescription as Alert;
+    match alert {
+        Alert::UnknownCA => "it does not trust the authority of the certificate (alert unknown_ca)".to_owned(),
+        Alert::BadCertificate | Alert::CertificateUnknown | Alert::UnsupportedCertificate => {
+            format!("it does not accept the certificate (alert {})", name(alert))
+        }
+        Alert::CertificateExpired => "the certificate has expired (alert certificate_expired)".to_owned(),
+        _ => format!("alert {}", name(alert)),
+    }
+}
+
+/// `unknown_ca`, as specifications write it.
+fn name(alert: AlertDescription) -> String {
+    let mut name = String::new();
+    let camel = format!("{alert:?}");
+    let mut before = '_';
+    for char in camel.chars() {
+        if char.is_uppercase() && before.is_lowercase() {
+            name.push('_');
+        }
+        name.extend(char.to_lowercase());
+        before = char;
+    }
+    name
+}
+
+/// Why the handshake with a backend failed that should be `name`.
+pub(super) fn of_backend(error: io::Error, name: &str) -> io::Error {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let what = match tls {
+        None if error.kind() == ErrorKind::UnexpectedEof => "it closed during the TLS handshake".to_owned(),
+        None => return error,
+        Some(Error::InvalidCertificate(wrong)) => of_certificate(wrong, name),
+        Some(Error::InvalidMessage(_)) => "it does not speak TLS".to_owned(),
+        Some(Error::AlertReceived(alert)) => format!("it refuses the TLS handshake: alert {}", self::name(*alert)),
+        Some(other) => format!("the TLS handshake failed: {other}"),
+    };
+    io::Error::new(error.kind(), what)
+}
+
+fn of_certificate(wrong: &CertificateError, name: &str) -> String {
+    match wrong {
+        CertificateError::UnknownIssuer => {
+            "its certificate is signed by an authority that is not trusted: name that in `backend_tls.ca`".to_owned()
+        }
+        CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
+            let presented = presented.join(", ");
+            format!("its certificate is for {presented}, not for `{name}`: name it in `backend_tls.name`")
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("its certificate is not for `{name}`: name it in `backend_tls.name`")
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "its certificate is not valid yet".to_owned()
+        }
+        other => format!("its certificate is not accepted: {other}"),
+    }
+}

@@ -1,0 +1,72 @@
+//! Handshakes that go wrong on purpose.
+
+use std::sync::LazyLock;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::authority::Authority;
+
+/// How the handshake with a client goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsFault {
+    /// The certificate has expired.
+    Expired,
+    /// The certificate is for another name.
+    WrongName,
+    /// The certificate has signed itself.
+    SelfSigned,
+    /// The certificate is signed by an authority that nobody knows.
+    UnknownCa,
+    /// The client gets no answer.
+    HandshakeStall,
+    /// The client's connection is reset.
+    HandshakeReset,
+    /// The server speaks TLS 1.0 alone.
+    OldVersion,
+}
+
+/// What is wrong with a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wrong {
+    Time,
+    Name,
+    Signature,
+    Authority,
+}
+
+/// An authority that nobody trusts.
+pub(super) static UNKNOWN: LazyLock<Authority> = LazyLock::new(Authority::generate);
+
+impl TlsFault {
+    /// What is wrong with the certificate, if that is the fault.
+    pub(crate) fn of_certificate(self) -> Option<Wrong> {
+        match self {
+            Self::Expired => Some(Wrong::Time),
+            Self::WrongName => Some(Wrong::Name),
+            Self::SelfSigned => Some(Wrong::Signature),
+            Self::UnknownCa => Some(Wrong::Authority),
+            Self::HandshakeStall | Self::HandshakeReset | Self::OldVersion => None,
+        }
+    }
+
+    /// Whether only an authority that clients trust can show it: they look at the signature first.
+    #[must_use]
+    pub fn needs_authority(self) -> bool {
+        matches!(self, Self::Expired | Self::WrongName)
+    }
+}
+
+/// The answer of a server that speaks TLS 1.0 alone: a `ServerHello` (RFC 2246, section 7.4.1.3) with this random value.
+pub(crate) fn old_version(random: [u8; 32]) -> Vec<u8> {
+    let mut hello = vec![3, 1];
+    hello.extend(random);
+    // No session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
+    hello.extend([0, 0x00, 0x2f, 0]);
+    let len = |len: usize| u8::try_from(len).expect("it is short");
+    // A handshake record, and in it a `server_hello`.
+    let mut record = vec![22, 3, 1, 0, len(hello.len() + 4), 2, 0, 0, len(hello.len())];
+    record.extend(hello);
+    record
+}

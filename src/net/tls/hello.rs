@@ -1,0 +1,106 @@
+//! What a client asks for in its first message (RFC 8446, section 4.1.2), before it is answered.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use rustls::ServerConfig;
+use rustls::server::{Accepted, AcceptedAlert, Acceptor};
+use tokio::io::ReadBuf;
+
+use super::super::socket::Socket;
+use super::stream::{Session, State, TlsStream};
+use super::{Alpn, failure};
+
+/// How much is read at once, in bytes: most messages are shorter.
+const READ: usize = 4096;
+
+/// What a client asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Hello {
+    /// The name of the server that it wants (SNI, RFC 6066, section 3).
+    pub(crate) server_name: Option<String>,
+    /// The protocols that it speaks, the one to prefer first.
+    pub(crate) alpn: Vec<Alpn>,
+}
+
+impl TlsStream {
+    /// A client that will ask for TLS.
+    pub(crate) fn of_client(socket: Socket) -> Self {
+        Self::new(socket, State::Silent)
+    }
+
+    /// Reads what the client asks for.
+    ///
+    /// # Errors
+    ///
+    /// The client has left, or does not speak TLS.
+    pub(crate) async fn hello(&self) -> io::Result<Hello> {
+        let mut acceptor = Acceptor::default();
+        let accepted = poll_fn(|cx| poll_accept(cx, self.socket(), &mut acceptor)).await?;
+        let hello = {
+            let hello = accepted.client_hello();
+            Hello {
+                server_name: hello.server_name().map(str::to_owned),
+                alpn: hello.alpn().map(|alpn| alpn.map(<[u8]>::to_vec).collect()).unwrap_or_default(),
+            }
+        };
+        self.set_state(State::Asks(Box::new(accepted)));
+        Ok(hello)
+    }
+
+    /// Answers, and waits until both sides have keys.
+    ///
+    /// # Errors
+    ///
+    /// The client has left, or does not accept the answer.
+    pub(super) async fn answer(&self, config: Arc<ServerConfig>) -> io::Result<()> {
+        let State::Asks(accepted) = self.set_state(State::Silent) else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        match accepted.into_connection(config) {
+            Ok(tls) => drop(self.set_state(State::Open(Box::new(Session::new(tls))))),
+            Err((error, alert)) => {
+                let mut alert = Some(alert);
+                poll_fn(|cx| Poll::Ready(alert.take().map(|alert| send_alert(cx, self.socket(), alert)))).await;
+                return Err(failure::of_client(error));
+            }
+        }
+        poll_fn(|cx| self.poll_handshake(cx)).await.map_err(failure::of_client_session)
+    }
+}
+
+fn poll_accept(cx: &mut Context<'_>, socket: &Socket, acceptor: &mut Acceptor) -> Poll<io::Result<Accepted>> {
+    loop {
+        let mut read = [0; READ];
+        let mut buffer = ReadBuf::new(&mut read);
+        ready!(socket.poll_read(cx, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        let mut left = buffer.filled();
+        let mut accepted = Ok(None);
+        while !left.is_empty() && matches!(accepted, Ok(None)) {
+            acceptor.read_tls(&mut left)?;
+            accepted = acceptor.accept();
+        }
+        match accepted {
+            Ok(Some(accepted)) => return Poll::Ready(Ok(accepted)),
+            Ok(None) => {}
+            Err((error, alert)) => {
+                send_alert(cx, socket, alert);
+                let plain = failure::of_plain(buffer.filled());
+                return Poll::Ready(Err(plain.unwrap_or_else(|| failure::of_client(error))));
+            }
+        }
+    }
+}
+
+/// Tells the client what is wrong. One that takes no alert learns it from the end of the connection.
+fn send_alert(cx: &mut Context<'_>, socket: &Socket, mut alert: AcceptedAlert) {
+    let mut bytes = Vec::new();
+    if alert.write_all(&mut bytes).is_ok() {
+        let _ = socket.poll_write(cx, &bytes);
+    }
+}
