@@ -63,7 +63,9 @@ impl Daemon {
                 ));
             }
             let of_rules = list::check(&config.rules, config.protocol).into_iter().map(|(_, why)| why);
-            if let Some(why) = of_rules.chain(config.mix.check(config.protocol)).next() {
+            let of_tls =
+                list::check_tls(&config.rules, &config.mix, config.tls.as_ref()).into_iter().map(|(_, why)| why);
+            if let Some(why) = of_rules.chain(config.mix.check(config.protocol)).chain(of_tls).next() {
                 return Err(CannotListen::new(
                     config,
                     &config.listen,

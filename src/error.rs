@@ -18,9 +18,9 @@ pub enum Error {
     /// Reading from or writing to the backend failed.
     #[error("backend: {0}")]
     Backend(#[source] io::Error),
-    /// A handler returned a verdict about the reply, such as [`Verdict::Inject`](crate::Verdict::Inject), before there was one. Its connection is
-    /// reset.
-    #[error("handler: verdicts about the reply are only allowed in `after`")]
+    /// A handler returned a verdict about the reply, such as [`Verdict::Inject`](crate::Verdict::Inject), before there was one, or
+    /// one about the TLS handshake when that was over. Its connection is reset.
+    #[error("handler: verdicts about the reply are only allowed in `after`, those about the handshake in `accept`")]
     NoReplyYet,
     /// A handler failed for a reason of its own. Its connection is reset.
     #[error("handler: {0}")]

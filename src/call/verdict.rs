@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::Answer;
 use crate::events::Action;
 use crate::fault::End;
+use crate::net::tls::TlsFault;
 use crate::size::{Amount, Rate, Size};
 
 /// What a handler decides about a call.
@@ -43,6 +44,9 @@ pub enum Verdict {
         /// In how many bytes; in all of them if there are fewer.
         bytes: u64,
     },
+    /// The TLS handshake with the client goes wrong. Only [`accept`](crate::handler::Handler::accept) comes before it, of a
+    /// handler with [`Scope::Handshake`](crate::handler::Scope::Handshake); elsewhere the connection is reset.
+    Handshake(TlsFault),
     /// The client's connection is closed after the replies of earlier calls: the client reads an end of file.
     Close,
     /// The client's connection is reset, after the replies of earlier calls: the client reads `ECONNRESET`.
@@ -62,6 +66,7 @@ impl Verdict {
             Self::Pass | Self::Cut { .. } | Self::Slow { .. } | Self::Corrupt { .. } => None,
             Self::Answer(_) => Some(Action::Answer),
             Self::Inject(_) => Some(Action::Inject),
+            Self::Handshake(_) => Some(Action::Handshake),
             Self::Close => Some(Action::Close),
             Self::Reset => Some(Action::Reset),
         }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::call::{Accept, Call, CallState, Message, Verdict};
 use crate::call_log::CallEnd;
 use crate::error::{Error, Result};
+use crate::handler::Scope;
 use crate::net::buffer::{ReadSize, poll_read};
 use crate::net::stream::{Peer, Stream};
 use crate::plan::SelectedHandler;
@@ -60,7 +61,10 @@ async fn accept(
         context.call(handler).fault(&mut state, action);
     }
     match verdict {
-        Verdict::Pass => Ok(is_taken.then(|| Box::new(TakenCall { label }))),
+        Verdict::Pass => Ok(is_taken.then(|| Box::new(TakenCall { label, fault: None }))),
+        Verdict::Handshake(fault) if handler.scope == Scope::Handshake => {
+            Ok(Some(Box::new(TakenCall { label, fault: Some(fault) })))
+        }
         Verdict::Answer(answer) => {
             client.write_all(&answer.write(&mut state).bytes).await.map_err(Outcome::ClientReset)?;
             context.call_ended(CallEnd::Replied);
@@ -68,9 +72,11 @@ async fn accept(
         }
         Verdict::Close => Err(Outcome::Close),
         Verdict::Reset => Err(Outcome::Reset),
-        Verdict::Inject(_) | Verdict::Cut { .. } | Verdict::Slow { .. } | Verdict::Corrupt { .. } => {
-            Err(Outcome::Failed(Error::NoReplyYet))
-        }
+        Verdict::Handshake(_)
+        | Verdict::Inject(_)
+        | Verdict::Cut { .. }
+        | Verdict::Slow { .. }
+        | Verdict::Corrupt { .. } => Err(Outcome::Failed(Error::NoReplyYet)),
     }
 }
 

@@ -1,13 +1,15 @@
-//! One client's life: its first turn, the dial, the calls, the end.
+//! One client's life: its TLS handshake, its first turn, the dial, the calls, the end.
 
 use std::time::Instant;
 
 use super::close::{finish, leave};
 use super::first_turn::first_turn;
+use super::handshake::{handshake, offer};
 use super::table::ConnectionHandle;
 use crate::events::EventKind;
 use crate::handler::Scope;
 use crate::net::stream::Stream;
+use crate::net::tls::Alpn;
 use crate::plan::{ConnectionDraws, Foreseen};
 use crate::pump::{
     ConnectionContext, ConnectionSettings, Copied, FirstCall, Framing, Outcome, ProxyContext, State, copy, framed,
@@ -64,22 +66,52 @@ fn traffic(
     }
 }
 
-/// The first call's turn, and the dial.
+/// The TLS handshake, the first call's turn, and the dial.
 async fn begin(
     context: &ConnectionContext<'_>,
     client: &mut Stream,
 ) -> Result<(Stream, Option<FirstCall>, ConnectionDraws), Outcome> {
     let mut draws = ConnectionDraws::default();
-    let first = match drawn_first(context, &mut draws) {
-        DrawnFirst::Certain(first) if first.handler.scope == Scope::Nothing => Some(first),
+    let mut drawn = drawn_first(context, &mut draws);
+    let backend = if client.is_tls() { Box::pin(secure(context, &mut drawn, &mut draws, client)).await? } else { None };
+    let first = match drawn {
         DrawnFirst::Certain(mut first) => {
-            first.taken = Box::pin(first_turn(context, &first.handler, client)).await?;
+            if first.handler.scope == Scope::Calls {
+                first.taken = Box::pin(first_turn(context, &first.handler, client)).await?;
+            }
             Some(first)
         }
-        DrawnFirst::Counted => Box::pin(counted_turn(context, &mut draws, client)).await?,
+        DrawnFirst::Counted => Box::pin(counted_turn(context, Scope::Calls, &mut draws, client)).await?,
         DrawnFirst::WithHead => None,
     };
-    Ok((dial(context, client).await?, first, draws))
+    let backend = match backend {
+        Some(asked) => asked,
+        None => dial(context, client, &offer(context, client)).await?,
+    };
+    Ok((backend, first, draws))
+}
+
+/// The turn of a first call's handler that acts in the TLS handshake, and the handshake. The backend, if that was asked what it
+/// speaks.
+async fn secure(
+    context: &ConnectionContext<'_>,
+    drawn: &mut DrawnFirst,
+    draws: &mut ConnectionDraws,
+    client: &mut Stream,
+) -> Result<Option<Stream>, Outcome> {
+    match drawn {
+        DrawnFirst::Certain(first) if first.handler.scope == Scope::Handshake => {
+            first.taken = first_turn(context, &first.handler, client).await?;
+        }
+        DrawnFirst::Counted => {
+            if let Some(first) = counted_turn(context, Scope::Handshake, draws, client).await? {
+                *drawn = DrawnFirst::Certain(first);
+            }
+        }
+        DrawnFirst::Certain(_) | DrawnFirst::WithHead => {}
+    }
+    let taken = if let DrawnFirst::Certain(first) = drawn { first.taken.as_ref() } else { None };
+    handshake(context, client, taken.and_then(|taken| taken.fault)).await
 }
 
 /// The handler of a first call of which nothing is here.
@@ -100,16 +132,18 @@ fn drawn_first(context: &ConnectionContext<'_>, draws: &mut ConnectionDraws) -> 
     }
 }
 
-/// The turn of a first call that rules count: unless its handler takes it now, it is drawn when its request is here.
+/// The turn of a first call that rules count, if its handler has this scope: unless that takes it now, it is drawn when its
+/// request is here.
 async fn counted_turn(
     context: &ConnectionContext<'_>,
+    scope: Scope,
     draws: &mut ConnectionDraws,
     client: &mut Stream,
 ) -> Result<Option<FirstCall>, Outcome> {
     let plan = context.proxy.plan.load_full();
     let Some(reserved) = plan.reserve(&context.facts(None, 1), draws) else { return Ok(None) };
     let handler = reserved.handler.clone();
-    if handler.scope == Scope::Calls
+    if handler.scope == scope
         && let Some(taken) = first_turn(context, &handler, client).await?
     {
         return Ok(Some(FirstCall { taken: Some(taken), ..FirstCall::new(&plan, &handler) }));
@@ -129,7 +163,7 @@ async fn calls(
     loop {
         let stream = match backend {
             Some(stream) => stream,
-            None => match Box::pin(dial(context, client)).await {
+            None => match Box::pin(dial(context, client, &offer(context, client))).await {
                 Ok(dialled) => backend.insert(dialled),
                 Err(outcome) => return outcome,
             },
@@ -154,15 +188,15 @@ async fn calls(
     }
 }
 
-/// Dials the backend, for as long as the client is there.
-async fn dial(context: &ConnectionContext<'_>, client: &Stream) -> Result<Stream, Outcome> {
+/// Dials the backend, for as long as the client is there. Within TLS it is offered the protocols `alpn`.
+pub(super) async fn dial(context: &ConnectionContext<'_>, client: &Stream, alpn: &[Alpn]) -> Result<Stream, Outcome> {
     let ConnectionContext { proxy, settings, activity, .. } = context;
     activity.set_state(State::Dialling);
     let (begun, own) = (Instant::now(), proxy.listening.load_full());
     let failed = tokio::select! {
         // A backend that has been reached is to learn how its client left.
         biased;
-        dialled = settings.backend.connect(&own, &[]) => match dialled {
+        dialled = settings.backend.connect(&own, alpn) => match dialled {
             Ok(backend) => {
                 activity.set_state(State::Open);
                 proxy.counters.dial.add(begun.elapsed());

@@ -120,6 +120,8 @@ pub(crate) enum Action {
     Slow,
     /// Flipped bits of the reply.
     Corrupt,
+    /// Made the TLS handshake go wrong.
+    Handshake,
     /// Closed the client's connection.
     Close,
     /// Reset the client's connection.

@@ -17,7 +17,7 @@ use crate::metrics::counters::Counters;
 use crate::net::address::Address;
 use crate::net::backend::Backend;
 use crate::net::memory_stream::{MemoryStream, pair};
-use crate::net::stream::{ReadHalf, Stream, WriteHalf};
+use crate::net::stream::Stream;
 use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
 use crate::plan::{ConnectionDraws, Plan};
@@ -286,7 +286,7 @@ async fn wait(progress: &mut watch::Receiver<Got>, bytes: usize) -> bool {
 
 /// Sends at most `limit` bytes of `pieces`, and the replies to no-ops between them.
 async fn send(
-    to: &MemoryStream,
+    mut to: &MemoryStream,
     pieces: &[(usize, Vec<u8>)],
     no_op: Option<&NoOp>,
     mut limit: usize,
@@ -344,7 +344,7 @@ async fn send(
 
 /// Receives until the end, or until `most` bytes are here.
 async fn receive(
-    from: &MemoryStream,
+    mut from: &MemoryStream,
     pace: &Pace,
     no_op: Option<&NoOp>,
     most: usize,

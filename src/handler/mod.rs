@@ -124,6 +124,7 @@ mod reply;
 mod reset;
 mod sequence;
 mod slow;
+mod tls;
 mod transient;
 mod values;
 
@@ -132,6 +133,7 @@ use std::pin::Pin;
 
 use crate::call::{Accept, Call, Verdict};
 use crate::error::Result;
+use crate::net::tls::ClientTls;
 use crate::protocol::Protocol;
 
 pub use abort::Abort;
@@ -150,6 +152,7 @@ pub use reset::Reset;
 pub use sequence::Role;
 pub(crate) use sequence::{Sequence, Step};
 pub use slow::Slow;
+pub use tls::Tls;
 pub use transient::Transient;
 pub use values::{Escaped, Headers, NotEscape, NotHeaders, NotStatus, Statuses};
 
@@ -158,6 +161,8 @@ pub use values::{Escaped, Headers, NotEscape, NotHeaders, NotStatus, Statuses};
 pub enum Scope {
     /// Nothing: its calls are counted and passed on.
     Nothing,
+    /// The TLS handshake of a connection whose first call is drawn for it: its [`accept`](Handler::accept) comes before that.
+    Handshake,
     /// Each call that is drawn for it.
     Calls,
 }
@@ -168,8 +173,8 @@ pub enum Scope {
 ///
 /// For each call, in this order, each method at most once:
 ///
-/// 1. [`accept`](Self::accept), only for a connection's first call: the client has connected, nothing has been read
-///    from it, and the backend has not been dialled.
+/// 1. [`accept`](Self::accept), only for a connection's first call: the client has connected, none of its bytes has been read but
+///    for its TLS handshake, and no call has reached the backend.
 /// 2. [`before`](Self::before): the request's head has been read. Nothing of the request has reached the backend.
 /// 3. [`after`](Self::after), if `before` returned [`Verdict::Pass`]: the reply has begun. Nothing of it has reached
 ///    the client. A call without a reply, such as memcached's `noreply`, has no `after`.
@@ -222,6 +227,17 @@ pub trait Handler: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Why the handler, with these settings, cannot serve proxies whose clients speak TLS like this, or do not. Called when a proxy
+    /// is configured.
+    ///
+    /// # Errors
+    ///
+    /// The reason, for a person: it is shown beside the handler's name.
+    fn check_tls(&self, tls: Option<&ClientTls>) -> std::result::Result<(), String> {
+        let _ = tls;
+        Ok(())
+    }
+
     /// What it does in a sequence such as `delay+error`: decides what may stand beside it. Called when a sequence is made.
     fn role(&self) -> Role {
         Role::Any
@@ -266,6 +282,7 @@ type Pending<'a> = Pin<Box<dyn Future<Output = Result<Verdict>> + Send + 'a>>;
 pub(crate) trait DynHandler: Send + Sync {
     fn scope(&self) -> Scope;
     fn check(&self, protocol: Protocol) -> std::result::Result<(), String>;
+    fn check_tls(&self, tls: Option<&ClientTls>) -> std::result::Result<(), String>;
     fn role(&self) -> Role;
     fn accept<'a>(&'a self, client: &'a mut Accept<'_>) -> Pending<'a>;
     fn before<'a>(&'a self, call: &'a mut Call<'_>) -> Pending<'a>;
@@ -279,6 +296,10 @@ impl<H: Handler> DynHandler for H {
 
     fn check(&self, protocol: Protocol) -> std::result::Result<(), String> {
         Handler::check(self, protocol)
+    }
+
+    fn check_tls(&self, tls: Option<&ClientTls>) -> std::result::Result<(), String> {
+        Handler::check_tls(self, tls)
     }
 
     fn role(&self) -> Role {

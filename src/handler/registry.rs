@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Abort, Blackout, Corrupt, Cut, Delay, Dummy, DynHandler, Error, Handler, Hang, Miss, Reply, Reset, Scope, Slow,
-    Transient,
+    Tls, Transient,
 };
 use crate::settings::{self, Field};
 
@@ -25,7 +25,7 @@ pub trait Configured: Handler + Default + Serialize + DeserializeOwned + JsonSch
 impl<H: Handler + Default + Serialize + DeserializeOwned + JsonSchema> Configured for H {}
 
 /// The handlers of a program, by name. The default registry has `abort`, `blackout`, `corrupt`, `cut`, `delay`, `dummy`,
-/// `error`, `hang`, `miss`, `reply`, `reset`, `slow` and `transient`.
+/// `error`, `hang`, `miss`, `reply`, `reset`, `slow`, `tls` and `transient`.
 #[derive(Debug, Clone)]
 pub struct Registry {
     entries: Vec<Entry>,
@@ -62,6 +62,7 @@ impl Default for Registry {
             .entry::<Reply>("reply", true)
             .entry::<Reset>("reset", false)
             .entry::<Slow>("slow", true)
+            .entry::<Tls>("tls", true)
             .entry::<Transient>("transient", true)
     }
 }

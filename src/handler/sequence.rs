@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{DynHandler, Scope};
 use crate::call::{Accept, Call, CallState, Verdict};
 use crate::error::Result;
+use crate::net::tls::ClientTls;
 use crate::protocol::Protocol;
 
 /// What a handler does in a sequence, and so what may stand before and behind it.
@@ -50,6 +51,11 @@ impl Sequence {
         if steps.len() > CallState::MAX_STEPS {
             return Err(format!("a sequence has at most {} handlers", CallState::MAX_STEPS));
         }
+        if steps.len() > 1
+            && let Some(alone) = steps.iter().find(|step| step.handler.scope() == Scope::Handshake)
+        {
+            return Err(format!("`{}` acts before there is a call, and stands alone", alone.name));
+        }
         for (place, Step { name, handler }) in steps.iter().enumerate() {
             let before = |roles: &[Role]| steps[..place].iter().find(|step| roles.contains(&step.handler.role()));
             let unreached =
@@ -88,6 +94,11 @@ impl Sequence {
     /// What is wrong with a handler under this protocol.
     pub(crate) fn check(&self, protocol: Protocol) -> impl Iterator<Item = (&str, String)> {
         self.steps.iter().filter_map(move |step| Some((&*step.name, step.handler.check(protocol).err()?)))
+    }
+
+    /// What is wrong with a handler where clients speak TLS like this, or do not.
+    pub(crate) fn check_tls(&self, tls: Option<&ClientTls>) -> impl Iterator<Item = (&str, String)> {
+        self.steps.iter().filter_map(move |step| Some((&*step.name, step.handler.check_tls(tls).err()?)))
     }
 
     /// Asks the first step.

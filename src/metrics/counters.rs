@@ -43,6 +43,9 @@ pub(crate) struct Counters {
     pub(crate) opaque: Count,
     pub(crate) opaque_reasons: Reasons,
     pub(crate) backend_failures: Count,
+    /// TLS handshakes with clients that failed.
+    pub(crate) handshake_failures: Count,
+    pub(crate) handshake_reasons: Reasons,
     /// How often a client had to wait because none could be accepted.
     pub(crate) refused: Count,
     /// Whether it was told that replies send clients past the proxy.
@@ -252,6 +255,8 @@ impl Default for Counters {
             opaque: Count::default(),
             opaque_reasons: Reasons::default(),
             backend_failures: Count::default(),
+            handshake_failures: Count::default(),
+            handshake_reasons: Reasons::default(),
             refused: Count::default(),
             has_detours: AtomicBool::new(false),
             dial: Arc::new(Histogram::new(DIAL)),

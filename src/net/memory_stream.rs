@@ -129,10 +129,6 @@ impl MemoryStream {
         pipes.wake(self.other());
     }
 
-    pub(super) async fn has_more(&self) -> io::Result<bool> {
-        poll_fn(|cx| self.poll_fill(cx, &mut ReadBuf::new(&mut [0]), Take::Nothing).map_ok(|len| len > 0)).await
-    }
-
     pub(super) async fn left(&self) {
         self.until(|pipes| pipes.reset || pipes.gone[self.other()]).await;
     }

@@ -10,6 +10,6 @@ pub(crate) mod listener; // listening on a name
 #[cfg(any(test, fuzzing))]
 pub(crate) mod memory_stream; // streams in memory
 mod pool; // backend connections kept for the next client
-mod socket; // TCP, Unix, or memory
+pub(crate) mod socket; // TCP, Unix, or memory
 pub(crate) mod stream; // a client's or a backend's stream
 pub(crate) mod tls; // TLS on either side

@@ -90,6 +90,10 @@ impl Stream {
         self.socket().take_error()
     }
 
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// Whether both sides agreed on one of the protocols `alpn`, or on none.
     pub(super) fn speaks(&self, alpn: &[Alpn]) -> bool {
         self.alpn().is_none_or(|agreed| alpn.contains(&agreed))

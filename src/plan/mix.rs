@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use super::parse::{MixError, ParsedHandler, ParsedMix, negative, over, twice};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::handler::{Dummy, DynHandler, Handler, Registry, Sequence};
+use crate::handler::{Dummy, DynHandler, Handler, Registry, Scope, Sequence};
+use crate::net::tls::ClientTls;
 use crate::protocol::Protocol;
 
 /// The handler of the calls that the other percentages leave over.
@@ -157,6 +158,18 @@ impl Mix {
     pub(crate) fn check(&self, protocol: Protocol) -> impl Iterator<Item = String> {
         let wrong = self.shares().iter().flat_map(move |share| share.handler.check(protocol));
         wrong.map(|(handler, why)| format!("`{handler}`: {why}"))
+    }
+
+    /// What is wrong with its handlers where clients speak TLS like this, or do not: each handler, and why.
+    pub(crate) fn check_tls(&self, tls: Option<&ClientTls>) -> impl Iterator<Item = String> {
+        let wrong = self.shares().iter().flat_map(move |share| share.handler.check_tls(tls));
+        wrong.map(|(handler, why)| format!("`{handler}`: {why}"))
+    }
+
+    /// The first of its handlers that acts in the TLS handshake.
+    pub(crate) fn of_handshake(&self) -> Option<&str> {
+        let share = self.shares().iter().find(|share| share.handler.scope() == Scope::Handshake);
+        share.map(|share| share.name.as_str())
     }
 
     pub(super) fn rest(handler: Arc<dyn DynHandler>) -> Self {

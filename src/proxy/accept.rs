@@ -16,7 +16,7 @@ use tracing::{info, warn};
 use crate::connection::serve;
 use crate::connection::table::ConnectionHandle;
 use crate::net::connection_limit::Permit;
-use crate::net::stream::Stream;
+use crate::net::socket::Socket;
 use crate::proxy::Proxy;
 
 /// The pause after a failed accept, such as one without a free descriptor.
@@ -144,7 +144,7 @@ impl Proxy {
     fn spawn(self: Arc<Self>, accepted: Accepted, permit: Permit) {
         // The task holds what it captures until its end, so each byte counts for every connection.
         let Accepted { client, address, number, worker } = accepted;
-        let mut client = Stream::from(client);
+        let client = Socket::from(client);
         let shared = self.shared.clone();
         let open = Open { proxy: self, handle: Arc::new(ConnectionHandle::new(number, address, worker)) };
         shared.workers.all()[worker].serve(async move {
@@ -154,7 +154,9 @@ impl Proxy {
                 // It was disabled since the client was accepted.
                 handle.cut(false);
             }
-            serve(&mut client, handle, &proxy.context, &proxy.settings()).await;
+            let settings = proxy.settings();
+            let mut client = settings.client(client);
+            serve(&mut client, handle, &proxy.context, &settings).await;
             drop((client, permit));
         });
     }

@@ -247,8 +247,7 @@ impl CallFrames<'_> {
             return false;
         }
         let facts = self.facts(None);
-        let handler =
-            self.requests.next_handler(plan, &facts).filter(|handler| handler.scope == Scope::Nothing).cloned();
+        let handler = self.requests.next_handler(plan, &facts).filter(|handler| handler.scope < Scope::Calls).cloned();
         self.requests.begun = handler;
         self.requests.begun.is_some()
     }

@@ -1,5 +1,6 @@
 //! What the pumps know of their proxy and their connection.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
@@ -230,6 +231,17 @@ impl<'a> ConnectionContext<'a> {
             } else {
                 debug!(connection, why, "opaque from here on");
             }
+        }
+    }
+
+    /// There is no TLS with the client, which was not intended: counted, with the reason.
+    pub(crate) fn handshake_failed(&self, why: &io::Error) {
+        let (proxy, connection) = (&*self.proxy.name, self.activity.number);
+        self.proxy.counters.handshake_failures.add(1);
+        if self.proxy.counters.handshake_reasons.add(&why.to_string()) {
+            warn!(proxy, connection, "no TLS with a client: {why}");
+        } else {
+            debug!(connection, "no TLS with a client: {why}");
         }
     }
 

@@ -22,6 +22,7 @@ use super::settings::ConnectionSettings;
 use crate::fault::Direction;
 use crate::labels::CallLabel;
 use crate::net::stream::Stream;
+use crate::net::tls::TlsFault;
 use crate::plan::facts::Facts;
 use crate::plan::{ConnectionDraws, Foreseen, Plan, SelectedHandler};
 use crate::protocol::{self, Expect};
@@ -41,6 +42,8 @@ pub(crate) struct FirstCall {
 #[derive(Debug, Clone)]
 pub(crate) struct TakenCall {
     pub(crate) label: Option<Arc<CallLabel>>,
+    /// How the handler makes the TLS handshake go wrong.
+    pub(crate) fault: Option<TlsFault>,
 }
 
 impl FirstCall {

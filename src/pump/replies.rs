@@ -246,6 +246,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
             }
             Some(Verdict::Inject(bytes)) => self.inject(&bytes).await?,
             Some(Verdict::Answer(answer)) => return self.replace(answer, call.state).await,
+            Some(Verdict::Handshake(_)) => return Err(Outcome::Failed(Error::NoReplyYet).into()),
             Some(verdict @ (Verdict::Close | Verdict::Reset)) => {
                 // The replies before it come first.
                 self.drain().await?;

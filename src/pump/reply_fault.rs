@@ -158,7 +158,12 @@ impl ReplyPump<'_, '_> {
                 let fault = if is_line { Corrupt::in_line(places) } else { Corrupt::at(places) };
                 ReplyFault { step, fault: Box::new(fault), action: Action::Corrupt }
             }
-            Verdict::Pass | Verdict::Answer(_) | Verdict::Inject(_) | Verdict::Close | Verdict::Reset => return None,
+            Verdict::Pass
+            | Verdict::Answer(_)
+            | Verdict::Inject(_)
+            | Verdict::Handshake(_)
+            | Verdict::Close
+            | Verdict::Reset => return None,
         })
     }
 

@@ -262,7 +262,13 @@ impl<'a, 's> RequestPump<'a, 's> {
                 ReplySource::Answer(Box::new((if incoming.broken { answer.then_close() } else { answer }, state)))
             }
             Ok(Verdict::Reset) => ReplySource::Reset,
-            Ok(Verdict::Inject(_) | Verdict::Cut { .. } | Verdict::Slow { .. } | Verdict::Corrupt { .. }) => {
+            Ok(
+                Verdict::Handshake(_)
+                | Verdict::Inject(_)
+                | Verdict::Cut { .. }
+                | Verdict::Slow { .. }
+                | Verdict::Corrupt { .. },
+            ) => {
                 return Err(Outcome::Failed(Error::NoReplyYet).into());
             }
         };

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::net::backend::Backend;
-use crate::net::tls::ClientTls;
+use crate::net::socket::Socket;
+use crate::net::stream::Stream;
+use crate::net::tls::{ClientTls, TlsStream};
 use crate::plan::Plan;
 use crate::protocol::Protocol;
 
@@ -30,6 +32,11 @@ pub(crate) struct ConnectionSettings {
 }
 
 impl ConnectionSettings {
+    /// The stream of a client on this socket.
+    pub(crate) fn client(&self, socket: Socket) -> Stream {
+        if self.tls.is_some() { TlsStream::of_client(socket).into() } else { socket.into() }
+    }
+
     /// Whether bytes need only be copied: neither a rule nor a handler wants to see calls, and nothing else depends on where they end.
     pub(crate) fn copies(&self, plan: &Plan) -> bool {
         self.protocol == Protocol::Tcp && plan.sees_nothing() && !self.keep_alive && !self.reuse_socket

@@ -9,6 +9,7 @@ mod rules; // the same choices, whatever the cuts
 mod shaped; // directions with faults
 mod spare; // backends for the next client
 mod stage_speed; // what the write stage costs
+mod tls; // both sides within TLS
 mod undecided; // bytes of which a reply decides whether they are requests
 mod world; // a connection, its client and its backend
 
@@ -24,7 +25,6 @@ use crate::call::{Answer, Call, Verdict};
 use crate::error::Result;
 use crate::handler::{Handler, Hang};
 use crate::net::memory_stream::MemoryStream;
-use crate::net::stream::{ReadHalf, WriteHalf};
 use crate::plan::Plan;
 use crate::plan::mix::Mix;
 use crate::protocol::Protocol;

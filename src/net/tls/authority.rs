@@ -16,8 +16,8 @@ use rustls::pki_types::pem::PemObject;
 use super::fault::Wrong;
 use super::identity::{BadIdentity, Identity};
 
-/// What the authority is called.
-const NAME: &str = "vaurien: an authority for tests";
+/// What authorities are called; behind it is what tells one from another.
+const NAME: &str = "vaurien test authority";
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -54,11 +54,13 @@ fn params() -> CertificateParams {
     params
 }
 
-/// The authority, as it signs itself and others.
-fn authority_params() -> CertificateParams {
+/// The authority with this key, as it signs itself and others.
+fn authority_params(key: &KeyPair) -> CertificateParams {
     let mut params = params();
     params.not_after = (SystemTime::now() + AUTHORITY_VALID).into();
-    params.distinguished_name.push(DnType::CommonName, NAME);
+    // Behind the byte that says how the point is written (SEC 1, section 2.3.3).
+    let id: String = key.public_key_raw().iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect();
+    params.distinguished_name.push(DnType::CommonName, format!("{NAME} {id}"));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     params
@@ -77,7 +79,7 @@ impl Authority {
     #[must_use]
     pub fn generate() -> Self {
         let key = generate();
-        let certificate = authority_params().self_signed(&key).expect("its own parameters are valid").pem();
+        let certificate = authority_params(&key).self_signed(&key).expect("its own parameters are valid").pem();
         Self::new(certificate, key)
     }
 
@@ -93,7 +95,7 @@ impl Authority {
     }
 
     fn new(certificate: String, key: KeyPair) -> Self {
-        let issuer = Issuer::new(authority_params(), key);
+        let issuer = Issuer::new(authority_params(&key), key);
         Self(Arc::new(Inner { issuer, certificate, key: generate(), signed: Mutex::default() }))
     }
 

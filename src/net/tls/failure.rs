@@ -4,11 +4,6 @@ use std::io::{self, ErrorKind};
 
 use rustls::{AlertDescription, CertificateError, Error};
 
-/// An error while a session was open.
-pub(super) fn of_session(error: Error) -> io::Error {
-    io::Error::new(ErrorKind::InvalidData, error)
-}
-
 /// What is wrong with the first bytes of a client, as far as they show that it does not speak TLS.
 pub(super) fn of_plain(bytes: &[u8]) -> Option<io::Error> {
     const METHODS: [&[u8]; 9] =
@@ -92,7 +87,9 @@ fn of_certificate(wrong: &CertificateError, name: &str) -> String {
             "its certificate is signed by an authority that is not trusted: name that in `backend_tls.ca`".to_owned()
         }
         CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-            let presented = presented.join(", ");
+            // Each is written as `DnsName("api.example.com")`.
+            let names: Vec<&str> = presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
+            let presented = names.join(", ");
             format!("its certificate is for {presented}, not for `{name}`: name it in `backend_tls.name`")
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {

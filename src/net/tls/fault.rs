@@ -58,15 +58,18 @@ impl TlsFault {
     }
 }
 
-/// The answer of a server that speaks TLS 1.0 alone: a `ServerHello` (RFC 2246, section 7.4.1.3) with this random value.
-pub(crate) fn old_version(random: [u8; 32]) -> Vec<u8> {
-    let mut hello = vec![3, 1];
-    hello.extend(random);
+/// The answer of a server that speaks TLS 1.0 alone: a record with a `ServerHello` (RFC 2246, sections 6.2.1 and 7.4.1.3).
+pub(super) const OLD_VERSION: [u8; 47] = {
+    let mut record = [0; 47];
+    // The record and its length, the message and its length, the version.
+    let begin = [22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1];
+    let random = *b"32 bytes that need not be random";
     // No session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
-    hello.extend([0, 0x00, 0x2f, 0]);
-    let len = |len: usize| u8::try_from(len).expect("it is short");
-    // A handshake record, and in it a `server_hello`.
-    let mut record = vec![22, 3, 1, 0, len(hello.len() + 4), 2, 0, 0, len(hello.len())];
-    record.extend(hello);
+    let end = [0, 0x00, 0x2f, 0];
+    let (head, rest) = record.split_at_mut(begin.len());
+    head.copy_from_slice(&begin);
+    let (middle, tail) = rest.split_at_mut(random.len());
+    middle.copy_from_slice(&random);
+    tail.copy_from_slice(&end);
     record
-}
+};

@@ -69,6 +69,12 @@ impl TlsStream {
         }
         poll_fn(|cx| self.poll_handshake(cx)).await.map_err(failure::of_client_session)
     }
+
+    /// Answers with these bytes, which are no session.
+    pub(super) async fn answer_with(&self, bytes: &[u8]) -> io::Result<()> {
+        poll_fn(|cx| self.socket().poll_write(cx, bytes)).await?;
+        Err(io::ErrorKind::InvalidData.into())
+    }
 }
 
 fn poll_accept(cx: &mut Context<'_>, socket: &Socket, acceptor: &mut Acceptor) -> Poll<io::Result<Accepted>> {

@@ -8,7 +8,10 @@ mod hello; // what a client asks for, before it is answered
 mod identity; // a certificate and its key
 mod server; // TLS towards clients
 mod stream; // bytes within TLS
+#[cfg(test)]
+pub(crate) mod tests;
 
+use std::io;
 use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
@@ -20,7 +23,6 @@ pub use fault::TlsFault;
 pub use identity::{BadIdentity, Identity};
 pub use server::ClientTls;
 
-pub(crate) use fault::old_version;
 pub(crate) use hello::Hello;
 pub(crate) use stream::TlsStream;
 
@@ -39,6 +41,6 @@ pub(crate) type Alpn = Vec<u8>;
 /// The provider has cipher suites for both versions.
 const HAS_VERSIONS: &str = "the provider has both versions";
 
-fn io_error(error: Error) -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::InvalidData, error)
+fn io_error(error: Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }

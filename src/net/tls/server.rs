@@ -9,7 +9,7 @@ use rustls::server::{NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::SingleCertAndKey;
 
 use super::authority::Authority;
-use super::fault::{self, Wrong};
+use super::fault::{self, TlsFault, Wrong};
 use super::hello::Hello;
 use super::identity::Identity;
 use super::stream::TlsStream;
@@ -77,18 +77,19 @@ impl ClientTls {
         client.answer(self.config(&identity, alpn, true)).await
     }
 
-    /// Answers a client with a certificate that it should not accept.
+    /// Answers a client in a way that it should not accept.
     ///
     /// # Errors
     ///
     /// The client has left, or does not accept the answer, as is to be expected.
-    pub(crate) async fn answer_falsely(
+    pub(crate) async fn answer_wrongly(
         &self,
         client: &TlsStream,
         hello: Hello,
         alpn: Option<Alpn>,
-        wrong: Wrong,
+        fault: TlsFault,
     ) -> io::Result<()> {
+        let Some(wrong) = fault.of_certificate() else { return client.answer_with(&fault::OLD_VERSION).await };
         let names = names(client, hello);
         let own = self.authority().unwrap_or(&fault::UNKNOWN);
         let signer = if wrong == Wrong::Authority { &fault::UNKNOWN } else { own };

@@ -13,7 +13,6 @@ use tokio::io::ReadBuf;
 
 use super::super::socket::Socket;
 use super::super::stream::End;
-use super::failure;
 
 /// The most that is read of a socket at once, in bytes.
 const MAX_READ: usize = 256 * 1024;
@@ -81,16 +80,21 @@ impl TlsStream {
         self.session().ok()?.tls.alpn_protocol().map(<[u8]>::to_vec)
     }
 
-    /// Ready when both sides have keys, and the peer was sent all that it needs.
+    /// Ready when both sides have keys, and the peer was sent all that it needs for them.
     pub(super) fn poll_handshake(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let session = &mut *self.session()?;
         while session.tls.is_handshaking() {
-            ready!(session.poll_send(cx, &self.socket))?;
-            if session.tls.is_handshaking() && ready!(session.poll_receive(cx, &self.socket, MAX_READ))? == 0 {
+            // Both sides may have more to say than the other has taken.
+            let _ = session.poll_send(cx, &self.socket)?;
+            if ready!(session.poll_receive(cx, &self.socket, MAX_READ))? == 0 {
                 return Poll::Ready(Err(ErrorKind::UnexpectedEof.into()));
             }
         }
-        session.poll_send(cx, &self.socket)
+        match (session.poll_send(cx, &self.socket), &session.tls) {
+            // Tickets can wait.
+            (Poll::Pending, Connection::Server(_)) => Poll::Ready(Ok(())),
+            (sent, _) => sent,
+        }
     }
 
     /// How the peer has ended the stream, once an end of file was read.
@@ -112,6 +116,7 @@ impl TlsStream {
     /// Ready when there is data to read, or, with false, at the end of the stream.
     pub(crate) fn poll_has_more(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let session = &mut *self.session()?;
+        let _ = session.poll_send(cx, &self.socket)?;
         loop {
             match session.tls.reader().into_first_chunk() {
                 Ok(chunk) => return Poll::Ready(Ok(!chunk.is_empty())),
@@ -123,16 +128,19 @@ impl TlsStream {
         }
     }
 
+    /// Without a session, the bytes as they are.
     pub(crate) fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let session = &mut *self.session()?;
+        let Ok(mut session) = self.session() else { return self.socket.poll_read(cx, buffer) };
+        let session = &mut *session;
         // What a read has made the session say.
         let _ = session.poll_send(cx, &self.socket)?;
+        let before = buffer.filled().len();
         loop {
             if session.read(buffer)? {
                 return Poll::Ready(Ok(()));
             }
             ready!(session.poll_receive_into(cx, &self.socket, buffer))?;
-            if !buffer.filled().is_empty() {
+            if buffer.filled().len() > before {
                 return Poll::Ready(Ok(()));
             }
         }
@@ -252,7 +260,7 @@ impl Session {
             let taken = self.take(buffer.filled(), &mut read);
             // An alert that tells the peer why.
             if taken.is_err() {
-                let _ = self.poll_send(cx, socket)?;
+                let _ = self.poll_send(cx, socket);
             }
             Poll::Ready(taken.map(|()| buffer.filled().len()))
         })
@@ -262,7 +270,7 @@ impl Session {
     fn take(&mut self, mut received: &[u8], read: &mut impl FnMut(&mut Self) -> io::Result<()>) -> io::Result<()> {
         loop {
             self.tls.read_tls(&mut received)?;
-            let state = self.tls.process_new_packets().map_err(failure::of_session)?;
+            let state = self.tls.process_new_packets().map_err(super::io_error)?;
             if state.plaintext_bytes_to_read() > 0 {
                 read(self)?;
             }

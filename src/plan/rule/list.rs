@@ -2,6 +2,8 @@
 
 use super::Rule;
 use super::suspect::impossible;
+use crate::net::tls::ClientTls;
+use crate::plan::mix::Mix;
 use crate::protocol::Protocol;
 
 /// The default name of the rule in this place, from 1.
@@ -79,6 +81,34 @@ pub(crate) fn check_for(rules: &[Rule], protocol: Protocol) -> Vec<(usize, Strin
         }
     }
     wrong
+}
+
+/// What is wrong with handlers of the TLS handshake in `rules`, each with the place of the rule, and, without a place, in `mix`:
+/// they act before there is a request that a rule could look at.
+pub(crate) fn check_tls(rules: &[Rule], mix: &Mix, tls: Option<&ClientTls>) -> Vec<(Option<usize>, String)> {
+    let mut wrong = Vec::new();
+    let mut looks: Option<&Rule> = None;
+    for (place, rule) in rules.iter().enumerate() {
+        wrong.extend(rule.mix().check_tls(tls).map(|what| (Some(place), format!("`{rule}`: {what}"))));
+        looks = looks.or_else(|| rule.matcher().needs_head().then_some(rule));
+        wrong.extend(too_late(rule.mix(), looks, Some(rule)).map(|what| (Some(place), format!("`{rule}`: {what}"))));
+    }
+    wrong.extend(mix.check_tls(tls).map(|what| (None, what)));
+    wrong.extend(too_late(mix, looks, None).map(|what| (None, what)));
+    wrong
+}
+
+/// Why a handler of `mix` never acts in a handshake, if `looks` waits for the request.
+fn too_late(mix: &Mix, looks: Option<&Rule>, own: Option<&Rule>) -> Option<String> {
+    let (handler, looks) = (mix.of_handshake()?, looks?);
+    let acts = format!("`{handler}` acts before there is a request");
+    Some(match own {
+        Some(own) if std::ptr::eq(own, looks) => {
+            format!("{acts}: choose connections by `client=` and `connection=` alone")
+        }
+        Some(_) => format!("{acts}, and `{looks}` waits for one: move that rule behind"),
+        None => format!("{acts}, and `{looks}` waits for one: give it a rule before that, `connection=1 => {handler}`"),
+    })
 }
 
 /// The rules for which an earlier one leaves no call, each with its place, as far as the two `matter`.

@@ -117,7 +117,7 @@ fn saw(verdict: &Result<Verdict>, head: &[u8], time: Duration) -> String {
         },
         Ok(Verdict::Close) => "connection closed".to_owned(),
         Err(Error::ClientLeft) => unanswered(time),
-        Ok(Verdict::Reset) | Err(_) => "connection reset".to_owned(),
+        Ok(Verdict::Reset | Verdict::Handshake(_)) | Err(_) => "connection reset".to_owned(),
     }
 }
 

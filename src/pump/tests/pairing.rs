@@ -6,7 +6,7 @@ const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const UPGRADE: &str = "GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
 
 /// All that comes until the end, or until nothing more comes.
-async fn everything(from: &MemoryStream) -> (String, bool) {
+async fn everything(mut from: &MemoryStream) -> (String, bool) {
     let (mut all, mut piece) = (String::new(), vec![0; 4096]);
     let ended = loop {
         match timeout(Duration::from_secs(60), from.read(&mut piece)).await {

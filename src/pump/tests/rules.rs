@@ -13,7 +13,7 @@ use crate::call::{Answer, Call, Verdict};
 use crate::error::Result;
 use crate::handler::Handler;
 use crate::net::memory_stream::{MemoryStream, pair};
-use crate::net::stream::{ReadHalf, Stream};
+use crate::net::stream::Stream;
 use crate::plan::mix::Mix;
 use crate::plan::rule::Rule;
 use crate::plan::rule::list::name_all;

@@ -19,7 +19,7 @@ use crate::metrics::counters::Counters;
 use crate::net::address::Address;
 use crate::net::backend::Backend;
 use crate::net::memory_stream::{MemoryStream, pair};
-use crate::net::stream::{ReadHalf, Stream, WriteHalf};
+use crate::net::stream::Stream;
 use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
 use crate::plan::{ConnectionDraws, Plan};
@@ -203,12 +203,12 @@ impl World {
     }
 }
 
-pub(super) async fn write(to: &MemoryStream, text: &str) {
+pub(super) async fn write(mut to: &MemoryStream, text: &str) {
     to.write_all(text.as_bytes()).await.unwrap();
 }
 
 /// Gets exactly this.
-pub(super) async fn read(from: &MemoryStream, text: &str) {
+pub(super) async fn read(mut from: &MemoryStream, text: &str) {
     let mut got = vec![0; text.len()];
     // A paused clock runs dry when nothing moves any more.
     let all = timeout(Duration::from_secs(3600), from.read_exact(&mut got)).await;
@@ -216,7 +216,7 @@ pub(super) async fn read(from: &MemoryStream, text: &str) {
     assert_eq!(got.escape_ascii().to_string(), text.as_bytes().escape_ascii().to_string());
 }
 
-pub(super) async fn rest(from: &MemoryStream) -> String {
+pub(super) async fn rest(mut from: &MemoryStream) -> String {
     let mut rest = String::new();
     from.read_to_string(&mut rest).await.unwrap();
     rest

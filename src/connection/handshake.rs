@@ -1,0 +1,95 @@
+//! TLS with the client, before its first call.
+
+use std::io::{self, ErrorKind};
+
+use super::lifecycle::dial;
+use crate::net::stream::Stream;
+use crate::net::tls::{Alpn, ClientTls, Hello, TlsFault, TlsStream};
+use crate::protocol::Protocol;
+use crate::pump::{ConnectionContext, Outcome};
+
+/// HTTP/1, as ALPN calls it (RFC 7301, section 6), the one to prefer first.
+const HTTP: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+
+/// What a backend is offered on behalf of a client.
+pub(super) fn offer(context: &ConnectionContext<'_>, client: &Stream) -> Vec<Alpn> {
+    match client.alpn() {
+        Some(agreed) => vec![agreed],
+        None if context.settings.protocol == Protocol::Http => vec![HTTP[0].to_vec()],
+        None => Vec::new(),
+    }
+}
+
+/// Speaks TLS with a client, if that is expected to; `fault` makes it go wrong. The backend, if that had to be asked what it
+/// speaks.
+pub(super) async fn handshake(
+    context: &ConnectionContext<'_>,
+    client: &Stream,
+    fault: Option<TlsFault>,
+) -> Result<Option<Stream>, Outcome> {
+    let (Some(tls), Stream::Tls(stream)) = (&context.settings.tls, client) else { return Ok(None) };
+    let answered = tokio::select! {
+        answered = answer(context, tls, client, stream, fault) => answered?,
+        () = context.proxy.shutdown.begun() => return Err(Outcome::Stopped),
+    };
+    match answered {
+        Ok(backend) => Ok(backend),
+        // It has connected and left, as a health check does.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof && error.get_ref().is_none() => Err(Outcome::ClientLeft),
+        Err(error) => {
+            if fault.is_none() {
+                context.handshake_failed(&error);
+            }
+            // In order, so that the client reads why.
+            Err(Outcome::Close)
+        }
+    }
+}
+
+/// The backend, if it was dialled, or why there is no session.
+async fn answer(
+    context: &ConnectionContext<'_>,
+    tls: &ClientTls,
+    client: &Stream,
+    stream: &TlsStream,
+    fault: Option<TlsFault>,
+) -> Result<io::Result<Option<Stream>>, Outcome> {
+    let hello = match stream.hello().await {
+        Ok(hello) => hello,
+        Err(error) => return Ok(Err(error)),
+    };
+    let protocol = context.settings.protocol;
+    if let Some(fault) = fault {
+        let alpn = guess(protocol, &hello);
+        return match fault {
+            TlsFault::HandshakeReset => Err(Outcome::Reset),
+            TlsFault::HandshakeStall => {
+                client.peer().left().await;
+                Err(Outcome::ClientLeft)
+            }
+            fault => Ok(tls.answer_wrongly(stream, hello, alpn, fault).await.map(|()| None)),
+        };
+    }
+    let is_known = hello.alpn.is_empty() || protocol == Protocol::Http && speaks_http(&hello);
+    let backend = if is_known || !context.settings.backend.has_tls() {
+        None
+    } else {
+        Some(dial(context, client, &hello.alpn).await?)
+    };
+    let alpn = backend.as_ref().map_or_else(|| guess(protocol, &hello), Stream::alpn);
+    Ok(tls.answer(stream, hello, alpn).await.map(|()| backend))
+}
+
+fn speaks_http(hello: &Hello) -> bool {
+    HTTP.iter().any(|http| hello.alpn.iter().any(|alpn| alpn == http))
+}
+
+/// What a client is told where the backend cannot be asked what it speaks.
+fn guess(protocol: Protocol, hello: &Hello) -> Option<Alpn> {
+    let http = HTTP.iter().find(|http| hello.alpn.iter().any(|alpn| alpn == *http)).map(|http| http.to_vec());
+    match hello.alpn.as_slice() {
+        _ if protocol == Protocol::Http && http.is_some() => http,
+        [only] => Some(only.clone()),
+        _ => http,
+    }
+}
