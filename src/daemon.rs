@@ -39,7 +39,8 @@ impl Daemon {
     ///
     /// # Errors
     ///
-    /// One cannot listen, two have the same name, or a handler or a rule cannot serve the protocol of its proxy. Then none is started.
+    /// One cannot listen, two have the same name, or a handler, a rule or `rewrite_host` cannot serve the protocol of its proxy. Then
+    /// none is started.
     pub async fn bind_all<'a>(
         configs: impl IntoIterator<Item = &'a ProxyConfig>,
         seed: u64,
@@ -65,7 +66,9 @@ impl Daemon {
             let of_rules = list::check(&config.rules, config.protocol).into_iter().map(|(_, why)| why);
             let of_tls =
                 list::check_tls(&config.rules, &config.mix, config.tls.as_ref()).into_iter().map(|(_, why)| why);
-            if let Some(why) = of_rules.chain(config.mix.check(config.protocol)).chain(of_tls).next() {
+            let of_host = config.check_rewrite_host().map(|why| format!("rewrite_host: {why}"));
+            let of_proxy = config.mix.check(config.protocol).chain(of_tls).chain(of_host);
+            if let Some(why) = of_rules.chain(of_proxy).next() {
                 return Err(CannotListen::new(
                     config,
                     &config.listen,

@@ -84,6 +84,7 @@ pub(crate) fn pumps(
             max_head: MAX_HEAD,
             shape_buffer: 64 * 1024 * 1024,
             backend: address,
+            host: None,
             closes_if_unreachable: false,
         };
         let activity = Activity::new(1);

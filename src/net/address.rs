@@ -71,6 +71,17 @@ impl Address {
     pub fn new(host: impl Into<String>, port: u16) -> Self {
         Self { host: host.into(), port }
     }
+
+    /// As URLs and the `Host` of HTTP name it: without the port if that is `default_port`, and without the zone of a link-local
+    /// address, which means something on this host alone (RFC 6874).
+    pub(crate) fn authority(&self, default_port: u16) -> String {
+        let host = match self.host.split_once('%') {
+            Some((address, _)) => format!("[{address}]"),
+            None if self.host.contains(':') => format!("[{}]", self.host),
+            None => self.host.clone(),
+        };
+        if self.port == default_port { host } else { format!("{host}:{}", self.port) }
+    }
 }
 
 impl FromStr for Address {
@@ -194,6 +205,20 @@ mod tests {
             let address: Address = text.parse().unwrap();
             assert_eq!(address, Address::new(host, port));
             assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn an_authority_is_without_the_default_port() {
+        for (text, of_http, of_https) in [
+            ("a.example:80", "a.example", "a.example:80"),
+            ("a.example:443", "a.example:443", "a.example"),
+            ("127.0.0.1:8080", "127.0.0.1:8080", "127.0.0.1:8080"),
+            ("[::1]:80", "[::1]", "[::1]:80"),
+            ("[fe80::1%eth0]:8080", "[fe80::1]:8080", "[fe80::1]:8080"),
+        ] {
+            let address: Address = text.parse().unwrap();
+            assert_eq!([80, 443].map(|port| address.authority(port)), [of_http, of_https]);
         }
     }
 

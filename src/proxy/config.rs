@@ -27,6 +27,10 @@ pub(crate) const DEFAULT: &str = "default";
 /// The longest name, in characters.
 const MAX_NAME: usize = 64;
 
+/// The ports that URLs and `Host` leave out.
+const HTTP: u16 = 80;
+const HTTPS: u16 = 443;
+
 /// The configuration of one proxy.
 ///
 /// ```
@@ -83,6 +87,9 @@ pub struct ProxyConfig {
     pub head_timeout: Duration,
     /// With [`Protocol::Http`], the longest head in bytes; default 65536. A longer one turns the connection opaque.
     pub max_head: usize,
+    /// With [`Protocol::Http`], whether the host that a request asks for is replaced by the backend's, in its field `Host` and in
+    /// its target; default false. Rules and handlers see what the client sent.
+    pub rewrite_host: bool,
     /// How many bytes faults may hold back in one direction of a connection, in bytes; default 64 MiB. Past that the sender
     /// is not read from. All connections together hold at most 512 MiB.
     pub shape_buffer: usize,
@@ -194,9 +201,17 @@ impl ProxyConfig {
         self.rules.iter().map(Rule::mix).chain([&self.mix])
     }
 
+    /// Why its protocol cannot have `rewrite_host`, if it is to.
+    pub(crate) fn check_rewrite_host(&self) -> Option<String> {
+        let is_wrong = self.rewrite_host && self.protocol != Protocol::Http;
+        is_wrong.then(|| format!("it needs protocol http, this proxy has {}", self.protocol))
+    }
+
     /// How its connections are made.
     pub(crate) fn connection_settings(&self) -> ConnectionSettings {
         let address = self.backend.clone();
+        let default_port = if self.backend_tls.is_some() { HTTPS } else { HTTP };
+        let host = self.rewrite_host.then(|| address.authority(default_port).into());
         ConnectionSettings {
             protocol: self.protocol,
             buffer: self.buffer,
@@ -213,6 +228,7 @@ impl ProxyConfig {
                 self.pool_size,
                 self.pool_timeout,
             ),
+            host,
             closes_if_unreachable: self.is_toxiproxys,
         }
     }
@@ -232,6 +248,7 @@ impl ProxyConfig {
             ("connect_timeout", self.connect_timeout != other.connect_timeout),
             ("head_timeout", self.head_timeout != other.head_timeout),
             ("max_head", self.max_head != other.max_head),
+            ("rewrite_host", self.rewrite_host != other.rewrite_host),
             ("shape_buffer", self.shape_buffer != other.shape_buffer),
         ];
         keys.into_iter().filter_map(|(key, differs)| differs.then_some(key)).collect()
@@ -271,6 +288,7 @@ impl ProxyConfig {
             connect_timeout: options.connect_timeout.duration(),
             head_timeout: options.head_timeout.duration(),
             max_head: options.max_head,
+            rewrite_host: options.rewrite_host,
             shape_buffer: usize::try_from(options.shape_buffer.bytes()).unwrap_or(usize::MAX),
             enabled: options.enabled,
             is_toxiproxys: false,
@@ -396,4 +414,24 @@ fn leads_to(backend: &Address, listen: &Address) -> bool {
     let same = backend.host.eq_ignore_ascii_case(&listen.host)
         || here(backend) && here(listen) && (any(backend) || any(listen));
     same && backend.port == listen.port && listen.port != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::tls::Trust;
+
+    #[test]
+    fn the_host_is_the_backends_without_the_port_of_its_scheme() {
+        for (backend, of_http, of_https) in
+            [("a:80", "a", "a:80"), ("a:443", "a:443", "a"), ("[::1]:81", "[::1]:81", "[::1]:81")]
+        {
+            let mut config = ProxyConfig::new("127.0.0.1:0", backend).unwrap().protocol(Protocol::Http);
+            assert_eq!(config.connection_settings().host, None);
+            config.rewrite_host = true;
+            assert_eq!(config.connection_settings().host.as_deref(), Some(of_http));
+            config.backend_tls = Some(BackendTls::new(Trust { insecure: true, ..Trust::default() }).unwrap());
+            assert_eq!(config.connection_settings().host.as_deref(), Some(of_https));
+        }
+    }
 }

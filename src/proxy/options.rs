@@ -61,6 +61,8 @@ pub(crate) struct ProxyOptions {
     #[serde(deserialize_with = "max_head")]
     #[schemars(extend("x-unit" = "bytes"))]
     pub(crate) max_head: usize,
+    /// Replace the Host of http requests by the backend's
+    pub(crate) rewrite_host: bool,
     /// Most bytes that faults hold back in a direction
     #[serde(deserialize_with = "shape_buffer")]
     pub(crate) shape_buffer: Size,
@@ -84,6 +86,7 @@ impl Default for ProxyOptions {
             connect_timeout: Seconds::from_secs(10),
             head_timeout: Seconds::from_secs(5),
             max_head: MAX_HEAD,
+            rewrite_host: false,
             shape_buffer: Size::from_bytes(64 * 1024 * 1024),
             enabled: true,
         }

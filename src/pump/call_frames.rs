@@ -29,7 +29,7 @@ pub(super) struct CallFrames<'a> {
     pub(super) requests: &'a mut Requests,
     /// What is held has to be framed again before more is read.
     pub(super) look: bool,
-    /// How many of the held bytes belong to the request that a handler holds: they are framed already.
+    /// How many of the held bytes belong to a request that a handler holds, or whose head is rewritten: they are framed already.
     pub(super) due: usize,
     /// How many bytes of the latest request are still to come.
     pub(super) left: Option<u64>,
@@ -44,6 +44,8 @@ pub(super) enum CallStop {
     Look,
     /// A handler's turn.
     Call(NewCall),
+    /// A call passes, but for the host in its head, the first so many bytes of what is due.
+    Rewrite(usize),
     /// Messages can no longer be told apart.
     Opaque,
     /// The backend has left between two calls: the next one is for another backend.
@@ -79,8 +81,9 @@ impl CallFrames<'_> {
         let plan = self.context.proxy.plan.load();
         let mut tally = Tally::new(self.context.label());
         let only = plan.only().filter(|_| self.context.is_unwatched());
+        let rewrites = self.context.settings.host.is_some();
         let (recorder, mut clock) = (self.context.recorder(), Clock::default());
-        // What a handler let pass comes first.
+        // What has been framed already comes first.
         let mut at = std::mem::take(&mut self.due);
         if self.requests.header != ProxyHeader::Over {
             match self.header(calls, bytes) {
@@ -113,8 +116,9 @@ impl CallFrames<'_> {
                     self.timer.hold(at > 0, self.context.settings.head_timeout);
                     return Found::up_to(at, None);
                 }
-                // The reply decides whether these bytes are HTTP. Whatever it says, they are for the backend.
-                Step::Wait if !waits && calls.last_is_at_backend() => {
+                // The reply decides whether these bytes are HTTP. Whatever it says, they are for the backend, but it may be another
+                // host's.
+                Step::Wait if !waits && !rewrites && calls.last_is_at_backend() => {
                     self.look = true;
                     self.timer.stop();
                     if bytes.len() - at > MAX_HEAD {
@@ -162,6 +166,10 @@ impl CallFrames<'_> {
                     }
                     calls.sent(self.context.settings, &bytes[at..at + head], expect);
                     calls.pass(expect);
+                    if rewrites {
+                        (self.due, self.left, self.look) = (len, left, true);
+                        break Some(CallStop::Rewrite(head));
+                    }
                     at += len;
                     self.left = left;
                 }
@@ -237,13 +245,13 @@ impl CallFrames<'_> {
         self.context.facts(head, self.requests.number + 1).with_words(words)
     }
 
-    /// Whether an incomplete head may pass: neither a rule nor a handler wants to see the call that it begins. From then on
-    /// that is settled.
+    /// Whether an incomplete head may pass: neither a rule nor a handler wants to see the call that it begins, and its host stays.
+    /// From then on that is settled.
     fn passes_head(&mut self, plan: &Plan) -> bool {
         if self.left != Some(0) || self.requests.begun.is_some() {
             return true;
         }
-        if self.requests.framer.has_refused() {
+        if self.requests.framer.has_refused() || self.context.settings.host.is_some() {
             return false;
         }
         let facts = self.facts(None);

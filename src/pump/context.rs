@@ -140,9 +140,10 @@ impl<'a> ConnectionContext<'a> {
         debug!(connection, toxic = toxic.name(), "acts");
     }
 
-    /// Whether nobody is told of single calls, and none leaves anything behind on the backend's connection.
+    /// Whether nobody is told of single calls, none leaves anything behind on the backend's connection, and all pass as they are.
     pub(super) fn is_unwatched(&self) -> bool {
-        self.log.is_none() && !self.settings.reuse_socket && !tracing::enabled!(tracing::Level::TRACE)
+        let Self { settings, log, .. } = self;
+        log.is_none() && !settings.reuse_socket && settings.host.is_none() && !tracing::enabled!(tracing::Level::TRACE)
     }
 
     /// A call begins.

@@ -14,6 +14,7 @@ use super::shaped::Shaped;
 use crate::fault::{ByteFault, Direction};
 use crate::net::buffer::{Outgoing, write};
 use crate::net::stream::{Peer, WriteHalf};
+use crate::protocol::http;
 use crate::toxic::ConnectionToxics;
 
 pub(super) struct Outbound<'s> {
@@ -25,7 +26,7 @@ pub(super) struct Outbound<'s> {
     seen: u32,
     /// While more may not be read. Boxed, so that other connections are smaller.
     blocked: Option<Box<Blocking<'s>>>,
-    /// How many of the held bytes have been passed on already.
+    /// How many of the held bytes have been passed on already, as they are or rewritten.
     ahead: usize,
 }
 
@@ -147,6 +148,19 @@ impl<'s> Outbound<'s> {
         let ahead = std::mem::take(&mut self.ahead);
         self.push(&held[ahead..]);
         *held = BytesMut::new();
+    }
+
+    /// With `rewrite_host`, adds the first `len` of the bytes that are held to what waits, a request with this long a head, with
+    /// another host. They are passed on then.
+    pub(super) fn rewrite(&mut self, held: &[u8], head_len: usize, len: usize) {
+        if let Some(host) = &self.context.settings.host
+            // A handler may have dropped some of it.
+            && let Some((head, rest)) = held.get(..len).and_then(|request| request.split_at_checked(head_len))
+        {
+            self.push(&http::with_host(head, host));
+            self.push(rest);
+            self.ahead = len;
+        }
     }
 
     /// Writes `bytes` behind what waits; what the other side does not take now waits as well. Whether more may follow.

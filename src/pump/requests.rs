@@ -100,6 +100,10 @@ impl<'a, 's> RequestPump<'a, 's> {
                 self.flush().await?;
                 self.call(call).await?;
             }
+            Stop::At(CallStop::Rewrite(head)) => {
+                let Incoming { held, frames, .. } = &self.incoming;
+                self.outbound.rewrite(held, head, frames.due);
+            }
             Stop::At(CallStop::NoBackend) => {
                 // The replies end the connection to it once all of theirs are written.
                 let client = self.incoming.inbound.peer();
@@ -249,6 +253,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             }
             Ok(Verdict::Pass) => {
                 calls.borrow_mut().sent(context.settings, &state.head, expect);
+                outbound.rewrite(incoming.held, state.head.len(), incoming.frames.due);
                 ReplySource::Handler(Box::new(HandledCall { handler, state }))
             }
             // Where messages cannot be told apart any more, no answer would find its place.

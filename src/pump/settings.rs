@@ -27,6 +27,8 @@ pub(crate) struct ConnectionSettings {
     /// How the client's connection is encrypted.
     pub(crate) tls: Option<ClientTls>,
     pub(crate) backend: Backend,
+    /// With `http`, what the `Host` of requests is replaced by, if it is.
+    pub(crate) host: Option<Box<str>>,
     /// Whether a client whose backend cannot be reached is closed in order, where others are reset.
     pub(crate) closes_if_unreachable: bool,
 }

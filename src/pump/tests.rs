@@ -5,6 +5,7 @@ mod heads; // incomplete ones, and the PROXY protocol's
 mod pairing; // where it ends, and what comes late
 mod quiet; // calls whose reply may be missing
 mod reply_faults; // replies that are cut, slow or corrupt
+mod rewrite; // requests whose host is replaced
 mod rules; // the same choices, whatever the cuts
 mod shaped; // directions with faults
 mod spare; // backends for the next client

@@ -27,7 +27,7 @@ sleep = 1
 protocol = 'tcp'
 ";
     let known = "proxy, backend, handler, rules, toxics, profile, protocol, buffer, keep_alive, reuse_socket, pool_size, pool_timeout, \
-                 connect_timeout, head_timeout, max_head, shape_buffer, enabled, seed, workers, toxiproxy, log_level, log_format, events, handlers, proxies, run, http, statsd";
+                 connect_timeout, head_timeout, max_head, rewrite_host, shape_buffer, enabled, seed, workers, toxiproxy, log_level, log_format, events, handlers, proxies, run, http, statsd";
     assert_eq!(
         Start::args("--log-level loud").and_file(file).and_env("VAURIEN_POOL_SIZE", "0").lines(),
         [

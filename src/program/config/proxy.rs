@@ -113,6 +113,9 @@ pub(super) fn one(
     let given = given(values, within);
     let keys = Keys { all: spec::complete(&given, values.schema), given, of_mix };
     let config = ProxyConfig::from_options(name, options, rules, mix, keys);
+    if let Some(why) = config.check_rewrite_host().filter(|_| !is_wrong("protocol")) {
+        diagnostics.push(Diagnostic::new(values.place(&format!("{within}rewrite_host")).unwrap_or_default(), why));
+    }
     let place = values.get(&format!("{within}toxics")).map(|(_, origin)| origin.line("toxics")).unwrap_or_default();
     diagnostics.extend(toxic::conflicts(&config.toxics).map(|what| Diagnostic::new(&place, what)).collect());
     Ok(config)

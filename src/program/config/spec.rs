@@ -197,7 +197,7 @@ mod tests {
                 "pool_size: `null` is not a whole number of connections, 0 or more",
                 "proxy: `localhost` has no port, write `localhost:PORT`",
                 "seed: unknown key `seed` (known: proxy, backend, handler, rules, toxics, profile, protocol, buffer, keep_alive, reuse_socket, \
-                 pool_size, pool_timeout, connect_timeout, head_timeout, max_head, shape_buffer, enabled, handlers)",
+                 pool_size, pool_timeout, connect_timeout, head_timeout, max_head, rewrite_host, shape_buffer, enabled, handlers)",
             ]
         );
         assert_eq!(
@@ -248,7 +248,7 @@ mod tests {
             json!({
                 "proxy": "localhost:8000", "backend": "a:1", "handler": "20:delay,5:error", "protocol": "memcache",
                 "rules": [], "toxics": [], "profile": null, "buffer": null, "keep_alive": false, "reuse_socket": false, "pool_size": 100, "pool_timeout": 30,
-                "connect_timeout": 1.5, "head_timeout": 5, "max_head": 65536, "shape_buffer": "64MiB", "enabled": true,
+                "connect_timeout": 1.5, "head_timeout": 5, "max_head": 65536, "rewrite_host": false, "shape_buffer": "64MiB", "enabled": true,
                 "handlers": {
                     "delay": { "sleep": 0.25, "before": true, "protocol": "http" },
                     "dummy": { "buffer": 9 },

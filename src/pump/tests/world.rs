@@ -77,6 +77,8 @@ pub(super) struct Options {
     pub(super) reuse_socket: bool,
     pub(super) max_head: usize,
     pub(super) shape_buffer: usize,
+    /// With `rewrite_host`.
+    pub(super) host: Option<&'static str>,
     /// Its number.
     pub(super) connection: u64,
 }
@@ -84,7 +86,8 @@ pub(super) struct Options {
 impl Options {
     pub(super) fn new(protocol: Protocol, capacity: usize) -> Self {
         let (max_head, shape_buffer) = (MAX_HEAD, 64 * 1024 * 1024);
-        Self { protocol, capacity, keep_alive: false, reuse_socket: false, max_head, shape_buffer, connection: 1 }
+        let (keep_alive, reuse_socket, host) = (false, false, None);
+        Self { protocol, capacity, keep_alive, reuse_socket, max_head, shape_buffer, host, connection: 1 }
     }
 
     pub(super) fn connect(self, mix: &Mix) -> World {
@@ -102,7 +105,7 @@ impl Options {
 
     /// Runs the pumps of a connection.
     pub(super) fn pump(self, proxy: &Arc<ProxyContext>, client: Stream, backend: Stream) -> JoinHandle<Outcome> {
-        let Self { protocol, keep_alive, reuse_socket, max_head, shape_buffer, connection, .. } = self;
+        let Self { protocol, keep_alive, reuse_socket, max_head, shape_buffer, host, connection, .. } = self;
         let shared = proxy.clone();
         tokio::spawn(async move {
             // It is never dialled.
@@ -117,6 +120,7 @@ impl Options {
                 max_head,
                 shape_buffer,
                 backend: Backend::new(address, None, Duration::ZERO, 1, Duration::ZERO),
+                host: host.map(Into::into),
                 closes_if_unreachable: false,
             };
             let activity = Activity::new(connection);
