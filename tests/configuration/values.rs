@@ -24,6 +24,7 @@ fn a_backend_is_all_it_needs() {
     assert_eq!(config.proxies[0].pool_timeout, Duration::from_secs(30));
     assert_eq!(config.proxies[0].connect_timeout, Duration::from_secs(10));
     assert_eq!((config.proxies[0].head_timeout, config.proxies[0].max_head), (Duration::from_secs(5), 65536));
+    assert!(!config.proxies[0].rewrite_host);
     assert_eq!((config.log.level, config.log.format), (Level::Info, Format::Text));
     assert!(!config.demo);
 }
@@ -72,6 +73,27 @@ fn flags_variables_and_file_mean_the_same() {
                 buffer = 0x1\nkeep_alive = true\nreuse_socket = true\npool_size = 7\npool_timeout = 1.5\n\
                 connect_timeout = '250ms'\nseed = 18446744073709551615\nlog_level = 'trace'\nlog_format = 'json'\n";
     assert_everything(&Start::file(file).config());
+}
+
+#[test]
+fn a_host_is_rewritten_with_http_alone() {
+    let of_http = "backend = 'a:1'\nprotocol = 'http'\n";
+    let of_a_handler = "backend = 'a:1'\nhandler = 'delay'\nhandlers.delay.protocol = 'http'\n";
+    for start in [
+        Start::args("--backend a:1 --protocol http --rewrite-host"),
+        Start::file(of_http).and_env("VAURIEN_REWRITE_HOST", "true"),
+        Start::file(&format!("{of_http}rewrite_host = true")),
+        Start::file(of_a_handler).and_env("VAURIEN_REWRITE_HOST", "true"),
+    ] {
+        assert!(start.config().proxies[0].rewrite_host);
+    }
+    assert!(!Start::args("--backend a:1 --rewrite-host false").config().proxies[0].rewrite_host);
+    let why = "rewrite_host: it needs protocol http, this proxy has tcp";
+    assert_eq!(Start::file("backend = 'a:1'\nrewrite_host = true").lines(), [format!("vaurien.toml:2: {why}")]);
+    let several = "[proxies.x]\nproxy = 'a:1'\nrewrite_host = true\nbackend = 'a:2'";
+    assert_eq!(Start::file(several).lines(), [format!("vaurien.toml:3: proxies.x.{why}")]);
+    let wrong = Start::args("--backend a:1 --protocol htp --rewrite-host").lines();
+    assert_eq!(wrong.len(), 1, "a protocol that is none is told alone: {wrong:?}");
 }
 
 #[test]

@@ -116,7 +116,8 @@ fn mix() -> String {
 
 /// The least that the program needs to take this flag, without it.
 fn base(flag: &str) -> Vec<String> {
-    let is_of_http = ["-status", "-retry-after", "-headers", "-body"].iter().any(|option| flag.ends_with(option));
+    let is_of_http =
+        ["-status", "-retry-after", "-headers", "-body", "-rewrite-host"].iter().any(|option| flag.ends_with(option));
     let protocol = if is_of_http { "http" } else { "redis" };
     let all = [("--backend", "a:1"), ("--handler", &mix()), ("--protocol", protocol), ("--handler-reply-bytes", "a")];
     let mut needed: Vec<_> = all.into_iter().map(|(flag, value)| (flag.to_owned(), value)).collect();

@@ -188,6 +188,57 @@ fn invalid_http_is_answered_as_without_the_proxy() {
 }
 
 #[test]
+#[ignore = "needs nginx and curl; tests/run.sh installs them"]
+fn nginx_is_asked_for_its_own_host() {
+    let nginx = nginx();
+    let backend = format!("localhost:{}", nginx.address().port());
+    let body = noise(1, 1_000_000);
+    for options in ["", "--buffer 1", "--handler delay --handler-delay-sleep 1ms"] {
+        let buffers = options.contains("buffer");
+        let vaurien = Program::start_at(&backend, &format!("--protocol http --rewrite-host {options}"));
+        let get = |options| String::from_utf8(output_of(&curl(vaurien.address(), options, &["/host"; 2]), Vec::new()));
+        let own = format!("{backend} localhost\n").repeat(2);
+        // The last makes the proxy an HTTP proxy, which is asked with absolute targets.
+        let proxied = format!("--proxy http://{}", vaurien.address());
+        for options in ["", "--http1.0", "--http2", "--header Connection:close", &proxied] {
+            assert_eq!(get(options).unwrap(), own, "{options}");
+        }
+        // It is for nginx to refuse this.
+        let twice = "GET /host HTTP/1.1\r\nHost: a\r\nHost: a\r\nConnection: close\r\n\r\n";
+        vaurien.connect().send(twice).expect("HTTP/1.1 400 ");
+        let body = if buffers { &body[..10_000] } else { &body[..] };
+        for how in ["--header Transfer-Encoding:chunked", "--header Expect:100-continue"] {
+            let upload = format!("{how} --upload-file -");
+            output_of(&curl(vaurien.address(), &upload, &["/upload/file"]), body.to_vec());
+            assert!(fs::read(nginx.folder().join("files/upload/file")).unwrap() == body, "{options} {how}");
+            fs::remove_file(nginx.folder().join("files/upload/file")).unwrap();
+        }
+        assert_eq!(vaurien.stop().of("opaque"), 0, "{options}");
+    }
+}
+
+#[test]
+#[ignore = "needs nginx; tests/run.sh installs it"]
+fn a_pipeline_for_another_host_is_answered_as_without_the_proxy() {
+    let nginx = nginx();
+    let backend = nginx.address().to_string();
+    // To nginx itself they name what the proxy makes of them.
+    let (script, direct) = (requests().concat(), requests().concat().replace("here", &backend));
+    let (direct, _) = nginx.connect().send(direct).read_to_end();
+    for options in ["", "--buffer 1", "--buffer 7", "--handler delay --handler-delay-sleep 1ms"] {
+        let vaurien = Program::start_at(&backend, &format!("--protocol http --rewrite-host {options}"));
+        for len in [script.len(), 1] {
+            let mut client = vaurien.connect();
+            script.as_bytes().chunks(len).for_each(|bytes| _ = client.send(bytes));
+            let (ours, ending) = client.read_to_end();
+            assert_same(&ours, &direct, options);
+            assert_eq!(ending, Ending::Closed, "{options}");
+        }
+        assert_eq!(vaurien.stop().of("opaque"), 0, "{options}");
+    }
+}
+
+#[test]
 #[ignore = "needs nginx; tests/run.sh installs it"]
 fn a_long_head_is_a_call_where_it_may_be() {
     let nginx = nginx();

@@ -56,6 +56,7 @@ http {
         root files;
         location = /pid { return 200 "pid $pid\n"; }
         location = /none { return 204; }
+        location = /host { return 200 "$http_host $host\n"; }
         location /api/ { default_type application/json; return 200 "{\"ok\": true}\n"; }
         # Server-sent events. SSI leaves their length open.
         location = /events { default_type text/event-stream; ssi on; ssi_types text/event-stream; }
