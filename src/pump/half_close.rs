@@ -51,7 +51,8 @@ impl HalfCloses {
                     outcome = &mut gone => return outcome,
                 }
                 self.requests.store(true, Ordering::Relaxed);
-                gone.await
+                // The replies may have ended meanwhile.
+                if self.have_replies() { Outcome::Done } else { gone.await }
             }
             Ended::Hang => {
                 from.left().await;
@@ -108,6 +109,9 @@ impl HalfCloses {
                     () = from.reset() => return Outcome::BackendReset(io::ErrorKind::ConnectionReset.into()),
                 }
                 self.replies.store(true, Ordering::Relaxed);
+                if self.have_requests() {
+                    return Outcome::Done;
+                }
                 from.reset().await;
                 Outcome::BackendReset(io::ErrorKind::ConnectionReset.into())
             }
