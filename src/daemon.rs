@@ -8,6 +8,7 @@ use crate::call_log::CallLog;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::events::Events;
 use crate::metrics::summary::Summary;
+use crate::net::bound::BoundAddress;
 use crate::net::connection_limit::ConnectionLimit;
 use crate::plan::mix::Mix;
 use crate::plan::rule::list;
@@ -76,12 +77,12 @@ impl Daemon {
                 ));
             }
             let proxy = daemon.proxies.start(config).await?;
-            daemon.addresses.extend(proxy.addresses());
+            daemon.addresses.extend(ips(&proxy.addresses()));
         }
         Ok(daemon)
     }
 
-    /// The addresses that its proxies listen on, in the order of the configurations.
+    /// The addresses that its proxies listen on, in the order of the configurations. Those on Unix sockets have none.
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
@@ -112,15 +113,20 @@ impl Drop for Daemon {
     }
 }
 
+/// Those of `addresses` that are TCP's.
+fn ips(addresses: &[BoundAddress]) -> impl Iterator<Item = SocketAddr> {
+    addresses.iter().filter_map(BoundAddress::ip)
+}
+
 /// One proxy of a daemon, while it serves.
 #[derive(Debug, Clone)]
 pub struct Control(Arc<Proxy>);
 
 impl Control {
-    /// The addresses that it listens on; none while it is disabled.
+    /// The addresses that it listens on; none while it is disabled, and none on a Unix socket.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.0.addresses()
+        ips(&self.0.addresses()).collect()
     }
 
     /// The mix in force.

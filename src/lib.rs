@@ -119,7 +119,9 @@ pub use error::{Error, Result};
 pub use handler::{Handler, Registry};
 pub use metrics::summary::Summary;
 pub use net::address::{Address, BadAddress};
+pub use net::host_port::HostPort;
 pub use net::tls::{Authority, BackendTls, BadIdentity, BadTrust, ClientTls, Identity, TlsFault, Trust};
+pub use net::unix_path::UnixPath;
 pub use plan::mix::{Mix, Share};
 pub use plan::rule::Rule;
 #[cfg(feature = "program")]

@@ -68,7 +68,7 @@ impl<'a> Call<'a> {
         self.state.streams.connection()
     }
 
-    /// The client's address; `None` if the client has left.
+    /// The client's address; `None` if the client has left, and on a Unix socket.
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
         self.message.client().address()
@@ -188,7 +188,7 @@ impl Accept<'_> {
         self.0.connection()
     }
 
-    /// The client's address; `None` if the client has left.
+    /// The client's address; `None` if the client has left, and on a Unix socket.
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
         self.0.client()

@@ -22,7 +22,7 @@ pub(crate) fn serve<'c>(
     proxy: &'c ProxyContext,
     settings: &'c ConnectionSettings,
 ) -> impl Future<Output = ()> + 'c {
-    let context = ConnectionContext::new(proxy, settings, &handle.activity).of(handle.client.ip());
+    let context = ConnectionContext::new(proxy, settings, &handle.activity).of(handle.client.map(|client| client.ip()));
     async move {
         let outcome = traffic(&context, handle, client).await;
         finish(outcome, client, &context).await;

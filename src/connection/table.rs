@@ -16,8 +16,8 @@ use crate::workers::PerWorker;
 #[derive(Debug)]
 pub(crate) struct ConnectionHandle {
     pub(crate) activity: Activity,
-    /// The client's address.
-    pub(crate) client: SocketAddr,
+    /// The client's IP address; none on a Unix socket.
+    pub(crate) client: Option<SocketAddr>,
     /// The place of the worker that serves it.
     pub(crate) worker: usize,
     since: Instant,
@@ -26,7 +26,7 @@ pub(crate) struct ConnectionHandle {
 }
 
 impl ConnectionHandle {
-    pub(crate) fn new(number: u64, client: SocketAddr, worker: usize) -> Self {
+    pub(crate) fn new(number: u64, client: Option<SocketAddr>, worker: usize) -> Self {
         let (activity, since) = (Activity::new(number), Instant::now());
         Self { activity, client, worker, since, waker: OnceLock::new() }
     }

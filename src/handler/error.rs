@@ -11,7 +11,7 @@ use super::{Handler, Role};
 use crate::call::{Answer, Call, Verdict, random};
 use crate::duration::Seconds;
 use crate::error::Result;
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::protocol::http::{self, Response};
 use crate::protocol::{Failure, FailureKind, Protocol};
 
@@ -47,7 +47,7 @@ pub struct Error {
     pub message: Option<Message>,
     /// Where moved and ask send the client [default: none]
     #[schemars(extend("x-unit" = "host:port"))]
-    pub to: Option<Address>,
+    pub to: Option<HostPort>,
     /// With http, answer with this status, or one of several: 500|503 [default: none]
     ///
     /// Without one it is 500, 501, 502 or 503.

@@ -1,19 +1,31 @@
 //! Where to listen and where to connect.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 use std::str::FromStr;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use super::host_port::HostPort;
+use super::unix_path::{MAX_PATH, UnixPath};
 
-/// `host:port`; the host is a name, an IPv4 address or, in brackets, an IPv6 address. Names are not resolved here.
+/// What a Unix socket is written with.
+pub(super) const UNIX: &str = "unix:";
+
+/// Where a proxy listens, or where its backend does: `host:port`, or `unix:/path`.
+///
+/// ```
+/// use vaurien::Address;
+///
+/// let address: Address = "unix:/run/redis.sock".parse()?;
+/// assert!(matches!(&address, Address::Unix(path) if path.as_str() == "/run/redis.sock"));
+/// assert_eq!(address.to_string(), "unix:/run/redis.sock");
+/// assert_eq!("localhost:6379".parse(), Ok(Address::new("localhost", 6379)));
+/// # Ok::<(), vaurien::BadAddress>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Address {
-    /// A name or an IP address, without brackets.
-    pub host: String,
-    /// 0 to listen on a free port.
-    pub port: u16,
+pub enum Address {
+    /// A name or an IP address, and a port.
+    Tcp(HostPort),
+    /// A Unix socket.
+    Unix(UnixPath),
 }
 
 /// A text that is no address, and what would be one.
@@ -63,131 +75,153 @@ pub enum BadAddress {
         /// What is before its last colon.
         host: String,
     },
+    /// A path without what says that it is one.
+    #[error("`{0}` is a path, write `unix:{0}`")]
+    BarePath(String),
+    /// A Unix socket where only TCP serves.
+    #[error("`{0}` is a Unix socket, which only a proxy and a backend can have, write `HOST:PORT`")]
+    Unix(String),
+    /// Nothing behind `unix:`.
+    #[error("`{0}` has no path, write `unix:/PATH`")]
+    NoPath(String),
+    /// A path with a character that no path has.
+    #[error("`{}` has a NUL character, which no path has", .0.escape_debug())]
+    Nul(String),
+    /// A path that does not fit into the address of a socket.
+    #[error("`{text}` has a path of {len} bytes, the system allows {MAX_PATH} for a socket")]
+    LongPath {
+        /// The whole text.
+        text: String,
+        /// How long its path is, in bytes.
+        len: usize,
+    },
+    /// An abstract name on a system that has none.
+    #[error("`{0}` is an abstract name, which only Linux has, write `unix:/PATH`")]
+    Abstract(String),
 }
 
 impl Address {
-    /// `host` is a name or an IP address, without brackets.
+    /// TCP; `host` is a name or an IP address, without brackets.
     #[must_use]
     pub fn new(host: impl Into<String>, port: u16) -> Self {
-        Self { host: host.into(), port }
+        Self::Tcp(HostPort::new(host, port))
     }
 
     /// As URLs and the `Host` of HTTP name it: without the port if that is `default_port`, and without the zone of a link-local
-    /// address, which means something on this host alone (RFC 6874).
+    /// address, which means something on this host alone (RFC 6874). A Unix socket is on this host.
     pub(crate) fn authority(&self, default_port: u16) -> String {
-        let host = match self.host.split_once('%') {
+        let Some(HostPort { host, port }) = self.tcp() else { return "localhost".to_owned() };
+        let host = match host.split_once('%') {
             Some((address, _)) => format!("[{address}]"),
-            None if self.host.contains(':') => format!("[{}]", self.host),
-            None => self.host.clone(),
+            None if host.contains(':') => format!("[{host}]"),
+            None => host.clone(),
         };
-        if self.port == default_port { host } else { format!("{host}:{}", self.port) }
+        if *port == default_port { host } else { format!("{host}:{port}") }
     }
+
+    /// Its host and its port, if it has them.
+    #[must_use]
+    pub fn tcp(&self) -> Option<&HostPort> {
+        match self {
+            Self::Tcp(address) => Some(address),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Its host, which for a Unix socket is this machine.
+    pub(crate) fn host(&self) -> &str {
+        self.tcp().map_or("localhost", |address| &address.host)
+    }
+
+    /// Whether it stands for any free port.
+    pub(crate) fn is_any_port(&self) -> bool {
+        self.tcp().is_some_and(|address| address.port == 0)
+    }
+
+    /// Whether both are the same, as far as their texts and the file system tell.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => one.port == other.port && one.host.eq_ignore_ascii_case(&other.host),
+            (Self::Unix(one), Self::Unix(other)) => one.is_same(other),
+            _ => false,
+        }
+    }
+}
+
+impl From<HostPort> for Address {
+    fn from(address: HostPort) -> Self {
+        Self::Tcp(address)
+    }
+}
+
+impl PartialEq<HostPort> for Address {
+    fn eq(&self, other: &HostPort) -> bool {
+        self.tcp() == Some(other)
+    }
+}
+
+/// What is behind `unix:`. Digits alone are a port of a host of that name.
+pub(super) fn path_of(text: &str) -> Option<&str> {
+    text.strip_prefix(UNIX).filter(|rest| rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 impl FromStr for Address {
     type Err = BadAddress;
 
     fn from_str(text: &str) -> Result<Self, BadAddress> {
-        let owned = || text.to_owned();
-        if text.is_empty() {
-            return Err(BadAddress::Empty);
-        }
-        if let Some((scheme, rest)) = text.split_once("://") {
-            return Err(BadAddress::Url { text: owned(), meant: of_url(scheme, rest) });
-        }
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !text.ends_with(']') => (host, port),
-            _ if text.parse::<u16>().is_ok() => return Err(BadAddress::PortAlone(owned())),
-            _ => return Err(BadAddress::NoPort(owned())),
-        };
-        // `::1:80` may be either; an address needs a port, so that is how it is read.
-        if host.parse::<Ipv6Addr>().is_ok() && port.parse::<u16>().is_ok() {
-            return Err(BadAddress::Unbracketed { text: owned(), meant: format!("[{host}]:{port}") });
-        }
-        if text.parse::<Ipv6Addr>().is_ok() {
-            return Err(BadAddress::Unbracketed { text: owned(), meant: format!("[{text}]:PORT") });
-        }
-        if host.is_empty() {
-            return Err(BadAddress::NoHost(owned()));
-        }
-        let bracketed = unbracketed(host);
-        let good = bracketed.map_or_else(|| is_name(host), is_ipv6);
-        if !good {
-            return Err(BadAddress::BadHost { text: owned(), host: host.to_owned() });
-        }
-        // `parse` alone would take `+80`.
-        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        match port.parse() {
-            Ok(port) if digits => Ok(Self::new(bracketed.unwrap_or(host), port)),
-            _ => Err(BadAddress::BadPort { text: owned(), port: port.to_owned() }),
+        match path_of(text) {
+            Some(path) => path.parse().map(Self::Unix),
+            None if text.starts_with(['/', '@']) || text.starts_with("./") => {
+                Err(BadAddress::BarePath(text.to_owned()))
+            }
+            None => text.parse().map(Self::Tcp),
         }
     }
-}
-
-/// `localhost:80` for the URL `http://user@localhost/path`.
-fn of_url(scheme: &str, rest: &str) -> String {
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let address = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
-    if address.parse::<Address>().is_ok() {
-        return address.to_owned();
-    }
-    let port = match scheme {
-        "http" => "80",
-        "redis" => "6379",
-        "memcached" | "memcache" => "11211",
-        _ => "PORT",
-    };
-    let host = if address.is_empty() { "HOST" } else { address };
-    let has_port = unbracketed(host).is_none() && host.contains(':');
-    if has_port { "HOST:PORT".to_owned() } else { format!("{host}:{port}") }
-}
-
-pub(crate) fn unbracketed(host: &str) -> Option<&str> {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']'))
-}
-
-pub(crate) fn is_ipv6(host: &str) -> bool {
-    // Behind a `%` is the zone of a link-local address.
-    host.split('%').next().is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
-}
-
-/// A name or an IPv4 address.
-pub(crate) fn is_name(host: &str) -> bool {
-    host.chars().all(|char| char.is_alphanumeric() || matches!(char, '.' | '-' | '_'))
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => path.fmt(f),
+        }
     }
 }
 
-impl Serialize for Address {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
+/// Serializes as text, and reads it.
+macro_rules! as_text {
+    ($address:ident) => {
+        impl serde::Serialize for $address {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> serde::Deserialize<'de> for $address {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+            }
+        }
+
+        impl schemars::JsonSchema for $address {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($address).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string", "x-unit": "host:port" })
+            }
+        }
+    };
 }
 
-impl<'de> Deserialize<'de> for Address {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
+pub(super) use as_text;
 
-impl JsonSchema for Address {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Address".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "x-unit": "host:port" })
-    }
-}
+as_text!(Address);
 
 #[cfg(test)]
 mod tests {
@@ -195,16 +229,21 @@ mod tests {
 
     #[test]
     fn an_address_is_written_as_it_was_read() {
-        for (text, host, port) in [
-            ("localhost:8000", "localhost", 8000),
-            ("127.0.0.1:0", "127.0.0.1", 0),
-            ("[::1]:6379", "::1", 6379),
-            ("[fe80::1%eth0]:80", "fe80::1%eth0", 80),
-            ("my_db-1.example.:65535", "my_db-1.example.", 65535),
+        for (text, path) in [
+            ("localhost:8000", None),
+            // A host may have this name.
+            ("unix:8000", None),
+            ("unix:/run/x.sock", Some("/run/x.sock")),
+            ("unix:run/x y", Some("run/x y")),
+            ("unix:./8000", Some("./8000")),
         ] {
             let address: Address = text.parse().unwrap();
-            assert_eq!(address, Address::new(host, port));
             assert_eq!(address.to_string(), text);
+            let Address::Unix(read) = &address else {
+                assert_eq!(path, None, "{text}");
+                continue;
+            };
+            assert_eq!(Some(read.as_str()), path);
         }
     }
 
@@ -224,39 +263,32 @@ mod tests {
 
     #[test]
     fn what_is_no_address_says_what_would_be() {
+        let (long, fits) = ("x".repeat(MAX_PATH + 1), "x".repeat(MAX_PATH));
+        assert!(format!("unix:{fits}").parse::<Address>().is_ok());
+        let too_long =
+            format!("`unix:{long}` has a path of {} bytes, the system allows {MAX_PATH} for a socket", long.len());
         for (text, message) in [
+            ("unix:", "`unix:` has no path, write `unix:/PATH`"),
+            ("unix:@", "`unix:@` has no path, write `unix:/PATH`"),
+            ("unix:///run/x", "`unix:///run/x` is a URL, write `unix:/run/x`"),
+            ("unix://x", "`unix://x` is a URL, write `unix:x`"),
+            ("unix://", "`unix://` is a URL, write `unix:/PATH`"),
+            ("/run/x.sock", "`/run/x.sock` is a path, write `unix:/run/x.sock`"),
+            ("./x", "`./x` is a path, write `unix:./x`"),
+            ("unix:a\0b", "`unix:a\\0b` has a NUL character, which no path has"),
+            (&format!("unix:{long}"), &too_long),
+            ("unix:99999", "`unix:99999` has an invalid port `99999`, a port is 0 to 65535"),
             ("", "the address is empty, write `HOST:PORT`"),
-            ("localhost", "`localhost` has no port, write `localhost:PORT`"),
-            ("[::1]", "`[::1]` has no port, write `[::1]:PORT`"),
-            ("redis://db:6379", "`redis://db:6379` is a URL, write `db:6379`"),
-            ("http://localhost:80/a?b", "`http://localhost:80/a?b` is a URL, write `localhost:80`"),
-            ("redis://:secret@[::1]/0", "`redis://:secret@[::1]/0` is a URL, write `[::1]:6379`"),
-            ("https://a", "`https://a` is a URL, write `a:PORT`"),
-            ("http://", "`http://` is a URL, write `HOST:80`"),
-            ("tcp://a:b", "`tcp://a:b` is a URL, write `HOST:PORT`"),
-            ("db:http", "`db:http` has an invalid port `http`, a port is 0 to 65535"),
-            ("db:65536", "`db:65536` has an invalid port `65536`, a port is 0 to 65535"),
-            ("db:-1", "`db:-1` has an invalid port `-1`, a port is 0 to 65535"),
-            ("db:+80", "`db:+80` has an invalid port `+80`, a port is 0 to 65535"),
-            ("db:", "`db:` has an invalid port ``, a port is 0 to 65535"),
-            (":8000", "`:8000` has no host, write `localhost:8000`, or `0.0.0.0:8000` for every interface"),
-            ("::1", "`::1` is an IPv6 address without brackets, write `[::1]:PORT`"),
-            ("::1:80", "`::1:80` is an IPv6 address without brackets, write `[::1]:80`"),
-            ("fe80::1:abcd", "`fe80::1:abcd` is an IPv6 address without brackets, write `[fe80::1:abcd]:PORT`"),
-            (
-                "a b:80",
-                "`a b:80` has an invalid host `a b`, write a name, an IPv4 address or an IPv6 address in brackets",
-            ),
-            (
-                "a:b:80",
-                "`a:b:80` has an invalid host `a:b`, write a name, an IPv4 address or an IPv6 address in brackets",
-            ),
-            (
-                "[db]:80",
-                "`[db]:80` has an invalid host `[db]`, write a name, an IPv4 address or an IPv6 address in brackets",
-            ),
         ] {
             assert_eq!(text.parse::<Address>().unwrap_err().to_string(), message);
         }
+    }
+
+    #[test]
+    fn where_only_tcp_serves_a_path_is_a_mistake() {
+        assert_eq!(
+            "unix:/x".parse::<HostPort>().unwrap_err().to_string(),
+            "`unix:/x` is a Unix socket, which only a proxy and a backend can have, write `HOST:PORT`"
+        );
     }
 }

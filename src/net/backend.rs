@@ -1,15 +1,16 @@
 //! Where a proxy's calls go: dialled for each connection, or kept from one client for the next.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
-use super::dial::Dialer;
+use super::bound::BoundAddress;
+use super::dial::{Dialer, dial_unix};
 use super::pool::Pool;
+use super::socket::Socket;
 use super::stream::Stream;
 use super::tls::{Alpn, BackendTls};
 
@@ -53,16 +54,22 @@ impl Backend {
     /// # Errors
     ///
     /// The error of the last address, of resolving the name, or of the TLS handshake.
-    pub(crate) async fn connect(&self, own: &[SocketAddr], alpn: &[Alpn]) -> io::Result<Stream> {
+    pub(crate) async fn connect(&self, own: &[BoundAddress], alpn: &[Alpn]) -> io::Result<Stream> {
         if let Some(kept) = self.pool.take(alpn) {
             return Ok(kept);
         }
         let deadline = Instant::now() + self.connect_timeout;
-        let stream = self.dialer.dial(&self.address, own, deadline).await?;
-        stream.set_nodelay(true)?;
-        let Some(tls) = &self.tls else { return Ok(stream.into()) };
+        let socket = match &self.address {
+            Address::Tcp(address) => {
+                let stream = self.dialer.dial(address, own, deadline).await?;
+                stream.set_nodelay(true)?;
+                Socket::from(stream)
+            }
+            Address::Unix(path) => dial_unix(path, own, deadline).await?,
+        };
+        let Some(tls) = &self.tls else { return Ok(socket.into()) };
         // Boxed, so that connections without TLS are smaller.
-        let handshake = Box::pin(tls.connect(stream.into(), &self.address.host, alpn));
+        let handshake = Box::pin(tls.connect(socket, self.address.host(), alpn));
         match timeout_at(deadline, handshake).await {
             Ok(done) => Ok(done?.into()),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),

@@ -1,5 +1,5 @@
-//! Connecting to a name, by any address that it resolves to: the next is tried before the first has been given up ("Happy
-//! Eyeballs", RFC 8305).
+//! Connecting: to a Unix socket, or to a name, by any address that it resolves to. The next is tried before the first has been given
+//! up ("Happy Eyeballs", RFC 8305).
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,7 +15,12 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::address::Address;
+use super::bound::{self, BoundAddress};
+use super::host_port::HostPort;
 use super::listener::leads_to;
+use super::socket::Socket;
+use super::unix_path::UnixPath;
+use super::unix_socket;
 
 /// The next address is tried this long after the one before (RFC 8305, section 8).
 const STAGGER: Duration = Duration::from_millis(250);
@@ -28,8 +33,32 @@ const REMEMBERED: Duration = Duration::from_secs(600);
 /// # Errors
 ///
 /// The error of the last address, or of resolving the name.
-pub(crate) async fn dial(address: &Address, deadline: Instant) -> io::Result<TcpStream> {
+pub(crate) async fn dial(address: &HostPort, deadline: Instant) -> io::Result<TcpStream> {
     Dialer::default().dial(address, &[], deadline).await
+}
+
+/// Connects once to find out whether somebody listens there.
+///
+/// # Errors
+///
+/// As [`dial`], or that of the Unix socket.
+pub(crate) async fn reach(address: &Address, deadline: Instant) -> io::Result<()> {
+    match address {
+        Address::Tcp(address) => dial(address, deadline).await.map(drop),
+        Address::Unix(path) => dial_unix(path, &[], deadline).await.map(drop),
+    }
+}
+
+/// Connects to a Unix socket that is none of `own`.
+pub(super) async fn dial_unix(path: &UnixPath, own: &[BoundAddress], deadline: Instant) -> io::Result<Socket> {
+    if bound::leads_to(path, own) {
+        return Err(itself());
+    }
+    unix_socket::dial(path, deadline).await.map(Socket::from)
+}
+
+fn itself() -> io::Error {
+    io::Error::other("the backend is this proxy itself")
 }
 
 /// Dials one name, again and again.
@@ -45,7 +74,12 @@ impl Dialer {
     /// # Errors
     ///
     /// The error of the last address, or of resolving the name.
-    pub(super) async fn dial(&self, address: &Address, own: &[SocketAddr], deadline: Instant) -> io::Result<TcpStream> {
+    pub(super) async fn dial(
+        &self,
+        address: &HostPort,
+        own: &[BoundAddress],
+        deadline: Instant,
+    ) -> io::Result<TcpStream> {
         let resolved = timeout_at(deadline, lookup_host((address.host.as_str(), address.port)));
         let addresses = resolved.await.map_err(|_| io::ErrorKind::TimedOut)??.collect();
         self.connect(addresses, own, deadline).await
@@ -54,15 +88,13 @@ impl Dialer {
     async fn connect(
         &self,
         mut addresses: Vec<SocketAddr>,
-        own: &[SocketAddr],
+        own: &[BoundAddress],
         deadline: Instant,
     ) -> io::Result<TcpStream> {
         let all = addresses.len();
         addresses.retain(|address| !leads_to(*address, own));
         let is_own = addresses.len() < all;
-        self.race(alternate(addresses), deadline)
-            .await
-            .map_err(|error| if is_own { io::Error::other("the backend is this proxy itself") } else { error })
+        self.race(alternate(addresses), deadline).await.map_err(|error| if is_own { itself() } else { error })
     }
 
     async fn race(&self, mut addresses: VecDeque<SocketAddr>, deadline: Instant) -> io::Result<TcpStream> {
@@ -294,12 +326,12 @@ mod tests {
         let mapped = SocketAddr::from((std::net::Ipv4Addr::LOCALHOST.to_ipv6_mapped(), own.port()));
         let nobody = address(&bound());
         for same in [vec![own], vec![everywhere], vec![mapped], vec![nobody, own]] {
-            let error = Dialer::default().connect(same, &[own], in_ten_seconds()).await.unwrap_err();
+            let error = Dialer::default().connect(same, &[own.into()], in_ten_seconds()).await.unwrap_err();
             assert_eq!(error.to_string(), "the backend is this proxy itself");
         }
         let other = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let there = other.local_addr().unwrap();
-        let stream = Dialer::default().connect(vec![own, there], &[own], in_ten_seconds()).await.unwrap();
+        let stream = Dialer::default().connect(vec![own, there], &[own.into()], in_ten_seconds()).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), there);
     }
 

@@ -6,10 +6,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::lookup_host;
 
-use crate::net::address::Address;
+use super::bound::BoundAddress;
+use super::host_port::HostPort;
 
 /// How many connections may wait for `accept`. The system may impose a lower limit.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 
 /// How many ports that are free on the first address are tried on the other addresses.
 const FREE_PORTS: usize = 32;
@@ -19,7 +20,7 @@ const FREE_PORTS: usize = 32;
 /// # Errors
 ///
 /// `address` cannot be resolved.
-pub(crate) async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
+pub(crate) async fn resolve(address: &HostPort) -> io::Result<Vec<SocketAddr>> {
     Ok(lookup_host((address.host.as_str(), address.port)).await?.collect())
 }
 
@@ -28,7 +29,7 @@ pub(crate) async fn resolve(address: &Address) -> io::Result<Vec<SocketAddr>> {
 /// # Errors
 ///
 /// `address` cannot be resolved.
-pub(crate) async fn to_listen_on(address: &Address) -> io::Result<Vec<SocketAddr>> {
+pub(crate) async fn to_listen_on(address: &HostPort) -> io::Result<Vec<SocketAddr>> {
     let everywhere: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
     if address.host.parse() == Ok(everywhere[0]) {
         return Ok(everywhere.map(|ip| SocketAddr::new(ip, address.port)).into());
@@ -46,11 +47,11 @@ pub(crate) fn reachable(ip: IpAddr) -> IpAddr {
 }
 
 /// Whether who connects to `address` reaches a listener on one of `own`.
-pub(crate) fn leads_to(address: SocketAddr, own: &[SocketAddr]) -> bool {
+pub(crate) fn leads_to(address: SocketAddr, own: &[BoundAddress]) -> bool {
     let ip = reachable(address.ip().to_canonical());
     let covers =
         |own: IpAddr| own == ip || own.is_unspecified() && own.is_ipv4() == ip.is_ipv4() && is_of_this_machine(ip);
-    own.iter().any(|own| own.port() == address.port() && covers(own.ip()))
+    own.iter().filter_map(BoundAddress::ip).any(|own| own.port() == address.port() && covers(own.ip()))
 }
 
 /// Whether `ip` is an address of this machine: to reach it, a socket gets that very address. Connecting UDP sends nothing.
@@ -163,7 +164,7 @@ mod tests {
             // No machine has this address (RFC 5737).
             ("192.0.2.1:80", "0.0.0.0:80", false),
         ] {
-            assert_eq!(leads_to(address(dialled), &[address(own)]), same, "{dialled} {own}");
+            assert_eq!(leads_to(address(dialled), &[address(own).into()]), same, "{dialled} {own}");
         }
     }
 

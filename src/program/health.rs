@@ -13,8 +13,9 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::error::plain;
-use crate::net::address::{Address, BadAddress};
+use crate::net::address::BadAddress;
 use crate::net::dial::dial;
+use crate::net::host_port::HostPort;
 use crate::net::listener;
 
 /// How long the check may take.
@@ -34,7 +35,7 @@ pub(crate) enum Unhealthy {
 }
 
 /// Checks the daemon whose API is at `address`.
-pub(crate) fn check(address: &Address) -> Result<(), Unhealthy> {
+pub(crate) fn check(address: &HostPort) -> Result<(), Unhealthy> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let checked = runtime.block_on(answer(address));
     // Looking up a name cannot be cancelled: do not wait for it.
@@ -43,17 +44,17 @@ pub(crate) fn check(address: &Address) -> Result<(), Unhealthy> {
 }
 
 /// The URL of the check.
-pub(crate) fn url(address: &Address) -> String {
+pub(crate) fn url(address: &HostPort) -> String {
     format!("http://{address}/healthz")
 }
 
 /// Reads `host:port`, or a URL like that of [`url`].
-pub(crate) fn read(text: &str) -> Result<Address, String> {
+pub(crate) fn read(text: &str) -> Result<HostPort, String> {
     let address = text.strip_prefix("http://").map_or(text, |rest| {
         let rest = rest.trim_end_matches('/');
         rest.strip_suffix("/healthz").unwrap_or(rest)
     });
-    let address: Address = address.parse().map_err(|error: BadAddress| error.to_string())?;
+    let address: HostPort = address.parse().map_err(|error: BadAddress| error.to_string())?;
     if address.port == 0 {
         return Err(format!("`{address}` has the port 0, give the daemon's port"));
     }
@@ -61,14 +62,14 @@ pub(crate) fn read(text: &str) -> Result<Address, String> {
 }
 
 /// The address at which a client on this machine reaches a daemon: a wildcard address becomes a loopback one.
-pub(crate) fn reachable(address: Address) -> Address {
+pub(crate) fn reachable(address: HostPort) -> HostPort {
     match address.host.parse::<IpAddr>() {
-        Ok(ip) => Address::new(listener::reachable(ip).to_string(), address.port),
+        Ok(ip) => HostPort::new(listener::reachable(ip).to_string(), address.port),
         Err(_) => address,
     }
 }
 
-async fn answer(address: &Address) -> Result<(), Unhealthy> {
+async fn answer(address: &HostPort) -> Result<(), Unhealthy> {
     let status = timeout(PATIENCE, async {
         // It tries every address of the host, and leaves time for each.
         let stream = dial(address, Instant::now() + PATIENCE).await?;
@@ -113,7 +114,7 @@ mod tests {
     /// The result for a server that sends `reply` to every client, and nothing more.
     async fn result_for(reply: &'static str) -> Result<(), String> {
         let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = Address::new("localhost", server.local_addr().unwrap().port());
+        let address = HostPort::new("localhost", server.local_addr().unwrap().port());
         let serve = async {
             let (mut client, _) = server.accept().await.unwrap();
             client.write_all(reply.as_bytes()).await.unwrap();

@@ -14,8 +14,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout};
 
 use crate::error::plain;
-use crate::net::address::Address;
 use crate::net::dial::dial;
+use crate::net::host_port::HostPort;
 use crate::program::exit_code;
 
 /// How long an answer may take.
@@ -30,7 +30,7 @@ const EVENTS: &str = "text/event-stream";
 /// A running server, and who asks it.
 #[derive(Debug)]
 pub(crate) struct Server {
-    pub(crate) address: Address,
+    pub(crate) address: HostPort,
     pub(crate) user_agent: &'static str,
     pub(crate) token: Option<String>,
     /// What to check if nothing listens there.

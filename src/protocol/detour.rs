@@ -13,8 +13,9 @@ pub(crate) struct Backend<'a> {
 }
 
 impl Protocol {
-    /// What the reply that begins with `bytes` sends the client past the proxy with, in words.
-    pub(crate) fn detour(self, bytes: &[u8], backend: Backend<'_>) -> Option<String> {
+    /// What the reply that begins with `bytes` sends the client past the proxy with, in words. No URL leads to a `backend` on a Unix
+    /// socket.
+    pub(crate) fn detour(self, bytes: &[u8], backend: Option<Backend<'_>>) -> Option<String> {
         match self {
             Self::Redis => redis::detour(bytes),
             Self::Http => http_detour(bytes, backend),

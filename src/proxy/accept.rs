@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::task::yield_now;
 use tracing::{info, warn};
 
 use crate::connection::serve;
 use crate::connection::table::ConnectionHandle;
+use crate::net::bound::Listener;
 use crate::net::connection_limit::Permit;
 use crate::net::socket::Socket;
 use crate::proxy::Proxy;
@@ -24,8 +24,9 @@ const BACK_OFF: Duration = Duration::from_millis(50);
 
 /// A client that was accepted.
 struct Accepted {
-    client: TcpStream,
-    address: SocketAddr,
+    client: Socket,
+    /// None on a Unix socket.
+    address: Option<SocketAddr>,
     number: u64,
     /// The place of the worker that serves it.
     worker: usize,
@@ -82,14 +83,14 @@ impl Drop for Open {
 
 impl Proxy {
     /// Accepts clients until the proxy stops, on the worker in this `place`. It waits for nothing but a free descriptor.
-    pub(super) async fn accept(self: Arc<Self>, listener: TcpListener, place: usize) {
+    pub(super) async fn accept(self: Arc<Self>, listener: Listener, place: usize) {
         tokio::select! {
             () = self.clone().accept_all(&listener, place) => {}
             () = self.context.shutdown.begun() => {}
         }
     }
 
-    async fn accept_all(self: Arc<Self>, listener: &TcpListener, place: usize) {
+    async fn accept_all(self: Arc<Self>, listener: &Listener, place: usize) {
         let limit = &self.shared.connection_limit;
         loop {
             let accepted = tokio::select! {
@@ -127,7 +128,7 @@ impl Proxy {
     }
 
     /// Accepts and numbers a client in one step, so that clients are numbered in the order in which they connected.
-    fn poll_accept(&self, cx: &mut Context<'_>, listener: &TcpListener, place: usize) -> Poll<io::Result<Accepted>> {
+    fn poll_accept(&self, cx: &mut Context<'_>, listener: &Listener, place: usize) -> Poll<io::Result<Accepted>> {
         let worker = self.shared.workers.for_connection(place);
         // The runtime of the worker learns of the client's socket.
         let _within = (worker != place).then(|| self.shared.workers.all()[worker].runtime.enter());
@@ -144,7 +145,6 @@ impl Proxy {
     fn spawn(self: Arc<Self>, accepted: Accepted, permit: Permit) {
         // The task holds what it captures until its end, so each byte counts for every connection.
         let Accepted { client, address, number, worker } = accepted;
-        let client = Socket::from(client);
         let shared = self.shared.clone();
         let open = Open { proxy: self, handle: Arc::new(ConnectionHandle::new(number, address, worker)) };
         shared.workers.all()[worker].serve(async move {

@@ -13,6 +13,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, shown};
 use crate::events::{EventKind, SharedTexts};
 use crate::net::address::Address;
 use crate::net::backend::Backend;
+use crate::net::host_port::HostPort;
 use crate::net::tls::{BackendTls, ClientTls};
 use crate::plan::mix::Mix;
 use crate::plan::rule::{Rule, list};
@@ -192,7 +193,9 @@ impl ProxyConfig {
 
     /// Takes a free port, whatever was configured.
     pub(crate) fn listen_anywhere(&mut self) {
-        self.listen.port = 0;
+        if let Address::Tcp(address) = &mut self.listen {
+            address.port = 0;
+        }
         self.keys.set("proxy", self.listen.to_string());
     }
 
@@ -366,11 +369,10 @@ pub(crate) struct Conflict {
 
 /// Proxies that have the address of an earlier one, and those whose backends lead back to themselves. Port 0 never conflicts.
 pub(crate) fn conflicts(configs: &[&ProxyConfig]) -> Vec<Conflict> {
-    let same = |one: &Address, other: &Address| one.port == other.port && one.host.eq_ignore_ascii_case(&other.host);
     let mut conflicts = Vec::new();
     for (place, config) in configs.iter().enumerate() {
         let ProxyConfig { name, listen, .. } = config;
-        let earlier = configs[..place].iter().find(|other| same(&other.listen, listen) && listen.port != 0);
+        let earlier = configs[..place].iter().find(|other| other.listen.is_same(listen) && !listen.is_any_port());
         if let Some(earlier) = earlier {
             let by_default = [config, earlier].iter().all(|config| !config.keys.given.contains_key("proxy"));
             let advice = if by_default { " by default, give each its own" } else { ", give one another" };
@@ -406,11 +408,12 @@ fn loop_behind<'a>(config: &ProxyConfig, others: &[&'a ProxyConfig]) -> Option<V
 
 /// Whether a connection to `backend` comes to what listens on `listen`, as far as their text shows it.
 fn leads_to(backend: &Address, listen: &Address) -> bool {
-    let any = |address: &Address| {
+    let (Address::Tcp(backend), Address::Tcp(listen)) = (backend, listen) else { return backend.is_same(listen) };
+    let any = |address: &HostPort| {
         address.host.eq_ignore_ascii_case("localhost")
             || address.host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified())
     };
-    let here = |address: &Address| any(address) || address.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+    let here = |address: &HostPort| any(address) || address.host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
     let same = backend.host.eq_ignore_ascii_case(&listen.host)
         || here(backend) && here(listen) && (any(backend) || any(listen));
     same && backend.port == listen.port && listen.port != 0

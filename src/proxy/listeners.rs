@@ -1,30 +1,32 @@
 //! A proxy's listeners: opened, closed, and opened again on the same port.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use super::Proxy;
 use super::config::ProxyConfig;
 use super::shared::Shared;
 use crate::net::address::Address;
+use crate::net::bound::{self, Bound, BoundAddress, Listener, collide, to_listen_on};
 use crate::net::connection_limit::Permit;
-use crate::net::listener::{leads_to, listen, resolve, to_listen_on};
+use crate::net::listener::{leads_to, resolve};
+use crate::net::unix_socket::SocketFile;
 
 /// A proxy's listeners, or where they were while there are none.
 #[derive(Debug, Default)]
 pub(crate) struct Listening {
     /// The configured address and what it resolved to. Kept while the proxy does not listen, so that it gets the same port again.
     configured: Option<Address>,
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<BoundAddress>,
     /// The same for the address before, in case the proxy returns to it.
-    before: Option<(Address, Vec<SocketAddr>)>,
+    before: Option<(Address, Vec<BoundAddress>)>,
     /// Port 0 is to be another port than it was.
     moves: bool,
     tasks: Vec<JoinHandle<()>>,
+    /// The file of a Unix socket, while there is one.
+    file: Option<SocketFile>,
     /// The descriptors that the shares take from connections: one each, and one for a client that waits for its permit.
     permits: Vec<Permit>,
 }
@@ -65,11 +67,15 @@ impl CannotListen {
 
     /// `address` is that of `config`, or where the proxy listened before.
     pub(crate) fn new(config: &ProxyConfig, address: &Address, error: &io::Error) -> Self {
-        let why = match error.kind() {
-            io::ErrorKind::AddrInUse => {
-                let key = config.words().0;
+        let key = config.words().0;
+        let why = match (error.kind(), address) {
+            (io::ErrorKind::AddrInUse, Address::Tcp(_)) => {
                 format!("the port is in use: give another `{key}`, or port 0 for a free one")
             }
+            (io::ErrorKind::AddrInUse, Address::Unix(_)) => {
+                format!("somebody listens there already: give another `{key}`")
+            }
+            (io::ErrorKind::AlreadyExists, _) => format!("{error}: remove it, or give another `{key}`"),
             _ => error.to_string(),
         };
         Self { address: address.clone(), why, kind: error.kind() }
@@ -78,12 +84,12 @@ impl CannotListen {
 
 impl Listening {
     /// Where it listens; nowhere while it does not.
-    pub(crate) fn addresses(&self) -> &[SocketAddr] {
+    pub(crate) fn addresses(&self) -> &[BoundAddress] {
         if self.tasks.is_empty() { &[] } else { &self.addresses }
     }
 
     /// Where it listens, or did before it was closed; with the address that it was configured with.
-    pub(crate) fn last(&self) -> (Option<Address>, Vec<SocketAddr>) {
+    pub(crate) fn last(&self) -> (Option<Address>, Vec<BoundAddress>) {
         (self.configured.clone().filter(|_| !self.moves), self.addresses.clone())
     }
 
@@ -116,49 +122,55 @@ impl Listening {
         let known = if is_same { Some(&self.addresses) } else { before };
         // An error names the port that the proxy had before, not port 0.
         let shown = known.and_then(|known| known.first());
-        let shown = shown.map_or_else(|| address.clone(), |known| Address::new(known.ip().to_string(), known.port()));
+        let shown = shown.map_or_else(|| address.clone(), Address::from);
         let failed = |error| CannotListen::new(config, &shown, &error);
         let addresses = match known {
             Some(known) => known.clone(),
             None => to_listen_on(address).await.map_err(failed)?,
         };
         refuse_loop(config, &addresses).await.map_err(failed)?;
-        let Bound { addresses, shares } = match bind(proxy, &addresses) {
+        let is_own = collide(self.addresses(), &addresses);
+        // To ask whether somebody listens on a Unix socket takes a connection, which none of its own is to be.
+        let is_own_file = is_own && matches!(address, Address::Unix(_));
+        let bound = if is_own_file { Err(io::ErrorKind::AddrInUse.into()) } else { bind(proxy, &addresses) };
+        let opened = match bound {
             // The port may be in use by this proxy itself: it listens on `localhost` and is to listen on 127.0.0.1.
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && self.has_port_of(&addresses) => {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_own => {
                 self.close().await;
                 match bind(proxy, &addresses) {
                     Err(error) => {
                         // It listens nowhere if another program took these addresses meanwhile.
                         if let Ok(reopened) = bind(proxy, &self.addresses) {
-                            self.accept(proxy, reopened.shares);
+                            self.accept(proxy, reopened);
                         }
                         return Err(failed(error));
                     }
-                    bound => bound.map_err(failed)?,
+                    opened => opened.map_err(failed)?,
                 }
             }
-            bound => bound.map_err(failed)?,
+            opened => opened.map_err(failed)?,
         };
         // Port 0 may have become the backend's.
-        refuse_loop(config, &addresses).await.map_err(failed)?;
+        refuse_loop(config, &opened.addresses).await.map_err(failed)?;
         ready();
         self.close().await;
-        let left = std::mem::replace(&mut self.addresses, addresses);
+        let left = std::mem::replace(&mut self.addresses, opened.addresses.clone());
         if let Some(before) = self.configured.replace(address.clone()).filter(|before| before != address) {
             self.before = Some((before, left));
         }
-        self.accept(proxy, shares);
+        self.accept(proxy, opened);
         Ok(())
     }
 
-    /// Whether it listens on the port of one of `addresses`.
-    fn has_port_of(&self, addresses: &[SocketAddr]) -> bool {
-        self.addresses().iter().any(|own| addresses.iter().any(|other| other.port() == own.port()))
+    /// Removes the file of its Unix socket, if it has one: nobody finds it any more.
+    pub(super) fn remove_file(&mut self) {
+        self.file = None;
     }
 
     /// Stops listening: clients are refused from now on.
     pub(crate) async fn close(&mut self) {
+        // While it listens nobody puts another socket in its place.
+        self.remove_file();
         for task in self.tasks.drain(..) {
             task.abort();
             // Aborted, which is no error.
@@ -168,7 +180,9 @@ impl Listening {
     }
 
     /// Each worker accepts from its shares.
-    fn accept(&mut self, proxy: &Arc<Proxy>, shares: Vec<(usize, TcpListener)>) {
+    fn accept(&mut self, proxy: &Arc<Proxy>, opened: Opened) {
+        let Opened { shares, file, .. } = opened;
+        self.file = file;
         let Shared { workers, connection_limit: limit, .. } = &*proxy.shared;
         self.permits = shares.iter().filter_map(|_| limit.take_spare()).collect();
         let accept =
@@ -178,14 +192,18 @@ impl Listening {
 }
 
 /// Fails if all that the backend stands for are listeners on `own`.
-async fn refuse_loop(config: &ProxyConfig, own: &[SocketAddr]) -> io::Result<()> {
+async fn refuse_loop(config: &ProxyConfig, own: &[BoundAddress]) -> io::Result<()> {
     let backend = &config.backend;
-    if own.iter().all(|own| own.port() != backend.port) {
-        return Ok(());
-    }
-    // A name that cannot be resolved now may be resolved later, and each dial looks again.
-    let resolved = resolve(backend).await.unwrap_or_default();
-    if resolved.is_empty() || !resolved.iter().all(|address| leads_to(*address, own)) {
+    let leads_back = match backend {
+        Address::Tcp(backend) if own.iter().filter_map(BoundAddress::ip).any(|own| own.port() == backend.port) => {
+            // A name that cannot be resolved now may be resolved later, and each dial looks again.
+            let resolved = resolve(backend).await.unwrap_or_default();
+            !resolved.is_empty() && resolved.iter().all(|address| leads_to(*address, own))
+        }
+        Address::Tcp(_) => false,
+        Address::Unix(path) => bound::leads_to(path, own),
+    };
+    if !leads_back {
         return Ok(());
     }
     let what = format!("its {} `{backend}` {ITSELF}", config.words().1);
@@ -193,20 +211,19 @@ async fn refuse_loop(config: &ProxyConfig, own: &[SocketAddr]) -> io::Result<()>
 }
 
 /// Sockets that listen.
-struct Bound {
-    addresses: Vec<SocketAddr>,
+struct Opened {
+    addresses: Vec<BoundAddress>,
     /// What each worker has of them, with its place.
-    shares: Vec<(usize, TcpListener)>,
+    shares: Vec<(usize, Listener)>,
+    file: Option<SocketFile>,
 }
 
-fn bind(proxy: &Proxy, addresses: &[SocketAddr]) -> io::Result<Bound> {
-    let listeners = listen(addresses)?;
+fn bind(proxy: &Proxy, addresses: &[BoundAddress]) -> io::Result<Opened> {
+    let bound = Bound::on(addresses)?;
     let mut shares = Vec::new();
     for (place, worker) in proxy.shared.workers.all().iter().enumerate() {
         let _within = worker.runtime.enter();
-        for listener in &listeners {
-            shares.push((place, TcpListener::from_std(listener.try_clone()?)?));
-        }
+        shares.extend(bound.share()?.into_iter().map(|listener| (place, listener)));
     }
-    Ok(Bound { addresses: listeners.iter().map(std::net::TcpListener::local_addr).collect::<io::Result<_>>()?, shares })
+    Ok(Opened { addresses: bound.addresses()?, shares, file: bound.into_file() })
 }

@@ -8,7 +8,6 @@ pub(crate) mod set; // the proxies of a daemon, and their changes
 pub(crate) mod shared; // what they have in common
 mod snapshot; // what it has counted
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,6 +16,7 @@ use arc_swap::ArcSwap;
 use crate::connection::table::Connections;
 use crate::metrics::counters::Counters;
 use crate::net::address::Address;
+use crate::net::bound::BoundAddress;
 use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
 use crate::plan::rule::Rule;
@@ -53,7 +53,7 @@ pub(crate) struct Proxy {
     /// Whether clients are let in.
     open: AtomicBool,
     /// Where it listens, or listened last, and for which configured address.
-    last: ArcSwap<(Option<Address>, Vec<SocketAddr>)>,
+    last: ArcSwap<(Option<Address>, Vec<BoundAddress>)>,
     /// Locked while where it listens changes.
     listening: tokio::sync::Mutex<Listening>,
 }
@@ -269,6 +269,10 @@ impl Proxy {
 
     /// Accepts no more, releases what its handlers and toxics hold, and gives the rest a grace period.
     pub(crate) fn stop(&self) {
+        // Where it is locked, whoever has it closes it.
+        if let Ok(mut listening) = self.listening.try_lock() {
+            listening.remove_file();
+        }
         self.shutdown.begin();
         self.context.plan.release();
         self.context.toxics.release();
@@ -281,7 +285,7 @@ impl Proxy {
     }
 
     /// Where it listens; nowhere while it is disabled.
-    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+    pub(crate) fn addresses(&self) -> Vec<BoundAddress> {
         self.context.listening.load().to_vec()
     }
 
@@ -296,7 +300,7 @@ impl Proxy {
     }
 
     /// Where it listens, or where it will again once it is enabled; nowhere if that is not known yet.
-    pub(crate) fn last_addresses(&self) -> Vec<SocketAddr> {
+    pub(crate) fn last_addresses(&self) -> Vec<BoundAddress> {
         let last = self.last.load();
         let (configured, addresses) = &**last;
         if configured.as_ref() == Some(&self.locked_config().listen) { addresses.clone() } else { Vec::new() }

@@ -215,7 +215,7 @@ fn within<E: de::Error>(number: usize, range: &RangeInclusive<usize>, what: &str
 
 fn backend<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Address>, D::Error> {
     match Option::<Address>::deserialize(deserializer)? {
-        Some(address) if address.port == 0 => {
+        Some(address) if address.is_any_port() => {
             Err(de::Error::custom(format_args!("`{address}` has the port 0, a backend's port is 1 to 65535")))
         }
         address => Ok(address),

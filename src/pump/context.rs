@@ -1,7 +1,7 @@
 //! What the pumps know of their proxy and their connection.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use crate::events::{EventKind, Events};
 use crate::labels::{CallLabel, Labels};
 use crate::metrics::counters::Counters;
 use crate::metrics::histogram::Histogram;
+use crate::net::bound::BoundAddress;
 use crate::plan::SelectedHandler;
 use crate::plan::current::CurrentPlan;
 use crate::plan::facts::Facts;
@@ -46,7 +47,7 @@ pub(crate) struct ProxyContext {
     /// What happens to the bytes of its connections.
     pub(crate) toxics: ActiveToxics,
     /// Where it listens; nowhere while it is disabled.
-    pub(crate) listening: ArcSwap<Vec<SocketAddr>>,
+    pub(crate) listening: ArcSwap<Vec<BoundAddress>>,
     pub(crate) counters: Counters,
     pub(crate) events: Events,
     pub(crate) call_log: CallLog,
@@ -71,7 +72,7 @@ pub(crate) struct ConnectionContext<'a> {
     pub(crate) proxy: &'a ProxyContext,
     pub(crate) settings: &'a ConnectionSettings,
     pub(crate) activity: &'a Activity,
-    /// The client's address, as far as it is known.
+    /// The client's IP address, if it has one.
     client: Option<IpAddr>,
     /// Where its calls are kept, if they are.
     log: Option<Box<ConnectionLog>>,
@@ -90,9 +91,9 @@ impl<'a> ConnectionContext<'a> {
         Self { proxy, settings, activity, client: None, log, recorder, blocked, opaque }
     }
 
-    /// The same for a client with this address.
-    pub(crate) fn of(self, client: IpAddr) -> Self {
-        Self { client: Some(client.to_canonical()), ..self }
+    /// The same for a client with this IP address, if it has one.
+    pub(crate) fn of(self, client: Option<IpAddr>) -> Self {
+        Self { client: client.map(|client| client.to_canonical()), ..self }
     }
 
     pub(crate) fn streams(&self) -> Streams {

@@ -8,7 +8,6 @@ use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::Found;
 use super::outcome::Outcome;
 use crate::call_log::CallEnd;
-use crate::net::address::Address;
 use crate::protocol::detour::Backend;
 use crate::protocol::foreign::Foreign;
 use crate::protocol::{self, Expect, Protocol, Step};
@@ -50,9 +49,9 @@ impl ReplyFrames<'_> {
     #[cold]
     fn look_for_detour(&self, reply: &[u8]) {
         let settings = self.context.settings;
-        let Address { host, port } = settings.backend.address();
+        let backend = settings.backend.address().tcp().map(|at| Backend { host: &at.host, port: at.port });
         if self.context.may_tell_detours()
-            && let Some(how) = settings.protocol.detour(reply, Backend { host, port: *port })
+            && let Some(how) = settings.protocol.detour(reply, backend)
         {
             self.context.detours(&how);
         }

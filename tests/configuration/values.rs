@@ -103,14 +103,14 @@ fn the_command_line_beats_the_environment_beats_the_file() {
     let start = start.and_env("VAURIEN_BUFFER", "20").and_env("VAURIEN_POOL_SIZE", "20");
     let config = start.config();
     assert_eq!((config.proxies[0].buffer, config.proxies[0].pool_size), (Some(30), 20));
-    assert_eq!(config.proxies[0].backend.host, "file");
+    assert_eq!(config.proxies[0].backend.tcp().unwrap().host, "file");
     assert!(!config.proxies[0].keep_alive);
 }
 
 #[test]
 fn an_empty_variable_is_as_good_as_none() {
     let start = Start::file("backend = 'file:1'").and_env("VAURIEN_BACKEND", "").and_env("VAURIEN_CONFIG", "");
-    assert_eq!(start.config().proxies[0].backend.host, "file");
+    assert_eq!(start.config().proxies[0].backend.tcp().unwrap().host, "file");
     assert_eq!(Start::default().and_env("VAURIEN_BACKEND", "").lines(), [MISSING]);
 }
 
@@ -120,9 +120,9 @@ fn a_variable_can_name_the_file() {
     let path = folder.path().join("other.toml");
     std::fs::write(&path, "backend = 'there:1'").unwrap();
     let start = Start::default().and_env("VAURIEN_CONFIG", path.to_str().unwrap());
-    assert_eq!(start.config().proxies[0].backend.host, "there");
+    assert_eq!(start.config().proxies[0].backend.tcp().unwrap().host, "there");
     // The flag's file is the only one then.
-    assert_eq!(start.and_file("backend = 'here:1'").config().proxies[0].backend.host, "here");
+    assert_eq!(start.and_file("backend = 'here:1'").config().proxies[0].backend.tcp().unwrap().host, "here");
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_proxy_can_be_configured_without_a_file() {
     let backend = listener.local_addr().unwrap();
     let slow = Delay { sleep: Seconds::from_millis(5).into(), before: false };
     let config = ProxyConfig::new("127.0.0.1:0", backend).unwrap().handler(Mix::of("delay", slow));
-    assert_eq!(config.backend.port, backend.port());
+    assert_eq!(config.backend.tcp().unwrap().port, backend.port());
     assert_eq!(config.mix.to_string(), "delay");
     assert_eq!((config.pool_size, config.connect_timeout), (100, Duration::from_secs(10)));
 

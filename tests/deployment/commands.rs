@@ -124,12 +124,12 @@ fn that_of_the_image_does() {
     let (options, arguments) = line.split_once(" vaurien ").unwrap();
     let config = checked(&format!("vaurien {arguments}")).unwrap_or_else(|exit| panic!("{line}\n{exit}"));
     let proxy = &config.proxies[0];
-    assert_eq!((proxy.listen.host.as_str(), proxy.backend.port), ("0.0.0.0", 6379));
-    assert!(options.contains(&format!("--add-host {}:host-gateway", proxy.backend.host)), "{options}");
+    assert_eq!((proxy.listen.tcp().unwrap().host.as_str(), proxy.backend.tcp().unwrap().port), ("0.0.0.0", 6379));
+    assert!(options.contains(&format!("--add-host {}:host-gateway", proxy.backend.tcp().unwrap().host)), "{options}");
     // Nobody but this machine gets at what is behind the proxy.
     let published: Vec<&str> =
         options.split(" --publish ").skip(1).map(|rest| rest.split(' ').next().unwrap()).collect();
-    assert_eq!(published, [format!("127.0.0.1:{0}:{0}", proxy.listen.port)]);
+    assert_eq!(published, [format!("127.0.0.1:{0}:{0}", proxy.listen.tcp().unwrap().port)]);
     // The health check would not know of these.
     assert!(!arguments.contains("--http") && !arguments.contains("--config"), "{arguments}");
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use saphyr::Yaml;
-use vaurien::program::config::{Address, Config};
+use vaurien::program::config::{Address, Config, HostPort};
 use vaurien::{Protocol, Registry};
 
 use super::world::{Api, Backend, File, Program};
@@ -43,7 +43,7 @@ fn runs_with(text: &str, host: &str, open: bool) {
 }
 
 /// The address in a URL of Redis.
-fn redis(url: &str) -> Address {
+fn redis(url: &str) -> HostPort {
     url.strip_prefix("redis://").and_then(|url| url.strip_suffix("/0")).unwrap().parse().unwrap()
 }
 
@@ -60,9 +60,9 @@ fn the_services_of_compose_find_each_other() {
     let (proxy, http) = (&config.proxies[0], config.http.as_ref().unwrap());
 
     // Another container reaches neither of them on localhost.
-    assert_eq!((proxy.listen.host.as_str(), http.host.as_str()), ("0.0.0.0", "0.0.0.0"));
+    assert_eq!((proxy.listen.tcp().unwrap().host.as_str(), http.host.as_str()), ("0.0.0.0", "0.0.0.0"));
     let called = redis(string(&services["application"]["environment"]["REDIS_URL"]));
-    assert_eq!(called.port, proxy.listen.port);
+    assert_eq!(called.port, proxy.listen.tcp().unwrap().port);
     let [allowed] = &http.allow_hosts[..] else { panic!("one other name") };
     assert_eq!((&allowed.name, allowed.port), (&called.host, None));
     let vaurien = &services[called.host.as_str()];
@@ -169,8 +169,11 @@ fn a_sidecar_is_called_by_its_own_pod_alone() {
     assert_eq!(string(&manifest.container["restartPolicy"]), "Always");
     let [application] = list(&manifest.pod["spec"]["containers"]) else { panic!("one application") };
     let proxy = &manifest.config.proxies[0];
-    assert_eq!(redis(variable(application, "REDIS_URL")), proxy.listen);
-    assert_eq!((proxy.listen.host.as_str(), &proxy.backend), ("127.0.0.1", &Address::new("redis", 6379)));
+    assert_eq!(proxy.listen, redis(variable(application, "REDIS_URL")));
+    assert_eq!(
+        (proxy.listen.tcp().unwrap().host.as_str(), &proxy.backend),
+        ("127.0.0.1", &Address::new("redis", 6379))
+    );
     assert_eq!(manifest.port("vaurien-http"), manifest.config.http.as_ref().unwrap().port);
     // Prometheus connects to the address of the pod.
     runs_with(manifest.file, "127.0.0.1", true);
@@ -191,10 +194,10 @@ fn a_service_takes_the_place_of_the_backends_name() {
     let (proxy, http) = (&manifest.config.proxies[0], manifest.config.http.as_ref().unwrap());
     let app = string(&manifest.pod["metadata"]["labels"]["app"]);
     let (selected, _, target) = manifest.service("redis");
-    assert_eq!((selected, manifest.port(string(target))), (app, proxy.listen.port));
+    assert_eq!((selected, manifest.port(string(target))), (app, proxy.listen.tcp().unwrap().port));
     // Its backend is not itself.
-    let (selected, real, target) = manifest.service(&proxy.backend.host);
-    assert_eq!((selected, real, port(target)), ("redis", proxy.backend.port, 6379));
+    let (selected, real, target) = manifest.service(&proxy.backend.tcp().unwrap().host);
+    assert_eq!((selected, real, port(target)), ("redis", proxy.backend.tcp().unwrap().port, 6379));
     // Only someone who may forward a port to the pod can change it, as the header of the file says.
     assert_eq!((http.host.as_str(), http.allow_hosts.len()), ("localhost", 0));
     let (_, forward) = text.split_once("kubectl port-forward deployment/").unwrap();

@@ -48,7 +48,7 @@ use tokio_io_timeout::TimeoutStream;
 use tracing::{debug, warn};
 
 use crate::handler::Registry;
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::net::listener::{listen, to_listen_on};
 use crate::program::config::{Http, Token};
 use crate::proxy::set::ProxySet;
@@ -136,7 +136,7 @@ pub(crate) async fn start(
     proxies: Arc<ProxySet>,
     registry: Registry,
 ) -> anyhow::Result<(Running, Readers)> {
-    let at = Address::new(&http.host, http.port);
+    let at = HostPort::new(&http.host, http.port);
     let access = Access::new(&http.host, &http.allow_hosts, http.token.as_ref().map(Token::secret));
     let api = Api::new(proxies, registry, access);
     let readers = Readers(api.readers.clone());
@@ -146,14 +146,14 @@ pub(crate) async fn start(
     if http.token.is_none() && running.addresses.iter().any(|address| !address.ip().is_loopback()) {
         warn!(
             "everybody who can reach {} can change the proxies: require a token, `--http-token-file FILE`",
-            Address::new(&http.host, running.addresses[0].port())
+            HostPort::new(&http.host, running.addresses[0].port())
         );
     }
     Ok((running, readers))
 }
 
 /// Listens, and answers the requests of `router` on a thread of this name.
-pub(crate) async fn run(thread: &str, at: &Address, router: Router) -> io::Result<Running> {
+pub(crate) async fn run(thread: &str, at: &HostPort, router: Router) -> io::Result<Running> {
     let addresses = to_listen_on(at).await?;
     let (stop, stopped) = oneshot::channel::<()>();
     let (sender, addresses_of_listeners) = oneshot::channel();

@@ -1,7 +1,6 @@
 //! The full API: every proxy, with every key that the file has.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,6 +20,7 @@ use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
 use crate::metrics::counters::{Counters, Waited};
 use crate::metrics::snapshot::RuleSnapshot;
+use crate::net::bound::BoundAddress;
 use crate::program::config::spec;
 use crate::program::export::openmetrics::{self, Format};
 use crate::protocol::Protocol;
@@ -36,7 +36,7 @@ use crate::recorder::{BackendTime, CallShape, Recorded};
 pub(super) struct Status {
     /// The addresses it listens on; none while it is disabled.
     #[schemars(with = "Vec<String>")]
-    addresses: Vec<SocketAddr>,
+    addresses: Vec<BoundAddress>,
     connections: Connections,
     /// Calls by handler; those of rules as `pay.error`.
     calls: BTreeMap<String, u64>,
@@ -94,9 +94,8 @@ pub(super) struct Applied {
 pub(super) struct Connection {
     /// Its number, from 1, in the order in which connections were accepted.
     id: u64,
-    /// The client's address.
-    #[schemars(with = "String")]
-    peer: SocketAddr,
+    /// The client's address; `unix` on a Unix socket.
+    peer: String,
     /// Seconds since it was accepted.
     #[schemars(with = "f64")]
     age: Seconds,
@@ -135,7 +134,7 @@ impl Connection {
         let activity = &handle.activity;
         Self {
             id: activity.number,
-            peer: handle.client,
+            peer: handle.client.map_or_else(|| "unix".to_owned(), |client| client.to_string()),
             age: handle.age().into(),
             worker: handle.worker,
             bytes: Bytes { to_backend: activity.to_backend.bytes.get(), to_client: activity.to_client.bytes.get() },

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 
 use super::{Exit, completions, errors, flags, help, man, program_name};
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::program::config::entry::{Entry, Origin};
 use crate::program::config::schema::{Schema, Setting};
 use crate::program::health;
@@ -28,7 +28,7 @@ pub(super) enum Instead {
     /// Show all options, each with where it is from.
     PrintConfig,
     /// Ask a daemon whether it is healthy: this one, or the one that the configuration describes.
-    Health(Option<Address>),
+    Health(Option<HostPort>),
 }
 
 /// Reads `words`, of which the first is the program's name.

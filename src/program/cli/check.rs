@@ -9,7 +9,7 @@ use crate::handler::Registry;
 use crate::plan::parse::{ParsedHandler, ParsedMix};
 use crate::program::command::typed;
 use crate::program::config::schema::HANDLERS;
-use crate::program::config::{Address, Config, Log, ProxyConfig, Run};
+use crate::program::config::{Config, HostPort, Log, ProxyConfig, Run};
 use crate::settings::Field;
 
 /// What would run.
@@ -37,14 +37,14 @@ impl Check {
         });
         let http = config.http.as_ref().map(|http| {
             let token = if http.token.is_some() { ", with a token" } else { "" };
-            format!("HTTP API on http://{}{token}", Address::new(&http.host, http.port))
+            format!("HTTP API on http://{}{token}", HostPort::new(&http.host, http.port))
         });
         let toxiproxy =
             config.toxiproxy.as_ref().map(|toxiproxy| format!("Toxiproxy's API on http://{}", toxiproxy.listen));
         let statsd = config
             .statsd
             .as_ref()
-            .map(|statsd| format!("statsd to {}, prefix {}", Address::new(&statsd.host, statsd.port), statsd.prefix));
+            .map(|statsd| format!("statsd to {}, prefix {}", HostPort::new(&statsd.host, statsd.port), statsd.prefix));
         let events = config.events.as_ref().map(|path| format!("events to {}", path.display()));
         let seed =
             if config.seed_is_given { format!("seed {}", config.seed) } else { "seed drawn at random".to_owned() };

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::handler::Registry;
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::program::command::Again;
 use crate::program::config::entry::{Entry, Origin};
 use crate::program::config::layout::Layout;
@@ -36,7 +36,7 @@ pub enum Exit {
     /// The result of `--check`, with nothing wrong: exit code 0.
     Check(Check),
     /// To ask whether the daemon with this HTTP API is healthy: exit code 0 if it is, else 1.
-    Health(Address),
+    Health(HostPort),
     /// What is wrong, a line each for standard error: exit code 2.
     Diagnostics(Diagnostics),
 }
@@ -138,7 +138,7 @@ fn ask_where(
     entries: &[Entry],
     told: Option<String>,
     mut diagnostics: Diagnostics,
-) -> Result<Address, Diagnostics> {
+) -> Result<HostPort, Diagnostics> {
     // Mistakes in other options do not matter here.
     let matters = |entry: &&Entry| {
         let path: Vec<&str> = entry.path.iter().map(String::as_str).collect();

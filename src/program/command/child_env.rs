@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use crate::net::bound::BoundAddress;
 use crate::net::listener;
 
 /// Lists the variables that the command was given, with their values: a `vaurien` within it does not take them for options.
@@ -16,7 +17,7 @@ const SEED: &str = "VAURIEN_SEED";
 #[derive(Debug, Default, Clone)]
 pub(crate) struct ChildEnv {
     /// The proxies that listen, with their addresses.
-    pub(crate) proxies: Vec<(String, SocketAddr)>,
+    pub(crate) proxies: Vec<(String, BoundAddress)>,
     /// Whether there is only one proxy: `VAURIEN_PROXY`.
     pub(crate) only_one: bool,
     /// Whether the file names the proxies: `VAURIEN_PROXY_NAME`.
@@ -34,17 +35,8 @@ impl ChildEnv {
     /// The variables, in order.
     pub(crate) fn variables(&self) -> Vec<(String, String)> {
         let mut variables = Vec::new();
-        let mut add = |variable: &str, address: SocketAddr| {
-            let values = [address.to_string(), address.ip().to_string(), address.port().to_string()];
-            variables.extend(with_parts(variable).into_iter().zip(values));
-        };
-        for (name, address) in &self.proxies {
-            if self.only_one {
-                add(PROXY, reachable(*address));
-            }
-            if self.named {
-                add(&variable(name), reachable(*address));
-            }
+        for (variable, address) in self.proxy_variables() {
+            variables.extend(with_parts(&variable).into_iter().zip(parts(address)));
         }
         for (variable, address) in [("VAURIEN_HTTP", self.http), ("VAURIEN_TOXIPROXY", self.toxiproxy)] {
             variables.extend(address.map(|address| (variable.to_owned(), reachable(address).to_string())));
@@ -53,13 +45,23 @@ impl ChildEnv {
         variables
     }
 
+    /// The variables of the proxies' addresses.
+    fn proxy_variables(&self) -> impl Iterator<Item = (String, &BoundAddress)> {
+        self.proxies.iter().flat_map(|(name, address)| {
+            let (only, named) = (self.only_one.then(|| PROXY.to_owned()), self.named.then(|| variable(name)));
+            only.into_iter().chain(named).map(move |variable| (variable, address))
+        })
+    }
+
     /// The whole environment of the command: the program's own, with [`Self::variables`].
     pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
         // An outer `vaurien` has set these about its own proxies.
         let outer = std::env::var(GIVEN).unwrap_or_default();
         let outer = outer.split(' ').filter_map(|assignment| Some(assignment.split_once('=')?.0));
         let variables = self.variables();
-        let removed = self.removed.iter().map(String::as_str).chain(outer).chain([GIVEN]);
+        // Those that a Unix socket does not have, too.
+        let of_proxies: Vec<_> = self.proxy_variables().flat_map(|(variable, _)| with_parts(&variable)).collect();
+        let removed = self.removed.iter().chain(&of_proxies).map(String::as_str).chain(outer).chain([GIVEN]);
         let removed: Vec<&str> = removed.chain(variables.iter().map(|(name, _)| name.as_str())).collect();
         let is_removed = |name: &OsStr| removed.iter().any(|removed| name == *removed);
         let mut all: Vec<_> = std::env::vars_os().filter(|(name, _)| !is_removed(name)).collect();
@@ -92,19 +94,15 @@ impl ChildEnv {
 
     fn value_of(&self, placeholder: &Placeholder<'_>) -> Option<String> {
         let address = match placeholder.subject {
-            Subject::OnlyProxy if self.only_one => self.proxies.first()?.1,
+            Subject::OnlyProxy if self.only_one => &self.proxies.first()?.1,
             Subject::OnlyProxy => return None,
-            Subject::Proxy(name) => self.proxies.iter().find(|(known, _)| known == name)?.1,
-            Subject::Http => self.http?,
-            Subject::Toxiproxy => self.toxiproxy?,
+            Subject::Proxy(name) => &self.proxies.iter().find(|(known, _)| known == name)?.1,
+            Subject::Http => return Some(reachable(self.http?).to_string()),
+            Subject::Toxiproxy => return Some(reachable(self.toxiproxy?).to_string()),
             Subject::Seed => return Some(self.seed.to_string()),
         };
-        let address = reachable(address);
-        Some(match placeholder.part {
-            "host" => address.ip().to_string(),
-            "port" => address.port().to_string(),
-            _ => address.to_string(),
-        })
+        let part = ["proxy", "host", "port"].iter().position(|part| *part == placeholder.part)?;
+        parts(address).nth(part)
     }
 }
 
@@ -120,6 +118,19 @@ pub(crate) fn variable(proxy: &str) -> String {
 /// The variables of a proxy: its address, host and port.
 fn with_parts(variable: &str) -> [String; 3] {
     [variable.to_owned(), format!("{variable}_HOST"), format!("{variable}_PORT")]
+}
+
+/// The address at which the command reaches a proxy; then its host and its port, which a Unix socket does not have.
+fn parts(address: &BoundAddress) -> impl Iterator<Item = String> + use<> {
+    let (whole, address) = match address {
+        BoundAddress::Ip(address) => {
+            let address = reachable(*address);
+            (address.to_string(), Some(address))
+        }
+        BoundAddress::Unix(path) => (path.to_string(), None),
+    };
+    let host_and_port = address.map(|address| [address.ip().to_string(), address.port().to_string()]);
+    [whole].into_iter().chain(host_and_port.into_iter().flatten())
 }
 
 /// The first variable that two of these proxies, or two parts of one, would set.
@@ -234,7 +245,7 @@ mod tests {
     use super::*;
 
     fn one() -> ChildEnv {
-        let proxies = vec![("default".to_owned(), "0.0.0.0:4000".parse().unwrap())];
+        let proxies = vec![("default".to_owned(), BoundAddress::Ip("0.0.0.0:4000".parse().unwrap()))];
         ChildEnv {
             proxies,
             only_one: true,
@@ -246,7 +257,7 @@ mod tests {
     }
 
     fn two() -> ChildEnv {
-        let proxy = |name: &str, address: &str| (name.to_owned(), address.parse().unwrap());
+        let proxy = |name: &str, address: &str| (name.to_owned(), BoundAddress::Ip(address.parse().unwrap()));
         let proxies = vec![proxy("cache", "127.0.0.1:1"), proxy("the-api", "[::]:2")];
         ChildEnv { proxies, named: true, ..ChildEnv::default() }
     }
@@ -281,6 +292,14 @@ mod tests {
              VAURIEN_PROXY_THE_API=[::1]:2 VAURIEN_PROXY_THE_API_HOST=::1 VAURIEN_PROXY_THE_API_PORT=2 VAURIEN_SEED=0"
         );
         assert_eq!(fill(&two(), "{proxy.cache},{host.the-api},{port.the-api}"), "127.0.0.1:1,::1,2");
+    }
+
+    #[test]
+    fn a_unix_socket_has_no_host_and_no_port() {
+        let proxies = vec![("cache".to_owned(), BoundAddress::Unix("/run/x".parse().unwrap()))];
+        let env = ChildEnv { proxies, only_one: true, named: true, ..ChildEnv::default() };
+        assert_eq!(assignments(&env), "VAURIEN_PROXY=unix:/run/x VAURIEN_PROXY_CACHE=unix:/run/x VAURIEN_SEED=0");
+        assert_eq!(fill(&env, "{proxy} {proxy.cache} {host}:{port}"), "unix:/run/x unix:/run/x {host}:{port}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, de};
 
-use crate::net::address::{Address, is_ipv6, is_name, unbracketed};
+use crate::net::host_port::{HostPort, is_ipv6, is_name, unbracketed};
 
 /// A host by itself, without brackets, or what is wrong with it.
 pub(super) fn read_host(text: &str) -> Result<String, String> {
@@ -35,7 +35,7 @@ impl FromStr for Host {
             return Ok(Self { name, port: None });
         }
         match text.parse() {
-            Ok(Address { host, port }) => Ok(Self { name: host, port: Some(port) }),
+            Ok(HostPort { host, port }) => Ok(Self { name: host, port: Some(port) }),
             Err(_) => Err(format!("`{text}` is not a host, write `chaos.example` or `chaos.example:8080`")),
         }
     }
@@ -44,7 +44,7 @@ impl FromStr for Host {
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {
-            Some(port) => write!(f, "{}", Address::new(&self.name, port)),
+            Some(port) => write!(f, "{}", HostPort::new(&self.name, port)),
             None if self.name.contains(':') => write!(f, "[{}]", self.name),
             None => f.write_str(&self.name),
         }

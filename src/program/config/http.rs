@@ -13,7 +13,7 @@ use super::list::{self, Listed};
 use super::schema::path;
 use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics};
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 
 /// The largest file with a token, in bytes.
 const TOKEN_FILE: u64 = 4096;
@@ -91,7 +91,7 @@ impl<'de> Deserialize<'de> for Token {
 }
 
 /// The address that `--health` asks, also if the API is not enabled.
-pub(crate) fn health_address(values: &Values<'_>, mut diagnostics: Diagnostics) -> Result<Address, Diagnostics> {
+pub(crate) fn health_address(values: &Values<'_>, mut diagnostics: Diagnostics) -> Result<HostPort, Diagnostics> {
     let Http { enabled, host, port, .. } = values.build("http.")?;
     if let Some(off) = values.place("http.enabled").filter(|_| !enabled) {
         let what = "the HTTP API is off, say where the daemon has it: `--health HOST:PORT`";
@@ -102,7 +102,7 @@ pub(crate) fn health_address(values: &Values<'_>, mut diagnostics: Diagnostics) 
         let what = "`0` is any free port, say which the daemon has: `--health HOST:PORT`";
         diagnostics.push(Diagnostic::new(place, what));
     }
-    diagnostics.none_or(Address::new(host, port))
+    diagnostics.none_or(HostPort::new(host, port))
 }
 
 /// Whether the port of the API was not given.

@@ -41,6 +41,7 @@ use schema::ProgramOptions;
 use values::Values;
 
 pub use crate::net::address::Address;
+pub use crate::net::host_port::HostPort;
 pub use crate::program::logging::{Format, Level, Log};
 pub use crate::proxy::config::ProxyConfig;
 pub use host::Host;
@@ -118,6 +119,11 @@ impl Config {
         proxy::add_listed(&mut proxies, listed.unwrap_or_default(), &mut diagnostics);
         let run = Run { command, ..values.build("run.")? };
         let apis = Apis { http: http.is_some(), toxiproxy: toxiproxy.0.is_some() };
+        if let Some(path) = proxies.first().map(|proxy| &proxy.listen).filter(|at| demo && at.tcp().is_none()) {
+            let place = values.place("proxy").unwrap_or_default();
+            let what = format!("`{path}` is a Unix socket, the demo needs `HOST:PORT`");
+            diagnostics.push(Diagnostic::new(place, what));
+        }
         run.check(&proxies, apis, values, &mut diagnostics);
         if let (Some(http), Some(theirs)) = (&http, &toxiproxy.0)
             && http.port != 0

@@ -13,6 +13,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::duration::Seconds;
 use crate::handler::Registry;
 use crate::metrics::summary::COUNTED;
+use crate::net::address::Address;
 use crate::plan::mix::{Mix, Share};
 use crate::plan::rule::Rule;
 use crate::program::command::{self, Placeholder, conflict};
@@ -136,6 +137,8 @@ impl Run {
             let twice = format!("{variable} would have two values, give proxy `{last}` another name");
             diagnostics.push(Diagnostic::new("", twice));
         }
+        let is_unix =
+            |name: &str| proxies.iter().any(|proxy| proxy.name == name && matches!(proxy.listen, Address::Unix(_)));
         let is_disabled = |name: &str| proxies.iter().any(|proxy| proxy.name == name && !proxy.enabled);
         for word in self.command.iter().skip(1).flat_map(|argument| Placeholder::all(argument)) {
             let what = match word.subject {
@@ -158,11 +161,20 @@ impl Run {
                 command::Subject::OnlyProxy if is_disabled(names[0]) => {
                     "the proxy is disabled, and listens nowhere".to_owned()
                 }
+                command::Subject::OnlyProxy if word.part != "proxy" && is_unix(names[0]) => no_part("proxy"),
+                command::Subject::Proxy(name) if word.part != "proxy" && is_unix(name) => {
+                    no_part(&format!("proxy.{name}"))
+                }
                 _ => continue,
             };
             diagnostics.push(Diagnostic::new("", format_args!("`{}` in the command: {what}", word.text)));
         }
     }
+}
+
+/// What is wrong with the host or the port of a proxy on a Unix socket, whose address is `whole`.
+fn no_part(whole: &str) -> String {
+    format!("a Unix socket has no host and no port, write `{{{whole}}}`")
 }
 
 /// Refuses an expectation whose names are unknown, or which cannot be met.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use serde_json::Value;
 
 use crate::diagnostic::shown;
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 
 /// Where Toxiproxy listens unless it is told otherwise.
 const PORT: u16 = 8474;
@@ -17,7 +17,7 @@ const PORT: u16 = 8474;
 #[non_exhaustive]
 pub struct Toxiproxy {
     /// Where it listens.
-    pub listen: Address,
+    pub listen: HostPort,
     /// Whether `/metrics` has the bytes of proxies.
     pub(crate) proxy_metrics: bool,
     /// Whether `/metrics` has the figures of the program.
@@ -26,7 +26,7 @@ pub struct Toxiproxy {
 
 impl Toxiproxy {
     /// Without metrics, as Toxiproxy has it unless it is asked for them.
-    pub(super) fn new(listen: Address) -> Self {
+    pub(super) fn new(listen: HostPort) -> Self {
         Self { listen, proxy_metrics: false, runtime_metrics: false }
     }
 
@@ -38,14 +38,14 @@ impl Toxiproxy {
 
 /// Whether and where the API is served: an address, or true for Toxiproxy's own.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(super) struct Served(pub(super) Option<Address>);
+pub(super) struct Served(pub(super) Option<HostPort>);
 
 impl FromStr for Served {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "true" => Ok(Self(Some(Address::new("localhost", PORT)))),
+            "true" => Ok(Self(Some(HostPort::new("localhost", PORT)))),
             "false" => Ok(Self(None)),
             address => address.parse().map(|address| Self(Some(address))).map_err(|error| format!("{error}")),
         }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::spec;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::handler::Registry;
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::program::toxiproxy_json::json::first;
 use crate::program::toxiproxy_json::proxy::{Body, upstream};
 use crate::program::toxiproxy_json::{Wrong, listen};
@@ -72,7 +72,7 @@ pub(super) fn read(path: &Path, text: &str, registry: &Registry) -> Result<List,
 }
 
 /// The proxy that `body` asks for, which is to listen `at` an address.
-pub(crate) fn proxy(body: &Body, at: &Address, registry: &Registry) -> Result<ProxyConfig, Diagnostics> {
+pub(crate) fn proxy(body: &Body, at: &HostPort, registry: &Registry) -> Result<ProxyConfig, Diagnostics> {
     let text = body.upstream.as_deref().unwrap_or_default();
     let backend = upstream(text);
     if backend == *at {
@@ -81,7 +81,7 @@ pub(crate) fn proxy(body: &Body, at: &Address, registry: &Registry) -> Result<Pr
     }
     let mut keys = Map::from_iter([("proxy".to_owned(), Value::from(at.to_string()))]);
     // Checked with another backend where this one is no address.
-    let known = if backend.port == 0 { Address::new("localhost", 1) } else { backend.clone() };
+    let known = if backend.port == 0 { HostPort::new("localhost", 1) } else { backend.clone() };
     keys.insert("backend".to_owned(), known.to_string().into());
     if body.enabled == Some(false) {
         keys.insert("enabled".to_owned(), false.into());
@@ -96,9 +96,9 @@ pub(crate) fn proxy(body: &Body, at: &Address, registry: &Registry) -> Result<Pr
 }
 
 /// Gives the proxy another backend, which was written as `text`. What is no address is shown, and can only be replaced.
-pub(crate) fn set_backend(config: &mut ProxyConfig, backend: Address, text: &str) {
+pub(crate) fn set_backend(config: &mut ProxyConfig, backend: HostPort, text: &str) {
     config.keys.set("backend", if backend.port == 0 { text.to_owned() } else { backend.to_string() });
-    config.backend = backend;
+    config.backend = backend.into();
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{foreign, granted, understood};
 use crate::diagnostic::{Diagnostic, did_you_mean};
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::program::config::{Http, Token, token_of_file};
 use crate::program::health;
 use crate::program::http_client::{Failure, PATIENCE, Server};
@@ -40,7 +40,7 @@ pub(super) fn server(matches: &ArgMatches, variable: impl Fn(&str) -> Option<OsS
             let port = text.parse().ok().filter(|port| *port > 0);
             port.ok_or_else(|| Failure::Use(format!("VAURIEN_HTTP_PORT: `{text}` is not a port from 1 to 65535")))
         })?;
-        Address::new(host, port)
+        HostPort::new(host, port)
     };
     let wrong = |diagnostic: Diagnostic| Failure::Use(diagnostic.to_string());
     let of_text = |place: &str, text: &str| Token::read(text).map_err(|what| wrong(Diagnostic::new(place, what)));

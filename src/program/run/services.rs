@@ -2,7 +2,6 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,9 +20,9 @@ use crate::events::Events;
 use crate::handler::Registry;
 use crate::metrics::counters::Names;
 use crate::metrics::summary::Summary;
-use crate::net::address::Address;
 use crate::net::connection_limit::ConnectionLimit;
-use crate::net::dial::dial;
+use crate::net::dial::reach;
+use crate::net::host_port::HostPort;
 use crate::program::api;
 use crate::program::command::ChildEnv;
 use crate::program::config::{self, Config};
@@ -115,7 +114,7 @@ impl Services {
 
     /// What a command learns about these services.
     pub(crate) fn child_env(&self, config: &Config) -> ChildEnv {
-        let first = |name: &str| self.proxies().get(name)?.addresses().first().copied();
+        let first = |name: &str| self.proxies().get(name)?.addresses().first().cloned();
         let names = config.proxies.iter().map(|proxy| proxy.name.as_str());
         ChildEnv {
             proxies: names.filter_map(|name| Some((name.to_owned(), first(name)?))).collect(),
@@ -206,7 +205,7 @@ pub(crate) async fn wait_for_backends(config: &Config, within: Seconds) -> anyho
     let deadline = Instant::now() + within.duration();
     for proxy in config.proxies.iter().filter(|proxy| proxy.enabled && !config.demo) {
         let mut is_waiting = false;
-        while let Err(error) = dial(&proxy.backend, deadline.into()).await {
+        while let Err(error) = reach(&proxy.backend, deadline.into()).await {
             if !std::mem::replace(&mut is_waiting, true) {
                 info!("waiting for the backend {}: {}", proxy.backend, plain(&error));
             }
@@ -241,7 +240,7 @@ async fn start_statsd(
 ) -> anyhow::Result<(oneshot::Sender<()>, tokio::task::JoinHandle<()>)> {
     let config::Statsd { host, port, prefix, .. } = config;
     let statsd = Statsd::new(host, *port, prefix).await;
-    let statsd = statsd.with_context(|| format!("cannot send to statsd on {}", Address::new(host, *port)))?;
+    let statsd = statsd.with_context(|| format!("cannot send to statsd on {}", HostPort::new(host, *port)))?;
     let (stop, stopped) = oneshot::channel::<()>();
     let totals = move || proxies.all().iter().map(|proxy| statsd::totals(&proxy.snapshot())).collect();
     let stopped = async {
@@ -303,6 +302,6 @@ async fn listen(config: &mut Config, call_log: &CallLog) -> anyhow::Result<Daemo
     }
 }
 
-fn list(addresses: &[SocketAddr]) -> String {
+fn list(addresses: &[impl ToString]) -> String {
     addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }

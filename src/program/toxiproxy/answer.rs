@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::program::toxiproxy_json::{Wrong, listen};
 use crate::proxy::listeners::CannotListen;
 use crate::proxy::set::ChangeError;
@@ -84,7 +85,8 @@ impl From<ChangeError> for Failure {
 
 /// What Go says of an address that cannot be listened on.
 fn cannot_listen(error: &CannotListen) -> String {
-    let Address { host, port } = error.address();
+    let Address::Tcp(address) = error.address() else { return error.to_string() };
+    let HostPort { host, port } = address;
     let why = match error.kind() {
         std::io::ErrorKind::AddrInUse => "address already in use",
         std::io::ErrorKind::PermissionDenied => "permission denied",
@@ -93,11 +95,8 @@ fn cannot_listen(error: &CannotListen) -> String {
         _ => return error.to_string(),
     };
     let ip = if host.eq_ignore_ascii_case("localhost") { "127.0.0.1" } else { host.as_str() };
-    let at = if *error.address() == listen::everywhere(*port) {
-        format!(":{port}")
-    } else {
-        Address::new(ip, *port).to_string()
-    };
+    let at =
+        if *address == listen::everywhere(*port) { format!(":{port}") } else { HostPort::new(ip, *port).to_string() };
     format!("listen tcp {at}: bind: {why}")
 }
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use axum::Router;
 
 use crate::handler::Registry;
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::program::api::{self, Running};
 use crate::program::config::Toxiproxy;
 use crate::proxy::set::ProxySet;
@@ -62,7 +62,7 @@ struct Server {
 
 /// Listens, and answers requests on a thread of its own.
 pub(crate) async fn start(config: &Toxiproxy, proxies: Arc<ProxySet>, registry: Registry) -> io::Result<Running> {
-    let Address { host, .. } = &config.listen;
+    let HostPort { host, .. } = &config.listen;
     let access = Access::new(host);
     let spellings = Spellings::default();
     let server = Server { proxies, registry, access, spellings, config: config.clone() };

@@ -8,7 +8,7 @@ use axum::response::Response;
 use super::Server;
 use super::answer::{Answer, Failure, json, nothing};
 use super::toxics::warn_of;
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::net::listener::to_listen_on;
 use crate::program::config::toxiproxy_file::{self, set_backend};
 use crate::program::toxiproxy_json::json::Json;
@@ -70,7 +70,7 @@ pub(super) async fn update(server: &Server, name: &str, body: &Json) -> Answer {
         }
         if let Some(to) = to {
             config.keys.set("proxy", to.to_string());
-            config.listen = to;
+            config.listen = to.into();
         }
         if let (Some(backend), Some(text)) = (backend, text) {
             set_backend(&mut config, backend, &text);
@@ -96,17 +96,17 @@ pub(super) async fn delete(server: &Server, name: &str) -> Answer {
 }
 
 /// Whether this is where the proxy listens, or does once it is enabled, in any spelling.
-pub(super) async fn listens_there(proxy: &Proxy, at: &Address) -> bool {
+pub(super) async fn listens_there(proxy: &Proxy, at: &HostPort) -> bool {
     // Port 0 is another one.
     if at.port == 0 {
         return false;
     }
-    if proxy.listens_at(at) {
+    if proxy.listens_at(&at.clone().into()) {
         return true;
     }
     let bound = proxy.last_addresses();
     let resolved = to_listen_on(at).await.unwrap_or_default();
-    resolved.iter().any(|address| bound.contains(address))
+    resolved.iter().any(|address| bound.contains(&(*address).into()))
 }
 
 impl Server {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::flags::{Flag, Given, switch, taking};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::handler::Registry;
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::program::cli::Exit;
 use crate::program::config::Config;
 use crate::program::toxiproxy_json::VERSION;
@@ -71,7 +71,7 @@ fn ours(given: &Given, level: Option<&str>) -> Result<Vec<String>, String> {
     let port: u16 = port.parse().map_err(|_| format!("invalid value \"{port}\" for -port: a port is 0 to 65535"))?;
     // Without a host Go listens on all addresses.
     let host = given.value("host").unwrap_or("localhost");
-    let at = Address::new(if host.is_empty() { "::" } else { host }, port);
+    let at = HostPort::new(if host.is_empty() { "::" } else { host }, port);
     let mut words = vec!["vaurien".to_owned(), format!("--toxiproxy={at}")];
     if let Some(file) = given.value("config").filter(|file| !file.is_empty()) {
         words.push(format!("--config={file}"));

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Server;
 use super::answer::Failure;
 use crate::fault::Direction;
+use crate::net::bound::BoundAddress;
 use crate::program::toxiproxy_json::proxy::upstream;
 use crate::program::toxiproxy_json::{listen, toxic};
 use crate::proxy::Proxy;
@@ -81,9 +82,10 @@ impl Server {
     pub(super) fn shown(&self, proxy: &Proxy) -> Shown {
         let config = proxy.config();
         let spelling = self.spellings.of(&config.name);
-        let bound = listen::shown(&proxy.last_addresses()).map(|address| address.to_string());
-        let written = spelling.listen.filter(|text| listen::read(text).as_ref() == Ok(&config.listen));
-        let leads_there = spelling.upstream.filter(|text| upstream(text) == config.backend);
+        let bound: Vec<_> = proxy.last_addresses().iter().filter_map(BoundAddress::ip).collect();
+        let bound = listen::shown(&bound).map(|address| address.to_string());
+        let written = spelling.listen.filter(|text| listen::read(text).is_ok_and(|at| config.listen == at));
+        let leads_there = spelling.upstream.filter(|text| config.backend == upstream(text));
         Shown {
             listen: bound.or(written).unwrap_or_else(|| config.listen.to_string()),
             upstream: leads_there.unwrap_or_else(|| upstream_of(&config)),
@@ -110,5 +112,5 @@ impl Server {
 /// The upstream; without the port that stands for one that is no address.
 fn upstream_of(config: &ProxyConfig) -> String {
     let backend = &config.backend;
-    if backend.port == 0 { backend.host.clone() } else { backend.to_string() }
+    if backend.is_any_port() { backend.host().to_owned() } else { backend.to_string() }
 }

@@ -2,15 +2,15 @@
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use crate::net::address::{Address, is_ipv6, is_name};
+use crate::net::host_port::{HostPort, is_ipv6, is_name};
 
 /// All addresses of both families.
-pub(crate) fn everywhere(port: u16) -> Address {
-    Address::new(Ipv6Addr::UNSPECIFIED.to_string(), port)
+pub(crate) fn everywhere(port: u16) -> HostPort {
+    HostPort::new(Ipv6Addr::UNSPECIFIED.to_string(), port)
 }
 
 /// The address that `text` says, or what Go says of it.
-pub(crate) fn read(text: &str) -> Result<Address, String> {
+pub(crate) fn read(text: &str) -> Result<HostPort, String> {
     if text.is_empty() {
         return Ok(everywhere(0));
     }
@@ -23,7 +23,7 @@ pub(crate) fn read(text: &str) -> Result<Address, String> {
     if host.is_empty() || host.parse().is_ok_and(|ip: IpAddr| ip.is_unspecified()) {
         return Ok(everywhere(port));
     }
-    if is_name(host) || is_ipv6(host) { Ok(Address::new(host, port)) } else { Err(no_such_host(host)) }
+    if is_name(host) || is_ipv6(host) { Ok(HostPort::new(host, port)) } else { Err(no_such_host(host)) }
 }
 
 /// What Go says of a name that no server knows.

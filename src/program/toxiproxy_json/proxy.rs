@@ -4,7 +4,7 @@ use super::fields::{Field, Mistakes, keys};
 use super::json::Json;
 use super::toxic::{Draft, given_name};
 use super::{Wrong, ignored};
-use crate::net::address::Address;
+use crate::net::host_port::HostPort;
 use crate::toxic::Toxic;
 
 /// What a body says of a proxy; none where it says nothing.
@@ -141,11 +141,11 @@ fn toxics(value: &Json, mistakes: &mut Mistakes, doubts: &mut Vec<String>) -> Op
 
 /// The address of an upstream. What is none, such as a URL, is a name that no server knows: dialling it fails, as it does in
 /// Toxiproxy.
-pub(crate) fn upstream(text: &str) -> Address {
-    let address = text.parse().ok().filter(|address: &Address| address.port != 0);
+pub(crate) fn upstream(text: &str) -> HostPort {
+    let address = text.parse().ok().filter(|address: &HostPort| address.port != 0);
     address
-        .or_else(|| Some(Address::new("localhost", text.strip_prefix(':')?.parse().ok().filter(|port| *port != 0)?)))
-        .unwrap_or_else(|| Address::new(text, 0))
+        .or_else(|| Some(HostPort::new("localhost", text.strip_prefix(':')?.parse().ok().filter(|port| *port != 0)?)))
+        .unwrap_or_else(|| HostPort::new(text, 0))
 }
 
 #[cfg(test)]
@@ -207,7 +207,7 @@ mod tests {
             ("a", "a", 0),
             ("a:0", "a:0", 0),
         ] {
-            assert_eq!(upstream(text), Address::new(host, port));
+            assert_eq!(upstream(text), HostPort::new(host, port));
         }
     }
 }

@@ -7,12 +7,13 @@ use crate::protocol::detour::{Backend, authority};
 
 /// What the response sends the client past the proxy with, in words: `Location` with the backend's own address (RFC 9110, section
 /// 10.2.2), or `Alt-Svc` (RFC 7838, section 3).
-pub(in crate::protocol) fn detour(bytes: &[u8], backend: Backend<'_>) -> Option<String> {
+pub(in crate::protocol) fn detour(bytes: &[u8], backend: Option<Backend<'_>>) -> Option<String> {
     let read = |response: &Response| {
         let value = |name: &str| {
             response.headers.iter().find(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
         };
-        let location = value("location").filter(|location| is_backend(location, backend));
+        let location =
+            value("location").filter(|location| backend.is_some_and(|backend| is_backend(location, backend)));
         let service = value("alt-svc").filter(|value| !value.trim_ascii().eq_ignore_ascii_case(b"clear"));
         let told = location.map(|location| ("Location", location)).or(service.map(|service| ("Alt-Svc", service)));
         Ok(told.map(|(name, value)| format!("{name}: {}", value.escape_ascii())))
@@ -45,7 +46,7 @@ mod tests {
 
     #[test]
     fn only_the_backends_own_address_is_past_the_proxy() {
-        let backend = Backend { host: "db.local", port: 8080 };
+        let backend = Some(Backend { host: "db.local", port: 8080 });
         for (fields, told) in [
             ("Location: http://db.local:8080/a", Some("Location: http://db.local:8080/a")),
             ("location: HTTPS://DB.local/", Some("location: HTTPS://DB.local/")),
@@ -62,7 +63,7 @@ mod tests {
             let told = told.map(|told| told.replace("location: ", "Location: ").replace('"', "\\\""));
             assert_eq!(detour(head.as_bytes(), backend), told, "{fields}");
         }
-        let v6 = Backend { host: "::1", port: 80 };
+        let v6 = Some(Backend { host: "::1", port: 80 });
         assert!(detour(b"HTTP/1.1 301 x\r\nLocation: http://[::1]/\r\n\r\n", v6).is_some());
         assert_eq!(detour(b"HTTP/1.1 301 x\r\n", v6), None);
     }

@@ -44,7 +44,7 @@ impl ProxySet {
                 }
                 (Revision::New(config), _) => (config, Renewal::All),
             };
-            if let Some(known) = proxies.get(&name).filter(|_| moves && config.listen.port == 0) {
+            if let Some(known) = proxies.get(&name).filter(|_| moves && config.listen.is_any_port()) {
                 known.move_on().await;
             }
             let base = (renewal == Renewal::All).then(|| config.clone());
