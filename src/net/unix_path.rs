@@ -98,14 +98,14 @@ mod tests {
 
     #[test]
     fn one_file_may_have_several_paths() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("a")).unwrap();
-        symlink("a", folder.path().join("b")).unwrap();
-        let path = |name: &str| UnixPath(folder.path().join(name).to_str().unwrap().to_owned());
+        let folder = std::env::temp_dir().join(format!("vaurien-paths-{}", std::process::id()));
+        fs::create_dir_all(folder.join("a")).unwrap();
+        symlink("a", folder.join("b")).unwrap();
+        let path = |name: &str| UnixPath(folder.join(name).to_str().unwrap().to_owned());
         for is_there in [false, true] {
             if is_there {
-                fs::write(folder.path().join("a/x"), "").unwrap();
-                symlink("a/x", folder.path().join("link")).unwrap();
+                fs::write(folder.join("a/x"), "").unwrap();
+                symlink("a/x", folder.join("link")).unwrap();
                 assert!(path("link").is_same(&path("a/x")));
             }
             assert!(path("a/x").is_same(&path("a/x")));
@@ -117,5 +117,6 @@ mod tests {
         assert!(!path("none/x").is_same(&path("none/../none/x")), "nothing is known of them");
         let here = std::env::current_dir().unwrap().canonicalize().unwrap();
         assert!(UnixPath("x".to_owned()).is_same(&UnixPath(here.join("x").to_str().unwrap().to_owned())));
+        fs::remove_dir_all(folder).unwrap();
     }
 }

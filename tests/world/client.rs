@@ -2,6 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -26,6 +28,15 @@ impl From<TcpStream> for Client {
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
         Self(stream)
+    }
+}
+
+/// The same over a Unix socket: what it does, every socket can.
+impl From<UnixStream> for Client {
+    fn from(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self(OwnedFd::from(stream).into())
     }
 }
 
