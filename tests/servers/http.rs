@@ -12,7 +12,7 @@ use super::world::servers::nginx;
 use super::world::{Backend, Client, Program, noise};
 
 /// Options and paths for curl.
-const ASKED: [(&str, &[&str]); 17] = [
+pub(super) const ASKED: [(&str, &[&str]); 17] = [
     ("", &["/small"]),
     ("", &["/small", "/large", "/none", "/missing", "/small"]),
     ("--head", &["/large", "/chunked", "/missing"]),
@@ -52,7 +52,7 @@ for method in list(bodies) * 16:
 "#;
 
 /// A curl command for `paths` at `address`, over one connection if possible. `options` are split at blanks.
-fn curl(address: SocketAddr, options: &str, paths: &[&str]) -> Command {
+pub(super) fn curl(address: SocketAddr, options: &str, paths: &[&str]) -> Command {
     let mut command = program("curl");
     command
         .args(["--silent", "--show-error", "--header", "Host: here", "--header", DATE])
@@ -68,7 +68,7 @@ fn timeless(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[track_caller]
-fn assert_same(ours: &[u8], direct: &[u8], what: &str) {
+pub(super) fn assert_same(ours: &[u8], direct: &[u8], what: &str) {
     let (ours, direct) = (timeless(ours), timeless(direct));
     let start = |bytes: &[u8]| bytes[..bytes.len().min(1000)].escape_ascii().to_string();
     assert!(

@@ -19,3 +19,4 @@ mod redis;
 mod redis_cli;
 mod reply_faults;
 mod tool;
+mod unix;

@@ -9,7 +9,7 @@ use super::world::servers::redis;
 use super::world::{Program, eventually, noise};
 
 /// Commands whose output is always the same.
-const SCRIPT: &str = "\
+pub(super) const SCRIPT: &str = "\
 FLUSHALL
 PING
 SET text one

@@ -1,14 +1,19 @@
 //! Real servers for tests.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::server::{Server, program};
 use super::{eventually, noise};
+
+/// The name of the Unix socket on which Redis and nginx listen as well, in their folder.
+pub(crate) const SOCKET: &str = "socket";
 
 /// A Redis without persistence. `options` are split at blanks.
 pub(crate) fn redis(options: &str) -> Server {
@@ -18,7 +23,12 @@ pub(crate) fn redis(options: &str) -> Server {
     Server::start(("INFO server\r\n", "process_id:"), |address, folder| {
         let mut command = program("redis-server");
         command.args(["--bind", "127.0.0.1", "--port", &address.port().to_string(), "--save", ""]);
-        command.arg("--dir").arg(folder).args(debug.split_ascii_whitespace()).args(options.split_ascii_whitespace());
+        command
+            .arg("--dir")
+            .arg(folder)
+            .args(["--unixsocket", SOCKET])
+            .args(debug.split_ascii_whitespace())
+            .args(options.split_ascii_whitespace());
         command
     })
 }
@@ -53,6 +63,7 @@ http {
     large_client_header_buffers 16 8k;
     server {
         listen ADDRESS;
+        listen unix:SOCKET;
         root files;
         location = /pid { return 200 "pid $pid\n"; }
         location = /none { return 204; }
@@ -76,10 +87,39 @@ pub(crate) fn nginx() -> Server {
         }
         let events = [1, 2, 3, 4].map(|step| format!("data: {{\"step\": {step}}}\n\n")).concat();
         fs::write(files.join("events"), events).unwrap();
+        let text = CONFIGURATION.replace("ADDRESS", &address.to_string());
+        let text = text.replace("SOCKET", folder.join(SOCKET).to_str().unwrap());
         let configuration = folder.join("nginx.conf");
-        fs::write(&configuration, CONFIGURATION.replace("ADDRESS", &address.to_string())).unwrap();
+        fs::write(&configuration, text).unwrap();
         let mut command = program("nginx");
         command.arg("-p").arg(folder).arg("-c").arg(configuration);
+        command
+    })
+}
+
+/// An HAProxy in TCP mode: from its address to the Unix socket `proxy` in its folder, and from the Unix socket `back` there to `backend`.
+pub(crate) fn haproxy(backend: SocketAddr) -> Server {
+    let pid = |_, folder: &Path| {
+        let mut stream = UnixStream::connect(folder.join("stats")).ok()?;
+        stream.write_all(b"show info\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.lines().find_map(|line| line.strip_prefix("Pid: "))?.parse().ok()
+    };
+    Server::start_known_by(pid, |address, folder| {
+        let at = |name: &str| folder.join(name).display().to_string();
+        let text = format!(
+            "global\n stats socket {}\ndefaults\n mode tcp\n timeout connect 30s\n timeout client 30s\n timeout server 30s\n\
+             listen front\n bind {address}\n server proxy unix@{}\n\
+             listen back\n bind unix@{}\n server backend {backend}\n",
+            at("stats"),
+            at("proxy"),
+            at("back")
+        );
+        let configuration = folder.join("haproxy.cfg");
+        fs::write(&configuration, text).unwrap();
+        let mut command = program("haproxy");
+        command.arg("-db").arg("-f").arg(configuration);
         command
     })
 }
@@ -119,6 +159,11 @@ impl Postgres {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.0.address()
+    }
+
+    /// Its Unix socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.0.folder().join(format!(".s.PGSQL.{}", self.address().port()))
     }
 }
 
