@@ -11,7 +11,7 @@ fn what_is_wrong_with_a_body_is_said() {
     let empty = r#"the body is empty, write a JSON object such as `{"handler": "delay"}`"#;
     let no_object = r#"the body is not a JSON object, write `{"handler": "delay"}`"#;
     let known =
-        "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, transient)";
+        "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, tls, transient)";
     for (body, name, description) in [
         ("", "", empty),
         ("x", "", r#"the body is not JSON, write `{"handler": "delay"}` (line 1, column 1)"#),

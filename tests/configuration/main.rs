@@ -98,4 +98,4 @@ pub(crate) const MISSING: &str =
     "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file";
 /// The handlers that come with the program.
 pub(crate) const KNOWN: &str =
-    "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, transient)";
+    "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, tls, transient)";

@@ -16,7 +16,7 @@ fn a_mistake_is_told_with_its_place() {
             &["--rule", "GET => eror", "--check"][..],
             &[][..],
             "--rule: `GET => eror`: unknown handler `eror` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, \
-             miss, reply, reset, slow, transient), did you mean `error`?",
+             miss, reply, reset, slow, tls, transient), did you mean `error`?",
         ),
         (
             &["--rule", "header.x=1 => error", "--protocol", "redis"],

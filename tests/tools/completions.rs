@@ -82,6 +82,7 @@ fn bash_completes_handlers_within_a_mix() {
         "reply",
         "reset",
         "slow",
+        "tls",
         "transient",
     ];
     assert_eq!(completed("vaurien --handler 20 :"), handlers);

@@ -423,7 +423,7 @@ mod tests {
             (
                 "GET => eror",
                 "`GET => eror`: unknown handler `eror` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, \
-                 miss, reply, reset, slow, transient), did you mean `error`?",
+                 miss, reply, reset, slow, tls, transient), did you mean `error`?",
             ),
         ] {
             assert_eq!(wrong(text), [message], "{text}");

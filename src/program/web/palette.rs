@@ -4,7 +4,7 @@
 const COLOURS: u32 = 12;
 
 /// The colours of what vaurien brings along. A toxic has that of the handler which does the same to a call.
-const FIXED: [(&str, u32); 21] = [
+const FIXED: [(&str, u32); 22] = [
     ("dummy", 0),
     ("noop", 0),
     ("delay", 1),
@@ -26,6 +26,7 @@ const FIXED: [(&str, u32); 21] = [
     ("bandwidth", 11),
     ("corrupt", 12),
     ("slicer", 5),
+    ("tls", 9),
 ];
 
 /// The class of the colour of a handler, which may be named with its rule (`pay.error`). That of a sequence is its last step's.

@@ -23,6 +23,7 @@ async fn the_old_contract_is_kept() {
         "reply",
         "reset",
         "slow",
+        "tls",
         "transient"
     ]);
     assert_eq!(world.get("/behavior").await.is(), (200, json!({ "behavior": "dummy" })));
