@@ -122,7 +122,7 @@ impl std::error::Error for Diagnostics {}
 const MAX_TYPOS: usize = 3;
 
 /// The name that was probably meant. It may differ by one typo for every three letters.
-fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(given: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let typos = (given.chars().count() / 3).clamp(1, MAX_TYPOS);
     names
         .into_iter()

@@ -3,7 +3,7 @@
 //!
 //! | attribute | meaning |
 //! | --- | --- |
-//! | `x-unit` | what the value is counted in; `file` for a path |
+//! | `x-unit` | what the value is counted in; `file` or `folder` for a path |
 //! | `x-heading` | heading in the help, of a field or of all fields of a struct |
 //! | `x-common` | shown by `-h` as well |
 //! | `x-hidden` | not shown in the help |
@@ -140,6 +140,11 @@ impl Field {
     /// Whether it names a file.
     pub(crate) fn is_file(&self) -> bool {
         self.unit() == Some("file")
+    }
+
+    /// Whether it names a folder.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.unit() == Some("folder")
     }
 
     /// All the values that it can have, where they are few.

@@ -74,8 +74,9 @@ fn of_url(scheme: &str, rest: &str) -> String {
         return address.to_owned();
     }
     let port = match scheme {
-        "http" => "80",
-        "redis" => "6379",
+        "http" | "ws" => "80",
+        "https" | "wss" => "443",
+        "redis" | "rediss" => "6379",
         "memcached" | "memcache" => "11211",
         _ => "PORT",
     };
@@ -135,7 +136,9 @@ mod tests {
             ("redis://db:6379", "`redis://db:6379` is a URL, write `db:6379`"),
             ("http://localhost:80/a?b", "`http://localhost:80/a?b` is a URL, write `localhost:80`"),
             ("redis://:secret@[::1]/0", "`redis://:secret@[::1]/0` is a URL, write `[::1]:6379`"),
-            ("https://a", "`https://a` is a URL, write `a:PORT`"),
+            ("https://a/b", "`https://a/b` is a URL, write `a:443`"),
+            ("rediss://:secret@a/0", "`rediss://:secret@a/0` is a URL, write `a:6379`"),
+            ("ftp://a", "`ftp://a` is a URL, write `a:PORT`"),
             ("http://", "`http://` is a URL, write `HOST:80`"),
             ("tcp://a:b", "`tcp://a:b` is a URL, write `HOST:PORT`"),
             ("db:http", "`db:http` has an invalid port `http`, a port is 0 to 65535"),

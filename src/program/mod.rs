@@ -30,6 +30,8 @@ mod export; // metrics, statsd, events file
 
 mod toxiproxy_json; // proxies and toxics in Toxiproxy's JSON
 
+mod tls; // the authority of `--tls auto`, and what a command trusts
+
 pub mod config; // options from command line, variables and file, merged and checked
 
 mod ctl; // `vaurien ctl`: changes a running daemon

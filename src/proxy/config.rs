@@ -266,7 +266,10 @@ impl ProxyConfig {
             several => format!(", {several} {what}s"),
         };
         let (rules, toxics) = (counted(self.rules.len(), "rule"), counted(self.toxics.len(), "toxic"));
-        format!("{listening} -> {backend}, protocol {}{rules}{toxics}, handler {}", self.protocol, self.mix)
+        let within = |tls: bool| if tls { " (TLS)" } else { "" };
+        let (ours, theirs) = (within(self.tls.is_some()), within(self.backend_tls.is_some()));
+        let Self { protocol, mix, .. } = self;
+        format!("{listening}{ours} -> {backend}{theirs}, protocol {protocol}{rules}{toxics}, handler {mix}")
     }
 
     pub(crate) fn from_options(name: &str, options: ProxyOptions, rules: Vec<Rule>, mix: Mix, keys: Keys) -> Self {

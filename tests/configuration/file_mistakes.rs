@@ -27,7 +27,7 @@ sleep = 1
 protocol = 'tcp'
 ";
     let known = "proxy, backend, handler, rules, toxics, profile, protocol, buffer, keep_alive, reuse_socket, pool_size, pool_timeout, \
-                 connect_timeout, head_timeout, max_head, rewrite_host, shape_buffer, enabled, seed, workers, toxiproxy, log_level, log_format, events, handlers, proxies, run, http, statsd";
+                 connect_timeout, head_timeout, max_head, rewrite_host, shape_buffer, enabled, seed, workers, tls_dir, toxiproxy, log_level, log_format, events, handlers, tls, backend_tls, proxies, run, http, statsd";
     assert_eq!(
         Start::args("--log-level loud").and_file(file).and_env("VAURIEN_POOL_SIZE", "0").lines(),
         [
@@ -72,10 +72,19 @@ fn a_value_of_the_wrong_type_says_which_is_right() {
         ("latency = 5", "unknown key `latency`, did you mean the handler `delay` and its `sleep`?"),
         ("port = 80", "unknown key `port`, did you mean `proxy`? (`[http]` has a `port` as well)"),
         ("repeat = 2", "`repeat` belongs to `[run]`, write it there"),
-        (
-            "tls.cert = 'a.pem'",
-            "unknown key `tls`, TLS is not supported yet, encrypted connections pass unread with protocol `tcp`",
-        ),
+        ("tls.cert = 'a.pem'", "tls.cert: its private key is missing, give `tls.key`"),
+        ("tls = 'auto'", "`tls` is `auto`, and has options of its own: `tls.auto = true`"),
+        ("backend_tls = true", "`backend_tls` is `true`, and has options of its own: `backend_tls.enabled = true`"),
+        ("[tls]", "`[tls]` is empty, write `auto = true`, or `cert` and `key`"),
+        ("tls.ca = 'a.pem'", "unknown key `ca` in `[tls]` (known: auto, cert, key)"),
+        ("tls_cert = 'a.pem'", "unknown key `tls_cert`, did you mean `tls.cert`?"),
+        ("backend_insecure = true", "unknown key `backend_insecure`, did you mean `backend_tls.insecure`?"),
+        ("handler_delay_sleep = 1", "unknown key `handler_delay_sleep`, did you mean `handlers.delay.sleep`?"),
+        ("http_port = 1", "unknown key `http_port`, did you mean `http.port`?"),
+        ("ssl = true", "unknown key `ssl`, did you mean `tls`, or `backend_tls` towards the backend?"),
+        ("cert = 'a.pem'", "unknown key `cert`, did you mean `tls.cert`, or `backend_tls.cert` towards the backend?"),
+        ("backend = 'https://a/b'", "backend: `https://a/b` is a URL, write `a:443` with `backend_tls.enabled`"),
+        ("proxy = 'https://a:1'", "proxy: `https://a:1` is a URL, write `a:1` with `tls.auto`"),
         ("timeout = 5", "`timeout` belongs to `[run]`, write it there"),
         ("handlers.delay = 5", "`handlers.delay` is `5`, write a table, `[handlers.delay]`"),
         ("handler.delay.sleep = 5", "`handler` is a name or a mix, settings are in `[handlers.delay]`"),

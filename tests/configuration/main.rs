@@ -8,6 +8,7 @@ mod mistakes;
 mod own_handler;
 mod sections;
 mod several;
+mod tls;
 mod values;
 
 use std::collections::HashMap;

@@ -61,6 +61,11 @@ fn a_backend_is_an_address_that_can_be_dialled() {
         ("localhost", "`localhost` has no port, write `localhost:PORT`"),
         ("redis://localhost:6379", "`redis://localhost:6379` is a URL, write `localhost:6379`"),
         ("http://localhost:80", "`http://localhost:80` is a URL, write `localhost:80`"),
+        (
+            "https://api.example.com/x",
+            "`https://api.example.com/x` is a URL, write `api.example.com:443` with `--backend-tls`",
+        ),
+        ("rediss://:secret@db/0", "`rediss://:secret@db/0` is a URL, write `db:6379` with `--backend-tls`"),
     ] {
         assert_eq!(Start::args(&format!("--backend {backend}")).lines(), [format!("--backend: {message}")]);
     }
@@ -170,10 +175,10 @@ fn a_command_line_that_cannot_be_read_is_one_line() {
         ("--upstream a:1", "unknown option `--upstream`, did you mean `--backend HOST:PORT`?"),
         ("--target a:1", "unknown option `--target`, did you mean `--backend HOST:PORT`?"),
         ("--latency 5", "unknown option `--latency`, did you mean `--handler delay --handler-delay-sleep 250ms`?"),
-        (
-            "--tls",
-            "unknown option `--tls`, TLS is not supported yet, encrypted connections pass unread with protocol `tcp`",
-        ),
+        ("--ssl", "unknown option `--ssl`, did you mean `--tls auto`, or `--backend-tls` towards the backend?"),
+        ("--cacert a.pem", "unknown option `--cacert`, did you mean `--backend-ca FILE`?"),
+        ("-k", "unknown option `-k`, did you mean `--backend-insecure`?"),
+        ("--check --tls-ca", "`--check` and `--tls-ca` cannot be combined, give one of them"),
         ("-v", "unknown option `-v`, did you mean `--log-level`?"),
         ("--error 5", "unknown option `--error`, did you mean `--handler error`?"),
         ("--demo=yes", "`--demo` takes no value"),

@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::LazyLock;
 
 use regex_lite::Regex;
-use vaurien::Registry;
+use vaurien::{Authority, Registry};
 
 use super::page::{Page, path};
 use super::world::Program;
@@ -129,6 +129,16 @@ fn base(flag: &str) -> Vec<String> {
             needed.extend([(format!("{handler}-kind"), "moved"), (format!("{handler}-to"), "a:1")]);
         }
     }
+    let pem = PEM.path().to_str().unwrap();
+    let other = [("-cert", "-key"), ("-key", "-cert")].into_iter().find_map(|(this, other)| {
+        let side = flag.strip_suffix(this).filter(|side| ["--tls", "--backend"].contains(side))?;
+        Some(format!("{side}{other}"))
+    });
+    needed.extend(other.iter().map(|other| (other.clone(), pem)));
+    if flag.starts_with("--backend-") {
+        // Any of them turns this on.
+        needed.push(("--backend-tls".to_owned(), "true"));
+    }
     needed.retain(|(needed, _)| needed != flag);
     needed.iter().map(|(flag, value)| format!("{flag}={value}")).collect()
 }
@@ -140,9 +150,19 @@ static TOKEN: LazyLock<tempfile::NamedTempFile> = LazyLock::new(|| {
     file
 });
 
-/// Something that an option takes whose value is called so.
-fn sample(value: &str) -> String {
+/// A certificate and its key.
+static PEM: LazyLock<tempfile::NamedTempFile> = LazyLock::new(|| {
+    let (file, authority) = (tempfile::NamedTempFile::new().unwrap(), Authority::generate());
+    fs::write(file.path(), authority.key_pem() + authority.certificate_pem()).unwrap();
+    file
+});
+
+/// Something that this option takes, whose value is called so.
+fn sample(flag: &str, value: &str) -> String {
     match value {
+        "FILE" if flag.contains("--tls-") || flag.contains("--backend-") => PEM.path().to_str().unwrap().to_owned(),
+        "AUTO" => "auto".to_owned(),
+        "FOLDER" => "folder".to_owned(),
         "HOST:PORT" => "a:2".to_owned(),
         "MIX" => mix(),
         "RULE" => "=> dummy".to_owned(),
@@ -154,7 +174,7 @@ fn sample(value: &str) -> String {
         "FILE" => TOKEN.path().to_str().unwrap().to_owned(),
         "LEVEL" => "debug".to_owned(),
         "FORMAT" => "json".to_owned(),
-        "HOST" | "HOSTS" | "PREFIX" | "TOKEN" => "a".to_owned(),
+        "HOST" | "HOSTS" | "NAME" | "PREFIX" | "TOKEN" => "a".to_owned(),
         "BYTES" => "2048".to_owned(),
         "SIZE" => "256KiB".to_owned(),
         "END" => "reset".to_owned(),
@@ -173,7 +193,7 @@ fn key(flag: &str, value: &str) -> Option<(String, String)> {
         assert!(keys.next().is_none(), "{place} sets more than one key");
         key
     };
-    let (value, base) = (sample(value), base(flag));
+    let (value, base) = (sample(flag, value), base(flag));
     let key = of(printed(&[base.clone(), vec![format!("{flag}={value}")]].concat(), None)?, flag);
     let variable = format!("VAURIEN_{}", flag[2..].replace('-', "_").to_uppercase());
     let same = printed(&base, Some((&variable, &value))).unwrap_or_else(|| panic!("{variable}={value} is not taken"));

@@ -32,6 +32,9 @@ fn bash_completes_flags_and_values() {
     assert_eq!(completed("vaurien --config Cargo.t"), ["Cargo.toml"]);
     assert_eq!(completed("vaurien --events README"), ["README.md"]);
     assert_eq!(completed("vaurien --enab"), [""], "of use in the file alone");
+    assert_eq!(completed("vaurien --tls ''"), ["auto"]);
+    assert_eq!(completed("vaurien --backend-i"), ["--backend-insecure"]);
+    assert_eq!(completed("vaurien --tls-cert Cargo.t"), ["Cargo.toml"]);
     assert_eq!(completed("vaurien --behavior-delay-s"), ["--behavior-delay-sleep"]);
     assert_eq!(completed("vaurien --behavior d"), ["delay", "dummy"]);
 }

@@ -84,6 +84,9 @@ fn it_names_all_files_variables_and_exit_codes() {
         "VAURIEN_PROXY_HOST",
         "VAURIEN_HTTP",
         "VAURIEN_SEED",
+        "VAURIEN_CA",
+        "SSL_CERT_FILE",
+        "XDG_DATA_HOME",
     ] {
         assert!(
             variables.iter().any(|term| term.split(", ").any(|name| name == variable)),

@@ -30,6 +30,11 @@ fn defaults_are_all_there() {
         "[http]",
         "enabled = false     # default",
         "[statsd]",
+        "[tls]",
+        "auto = false  # default",
+        "# cert =      # default: none",
+        "[backend_tls]",
+        "# name =          # default: its host",
     ] {
         assert!(text.lines().any(|known| known == line), "{line}\n{text}");
     }
@@ -83,9 +88,30 @@ fn several_proxies_have_a_table_each() {
     let tables: Vec<_> = text.lines().filter(|line| line.starts_with('[')).collect();
     let [cache, api] = ["[proxies.cache]", "[proxies.api]"];
     let (delay, error) = ("[proxies.cache.handlers.delay]", "[proxies.api.handlers.error]");
-    assert_eq!(tables, ["[run]", "[http]", "[statsd]", cache, delay, api, error]);
+    let [cache_tls, cache_backend] = ["[proxies.cache.tls]", "[proxies.cache.backend_tls]"];
+    let [api_tls, api_backend] = ["[proxies.api.tls]", "[proxies.api.backend_tls]"];
+    assert_eq!(
+        tables,
+        ["[run]", "[http]", "[statsd]", cache, cache_tls, cache_backend, delay, api, api_tls, api_backend, error]
+    );
     assert!(!text.contains("inject"), "of a handler that is not in the mix only what was given\n{text}");
     assert_eq!(values(&printed_again(&text)), values(&text));
+}
+
+#[test]
+fn what_turns_tls_on_is_shown() {
+    let text = printed("--print-config --backend a:1 --backend-name b --tls auto --tls-dir absent");
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in [
+        "tls_dir = \"absent\" # --tls-dir",
+        "auto = true # --tls",
+        "enabled = true # --backend-name",
+        "name = \"b\" # --backend-name",
+    ] {
+        assert!(text.lines().any(|known| words(known) == line), "{line}\n{text}");
+    }
+    assert_eq!(values(&printed_again(&text)), values(&text));
+    assert!(!Path::new("absent").exists());
 }
 
 #[test]

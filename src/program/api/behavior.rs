@@ -14,7 +14,6 @@ use super::v1::take_duration;
 use crate::handler::Registry;
 use crate::plan::parse::{MixError, ParsedMix};
 use crate::program::config::schema::Schema;
-use crate::program::config::spec;
 use crate::proxy::Proxy;
 
 /// The contract's word for a handler, which is its path: `behavior`, which most scripts use, or `handler`, its first one.
@@ -44,7 +43,7 @@ pub(super) async fn put_backend(State(api): State<Arc<Api>>, Body(body): Body) -
         return Err(Failure::body(other, format!("unknown key `{other}` (known: backend)")));
     }
     let keys = Map::from_iter([("backend".to_owned(), backend)]);
-    api.proxies.patch(proxy.name(), spec::edit(keys, &api.registry), None).await?;
+    api.proxies.patch(proxy.name(), api.edit(keys), None).await?;
     Ok(done())
 }
 
@@ -72,7 +71,7 @@ pub(super) async fn put_mix(State(api): State<Arc<Api>>, path: MatchedPath, Body
     });
     let tables = Value::Object(tables.collect());
     let keys = Map::from_iter([("handler".to_owned(), Value::String(name)), ("handlers".to_owned(), tables)]);
-    match api.proxies.patch(proxy.name(), spec::edit(keys, &api.registry), duration).await {
+    match api.proxies.patch(proxy.name(), api.edit(keys), duration).await {
         Ok(_) => Ok(done()),
         Err(error) => Err(Failure::from(error).rename(|place| key_of_request(place, &handlers))),
     }

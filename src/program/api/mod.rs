@@ -40,6 +40,7 @@ use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use serde_json::{Map, Value};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, oneshot};
@@ -50,8 +51,9 @@ use tracing::{debug, warn};
 use crate::handler::Registry;
 use crate::net::host_port::HostPort;
 use crate::net::listener::{listen, to_listen_on};
-use crate::program::config::{Http, Token};
-use crate::proxy::set::ProxySet;
+use crate::program::config::{Http, Token, spec};
+use crate::program::tls::Folder;
+use crate::proxy::set::{Edit, ProxySet};
 use connections::{Admitted, Connections};
 use guard::Access;
 
@@ -84,6 +86,8 @@ const GRACE: Duration = Duration::from_secs(1);
 struct Api {
     proxies: Arc<ProxySet>,
     registry: Registry,
+    /// Where the authority of `tls.auto` is kept.
+    authority: Folder,
     access: Access,
     readers: Arc<Semaphore>,
     /// The `OpenAPI` document.
@@ -91,10 +95,16 @@ struct Api {
 }
 
 impl Api {
-    fn new(proxies: Arc<ProxySet>, registry: Registry, access: Access) -> Arc<Self> {
+    fn new(proxies: Arc<ProxySet>, registry: Registry, authority: Folder, access: Access) -> Arc<Self> {
         let document = openapi::document(&routes::all(), &registry, access.needs_token());
         let document = Bytes::from(format!("{document:#}\n"));
-        Arc::new(Self { proxies, registry, access, readers: Arc::new(Semaphore::new(READERS)), document })
+        let readers = Arc::new(Semaphore::new(READERS));
+        Arc::new(Self { proxies, registry, authority, access, readers, document })
+    }
+
+    /// The change of a proxy that `patch` asks for.
+    fn edit(&self, patch: Map<String, Value>) -> Edit {
+        spec::edit(patch, &self.registry, &self.authority)
     }
 }
 
@@ -130,15 +140,16 @@ impl Running {
     }
 }
 
-/// Listens, and answers requests on a thread of its own.
+/// Listens, and answers requests on a thread of its own. `authority` is where that of `tls.auto` is kept.
 pub(crate) async fn start(
     http: &Http,
     proxies: Arc<ProxySet>,
     registry: Registry,
+    authority: Folder,
 ) -> anyhow::Result<(Running, Readers)> {
     let at = HostPort::new(&http.host, http.port);
     let access = Access::new(&http.host, &http.allow_hosts, http.token.as_ref().map(Token::secret));
-    let api = Api::new(proxies, registry, access);
+    let api = Api::new(proxies, registry, authority, access);
     let readers = Readers(api.readers.clone());
     let router = routes::router(api);
     let running =

@@ -11,7 +11,7 @@ use super::toxics::Toxic;
 use super::v1::{Applied, CallList, Connection, Status};
 use crate::duration::Seconds;
 use crate::handler::Registry;
-use crate::program::config::schema::{Schema, Setting};
+use crate::program::config::schema::{PROXY_TABLES, Schema, Setting};
 use crate::proxy::options::{BUFFER, POOL_SIZE};
 use crate::settings::schema;
 
@@ -100,6 +100,9 @@ fn settings(options: &Schema<'_>) -> Properties {
         (setting.field.name.clone(), property)
     };
     let mut properties: Properties = options.of_proxy("").map(property).collect();
+    for table in PROXY_TABLES {
+        properties.insert(table.to_owned(), object(options.of_proxy(table).map(property).collect(), &[]));
+    }
     let handlers = options.registry.names().map(|name| (name.to_owned(), object(handler(options, name), &[])));
     properties.insert("handlers".to_owned(), object(handlers.collect(), &[]));
     properties

@@ -169,7 +169,7 @@ pub(super) async fn put(
     check(&name).map_err(|wrong| Failure::of(StatusCode::BAD_REQUEST, Location::Path, "name", wrong.what()))?;
     let duration = take_extra_keys(&name, &mut keys)?;
     let is_incomplete = keys.get("backend").is_none_or(Value::is_null);
-    let config = spec::check(&name, &keys, &api.registry).map_err(|wrong| {
+    let config = spec::check(&name, &keys, &api.registry, &api.authority).map_err(|wrong| {
         let failure = Failure::from(ChangeError::Wrong(wrong));
         if is_incomplete { failure.with_hint("backend", PATCH_HINT) } else { failure }
     })?;
@@ -186,7 +186,7 @@ pub(super) async fn patch(
 ) -> Answer {
     proxy(&api, &name)?;
     let duration = take_extra_keys(&name, &mut keys)?;
-    Ok(changed(&api, api.proxies.patch(&name, spec::edit(keys, &api.registry), duration).await?))
+    Ok(changed(&api, api.proxies.patch(&name, api.edit(keys), duration).await?))
 }
 
 pub(super) async fn delete(

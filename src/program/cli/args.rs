@@ -27,6 +27,8 @@ pub(super) enum Instead {
     Check,
     /// Show all options, each with where it is from.
     PrintConfig,
+    /// Show the certificate of the authority of `--tls auto`.
+    Authority,
     /// Ask a daemon whether it is healthy: this one, or the one that the configuration describes.
     Health(Option<HostPort>),
 }
@@ -76,6 +78,9 @@ fn instead(matches: &mut ArgMatches) -> Result<Option<Instead>, Diagnostics> {
     }
     if matches.get_flag("print-config") {
         return Ok(Some(Instead::PrintConfig));
+    }
+    if matches.get_flag("tls-ca") {
+        return Ok(Some(Instead::Authority));
     }
     let Some(daemon) = matches.remove_one::<String>("health") else { return Ok(None) };
     // As with variables, an empty value counts as unset.

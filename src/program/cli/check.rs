@@ -12,11 +12,11 @@ use crate::program::config::schema::HANDLERS;
 use crate::program::config::{Config, HostPort, Log, ProxyConfig, Run};
 use crate::settings::Field;
 
-/// What would run.
+/// What would run, or what else was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// For standard output: a line for each proxy, then the rest.
+    /// For standard output. Of what would run, a line for each proxy, then the rest.
     pub lines: String,
     /// What was given and is probably not what was meant, to be logged as a start would.
     pub warnings: Vec<String>,

@@ -86,15 +86,20 @@ fn with_values(arg: Arg, schema: &Schema<'_>) -> Arg {
         None => arg,
     };
     let setting = schema.all().find(|setting| setting.flag() == flag);
-    let (values, is_file) = match (flag.as_str(), setting) {
-        ("handler", _) => (schema.registry.names().map(str::to_owned).collect(), false),
-        ("completions", _) => (shells(), false),
-        ("config", _) => (Vec::new(), true),
-        (_, Some(setting)) => (setting.field.values(), setting.field.is_file()),
-        (_, None) => (Vec::new(), false),
+    let values = match (flag.as_str(), setting) {
+        ("tls", _) => vec!["auto".to_owned()],
+        ("handler", _) => schema.registry.names().map(str::to_owned).collect(),
+        ("completions", _) => shells(),
+        (_, Some(setting)) => setting.field.values(),
+        (_, None) => Vec::new(),
     };
     if !values.is_empty() {
         return arg.value_parser(PossibleValuesParser::new(values));
     }
-    arg.value_hint(if is_file { ValueHint::FilePath } else { ValueHint::Other })
+    arg.value_hint(match setting.map(|setting| setting.field) {
+        Some(field) if field.is_file() => ValueHint::FilePath,
+        Some(field) if field.is_folder() => ValueHint::DirPath,
+        None if flag == "config" => ValueHint::FilePath,
+        _ => ValueHint::Other,
+    })
 }

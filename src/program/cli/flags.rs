@@ -23,7 +23,7 @@ pub(super) enum Help {
 const OTHER: &str = "Other";
 
 /// Flags that do something else than run the proxies. Only one can be given.
-const INSTEAD: [&str; 5] = ["check", "print-config", "health", "completions", "man"];
+const INSTEAD: [&str; 6] = ["check", "print-config", "tls-ca", "health", "completions", "man"];
 
 /// The widest line of the help, in columns.
 const WIDTH: usize = 100;
@@ -86,7 +86,7 @@ fn with_default(field: &Field) -> String {
 }
 
 /// The flags that no option has.
-fn others() -> [Arg; 10] {
+fn others() -> [Arg; 11] {
     let switch = |flag, help| Arg::new(flag).long(flag).action(ArgAction::SetTrue).help(help);
     let taking = |flag, value, help| Arg::new(flag).long(flag).value_name(value).help(help);
     [
@@ -100,6 +100,7 @@ fn others() -> [Arg; 10] {
             .hide(true),
         switch("check", "Check the options, print what would run, and exit"),
         switch("print-config", "Print all options as a file, with the origin of each"),
+        switch("tls-ca", "Print the certificate of the authority of --tls auto"),
         taking("health", "HOST:PORT", "Ask a daemon if it is healthy [default: at --http-host, --http-port]")
             .num_args(0..=1)
             .default_missing_value(""),

@@ -37,7 +37,7 @@ const BESIDE: [(&str, &str); 4] = [
     ("127", "There is no such command."),
 ];
 
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 7] = [
     ("VAURIEN_CONFIG", "The file, as --config."),
     (
         "VAURIEN_GIVEN",
@@ -50,10 +50,15 @@ const ENVIRONMENT: [(&str, &str); 5] = [
         "On GitHub Actions, failures become annotations, and the table of a run is added to the summary of the job.",
     ),
     ("NO_COLOR", "If set, --demo prints its calls without colors."),
+    (
+        "XDG_DATA_HOME, HOME",
+        "Where --tls-dir is by default: the folder vaurien in the first, or .local/share/vaurien in the second.",
+    ),
+    ("SSL_CERT_FILE, SSL_CERT_DIR", "The authorities that count as those of the system."),
 ];
 
 /// The variables of a command.
-const GIVEN: [(&str, &str); 5] = [
+const GIVEN: [(&str, &str); 7] = [
     ("VAURIEN_PROXY, VAURIEN_PROXY_HOST, VAURIEN_PROXY_PORT", "The address of the proxy, if there is one."),
     (
         "VAURIEN_PROXY_NAME, with _HOST and _PORT",
@@ -61,14 +66,23 @@ const GIVEN: [(&str, &str); 5] = [
     ),
     ("VAURIEN_HTTP", "The address of the HTTP API, if it is on."),
     ("VAURIEN_SEED", "The seed of this run."),
-    ("VAURIEN_GIVEN", "All of these but the seed, with their values."),
+    ("VAURIEN_CA", "With --tls auto, a file with its authority and those of the system."),
+    (
+        "SSL_CERT_FILE, CURL_CA_BUNDLE, REQUESTS_CA_BUNDLE, NODE_EXTRA_CA_CERTS",
+        "With --tls auto, files with its authority and those that these variables, or the system, have named so far.",
+    ),
+    ("VAURIEN_GIVEN", "All of these that begin with VAURIEN_ but the seed, with their values."),
 ];
 
 const FILES: &str = "\
 vaurien reads the files that --config and --http-token-file name, and writes those that --events, --report and --ready-file name. \
 The file of --config is TOML. Its keys are the flags, with underscores; settings of handlers are in tables such as [handlers.delay], \
-those of --http and --statsd in [http] and [statsd], those of a COMMAND in [run], and each of several proxies has a table \
-[proxies.NAME]. --print-config prints such a file.";
+those of TLS in [tls] and [backend_tls], those of --http and --statsd in [http] and [statsd], those of a COMMAND in [run], and each of \
+several proxies has a table [proxies.NAME]. --print-config prints such a file.";
+
+const TLS_FILES: &str = "\
+The files of --tls-cert, --tls-key, --backend-ca, --backend-cert and --backend-key are PEM; SIGHUP has vaurien read them again. With \
+--tls auto, the folder of --tls-dir has the authority: ca.pem, its certificate, and ca-key.pem, its private key.";
 
 const CTL: &str = "\
 vaurien ctl [--http HOST:PORT] COMMAND speaks to the HTTP API of a running daemon. PROXY can be left out if there is one. vaurien ctl \
@@ -122,6 +136,7 @@ fn rest_of(registry: &Registry) -> Roff {
     roff.control("PP", []).text([roman("The environment of a COMMAND has:")]);
     terms(&mut roff, GIVEN);
     roff.control("SH", ["FILES"]).text([roman(FILES)]);
+    roff.control("PP", []).text([roman(TLS_FILES)]);
     roff.control("SH", ["EXAMPLES"]);
     for (what, line) in EXAMPLES {
         roff.control("PP", []).text([roman(what)]);

@@ -18,11 +18,12 @@ use crate::net::host_port::HostPort;
 use crate::program::command::Again;
 use crate::program::config::entry::{Entry, Origin};
 use crate::program::config::layout::Layout;
-use crate::program::config::schema::Schema;
+use crate::program::config::schema::{PROXY_TABLES, Schema};
 use crate::program::config::values::Values;
 use crate::program::config::variables::{FILE, Variables};
-use crate::program::config::{Config, file, health_address, presets, print};
+use crate::program::config::{self, Config, Log, Outside, file, health_address, presets, print};
 use crate::program::health;
+use crate::program::tls::Kept;
 use args::{Args, Instead};
 
 pub use check::Check;
@@ -33,7 +34,7 @@ pub use check::Check;
 pub enum Exit {
     /// A text for standard output, such as help or the version: exit code 0.
     Text(String),
-    /// The result of `--check`, with nothing wrong: exit code 0.
+    /// The result of `--check` with nothing wrong, or another text that may come with warnings: exit code 0.
     Check(Check),
     /// To ask whether the daemon with this HTTP API is healthy: exit code 0 if it is, else 1.
     Health(HostPort),
@@ -104,6 +105,14 @@ impl Config {
         entries.extend(from_variables);
         entries.extend(args.entries.iter().cloned());
 
+        if let Some(Instead::Authority) = args.instead {
+            let only = |entry: &&Entry| entry.path == ["tls_dir"];
+            let entries: Vec<Entry> = entries.iter().filter(only).cloned().collect();
+            let values = Values::check(&schema, &layout, &entries, &mut diagnostics);
+            let Kept { authority, warnings } = config::authority(&values, variables.authority(), diagnostics)?;
+            let (lines, log) = (authority.certificate_pem().to_owned(), Log::default());
+            return Err(Exit::Check(Check { lines, warnings, log }));
+        }
         if let Some(Instead::Health(daemon)) = &args.instead {
             let told = || ask_where(&schema, &layout, &entries, variables.told("VAURIEN_HTTP"), diagnostics);
             let address = daemon.clone().map_or_else(told, Ok)?;
@@ -111,10 +120,16 @@ impl Config {
         }
         let values = Values::check(&schema, &layout, &entries, &mut diagnostics);
         if args.demo {
-            diagnostics.extend(conflicts_with_demo(&args, &layout));
+            diagnostics.extend(conflicts_with_demo(&args, &values));
         }
-        let read = file.as_ref().map(|(place, path)| (*place, path.as_path()));
-        let config = Self::build(&values, args.demo, listed.clone(), args.command, read, file_is_unread, diagnostics)?;
+        let outside = Outside {
+            file: file.as_ref().map(|(place, path)| (*place, path.as_path())),
+            file_is_unread,
+            listed: listed.clone(),
+            authority: variables.authority(),
+            is_dry: args.instead.is_some(),
+        };
+        let config = Self::build(&values, args.demo, args.command, outside, diagnostics)?;
         let warnings = [variables.unknown(&schema), doubts.unwrap_or_default(), config.warnings].concat();
         let config = Self { warnings, ..config };
         match args.instead {
@@ -126,7 +141,7 @@ impl Config {
                 _ => print::text(&values),
             })),
             Some(Instead::Check) => Err(Exit::Check(Check::of(config, registry))),
-            _ => Ok(Self { again, reads_a_file: file.is_some(), ..config }),
+            _ => Ok(Self { again, ..config }),
         }
     }
 }
@@ -181,17 +196,19 @@ fn again(
 }
 
 /// What cannot be combined with `--demo`.
-fn conflicts_with_demo(args: &Args, layout: &Layout) -> Diagnostics {
+fn conflicts_with_demo(args: &Args, values: &Values<'_>) -> Diagnostics {
     let has_backend = args.entries.iter().any(|entry| entry.path == ["backend"]);
+    let has_tls = PROXY_TABLES.iter().any(|table| values.table(&format!("{table}.")).next().is_some());
     let prints = matches!(args.instead, Some(Instead::PrintConfig));
     let conflicts = [
         (
-            matches!(layout, Layout::Several(_)),
+            matches!(values.layout, Layout::Several(_)),
             "the demo has one proxy, and the file has `[proxies]`, leave one of them out",
         ),
         (has_backend, "the demo has a built-in backend, leave out `--backend`"),
         (prints, "no file can ask for the built-in backend, leave out `--print-config`"),
         (!args.command.is_empty(), "the demo makes its own calls, leave out the command"),
+        (has_tls, "the demo's client and its backend speak HTTP without TLS, leave out options of TLS"),
     ];
     let conflicts = conflicts.into_iter().filter(|(is_there, _)| *is_there);
     conflicts.map(|(_, what)| Diagnostic::new("--demo", what)).collect()

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::net::SocketAddr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
 
 use crate::net::bound::BoundAddress;
 use crate::net::listener;
@@ -12,6 +13,8 @@ use crate::net::listener;
 pub(crate) const GIVEN: &str = "VAURIEN_GIVEN";
 
 const SEED: &str = "VAURIEN_SEED";
+
+const CA: &str = "VAURIEN_CA";
 
 /// What the command's environment says about the proxies.
 #[derive(Debug, Default, Clone)]
@@ -27,6 +30,10 @@ pub(crate) struct ChildEnv {
     /// Where Toxiproxy's API listens.
     pub(crate) toxiproxy: Option<SocketAddr>,
     pub(crate) seed: u64,
+    /// The file with the authority of `--tls auto` and those of the system.
+    pub(crate) ca: Option<PathBuf>,
+    /// Variables of other programs, with the files of those that they should trust.
+    pub(crate) trust: Vec<(&'static str, PathBuf)>,
     /// Variables that are options of this program alone and are removed.
     pub(crate) removed: Vec<String>,
 }
@@ -41,6 +48,7 @@ impl ChildEnv {
         for (variable, address) in [("VAURIEN_HTTP", self.http), ("VAURIEN_TOXIPROXY", self.toxiproxy)] {
             variables.extend(address.map(|address| (variable.to_owned(), reachable(address).to_string())));
         }
+        variables.extend(self.ca.as_ref().map(|ca| (CA.to_owned(), ca.display().to_string())));
         variables.push((SEED.to_owned(), self.seed.to_string()));
         variables
     }
@@ -53,7 +61,7 @@ impl ChildEnv {
         })
     }
 
-    /// The whole environment of the command: the program's own, with [`Self::variables`].
+    /// The whole environment of the command: the program's own, with [`Self::variables`] and [`Self::trust`].
     pub(crate) fn environment(&self) -> Vec<(OsString, OsString)> {
         // An outer `vaurien` has set these about its own proxies.
         let outer = std::env::var(GIVEN).unwrap_or_default();
@@ -62,11 +70,13 @@ impl ChildEnv {
         // Those that a Unix socket does not have, too.
         let of_proxies: Vec<_> = self.proxy_variables().flat_map(|(variable, _)| with_parts(&variable)).collect();
         let removed = self.removed.iter().chain(&of_proxies).map(String::as_str).chain(outer).chain([GIVEN]);
+        let removed = removed.chain(self.trust.iter().map(|(name, _)| *name));
         let removed: Vec<&str> = removed.chain(variables.iter().map(|(name, _)| name.as_str())).collect();
         let is_removed = |name: &OsStr| removed.iter().any(|removed| name == *removed);
         let mut all: Vec<_> = std::env::vars_os().filter(|(name, _)| !is_removed(name)).collect();
         all.push((GIVEN.into(), self.list().into()));
         all.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        all.extend(self.trust.iter().map(|(name, file)| (OsString::from(name), file.clone().into_os_string())));
         all
     }
 
@@ -100,6 +110,7 @@ impl ChildEnv {
             Subject::Http => return Some(reachable(self.http?).to_string()),
             Subject::Toxiproxy => return Some(reachable(self.toxiproxy?).to_string()),
             Subject::Seed => return Some(self.seed.to_string()),
+            Subject::Ca => return Some(self.ca.as_ref()?.display().to_string()),
         };
         let part = ["proxy", "host", "port"].iter().position(|part| *part == placeholder.part)?;
         parts(address).nth(part)
@@ -141,12 +152,12 @@ pub(crate) fn conflict(proxies: &[&str]) -> Option<String> {
     variables.flat_map(|variable| with_parts(&variable)).find(|variable| !known.insert(variable.clone()))
 }
 
-/// A placeholder in an argument of the command: `{proxy}`, `{port.cache}`, `{http}`, `{toxiproxy}`.
+/// A placeholder in an argument of the command: `{proxy}`, `{port.cache}`, `{http}`, `{toxiproxy}`, `{ca}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Placeholder<'t> {
     /// With its braces.
     pub(crate) text: &'t str,
-    /// `proxy`, `host` or `port`; `http`; `toxiproxy`; `seed`.
+    /// `proxy`, `host` or `port`; `http`; `toxiproxy`; `seed`; `ca`.
     pub(crate) part: &'t str,
     pub(crate) subject: Subject<'t>,
 }
@@ -159,6 +170,7 @@ pub(crate) enum Subject<'t> {
     Http,
     Toxiproxy,
     Seed,
+    Ca,
 }
 
 impl<'t> Placeholder<'t> {
@@ -170,13 +182,14 @@ impl<'t> Placeholder<'t> {
             None if inside == "http" => (inside, Subject::Http),
             None if inside == "toxiproxy" => (inside, Subject::Toxiproxy),
             None if inside == "seed" => (inside, Subject::Seed),
+            None if inside == "ca" => (inside, Subject::Ca),
             None => (inside, Subject::OnlyProxy),
         };
         let is_proxy_part = matches!(part, "proxy" | "host" | "port");
         let known = match subject {
             Subject::OnlyProxy => is_proxy_part,
             Subject::Proxy(name) => is_proxy_part && !name.is_empty(),
-            Subject::Http | Subject::Toxiproxy | Subject::Seed => true,
+            Subject::Http | Subject::Toxiproxy | Subject::Seed | Subject::Ca => true,
         };
         known.then_some(Self { text, part, subject })
     }

@@ -36,9 +36,15 @@ pub(crate) fn read(place: &str, path: &Path, registry: &Registry) -> Result<Cont
 
 /// The text of the file at `path`, which `place` named and which has at most `limit` bytes.
 pub(super) fn text(place: impl Display, path: &Path, limit: u64) -> Result<String, Diagnostic> {
+    let not_text = |_| Diagnostic::new(&place, format_args!("cannot read `{}`: it is not UTF-8", path.display()));
+    String::from_utf8(bytes(&place, path, limit)?).map_err(not_text)
+}
+
+/// The same for a file that may be no text.
+pub(super) fn bytes(place: impl Display, path: &Path, limit: u64) -> Result<Vec<u8>, Diagnostic> {
     let read = || {
-        let mut text = String::new();
-        File::open(path)?.take(limit + 1).read_to_string(&mut text)?;
+        let mut text = Vec::new();
+        File::open(path)?.take(limit + 1).read_to_end(&mut text)?;
         if text.len() as u64 > limit {
             let kib = limit / 1024;
             let limit = if kib < 1024 { format!("{kib} KiB") } else { format!("{} MiB", kib / 1024) };

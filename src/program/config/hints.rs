@@ -8,8 +8,6 @@ struct Hint {
     key: &'static str,
 }
 
-const TLS: &str = "TLS is not supported yet, encrypted connections pass unread with protocol `tcp`";
-
 const HINTS: &[Hint] = &[
     Hint {
         words: &["listen", "port", "host", "bind", "address", "addr"],
@@ -31,7 +29,31 @@ const HINTS: &[Hint] = &[
         flag: "did you mean `--handler 20:delay`?",
         key: "percentages are in the mix: `20:delay`",
     },
-    Hint { words: &["tls", "ssl", "https", "cert", "certificate", "ca", "insecure"], flag: TLS, key: TLS },
+    Hint {
+        words: &["ssl", "https"],
+        flag: "did you mean `--tls auto`, or `--backend-tls` towards the backend?",
+        key: "did you mean `tls`, or `backend_tls` towards the backend?",
+    },
+    Hint {
+        words: &["cert", "certificate"],
+        flag: "did you mean `--tls-cert FILE`, or `--backend-cert FILE` towards the backend?",
+        key: "did you mean `tls.cert`, or `backend_tls.cert` towards the backend?",
+    },
+    Hint {
+        words: &["ca", "cacert", "ca-cert", "ca_cert"],
+        flag: "did you mean `--backend-ca FILE`?",
+        key: "did you mean `backend_tls.ca`?",
+    },
+    Hint {
+        words: &["insecure", "k", "skip-verify", "skip_verify"],
+        flag: "did you mean `--backend-insecure`?",
+        key: "did you mean `backend_tls.insecure`?",
+    },
+    Hint {
+        words: &["sni", "servername", "server-name", "server_name"],
+        flag: "did you mean `--backend-name NAME`?",
+        key: "did you mean `backend_tls.name`?",
+    },
     Hint {
         words: &["verbose", "debug", "quiet", "v", "q"],
         flag: "did you mean `--log-level`?",

@@ -1,10 +1,10 @@
 //! Which paths there are: in a file with one proxy, in a file with several, and in JSON of one proxy.
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use super::entry::{Entry, Origin};
 use super::hints;
-use super::schema::{HANDLERS, PROXIES, SECTIONS, Schema, Setting};
+use super::schema::{BACKEND_TLS, HANDLERS, PROXIES, PROXY_TABLES, SECTIONS, Schema, Setting, TLS};
 use crate::diagnostic::{did_you_mean, shown};
 use crate::plan::parse::MixError;
 use crate::proxy::config::{DEFAULT, check_any_name};
@@ -24,7 +24,7 @@ pub(crate) enum Layout {
 pub(super) enum Found<'s> {
     Setting(&'s Setting<'s>),
     Table,
-    /// A table of the program. Its presence enables the feature: `[http]`.
+    /// A table whose presence enables the feature: `[http]`.
     Section,
 }
 
@@ -76,13 +76,24 @@ impl Layout {
             value if *path == [PROXIES] && value.as_object().is_some_and(Map::is_empty) => {
                 Err(format!("`[{PROXIES}]` is empty, write a table for each proxy, `[{PROXIES}.cache]`"))
             }
-            value if value.is_object() && SECTIONS.contains(&full.as_str()) => Ok(Found::Section),
-            value if value.is_object() => Ok(Found::Table),
+            Value::Object(keys) if *key == TLS && keys.is_empty() && !matches!(self, Self::Json) => {
+                Err(format!("`[{full}]` is empty, write `auto = true`, or `cert` and `key`"))
+            }
+            Value::Object(_) if *key == BACKEND_TLS || SECTIONS.contains(&full.as_str()) => Ok(Found::Section),
+            Value::Object(_) => Ok(Found::Table),
             value if *key == HANDLERS && *table != [PROXIES] && value.is_string() => {
                 Err(format!("`{full}` holds a table for each handler, did you mean `handler = {value}`?"))
             }
             // Its value may be secret, so it is not shown.
             _ if SECTIONS.contains(&full.as_str()) => Err(format!("`{full}` is not a table, write `[{full}]`")),
+            value if PROXY_TABLES.contains(key) => {
+                let switch = if *key == TLS { "auto" } else { "enabled" };
+                let meant = match self {
+                    Self::Json => format!("`{{\"{switch}\": true}}`"),
+                    _ => format!("`{full}.{switch} = true`"),
+                };
+                Err(format!("`{full}` is {}, and has options of its own: {meant}", shown(value)))
+            }
             value => {
                 let within = [(HANDLERS, ".delay"), (PROXIES, ".cache")].into_iter().find(|(table, _)| table == key);
                 let within = within.map_or("", |(_, within)| within);
@@ -94,13 +105,17 @@ impl Layout {
     fn known<'s>(&self, schema: &'s Schema<'s>, table: &[&str]) -> Known<'s> {
         let own = || schema.of_proxy("");
         let top = || [PROXIES].into_iter().chain(SECTIONS);
+        let of_proxy = || [HANDLERS].into_iter().chain(PROXY_TABLES);
         match (self, table) {
             (Self::One, []) => Known {
                 settings: own().chain(schema.of_program("")).collect(),
-                tables: [HANDLERS].into_iter().chain(top()).collect(),
+                tables: of_proxy().chain(top()).collect(),
             },
             (Self::Several(_), []) => Known { settings: schema.of_program("").collect(), tables: top().collect() },
-            (Self::Json, []) | (_, [PROXIES, _]) => Known { settings: own().collect(), tables: vec![HANDLERS] },
+            (Self::Json, []) | (_, [PROXIES, _]) => Known { settings: own().collect(), tables: of_proxy().collect() },
+            (_, [table] | [PROXIES, _, table]) if PROXY_TABLES.contains(table) => {
+                Known { settings: schema.of_proxy(table).collect(), tables: Vec::new() }
+            }
             (_, [HANDLERS] | [PROXIES, _, HANDLERS]) => {
                 Known { settings: Vec::new(), tables: schema.registry.names().collect() }
             }
@@ -120,7 +135,10 @@ impl Layout {
             (Self::One, ["proxy"]) if is_table => {
                 Some(format!("`proxy` is where to listen, proxies are in `[{PROXIES}.cache]`"))
             }
-            (Self::Several(named), path) if setting.is_some() || *path == [HANDLERS] => {
+            (Self::Several(named), path)
+                if setting.is_some()
+                    || matches!(path, [table] if *table == HANDLERS || PROXY_TABLES.contains(table)) =>
+            {
                 let first = named.first().map_or("cache", |(name, _)| name.as_str());
                 let table =
                     |table: &str| format!("[{PROXIES}.{first}{}{table}]", if table.is_empty() { "" } else { "." });
@@ -130,6 +148,9 @@ impl Layout {
                         format!("belongs to one proxy, write `{key}` under `{table}` in the file")
                     }
                     (Some(_), _) => format!("`{}` belongs to one proxy, write it under `{}`", path[0], table("")),
+                    (None, _) if path[0] != HANDLERS => {
+                        format!("`{}` belongs to one proxy, write `{}`", path[0], table(path[0]))
+                    }
                     (None, _) => {
                         let handler = entry.value.as_object().and_then(|handlers| handlers.keys().next());
                         let table = table(&format!("{HANDLERS}.{}", handler.map_or("delay", String::as_str)));
@@ -185,6 +206,14 @@ fn unknown(schema: &Schema<'_>, known: &Known<'_>, path: &[&str], is_table: bool
             return format!("unknown key `{key}`, {hint} (`[{section}]` has a `{key}` as well)");
         }
         (None, _) => {}
+    }
+    // Flags name what is in a table as well.
+    let belongs = |setting: &&Setting<'_>| if setting.per_proxy { is_proxys } else { within.is_empty() };
+    let flag = key.replace('_', "-");
+    let meant = schema.all().filter(belongs).find(|setting| !setting.table().is_empty() && setting.flag() == flag);
+    if let Some(meant) = meant {
+        let meant = [within, &[meant.path.as_str()]].concat().join(".");
+        return format!("unknown key `{key}`, did you mean `{meant}`?");
     }
     // Where there are tables, a table was meant to be one of them.
     let settings = known.settings.iter().filter(|_| !is_table || known.tables.is_empty());

@@ -21,6 +21,7 @@ mod run;
 pub(crate) mod schema;
 pub(crate) mod spec;
 mod statsd;
+mod tls;
 mod toxiproxy;
 pub(crate) mod toxiproxy_file;
 pub(crate) mod values;
@@ -36,8 +37,10 @@ use rand::rngs::SysRng;
 
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::program::command::Again;
+use crate::program::tls::{Folder, Kept};
 use layout::Layout;
-use schema::ProgramOptions;
+use schema::{PROXY_TABLES, ProgramOptions};
+use tls::{Files, Source};
 use values::Values;
 
 pub use crate::net::address::Address;
@@ -84,35 +87,63 @@ pub struct Config {
     pub(crate) listens_anywhere: bool,
     /// Whether the port of the API was not given.
     pub(crate) serves_api_anywhere: bool,
+    /// Where the authority of `tls.auto` is kept.
+    pub(crate) authority: Folder,
     /// Whether the proxies have names of their own.
     pub(crate) names_proxies: bool,
     /// The command line that does the same again.
     pub(crate) again: Again,
-    /// Whether a file was read.
-    pub(crate) reads_a_file: bool,
+    /// Whether a file was read that a reload reads again: that of the options, or one with certificates.
+    pub(crate) reads_files: bool,
     /// Whether the seed was given.
     pub(crate) seed_is_given: bool,
 }
 
+/// What a configuration depends on beside its values.
+pub(crate) struct Outside<'a> {
+    /// Where the values were read, with the option that names it.
+    pub(crate) file: Option<(&'a str, &'a Path)>,
+    /// Whether that file cannot be read.
+    pub(crate) file_is_unread: bool,
+    /// The proxies of a file that is Toxiproxy's.
+    pub(crate) listed: Option<Vec<ProxyConfig>>,
+    /// Where the authority of `--tls auto` is kept by default.
+    pub(crate) authority: Folder,
+    /// Whether nothing is to be written: nothing will run.
+    pub(crate) is_dry: bool,
+}
+
+/// The authority that `--tls-ca` shows, and what is doubtful about it. Mistakes in other options do not matter.
+pub(crate) fn authority(values: &Values<'_>, default: Folder, diagnostics: Diagnostics) -> Result<Kept, Diagnostics> {
+    let ProgramOptions { tls_dir, .. } = values.build("")?;
+    let given = values.place("tls_dir");
+    diagnostics.none_or(())?;
+    let kept = tls_dir.map_or(default, Folder::at).authority();
+    kept.map_err(|what| Diagnostic::new(given.unwrap_or_default(), what).into())
+}
+
 impl Config {
-    /// The configuration that `values` say. `file` is where they were read, with the option that names it.
-    /// `listed` are the proxies of a file that is Toxiproxy's. Fails with all mistakes, those in `diagnostics` first.
+    /// The configuration that `values` say, with what was found `outside` of them. Fails with all mistakes, those in
+    /// `diagnostics` first.
     pub(crate) fn build(
         values: &Values<'_>,
         demo: bool,
-        listed: Option<Vec<ProxyConfig>>,
         command: Vec<OsString>,
-        file: Option<(&str, &Path)>,
-        file_is_unread: bool,
+        outside: Outside<'_>,
         mut diagnostics: Diagnostics,
     ) -> Result<Self, Diagnostics> {
+        let Outside { file, file_is_unread, listed, authority, is_dry } = outside;
         let http = Http::of(values, &mut diagnostics)?;
-        let ProgramOptions { seed, workers, toxiproxy, log_level, log_format, events } = values.build("")?;
+        let ProgramOptions { seed, workers, tls_dir, toxiproxy, log_level, log_format, events } = values.build("")?;
+        let authority = tls_dir.map_or(authority, Folder::at);
+        // What is not used is not made.
+        let authority = if is_dry || values.is_wrong("tls_dir") { authority.read_only() } else { authority };
+        let files = Files::new(authority.clone());
         let may_lack_one = toxiproxy.0.is_some() || values.is_wrong("toxiproxy") || listed.is_some();
         let mut proxies = if may_lack_one && !demo && proxy::none_was_asked_for(values) {
             Vec::new()
         } else {
-            proxy::all(values, demo || file_is_unread, &mut diagnostics)?
+            proxy::all(values, demo || file_is_unread, Source::Files(&files), &mut diagnostics)?
         };
         let names_proxies =
             matches!(values.layout, Layout::Several(_)) || listed.as_ref().is_some_and(|all| !all.is_empty());
@@ -136,7 +167,8 @@ impl Config {
         }
         diagnostics.extend(outputs::check(values, file, events.as_deref(), &run));
         diagnostics.none_or(())?;
-        let warnings = warnings::all(values, &proxies, http.is_some(), !run.command.is_empty());
+        let mut warnings = warnings::all(values, &proxies, http.is_some(), !run.command.is_empty());
+        warnings.extend(files.warnings());
         Ok(Self {
             proxies,
             seed: seed.map_or_else(random_seed, Ok)?,
@@ -151,12 +183,20 @@ impl Config {
             run,
             listens_anywhere: proxy::listens_anywhere(values),
             serves_api_anywhere: http::serves_anywhere(values),
+            authority,
             names_proxies,
             again: Again::default(),
-            reads_a_file: false,
+            reads_files: file.is_some() || names_a_certificate(values),
             seed_is_given: seed.is_some(),
         })
     }
+}
+
+/// Whether a proxy has certificates from a file.
+fn names_a_certificate(values: &Values<'_>) -> bool {
+    let proxies = values.layout.proxies();
+    let mut tables = proxies.iter().flat_map(|(_, within)| PROXY_TABLES.map(|table| format!("{within}{table}.")));
+    tables.any(|table| ["cert", "ca"].iter().any(|key| values.get(&format!("{table}{key}")).is_some()))
 }
 
 /// 32 bits, so that it is easy to type again.

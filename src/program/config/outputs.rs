@@ -22,12 +22,18 @@ enum Identity {
 
 /// Refuses files of which two are one. `read` is the file that the values come from, with the option that names it.
 pub(super) fn check(values: &Values<'_>, read: Option<(&str, &Path)>, events: Option<&Path>, run: &Run) -> Diagnostics {
-    let place = |path| values.place(path).unwrap_or_default();
+    let place = |path: &str| values.place(path).unwrap_or_default();
     let mut known: Vec<(Identity, String)> = Vec::new();
-    let token = values.get("http.token_file").and_then(|(value, _)| value.as_str()).map(Path::new);
     let read = read.into_iter().map(|(place, path)| (path, place.to_owned()));
-    for (path, place) in read.chain(token.map(|path| (path, place("http.token_file")))) {
-        known.extend(identity(path).map(|identity| (identity, place)));
+    let named = |path: &str| Some((Path::new(values.get(path)?.0.as_str()?), place(path)));
+    let proxies = values.layout.proxies();
+    let certificates = proxies.iter().flat_map(|(_, within)| {
+        let files = values.schema.all().filter(|setting| setting.per_proxy && setting.field.is_file());
+        files.filter_map(|setting| named(&format!("{within}{}", setting.path))).collect::<Vec<_>>()
+    });
+    for (path, place) in read.chain(named("http.token_file")).chain(certificates) {
+        // A certificate and its key may be in one file.
+        known.extend(identity(path).filter(|new| known.iter().all(|(known, _)| known != new)).map(|new| (new, place)));
     }
     let mut diagnostics = Diagnostics::default();
     let reports = run.reports.iter().map(|report| (report.path(), place("run.report")));

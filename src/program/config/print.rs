@@ -8,7 +8,7 @@ use toml::ser::ValueSerializer;
 
 use super::entry::{self, Entry, Origin};
 use super::layout::Layout;
-use super::schema::{HANDLERS, PROXIES, SECTIONS, Schema, Setting};
+use super::schema::{HANDLERS, PROXIES, PROXY_TABLES, SECTIONS, Schema, Setting};
 use super::values::Values;
 use crate::diagnostic::{Diagnostics, one_line};
 use crate::plan::mix::Mix;
@@ -33,7 +33,9 @@ pub(crate) fn with_listed(
     let layout = Layout::Several(own.into_iter().chain(names).collect());
     let is_proxys = |entry: &Entry| {
         let path: Vec<&str> = entry.path.iter().map(String::as_str).collect();
-        path[0] == HANDLERS || schema.get(&path).is_some_and(|setting| setting.per_proxy)
+        path[0] == HANDLERS
+            || PROXY_TABLES.contains(&path[0])
+            || schema.get(&path).is_some_and(|setting| setting.per_proxy)
     };
     let (of_proxy, mut all): (Vec<_>, Vec<_>) = entries.iter().cloned().partition(is_proxys);
     let table = |name: &str| vec![PROXIES.to_owned(), name.to_owned()];
@@ -54,7 +56,7 @@ pub(crate) fn text(values: &Values<'_>) -> String {
     let own = schema.of_proxy("").filter(|_| is_alone).chain(schema.of_program(""));
     table(&mut file, &lines(values, "", own, |_| true));
     if is_alone {
-        handlers(&mut file, values, "", "");
+        tables(&mut file, values, "", "");
     }
     for section in SECTIONS {
         headed(&mut file, section, &lines(values, "", schema.of_program(section), |_| true));
@@ -63,13 +65,21 @@ pub(crate) fn text(values: &Values<'_>) -> String {
         let own = lines(values, &within, schema.of_proxy(""), |_| true);
         let table = format!("{PROXIES}.{}", key(name));
         headed(&mut file, &table, &own);
-        handlers(&mut file, values, &within, &(table + "."));
+        tables(&mut file, values, &within, &(table + "."));
     }
     file
 }
 
 /// A key with its value, or a comment in their place; and the value's origin.
 type Line = (String, String);
+
+/// The tables of a proxy. `table` is `within` as TOML has it.
+fn tables(file: &mut String, values: &Values<'_>, within: &str, table: &str) {
+    for name in PROXY_TABLES {
+        headed(file, &format!("{table}{name}"), &lines(values, within, values.schema.of_proxy(name), |_| true));
+    }
+    handlers(file, values, within, table);
+}
 
 /// The handlers of the mix and of rules with all their settings, and others with those that were given. `table` is `within` as
 /// TOML has it.

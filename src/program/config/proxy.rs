@@ -6,6 +6,7 @@ use super::entry::Origin;
 use super::layout::Layout;
 use super::schema::{PROXIES, Setting};
 use super::spec;
+use super::tls::Source;
 use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics, shown};
 use crate::plan::mix::Mix;
@@ -15,17 +16,17 @@ use crate::proxy::options::ProxyOptions;
 use crate::settings;
 use crate::toxic;
 
-/// All proxies that were asked for. `may_lack_backend`: no backend is needed, or the file that would name it is unreadable.
-/// Mistakes go to `diagnostics`. Fails only if no proxy can be built.
+/// All proxies that were asked for, with certificates from `source`. `may_lack_backend`: no backend is needed, or the file that
+/// would name it is unreadable. Mistakes go to `diagnostics`. Fails only if no proxy can be built.
 pub(super) fn all(
     values: &Values<'_>,
     may_lack_backend: bool,
+    source: Source<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Result<Vec<ProxyConfig>, Diagnostics> {
     let proxies = values.layout.proxies();
-    let configs: Result<Vec<_>, _> =
-        proxies.iter().map(|(name, within)| one(values, name, within, may_lack_backend, false, diagnostics)).collect();
-    let configs = configs?;
+    let one = |(name, within): &(&str, String)| one(values, name, within, may_lack_backend, false, source, diagnostics);
+    let configs: Vec<_> = proxies.iter().map(one).collect::<Result<_, _>>()?;
     for (config, (name, within)) in configs.iter().zip(&proxies) {
         for what in name_conflicts(config, &configs) {
             let given = values.get(&format!("{within}rules")).map(|(_, origin)| origin.line("rules"));
@@ -62,13 +63,14 @@ pub(super) fn add_listed(proxies: &mut Vec<ProxyConfig>, listed: Vec<ProxyConfig
     }
 }
 
-/// The proxy whose keys are `within`. `may_hide`: a rule may take all calls of a later one.
+/// The proxy whose keys are `within`, with certificates from `source`. `may_hide`: a rule may take all calls of a later one.
 pub(super) fn one(
     values: &Values<'_>,
     name: &str,
     within: &str,
     may_lack_backend: bool,
     may_hide: bool,
+    source: Source<'_>,
     diagnostics: &mut Diagnostics,
 ) -> Result<ProxyConfig, Diagnostics> {
     let is_wrong = |key| values.is_wrong(&format!("{within}{key}"));
@@ -112,7 +114,8 @@ pub(super) fn one(
     }
     let given = given(values, within);
     let keys = Keys { all: spec::complete(&given, values.schema), given, of_mix };
-    let config = ProxyConfig::from_options(name, options, rules, mix, keys);
+    let (tls, backend_tls) = source.tls(values, within, options.backend.as_ref(), diagnostics);
+    let config = ProxyConfig { tls, backend_tls, ..ProxyConfig::from_options(name, options, rules, mix, keys) };
     if let Some(why) = config.check_rewrite_host().filter(|_| !is_wrong("protocol")) {
         diagnostics.push(Diagnostic::new(values.place(&format!("{within}rewrite_host")).unwrap_or_default(), why));
     }

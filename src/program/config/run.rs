@@ -14,6 +14,7 @@ use crate::duration::Seconds;
 use crate::handler::Registry;
 use crate::metrics::summary::COUNTED;
 use crate::net::address::Address;
+use crate::net::tls::Authority;
 use crate::plan::mix::{Mix, Share};
 use crate::plan::rule::Rule;
 use crate::program::command::{self, Placeholder, conflict};
@@ -146,6 +147,9 @@ impl Run {
                 command::Subject::Toxiproxy if !apis.toxiproxy => {
                     "there is no API of Toxiproxy, add `--toxiproxy`".to_owned()
                 }
+                command::Subject::Ca if proxies.iter().all(|proxy| authority_of(proxy).is_none()) => {
+                    "no proxy has certificates of an authority, add `--tls auto`".to_owned()
+                }
                 command::Subject::OnlyProxy if names.len() > 1 => {
                     format!("there are {} proxies, write `{{{}.{}}}`", names.len(), word.part, names[0])
                 }
@@ -175,6 +179,11 @@ impl Run {
 /// What is wrong with the host or the port of a proxy on a Unix socket, whose address is `whole`.
 fn no_part(whole: &str) -> String {
     format!("a Unix socket has no host and no port, write `{{{whole}}}`")
+}
+
+/// The authority that signs what a proxy's clients see.
+fn authority_of(proxy: &ProxyConfig) -> Option<&Authority> {
+    proxy.tls.as_ref()?.authority()
 }
 
 /// Refuses an expectation whose names are unknown, or which cannot be met.

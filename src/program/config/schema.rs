@@ -12,6 +12,7 @@ use super::entry::{Entry, Origin};
 use super::http::Http;
 use super::run::Run;
 use super::statsd::Statsd;
+use super::tls::{BackendTlsOptions, ClientTlsOptions};
 use super::toxiproxy::Served;
 use crate::handler::Registry;
 use crate::program::logging::{Format, Level};
@@ -20,6 +21,15 @@ use crate::settings::{self, Field};
 
 /// The table of a proxy with the settings of handlers.
 pub(crate) const HANDLERS: &str = "handlers";
+
+/// The tables of a proxy that have the same options whatever handlers there are.
+pub(crate) const PROXY_TABLES: [&str; 2] = [TLS, BACKEND_TLS];
+
+/// The table of a proxy about TLS towards its clients.
+pub(super) const TLS: &str = "tls";
+
+/// The table of a proxy about TLS towards its backend.
+pub(super) const BACKEND_TLS: &str = "backend_tls";
 
 /// The table with the proxies, where they have names.
 pub(super) const PROXIES: &str = "proxies";
@@ -39,6 +49,10 @@ pub(super) struct ProgramOptions {
     #[serde(deserialize_with = "workers")]
     #[schemars(range(min = 1, max = MAX_WORKERS), extend("x-heading" = "Proxy", "x-unit" = "threads"))]
     pub(super) workers: Option<NonZero<usize>>,
+    /// Keep the authority of --tls auto here [default: in the user's data directory]
+    #[serde(deserialize_with = "path")]
+    #[schemars(extend("x-unit" = "folder", "x-heading" = "TLS"))]
+    pub(super) tls_dir: Option<PathBuf>,
     /// Serve Toxiproxy's API; without a value at localhost:8474
     #[schemars(extend("x-heading" = "HTTP API"))]
     pub(super) toxiproxy: Served,
@@ -90,6 +104,9 @@ impl Setting<'_> {
         let flag = match self.path.split_once('.') {
             Some(("http", "enabled")) => "http".to_owned(),
             Some(("run", key)) => key.to_owned(),
+            Some((TLS, "auto")) => "tls".to_owned(),
+            Some((BACKEND_TLS, "enabled")) => "backend-tls".to_owned(),
+            Some((BACKEND_TLS, key)) => format!("backend-{key}"),
             Some((HANDLERS, key)) => format!("handler-{key}"),
             None if self.path == "rules" => "rule".to_owned(),
             None if self.path == "toxics" => "toxic".to_owned(),
@@ -124,6 +141,7 @@ struct Fields {
     program: Vec<Field>,
     sections: [Vec<Field>; SECTIONS.len()],
     proxy: Vec<Field>,
+    proxy_tables: [Vec<Field>; PROXY_TABLES.len()],
     connection: Vec<Field>,
 }
 
@@ -132,6 +150,7 @@ static FIELDS: LazyLock<Fields> = LazyLock::new(|| Fields {
     program: settings::fields::<ProgramOptions>(),
     sections: [settings::fields::<Run>(), settings::fields::<Http>(), settings::fields::<Statsd>()],
     proxy: settings::fields::<ProxyOptions>(),
+    proxy_tables: [settings::fields::<ClientTlsOptions>(), settings::fields::<BackendTlsOptions>()],
     connection: settings::fields::<ConnectionOptions>(),
 });
 
@@ -149,6 +168,9 @@ impl<'a> Schema<'a> {
             settings.extend(fields.iter().map(setting));
         };
         add("", &FIELDS.proxy, true, false);
+        for (table, fields) in PROXY_TABLES.iter().zip(&FIELDS.proxy_tables) {
+            add(table, fields, true, false);
+        }
         for (section, fields) in SECTIONS.iter().zip(&FIELDS.sections) {
             add(section, fields, false, false);
         }
@@ -180,7 +202,7 @@ impl<'a> Schema<'a> {
         self.all().filter(move |setting| !setting.per_proxy && setting.table() == table)
     }
 
-    /// The options of a table of each proxy: empty for its own, `handlers.delay`.
+    /// The options of a table of each proxy: empty for its own, `tls`, `handlers.delay`.
     pub(crate) fn of_proxy(&self, table: &str) -> impl Iterator<Item = &Setting<'a>> {
         self.all().filter(move |setting| setting.per_proxy && setting.table() == table)
     }

@@ -7,18 +7,26 @@ use serde_json::{Map, Value, json};
 use super::entry;
 use super::layout::Layout;
 use super::proxy;
-use super::schema::{HANDLERS, Schema};
+use super::schema::{HANDLERS, PROXY_TABLES, Schema};
+use super::tls::{Files, Source};
 use super::values::Values;
 use crate::diagnostic::Diagnostics;
 use crate::handler::Registry;
 use crate::plan::mix::Mix;
 use crate::plan::rule::parse::ParsedRule;
+use crate::program::tls::Folder;
 use crate::proxy::config::{ProxyConfig, check_any_name};
 use crate::proxy::set::{Edit, Rebuild};
 
-/// The proxy that `keys` ask for, checked as the file is. Places of diagnostics are paths: `handlers.delay.sleep`.
-pub(crate) fn check(name: &str, keys: &Map<String, Value>, registry: &Registry) -> Result<ProxyConfig, Diagnostics> {
-    checked(name, keys, registry, false)
+/// The proxy that `keys` ask for, checked as the file is. Places of diagnostics are paths: `handlers.delay.sleep`. `authority` is
+/// where that of `tls.auto` is kept.
+pub(crate) fn check(
+    name: &str,
+    keys: &Map<String, Value>,
+    registry: &Registry,
+    authority: &Folder,
+) -> Result<ProxyConfig, Diagnostics> {
+    checked(name, keys, registry, false, Source::Files(&Files::new(authority.clone())))
 }
 
 /// `may_hide`: a rule may take all calls of a later one.
@@ -27,6 +35,7 @@ fn checked(
     keys: &Map<String, Value>,
     registry: &Registry,
     may_hide: bool,
+    source: Source<'_>,
 ) -> Result<ProxyConfig, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
     if let Err(diagnostic) = check_any_name(name) {
@@ -34,17 +43,20 @@ fn checked(
     }
     let schema = Schema::new(registry);
     let values = Values::check(&schema, &Layout::Json, &entry::of_json(keys, &[]), &mut diagnostics);
-    let config = proxy::one(&values, name, "", false, may_hide, &mut diagnostics)?;
+    let config = proxy::one(&values, name, "", false, may_hide, source, &mut diagnostics)?;
     diagnostics.none_or(config)
 }
 
 /// The change of a proxy that `patch` asks for.
-pub(crate) fn edit(patch: Map<String, Value>, registry: &Registry) -> Edit {
-    let (keys, registry) = (patch.keys().cloned().collect(), registry.clone());
+pub(crate) fn edit(patch: Map<String, Value>, registry: &Registry, authority: &Folder) -> Edit {
+    let (keys, registry, authority) = (patch.keys().cloned().collect(), registry.clone(), authority.clone());
+    let names_certificates = PROXY_TABLES.iter().any(|table| patch.contains_key(*table));
     let apply = move |before: &ProxyConfig| {
         // Rules that the patch leaves alone may be there for a time.
         let keys = patched(&before.keys.given, &patch, &Schema::new(&registry));
-        let after = checked(&before.name, &keys, &registry, !patch.contains_key("rules"))?;
+        let files = Files::new(authority.clone());
+        let source = if names_certificates { Source::Files(&files) } else { Source::Kept(before) };
+        let after = checked(&before.name, &keys, &registry, !patch.contains_key("rules"), source)?;
         Ok(ProxyConfig { is_toxiproxys: before.is_toxiproxys, ..after })
     };
     Edit { keys, apply: Box::new(apply) }
@@ -60,7 +72,7 @@ pub(crate) fn rebuild(registry: &Registry) -> Rebuild {
         } else {
             keys.insert("rules".to_owned(), rules.into());
         }
-        let after = checked(&before.name, &keys, &registry, true)?;
+        let after = checked(&before.name, &keys, &registry, true, Source::Kept(before))?;
         Ok(ProxyConfig { is_toxiproxys: before.is_toxiproxys, ..after })
     })
 }
@@ -70,6 +82,7 @@ pub(crate) fn rebuild(registry: &Registry) -> Rebuild {
 fn patched(keys: &Map<String, Value>, patch: &Map<String, Value>, schema: &Schema<'_>) -> Map<String, Value> {
     let is_known = |keys: &[&str]| match keys {
         [HANDLERS] => true,
+        [table] if PROXY_TABLES.contains(table) => true,
         [HANDLERS, handler] => schema.registry.get(handler).is_some(),
         key => schema.get(key).is_some_and(|setting| setting.per_proxy),
     };
@@ -121,7 +134,10 @@ pub(super) fn complete(given: &Map<String, Value>, schema: &Schema<'_>) -> Map<S
     let (given, mut all) = (Value::Object(given.clone()), json!({}));
     for setting in schema.all().filter(|setting| setting.per_proxy) {
         // An option of the connection that nobody gave for a handler is the proxy's.
-        let has_default = setting.path.split('.').nth(1).is_none_or(|handler| !setting.inherited && in_mix(handler));
+        let has_default = match setting.path.split('.').collect::<Vec<_>>()[..] {
+            [HANDLERS, handler, _] => !setting.inherited && in_mix(handler),
+            _ => true,
+        };
         let value = given.pointer(&format!("/{}", setting.path.replace('.', "/")));
         let value = value.map(|value| setting.field.canonical(value));
         if let Some(value) = value.or_else(|| has_default.then(|| setting.field.default.clone())) {
@@ -148,7 +164,7 @@ mod tests {
     }
 
     fn check(keys: &Value) -> Result<ProxyConfig, Vec<String>> {
-        let checked = super::check("cache", keys.as_object().unwrap(), &Registry::default());
+        let checked = super::check("cache", keys.as_object().unwrap(), &Registry::default(), &Folder::default());
         checked.map_err(|diagnostics| diagnostics.iter().map(ToString::to_string).collect())
     }
 
@@ -197,7 +213,7 @@ mod tests {
                 "pool_size: `null` is not a whole number of connections, 0 or more",
                 "proxy: `localhost` has no port, write `localhost:PORT`",
                 "seed: unknown key `seed` (known: proxy, backend, handler, rules, toxics, profile, protocol, buffer, keep_alive, reuse_socket, \
-                 pool_size, pool_timeout, connect_timeout, head_timeout, max_head, rewrite_host, shape_buffer, enabled, handlers)",
+                 pool_size, pool_timeout, connect_timeout, head_timeout, max_head, rewrite_host, shape_buffer, enabled, handlers, tls, backend_tls)",
             ]
         );
         assert_eq!(
@@ -206,7 +222,8 @@ mod tests {
         );
         assert_eq!(check(&json!({ "backend": null })).unwrap_err().len(), 1);
         let nameless =
-            super::check("a\nb", &self::keys(&json!({ "backend": "a:1" })), &Registry::default()).unwrap_err();
+            super::check("a\nb", &self::keys(&json!({ "backend": "a:1" })), &Registry::default(), &Folder::default())
+                .unwrap_err();
         assert!(nameless.to_string().starts_with("invalid proxy name"), "{nameless}");
     }
 
@@ -249,6 +266,8 @@ mod tests {
                 "proxy": "localhost:8000", "backend": "a:1", "handler": "20:delay,5:error", "protocol": "memcache",
                 "rules": [], "toxics": [], "profile": null, "buffer": null, "keep_alive": false, "reuse_socket": false, "pool_size": 100, "pool_timeout": 30,
                 "connect_timeout": 1.5, "head_timeout": 5, "max_head": 65536, "rewrite_host": false, "shape_buffer": "64MiB", "enabled": true,
+                "tls": { "auto": false, "cert": null, "key": null },
+                "backend_tls": { "enabled": false, "ca": null, "name": null, "cert": null, "key": null, "insecure": false },
                 "handlers": {
                     "delay": { "sleep": 0.25, "before": true, "protocol": "http" },
                     "dummy": { "buffer": 9 },
@@ -280,7 +299,7 @@ mod tests {
     fn proxies_that_listen_on_one_address_are_told() {
         let proxy = |listen: &str, name| {
             let asked = json!({ "backend": "a:1", "proxy": listen });
-            super::check(name, &keys(&asked), &Registry::default()).unwrap()
+            super::check(name, &keys(&asked), &Registry::default(), &Folder::default()).unwrap()
         };
         let [one, other, free] = [proxy("db:1", "one"), proxy("DB:1", "other"), proxy("db:0", "free")];
         assert_eq!(
@@ -293,7 +312,8 @@ mod tests {
     #[test]
     fn proxies_whose_backends_lead_back_are_told() {
         let proxy = |name, listen: &str, backend: &str| {
-            super::check(name, &keys(&json!({ "backend": backend, "proxy": listen })), &Registry::default()).unwrap()
+            let asked = json!({ "backend": backend, "proxy": listen });
+            super::check(name, &keys(&asked), &Registry::default(), &Folder::default()).unwrap()
         };
         let [one, two] = [proxy("one", "localhost:1", "127.0.0.1:2"), proxy("two", "0.0.0.0:2", "[::1]:3")];
         let [three, out] = [proxy("three", "[::1]:3", "LOCALHOST:1"), proxy("out", "[::1]:3", "db:1")];

@@ -9,6 +9,7 @@ use super::spec;
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::handler::Registry;
 use crate::net::host_port::HostPort;
+use crate::program::tls::Folder;
 use crate::program::toxiproxy_json::json::first;
 use crate::program::toxiproxy_json::proxy::{Body, upstream};
 use crate::program::toxiproxy_json::{Wrong, listen};
@@ -86,7 +87,7 @@ pub(crate) fn proxy(body: &Body, at: &HostPort, registry: &Registry) -> Result<P
     if body.enabled == Some(false) {
         keys.insert("enabled".to_owned(), false.into());
     }
-    let mut config = spec::check(&body.name, &keys, registry)?;
+    let mut config = spec::check(&body.name, &keys, registry, &Folder::default())?;
     config.is_toxiproxys = true;
     set_backend(&mut config, backend, text);
     if let Some(toxics) = body.toxics.as_ref().filter(|toxics| !toxics.is_empty()) {

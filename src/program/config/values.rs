@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::entry::{Entry, Origin};
 use super::layout::{Found, Layout};
-use super::schema::{HANDLERS, Schema, Setting};
+use super::schema::{BACKEND_TLS, HANDLERS, Schema, Setting};
 use crate::diagnostic::{Diagnostic, Diagnostics};
 use crate::handler::DynHandler;
 use crate::plan::mix::{Mix, Share};
@@ -36,7 +36,7 @@ fn texts(field: &Field, value: &Value) -> Vec<String> {
 /// The checked values of all options that were given, by path: `http.port`.
 pub(crate) struct Values<'a> {
     pub(super) schema: &'a Schema<'a>,
-    pub(super) layout: &'a Layout,
+    pub(crate) layout: &'a Layout,
     given: BTreeMap<String, (Value, Origin)>,
     /// The paths whose value is invalid.
     wrong: BTreeSet<String>,
@@ -71,14 +71,26 @@ impl<'a> Values<'a> {
             let path = entry.path.join(".");
             match found {
                 Ok(Found::Setting(setting)) => values.take(setting, path, entry, diagnostics),
-                Ok(Found::Section) if schema.get(&[path.as_str(), "enabled"]).is_some() => {
+                Ok(Found::Section) if entry.path.last().is_some_and(|key| schema.get(&[key, "enabled"]).is_some()) => {
                     values.given.insert(path + ".enabled", (true.into(), entry.origin.clone()));
                 }
                 Ok(Found::Section | Found::Table) => {}
                 Err(what) => diagnostics.push(Diagnostic::new(entry.origin.line(&path), what)),
             }
         }
+        for (_, within) in layout.proxies() {
+            values.switch_on(&format!("{within}{BACKEND_TLS}."));
+        }
         values
+    }
+
+    /// Turns on a part of which something was given, unless it says that it is off.
+    fn switch_on(&mut self, within: &str) {
+        let switch = format!("{within}enabled");
+        let first = self.table(within).next().map(|(.., origin)| origin.clone());
+        if let Some(origin) = first.filter(|_| !self.given.contains_key(&switch) && !self.is_wrong(&switch)) {
+            self.given.insert(switch, (true.into(), origin));
+        }
     }
 
     fn take(&mut self, setting: &Setting<'_>, path: String, entry: &Entry, diagnostics: &mut Diagnostics) {
@@ -113,7 +125,8 @@ impl<'a> Values<'a> {
         }
         if let Err(what) = setting.field.check(value) {
             let within = path.find(HANDLERS).map_or("", |end| &path[..end]);
-            diagnostics.push(Diagnostic::new(origin.place(&path), self.with_own_kinds(within, what)));
+            let what = self.with_own_kinds(within, what) + &tls_of_url(setting, value, origin);
+            diagnostics.push(Diagnostic::new(origin.place(&path), what));
             self.wrong.insert(path);
             return;
         }
@@ -153,7 +166,7 @@ impl<'a> Values<'a> {
     }
 
     /// What was given in a table. `within` is the path before its keys: `http.`.
-    pub(super) fn table<'v>(&'v self, within: &'v str) -> impl Iterator<Item = (&'v str, &'v Value, &'v Origin)> {
+    pub(crate) fn table<'v>(&'v self, within: &'v str) -> impl Iterator<Item = (&'v str, &'v Value, &'v Origin)> {
         self.given.iter().filter_map(move |(path, (value, origin))| {
             let key = path.strip_prefix(within).filter(|key| !key.contains('.'))?;
             Some((key, value, origin))
@@ -236,6 +249,22 @@ impl<'a> Values<'a> {
             Some((handler, value, origin.place(&path)))
         })
     }
+}
+
+/// The end of the message about a URL in place of an address, if the URL asks for TLS.
+fn tls_of_url(setting: &Setting<'_>, value: &Value, origin: &Origin) -> String {
+    let scheme = value.as_str().and_then(|text| text.split_once("://")).map_or("", |(scheme, _)| scheme);
+    if !["https", "wss", "rediss"].contains(&scheme) {
+        return String::new();
+    }
+    let with = match (setting.path.as_str(), origin) {
+        ("backend", Origin::Named(_)) => "`--backend-tls`",
+        ("backend", _) => "`backend_tls.enabled`",
+        ("proxy", Origin::Named(_)) => "`--tls auto`",
+        ("proxy", _) => "`tls.auto`",
+        _ => return String::new(),
+    };
+    format!(" with {with}")
 }
 
 /// Whether one of the items in `entry`, a list or a text with an item a line, is invalid; each is reported in its place.

@@ -5,8 +5,9 @@ use std::ffi::OsString;
 
 use super::entry::{Entry, Origin};
 use super::schema::{Schema, Setting};
-use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
+use crate::diagnostic::{Diagnostic, Diagnostics, nearest};
 use crate::program::command::GIVEN;
+use crate::program::tls::Folder;
 
 /// The variable for `--config`.
 pub(crate) const FILE: &str = "VAURIEN_CONFIG";
@@ -17,8 +18,13 @@ const PREFIX: &str = "VAURIEN_";
 /// Variables that do not count as unset when they are empty: the API would be open by mistake.
 const NEVER_EMPTY: [&str; 2] = ["VAURIEN_HTTP_TOKEN", "VAURIEN_HTTP_TOKEN_FILE"];
 
+/// Variables that say where a user keeps data.
+const FOLDERS: [&str; 2] = ["HOME", "XDG_DATA_HOME"];
+
 pub(crate) struct Variables {
     values: BTreeMap<String, String>,
+    /// Those of [`FOLDERS`].
+    folders: BTreeMap<String, OsString>,
     /// What [`GIVEN`] names.
     given: Vec<(String, String)>,
 }
@@ -29,9 +35,16 @@ impl Variables {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         diagnostics: &mut Diagnostics,
     ) -> Self {
-        let mut values = BTreeMap::new();
+        let (mut values, mut folders) = (BTreeMap::new(), BTreeMap::new());
         for (name, value) in environment {
-            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            let Some(name) = name.to_str() else { continue };
+            if FOLDERS.contains(&name) {
+                folders.insert(name.to_owned(), value);
+                continue;
+            }
+            if !name.starts_with(PREFIX) {
+                continue;
+            }
             match value.into_string() {
                 Ok(value) => drop(values.insert(name.to_owned(), value)),
                 Err(_) => diagnostics.push(Diagnostic::new(name, "the value is not UTF-8")),
@@ -40,7 +53,12 @@ impl Variables {
         let given = values.get(GIVEN).map(String::as_str).unwrap_or_default();
         let given = given.split(' ').filter_map(|given| given.split_once('='));
         let given = given.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        Self { values, given }
+        Self { values, folders, given }
+    }
+
+    /// Where the authority of `--tls auto` is kept, unless an option says it.
+    pub(crate) fn authority(&self) -> Folder {
+        Folder::of_user(|name| self.folders.get(name).cloned())
     }
 
     /// The value of a variable. What an outer vaurien has set for its command is not an option of this one.
@@ -69,9 +87,11 @@ impl Variables {
             !known.contains(name) && self.asked(name).is_some_and(|value| !is_of_a_service(name, &value))
         };
         let warning = |name: &String| {
-            let hint = did_you_mean(name, known.iter().map(String::as_str));
-            let hint = if hint.is_empty() { ", see --help".to_owned() } else { hint };
-            format!("`{name}` is no variable of vaurien{hint}")
+            // All begin alike, which is not to make up for typos.
+            let parts = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
+            let near = nearest(name.trim_start_matches(PREFIX), parts);
+            let hint = near.map_or_else(|| "see --help".to_owned(), |near| format!("did you mean `{PREFIX}{near}`?"));
+            format!("`{name}` is no variable of vaurien, {hint}")
         };
         let of_ctl =
             self.values.iter().filter(|(name, value)| names_a_daemon(name, value) && !self.is_given(name, value));

@@ -4,11 +4,13 @@ use serde_json::Value;
 
 use super::entry::Origin;
 use super::layout::Layout;
-use super::schema::{HANDLERS, SECTIONS, Setting};
+use super::schema::{BACKEND_TLS, HANDLERS, SECTIONS, Setting};
 use super::values::Values;
+use crate::net::tls::BackendTls;
 use crate::plan::mix::{Mix, Share};
 use crate::plan::parse::ParsedMix;
 use crate::plan::rule::suspect::doubts;
+use crate::protocol::Protocol;
 use crate::proxy::config::ProxyConfig;
 
 /// A bare number above this many seconds is probably one of milliseconds.
@@ -23,6 +25,35 @@ pub(super) fn all(values: &Values<'_>, proxies: &[ProxyConfig], has_http: bool, 
     }
     warnings.extend(long_sleeps(values, proxies));
     warnings.extend(doubtful_rules(values, proxies));
+    warnings.extend(doubtful_tls(values, proxies));
+    warnings
+}
+
+/// Ports at which servers speak TLS (HTTPS, LDAPS, Redis at Azure).
+const TLS_PORTS: [u16; 4] = [443, 636, 6380, 8443];
+
+/// Backends that see what nobody should, or of which nothing can be seen.
+fn doubtful_tls(values: &Values<'_>, proxies: &[ProxyConfig]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for ((_, within), ProxyConfig { backend, protocol, backend_tls, .. }) in values.layout.proxies().iter().zip(proxies)
+    {
+        let place = |path: String| values.place(&path).unwrap_or(path);
+        if backend_tls.as_ref().is_some_and(BackendTls::is_insecure) {
+            let place = place(format!("{within}{BACKEND_TLS}.insecure"));
+            let what = "can read and change everything that goes there: name its authority in `backend_tls.ca` instead";
+            warnings.push(format!("{place}: anybody who answers at {backend} {what}"));
+        }
+        let port = backend.tcp().map(|address| address.port).filter(|port| TLS_PORTS.contains(port));
+        if let Some(port) = port.filter(|_| backend_tls.is_none() && *protocol != Protocol::Tcp) {
+            let path = format!("{within}backend");
+            let switch = format!("{within}{BACKEND_TLS}.enabled");
+            let is_off = values.get(&switch).is_some();
+            let named = matches!(values.get(&path), Some((_, Origin::Named(_))));
+            let add = if named { "add `--backend-tls`".to_owned() } else { format!("write `{switch} = true`") };
+            let what = format!("servers at port {port} speak TLS, in which {protocol} finds no calls: {add}");
+            warnings.extend((!is_off).then(|| format!("{}: {what}", place(path))));
+        }
+    }
     warnings
 }
 

@@ -2,13 +2,14 @@
 
 use std::time::{Instant, SystemTime};
 
+use anyhow::Context;
 use tokio::task::spawn_blocking;
 use tracing::warn;
 
 use crate::handler::Registry;
 use crate::program::cli::Exit;
-use crate::program::command::{self, End, Signals};
-use crate::program::config::Config;
+use crate::program::command::{self, ChildEnv, End, Signals};
+use crate::program::config::{Config, ProxyConfig};
 use crate::program::report::reporter::Reporter;
 use crate::program::report::{Report, Run};
 use crate::program::run::ready_file::ReadyFile;
@@ -16,6 +17,7 @@ use crate::program::run::services::{Results, Services, wait_for_backends};
 use crate::program::run::signals;
 use crate::program::run::verdict::Verdict;
 use crate::program::stderr;
+use crate::program::tls::Bundles;
 
 /// Reads the configuration again, as a reload does.
 pub(crate) type ReadConfig = fn(&Registry) -> Result<Config, Exit>;
@@ -53,7 +55,7 @@ async fn serve(
 ) -> anyhow::Result<()> {
     let services = Services::start(config, registry).await?;
     let stop = signals::stop()?;
-    if config.reads_a_file && !config.demo {
+    if config.reads_files && !config.demo {
         let registry = registry.clone();
         signals::reload(config.clone(), services.proxies().clone(), move || read(&registry))?;
     }
@@ -64,7 +66,7 @@ async fn serve(
             () = &mut stop => return Ok(()),
         }
     }
-    let ready_file = publish_ready_file(config, &services)?;
+    let ready_file = publish_ready_file(config, &services.child_env(config))?;
     services.announce(config);
     let started = Started::now();
     let stop = async move {
@@ -87,6 +89,11 @@ async fn repeat(
     reporter: &mut Reporter,
 ) -> anyhow::Result<()> {
     let first = config.seed;
+    let bundles = trust(&config.proxies)?;
+    for warning in &bundles.warnings {
+        warn!("{warning}");
+    }
+    config.warnings.extend(bundles.warnings.iter().cloned());
     for number in 0..config.run.times() {
         config.seed = first.wrapping_add(number);
         let services = Services::start(config, registry).await?;
@@ -104,11 +111,13 @@ async fn repeat(
             reporter.interrupted(signal);
             return Ok(());
         }
-        let ready_file = publish_ready_file(config, &services)?;
+        let child_env =
+            ChildEnv { ca: bundles.ca.clone(), trust: bundles.variables.clone(), ..services.child_env(config) };
+        let ready_file = publish_ready_file(config, &child_env)?;
         services.announce(config);
         // What was logged stands before what the command writes.
         let _ = spawn_blocking(stderr::flush).await;
-        let (child_env, started) = (services.child_env(config), Started::now());
+        let started = Started::now();
         let mut ended = None;
         let until = async {
             ended = Some(command::run(&config.run.command, &child_env, config.run.timeout, descriptors, signals).await);
@@ -157,7 +166,15 @@ impl Started {
     }
 }
 
-fn publish_ready_file(config: &Config, services: &Services) -> anyhow::Result<Option<ReadyFile>> {
+/// What the command is to trust, if a proxy has certificates of our authority.
+fn trust(proxies: &[ProxyConfig]) -> anyhow::Result<Bundles> {
+    let mut authorities = proxies.iter().filter_map(|proxy| proxy.tls.as_ref()?.authority());
+    let Some(authority) = authorities.next() else { return Ok(Bundles::default()) };
+    let bundles = Bundles::write(authority.certificate_pem(), |name| std::env::var_os(name));
+    bundles.context("cannot write a file with the authorities that the command trusts")
+}
+
+fn publish_ready_file(config: &Config, child_env: &ChildEnv) -> anyhow::Result<Option<ReadyFile>> {
     let path = config.run.ready_file.as_deref();
-    path.map(|path| ReadyFile::publish(path, &services.child_env(config))).transpose()
+    path.map(|path| ReadyFile::publish(path, child_env)).transpose()
 }

@@ -128,6 +128,7 @@ impl Services {
             }),
             seed: config.seed,
             removed: config::Run::variables(&self.registry),
+            ..ChildEnv::default()
         }
     }
 
@@ -266,7 +267,7 @@ async fn start_api(
     proxies: &Arc<ProxySet>,
     registry: &Registry,
 ) -> anyhow::Result<(api::Running, api::Readers)> {
-    let start = |http| api::start(http, proxies.clone(), registry.clone());
+    let start = |http| api::start(http, proxies.clone(), registry.clone(), config.authority.clone());
     let is_taken = |error: &anyhow::Error| {
         let io = error.downcast_ref::<io::Error>();
         io.is_some_and(|error| error.kind() == ErrorKind::AddrInUse)

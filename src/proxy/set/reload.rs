@@ -92,7 +92,11 @@ impl ProxySet {
     /// Applies the file to one proxy.
     async fn reload_one(self: &Arc<Self>, config: &ProxyConfig, others: &[ProxyConfig]) -> Result<(), ChangeError> {
         let _lock = self.locks.lock(&config.name).await;
-        let is_so = self.entry(&config.name).is_ok_and(|entry| entry.proxy.config().keys.given == config.keys.given);
+        // A certificate that was renewed has the same path.
+        let same = |other: &ProxyConfig| {
+            other.keys.given == config.keys.given && other.tls == config.tls && other.backend_tls == config.backend_tls
+        };
+        let is_so = self.entry(&config.name).is_ok_and(|entry| same(&entry.proxy.config()));
         let settled = if is_so {
             // A temporary change to the same becomes permanent.
             self.make_permanent(&config.name);

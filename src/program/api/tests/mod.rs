@@ -27,6 +27,7 @@ use crate::events::Events;
 use crate::handler::Registry;
 use crate::net::connection_limit::ConnectionLimit;
 use crate::program::config::spec;
+use crate::program::tls::Folder;
 use crate::proxy::set::ProxySet;
 use crate::proxy::shared::Shared;
 
@@ -67,10 +68,13 @@ impl World {
         let proxies = proxies();
         for name in names {
             let keys = keys(&json!({ "backend": "localhost:6379", "proxy": "127.0.0.1:0" }));
-            let config = spec::check(name, &keys, &Registry::default()).unwrap();
+            let config = spec::check(name, &keys, &Registry::default(), &Folder::default()).unwrap();
             assert!(proxies.put(config, None).await.is_ok());
         }
-        Self { router: routes::router(Api::new(proxies.clone(), Registry::default(), access)), proxies }
+        Self {
+            router: routes::router(Api::new(proxies.clone(), Registry::default(), Folder::default(), access)),
+            proxies,
+        }
     }
 
     async fn new(names: &[&str]) -> Self {

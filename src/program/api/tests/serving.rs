@@ -16,7 +16,8 @@ async fn start() -> (SocketAddr, oneshot::Sender<()>, tokio::task::JoinHandle<()
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel();
-    let api = Api::new(proxies(), Registry::default(), Access::new("127.0.0.1", &[], None));
+    let access = Access::new("127.0.0.1", &[], None);
+    let api = Api::new(proxies(), Registry::default(), Folder::default(), access);
     let serving = tokio::spawn(async move {
         serve(vec![listener], routes::router(api), CONNECTIONS, async move { drop(stopped.await) }).await;
     });
