@@ -321,7 +321,10 @@ mod tests {
             Action::Reset,
         ];
         let text = serde_json::to_string(&actions).unwrap();
-        assert_eq!(text, r#"["sleep","wait","hold","answer","inject","cut","slow","corrupt","handshake","close","reset"]"#);
+        assert_eq!(
+            text,
+            r#"["sleep","wait","hold","answer","inject","cut","slow","corrupt","handshake","close","reset"]"#
+        );
     }
 
     #[test]

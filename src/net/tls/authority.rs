@@ -58,12 +58,17 @@ fn params() -> CertificateParams {
 fn authority_params(key: &KeyPair) -> CertificateParams {
     let mut params = params();
     params.not_after = (SystemTime::now() + AUTHORITY_VALID).into();
-    // Behind the byte that says how the point is written (SEC 1, section 2.3.3).
-    let id: String = key.public_key_raw().iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect();
-    params.distinguished_name.push(DnType::CommonName, format!("{NAME} {id}"));
+    params.distinguished_name.push(DnType::CommonName, name(key));
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     params
+}
+
+/// The name of the authority with this key.
+fn name(key: &KeyPair) -> String {
+    // Behind the byte that says how the point is written (SEC 1, section 2.3.3).
+    let id: String = key.public_key_raw().iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect();
+    format!("{NAME} {id}")
 }
 
 fn generate() -> KeyPair {
@@ -89,8 +94,13 @@ impl Authority {
     ///
     /// One of them is not there, or they do not belong together.
     pub fn from_pem(certificate: &str, key: &str) -> Result<Self, BadIdentity> {
-        Identity::from_pem(certificate.as_bytes(), key.as_bytes())?;
+        let identity = Identity::from_pem(certificate.as_bytes(), key.as_bytes())?;
         let key = KeyPair::from_pem(key).map_err(|_| BadIdentity::BadKey)?;
+        // What it signs says who has signed it.
+        let own = memchr::memmem::find(&identity.certified().cert[0], name(&key).as_bytes());
+        if own.is_none() {
+            return Err(BadIdentity::OtherAuthority);
+        }
         Ok(Self::new(certificate.to_owned(), key))
     }
 

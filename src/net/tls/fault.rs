@@ -23,7 +23,7 @@ pub enum TlsFault {
     HandshakeStall,
     /// The client's connection is reset.
     HandshakeReset,
-    /// The server speaks TLS 1.0 alone.
+    /// The server speaks SSL 3.0 alone.
     OldVersion,
 }
 
@@ -58,11 +58,12 @@ impl TlsFault {
     }
 }
 
-/// The answer of a server that speaks TLS 1.0 alone: a record with a `ServerHello` (RFC 2246, sections 6.2.1 and 7.4.1.3).
+/// The answer of a server that speaks SSL 3.0 alone: a record with a `ServerHello` (RFC 6101, section 5.6.1.3). TLS 1.0 is not old
+/// enough: some clients that have it switched off say so in other words.
 pub(super) const OLD_VERSION: [u8; 47] = {
     let mut record = [0; 47];
     // The record and its length, the message and its length, the version.
-    let begin = [22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 1];
+    let begin = [22, 3, 1, 0, 42, 2, 0, 0, 38, 3, 0];
     let random = *b"32 bytes that need not be random";
     // No session, TLS_RSA_WITH_AES_128_CBC_SHA, no compression.
     let end = [0, 0x00, 0x2f, 0];

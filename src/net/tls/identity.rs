@@ -30,6 +30,9 @@ pub enum BadIdentity {
     /// The key is another certificate's.
     #[error("the private key is not that of the certificate")]
     OtherKey,
+    /// The certificate is not one that vaurien has made for its authority.
+    #[error("it is no authority of this vaurien")]
+    OtherAuthority,
 }
 
 impl Identity {

@@ -9,8 +9,6 @@ use yasna::{ASN1Result, BERReader, BERReaderSeq, Tag};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Certificate {
-    /// Whose it is, as it is encoded.
-    pub(super) subject: Vec<u8>,
     /// Until when it is valid.
     pub(super) until: SystemTime,
 }
@@ -37,9 +35,8 @@ impl Certificate {
             times.next().read_der()?;
             time(times.next())
         })?;
-        let subject = parts.next().read_der()?;
         skip(parts)?;
-        Ok(Self { subject, until })
+        Ok(Self { until })
     }
 }
 
@@ -70,7 +67,6 @@ mod tests {
         let read = || Certificate::read(Authority::generate().certificate_pem()).unwrap();
         let days = read().until.duration_since(made).unwrap().as_secs() / (24 * 60 * 60);
         assert!((3649..=3650).contains(&days), "{days}");
-        assert_eq!(read().subject, read().subject);
     }
 
     #[test]
