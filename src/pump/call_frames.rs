@@ -116,8 +116,8 @@ impl CallFrames<'_> {
                     self.timer.hold(at > 0, self.context.settings.head_timeout);
                     return Found::up_to(at, None);
                 }
-                // The reply decides whether these bytes are HTTP. Whatever it says, they are for the backend, but it may be another
-                // host's.
+                // The reply decides whether these bytes are HTTP. Whatever it says, they are for the backend: they wait for it only
+                // where the host of a request would have to be rewritten.
                 Step::Wait if !waits && !rewrites && calls.last_is_at_backend() => {
                     self.look = true;
                     self.timer.stop();
