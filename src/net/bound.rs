@@ -82,13 +82,13 @@ pub(crate) async fn to_listen_on(address: &Address) -> io::Result<Vec<BoundAddre
 }
 
 /// Whether two of these addresses cannot be listened on at once: they have the same port, or are the same Unix socket.
-pub(crate) fn collide(these: &[BoundAddress], those: &[BoundAddress]) -> bool {
+pub(crate) fn collide(own: &[BoundAddress], others: &[BoundAddress]) -> bool {
     let both = |one: &BoundAddress, other: &BoundAddress| match (one, other) {
         (BoundAddress::Ip(one), BoundAddress::Ip(other)) => one.port() == other.port(),
         (BoundAddress::Unix(one), BoundAddress::Unix(other)) => one.is_same(other),
         _ => false,
     };
-    these.iter().any(|one| those.iter().any(|other| both(one, other)))
+    own.iter().any(|one| others.iter().any(|other| both(one, other)))
 }
 
 /// Whether who connects to the Unix socket `path` reaches a listener on one of `own`.

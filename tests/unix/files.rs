@@ -99,8 +99,8 @@ fn it_goes_when_the_proxy_is_disabled_moved_or_removed_and_comes_back() {
 fn a_reload_moves_it_and_two_proxies_may_swap_theirs() {
     let folder = Folder::new();
     let (left, right) = (
-        folder.serve("left", |mut client| drop(client.send("left"))),
-        folder.serve("right", |mut client| drop(client.send("right"))),
+        folder.serve("left", |mut client| _ = client.send("left")),
+        folder.serve("right", |mut client| _ = client.send("right")),
     );
     let file = folder.path("vaurien.toml");
     let write = |a: &str, b: &str| {

@@ -7,6 +7,7 @@ mod world;
 mod files;
 mod loops;
 mod refused;
+mod tls;
 mod told;
 mod traffic;
 

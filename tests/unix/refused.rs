@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::Command;
+use std::thread::ScopedJoinHandle;
 
 use super::world::program::assert_complains;
 use super::world::{Program, eventually};
@@ -103,7 +104,7 @@ fn two_that_start_at_once_do_not_take_one_path() {
                 Program::run(&mut command).code
             };
             let both = [scope.spawn(run), scope.spawn(run)];
-            eventually("one of them is refused", || both.iter().any(|one| one.is_finished()));
+            eventually("one of them is refused", || both.iter().any(ScopedJoinHandle::is_finished));
             fs::write(folder.path("left.fifo"), "").unwrap();
             both.map(|one| one.join().unwrap())
         });
