@@ -206,6 +206,26 @@ fn mistakes_in_the_file_have_their_lines() {
     assert_eq!(Start::file(several).lines(), [format!("{place}:3: proxies.a.tls.auto: {none}")]);
 }
 
+#[test]
+fn faults_of_tls_need_tls() {
+    let folder = Folder::new();
+    folder.pair("own");
+    let without = "it needs TLS with clients, `tls.auto` or `tls.cert`";
+    let untrusted = "this fault needs `tls.auto`: clients have to trust who signs the certificate";
+    let [fault, own] = ["--handler tls", "--tls-cert @own.pem --tls-key @own-key.pem"];
+    for (flags, message) in [(fault.to_owned(), without), (format!("{fault} {own}"), untrusted)] {
+        let [line] = &folder.lines(&flags)[..] else { panic!("one line: {flags}") };
+        assert!(line.starts_with("--handler: ") && line.ends_with(message), "{line}");
+    }
+    folder.with(&format!("{fault} --handler-tls-fault unknown_ca {own}")).config();
+    folder.with(&format!("{fault} --tls auto --tls-dir @")).config();
+    let file = "handler = 'dummy'\nrules = [\n  '=> tls',\n]\n";
+    let [line] = &Start::with("").and_file(file).lines()[..] else { panic!("one line") };
+    assert!(line.starts_with("vaurien.toml:3: `=> tls") && line.ends_with(without), "{line}");
+    // What is wrong with TLS itself is told once.
+    assert_eq!(folder.lines(&format!("{fault} --tls-cert @own.pem")).len(), 1);
+}
+
 /// The mode of a file.
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777

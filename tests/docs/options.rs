@@ -120,7 +120,11 @@ fn base(flag: &str) -> Vec<String> {
         ["-status", "-retry-after", "-headers", "-body", "-rewrite-host"].iter().any(|option| flag.ends_with(option));
     let protocol = if is_of_http { "http" } else { "redis" };
     let all = [("--backend", "a:1"), ("--handler", &mix()), ("--protocol", protocol), ("--handler-reply-bytes", "a")];
-    let mut needed: Vec<_> = all.into_iter().map(|(flag, value)| (flag.to_owned(), value)).collect();
+    // Not with a certificate of its own, and some faults are.
+    let has_own = ["--tls-cert", "--tls-key"].contains(&flag);
+    let tls = if has_own { ("--handler-tls-fault", "self_signed") } else { ("--tls", "auto") };
+    let all = all.into_iter().chain([tls, ("--tls-dir", "folder")]);
+    let mut needed: Vec<_> = all.map(|(flag, value)| (flag.to_owned(), value)).collect();
     let of_a_failure = ["-kind", "-message", "-to"].iter().find_map(|option| flag.strip_suffix(option));
     if let Some(handler) = of_a_failure.filter(|handler| handler.starts_with("--handler-")) {
         if flag.ends_with("-message") {
@@ -162,6 +166,7 @@ fn sample(flag: &str, value: &str) -> String {
     match value {
         "FILE" if flag.contains("--tls-") || flag.contains("--backend-") => PEM.path().to_str().unwrap().to_owned(),
         "AUTO" => "auto".to_owned(),
+        "FAULT" => "self_signed".to_owned(),
         "FOLDER" => "folder".to_owned(),
         "HOST:PORT" => "a:2".to_owned(),
         "MIX" => mix(),

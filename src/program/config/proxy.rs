@@ -114,7 +114,15 @@ pub(super) fn one(
     }
     let given = given(values, within);
     let keys = Keys { all: spec::complete(&given, values.schema), given, of_mix };
+    let told = diagnostics.iter().count();
     let (tls, backend_tls) = source.tls(values, within, options.backend.as_ref(), diagnostics);
+    if diagnostics.iter().count() == told {
+        let of_rule = |at| values.get(&format!("{within}rules")).map(|(_, origin)| origin.item("rules", at));
+        let of_mix = || values.place(&format!("{within}handler"));
+        let wrong = list::check_tls(&rules, &mix, tls.as_ref()).into_iter();
+        let wrong = wrong.map(|(at, what)| (at.map_or_else(of_mix, of_rule).unwrap_or_default(), what));
+        diagnostics.extend(wrong.map(|(place, what)| Diagnostic::new(place, what)).collect());
+    }
     let config = ProxyConfig { tls, backend_tls, ..ProxyConfig::from_options(name, options, rules, mix, keys) };
     if let Some(why) = config.check_rewrite_host().filter(|_| !is_wrong("protocol")) {
         diagnostics.push(Diagnostic::new(values.place(&format!("{within}rewrite_host")).unwrap_or_default(), why));
