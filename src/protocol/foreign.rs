@@ -14,7 +14,10 @@ const UNREADABLE: &str = ", which --protocol ";
 /// A protocol that is not the one that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Foreign {
+    /// A client's.
     Tls,
+    /// A backend's alert, at a request without TLS.
+    TlsAlert,
     Http2,
     Http,
     Redis,
@@ -43,6 +46,8 @@ impl Foreign {
     /// The one that a backend begins with `bytes`, which are no reply of the protocol that was asked for.
     pub(crate) fn of_backend(bytes: &[u8]) -> Option<Self> {
         match bytes {
+            // RFC 8446, section 5.1: a record with an alert, of two bytes.
+            [0x15, 3, 0..=4, 0, 2, ..] => Some(Self::TlsAlert),
             // A greeting: its length, the number 0, version 10 of the protocol, the version of the server.
             [_, _, 0, 0, 10, b'0'..=b'9', ..] => Some(Self::MySql),
             _ if bytes.starts_with(b"SSH-") => Some(Self::Ssh),
@@ -57,7 +62,7 @@ impl Foreign {
 
     const fn name(self) -> &'static str {
         match self {
-            Self::Tls => "TLS",
+            Self::Tls | Self::TlsAlert => "TLS",
             Self::Http2 => "HTTP/2",
             Self::Http => "HTTP",
             Self::Redis => "RESP, the protocol of Redis",
@@ -70,7 +75,8 @@ impl Foreign {
 
     const fn advice(self) -> &'static str {
         match self {
-            Self::Tls => "point the client at the proxy without TLS, or use --protocol tcp",
+            Self::Tls => "speak it to clients, with --tls auto, or use --protocol tcp",
+            Self::TlsAlert => "speak it to the backend, with --backend-tls",
             Self::Http2 => "let the client speak HTTP/1.1, or use --protocol tcp",
             Self::Http => "use --protocol http",
             Self::Redis => "use --protocol redis",
@@ -162,7 +168,8 @@ mod tests {
         (b"SSH-2.0-OpenSSH_9.7\r\n", Foreign::Ssh),
     ];
 
-    const BACKENDS: [(&[u8], Foreign); 11] = [
+    const BACKENDS: [(&[u8], Foreign); 12] = [
+        (b"\x15\x03\x01\0\x02\x02\x0a", Foreign::TlsAlert),
         (b"END\r\n", Foreign::Memcache),
         (b"STORED\r\n", Foreign::Memcache),
         (b"VALUE a 0 1\r\n1\r\nEND\r\n", Foreign::Memcache),
@@ -217,7 +224,7 @@ mod tests {
     fn a_reason_says_what_to_do() {
         let reason = Foreign::Tls.reason(Protocol::Http).unwrap();
         let expected =
-            "TLS, which --protocol http cannot read: point the client at the proxy without TLS, or use --protocol tcp";
+            "TLS, which --protocol http cannot read: speak it to clients, with --tls auto, or use --protocol tcp";
         assert_eq!(reason, expected);
         assert!(is_named(&reason) && !is_named("a lone carriage return"));
         let itself = [(Foreign::Http, Protocol::Http), (Foreign::Memcache, Protocol::Memcache)];

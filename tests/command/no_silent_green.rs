@@ -59,7 +59,7 @@ fn other_protocols_are_named_with_what_to_do() {
         (
             "http",
             TLS,
-            "TLS, which --protocol http cannot read: point the client at the proxy without TLS, or use --protocol tcp",
+            "TLS, which --protocol http cannot read: speak it to clients, with --tls auto, or use --protocol tcp",
         ),
         ("redis", TLS, "TLS, which --protocol redis cannot read: point the client"),
         ("memcache", TLS, "TLS, which --protocol memcache cannot read: point the client"),
