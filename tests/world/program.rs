@@ -67,7 +67,8 @@ impl Program {
         let (what, seed) = rest.split_once(", seed ").unwrap();
         // Several proxies have a line each; their addresses are asked of the API.
         if let Some((addresses, _)) = what.split_once(" -> ") {
-            let addresses = addresses.split(" and ").filter(|address| !address.starts_with("unix:"));
+            let addresses =
+                addresses.trim_end_matches(" (TLS)").split(" and ").filter(|address| !address.starts_with("unix:"));
             program.addresses = addresses.map(|address| address.parse().unwrap()).collect();
         }
         program.seed = seed.chars().take_while(char::is_ascii_digit).collect();

@@ -7,14 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::list::{self, Listed};
-use super::schema::{Schema, Setting, path};
+use super::schema::{Schema, Setting, TLS, path};
+use super::tls::ClientTlsOptions;
 use super::values::Values;
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::duration::Seconds;
 use crate::handler::Registry;
 use crate::metrics::summary::COUNTED;
 use crate::net::address::Address;
-use crate::net::tls::Authority;
 use crate::plan::mix::{Mix, Share};
 use crate::plan::rule::Rule;
 use crate::program::command::{self, Placeholder, conflict};
@@ -147,7 +147,7 @@ impl Run {
                 command::Subject::Toxiproxy if !apis.toxiproxy => {
                     "there is no API of Toxiproxy, add `--toxiproxy`".to_owned()
                 }
-                command::Subject::Ca if proxies.iter().all(|proxy| authority_of(proxy).is_none()) => {
+                command::Subject::Ca if !asks_for_an_authority(values) => {
                     "no proxy has certificates of an authority, add `--tls auto`".to_owned()
                 }
                 command::Subject::OnlyProxy if names.len() > 1 => {
@@ -181,9 +181,10 @@ fn no_part(whole: &str) -> String {
     format!("a Unix socket has no host and no port, write `{{{whole}}}`")
 }
 
-/// The authority that signs what a proxy's clients see.
-fn authority_of(proxy: &ProxyConfig) -> Option<&Authority> {
-    proxy.tls.as_ref()?.authority()
+/// Whether an authority is to sign what clients of a proxy see.
+fn asks_for_an_authority(values: &Values<'_>) -> bool {
+    let asks = |within: &str| values.build::<ClientTlsOptions>(&format!("{within}{TLS}.")).is_ok_and(|tls| tls.auto.0);
+    values.layout.proxies().iter().any(|(_, within)| asks(within))
 }
 
 /// Refuses an expectation whose names are unknown, or which cannot be met.
