@@ -20,6 +20,9 @@ const MAX_READ: usize = 256 * 1024;
 /// The most that is encrypted and not yet given to the socket, in bytes.
 const MAX_HELD: usize = 128 * 1024;
 
+/// How often a socket is read in one go without any data. A peer that sends only what belongs to TLS lets others have their turn.
+const EMPTY_READS: usize = 16;
+
 thread_local! {
     /// What was read of a socket, until its session has taken it.
     static RECEIVED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -117,7 +120,7 @@ impl TlsStream {
     pub(crate) fn poll_has_more(&self, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
         let session = &mut *self.session()?;
         let _ = session.poll_send(cx, &self.socket)?;
-        loop {
+        for _ in 0..EMPTY_READS {
             match session.tls.reader().into_first_chunk() {
                 Ok(chunk) => return Poll::Ready(Ok(!chunk.is_empty())),
                 Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Poll::Ready(Ok(false)),
@@ -126,6 +129,7 @@ impl TlsStream {
             }
             ready!(session.poll_receive(cx, &self.socket, MAX_READ))?;
         }
+        again(cx)
     }
 
     /// Without a session, the bytes as they are.
@@ -135,7 +139,7 @@ impl TlsStream {
         // What a read has made the session say.
         let _ = session.poll_send(cx, &self.socket)?;
         let before = buffer.filled().len();
-        loop {
+        for _ in 0..EMPTY_READS {
             if session.read(buffer)? {
                 return Poll::Ready(Ok(()));
             }
@@ -144,6 +148,7 @@ impl TlsStream {
                 return Poll::Ready(Ok(()));
             }
         }
+        again(cx)
     }
 
     pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
@@ -313,6 +318,12 @@ impl Write for SocketWriter<'_, '_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Has the task polled again, after others.
+fn again<T>(cx: &Context<'_>) -> Poll<T> {
+    cx.waker().wake_by_ref();
+    Poll::Pending
 }
 
 fn or_would_block(done: Poll<io::Result<usize>>) -> io::Result<usize> {
