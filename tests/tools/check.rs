@@ -27,6 +27,37 @@ fn one_proxy_is_a_line() {
 }
 
 #[test]
+fn tls_is_a_line_for_each_side() {
+    let tls = |options: &str| {
+        let lines = printed(&format!("--check --backend a:443 --seed 1 {options}"));
+        let all: Vec<_> = lines.lines().filter(|line| !line.starts_with("seed ")).map(str::to_owned).collect();
+        all
+    };
+    let signed = "certificates for the names that clients ask for, signed by the authority of --tls auto";
+    assert_eq!(
+        tls("--tls auto --tls-dir absent --backend-tls"),
+        [
+            "localhost:8000 (TLS) -> a:443 (TLS), protocol tcp, handler dummy",
+            &format!("  TLS with clients: {signed}"),
+            "  TLS with the backend: has to be a, by the authorities of the system",
+        ]
+    );
+    let pem = tempfile::NamedTempFile::new().unwrap();
+    let (authority, file) = (vaurien::Authority::generate(), pem.path().display());
+    std::fs::write(pem.path(), authority.key_pem() + authority.certificate_pem()).unwrap();
+    let own = format!("--tls-cert {file} --tls-key {file}");
+    let mutual = format!("--backend-ca {file} --backend-name b --backend-cert {file} --backend-key {file}");
+    assert_eq!(
+        tls(&format!("{own} {mutual}"))[1..],
+        [
+            format!("  TLS with clients: certificate {file}"),
+            format!("  TLS with the backend: has to be b, by the authorities of {file}, is shown {file}"),
+        ]
+    );
+    assert_eq!(tls("--backend-insecure --log-level error")[1..], ["  TLS with the backend: any certificate will do"]);
+}
+
+#[test]
 fn a_file_is_told_whole() {
     let file = File::new(
         "log_level = 'error'\nevents = '/nowhere/events.jsonl'\n[http]\nhost = '::1'\ntoken = 'hush'\n[statsd]\n\

@@ -8,7 +8,7 @@ use crate::duration::Seconds;
 use crate::handler::Registry;
 use crate::plan::parse::{ParsedHandler, ParsedMix};
 use crate::program::command::typed;
-use crate::program::config::schema::HANDLERS;
+use crate::program::config::schema::{BACKEND_TLS, HANDLERS, TLS};
 use crate::program::config::{Config, HostPort, Log, ProxyConfig, Run};
 use crate::settings::Field;
 
@@ -33,7 +33,7 @@ impl Check {
             let rules = proxy.rules.iter().map(|rule| format!("  rule {}: {rule}", rule.name())).collect::<Vec<_>>();
             let toxics = proxy.toxics.iter().map(|toxic| format!("  toxic {}: {toxic}", toxic.name()));
             let rules = rules.into_iter().chain(toxics).collect::<Vec<_>>();
-            [format!("{name}{}", route(proxy, config.demo))].into_iter().chain(rules).chain(settings)
+            [format!("{name}{}", route(proxy, config.demo))].into_iter().chain(tls(proxy)).chain(rules).chain(settings)
         });
         let http = config.http.as_ref().map(|http| {
             let token = if http.token.is_some() { ", with a token" } else { "" };
@@ -58,6 +58,26 @@ impl Check {
 fn route(proxy: &ProxyConfig, demo: bool) -> String {
     let backend = if demo { "a small built-in HTTP server".to_owned() } else { proxy.backend.to_string() };
     proxy.line(&proxy.listen.to_string(), &backend)
+}
+
+/// How connections are encrypted, a line for each side.
+fn tls(proxy: &ProxyConfig) -> Vec<String> {
+    let given = |table: &str, key: &str| proxy.keys.all.get(table)?.get(key)?.as_str().map(str::to_owned);
+    let ours = proxy.tls.as_ref().map(|tls| match (tls.authority(), given(TLS, "cert")) {
+        (None, Some(file)) => format!("certificate {file}"),
+        _ => "certificates for the names that clients ask for, signed by the authority of --tls auto".to_owned(),
+    });
+    let theirs = proxy.backend_tls.as_ref().map(|tls| {
+        let name = given(BACKEND_TLS, "name").unwrap_or_else(|| proxy.backend.host().to_owned());
+        let shown = given(BACKEND_TLS, "cert").map(|file| format!(", is shown {file}")).unwrap_or_default();
+        let trusted = given(BACKEND_TLS, "ca").unwrap_or_else(|| "the system".to_owned());
+        match tls.is_insecure() {
+            true => format!("any certificate will do{shown}"),
+            false => format!("has to be {name}, by the authorities of {trusted}{shown}"),
+        }
+    });
+    let lines = [("TLS with clients", ours), ("TLS with the backend", theirs)];
+    lines.into_iter().filter_map(|(what, how)| Some(format!("  {what}: {}", how?))).collect()
 }
 
 /// The settings with which each handler of the mix acts, a line for each that has some.

@@ -26,10 +26,10 @@ pub(crate) const HANDLERS: &str = "handlers";
 pub(crate) const PROXY_TABLES: [&str; 2] = [TLS, BACKEND_TLS];
 
 /// The table of a proxy about TLS towards its clients.
-pub(super) const TLS: &str = "tls";
+pub(crate) const TLS: &str = "tls";
 
 /// The table of a proxy about TLS towards its backend.
-pub(super) const BACKEND_TLS: &str = "backend_tls";
+pub(crate) const BACKEND_TLS: &str = "backend_tls";
 
 /// The table with the proxies, where they have names.
 pub(super) const PROXIES: &str = "proxies";
