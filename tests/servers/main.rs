@@ -18,5 +18,6 @@ mod memcached;
 mod redis;
 mod redis_cli;
 mod reply_faults;
-mod tool;
 mod unix;
+
+use world::tool;

@@ -9,6 +9,7 @@ pub(crate) mod program;
 pub(crate) mod script;
 pub(crate) mod server;
 pub(crate) mod servers;
+pub(crate) mod tool;
 
 pub(crate) use api::Api;
 pub(crate) use backend::Backend;

@@ -44,7 +44,7 @@ pub(crate) fn memcached(options: &str) -> Server {
     })
 }
 
-/// The configuration of nginx. It writes only into its own folder.
+/// The configuration of nginx around its servers. It writes only into its own folder.
 const CONFIGURATION: &str = r#"
 daemon off;
 master_process off;
@@ -61,11 +61,16 @@ http {
     client_max_body_size 0;
     keepalive_requests 1000000;
     large_client_header_buffers 16 8k;
+    SERVERS
+}
+"#;
+
+/// What it serves without TLS.
+const SERVER: &str = r#"
     server {
         listen ADDRESS;
         listen unix:SOCKET;
         root files;
-        location = /pid { return 200 "pid $pid\n"; }
         location = /none { return 204; }
         location = /host { return 200 "$http_host $host\n"; }
         location /api/ { default_type application/json; return 200 "{\"ok\": true}\n"; }
@@ -74,12 +79,18 @@ http {
         location = /chunked { gzip on; gzip_min_length 0; gzip_types *; }
         location /upload/ { dav_methods PUT DELETE; create_full_put_path on; }
     }
-}
 "#;
 
 /// An nginx with a few files.
 pub(crate) fn nginx() -> Server {
-    Server::start(("GET /pid HTTP/1.0\r\n\r\n", "pid "), |address, folder| {
+    nginx_with(SERVER)
+}
+
+/// An nginx with these servers, which listen on ADDRESS, and a few files.
+pub(crate) fn nginx_with(servers: &str) -> Server {
+    // It writes its process id once it listens.
+    let pid = |_, folder: &Path| fs::read_to_string(folder.join("nginx.pid")).ok()?.trim().parse().ok();
+    Server::start_known_by(pid, |address, folder| {
         let files = folder.join("files");
         fs::create_dir(&files).unwrap();
         for (name, len) in [("index.html", 20), ("small", 100), ("large", 300_000), ("chunked", 100_000)] {
@@ -87,7 +98,7 @@ pub(crate) fn nginx() -> Server {
         }
         let events = [1, 2, 3, 4].map(|step| format!("data: {{\"step\": {step}}}\n\n")).concat();
         fs::write(files.join("events"), events).unwrap();
-        let text = CONFIGURATION.replace("ADDRESS", &address.to_string());
+        let text = CONFIGURATION.replace("SERVERS", servers).replace("ADDRESS", &address.to_string());
         let text = text.replace("SOCKET", folder.join(SOCKET).to_str().unwrap());
         let configuration = folder.join("nginx.conf");
         fs::write(&configuration, text).unwrap();

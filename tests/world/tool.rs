@@ -1,15 +1,23 @@
 //! Client programs of real servers.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 
-use super::world::PATIENCE;
-pub(crate) use super::world::server::program;
+use super::PATIENCE;
+pub(crate) use super::server::program;
 
 /// How many seconds a program may take to end.
 const SECONDS: &str = "120";
+
+/// What a program that has ended has printed.
+#[derive(Debug)]
+pub(crate) struct Printed {
+    pub(crate) status: ExitStatus,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: String,
+}
 
 /// Runs `command` to its end and returns its output. It must succeed and print nothing on standard error.
 #[track_caller]
@@ -20,8 +28,17 @@ pub(crate) fn output(command: &Command) -> String {
 /// The same with standard input.
 #[track_caller]
 pub(crate) fn output_of(command: &Command, input: Vec<u8>) -> Vec<u8> {
+    let Printed { status, stdout, stderr } = printed_by(command, input);
+    assert!(status.success() && stderr.is_empty(), "{command:?}: {status}\n{stderr}\n{}", stdout.escape_ascii());
+    stdout
+}
+
+/// Runs `command` with this standard input to its end, however that is.
+#[track_caller]
+pub(crate) fn printed_by(command: &Command, input: Vec<u8>) -> Printed {
     let mut timed = program("timeout");
     timed.arg(SECONDS).arg(command.get_program()).args(command.get_args());
+    timed.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     if let Some(folder) = command.get_current_dir() {
         timed.current_dir(folder);
     }
@@ -32,10 +49,8 @@ pub(crate) fn output_of(command: &Command, input: Vec<u8>) -> Vec<u8> {
     let feed = thread::spawn(move || drop(stdin.write_all(&input)));
     let output = child.wait_with_output().unwrap();
     feed.join().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    let out = output.stdout.escape_ascii();
-    assert!(output.status.success() && said.is_empty(), "{command:?}: {}\n{said}\n{out}", output.status);
-    output.stdout
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Printed { status: output.status, stdout: output.stdout, stderr }
 }
 
 /// A program that runs until it is dropped.
