@@ -7,12 +7,15 @@ use crate::contenders::{Contender, connections};
 use crate::figures::{self, Figure};
 use crate::load::Load;
 use crate::message::Talk;
+use crate::tls::Tls;
 
 pub(crate) struct Case {
     /// Without commas, which separate names on the command line.
     pub(crate) name: String,
     /// Arguments for vaurien.
     pub(crate) arguments: Vec<String>,
+    /// Between clients and proxy.
+    pub(crate) tls: Option<Arc<Tls>>,
     pub(crate) talk: Arc<Talk>,
     pub(crate) load: Load,
     pub(crate) figures: &'static [Figure],
@@ -20,7 +23,7 @@ pub(crate) struct Case {
 
 impl Case {
     pub(crate) fn new(name: &str, talk: Talk, load: Load, figures: &'static [Figure]) -> Self {
-        Self { name: name.to_owned(), arguments: Vec::new(), talk: Arc::new(talk), load, figures }
+        Self { name: name.to_owned(), arguments: Vec::new(), tls: None, talk: Arc::new(talk), load, figures }
     }
 
     /// The same with these arguments, split at blanks.
@@ -35,25 +38,32 @@ impl Case {
         self
     }
 
-    /// Whether the case applies to `contender`: without a proxy there is no memory to measure, and only vaurien delays.
+    /// The same with TLS.
+    fn over(self, tls: &Arc<Tls>) -> Self {
+        Self { name: format!("tls {}", self.name), tls: Some(tls.clone()), ..self }
+    }
+
+    /// Whether the case applies to `contender`: without a proxy there is no TLS and no memory to measure, and only
+    /// vaurien delays.
     pub(crate) fn takes(&self, contender: &Contender) -> bool {
         match self.load {
             Load::Paced { .. } => matches!(contender, Contender::Vaurien),
             Load::Calls { at_once: 0, .. } => !matches!(contender, Contender::Direct),
-            _ => true,
+            _ => self.tls.is_none() || !matches!(contender, Contender::Direct),
         }
     }
 }
 
 const BULK: &[Figure] = &[figures::GB, figures::PROCESSOR_PER_GB];
 const CALLS: &[Figure] = &[figures::CALLS, figures::MEDIAN, figures::TAIL, figures::PROCESSOR_PER_CALL];
+const HANDSHAKES: &[Figure] = &[figures::HANDSHAKES, figures::PROCESSOR_PER_HANDSHAKE];
 const PIPELINES: &[Figure] = &[figures::CALLS, figures::PROCESSOR_PER_CALL];
 
 pub(crate) const REDIS: &str = "--protocol redis --handler dummy";
 pub(crate) const HTTP: &str = "--protocol http --handler dummy";
 
 pub(crate) fn all() -> Vec<Case> {
-    vec![
+    let mut cases = vec![
         Case::new("download on 1 connection", Talk::download(), Load::calls(1), BULK),
         Case::new("download on 8 connections", Talk::download(), Load::calls(8), BULK),
         Case::new("upload on 1 connection", Talk::upload(), Load::calls(1), BULK),
@@ -68,7 +78,7 @@ pub(crate) fn all() -> Vec<Case> {
             Load::Connect { at_once: 16 },
             &[figures::CONNECTIONS],
         ),
-        idle(),
+        idle(9000),
         Case::new("redis on 50 connections", Talk::redis(3), Load::calls(50), PIPELINES).with(REDIS),
         Case::new("redis pipelines of 64 on 50", Talk::redis(3), Load::pipelines(50, 64), PIPELINES).with(REDIS),
         Case::new("http on 64 connections", Talk::http(), Load::calls(64), PIPELINES).with(HTTP),
@@ -76,12 +86,28 @@ pub(crate) fn all() -> Vec<Case> {
             .with("--protocol memcache"),
         Case::new("redis 64 MiB values on 8", Talk::redis(64 << 20), Load::calls(8), BULK).with(REDIS),
         delay(),
-    ]
+    ];
+    cases.extend(tls());
+    cases
+}
+
+fn tls() -> impl Iterator<Item = Case> {
+    let tls = Arc::new(Tls::new().expect("a new certificate is valid"));
+    let cases = [
+        Case::new("download on 1 connection", Talk::download(), Load::calls(1), BULK),
+        Case::new("download on 8 connections", Talk::download(), Load::calls(8), BULK),
+        Case::new("upload on 1 connection", Talk::upload(), Load::calls(1), BULK),
+        Case::new("upload on 8 connections", Talk::upload(), Load::calls(8), BULK),
+        Case::new("ping-pong 64 B on 16 connections", Talk::echo(64), Load::calls(16), CALLS),
+        Case::new("handshakes 16 at a time", Talk::echo(64), Load::Connect { at_once: 16 }, HANDSHAKES),
+        idle(3000),
+    ];
+    cases.into_iter().map(move |case| case.over(&tls))
 }
 
 /// Fewer connections if descriptors are few: the benchmark holds both ends of each.
-fn idle() -> Case {
-    let count = connections().min(9000);
+fn idle(most: usize) -> Case {
+    let count = connections().min(most);
     Case::new(&format!("idle on {count} connections"), Talk::echo(64), Load::idle(count), &[figures::MEMORY])
 }
 

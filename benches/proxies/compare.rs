@@ -22,7 +22,7 @@ pub(crate) fn compare(options: &Options) -> anyhow::Result<()> {
         None => println!("HAProxy is not installed, and is left out.\n"),
     }
     let names: Vec<_> = contenders.iter().map(ToString::to_string).collect();
-    let mut columns = vec![("case", 34), ("figure", 19)];
+    let mut columns = vec![("case", 36), ("figure", 19)];
     columns.extend(names.iter().map(|name| (name.as_str(), 9)));
     columns.extend(haproxy.map(|_| ("vaurien : HAProxy", 18)));
     let table = Table::begin(&columns, 2);

@@ -14,6 +14,7 @@ use tempfile::NamedTempFile;
 
 use crate::backend::listen;
 use crate::process::Process;
+use crate::tls::{self, Tls};
 
 /// The threads of each proxy.
 const THREADS: &str = "2";
@@ -32,12 +33,18 @@ impl Contender {
         [Some(Self::Direct), Some(Self::Vaurien), haproxy].into_iter().flatten().collect()
     }
 
-    /// Starts the contender in front of `backend`. `arguments` are for vaurien.
-    pub(crate) fn start(&self, backend: SocketAddr, arguments: &[String]) -> anyhow::Result<Running> {
+    /// Starts the contender in front of `backend`, with `tls` towards clients. `arguments` are for vaurien.
+    pub(crate) fn start(
+        &self,
+        backend: SocketAddr,
+        arguments: &[String],
+        tls: Option<&Tls>,
+    ) -> anyhow::Result<Running> {
+        let certificate = tls.map(Tls::file).transpose().context("cannot write the certificate")?;
         match self {
-            Self::Direct => Ok(Running { address: backend, child: None, _config: None }),
-            Self::Vaurien => vaurien(backend, arguments).context("cannot start vaurien"),
-            Self::Haproxy(program) => haproxy(program, backend).context("cannot start HAProxy"),
+            Self::Direct => Ok(Running { address: backend, child: None, _files: Vec::new() }),
+            Self::Vaurien => vaurien(backend, arguments, certificate).context("cannot start vaurien"),
+            Self::Haproxy(program) => haproxy(program, backend, certificate).context("cannot start HAProxy"),
         }
     }
 }
@@ -56,8 +63,8 @@ impl fmt::Display for Contender {
 pub(crate) struct Running {
     address: SocketAddr,
     child: Option<Child>,
-    /// Kept for as long as the process may read it.
-    _config: Option<NamedTempFile>,
+    /// Kept for as long as the process may read them.
+    _files: Vec<NamedTempFile>,
 }
 
 impl Running {
@@ -80,9 +87,12 @@ impl Drop for Running {
     }
 }
 
-fn vaurien(backend: SocketAddr, arguments: &[String]) -> anyhow::Result<Running> {
+fn vaurien(backend: SocketAddr, arguments: &[String], certificate: Option<NamedTempFile>) -> anyhow::Result<Running> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_vaurien"));
     command.args(["--proxy", "127.0.0.1:0", "--backend", &backend.to_string()]).args(arguments);
+    if let Some(file) = &certificate {
+        command.arg("--tls-cert").arg(file.path()).arg("--tls-key").arg(file.path());
+    }
     for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("VAURIEN_")) {
         command.env_remove(name);
     }
@@ -90,10 +100,10 @@ fn vaurien(backend: SocketAddr, arguments: &[String]) -> anyhow::Result<Running>
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let said = child.stderr.take();
     // From here on, `running` ends the process on any error.
-    let mut running = Running { address: backend, child: Some(child), _config: None };
+    let mut running = Running { address: backend, child: Some(child), _files: certificate.into_iter().collect() };
     let mut lines = BufReader::new(said.context("no standard error")?).lines();
     let ready = lines.next().context("it said nothing")??;
-    let address = ready.split_once("ready: ").and_then(|(_, rest)| rest.split_once(" -> "));
+    let address = ready.split_once("ready: ").and_then(|(_, rest)| rest.split_once(' '));
     let (address, _) = address.ok_or_else(|| anyhow!("it said {ready:?}"))?;
     running.address = address.parse()?;
     // Later lines are warnings.
@@ -103,9 +113,12 @@ fn vaurien(backend: SocketAddr, arguments: &[String]) -> anyhow::Result<Running>
 
 /// The listener is bound here and passed as standard input: no other program can take the port meanwhile, and clients
 /// that connect before HAProxy has started wait.
-fn haproxy(program: &PathBuf, backend: SocketAddr) -> anyhow::Result<Running> {
+fn haproxy(program: &PathBuf, backend: SocketAddr, certificate: Option<NamedTempFile>) -> anyhow::Result<Running> {
     let listener = listen()?;
     let address = listener.local_addr()?;
+    let ssl = certificate.as_ref().map_or_else(String::new, |file| {
+        format!(" ssl crt \"{}\" ciphersuites {}", file.path().display(), tls::CIPHER)
+    });
     let mut config = NamedTempFile::new()?;
     write!(
         config,
@@ -118,7 +131,7 @@ defaults
     timeout client 1h
     timeout server 1h
 listen proxy
-    bind fd@0
+    bind fd@0{ssl}
     server backend {backend}
 ",
         // One more for the connection that shows that it has started.
@@ -127,7 +140,7 @@ listen proxy
     let mut command = Command::new(program);
     command.arg("-db").arg("-f").arg(config.path()).stdin(OwnedFd::from(listener)).stdout(Stdio::null());
     let child = command.spawn()?;
-    Ok(Running { address, child: Some(child), _config: Some(config) })
+    Ok(Running { address, child: Some(child), _files: certificate.into_iter().chain([config]).collect() })
 }
 
 /// For how many connections a process has descriptors: two for each, and some for itself.

@@ -44,9 +44,11 @@ pub(crate) const GB: Figure = more("GB/s", |it| Some(it.bytes / it.seconds / 1e9
 pub(crate) const PROCESSOR_PER_GB: Figure = less("CPU s/GB", |it| Some(it.processor? / it.bytes * 1e9));
 pub(crate) const CALLS: Figure = more("calls/s", |it| Some(it.calls / it.seconds));
 pub(crate) const CONNECTIONS: Figure = more("connections/s", |it| Some(it.calls / it.seconds));
+pub(crate) const HANDSHAKES: Figure = more("handshakes/s", |it| Some(it.calls / it.seconds));
 pub(crate) const MEDIAN: Figure = less("p50 µs", |it| Some(percentile(&it.times, 0.5)? * 1e6));
 pub(crate) const TAIL: Figure = less("p99 µs", |it| Some(percentile(&it.times, 0.99)? * 1e6));
 pub(crate) const PROCESSOR_PER_CALL: Figure = less("CPU µs/call", |it| Some(it.processor? / it.calls * 1e6));
+pub(crate) const PROCESSOR_PER_HANDSHAKE: Figure = less("CPU µs/handshake", |it| Some(it.processor? / it.calls * 1e6));
 pub(crate) const PROCESSOR_PER_BYTE: Figure = less("CPU ns/byte", |it| Some(it.processor? / it.bytes * 1e9));
 pub(crate) const PROCESSOR_PER_MESSAGE: Figure =
     less("CPU µs/message", |it| Some(it.processor? / (it.bytes / it.exchange) * 1e6));

@@ -6,12 +6,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use crate::message::Talk;
 use crate::tally::Tally;
+use crate::tls::Tls;
 
 /// The behaviour of the clients.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +51,27 @@ impl Load {
     }
 }
 
+/// A client's connection.
+pub(crate) type Connection = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+
+/// What clients connect to.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: Option<Arc<Tls>>,
+}
+
+impl Target {
+    async fn connect(&self) -> io::Result<Connection> {
+        let stream = TcpStream::connect(self.address).await?;
+        stream.set_nodelay(true)?;
+        match &self.tls {
+            Some(tls) => Ok(Either::Right(Box::new(tls.connect(stream).await?))),
+            None => Ok(Either::Left(stream)),
+        }
+    }
+}
+
 /// How long connections may take to reach the backend.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -55,12 +79,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const ON_THE_WAY: usize = 256;
 
 /// Opens this many connections, and waits until each has reached the backend.
-pub(crate) async fn open(address: SocketAddr, count: usize, tally: &Tally) -> io::Result<Vec<TcpStream>> {
+pub(crate) async fn open(target: &Target, count: usize, tally: &Tally) -> io::Result<Vec<Connection>> {
     let before = tally.accepted();
     let mut opened = Vec::with_capacity(count);
     let all = async {
         while opened.len() < count {
-            opened.push(connect(address).await?);
+            opened.push(target.connect().await?);
             arrival(tally, (before + opened.len()).saturating_sub(ON_THE_WAY)).await;
         }
         arrival(tally, before + count).await;
@@ -80,15 +104,9 @@ async fn arrival(tally: &Tally, count: usize) {
     }
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
-}
-
 /// Makes calls on these connections in turn.
 pub(crate) async fn call(
-    mut connections: Vec<TcpStream>,
+    mut connections: Vec<Connection>,
     pipeline: u64,
     talk: Arc<Talk>,
     tally: Arc<Tally>,
@@ -102,21 +120,21 @@ pub(crate) async fn call(
 }
 
 /// Connects, makes a call, closes; repeatedly.
-pub(crate) async fn connect_and_call(
-    address: SocketAddr,
-    talk: Arc<Talk>,
-    tally: Arc<Tally>,
-) -> io::Result<Infallible> {
+pub(crate) async fn connect_and_call(target: Target, talk: Arc<Talk>, tally: Arc<Tally>) -> io::Result<Infallible> {
     let mut buffer = talk.reply.buffer(1);
     loop {
-        let mut connection = connect(address).await?;
+        let mut connection = target.connect().await?;
         exchange(&mut connection, 1, &mut buffer, &talk, &tally).await?;
+        if let Either::Right(tls) = &mut connection {
+            // TLS says when it ends.
+            tls.shutdown().await?;
+        }
     }
 }
 
 /// Sends this many calls in one pipeline and reads their replies.
 pub(crate) async fn exchange(
-    connection: &mut TcpStream,
+    connection: &mut Connection,
     calls: u64,
     buffer: &mut [u8],
     talk: &Talk,

@@ -1,8 +1,9 @@
 //! The cost of the proxy: `vaurien` compared with HAProxy and with no proxy, over loopback. Linux only.
 //!
 //! ```sh
-//! cargo bench --bench proxies                                         # about five minutes
+//! cargo bench --bench proxies                                         # about seven minutes
 //! cargo bench --bench proxies -- --rounds 3 --cases ping-pong,redis   # cases by parts of their names
+//! cargo bench --bench proxies -- --cases tls                          # TLS towards clients: about two minutes
 //! cargo bench --bench proxies -- --curves --cases curve               # what grows with what, in vaurien
 //! ```
 //!
@@ -13,6 +14,10 @@
 //! HAProxy runs in TCP mode with its default settings in every case: it copies bytes and does not look for calls. Both
 //! proxies have two threads. Clients and backend are threads of the benchmark and share the processors with the proxy,
 //! so a proxy's own processor time says more than its rate.
+//!
+//! In the cases of TLS both proxies show clients the same certificate (ECDSA P-256), and speak plain TCP to the backend.
+//! Clients offer TLS 1.3 with X25519 and `TLS_AES_128_GCM_SHA256`, nothing else, and resume no session. All other
+//! settings are each proxy's defaults: buffers, records, tickets, HAProxy's `tune.*`.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the benchmark prints tables")]
 #![allow(clippy::cast_precision_loss, reason = "a figure has three digits")]
 
@@ -30,6 +35,7 @@ mod pace; // calls at fixed times
 mod process; // processor time and memory of a proxy
 mod table; // Markdown output
 mod tally; // shared counters
+mod tls; // certificate and cipher
 
 use std::process::ExitCode;
 

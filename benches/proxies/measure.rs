@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::sleep;
@@ -14,7 +13,7 @@ use tokio::time::sleep;
 use crate::backend::Backend;
 use crate::cases::Case;
 use crate::contenders::{Contender, Running};
-use crate::load::{self, Load};
+use crate::load::{self, Connection, Load, Target};
 use crate::pace;
 use crate::process::Process;
 use crate::tally::Tally;
@@ -52,22 +51,23 @@ pub(crate) fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
 pub(crate) fn measure(contender: &Contender, case: &Case, window: Duration) -> anyhow::Result<Sample> {
     let tally = Arc::new(Tally::default());
     let backend = Backend::start(&case.talk, &tally)?;
-    let proxy = contender.start(backend.address(), &case.arguments)?;
+    let proxy = contender.start(backend.address(), &case.arguments, case.tls.as_deref())?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let sample = runtime.block_on(run(&proxy, case, &tally, window));
     sample.with_context(|| format!("{}: {contender}", case.name))
 }
 
 async fn run(proxy: &Running, case: &Case, tally: &Arc<Tally>, window: Duration) -> anyhow::Result<Sample> {
+    let target = Target { address: proxy.address(), tls: case.tls.clone() };
     // The first connection waits until the proxy has started.
-    let first = load::open(proxy.address(), 1, tally).await?;
+    let first = load::open(&target, 1, tally).await?;
     sleep(SETTLE).await;
     let before = memory(proxy)?;
-    let connections = load::open(proxy.address(), case.load.connections(), tally).await?;
+    let connections = load::open(&target, case.load.connections(), tally).await?;
     sleep(SETTLE).await;
     let opened = connections.len() as f64;
     let grown = before.zip(memory(proxy)?).map(|(before, after)| after - before);
-    let mut tasks = start(proxy, case, connections, tally);
+    let mut tasks = start(&target, case, connections, tally);
     pass(WARM_UP, &mut tasks).await?;
     let begun = Reading::take(proxy, tally)?;
     tally.take_times();
@@ -90,7 +90,7 @@ async fn run(proxy: &Running, case: &Case, tally: &Arc<Tally>, window: Duration)
 
 type Tasks = JoinSet<io::Result<Infallible>>;
 
-fn start(proxy: &Running, case: &Case, mut connections: Vec<TcpStream>, tally: &Arc<Tally>) -> Tasks {
+fn start(target: &Target, case: &Case, mut connections: Vec<Connection>, tally: &Arc<Tally>) -> Tasks {
     let (mut tasks, talk) = (JoinSet::new(), &case.talk);
     match case.load {
         Load::Calls { at_once, pipeline, .. } => {
@@ -108,7 +108,7 @@ fn start(proxy: &Running, case: &Case, mut connections: Vec<TcpStream>, tally: &
         }
         Load::Connect { at_once } => {
             for _ in 0..at_once {
-                tasks.spawn(load::connect_and_call(proxy.address(), talk.clone(), tally.clone()));
+                tasks.spawn(load::connect_and_call(target.clone(), talk.clone(), tally.clone()));
             }
         }
         Load::Paced { every, .. } => {

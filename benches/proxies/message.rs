@@ -2,8 +2,7 @@
 
 use std::io;
 
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 /// The size of one read or write of a long message.
 pub(crate) const CHUNK: usize = 256 * 1024;
@@ -60,7 +59,7 @@ impl Message {
     }
 
     /// Sends the message this many times.
-    pub(crate) async fn send(&self, to: &mut TcpStream, mut times: u64) -> io::Result<()> {
+    pub(crate) async fn send(&self, to: &mut (impl AsyncWrite + Unpin), mut times: u64) -> io::Result<()> {
         match self {
             Self::Short { len, copies } => {
                 while times > 0 {
@@ -82,7 +81,8 @@ impl Message {
                 }
             }
         }
-        Ok(())
+        // TLS may hold the last bytes back; a socket holds none.
+        to.flush().await
     }
 
     /// A buffer for this many copies. It is larger than they are, so that a read that does not fill it is known to have

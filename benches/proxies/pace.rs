@@ -6,10 +6,9 @@ use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-use crate::load::exchange;
+use crate::load::{Connection, exchange};
 use crate::message::Talk;
 use crate::tally::Tally;
 
@@ -38,7 +37,7 @@ fn go_round(turns: &Weak<Vec<Notify>>, connections: usize, step: Duration, tally
 
 /// Calls when notified. If the last reply is still missing, the call follows it.
 pub(crate) async fn call(
-    mut connection: TcpStream,
+    mut connection: Connection,
     at: usize,
     turns: Arc<Vec<Notify>>,
     talk: Arc<Talk>,
