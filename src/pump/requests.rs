@@ -308,11 +308,7 @@ impl<'a, 's> RequestPump<'a, 's> {
             }
         }
         if ends {
-            // Nothing that follows is of any use: the replies of earlier calls are awaited, and that is the end.
-            self.flush().await?;
-            let left = Box::pin(self.incoming.inbound.peer().left());
-            self.outbound.beside(left).await?;
-            return Err(Outcome::ClientLeft.into());
+            return self.read_no_more().await;
         }
         self.incoming.frames.look = true;
         if answers && context.settings.protocol == Protocol::Tcp {
@@ -320,6 +316,14 @@ impl<'a, 's> RequestPump<'a, 's> {
             Box::pin(self.wait()).await?;
         }
         Ok(())
+    }
+
+    /// Nothing that follows is of any use: the replies of earlier calls are awaited, and that is the end.
+    async fn read_no_more(&mut self) -> Result<(), Ended> {
+        self.flush().await?;
+        let left = Box::pin(self.incoming.inbound.peer().left());
+        self.outbound.beside(left).await?;
+        Err(Outcome::ClientLeft.into())
     }
 
     /// From here on bytes pass as they come.
