@@ -429,9 +429,12 @@ mod tests {
 
     #[test]
     fn the_host_is_the_backends_without_the_port_of_its_scheme() {
-        for (backend, of_http, of_https) in
-            [("a:80", "a", "a:80"), ("a:443", "a:443", "a"), ("[::1]:81", "[::1]:81", "[::1]:81")]
-        {
+        for (backend, of_http, of_https) in [
+            ("a:80", "a", "a:80"),
+            ("a:443", "a:443", "a"),
+            ("[::1]:81", "[::1]:81", "[::1]:81"),
+            ("unix:/run/a.sock", "localhost", "localhost"),
+        ] {
             let mut config = ProxyConfig::new("127.0.0.1:0", backend).unwrap().protocol(Protocol::Http);
             assert_eq!(config.connection_settings().host, None);
             config.rewrite_host = true;
