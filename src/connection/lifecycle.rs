@@ -72,9 +72,9 @@ async fn begin(
     client: &mut Stream,
 ) -> Result<(Stream, Option<FirstCall>, ConnectionDraws), Outcome> {
     let mut draws = ConnectionDraws::default();
-    let mut drawn = drawn_first(context, &mut draws);
-    let backend = if client.is_tls() { Box::pin(secure(context, &mut drawn, &mut draws, client)).await? } else { None };
-    let first = match drawn {
+    let mut turn = drawn_first(context, &mut draws);
+    let asked = if client.is_tls() { Box::pin(secure(context, &mut turn, &mut draws, client)).await? } else { None };
+    let first = match turn {
         DrawnFirst::Certain(mut first) => {
             if first.handler.scope == Scope::Calls {
                 first.taken = Box::pin(first_turn(context, &first.handler, client)).await?;
@@ -84,8 +84,8 @@ async fn begin(
         DrawnFirst::Counted => Box::pin(counted_turn(context, Scope::Calls, &mut draws, client)).await?,
         DrawnFirst::WithHead => None,
     };
-    let backend = match backend {
-        Some(asked) => asked,
+    let backend = match asked {
+        Some(backend) => backend,
         None => dial(context, client, &offer(context, client)).await?,
     };
     Ok((backend, first, draws))
@@ -95,22 +95,22 @@ async fn begin(
 /// speaks.
 async fn secure(
     context: &ConnectionContext<'_>,
-    drawn: &mut DrawnFirst,
+    turn: &mut DrawnFirst,
     draws: &mut ConnectionDraws,
     client: &mut Stream,
 ) -> Result<Option<Stream>, Outcome> {
-    match drawn {
+    match turn {
         DrawnFirst::Certain(first) if first.handler.scope == Scope::Handshake => {
             first.taken = first_turn(context, &first.handler, client).await?;
         }
         DrawnFirst::Counted => {
             if let Some(first) = counted_turn(context, Scope::Handshake, draws, client).await? {
-                *drawn = DrawnFirst::Certain(first);
+                *turn = DrawnFirst::Certain(first);
             }
         }
         DrawnFirst::Certain(_) | DrawnFirst::WithHead => {}
     }
-    let taken = if let DrawnFirst::Certain(first) = drawn { first.taken.as_ref() } else { None };
+    let taken = if let DrawnFirst::Certain(first) = turn { first.taken.as_ref() } else { None };
     handshake(context, client, taken.and_then(|taken| taken.fault)).await
 }
 

@@ -13,6 +13,7 @@ use crate::net::tls::{ClientTls, TlsFault};
 #[serde(default, deny_unknown_fields)]
 pub struct Tls {
     /// What goes wrong: expired, wrong_name, self_signed, unknown_ca, handshake_stall, handshake_reset or old_version
+    #[expect(clippy::doc_markdown, reason = "it is a line of the help")]
     #[schemars(extend("x-unit" = "fault"))]
     pub fault: TlsFault,
 }

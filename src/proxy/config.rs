@@ -214,7 +214,9 @@ impl ProxyConfig {
     pub(crate) fn connection_settings(&self) -> ConnectionSettings {
         let address = self.backend.clone();
         let default_port = if self.backend_tls.is_some() { HTTPS } else { HTTP };
-        let host = self.rewrite_host.then(|| address.authority(default_port).into());
+        let name = self.backend_tls.as_ref().and_then(BackendTls::name);
+        let named = name.map(|name| Address::new(name, address.tcp().map_or(default_port, |address| address.port)));
+        let host = self.rewrite_host.then(|| named.as_ref().unwrap_or(&address).authority(default_port).into());
         ConnectionSettings {
             protocol: self.protocol,
             buffer: self.buffer,

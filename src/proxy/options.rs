@@ -22,10 +22,10 @@ use crate::toxic::{Profile, Toxic, parse_item};
 #[serde(default)]
 #[schemars(extend("x-heading" = "Connection"))]
 pub(crate) struct ProxyOptions {
-    /// Listen here (port 0: any), or on unix:/PATH
+    /// Listen here (port 0: any), or on a unix:PATH
     #[schemars(extend("x-heading" = "Proxy", "x-common" = true))]
     pub(crate) proxy: Address,
-    /// Address of the backend, or unix:/PATH; required
+    /// Address of the backend, or unix:PATH; required
     #[serde(deserialize_with = "backend")]
     #[schemars(with = "Address", extend("x-heading" = "Proxy", "x-common" = true))]
     pub(crate) backend: Option<Address>,

@@ -7,10 +7,38 @@ use super::world::{Backend, Client, Program};
 
 /// What clients have to say who trust the authority: curl, Python and Node.
 const FAULTS: [(&str, [&str; 3]); 7] = [
-    ("expired", ["certificate has expired", "SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired", "CERT_HAS_EXPIRED"]),
-    ("wrong_name", ["no alternative certificate subject name matches target host name 'localhost'", "Hostname mismatch, certificate is not valid for 'localhost'", "ERR_TLS_CERT_ALTNAME_INVALID"]),
-    ("self_signed", ["certificate problem: self-signed certificate\n", "certificate verify failed: self-signed certificate (", "DEPTH_ZERO_SELF_SIGNED_CERT"]),
-    ("unknown_ca", ["unable to get local issuer certificate", "unable to get local issuer certificate", "UNABLE_TO_VERIFY_LEAF_SIGNATURE"]),
+    (
+        "expired",
+        [
+            "certificate has expired",
+            "SSLCertVerificationError(1, '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired",
+            "CERT_HAS_EXPIRED",
+        ],
+    ),
+    (
+        "wrong_name",
+        [
+            "no alternative certificate subject name matches target host name 'localhost'",
+            "Hostname mismatch, certificate is not valid for 'localhost'",
+            "ERR_TLS_CERT_ALTNAME_INVALID",
+        ],
+    ),
+    (
+        "self_signed",
+        [
+            "certificate problem: self-signed certificate\n",
+            "certificate verify failed: self-signed certificate (",
+            "DEPTH_ZERO_SELF_SIGNED_CERT",
+        ],
+    ),
+    (
+        "unknown_ca",
+        [
+            "unable to get local issuer certificate",
+            "unable to get local issuer certificate",
+            "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
+        ],
+    ),
     ("handshake_stall", ["timed out", "TimeoutError('_ssl.c", "TimeoutError"]),
     ("handshake_reset", ["Connection reset by peer", "ConnectionResetError", "ECONNRESET"]),
     ("old_version", ["unsupported protocol", "UNSUPPORTED_PROTOCOL", "ERR_SSL_UNSUPPORTED_PROTOCOL"]),

@@ -12,7 +12,8 @@ use super::world::{Api, File, Program};
 const WITHOUT: &str = "`tls`: it needs TLS with clients, `tls.auto` or `tls.cert`";
 const UNTRUSTED: &str = "`tls`: this fault needs `tls.auto`: clients have to trust who signs the certificate";
 const ALONE: &str = "`delay+tls`: `tls` acts before there is a call, and stands alone";
-const LOOKS: &str = "`GET => tls`: `tls` acts before there is a request: choose connections by `client=` and `connection=` alone";
+const LOOKS: &str =
+    "`GET => tls`: `tls` acts before there is a request: choose connections by `client=` and `connection=` alone";
 const WAITS: &str = "`tls` acts before there is a request, and `GET => dummy` waits for one: give it a rule before that, \
                      `connection=1 => tls`";
 const BEHIND: &str =
@@ -56,7 +57,11 @@ fn in_the_file() {
     let own = "tls = { cert = '@own.pem', key = '@own-key.pem' }";
     for (keys, line, why) in [
         ("handler = 'tls'".to_owned(), 3, format!("handler: {WITHOUT}")),
-        ("rules = [\n  'connection=2 => dummy',\n  'connection=1 => tls',\n]".to_owned(), 5, format!("`connection=1 => tls`: {WITHOUT}")),
+        (
+            "rules = [\n  'connection=2 => dummy',\n  'connection=1 => tls',\n]".to_owned(),
+            5,
+            format!("`connection=1 => tls`: {WITHOUT}"),
+        ),
         (format!("{own}\nhandler = 'tls'"), 4, format!("handler: {UNTRUSTED}")),
         ("tls.auto = true\nhandler = 'delay+tls'".to_owned(), 4, format!("handler: {ALONE}")),
         ("tls.auto = true\nhandler = 'tls'\nrules = ['GET => dummy']".to_owned(), 4, format!("handler: {WAITS}")),
@@ -104,7 +109,14 @@ fn in_the_api() {
         assert_refused(vaurien.api(), method, path, body, place, why);
     }
     let own = within(&folder, r#"{"cert": "@own.pem", "key": "@own-key.pem"}"#);
-    assert_refused(vaurien.api(), "PATCH", proxy, &format!(r#"{{"tls": {own}, "handler": "tls"}}"#), "handler", UNTRUSTED);
+    assert_refused(
+        vaurien.api(),
+        "PATCH",
+        proxy,
+        &format!(r#"{{"tls": {own}, "handler": "tls"}}"#),
+        "handler",
+        UNTRUSTED,
+    );
 }
 
 #[test]

@@ -67,8 +67,8 @@ fn authority_params(key: &KeyPair) -> CertificateParams {
 /// The name of the authority with this key.
 fn name(key: &KeyPair) -> String {
     // Behind the byte that says how the point is written (SEC 1, section 2.3.3).
-    let id: String = key.public_key_raw().iter().skip(1).take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{NAME} {id}")
+    let id = key.public_key_raw().iter().skip(1).take(4).fold(0_u32, |id, byte| id << 8 | u32::from(*byte));
+    format!("{NAME} {id:08x}")
 }
 
 fn generate() -> KeyPair {

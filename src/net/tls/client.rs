@@ -70,6 +70,10 @@ impl BackendTls {
     /// # Errors
     ///
     /// There is nobody to trust, or the name is none.
+    ///
+    /// # Panics
+    ///
+    /// Never: the provider of cryptography has both versions of TLS.
     pub fn new(trust: Trust) -> Result<Self, BadTrust> {
         let name = trust.name.as_deref().map(server_name).transpose()?;
         let builder = ClientConfig::builder_with_provider(PROVIDER.clone())
@@ -86,6 +90,11 @@ impl BackendTls {
             None => builder.with_no_client_auth(),
         };
         Ok(Self { trust, config: Arc::new(config), name })
+    }
+
+    /// The name that the backend has to prove, if it is not the host of its address.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.trust.name.as_deref()
     }
 
     /// Whether any certificate will do.

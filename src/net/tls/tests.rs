@@ -70,7 +70,7 @@ async fn bytes_pass_both_ways_at_once() {
                 tokio::join!(forth, back, from_client.read_to_end(&mut first), from_server.read_to_end(&mut second))
             };
             // A paused clock runs dry when nothing moves any more.
-            let (_, _, forth, back) = timeout(Duration::from_secs(3600), all).await.expect("it is stuck");
+            let ((), (), forth, back) = timeout(Duration::from_secs(3600), all).await.expect("it is stuck");
             forth.unwrap();
             back.unwrap();
         }

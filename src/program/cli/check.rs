@@ -71,9 +71,10 @@ fn tls(proxy: &ProxyConfig) -> Vec<String> {
         let name = given(BACKEND_TLS, "name").unwrap_or_else(|| proxy.backend.host().to_owned());
         let shown = given(BACKEND_TLS, "cert").map(|file| format!(", is shown {file}")).unwrap_or_default();
         let trusted = given(BACKEND_TLS, "ca").unwrap_or_else(|| "the system".to_owned());
-        match tls.is_insecure() {
-            true => format!("any certificate will do{shown}"),
-            false => format!("has to be {name}, by the authorities of {trusted}{shown}"),
+        if tls.is_insecure() {
+            format!("any certificate will do{shown}")
+        } else {
+            format!("has to be {name}, by the authorities of {trusted}{shown}")
         }
     });
     let lines = [("TLS with clients", ours), ("TLS with the backend", theirs)];

@@ -260,8 +260,8 @@ mod tests {
     /// An authority that ends then, in place of the one in the folder. Without a name of its own it has the one of ours.
     fn ends(folder: &Path, name: Option<&str>, until: SystemTime) {
         let key = rcgen::KeyPair::generate().unwrap();
-        let id: String = key.public_key_raw()[1..5].iter().map(|byte| format!("{byte:02x}")).collect();
-        let name = name.map_or_else(|| format!("vaurien test authority {id}"), str::to_owned);
+        let id = u32::from_be_bytes(key.public_key_raw()[1..5].try_into().unwrap());
+        let name = name.map_or_else(|| format!("vaurien test authority {id:08x}"), str::to_owned);
         let mut params = rcgen::CertificateParams::default();
         params.distinguished_name = rcgen::DistinguishedName::new();
         params.distinguished_name.push(rcgen::DnType::CommonName, name);

@@ -26,7 +26,7 @@ impl Certificate {
     }
 
     fn of(parts: &mut BERReaderSeq<'_, '_>) -> ASN1Result<Self> {
-        parts.read_optional(|version| version.read_tagged(Tag::context(0), |reader| reader.read_der()))?;
+        parts.read_optional(|version| version.read_tagged(Tag::context(0), any))?;
         // Its number, how it is signed, and by whom.
         for _ in 0..3 {
             parts.next().read_der()?;
@@ -42,8 +42,12 @@ impl Certificate {
 
 /// Reads what is left.
 fn skip(parts: &mut BERReaderSeq<'_, '_>) -> ASN1Result<()> {
-    while parts.read_optional(|reader| reader.read_der())?.is_some() {}
+    while parts.read_optional(any)?.is_some() {}
     Ok(())
+}
+
+fn any(reader: BERReader<'_, '_>) -> ASN1Result<Vec<u8>> {
+    reader.read_der()
 }
 
 /// From 2050 on, years have four digits.
