@@ -98,10 +98,11 @@ fn files_are_accepted() {
             means.push(checked(&["--config".to_owned(), file.to_str().unwrap().to_owned()]));
         }
     }
-    let [single, several, rules, toxics] = &means[..] else { panic!("four files: {means:#?}") };
+    let [single, several, rules, tls, toxics] = &means[..] else { panic!("five files: {means:#?}") };
     assert!(single.contains("redis, handler 20:delay,5:error") && single.contains("seed 42"), "{single}");
     assert!(several.contains("cache: ") && several.contains("api: disabled"), "{several}");
     assert!(toxics.contains("\n  toxic slow: upstream:slow=bandwidth(rate=50KB/s,toxicity=0.5)"), "{toxics}");
+    assert!(tls.contains(" (TLS) -> api.example.com:443 (TLS), protocol http"), "{tls}");
     assert!(rules.contains("2 rules") && rules.contains("\n  rule writes: "), "{rules}");
 }
 
