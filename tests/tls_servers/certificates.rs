@@ -30,22 +30,27 @@ pub(super) struct Certificates(TempDir);
 
 impl Certificates {
     pub(super) fn new() -> Self {
+        Self::named("authority")
+    }
+
+    /// With this name of the authority. Those of one name have different keys.
+    pub(super) fn named(name: &str) -> Self {
         let certificates = Self(tempfile::tempdir().unwrap());
-        certificates.make("ca", "authority", "", "DNS:none");
+        certificates.make("ca", name, "authority", "", "DNS:none");
         certificates
     }
 
     /// Signs a certificate for these names, `DNS:localhost,IP:127.0.0.1`: `FILE.pem` and `FILE-key.pem`.
     pub(super) fn sign(&self, file: &str, names: &str) {
-        self.make(file, "signed", "-CA @ca.pem -CAkey @ca-key.pem", names);
+        self.make(file, file, "signed", "-CA @ca.pem -CAkey @ca-key.pem", names);
     }
 
-    fn make(&self, file: &str, section: &str, options: &str, names: &str) {
+    fn make(&self, file: &str, name: &str, section: &str, options: &str, names: &str) {
         fs::write(self.path("openssl.cnf"), CONFIGURATION.replace("NAMES", names)).unwrap();
         let mut command = program("openssl");
         command.args("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2".split(' '));
         let more = self.text(&format!(
-            "-subj /CN={file} -config @openssl.cnf -extensions {section} -out @{file}.pem -keyout @{file}-key.pem {options}"
+            "-subj /CN={name} -config @openssl.cnf -extensions {section} -out @{file}.pem -keyout @{file}-key.pem {options}"
         ));
         let made = printed_by(command.args(more.split_ascii_whitespace()), Vec::new());
         assert!(made.status.success(), "{}", made.stderr);

@@ -12,6 +12,7 @@ mod world;
 mod certificates;
 mod client;
 mod faults;
+mod nginx;
 mod refused;
 
 use world::tool;
