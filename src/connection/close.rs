@@ -1,11 +1,13 @@
 //! Closing: what the outcome of a connection means for its client and its backend.
 
+use std::fmt;
 use std::time::Duration;
 
 use tracing::{debug, warn};
 
 use super::first_turn::read_to_end;
 use crate::net::stream::Stream;
+use crate::net::tls::of_backend_session;
 use crate::pump::{ConnectionContext, ConnectionSettings, Outcome, State};
 
 /// How long a client whose connection was closed in order may take to notice. A socket that is dropped with unread bytes
@@ -49,22 +51,27 @@ pub(super) fn leave(backend: Stream, outcome: &Outcome, settings: &ConnectionSet
 fn log(outcome: &Outcome, context: &ConnectionContext<'_>) {
     let connection = context.activity.number;
     match outcome {
-        Outcome::Unreachable(error) => {
-            let backend = &context.settings.backend;
-            match backend.failed() {
-                Some(0) => warn!(connection, "cannot reach the backend {}: {error}", backend.address()),
-                Some(more) => warn!(
-                    connection,
-                    "cannot reach the backend {}: {error} ({more} more failures since this was last logged)",
-                    backend.address()
-                ),
-                None => debug!(connection, "cannot reach the backend {}: {error}", backend.address()),
-            }
-        }
+        Outcome::Unreachable(error) => log_failure(context, "cannot reach the backend", error),
         Outcome::Failed(error) => warn!(connection, "{error}"),
         Outcome::ClientReset(error) => debug!(connection, "the client reset: {error}"),
-        Outcome::BackendReset(error) => debug!(connection, "the backend reset: {error}"),
+        Outcome::BackendReset(error) => match of_backend_session(error) {
+            Some(why) => log_failure(context, "no more TLS with the backend", &why),
+            None => debug!(connection, "the backend reset: {error}"),
+        },
         outcome => debug!(connection, ?outcome, "the connection ended"),
+    }
+}
+
+/// Failures of a backend are logged as such once in a while.
+fn log_failure(context: &ConnectionContext<'_>, what: &str, why: &impl fmt::Display) {
+    let (connection, backend) = (context.activity.number, &context.settings.backend);
+    let address = backend.address();
+    match backend.failed() {
+        Some(0) => warn!(connection, "{what} {address}: {why}"),
+        Some(more) => {
+            warn!(connection, "{what} {address}: {why} ({more} more failures since this was last logged)");
+        }
+        None => debug!(connection, "{what} {address}: {why}"),
     }
 }
 

@@ -81,6 +81,18 @@ pub(super) fn of_backend(error: io::Error, name: &str) -> io::Error {
     io::Error::new(error.kind(), what)
 }
 
+/// Why a session with a backend ended that was open, if TLS was the reason.
+pub(crate) fn of_backend_session(error: &io::Error) -> Option<String> {
+    Some(match error.get_ref()?.downcast_ref()? {
+        // With TLS 1.3 a client that shows none has a session before the server looks (RFC 8446, section 4.4.2.4).
+        Error::AlertReceived(alert @ AlertDescription::CertificateRequired) => {
+            format!("it asks for a certificate (alert {}): name one in `backend_tls.cert`", name(*alert))
+        }
+        Error::AlertReceived(alert) => format!("alert {}", name(*alert)),
+        other => other.to_string(),
+    })
+}
+
 fn of_certificate(wrong: &CertificateError, name: &str) -> String {
     match wrong {
         CertificateError::UnknownIssuer => {
