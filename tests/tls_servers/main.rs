@@ -13,6 +13,7 @@ mod certificates;
 mod client;
 mod faults;
 mod nginx;
+mod redis;
 mod refused;
 
 use world::tool;

@@ -46,13 +46,13 @@ pub(super) fn named(server: &Server) -> String {
     format!("localhost:{}", server.address().port())
 }
 
-fn signed(names: &str) -> Certificates {
+pub(super) fn signed(names: &str) -> Certificates {
     let certificates = Certificates::new();
     certificates.sign("server", names);
     certificates
 }
 
-const LOCAL: &str = "DNS:localhost,IP:127.0.0.1";
+pub(super) const LOCAL: &str = "DNS:localhost,IP:127.0.0.1";
 
 /// How clients reach the proxy and it reaches nginx: the options, and whether clients speak TLS, and nginx.
 const SIDES: [(&str, bool, bool); 3] = [
