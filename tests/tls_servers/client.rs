@@ -5,6 +5,7 @@ use std::process::Command;
 
 use super::certificates::Certificates;
 use super::tool::{Printed, printed_by, program};
+use super::world::{Program, eventually};
 
 /// Trusts an authority, and prints what it gets, or how that failed.
 const PYTHON: &str = r#"
@@ -55,4 +56,12 @@ pub(super) fn said(certificates: &Certificates, address: SocketAddr, seconds: &s
     let mut node = program("node");
     node.args(["--dns-result-order=ipv4first", "-e", NODE, &port, seconds]).env("NODE_EXTRA_CA_CERTS", &authority);
     [curl("1.3"), curl("1.2"), script(python), script(node)]
+}
+
+/// Waits until no client is left, and backends' connections are kept for the next one.
+pub(super) fn all_have_left(vaurien: &Program) {
+    eventually("the client has left", || {
+        let listed = vaurien.api().get("/v1/proxies/default/connections").json();
+        listed["connections"].as_array().unwrap().is_empty()
+    });
 }

@@ -12,6 +12,7 @@ mod world;
 mod certificates;
 mod client;
 mod faults;
+mod memcached;
 mod nginx;
 mod redis;
 mod refused;

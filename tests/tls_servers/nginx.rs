@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use super::certificates::Certificates;
-use super::client::curl;
+use super::client::{all_have_left, curl};
 use super::tool::{Printed, output, output_of, printed_by};
 use super::world::servers::nginx_with;
 use super::world::{Program, Server, noise};
@@ -281,9 +281,11 @@ fn a_connection_goes_to_the_next_client() {
         for tls in ["", "--tls auto --tls-dir @own"] {
             let options = format!("--protocol http --reuse-socket --backend-ca @ca.pem {tls}");
             let vaurien = certificates.start(named(&nginx), &options);
-            let asked: Vec<String> = (0..4)
-                .map(|_| output(&ask(&certificates, vaurien.address(), !tls.is_empty(), "", &["/connection"; 2])))
-                .collect();
+            let asked = [0; 4].map(|_| {
+                let told = output(&ask(&certificates, vaurien.address(), !tls.is_empty(), "", &["/connection"; 2]));
+                all_have_left(&vaurien);
+                told
+            });
             let (connection, _) = asked[0].split_once(' ').unwrap();
             let expected = [1, 3, 5, 7].map(|at| format!("{connection} {at}\n{connection} {}\n", at + 1));
             assert_eq!(asked, expected, "{versions} {more} {tls}");

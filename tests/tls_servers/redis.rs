@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::certificates::Certificates;
+use super::client::all_have_left;
 use super::nginx::{LOCAL, named, signed};
 use super::tool::{Printed, output, output_of, printed_by, program};
 use super::world::servers::SOCKET;
@@ -149,4 +150,64 @@ fn redis_may_ask_for_a_certificate() {
     assert!(!said.contains("PONG"), "{said}");
     let why = "it asks for a certificate (alert certificate_required): name one in `backend_tls.cert`";
     vaurien.line(&format!("no more TLS with the backend {}: {why}", named(&redis)));
+}
+
+#[test]
+#[ignore = "needs redis-server and redis-tools; tests/run.sh installs them"]
+fn a_connection_goes_to_the_next_client() {
+    let certificates = signed(LOCAL);
+    for version in ["TLSv1.3", "TLSv1.2"] {
+        let redis = redis(&certificates, &format!("--tls-auth-clients no --tls-protocols {version}"));
+        // How many it has accepted, with the one that asks.
+        let accepted = || {
+            let info = output(&redis_cli(&certificates, redis.address().port(), "ca.pem", "INFO stats"));
+            let line = info.lines().find_map(|line| line.strip_prefix("total_connections_received:"));
+            line.unwrap().trim().parse::<u64>().unwrap()
+        };
+        for (options, expected) in [("--reuse-socket", 1), ("", 4)] {
+            let vaurien = certificates.start(named(&redis), &format!("--protocol redis {BOTH} {options}"));
+            let before = accepted();
+            for number in 1..=4 {
+                let cli = redis_cli(&certificates, vaurien.address().port(), "own/ca.pem", "INCR number");
+                assert_eq!(output(&cli), format!("{number}\n"));
+                all_have_left(&vaurien);
+            }
+            assert_eq!(accepted() - before - 1, expected, "{version} {options}");
+            output(&redis_cli(&certificates, redis.address().port(), "ca.pem", "DEL number"));
+        }
+    }
+}
+
+/// Ends the backend's connection in the middle, and prints what comes back.
+const QUIT: &str = r#"
+import socket, ssl, sys
+context = ssl.create_default_context(cafile=sys.argv[2])
+with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 30) as plain:
+    with context.wrap_socket(plain, server_hostname="localhost") as tls:
+        for line in ["PING", "QUIT", "PING", "QUIT", "QUIT", "ECHO it-is-over"]:
+            tls.sendall(line.encode() + b"\r\n")
+            got = b""
+            while not got.endswith((b"+PONG\r\n", b"+OK\r\n", b"over\r\n")):
+                got += tls.recv(65536) or exit(f"{line}: {got}")
+            print(line, got)
+"#;
+
+#[test]
+#[ignore = "needs redis-server and python3; tests/run.sh installs them"]
+fn a_client_outlives_its_backends() {
+    let certificates = signed(LOCAL);
+    let redis = redis(&certificates, "--tls-auth-clients no");
+    let ask = |options: &str| {
+        let vaurien = certificates.start(named(&redis), &format!("--protocol redis {BOTH} {options}"));
+        let mut command = program("python3");
+        command.args(["-c", QUIT, &vaurien.address().port().to_string()]).arg(certificates.path("own/ca.pem"));
+        (printed_by(&command, Vec::new()), vaurien)
+    };
+    let (Printed { status, stdout, stderr }, vaurien) = ask("--keep-alive");
+    assert!(status.success() && stderr.is_empty(), "{stderr}");
+    assert_eq!(String::from_utf8(stdout).unwrap().lines().count(), 6);
+    let counts = vaurien.stop();
+    assert_eq!((counts.of("connection"), counts.calls("dummy"), counts.of("dial failure")), (1, 6, 0));
+    let (Printed { stderr, .. }, _) = ask("");
+    assert!(stderr.starts_with("PING: b''"), "{stderr}");
 }
