@@ -54,10 +54,13 @@ fn log(outcome: &Outcome, context: &ConnectionContext<'_>) {
         Outcome::Unreachable(error) => log_failure(context, "cannot reach the backend", error),
         Outcome::Failed(error) => warn!(connection, "{error}"),
         Outcome::ClientReset(error) => debug!(connection, "the client reset: {error}"),
-        Outcome::BackendReset(error) => match of_backend_session(error) {
-            Some(why) => log_failure(context, "no more TLS with the backend", &why),
-            None => debug!(connection, "the backend reset: {error}"),
-        },
+        Outcome::BackendReset(error) => {
+            if let Some(why) = of_backend_session(error) {
+                log_failure(context, "no more TLS with the backend", &why);
+            } else {
+                debug!(connection, "the backend reset: {error}");
+            }
+        }
         outcome => debug!(connection, ?outcome, "the connection ended"),
     }
 }

@@ -22,7 +22,7 @@ use crate::toxic::{Profile, Toxic, parse_item};
 #[serde(default)]
 #[schemars(extend("x-heading" = "Connection"))]
 pub(crate) struct ProxyOptions {
-    /// Listen here (port 0: any), or on a unix:PATH
+    /// Listen here (port 0: any), or on unix:PATH
     #[schemars(extend("x-heading" = "Proxy", "x-common" = true))]
     pub(crate) proxy: Address,
     /// Address of the backend, or unix:PATH; required

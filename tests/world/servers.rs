@@ -45,7 +45,7 @@ pub(crate) fn memcached(options: &str) -> Server {
 }
 
 /// The configuration of nginx around its servers. It writes only into its own folder.
-const CONFIGURATION: &str = r#"
+const CONFIGURATION: &str = r"
 daemon off;
 master_process off;
 error_log stderr;
@@ -63,7 +63,7 @@ http {
     large_client_header_buffers 16 8k;
     SERVERS
 }
-"#;
+";
 
 /// What it serves without TLS.
 const SERVER: &str = r#"
