@@ -61,8 +61,8 @@ fn other_protocols_are_named_with_what_to_do() {
             TLS,
             "TLS, which --protocol http cannot read: speak it to clients, with --tls auto, or use --protocol tcp",
         ),
-        ("redis", TLS, "TLS, which --protocol redis cannot read: point the client"),
-        ("memcache", TLS, "TLS, which --protocol memcache cannot read: point the client"),
+        ("redis", TLS, "TLS, which --protocol redis cannot read: speak it to clients"),
+        ("memcache", TLS, "TLS, which --protocol memcache cannot read: speak it to clients"),
         (
             "http",
             r"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
