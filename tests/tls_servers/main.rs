@@ -11,9 +11,11 @@ mod world;
 
 mod certificates;
 mod client;
+mod ends;
 mod faults;
 mod memcached;
 mod nginx;
+mod peer;
 mod redis;
 mod refused;
 
