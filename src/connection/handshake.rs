@@ -30,12 +30,10 @@ pub(super) async fn handshake(
     let (Some(tls), Stream::Tls(stream)) = (&context.settings.tls, client) else { return Ok(None) };
     let answered = tokio::select! {
         answered = answer(context, tls, client, stream, fault) => answered?,
-        () = context.proxy.shutdown.begun() => return Err(Outcome::Stopped),
+        () = context.stopped_quietly() => return Err(Outcome::Stopped),
     };
     match answered {
         Ok(backend) => Ok(backend),
-        // It has connected and left, as a health check does.
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof && error.get_ref().is_none() => Err(Outcome::ClientLeft),
         Err(error) => {
             if fault.is_none() {
                 context.handshake_failed(&error);
@@ -56,7 +54,14 @@ async fn answer(
 ) -> Result<io::Result<Option<Stream>>, Outcome> {
     let hello = match stream.hello().await {
         Ok(hello) => hello,
-        Err(error) => return Ok(Err(error)),
+        // It has connected and left, as a health check does.
+        Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Err(Outcome::ClientLeft),
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => return Err(Outcome::ClientReset(error)),
+        Err(error) => {
+            // It did not come as far as the fault.
+            context.handshake_failed(&error);
+            return Err(Outcome::Close);
+        }
     };
     let protocol = context.settings.protocol;
     if let Some(fault) = fault {

@@ -71,6 +71,8 @@ pub(crate) enum EventKind {
     },
     /// The backend could not be reached.
     DialFailure { connection: u64, error: String },
+    /// There is no TLS with the client, which was not intended.
+    HandshakeFailure { connection: u64, why: Box<str> },
     /// The connection turned opaque.
     Opaque { connection: u64, why: Box<str> },
 }
@@ -94,7 +96,7 @@ impl EventKind {
             Self::Fault { head, .. } => head.as_ref().map_or(0, |head| head.text.len()),
             Self::Plan { handler, rules, toxics, .. } => handler.len() + weight(rules) + weight(toxics),
             Self::DialFailure { error, .. } => error.len(),
-            Self::Opaque { why, .. } => why.len(),
+            Self::HandshakeFailure { why, .. } | Self::Opaque { why, .. } => why.len(),
             Self::Toxic { toxic, .. } => toxic.len(),
         }
     }
@@ -141,12 +143,13 @@ pub(crate) struct RequestHead {
 }
 
 impl Event {
-    /// The name of its kind: `fault`, `plan`, `dial_failure` or `opaque`.
+    /// The name of its kind: `fault`, `plan`, `dial_failure`, `handshake_failure` or `opaque`.
     pub(crate) fn name(&self) -> &'static str {
         match self.kind {
             EventKind::Fault { .. } | EventKind::Toxic { .. } => "fault",
             EventKind::Plan { .. } => "plan",
             EventKind::DialFailure { .. } => "dial_failure",
+            EventKind::HandshakeFailure { .. } => "handshake_failure",
             EventKind::Opaque { .. } => "opaque",
         }
     }
@@ -302,6 +305,8 @@ mod tests {
         );
         let failure = line(EventKind::DialFailure { connection: 3, error: "refused".into() });
         assert_eq!(failure, common("dial_failure") + r#""connection":3,"error":"refused"}"#);
+        let failure = line(EventKind::HandshakeFailure { connection: 3, why: "it left".into() });
+        assert_eq!(failure, common("handshake_failure") + r#""connection":3,"why":"it left"}"#);
         let opaque = line(EventKind::Opaque { connection: 3, why: "MONITOR".into() });
         assert_eq!(opaque, common("opaque") + r#""connection":3,"why":"MONITOR"}"#);
     }
@@ -317,6 +322,7 @@ mod tests {
             Action::Cut,
             Action::Slow,
             Action::Corrupt,
+            Action::Handshake,
             Action::Close,
             Action::Reset,
         ];

@@ -43,7 +43,7 @@ pub(crate) struct Counters {
     pub(crate) opaque: Count,
     pub(crate) opaque_reasons: Reasons,
     pub(crate) backend_failures: Count,
-    /// TLS handshakes with clients that failed.
+    /// TLS handshakes with clients that failed, which was not intended.
     pub(crate) handshake_failures: Count,
     pub(crate) handshake_reasons: Reasons,
     /// How often a client had to wait because none could be accepted.

@@ -28,6 +28,10 @@ pub(crate) struct ProxySnapshot {
     pub(crate) opaque_reasons: Vec<(String, u64)>,
     /// Connections for which the backend could not be reached.
     pub(crate) dial_failures: u64,
+    /// Connections of clients with which there is no TLS, which was not intended.
+    pub(crate) handshake_failures: u64,
+    /// Why, as with opaque ones.
+    pub(crate) handshake_reasons: Vec<(String, u64)>,
     /// The rules in their text form, with their names.
     pub(crate) rules: Vec<RuleSnapshot>,
     /// Those that it has, in their order, then those that it had.
@@ -156,6 +160,8 @@ impl ProxySnapshot {
             opaque: self.opaque,
             opaque_reasons: self.opaque_reasons.clone(),
             backend_failures: self.dial_failures,
+            handshake_failures: self.handshake_failures,
+            handshake_reasons: self.handshake_reasons.clone(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! The public summary of a proxy's counts: calls and faults by handler, connections, bytes.
 
 /// What is counted beside handlers, as expectations call it.
-pub(crate) const COUNTED: [&str; 5] = ["calls", "faults", "connections", "opaque", "dial_failures"];
+pub(crate) const COUNTED: [&str; 6] =
+    ["calls", "faults", "connections", "opaque", "dial_failures", "handshake_failures"];
 
 /// What a proxy has done since it was created.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +28,11 @@ pub struct Summary {
     pub opaque_reasons: Vec<(String, u64)>,
     /// Connections for which the backend could not be reached.
     pub backend_failures: u64,
+    /// Connections of clients with which there is no TLS, which was not intended: they do not trust the certificate, or send
+    /// something else.
+    pub handshake_failures: u64,
+    /// Why there is none, with the number of connections for each reason; the most frequent one first.
+    pub handshake_reasons: Vec<(String, u64)>,
 }
 
 impl Summary {
@@ -64,16 +70,19 @@ impl Summary {
         add(&mut self.faults, other.faults);
         add(&mut self.toxics, other.toxics);
         add(&mut self.opaque_reasons, other.opaque_reasons);
+        add(&mut self.handshake_reasons, other.handshake_reasons);
         self.connections += other.connections;
         self.open += other.open;
         self.to_backend += other.to_backend;
         self.to_client += other.to_client;
         self.opaque += other.opaque;
         self.backend_failures += other.backend_failures;
+        self.handshake_failures += other.handshake_failures;
         self
     }
 
-    /// One line for each handler, one for the connections, and one for the reasons of opaque ones if there are any.
+    /// One line for each handler, one for the connections, and, if there are any, one each for the reasons of opaque ones and of
+    /// those without TLS.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let calls = self.calls.iter().map(|(name, calls)| {
@@ -81,30 +90,79 @@ impl Summary {
             format!("{name}: {calls} calls, {faults} faults")
         });
         let connections = format!(
-            "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures",
-            self.connections, self.to_backend, self.to_client, self.opaque, self.backend_failures
+            "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures{}",
+            self.connections,
+            self.to_backend,
+            self.to_client,
+            self.opaque,
+            self.backend_failures,
+            handshakes(self.handshake_failures)
         );
-        let reasons = self.opaque_reasons.iter().map(|(why, count)| (why.as_str(), *count));
+        let opaque = opaque_line(self.opaque, each(&self.opaque_reasons));
+        let handshakes = handshake_line(self.handshake_failures, each(&self.handshake_reasons));
         let toxics = self.toxics.iter().map(|(name, faults)| format!("toxic {name}: {faults} faults"));
-        calls.chain(toxics).chain([connections]).chain(opaque_line(self.opaque, reasons)).collect()
+        calls.chain(toxics).chain([connections]).chain(opaque).chain(handshakes).collect()
     }
+}
+
+fn each(reasons: &[(String, u64)]) -> impl Iterator<Item = (&str, u64)> {
+    reasons.iter().map(|(why, count)| (why.as_str(), *count))
+}
+
+/// The end of the line about connections: the TLS handshakes that failed, if there are any.
+pub(crate) fn handshakes(failures: u64) -> String {
+    if failures > 0 { format!(", {failures} handshake failures") } else { String::new() }
 }
 
 /// Why this many connections turned opaque; `None` if none did.
 pub(crate) fn opaque_line<'r>(opaque: u64, reasons: impl IntoIterator<Item = (&'r str, u64)>) -> Option<String> {
-    let reasons: Vec<_> = reasons.into_iter().collect();
-    let reasons = match reasons.as_slice() {
-        [] => return None,
-        [(only, _)] => (*only).to_owned(),
-        several => {
-            let each = several.iter().map(|(why, count)| format!("{count} because of {why}"));
-            each.collect::<Vec<_>>().join("; ")
-        }
-    };
+    let reasons = told(reasons, |why, count| format!("{count} because of {why}"))?;
     Some(format!("{opaque} opaque: {reasons}"))
+}
+
+/// Why this many TLS handshakes failed; `None` if none did.
+pub(crate) fn handshake_line<'r>(failures: u64, reasons: impl IntoIterator<Item = (&'r str, u64)>) -> Option<String> {
+    let times = |count| if count == 1 { "once".to_owned() } else { format!("{count} times") };
+    let reasons = told(reasons, |why, count| format!("{} {why}", times(count)))?;
+    Some(format!("{failures} handshake failures: {reasons}"))
+}
+
+/// The only reason as it is, several as `each` has them.
+fn told<'r>(reasons: impl IntoIterator<Item = (&'r str, u64)>, each: impl Fn(&str, u64) -> String) -> Option<String> {
+    let reasons: Vec<_> = reasons.into_iter().collect();
+    match reasons.as_slice() {
+        [] => None,
+        [(only, _)] => Some((*only).to_owned()),
+        several => Some(several.iter().map(|(why, count)| each(why, *count)).collect::<Vec<_>>().join("; ")),
+    }
 }
 
 fn of(counts: &[(String, u64)], handler: &str) -> u64 {
     let is_its = |name: &str| name == handler || name.rsplit_once('.').is_some_and(|(_, name)| name == handler);
     counts.iter().filter(|(name, _)| is_its(name)).map(|(_, count)| count).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(reasons: &[(&str, u64)]) -> Summary {
+        Summary {
+            connections: 5,
+            handshake_failures: reasons.iter().map(|(_, count)| count).sum(),
+            handshake_reasons: reasons.iter().map(|(why, count)| ((*why).to_owned(), *count)).collect(),
+            ..Summary::default()
+        }
+    }
+
+    #[test]
+    fn handshakes_are_told_where_some_failed() {
+        let figures = "5 connections, 0 bytes from clients, 0 bytes from backends, 0 opaque, 0 dial failures";
+        assert_eq!(summary(&[]).lines(), [figures]);
+        let failed = |count: u64| format!("{figures}, {count} handshake failures");
+        assert_eq!(summary(&[("it left", 1)]).lines(), [failed(1), "1 handshake failures: it left".to_owned()]);
+        let (one, two) = (summary(&[("it left", 1)]), summary(&[("it left", 1), ("it sent HTTP", 1)]));
+        let told = "3 handshake failures: 2 times it left; once it sent HTTP".to_owned();
+        assert_eq!(one.with(two).lines()[1..], [told]);
+    }
 }

@@ -48,6 +48,7 @@ const COUNTS: [Counted; COUNTED.len()] = [
     |summary| summary.connections,
     |summary| summary.opaque,
     |summary| summary.backend_failures,
+    |summary| summary.handshake_failures,
 ];
 
 impl FromStr for Expectation {
@@ -277,7 +278,14 @@ mod tests {
         let count = |name: &str, number| vec![(name.to_owned(), number)];
         let cache =
             Summary { calls: count("delay", 9), faults: count("delay", 7), connections: 2, ..Summary::default() };
-        let api = Summary { calls: count("dummy", 5), faults: count("dummy", 0), connections: 3, ..Summary::default() };
+        let api = Summary {
+            calls: count("dummy", 5),
+            faults: count("dummy", 0),
+            connections: 3,
+            backend_failures: 1,
+            handshake_failures: 2,
+            ..Summary::default()
+        };
         let registry = Registry::default();
         let counted = |text: &str| read(text).count([("cache", &cache), ("api", &api)], &registry);
         assert_eq!(counted("delay>0"), 7);
@@ -287,6 +295,7 @@ mod tests {
         assert_eq!(counted("faults>0"), 7);
         assert_eq!(counted("api.connections>0"), 3);
         assert_eq!(counted("other.connections>0"), 0);
+        assert_eq!((counted("dial_failures>0"), counted("handshake_failures>0")), (1, 2));
         assert_eq!(counted("error>0"), 0);
     }
 

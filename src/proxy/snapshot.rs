@@ -10,13 +10,14 @@ use crate::toxic::Toxic;
 
 impl Proxy {
     pub(crate) fn snapshot(&self) -> ProxySnapshot {
-        let Counters { opaque, opaque_reasons, backend_failures, refused, dial, pass, .. } = &self.context.counters;
+        let counters = &self.context.counters;
+        let Counters { opaque, opaque_reasons, backend_failures, refused, dial, pass, .. } = counters;
         let config = self.config();
         let mut places: HashMap<String, usize> = HashMap::new();
         for (place, selected) in self.context.plan.load().handlers().enumerate() {
             places.entry(selected.label.to_string()).or_insert(place);
         }
-        let handlers = self.context.counters.by_handler().into_iter().map(|((rule, name), counters)| {
+        let handlers = counters.by_handler().into_iter().map(|((rule, name), counters)| {
             let handler = HandlerSnapshot {
                 name,
                 rule,
@@ -68,6 +69,8 @@ impl Proxy {
             opaque: opaque.get(),
             opaque_reasons: opaque_reasons.all(),
             dial_failures: backend_failures.get(),
+            handshake_failures: counters.handshake_failures.get(),
+            handshake_reasons: counters.handshake_reasons.all(),
             handlers,
             dial: dial.clone(),
             pass: pass.clone(),

@@ -238,9 +238,10 @@ impl<'a> ConnectionContext<'a> {
 
     /// There is no TLS with the client, which was not intended: counted, with the reason.
     pub(crate) fn handshake_failed(&self, why: &io::Error) {
-        let (proxy, connection) = (&*self.proxy.name, self.activity.number);
+        let (proxy, connection, why) = (&*self.proxy.name, self.activity.number, why.to_string());
         self.proxy.counters.handshake_failures.add(1);
-        if self.proxy.counters.handshake_reasons.add(&why.to_string()) {
+        self.proxy.emit(|| EventKind::HandshakeFailure { connection, why: why.as_str().into() });
+        if self.proxy.counters.handshake_reasons.add(&why) {
             warn!(proxy, connection, "no TLS with a client: {why}");
         } else {
             debug!(connection, "no TLS with a client: {why}");
@@ -295,6 +296,12 @@ impl<'a> ConnectionContext<'a> {
     /// Bytes read from either side.
     fn moved(&self) -> u64 {
         self.activity.to_backend.bytes.get().wrapping_add(self.activity.to_client.bytes.get())
+    }
+
+    /// Resolves when the daemon has stopped, and what clients had sent until then was read.
+    pub(crate) async fn stopped_quietly(&self) {
+        self.proxy.shutdown.begun().await;
+        tokio::time::sleep(QUIET).await;
     }
 
     /// The daemon stops. Resolves when nothing is under way: the connection is not `busy`, and has moved no byte for a while.

@@ -153,20 +153,20 @@ export interface Connection {
   state: string;
 }
 
-/** A fault, a change of the plan, a backend that could not be reached, a connection that turned opaque. */
+/** A fault, a change of the plan, a backend that could not be reached, a client without TLS, a connection that turned opaque. */
 export interface Event {
   /** A later event has a higher one. */
   id: number;
   /** RFC 3339, in UTC. */
   time: string;
-  event: 'fault' | 'plan' | 'dial_failure' | 'opaque' | (string & {});
+  event: 'fault' | 'plan' | 'dial_failure' | 'handshake_failure' | 'opaque' | (string & {});
   proxy?: string;
   connection?: number;
   /** The number of the call on its connection. */
   call?: number;
   rule?: string;
   handler?: string;
-  /** What was done: `sleep`, `answer`, `close`, … */
+  /** What was done: `sleep`, `answer`, `close`, `handshake`, … */
   verdict?: string;
   /** Command and key, or method and path. */
   head?: Record<string, string>;
@@ -278,7 +278,8 @@ export class Proxy implements AsyncDisposable {
   labelled<T>(text: string, body: () => T | Promise<T>): Promise<T>;
   /**
    * What to print of a failed test: its label, the proxy, the seed, the first 20 events since the label was set, and how to repeat
-   * them. Events are faults, backends that could not be reached, and connections that turned opaque, where handlers no longer act.
+   * them. Events are faults, backends that could not be reached, clients with which there is no TLS, and connections that turned
+   * opaque, where handlers no longer act.
    */
   explain(): Promise<string>;
 

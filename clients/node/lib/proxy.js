@@ -42,6 +42,7 @@ const MOST_EVENTS = 20;
 /** An event for a person: `connection 1, call 3, GET /pay: pay.error, answer`. */
 function describe({ event, connection, call, head, rule, handler, verdict, toxic, type, stream, error, why }) {
   if (event === 'dial_failure') return `connection ${connection}: cannot reach the backend, ${error}`;
+  if (event === 'handshake_failure') return `connection ${connection}: no TLS with the client, ${why}`;
   if (event === 'opaque') return `connection ${connection}: opaque, no more faults of handlers, ${why}`;
   if (toxic !== undefined) return `connection ${connection}: toxic ${toxic}, ${type} ${stream}`;
   const where = [`connection ${connection}`, `call ${call}`];

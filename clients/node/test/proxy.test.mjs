@@ -1,6 +1,9 @@
 // What a proxy does for its tests, in front of a real Redis and a small HTTP server.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { Proxy, VaurienError, connect, programPath } from 'vaurien';
@@ -467,6 +470,17 @@ test('what kept faults from taking place is told', async (t) => {
   await proxy.request('PATCH', '/v1/proxies/default', { backend: '127.0.0.1:1' });
   await assert.rejects(client(t, proxy).ping());
   await assert.rejects(proxy.assertFaults('error'), { message: /^  connection 2: cannot reach the backend, /m });
+});
+
+test('a client without TLS is told', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'vaurien-'));
+  t.after(() => rm(folder, { recursive: true }));
+  const proxy = await startHttp(t, { handler: 'error', args: ['--tls', 'auto', '--tls-dir', folder] });
+  await get(proxy, '/');
+  const why = 'the client sent HTTP without TLS';
+  const { status } = await proxy.settings();
+  assert.deepEqual([status.handshake_failures, status.handshake_reasons], [1, [{ why, connections: 1 }]]);
+  assert.match(await proxy.explain(), new RegExp(`\n  connection 1: no TLS with the client, ${why}$`, 'm'));
 });
 
 test('events have the label of their calls', async (t) => {

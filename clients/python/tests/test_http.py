@@ -34,3 +34,17 @@ def test_a_client_that_does_not_fails(proxy):
     with proxy.fault("hang"), pytest.raises(requests.Timeout):
         requests.get(proxy.url, timeout=0.2)
     assert requests.get(proxy.url, timeout=20).text == "hello"
+
+
+def test_a_client_without_tls_is_told(http_server, tmp_path):
+    with vaurien.Proxy(http_server, protocol="http", tls="auto", tls_dir=str(tmp_path), allow_no_calls=True) as proxy:
+        with pytest.raises(requests.ConnectionError):
+            requests.get(f"http://{proxy.address}", timeout=20)
+        [event] = proxy.events()
+        assert (event.event, event.connection) == ("handshake_failure", 1)
+        why = "the client sent HTTP without TLS"
+        assert event.fields["why"] == why
+        counts = proxy.counts()
+        assert (counts.handshake_failures, counts.handshake_reasons) == (1, {why: 1})
+        with pytest.raises(vaurien.ExpectationError, match=f"backend, 1 got no TLS \\({why}\\), faults: "):
+            proxy.assert_faults()

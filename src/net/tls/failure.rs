@@ -4,6 +4,15 @@ use std::io::{self, ErrorKind};
 
 use rustls::{AlertDescription, CertificateError, Error};
 
+/// What a client says of a certificate that it has no reason to trust.
+const UNTRUSTED: &str = "it does not trust the authority of the certificate";
+const UNACCEPTED: &str = "it does not accept the certificate";
+
+/// Whether a client's handshake failed, as `why` says, because it does not trust the certificate.
+pub(crate) fn is_distrust(why: &str) -> bool {
+    [UNTRUSTED, UNACCEPTED].iter().any(|said| why.contains(said))
+}
+
 /// What is wrong with the first bytes of a client, as far as they show that it does not speak TLS.
 pub(super) fn of_plain(bytes: &[u8]) -> Option<io::Error> {
     const METHODS: [&[u8]; 9] =
@@ -26,6 +35,9 @@ pub(super) fn of_client_session(error: io::Error) -> io::Error {
         Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
             io::Error::new(ErrorKind::UnexpectedEof, "the client left during the TLS handshake")
         }
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => {
+            io::Error::new(ErrorKind::ConnectionReset, "the client reset the connection during the TLS handshake")
+        }
         Err(error) => error,
     }
 }
@@ -43,9 +55,9 @@ pub(super) fn of_client(error: Error) -> io::Error {
 fn of_alert(alert: AlertDescription) -> String {
     use AlertDescription as Alert;
     match alert {
-        Alert::UnknownCA => "it does not trust the authority of the certificate (alert unknown_ca)".to_owned(),
+        Alert::UnknownCA => format!("{UNTRUSTED} (alert {})", name(alert)),
         Alert::BadCertificate | Alert::CertificateUnknown | Alert::UnsupportedCertificate => {
-            format!("it does not accept the certificate (alert {})", name(alert))
+            format!("{UNACCEPTED} (alert {})", name(alert))
         }
         Alert::CertificateExpired => "the certificate has expired (alert certificate_expired)".to_owned(),
         _ => format!("alert {}", name(alert)),

@@ -23,7 +23,7 @@ pub use fault::TlsFault;
 pub use identity::{BadIdentity, Identity};
 pub use server::ClientTls;
 
-pub(crate) use failure::of_backend_session;
+pub(crate) use failure::{is_distrust, of_backend_session};
 pub(crate) use hello::Hello;
 pub(crate) use stream::TlsStream;
 

@@ -19,6 +19,7 @@ use super::read::{NoBody, Object, PathParams, QueryParams};
 use crate::connection::table::ConnectionHandle;
 use crate::duration::Seconds;
 use crate::metrics::counters::{Counters, Waited};
+use crate::metrics::reasons::Reason;
 use crate::metrics::snapshot::RuleSnapshot;
 use crate::net::bound::BoundAddress;
 use crate::program::config::spec;
@@ -51,6 +52,10 @@ pub(super) struct Status {
     backend_time: Option<BackendTime>,
     /// Connections for which the backend could not be reached.
     backend_failures: u64,
+    /// Connections of clients with which there is no TLS, although no fault prevented it.
+    handshake_failures: u64,
+    /// Why there is none, the most frequent reason first.
+    handshake_reasons: Vec<Reason>,
     /// Seconds until a temporary change is reverted; null without one.
     #[schemars(with = "Option<f64>")]
     reverts_in: Option<Seconds>,
@@ -311,6 +316,8 @@ fn described(api: &Api, proxy: &Proxy) -> Map<String, Value> {
         waited: proxy.context.counters.waited(),
         backend_time: proxy.context.recorder.backend_time(),
         backend_failures: summary.backend_failures,
+        handshake_failures: summary.handshake_failures,
+        handshake_reasons: summary.handshake_reasons.into_iter().map(Reason::from).collect(),
         reverts_in: api.proxies.reverts_in(proxy.name()).map(Seconds::from),
     };
     let mut described = Map::from_iter([("name".to_owned(), Value::from(proxy.name()))]);

@@ -94,6 +94,7 @@ fn line_of(data: &str) -> String {
             format!("plan {}{rules}{toxics}{disabled}", text("handler"))
         }
         Some("dial_failure") => format!("backend not reached, {}: {}", connection(), text("error")),
+        Some("handshake_failure") => format!("no TLS with the client, {}: {}", connection(), text("why")),
         Some("opaque") => format!("opaque, {}: {}", connection(), text("why")),
         _ => return cell(&data.into()),
     };
@@ -149,6 +150,10 @@ mod tests {
             (
                 r#""event":"dial_failure","connection":3,"error":"refused""#,
                 "backend not reached, connection 3: refused",
+            ),
+            (
+                r#""event":"handshake_failure","connection":3,"why":"it left""#,
+                "no TLS with the client, connection 3: it left",
             ),
             (r#""event":"opaque","connection":3,"why":"MONITOR""#, "opaque, connection 3: MONITOR"),
         ] {

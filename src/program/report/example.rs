@@ -61,6 +61,8 @@ fn run(seed: u64) -> Run {
                 opaque: 1,
                 opaque_reasons: vec![("HTTP/2".to_owned(), 1).into()],
                 dial_failures: 2,
+                handshake_failures: 3,
+                handshake_reasons: vec![("the client sent HTTP without TLS".to_owned(), 3).into()],
                 to_backend: 80,
                 handlers: vec![handler("error", 5, 5)],
                 ..proxy("cache", "localhost:11211", "memcache")

@@ -86,8 +86,9 @@ mod tests {
 | cache | error | 5 | 5 | - | - | - |
 
 - default: 1 connections, 2627 bytes from clients, 172790 bytes from backends, 0 opaque, 0 dial failures
-- cache: 12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures
+- cache: 12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures, 3 handshake failures
 - cache: 1 opaque: HTTP/2
+- cache: 3 handshake failures: the client sent HTTP without TLS
 - expected error\>=1: met, 5
 - expected cache.delay\>=10: NOT met, 3
 - warning: handler \`hang\` of cache took no call

@@ -19,6 +19,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Serialize, Serializer};
 
 use crate::metrics::counters::seconds;
+use crate::metrics::reasons::Reason;
 use crate::metrics::snapshot::{HandlerSnapshot, ProxySnapshot, RuleSnapshot, ToxicSnapshot};
 use crate::program::command::End;
 use crate::program::exit_code;
@@ -110,6 +111,10 @@ pub(crate) struct Proxy {
     pub(crate) opaque_reasons: Vec<Reason>,
     /// Connections for which the backend could not be reached.
     pub(crate) dial_failures: u64,
+    /// Connections of clients with which there is no TLS, which was not intended.
+    pub(crate) handshake_failures: u64,
+    /// Why there is none.
+    pub(crate) handshake_reasons: Vec<Reason>,
     /// Bytes that clients sent.
     #[serde(rename = "bytes_to_backend")]
     pub(crate) to_backend: u64,
@@ -125,22 +130,10 @@ pub(crate) struct Proxy {
     pub(crate) other_calls: Option<u64>,
 }
 
-/// Why connections turned opaque.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Reason {
-    pub(crate) why: String,
-    pub(crate) connections: u64,
-}
-
-impl From<(String, u64)> for Reason {
-    fn from((why, connections): (String, u64)) -> Self {
-        Self { why, connections }
-    }
-}
-
 impl From<&ProxySnapshot> for Proxy {
     fn from(proxy: &ProxySnapshot) -> Self {
         let handlers = proxy.handlers.iter().filter(|handler| handler.in_mix || handler.calls > 0);
+        let reasons = |reasons: &[(String, u64)]| reasons.iter().cloned().map(Reason::from).collect();
         Self {
             name: proxy.name.clone(),
             backend: proxy.backend.clone(),
@@ -150,8 +143,10 @@ impl From<&ProxySnapshot> for Proxy {
             mix: proxy.mix.clone(),
             connections: proxy.connections.accepted,
             opaque: proxy.opaque,
-            opaque_reasons: proxy.opaque_reasons.iter().cloned().map(Reason::from).collect(),
+            opaque_reasons: reasons(&proxy.opaque_reasons),
             dial_failures: proxy.dial_failures,
+            handshake_failures: proxy.handshake_failures,
+            handshake_reasons: reasons(&proxy.handshake_reasons),
             to_backend: proxy.connections.to_backend.bytes,
             to_client: proxy.connections.to_client.bytes,
             handlers: handlers.cloned().collect(),
@@ -242,7 +237,9 @@ mod tests {
         let cache = json!({
             "name": "cache", "backend": "localhost:11211", "protocol": "memcache", "mix": "100:error",
             "connections": 12, "opaque": 1, "opaque_reasons": [{ "why": "HTTP/2", "connections": 1 }],
-            "dial_failures": 2, "bytes_to_backend": 80, "bytes_to_client": 0,
+            "dial_failures": 2, "handshake_failures": 3,
+            "handshake_reasons": [{ "why": "the client sent HTTP without TLS", "connections": 3 }],
+            "bytes_to_backend": 80, "bytes_to_client": 0,
             "handlers": [{ "name": "error", "calls": 5, "faults": 5, "waited": null }],
         });
         let run = json!({
@@ -254,6 +251,7 @@ mod tests {
                 {
                     "name": "default", "backend": "localhost:6379", "protocol": "redis", "mix": "20:delay,80:dummy",
                     "connections": 1, "opaque": 0, "opaque_reasons": [], "dial_failures": 0,
+                    "handshake_failures": 0, "handshake_reasons": [],
                     "bytes_to_backend": 2627, "bytes_to_client": 172_790,
                     "handlers": [
                         {

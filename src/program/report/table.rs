@@ -105,8 +105,9 @@ default  delay       24      24       250 ms  251 ms  252 ms
 default  dummy       77       0            -       -       -
 cache    error        5       5            -       -       -
 default: 1 connections, 2627 bytes from clients, 172790 bytes from backends, 0 opaque, 0 dial failures
-cache: 12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures
+cache: 12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures, 3 handshake failures
 cache: 1 opaque: HTTP/2
+cache: 3 handshake failures: the client sent HTTP without TLS
 expected error>=1: met, 5
 expected cache.delay>=10: NOT met, 3
 warning: handler `hang` of cache took no call
@@ -121,8 +122,9 @@ again: vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -
         let expected = "\
 handler  calls  faults
 error        5       5
-12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures
+12 connections, 80 bytes from clients, 0 bytes from backends, 1 opaque, 2 dial failures, 3 handshake failures
 1 opaque: HTTP/2
+3 handshake failures: the client sent HTTP without TLS
 exit code 0 after 21.4 s, seed 42
 again: vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -x
 ";
@@ -206,11 +208,13 @@ again: vaurien --backend localhost:6379 --handler 20:delay --seed 42 -- pytest -
             opaque: 1,
             opaque_reasons: vec![("HTTP/2".to_owned(), 1)],
             backend_failures: 2,
+            handshake_failures: 3,
+            handshake_reasons: vec![("the client sent HTTP without TLS".to_owned(), 3)],
             ..Summary::default()
         };
         let table = Table(&example::report()).to_string();
         let lines = summary.lines();
-        assert_eq!(lines.len(), 2);
+        assert_eq!(lines.len(), 3);
         assert!(lines.iter().all(|line| table.contains(&format!("cache: {line}\n"))), "{table}");
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::{Expected, Report, Run, text};
-use crate::metrics::summary::opaque_line;
+use crate::metrics::reasons::Reason;
+use crate::metrics::summary::{handshake_line, handshakes, opaque_line};
 use crate::program::command::{End, typed};
 use crate::proxy::config::DEFAULT;
 
@@ -80,25 +81,36 @@ impl Run {
         matches!(self.proxies.as_slice(), [one] if one.name == DEFAULT)
     }
 
-    /// The figures of connections, one line for each proxy, another for opaque connections if there are any, and one for each toxic.
+    /// The figures of connections, one line for each proxy, others for opaque connections and those without TLS if there are any,
+    /// and one for each toxic.
     pub(super) fn connections(&self) -> impl Iterator<Item = String> {
         let unnamed = self.is_of_one_unnamed_proxy();
         self.proxies.iter().flat_map(move |proxy| {
             let name = if unnamed { String::new() } else { format!("{}: ", proxy.name) };
             let figures = format!(
-                "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures",
-                proxy.connections, proxy.to_backend, proxy.to_client, proxy.opaque, proxy.dial_failures
+                "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures{}",
+                proxy.connections,
+                proxy.to_backend,
+                proxy.to_client,
+                proxy.opaque,
+                proxy.dial_failures,
+                handshakes(proxy.handshake_failures)
             );
-            let reasons = proxy.opaque_reasons.iter().map(|reason| (reason.why.as_str(), reason.connections));
+            let opaque = opaque_line(proxy.opaque, each(&proxy.opaque_reasons));
+            let handshakes = handshake_line(proxy.handshake_failures, each(&proxy.handshake_reasons));
             let toxics = proxy.toxics.iter().map(|toxic| {
                 let some = |number, what| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
                 let (faults, connections) = (some(toxic.faults, "fault"), some(toxic.connections, "connection"));
                 format!("toxic {}: {faults} on {connections}", toxic.name)
             });
-            let lines = [figures].into_iter().chain(opaque_line(proxy.opaque, reasons)).chain(toxics);
+            let lines = [figures].into_iter().chain(opaque).chain(handshakes).chain(toxics);
             lines.map(move |line| format!("{name}{line}"))
         })
     }
+}
+
+fn each(reasons: &[Reason]) -> impl Iterator<Item = (&str, u64)> {
+    reasons.iter().map(|reason| (reason.why.as_str(), reason.connections))
 }
 
 impl Expected {

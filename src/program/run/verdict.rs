@@ -8,6 +8,7 @@ use crate::handler::Registry;
 use crate::metrics::counters::{MOST_GONE, OTHERS, label};
 use crate::metrics::snapshot::{RuleSnapshot, ToxicSnapshot};
 use crate::metrics::summary::Summary;
+use crate::net::tls::{ClientTls, is_distrust};
 use crate::plan::mix::{Mix, Share};
 use crate::plan::rule::{Rule, excluding_counts};
 use crate::program::command::variable;
@@ -229,15 +230,19 @@ impl<'a> Target<'a> {
         self.summary.calls.iter().map(|(_, calls)| calls).sum()
     }
 
-    /// Whether there were calls, but each connection turned opaque before a fault took place.
+    /// Whether there were calls, but each connection that got past the TLS handshake turned opaque before a fault took place.
     fn is_all_opaque(&self) -> bool {
-        let Summary { connections, opaque, ref faults, .. } = self.summary;
-        self.calls() > 0 && opaque >= connections && faults.iter().all(|(_, faults)| *faults == 0)
+        let Summary { connections, opaque, handshake_failures, ref faults, .. } = self.summary;
+        self.calls() > 0 && opaque + handshake_failures >= connections && faults.iter().all(|(_, faults)| *faults == 0)
     }
 
     /// Why its faults could not take place; `None` if they could.
     fn why_no_chaos(&self) -> Option<String> {
-        if self.is_all_opaque() { Some(self.told_opaque().join("; ")) } else { self.why_no_call() }
+        if self.is_all_opaque() {
+            Some(self.told_handshakes().chain(self.told_opaque()).collect::<Vec<_>>().join("; "))
+        } else {
+            self.why_no_call()
+        }
     }
 
     /// Whether it had faults to inject, and no call that could have met one, although nobody said that this is right.
@@ -260,7 +265,8 @@ impl<'a> Target<'a> {
 
     /// Whether it had toxics, and no connection to a backend.
     fn missed_its_toxics(&self) -> bool {
-        self.toxics().next().is_some() && self.summary.connections == self.summary.backend_failures
+        let Summary { connections, backend_failures, handshake_failures, .. } = self.summary;
+        self.toxics().next().is_some() && connections == backend_failures + handshake_failures
     }
 
     /// The expectation that nobody had to write.
@@ -288,7 +294,7 @@ impl<'a> Target<'a> {
 
     /// Why there were no calls; `None` if there were some.
     fn why_no_call(&self) -> Option<String> {
-        let Summary { connections, opaque, backend_failures, .. } = self.summary;
+        let Summary { connections, opaque, backend_failures, handshake_failures, .. } = self.summary;
         if self.calls() > 0 {
             return None;
         }
@@ -297,14 +303,27 @@ impl<'a> Target<'a> {
         }
         let unreached = (backend_failures > 0)
             .then(|| format!("{} did not reach the backend {}", self.part(backend_failures), self.proxy.backend));
-        let silent = connections.saturating_sub(opaque).saturating_sub(backend_failures);
+        let silent = connections.saturating_sub(opaque + backend_failures + handshake_failures);
         let silent = (silent > 0).then(|| format!("{} made no call", self.part(silent)));
-        Some(self.told_opaque().into_iter().chain(unreached).chain(silent).collect::<Vec<_>>().join("; "))
+        let told = self.told_handshakes().chain(self.told_opaque()).chain(unreached).chain(silent);
+        Some(told.collect::<Vec<_>>().join("; "))
+    }
+
+    /// The connections without TLS, a text for each reason.
+    fn told_handshakes(&self) -> impl Iterator<Item = String> {
+        let trust = match self.proxy.tls.as_ref().and_then(ClientTls::authority) {
+            Some(_) => ": trust the file that VAURIEN_CA names, or `vaurien --tls-ca`",
+            None => ": let it trust the authority that has signed the proxy's certificate",
+        };
+        self.summary.handshake_reasons.iter().map(move |(why, count)| {
+            let remedy = if is_distrust(why) { trust } else { "" };
+            format!("{} failed in the TLS handshake: {why}{remedy}", self.part(*count))
+        })
     }
 
     /// The connections that turned opaque, a text for each reason.
-    fn told_opaque(&self) -> Vec<String> {
-        let told = |(why, count): &(String, u64)| {
+    fn told_opaque(&self) -> impl Iterator<Item = String> {
+        self.summary.opaque_reasons.iter().map(|(why, count)| {
             let connections = self.part(*count);
             if foreign::is_named(why) {
                 let verb = if *count == 1 { "is" } else { "are" };
@@ -312,8 +331,7 @@ impl<'a> Target<'a> {
             } else {
                 format!("{connections} turned opaque: {why}")
             }
-        };
-        self.summary.opaque_reasons.iter().map(told).collect()
+        })
     }
 
     /// `2 of 3 connections`.

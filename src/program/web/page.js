@@ -229,8 +229,10 @@ class Page {
     setText(element('fact-open'), `${grouped.format(status.connections.open)} open of ${grouped.format(status.connections.total)}`);
     setText(element('fact-waited'), times(status.waited));
     setText(element('fact-backend'), times(status.backend_time));
-    element('dials').hidden = status.backend_failures === 0;
-    setText(element('fact-dials'), grouped.format(status.backend_failures));
+    for (const [id, failures] of [['dials', status.backend_failures], ['handshakes', status.handshake_failures]]) {
+      element(id).hidden = failures === 0;
+      setText(element(`fact-${id}`), grouped.format(failures));
+    }
     const handlers = Object.keys(status.calls).map((name) => ({
       name,
       calls: status.calls[name],

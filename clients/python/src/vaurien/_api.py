@@ -202,10 +202,12 @@ class Api:
                 unknown = f"nothing is called `{name}`{like} (there are: {', '.join(sorted(names))}); "
             what = "faults" if name == "faults" else f"faults of `{name}`"
             calls, connections = sum(counts.calls.values()), counts.connections
+            reasons = "; ".join(counts.handshake_reasons)
+            without_tls = f"{counts.handshake_failures} got no TLS ({reasons}), " if reasons else ""
             raise ExpectationError(
                 f"{what}: {' and '.join(wanted)} expected, {seen} seen; {unknown}"
                 f"{number_of(calls, 'call')} on {number_of(connections, 'connection')}, {counts.opaque} of them opaque, "
-                f"{number_of(counts.backend_failures, 'failure')} to reach the backend, faults: {dict(counts.faults)}"
+                f"{number_of(counts.backend_failures, 'failure')} to reach the backend, {without_tls}faults: {dict(counts.faults)}"
             )
 
     def label(self, label: str | None) -> Steps[None]:

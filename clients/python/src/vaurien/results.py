@@ -134,7 +134,8 @@ class Connection:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: a fault (`fault`), a change (`plan`), a backend that could not be reached, …"""
+    """Something that happened: a fault (`fault`), a change (`plan`), a backend that could not be reached (`dial_failure`), a
+    client with which there is no TLS (`handshake_failure`), …"""
 
     id: int
     """Later events have higher ones. 0 for `lost`."""
@@ -152,7 +153,7 @@ class Event:
     toxic: str | None
     """The name of the toxic that did something to the connection for the first time."""
     verdict: str | None
-    """What was done to the call: `sleep`, `hold`, `answer`, `cut`, `close`, `reset`, …"""
+    """What was done to the call: `sleep`, `hold`, `answer`, `cut`, `handshake`, `close`, `reset`, …"""
     command: str | None
     """The command, with `http` the method."""
     key: str | None
@@ -211,6 +212,10 @@ class Counts:
     """How many connections turned opaque: handlers do nothing to them."""
     backend_failures: int
     """How often the backend could not be reached."""
+    handshake_failures: int
+    """How many clients got no TLS although no fault prevented it: they do not trust the certificate, or send something else."""
+    handshake_reasons: Mapping[str, int]
+    """Why they got none, with the number of connections for each reason."""
     bytes_to_backend: int
     bytes_to_client: int
 
@@ -225,6 +230,8 @@ class Counts:
             status["connections"]["open"],
             status["connections"]["opaque"],
             status["backend_failures"],
+            status["handshake_failures"],
+            {reason["why"]: reason["connections"] for reason in status["handshake_reasons"]},
             status["bytes"]["to_backend"],
             status["bytes"]["to_client"],
         )

@@ -25,6 +25,8 @@ async fn a_proxy_is_created_shown_changed_and_removed() {
         "waited": null,
         "backend_time": null,
         "backend_failures": 0,
+        "handshake_failures": 0,
+        "handshake_reasons": [],
         "reverts_in": null,
     });
     assert_eq!(shown.json()["status"], status);

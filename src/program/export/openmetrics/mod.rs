@@ -207,6 +207,11 @@ impl Snapshot {
     fn encode_dials(&self, writer: &mut Writer<'_>) -> fmt::Result {
         let failures = metric("vaurien_dial_failures", "Connections for which the backend could not be reached.");
         writer.counters(&failures, self.by_proxy(|proxy| proxy.dial_failures))?;
+        let handshakes = metric(
+            "vaurien_handshake_failures",
+            "Connections of clients with which there is no TLS, although no fault prevented it.",
+        );
+        writer.counters(&handshakes, self.by_proxy(|proxy| proxy.handshake_failures))?;
         let dial = metric_in(Unit::Seconds, "vaurien_dial", "Time to connect to the backend.");
         writer.histograms(&dial, self.by_proxy(|proxy| &proxy.dial))
     }

@@ -168,6 +168,7 @@ pub(super) fn hostile() -> (Report, Recorded) {
             for text in [&mut proxy.backend, &mut proxy.protocol, &mut proxy.mix] {
                 HOSTILE.clone_into(text);
             }
+            (proxy.handshake_failures, proxy.handshake_reasons) = (1, vec![(HOSTILE.to_owned(), 1).into()]);
             let waited = Waited { p50: Duration::ZERO, p99: Duration::ZERO, max: Duration::from_secs(90) };
             proxy.handlers = vec![HandlerSnapshot { waited: Some(waited), ..example::handler(HOSTILE, 20, 20) }];
         }

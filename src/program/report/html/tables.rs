@@ -5,6 +5,7 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use super::handlers::named;
+use crate::metrics::reasons::Reason;
 use crate::program::report::Proxy;
 use crate::program::report::labels::{self, LabelName, LabelReport};
 use crate::program::report::text::{self, grouped};
@@ -97,8 +98,9 @@ pub(super) fn labels(labels: &LabelReport, proxies: &[Proxy]) -> Markup {
     }
 }
 
-/// One row for each proxy.
+/// One row for each proxy. Columns about handshakes are there if some failed.
 fn connections(proxies: &[Proxy]) -> Markup {
+    let with_handshakes = proxies.iter().any(|proxy| proxy.handshake_failures > 0);
     html! {
         thead { tr {
             @for head in ["Proxy", "Backend", "Protocol", "Mix"] { th scope="col" { (head) } }
@@ -106,6 +108,10 @@ fn connections(proxies: &[Proxy]) -> Markup {
                 th.number scope="col" { (head) }
             }
             th scope="col" { "Why opaque" }
+            @if with_handshakes {
+                th.number scope="col" { "Handshake failures" }
+                th scope="col" { "Why no TLS" }
+            }
         } }
         tbody {
             @for proxy in proxies {
@@ -119,12 +125,22 @@ fn connections(proxies: &[Proxy]) -> Markup {
                     td.number { (grouped(proxy.to_client)) }
                     td.number.fault[proxy.dial_failures > 0] { (grouped(proxy.dial_failures)) }
                     td.number { (grouped(proxy.opaque)) }
-                    td { @for (place, reason) in proxy.opaque_reasons.iter().enumerate() {
-                        @if place > 0 { "; " }
-                        (reason.why)
-                    } }
+                    td { (why(&proxy.opaque_reasons)) }
+                    @if with_handshakes {
+                        td.number.fault[proxy.handshake_failures > 0] { (grouped(proxy.handshake_failures)) }
+                        td { (why(&proxy.handshake_reasons)) }
+                    }
                 }
             }
+        }
+    }
+}
+
+fn why(reasons: &[Reason]) -> Markup {
+    html! {
+        @for (place, reason) in reasons.iter().enumerate() {
+            @if place > 0 { "; " }
+            (reason.why)
         }
     }
 }

@@ -8,6 +8,7 @@ use super::example::{self, HOSTILE};
 use super::*;
 use crate::call_log::RecordedCall;
 use crate::events::Action;
+use crate::metrics::reasons::Reason;
 use crate::metrics::snapshot::ToxicSnapshot;
 use crate::program::command::End;
 
@@ -91,6 +92,19 @@ fn toxics_are_shown_with_what_they_did() {
     for row in rows {
         assert!(page.contains(row), "{row}: {page}");
     }
+}
+
+#[test]
+fn handshakes_are_shown_if_some_failed() {
+    let recorded = example::mixed(200, 5);
+    let mut report = example::report(&recorded);
+    assert!(!text(&report, &recorded).contains("Handshake failures"));
+    let proxy = &mut report.runs[0].proxies[0];
+    let reasons = [("it left".to_owned(), 3), ("it sent HTTP".to_owned(), 1)];
+    (proxy.handshake_failures, proxy.handshake_reasons) = (4, reasons.map(Reason::from).into());
+    let page = text(&report, &recorded);
+    assert!(page.contains(r#">Handshake failures</th><th scope="col">Why no TLS</th>"#), "{page}");
+    assert!(page.contains(r#"<td class="number fault">4</td><td>it left; it sent HTTP</td>"#), "{page}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::program::report::text::{counted, grouped};
 const MARKS: [(&str, &str); 3] = [
     ("M1 2H11L6 10Z", "fault: delayed (sleep, wait, hold, slow)"),
     ("M6 1 11 6 6 11 1 6Z", "fault: another reply (answer, inject, corrupt)"),
-    ("M2 2 10 10M10 2 2 10", "fault: ended (close, reset, cut)"),
+    ("M2 2 10 10M10 2 2 10", "fault: ended (close, reset, cut, handshake)"),
 ];
 
 /// What is shown of the selected call.
