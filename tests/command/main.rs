@@ -9,6 +9,7 @@ mod exit_codes;
 mod expectations;
 mod left;
 mod no_silent_green;
+mod no_tls;
 mod ready_file;
 mod repeat;
 mod report;

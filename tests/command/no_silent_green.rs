@@ -9,7 +9,7 @@ use super::{Program, Ran, run, run_script};
 const SEND: &str =
     r#"exec 3<>"/dev/tcp/$VAURIEN_PROXY_HOST/$VAURIEN_PROXY_PORT"; printf "$1" >&3; head -c 1 <&3 >/dev/null"#;
 
-fn sends(options: &str, bytes: &str) -> Ran {
+pub(super) fn sends(options: &str, bytes: &str) -> Ran {
     run(&Backend::echo(), options, &["bash", "-c", SEND, "send", bytes])
 }
 
@@ -97,70 +97,8 @@ fn other_protocols_are_named_with_what_to_do() {
     }
 }
 
-#[test]
-fn clients_that_get_no_tls_are_told_with_the_reason_and_what_to_do() {
-    let folder = tempfile::tempdir().unwrap();
-    let tls = format!("--tls auto --tls-dir {}", folder.path().display());
-    let http = format!("--protocol http {tls}");
-    let failed = "failed in the TLS handshake";
-    let plain = "the client sent HTTP without TLS";
-    let untrusted = "the client does not go on: it does not trust the authority of the certificate (alert unknown_ca)";
-
-    let curl = "for client in 1 2 3; do env -u CURL_CA_BUNDLE -u SSL_CERT_FILE curl -s https://{proxy}/; done; true";
-    let ran = run_script(&Backend::echo(), &format!("{http} --handler error"), curl).ends(3);
-    let remedy = "trust the file that VAURIEN_CA names, or `vaurien --tls-ca`";
-    ran.says(&format!("handler error met no call: 3 of 3 connections {failed}: {untrusted}: {remedy}; if this"))
-        .says("0 dial failures, 3 handshake failures")
-        .says(&format!("3 handshake failures: {untrusted}"))
-        .never_says("made no call");
-
-    // With a certificate of the user's own, nobody knows where its authority is.
-    let authority = vaurien::Authority::generate();
-    let [cert, key] = ["own.pem", "key.pem"].map(|name| folder.path().join(name));
-    fs::write(&cert, authority.certificate_pem()).unwrap();
-    fs::write(&key, authority.key_pem()).unwrap();
-    let own = format!("--protocol http --tls-cert {} --tls-key {}", cert.display(), key.display());
-    let once = "curl -s https://{proxy}/; true";
-    let ran = run_script(&Backend::echo(), &format!("{own} --rule GET=>error"), once).ends(3);
-    ran.says(&format!("1 of 1 connection {failed}: {untrusted}: let it trust the authority that"));
-
-    let get = r"GET / HTTP/1.0\r\n\r\n";
-    for (options, said) in [
-        ("--handler error", "expected calls>=1: NOT met, 0; handler error met no call"),
-        ("--toxic latency(latency=1ms)", "expected connections>=1: NOT met, 0; a toxic met no connection"),
-    ] {
-        let ran = sends(&format!("{http} {options}"), get).ends(3);
-        ran.says(&format!("{said}: 1 of 1 connection {failed}: {plain}; if this run"));
-    }
-    // An expectation can be about them, and nobody has asked for chaos that is missed.
-    sends(&format!("{http} --expect handshake_failures==1"), get).ends(0).says("handshake_failures==1: met, 1");
-    let ran = sends(&format!("{http} --handler error --expect handshake_failures==0"), get).ends(3);
-    ran.says(&format!("expected handshake_failures==0: NOT met, 1; 1 of 1 connection {failed}: {plain}"));
-    // What a fault does is none of them; a client that does not come as far is.
-    let expired = format!("{http} --handler tls(fault=expired) --expect handshake_failures==");
-    run_script(&Backend::echo(), &format!("{expired}0"), once).ends(0).says("handshake_failures==0: met, 0");
-    sends(&format!("{expired}1"), get).ends(0).says(&format!("1 handshake failures: {plain}"));
-}
-
-#[test]
-fn beside_clients_that_get_no_tls_opaque_ones_make_no_chaos() {
-    let folder = tempfile::tempdir().unwrap();
-    let options = format!("--protocol redis --handler slow --tls auto --tls-dir {}", folder.path().display());
-    let get = r#"
-import os, socket, ssl
-proxy = os.environ["VAURIEN_PROXY_HOST"], int(os.environ["VAURIEN_PROXY_PORT"])
-tls = ssl._create_unverified_context().wrap_socket(socket.create_connection(proxy))
-tls.sendall(b"get x\r\n")
-assert tls.recv(1) == b"E"
-"#;
-    let script = format!("curl -s http://{{proxy}}/; python3 -c '{get}'");
-    let ran = run_script(&answers(b"END\r\n"), &options, &script).ends(3);
-    ran.says("expected faults>=1: NOT met, 0; handler slow injected no fault: 1 of 2 connections failed in the TLS handshake: ")
-        .says("the client sent HTTP without TLS; 1 of 2 connections is memcached, which --protocol redis cannot read");
-}
-
 /// Answers each line with these bytes.
-fn answers(reply: &'static [u8]) -> Backend {
+pub(super) fn answers(reply: &'static [u8]) -> Backend {
     use std::io::{BufRead, BufReader, Write};
     Backend::new(move |client| {
         let mut to = client.try_clone().unwrap();

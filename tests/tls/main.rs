@@ -9,6 +9,7 @@ mod api;
 mod authority;
 mod pki;
 mod reload;
+mod told;
 mod trust;
 
 use pki::{Pki, http};

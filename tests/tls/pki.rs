@@ -1,7 +1,7 @@
 //! Authorities, servers and clients of the tests.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,8 @@ use rustls::crypto::ring::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, ServerConfig, ServerConnection, SignatureScheme, StreamOwned,
+    ClientConfig, ClientConnection, ConfigBuilder, DigitallySignedStruct, RootCertStore, ServerConfig,
+    ServerConnection, SignatureScheme, StreamOwned, WantsVerifier,
 };
 use tempfile::TempDir;
 
@@ -102,13 +103,27 @@ pub(crate) struct TlsClient(StreamOwned<ClientConnection, TcpStream>);
 
 impl TlsClient {
     pub(crate) fn connect(address: SocketAddr) -> Self {
-        let provider = Arc::new(default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-        let config = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth();
+        Self::new(
+            address,
+            builder().dangerous().with_custom_certificate_verifier(Arc::new(Anybody)).with_no_client_auth(),
+        )
+    }
+
+    /// One that trusts nobody.
+    pub(crate) fn suspicious(address: SocketAddr) -> Self {
+        Self::new(address, builder().with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    }
+
+    fn new(address: SocketAddr, config: ClientConfig) -> Self {
         let session = ClientConnection::new(Arc::new(config), ServerName::try_from("localhost").unwrap()).unwrap();
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self(StreamOwned::new(session, stream))
+    }
+
+    pub(crate) fn handshake(&mut self) -> io::Result<()> {
+        let StreamOwned { conn, sock } = &mut self.0;
+        conn.complete_io(sock).map(drop)
     }
 
     /// Makes a call, and returns the body of its answer.
@@ -126,6 +141,11 @@ impl TlsClient {
         self.0.read_exact(&mut body).unwrap();
         String::from_utf8(body).unwrap()
     }
+}
+
+fn builder() -> ConfigBuilder<ClientConfig, WantsVerifier> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()));
+    builder.with_safe_default_protocol_versions().unwrap()
 }
 
 /// Whether the certificate that is shown at this address has this name in it, as [`Pki::write`] puts it there.

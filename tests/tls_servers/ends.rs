@@ -103,7 +103,11 @@ fn either_side_may_be_without_tls() {
         if end == "fin" {
             continue;
         }
-        let (backend, _) = plain(move |client| if ending == Ending::Reset { client.reset() });
+        let (backend, _) = plain(move |client| {
+            if ending == Ending::Reset {
+                client.reset()
+            }
+        });
         let vaurien = certificates.start(backend.address(), &format!("{TO_CLIENT} {way}"));
         let saw = client(&certificates, vaurien.address(), "send=PING\\n expect=+PONG\\n end");
         assert_eq!(saw, [seen], "{way}: {end}");
@@ -128,14 +132,8 @@ fn either_side_may_end_and_read_on() {
     for case in CASES {
         for (of_client, of_backend) in [
             // Its socket stays open.
-            (
-                "send=PING\\n close_notify expect=+late\\n end fin",
-                "expect=PING\\n end send=+late\\n close_notify fin",
-            ),
-            (
-                "send=PING\\n close_notify fin expect=+late\\n end",
-                "expect=PING\\n end send=+late\\n close_notify fin",
-            ),
+            ("send=PING\\n close_notify expect=+late\\n end fin", "expect=PING\\n end send=+late\\n close_notify fin"),
+            ("send=PING\\n close_notify fin expect=+late\\n end", "expect=PING\\n end send=+late\\n close_notify fin"),
             (
                 "send=PING\\n expect=+bye\\n end send=more\\n close_notify fin",
                 "expect=PING\\n send=+bye\\n close_notify expect=more\\n end fin",

@@ -299,7 +299,8 @@ fn either_side_may_speak_tls_1_2_alone() {
     let certificates = signed(LOCAL);
     for (versions, version) in [("TLSv1.2", "TLSv1.2"), ("TLSv1.3", "TLSv1.3"), ("TLSv1.2 TLSv1.3", "TLSv1.3")] {
         let nginx = nginx_speaking(&certificates, versions, "");
-        let vaurien = certificates.start(named(&nginx), "--protocol http --backend-ca @ca.pem --tls auto --tls-dir @own");
+        let vaurien =
+            certificates.start(named(&nginx), "--protocol http --backend-ca @ca.pem --tls auto --tls-dir @own");
         for (options, of_client) in [("--tls-max 1.2", "TLSv1.2"), ("--tlsv1.3", "TLSv1.3"), ("", "TLSv1.3")] {
             let command = curl(&certificates, vaurien.address(), &format!("--verbose {options}"), &["/told"]);
             let Printed { stdout, stderr, .. } = printed_by(&command, Vec::new());

@@ -9,8 +9,8 @@ use super::certificates::Certificates;
 use super::client::all_have_left;
 use super::nginx::{LOCAL, named, signed};
 use super::tool::{Printed, output, output_of, printed_by, program};
-use super::world::servers::SOCKET;
 use super::world::Server;
+use super::world::servers::SOCKET;
 
 /// A Redis that speaks TLS with the certificate `server` and, on a Unix socket, plainly. `options` are split at blanks.
 fn redis(certificates: &Certificates, options: &str) -> Server {

@@ -111,9 +111,11 @@ fn of_certificate(wrong: &CertificateError, name: &str) -> String {
             "its certificate is signed by an authority that is not trusted: name that in `backend_tls.ca`".to_owned()
         }
         // As after an authority was made anew.
-        CertificateError::BadSignature => "its certificate is signed by an authority of a name that is trusted, but with another \
+        CertificateError::BadSignature => {
+            "its certificate is signed by an authority of a name that is trusted, but with another \
                                            key: name that authority in `backend_tls.ca`"
-            .to_owned(),
+                .to_owned()
+        }
         CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
             // Each is written as `DnsName("api.example.com")`.
             let names: Vec<&str> = presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
