@@ -4,17 +4,15 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 
-use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::SingleCertAndKey;
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
 use super::super::socket::Socket;
 use super::identity::Identity;
 use super::stream::{Session, State, TlsStream};
+use super::verify::Verifier;
 use super::{Alpn, HAS_VERSIONS, PROVIDER, VERSIONS, failure};
 
 /// Whom to trust as a backend, and what to show it.
@@ -79,12 +77,8 @@ impl BackendTls {
         let builder = ClientConfig::builder_with_provider(PROVIDER.clone())
             .with_protocol_versions(&VERSIONS)
             .expect(HAS_VERSIONS);
-        let builder = if trust.insecure {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(Anybody(PROVIDER.clone())))
-        } else {
-            let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(&trust)?), PROVIDER.clone());
-            builder.with_webpki_verifier(verifier.build().map_err(|_| BadTrust::NoRoots)?)
-        };
+        let verifier = if trust.insecure { Verifier::of_anybody() } else { trusting(&trust)? };
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let config = match &trust.identity {
             Some(identity) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(identity.certified()))),
             None => builder.with_no_client_auth(),
@@ -125,54 +119,16 @@ impl BackendTls {
     }
 }
 
-fn roots(trust: &Trust) -> Result<RootCertStore, BadTrust> {
+fn trusting(trust: &Trust) -> Result<Verifier, BadTrust> {
     let mut roots = RootCertStore::empty();
-    if let Some(ca) = &trust.ca {
-        for certificate in CertificateDer::pem_slice_iter(ca) {
-            let certificate = certificate.map_err(|_| BadTrust::NoCertificate)?;
-            roots.add(certificate).map_err(|_| BadTrust::NoCertificate)?;
-        }
-        return if roots.is_empty() { Err(BadTrust::NoCertificate) } else { Ok(roots) };
+    let Some(ca) = &trust.ca else {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        return Verifier::new(roots, Vec::new()).ok_or(BadTrust::NoRoots);
+    };
+    let named: Vec<_> =
+        CertificateDer::pem_slice_iter(ca).collect::<Result<_, _>>().map_err(|_| BadTrust::NoCertificate)?;
+    for certificate in &named {
+        roots.add(certificate.clone()).map_err(|_| BadTrust::NoCertificate)?;
     }
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if roots.is_empty() { Err(BadTrust::NoRoots) } else { Ok(roots) }
-}
-
-/// Accepts every certificate, but only from who has its key.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    Verifier::new(roots, named).ok_or(BadTrust::NoCertificate)
 }

@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind};
 
 use rustls::{AlertDescription, CertificateError, Error};
 
+use super::verify::is_of_an_authority;
+
 /// What a client says of a certificate that it has no reason to trust.
 const UNTRUSTED: &str = "it does not trust the authority of the certificate";
 const UNACCEPTED: &str = "it does not accept the certificate";
@@ -128,6 +130,9 @@ fn of_certificate(wrong: &CertificateError, name: &str) -> String {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => "its certificate has expired".to_owned(),
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "its certificate is not valid yet".to_owned()
+        }
+        CertificateError::Other(why) if is_of_an_authority(why) => {
+            "its certificate is one of an authority: name that certificate in `backend_tls.ca`".to_owned()
         }
         other => format!("its certificate is not accepted: {other}"),
     }

@@ -10,6 +10,7 @@ mod server; // TLS towards clients
 mod stream; // bytes within TLS
 #[cfg(test)]
 pub(crate) mod tests;
+mod verify; // whether a backend is who it should be
 
 use std::io;
 use std::sync::{Arc, LazyLock};

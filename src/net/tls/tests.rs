@@ -139,6 +139,27 @@ async fn the_certificate_is_for_the_name_that_a_client_asks_for() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_has_signed_itself_is_trusted_where_it_is_named() {
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let key = rcgen::KeyPair::generate().unwrap();
+    for is_ca in [rcgen::IsCa::NoCa, rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained)] {
+        params.is_ca = is_ca;
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let tls = ClientTls::with_identity(
+            Identity::from_pem(certificate.as_bytes(), key.serialize_pem().as_bytes()).unwrap(),
+        );
+        let named = BackendTls::new(Trust { ca: Some(certificate.into()), ..Trust::default() }).unwrap();
+        let (client, server) = handshake(10_000, &tls, &named, "localhost", &[], None).await;
+        assert!(client.is_ok() && server.is_ok(), "{client:?} {server:?}");
+        let (client, _) = handshake(10_000, &tls, &named, "other.example", &[], None).await;
+        let why = client.unwrap_err().to_string();
+        assert!(why.contains("not for `other.example`"), "{why}");
+        let (client, _) = handshake(10_000, &tls, &trusting(&Authority::generate()), "localhost", &[], None).await;
+        assert!(client.is_err());
+    }
+}
+
+#[tokio::test]
 async fn both_sides_learn_the_protocol() {
     let (client, server) = secured(10_000, &["h2", "http/1.1"]).await;
     assert_eq!((client.alpn(), server.alpn()), (Some(b"h2".to_vec()), Some(b"h2".to_vec())));
