@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
-use rustls::{AlertDescription, CertificateError, Error};
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible as Incompatible};
 
 use super::verify::is_of_an_authority;
 
@@ -48,6 +48,12 @@ pub(super) fn of_client_session(error: io::Error) -> io::Error {
 pub(super) fn of_client(error: Error) -> io::Error {
     let what = match error {
         Error::AlertReceived(alert) => format!("the client does not go on: {}", of_alert(alert)),
+        // Older versions have no such extension.
+        Error::PeerIncompatible(
+            Incompatible::Tls12NotOffered
+            | Incompatible::Tls12NotOfferedOrEnabled
+            | Incompatible::SignatureAlgorithmsExtensionRequired,
+        ) => "the client speaks neither TLS 1.2 nor TLS 1.3".to_owned(),
         error => format!("the client's handshake failed: {error}"),
     };
     io::Error::new(ErrorKind::InvalidData, what)
