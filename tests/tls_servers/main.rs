@@ -9,12 +9,15 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod alpn;
 mod certificates;
 mod client;
 mod ends;
 mod faults;
+mod handshakes;
 mod memcached;
 mod nginx;
+mod openssl;
 mod peer;
 mod redis;
 mod refused;

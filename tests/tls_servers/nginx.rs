@@ -36,6 +36,11 @@ fn nginx_speaking(certificates: &Certificates, versions: &str, more: &str) -> Se
     nginx_with(&certificates.text(&SERVER.replace("LISTEN", "ssl").replace("MORE", &more)))
 }
 
+/// One that listens like this: `ssl http2`.
+pub(super) fn listening(certificates: &Certificates, how: &str) -> Server {
+    nginx_with(&certificates.text(&SERVER.replace("LISTEN", how).replace("MORE", OWN)))
+}
+
 /// One without TLS.
 fn plain_nginx() -> Server {
     nginx_with(&SERVER.replace("LISTEN", "").replace("MORE", ""))
