@@ -120,9 +120,7 @@ fn of_certificate(wrong: &CertificateError, name: &str) -> String {
         }
         // As after an authority was made anew.
         CertificateError::BadSignature => {
-            "its certificate is signed by an authority of a name that is trusted, but with another \
-                                           key: name that authority in `backend_tls.ca`"
-                .to_owned()
+            "its certificate is signed by another authority of a trusted name: name that in `backend_tls.ca`".to_owned()
         }
         CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
             // Each is written as `DnsName("api.example.com")`.
