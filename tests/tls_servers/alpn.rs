@@ -1,7 +1,8 @@
 //! What a client is told to speak is what its backend speaks (ALPN, RFC 7301).
 
+use super::certificates::{LOCAL, signed};
 use super::client::{all_have_left, curl};
-use super::nginx::{self, LOCAL, named, signed};
+use super::nginx::{self, named};
 use super::peer::{Backend, client};
 use super::tool::output;
 use super::world;
@@ -67,7 +68,8 @@ fn a_backend_without_tls_cannot_be_asked() {
         ("tcp", "mine", "mine"),
         ("tcp", "h2,mine", "None"),
     ] {
-        let vaurien = certificates.start(backend.address(), &format!("--tls auto --tls-dir @own --protocol {protocol}"));
+        let vaurien =
+            certificates.start(backend.address(), &format!("--tls auto --tls-dir @own --protocol {protocol}"));
         let saw = client(&certificates, vaurien.address(), &format!("alpn={offered} alpn"));
         assert_eq!(saw, [format!("alpn {expected}")], "{protocol} {offered}");
     }

@@ -1,5 +1,6 @@
 //! Certificates that OpenSSL makes, and a proxy that uses them.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::PathBuf;
 
@@ -66,7 +67,17 @@ impl Certificates {
     }
 
     /// Starts a proxy in front of `backend` with these options, in which `@` stands for this folder, and an API.
-    pub(super) fn start(&self, backend: impl ToString, options: &str) -> Program {
+    pub(super) fn start(&self, backend: impl Display, options: &str) -> Program {
         Program::start_at(&backend.to_string(), &format!("{} --http --http-port 0", self.text(options)))
     }
+}
+
+/// The names of this machine.
+pub(super) const LOCAL: &str = "DNS:localhost,IP:127.0.0.1";
+
+/// An authority that has signed the certificate `server` for these names.
+pub(super) fn signed(names: &str) -> Certificates {
+    let certificates = Certificates::new();
+    certificates.sign("server", names);
+    certificates
 }

@@ -19,13 +19,13 @@ except OSError as error:
 "#;
 
 /// The same. Node reads the authority from a variable.
-const NODE: &str = r#"
+const NODE: &str = r"
 const [port, seconds] = process.argv.slice(1);
 fetch(`https://localhost:${port}/`, { signal: AbortSignal.timeout(1000 * seconds) }).then(
     (response) => response.text(),
     (error) => `${error.cause?.code ?? error.name} ${error.cause?.message ?? error.message}`,
 ).then((said) => { console.log(said); process.exit(); });
-"#;
+";
 
 /// A curl command for these paths at `localhost`, over one connection if possible. It trusts the proxy's own authority; `options` are
 /// split at blanks.
@@ -47,7 +47,7 @@ pub(super) fn said(certificates: &Certificates, address: SocketAddr, seconds: &s
         String::from_utf8(stdout).unwrap() + &stderr
     };
     let script = |mut command: Command| {
-        let Printed { stdout, stderr, .. } = printed_by(&command.env("no_proxy", "*"), Vec::new());
+        let Printed { stdout, stderr, .. } = printed_by(command.env("no_proxy", "*"), Vec::new());
         assert!(stderr.is_empty(), "{stderr}");
         String::from_utf8(stdout).unwrap()
     };

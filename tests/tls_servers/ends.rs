@@ -2,8 +2,7 @@
 
 use std::sync::mpsc::{Receiver, channel};
 
-use super::certificates::Certificates;
-use super::nginx::{LOCAL, signed};
+use super::certificates::{Certificates, LOCAL, signed};
 use super::peer::{Backend, client};
 use super::world::client::Ending;
 use super::world::{self, Client};
@@ -105,7 +104,7 @@ fn either_side_may_be_without_tls() {
         }
         let (backend, _) = plain(move |client| {
             if ending == Ending::Reset {
-                client.reset()
+                client.reset();
             }
         });
         let vaurien = certificates.start(backend.address(), &format!("{TO_CLIENT} {way}"));

@@ -112,21 +112,59 @@ fn who_verifies_nothing_goes_on() {
     }
 }
 
+/// What curl gets: `hello`, a status, or `expired`.
+fn asked(certificates: &Certificates, vaurien: &Program) -> String {
+    let options = "--write-out ,%{http_code} --fail --no-progress-meter";
+    let Printed { stdout, stderr, .. } =
+        printed_by(&curl(certificates, vaurien.address(), options, &["/"]), Vec::new());
+    if stderr.contains("certificate has expired") {
+        return "expired".to_owned();
+    }
+    String::from_utf8(stdout).unwrap()
+}
+
 #[test]
 #[ignore = "needs curl; tests/run.sh installs it"]
-fn a_rule_chooses_the_connection() {
+fn a_rule_chooses_the_connections() {
     let certificates = Certificates::new();
     let backend = hello();
-    let vaurien = start(&certificates, &backend, "--rule connection=2=>tls(fault=expired)");
-    let ask = || printed_by(&curl(&certificates, vaurien.address(), "", &["/"]), Vec::new());
-    for is_hit in [false, true, false] {
-        let Printed { stdout, stderr, .. } = ask();
-        let expected: &[u8] = if is_hit { b"" } else { b"hello" };
-        assert_eq!((&*stdout, stderr.contains("certificate has expired")), (expected, is_hit), "{stderr}");
+    let (hello, failed) = ("hello,200", ",503");
+    for (options, expected) in [
+        ("--rule connection=2=>tls(fault=expired)", [hello, "expired", hello]),
+        ("--rule times=2=>tls(fault=expired)", ["expired", "expired", hello]),
+        ("--rule client=127.0.0.0/8@every=2=>tls(fault=expired)", [hello, "expired", hello]),
+        // One behind it has to see the request.
+        ("--rule connection=2=>tls(fault=expired) --rule GET=>error(status=503)", [failed, "expired", failed]),
+    ] {
+        let vaurien = {
+            let options = options.split(' ').map(|option| option.replace('@', " "));
+            let mut command = Program::command(&certificates.text("--protocol http --tls auto --tls-dir @own"));
+            command.args(["--http", "--http-port", "0", "--proxy", "127.0.0.1:0", "--backend"]);
+            Program::spawn(command.arg(backend.address().to_string()).args(options))
+        };
+        assert_eq!([(); 3].map(|()| asked(&certificates, &vaurien)), expected, "{options}");
+        let hit: Vec<_> = (1..).zip(expected).filter(|(_, said)| *said == "expired").collect();
+        let seen = faults(&vaurien).into_iter().filter(|(_, verdict)| verdict == "handshake");
+        assert!(seen.map(|(connection, _)| connection).eq(hit.iter().map(|(connection, _)| *connection)), "{options}");
+        assert_eq!(vaurien.stop().faults("rule-1.tls"), hit.len() as u64, "{options}");
     }
-    assert_eq!(faults(&vaurien), [(2, "handshake".to_owned())]);
-    let counts = vaurien.stop();
-    assert_eq!((counts.faults("rule-1.tls"), counts.calls("dummy")), (1, 2));
+}
+
+#[test]
+#[ignore = "needs curl; tests/run.sh installs it"]
+fn a_change_hits_the_connections_that_follow() {
+    let certificates = Certificates::new();
+    let vaurien = start(&certificates, &hello(), "");
+    for (handler, expected) in [
+        ("dummy", "hello,200"),
+        ("tls(fault=expired)", "expired"),
+        ("error(status=503)", ",503"),
+        ("dummy", "hello,200"),
+    ] {
+        let change = format!(r#"{{"handler": "{handler}"}}"#);
+        assert_eq!(vaurien.api().patch("/v1/proxies/default", &change).status, 200, "{handler}");
+        assert_eq!(asked(&certificates, &vaurien), expected, "{handler}");
+    }
 }
 
 /// Connects a number of times, and prints which of the connections were refused.

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
+use super::certificates::{LOCAL, signed};
 use super::client::curl;
-use super::nginx::{LOCAL, signed};
 use super::peer::client;
 use super::tool::{output, output_of, program};
 use super::world::client::Ending;
@@ -68,7 +68,10 @@ fn the_handshake_with_a_backend_is_part_of_its_dial() {
 fn what_is_no_tls_is_called_so() {
     let certificates = signed(LOCAL);
     for (backend, why) in [
-        (Backend::new(|stream| _ = Client::from(stream).send("HTTP/1.1 400 Bad Request\r\n\r\n").ending()), "it does not speak TLS"),
+        (
+            Backend::new(|stream| _ = Client::from(stream).send("HTTP/1.1 400 Bad Request\r\n\r\n").ending()),
+            "it does not speak TLS",
+        ),
         (Backend::new(|mut stream| _ = stream.read(&mut [0; 1000])), "it closed during the TLS handshake"),
     ] {
         let mut vaurien = certificates.start(backend.address(), "--backend-ca @ca.pem");

@@ -21,5 +21,6 @@ mod openssl;
 mod peer;
 mod redis;
 mod refused;
+mod trust;
 
 use world::tool;

@@ -4,8 +4,8 @@ use std::fs;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
-use super::certificates::Certificates;
-use super::nginx::{LOCAL, named, signed};
+use super::certificates::{Certificates, LOCAL, signed};
+use super::nginx::named;
 use super::tool::{output, program};
 use super::world::{Server, noise};
 

@@ -1,14 +1,15 @@
 //! nginx as a backend within TLS: whom the proxy trusts, what it shows, and that curl does not notice it.
 
 use std::fs;
+use std::io::Read;
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, LOCAL, signed};
 use super::client::{all_have_left, curl};
 use super::tool::{Printed, output, output_of, printed_by};
 use super::world::servers::nginx_with;
-use super::world::{Program, Server, noise};
+use super::world::{Server, noise};
 
 /// A server with a certificate, which tells what it sees.
 const SERVER: &str = r#"
@@ -24,10 +25,10 @@ const SERVER: &str = r#"
 "#;
 
 /// What nginx shows.
-const OWN: &str = "ssl_certificate @server.pem; ssl_certificate_key @server-key.pem;";
+pub(super) const OWN: &str = "ssl_certificate @server.pem; ssl_certificate_key @server-key.pem;";
 
 /// An nginx that speaks TLS 1.2 and 1.3 with the certificate `server`, and has these further directives.
-fn nginx(certificates: &Certificates, more: &str) -> Server {
+pub(super) fn nginx(certificates: &Certificates, more: &str) -> Server {
     nginx_speaking(certificates, "TLSv1.2 TLSv1.3", more)
 }
 
@@ -51,14 +52,6 @@ pub(super) fn named(server: &Server) -> String {
     format!("localhost:{}", server.address().port())
 }
 
-pub(super) fn signed(names: &str) -> Certificates {
-    let certificates = Certificates::new();
-    certificates.sign("server", names);
-    certificates
-}
-
-pub(super) const LOCAL: &str = "DNS:localhost,IP:127.0.0.1";
-
 /// How clients reach the proxy and it reaches nginx: the options, and whether clients speak TLS, and nginx.
 const SIDES: [(&str, bool, bool); 3] = [
     ("--backend-ca @ca.pem", false, true),
@@ -67,7 +60,13 @@ const SIDES: [(&str, bool, bool); 3] = [
 ];
 
 /// A curl command that trusts who made the certificates of nginx and of the proxy.
-fn ask(certificates: &Certificates, address: SocketAddr, is_tls: bool, options: &str, paths: &[&str]) -> Command {
+pub(super) fn ask(
+    certificates: &Certificates,
+    address: SocketAddr,
+    is_tls: bool,
+    options: &str,
+    paths: &[&str],
+) -> Command {
     if is_tls {
         return curl(certificates, address, options, paths);
     }
@@ -81,27 +80,6 @@ fn ask(certificates: &Certificates, address: SocketAddr, is_tls: bool, options: 
 fn timeless(bytes: &[u8]) -> Vec<u8> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     lines.filter(|line| !line.starts_with(b"Date: ")).collect::<Vec<_>>().concat()
-}
-
-/// What nginx tells of a request through this proxy, without TLS on this side.
-fn told(certificates: &Certificates, vaurien: &Program) -> String {
-    output(&ask(certificates, vaurien.address(), false, "", &["/told"]))
-}
-
-/// How curl fails, and why the proxy has not reached nginx.
-#[track_caller]
-fn unreachable(certificates: &Certificates, mut vaurien: Program, is_tls: bool) -> String {
-    let Printed { status, stdout, .. } =
-        printed_by(&ask(certificates, vaurien.address(), is_tls, "", &["/told"]), Vec::new());
-    assert!(!status.success() && stdout.is_empty(), "{}", stdout.escape_ascii());
-    let line = vaurien.line("cannot reach the backend");
-    let events = vaurien.api().events();
-    let [failure] = &events[..] else { panic!("one event: {events:?}") };
-    assert_eq!(failure["event"], "dial_failure");
-    let why = failure["error"].as_str().unwrap().to_owned();
-    assert!(line.contains(&why), "{line}");
-    assert_eq!(vaurien.stop().of("dial failure"), 1);
-    why
 }
 
 #[test]
@@ -149,6 +127,9 @@ fn curl_receives_the_same() {
     }
 }
 
+/// How much the proxy may grow while a body passes, in KiB.
+const GROWTH: u64 = 8 * 1024;
+
 #[test]
 #[ignore = "needs nginx and curl; tests/run.sh installs them"]
 fn sixty_four_mebibytes_pass_in_each_direction() {
@@ -159,10 +140,13 @@ fn sixty_four_mebibytes_pass_in_each_direction() {
         for protocol in ["http", "tcp"] {
             let vaurien = certificates.start(named(&nginx), &format!("--protocol {protocol} {options}"));
             let ask = |options| ask(&certificates, vaurien.address(), of_client, options, &["/upload/file"]);
+            let before = vaurien.peak_memory();
             assert_eq!(output_of(&ask("--upload-file - --write-out %{http_code}"), body.clone()), b"201");
             assert!(fs::read(nginx.folder().join("files/upload/file")).unwrap() == body, "{options} {protocol}");
             assert!(output_of(&ask(""), Vec::new()) == body, "{options} {protocol}");
             fs::remove_file(nginx.folder().join("files/upload/file")).unwrap();
+            let grown = vaurien.peak_memory() - before;
+            assert!(grown < GROWTH, "{options} {protocol}: by {grown} KiB");
             assert_eq!(vaurien.stop().of("opaque"), 0);
         }
     }
@@ -170,109 +154,32 @@ fn sixty_four_mebibytes_pass_in_each_direction() {
 
 #[test]
 #[ignore = "needs nginx and curl; tests/run.sh installs them"]
-fn an_authority_has_to_be_trusted() {
-    let (certificates, same, other) = (signed(LOCAL), Certificates::new(), Certificates::named("other"));
-    let nginx = nginx(&certificates, "");
-    for of_client in [false, true] {
-        let tls = if of_client { "--tls auto --tls-dir @own" } else { "" };
-        let with_roots = |file| {
-            let options = format!("--backend-tls --proxy 127.0.0.1:0 --http --http-port 0 {tls} --backend");
-            let mut command = Program::command(&certificates.text(&options));
-            // The system's, in place of those that are installed.
-            command.arg(named(&nginx)).env("SSL_CERT_FILE", file);
-            Program::spawn(&mut command)
-        };
-        let untrusted = "its certificate is signed by an authority that is not trusted: name that in `backend_tls.ca`";
-        assert_eq!(unreachable(&certificates, with_roots(other.path("ca.pem")), of_client), untrusted);
-        let other_key = "its certificate is signed by an authority of a name that is trusted, but with another key: name that \
-                         authority in `backend_tls.ca`";
-        for (authority, why) in [(&other, untrusted), (&same, other_key)] {
-            let options = format!("--backend-ca {} {tls}", authority.path("ca.pem").display());
-            assert_eq!(unreachable(&certificates, certificates.start(named(&nginx), &options), of_client), why);
-        }
-        let vaurien = with_roots(certificates.path("ca.pem"));
-        let told = output(&ask(&certificates, vaurien.address(), of_client, "", &["/told"]));
-        assert!(told.starts_with("name=localhost, version=TLSv1.3, "), "{told}");
-        let mut vaurien = certificates.start(named(&nginx), &format!("--backend-insecure {tls}"));
-        let told = output(&ask(&certificates, vaurien.address(), of_client, "", &["/told"]));
-        assert!(told.starts_with("name=localhost, version=TLSv1.3, "), "{told}");
-        vaurien.signal("TERM");
-        vaurien.line("stopping");
-        let warning = |line: &String| line.contains("can read and change everything that goes there");
-        assert!(vaurien.seen().iter().any(warning), "{:?}", vaurien.seen());
-    }
-}
-
-#[test]
-#[ignore = "needs nginx and curl; tests/run.sh installs them"]
-fn the_backend_has_to_prove_its_name() {
-    let certificates = signed("DNS:db.example,DNS:*.db.example");
-    let nginx = nginx(&certificates, "");
-    for (backend, options, host) in [
-        (named(&nginx), "", "localhost"),
-        (nginx.address().to_string(), "", "127.0.0.1"),
-        (named(&nginx), "--backend-name a.b.db.example", "a.b.db.example"),
-    ] {
-        let vaurien = certificates.start(backend, &format!("--backend-ca @ca.pem {options}"));
-        assert_eq!(
-            unreachable(&certificates, vaurien, false),
-            format!("its certificate is for db.example, *.db.example, not for `{host}`: name it in `backend_tls.name`")
-        );
-    }
-    for name in ["db.example", "a.db.example"] {
-        let vaurien = certificates.start(nginx.address(), &format!("--backend-ca @ca.pem --backend-name {name}"));
-        let told = told(&certificates, &vaurien);
-        assert!(told.starts_with(&format!("name={name}, ")), "{told}");
-    }
-    // An address is no name that could be asked for (RFC 6066, section 3).
-    certificates.sign("server", LOCAL);
-    let nginx = self::nginx(&certificates, "");
-    for (backend, name) in [(nginx.address().to_string(), ""), (named(&nginx), "localhost")] {
-        let vaurien = certificates.start(backend, "--backend-ca @ca.pem");
-        let told = told(&certificates, &vaurien);
-        assert!(told.starts_with(&format!("name={name}, ")), "{told}");
-    }
-}
-
-#[test]
-#[ignore = "needs nginx and curl; tests/run.sh installs them"]
-fn a_backend_may_ask_for_a_certificate() {
-    let (certificates, other) = (signed(LOCAL), Certificates::new());
-    certificates.sign("client", "DNS:client");
-    other.sign("client", "DNS:client");
-    let nginx = nginx(&certificates, "ssl_client_certificate @ca.pem; ssl_verify_client on;");
-    let shown = |options: &str| {
-        let vaurien = certificates.start(named(&nginx), &format!("--protocol http --backend-ca @ca.pem {options}"));
-        told(&certificates, &vaurien)
-    };
-    let without = shown("");
-    assert!(without.contains("400 No required SSL certificate was sent"), "{without}");
-    let unknown = shown(&other.text("--backend-cert @client.pem --backend-key @client-key.pem"));
-    assert!(unknown.contains("400 The SSL certificate error"), "{unknown}");
-    let known = shown("--backend-cert @client.pem --backend-key @client-key.pem");
-    assert!(known.contains("client=CN=client"), "{known}");
-}
-
-#[test]
-#[ignore = "needs nginx and curl; tests/run.sh installs them"]
-fn a_server_behind_a_name_is_asked_by_its_name() {
+fn a_client_that_does_not_read_fills_no_memory() {
     let certificates = signed(LOCAL);
-    let servers = format!(
-        "server {{ listen ADDRESS ssl default_server; {OWN} return 421; }}
-         server {{ listen ADDRESS ssl; {OWN} server_name localhost; return 200 $http_host; }}"
-    );
-    let nginx = nginx_with(&certificates.text(&servers));
-    for tls in ["", "--tls auto --tls-dir @own"] {
-        let asked = |options: &str| {
-            let options = format!("--protocol http --backend-ca @ca.pem {tls} {options}");
-            let vaurien = certificates.start(named(&nginx), &options);
-            let mut command = curl(&certificates, vaurien.address(), "--write-out ,%{http_code}", &[]);
-            let scheme = if tls.is_empty() { "http" } else { "https" };
-            output(command.arg(format!("{scheme}://{}/", vaurien.address())))
-        };
-        let without = asked("");
-        assert!(without.ends_with(",421"), "{without}");
-        assert_eq!(asked("--rewrite-host"), format!("{},200", named(&nginx)));
+    let nginx = nginx(&certificates, "");
+    let body = noise(1, 64 << 20);
+    fs::write(nginx.folder().join("files/body"), &body).unwrap();
+    for (protocol, tls) in
+        [("http", ""), ("tcp", ""), ("http", "--tls auto --tls-dir @own"), ("tcp", "--tls auto --tls-dir @own")]
+    {
+        let of_client = !tls.is_empty();
+        let options = format!("--protocol {protocol} --backend-ca @ca.pem --workers 1 {tls}");
+        let vaurien = certificates.start(named(&nginx), &options);
+        let small = || output_of(&ask(&certificates, vaurien.address(), of_client, "", &["/small"]), Vec::new());
+        assert_eq!(small(), noise(100, 100));
+        let before = vaurien.peak_memory();
+        let mut curl = ask(&certificates, vaurien.address(), of_client, "", &["/body"]);
+        let mut curl = curl.stdout(Stdio::piped()).spawn().unwrap();
+        let (mut pipe, mut got) = (curl.stdout.take().unwrap(), vec![0]);
+        pipe.read_exact(&mut got).unwrap();
+        // The pipe is full, and the others are served.
+        for _ in 0..3 {
+            assert_eq!(small(), noise(100, 100));
+        }
+        pipe.read_to_end(&mut got).unwrap();
+        assert!(curl.wait().unwrap().success() && got == body, "{protocol} {tls}: {} bytes", got.len());
+        let grown = vaurien.peak_memory() - before;
+        assert!(grown < GROWTH, "{protocol} {tls}: by {grown} KiB");
     }
 }
 

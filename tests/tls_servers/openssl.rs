@@ -1,10 +1,9 @@
 //! OpenSSL's own programs on either side.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, LOCAL, signed};
 use super::client::curl;
-use super::nginx::{LOCAL, signed};
 use super::tool::{Printed, Running, output, printed_by, program};
 
 const BOTH: &str = "--backend-ca @ca.pem --tls auto --tls-dir @own";
@@ -14,7 +13,7 @@ fn s_server(certificates: &Certificates, options: &str) -> (Running, String) {
     let mut command = program("openssl");
     command.args(["s_server", "-accept", "127.0.0.1:0", "-cert"]).arg(certificates.path("server.pem"));
     command.arg("-key").arg(certificates.path("server-key.pem")).args(options.split_ascii_whitespace());
-    let mut running = Running::start(&mut command);
+    let mut running = Running::start(command.stderr(Stdio::null()));
     let line = running.lines_until("ACCEPT ").pop().unwrap();
     let address = line.replace("ACCEPT 127.0.0.1", "localhost");
     (running, address)
@@ -65,7 +64,9 @@ fn what_is_older_than_tls_1_2_is_refused() {
 #[ignore = "needs openssl; tests/run.sh installs it"]
 fn lines_come_back_reversed() {
     let certificates = signed(LOCAL);
-    for (server, client) in [("-tls1_2", "-tls1_2"), ("-tls1_2", "-tls1_3"), ("-tls1_3", "-tls1_2"), ("-tls1_3", "-tls1_3")] {
+    for (server, client) in
+        [("-tls1_2", "-tls1_2"), ("-tls1_2", "-tls1_3"), ("-tls1_3", "-tls1_2"), ("-tls1_3", "-tls1_3")]
+    {
         let (_server, address) = s_server(&certificates, &format!("-rev {server}"));
         let vaurien = certificates.start(&address, BOTH);
         // It stays until the server leaves, which that does at this word.

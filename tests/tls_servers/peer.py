@@ -12,7 +12,6 @@ Settings: `version=TLSv1_2`, and `alpn=h2,http/1.1`, the protocols that it speak
     close_notify    says that nothing more comes
     fin, reset      of the socket, without a word of TLS
     end             reads to the end, and prints how that came: `close_notify, fin`, `fin` or `reset`
-    wait            until its standard input ends
 """
 
 import socket
@@ -103,8 +102,6 @@ class Peer:
             self.plain.close()
         elif name == "end":
             print(self.end())
-        elif name == "wait":
-            sys.stdin.read()
         else:
             sys.exit(f"no such step: {step}")
 

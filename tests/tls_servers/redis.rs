@@ -5,9 +5,9 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
 
-use super::certificates::Certificates;
+use super::certificates::{Certificates, LOCAL, signed};
 use super::client::all_have_left;
-use super::nginx::{LOCAL, named, signed};
+use super::nginx::named;
 use super::tool::{Printed, output, output_of, printed_by, program};
 use super::world::Server;
 use super::world::servers::SOCKET;
@@ -91,7 +91,7 @@ fn errors_are_in_the_places_of_their_calls() {
     let run = || {
         direct("FLUSHALL");
         let vaurien = certificates.start(named(&redis), &format!("{options} {BOTH}"));
-        let sent: String = (0..COUNT).map(|number| format!("SET key:{number} {number}\n")).collect();
+        let sent = (0..COUNT).map(|number| format!("SET key:{number} {number}\n")).collect::<Vec<_>>().concat();
         let cli = redis_cli(&certificates, vaurien.address().port(), "own/ca.pem", "--no-raw");
         let got = String::from_utf8(output_of(&cli, sent.into_bytes())).unwrap();
         let counts = vaurien.stop();
@@ -105,7 +105,7 @@ fn errors_are_in_the_places_of_their_calls() {
     assert_eq!(is_refused.iter().filter(|is_refused| **is_refused).count() as u64, faults);
     assert!((150..250).contains(&faults), "{faults}");
     // What was refused was not done, and all else was.
-    let keys: String = (0..COUNT).map(|number| format!(" key:{number}")).collect();
+    let keys = (0..COUNT).map(|number| format!(" key:{number}")).collect::<Vec<_>>().concat();
     let stored: Vec<bool> = direct(&format!("MGET{keys}")).lines().map(|value| !value.is_empty()).collect();
     assert!(stored.iter().zip(&is_refused).all(|(stored, is_refused)| stored != is_refused), "{stored:?}");
     assert_eq!(run(), (got, faults), "the same seed");
@@ -116,7 +116,7 @@ fn errors_are_in_the_places_of_their_calls() {
 fn a_pipeline_keeps_its_order() {
     let certificates = signed(LOCAL);
     let redis = redis(&certificates, "--tls-auth-clients no");
-    let commands: String = (0..COUNT).map(|number| format!("SET key:{number} {number}\r\n")).collect();
+    let commands = (0..COUNT).map(|number| format!("SET key:{number} {number}\r\n")).collect::<Vec<_>>().concat();
     for (options, errors) in [("", 0..1), ("--handler dummy --rule SET=>20:error(kind=readonly)", 150..250)] {
         let vaurien = certificates.start(named(&redis), &format!("--protocol redis {options} {BOTH}"));
         // All of it at once; at the end it waits for the reply to a command of its own.
