@@ -203,11 +203,11 @@ class Api:
             what = "faults" if name == "faults" else f"faults of `{name}`"
             calls, connections = sum(counts.calls.values()), counts.connections
             reasons = "; ".join(counts.handshake_reasons)
-            without_tls = f"{counts.handshake_failures} got no TLS ({reasons}), " if reasons else ""
+            no_tls = f"{counts.handshake_failures} got no TLS ({reasons}), " if reasons else ""
             raise ExpectationError(
                 f"{what}: {' and '.join(wanted)} expected, {seen} seen; {unknown}"
                 f"{number_of(calls, 'call')} on {number_of(connections, 'connection')}, {counts.opaque} of them opaque, "
-                f"{number_of(counts.backend_failures, 'failure')} to reach the backend, {without_tls}faults: {dict(counts.faults)}"
+                f"{number_of(counts.backend_failures, 'failure')} to reach the backend, {no_tls}faults: {dict(counts.faults)}"
             )
 
     def label(self, label: str | None) -> Steps[None]:
