@@ -34,7 +34,7 @@ pub(super) fn of_plain(bytes: &[u8]) -> Option<io::Error> {
 pub(super) fn of_client_session(error: io::Error) -> io::Error {
     match error.downcast::<Error>() {
         Ok(error) => of_client(error),
-        Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+        Err(error) if matches!(error.kind(), ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe) => {
             io::Error::new(ErrorKind::UnexpectedEof, "the client left during the TLS handshake")
         }
         Err(error) if error.kind() == ErrorKind::ConnectionReset => {
