@@ -3,17 +3,18 @@
 use std::process::{Command, Stdio};
 
 use super::certificates::{Certificates, LOCAL, signed};
-use super::client::curl;
+use super::client::{all_have_left, curl};
 use super::tool::{Printed, Running, output, printed_by, program};
+use super::world::client::Ending;
 
 const BOTH: &str = "--backend-ca @ca.pem --tls auto --tls-dir @own";
 
-/// An `openssl s_server` with these options, and its address.
+/// An `openssl s_server` with these options, and its address. It sends what it is told to.
 fn s_server(certificates: &Certificates, options: &str) -> (Running, String) {
     let mut command = program("openssl");
     command.args(["s_server", "-accept", "127.0.0.1:0", "-cert"]).arg(certificates.path("server.pem"));
     command.arg("-key").arg(certificates.path("server-key.pem")).args(options.split_ascii_whitespace());
-    let mut running = Running::start(command.stderr(Stdio::null()));
+    let mut running = Running::start_with(command.stderr(Stdio::null()), Stdio::piped());
     let line = running.lines_until("ACCEPT ").pop().unwrap();
     let address = line.replace("ACCEPT 127.0.0.1", "localhost");
     (running, address)
@@ -75,4 +76,29 @@ fn lines_come_back_reversed() {
         assert!(status.success(), "{stderr}");
         assert_eq!(String::from_utf8(stdout).unwrap(), "olleh\n", "{server} {client}");
     }
+}
+
+#[test]
+#[ignore = "needs openssl; tests/run.sh installs it"]
+fn what_belongs_to_tls_alone_is_no_data() {
+    let certificates = signed(LOCAL);
+    // It serves one connection at a time.
+    let (mut server, address) = s_server(&certificates, "-tls1_3 -msg");
+    let vaurien = certificates.start(&address, "--backend-ca @ca.pem --protocol redis --reuse-socket");
+    // New keys, and new keys for both.
+    for (number, command) in ["k\n", "K\n", "k\n"].into_iter().enumerate() {
+        let mut client = vaurien.connect();
+        client.send("PING\r\n");
+        let lines = server.lines_until("PING");
+        assert_eq!(lines.iter().any(|line| line.contains("CIPHER is ")), number == 0, "a new connection: {lines:#?}");
+        server.say("+PONG\r\n");
+        client.expect("+PONG\r\n").half_close();
+        assert_eq!(client.ending(), Ending::Closed);
+        all_have_left(&vaurien);
+        // While nobody uses the connection.
+        server.say(command);
+        server.lines_until("KeyUpdate");
+    }
+    let counts = vaurien.stop();
+    assert_eq!((counts.of("connection"), counts.calls("dummy"), counts.of("dial failure")), (3, 3, 0));
 }

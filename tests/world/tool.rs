@@ -61,11 +61,20 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_with(command, Stdio::null())
+    }
+
+    /// The same with a standard input: see [`say`](Self::say).
+    pub(crate) fn start_with(command: &mut Command, input: Stdio) -> Self {
+        let mut child = command.stdin(input).stdout(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let (tell, lines) = channel();
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| tell.send(line)));
         Self { child, lines }
+    }
+
+    pub(crate) fn say(&mut self, text: &str) {
+        self.child.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// The lines up to and including the next one that contains `text`.
