@@ -90,7 +90,7 @@ fn clients_say_what_is_wrong() {
         let verdict = if is_stall { "hold" } else { "handshake" }.to_owned();
         assert_eq!(faults(&vaurien), [1, 2, 3, 4].map(|connection| (connection, verdict.clone())), "{fault}");
         let counts = vaurien.stop();
-        assert_eq!((counts.calls("tls"), counts.faults("tls"), counts.of("connection")), (4, 4, 4), "{fault}");
+        assert_eq!((counts.calls("tls"), counts.faults("tls"), counts.of("connections")), (4, 4, 4), "{fault}");
         // Some clients look at the certificate when the handshake is over.
         let may_dial = ["expired", "wrong_name", "self_signed", "unknown_ca"].contains(&fault);
         assert!(may_dial || backend.connections() == served, "{fault}: the backend is dialled");
@@ -108,7 +108,7 @@ fn who_verifies_nothing_goes_on() {
         assert_eq!(output(&twice), "hellohello", "{fault}");
         let counts = vaurien.stop();
         // The second call is drawn for a handler that does nothing to it.
-        assert_eq!((counts.calls("tls"), counts.faults("tls"), counts.of("connection")), (2, 1, 1), "{fault}");
+        assert_eq!((counts.calls("tls"), counts.faults("tls"), counts.of("connections")), (2, 1, 1), "{fault}");
     }
 }
 

@@ -108,7 +108,7 @@ fn no_handshake_keeps_the_program_from_its_end() {
         let begun = Instant::now();
         let counts = vaurien.stop();
         assert!(begun.elapsed() < GRACE, "{options}: {:?}", begun.elapsed());
-        assert_eq!(counts.of("connection"), 3);
+        assert_eq!(counts.of("connections"), 3);
         drop(clients);
     }
     // One that waits for a backend which says nothing, and one that is not to be answered.
@@ -147,7 +147,7 @@ fn clients_that_say_nothing_hinder_nobody() {
     drop(clients);
     eventually("they have left", || vaurien.descriptors() == open);
     let counts = vaurien.stop();
-    assert_eq!((counts.of("connection"), counts.calls("dummy")), (215, 5));
+    assert_eq!((counts.of("connections"), counts.calls("dummy")), (215, 5), "{counts:?}");
 }
 
 #[test]

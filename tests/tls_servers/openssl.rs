@@ -100,5 +100,5 @@ fn what_belongs_to_tls_alone_is_no_data() {
         server.lines_until("KeyUpdate");
     }
     let counts = vaurien.stop();
-    assert_eq!((counts.of("connection"), counts.calls("dummy"), counts.of("dial failure")), (3, 3, 0));
+    assert_eq!((counts.of("connections"), counts.calls("dummy"), counts.of("dial failure")), (3, 3, 0));
 }

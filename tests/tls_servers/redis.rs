@@ -207,7 +207,7 @@ fn a_client_outlives_its_backends() {
     assert!(status.success() && stderr.is_empty(), "{stderr}");
     assert_eq!(String::from_utf8(stdout).unwrap().lines().count(), 6);
     let counts = vaurien.stop();
-    assert_eq!((counts.of("connection"), counts.calls("dummy"), counts.of("dial failure")), (1, 6, 0));
+    assert_eq!((counts.of("connections"), counts.calls("dummy"), counts.of("dial failure")), (1, 6, 0));
     let (Printed { stderr, .. }, _) = ask("");
     assert!(stderr.starts_with("PING: b''"), "{stderr}");
 }
