@@ -75,7 +75,7 @@ async fn answer(
             fault => Ok(tls.answer_wrongly(stream, hello, alpn, fault).await.map(|()| None)),
         };
     }
-    let is_known = hello.alpn.is_empty() || protocol == Protocol::Http && speaks_http(&hello);
+    let is_known = hello.alpn.is_empty() || protocol == Protocol::Http;
     let backend = if is_known || !context.settings.backend.has_tls() {
         None
     } else {
@@ -85,15 +85,13 @@ async fn answer(
     Ok(tls.answer(stream, hello, alpn).await.map(|()| backend))
 }
 
-fn speaks_http(hello: &Hello) -> bool {
-    HTTP.iter().any(|http| hello.alpn.iter().any(|alpn| alpn == http))
-}
-
-/// What a client is told where the backend cannot be asked what it speaks.
+/// What a client is told where the backend cannot be asked what it speaks. With `http`, one that speaks something else only is
+/// refused.
 fn guess(protocol: Protocol, hello: &Hello) -> Option<Alpn> {
     let http = HTTP.iter().find(|http| hello.alpn.iter().any(|alpn| alpn == *http)).map(|http| http.to_vec());
     match hello.alpn.as_slice() {
-        _ if protocol == Protocol::Http && http.is_some() => http,
+        [] => None,
+        _ if protocol == Protocol::Http => http.or_else(|| Some(HTTP[0].to_vec())),
         [only] => Some(only.clone()),
         _ => http,
     }

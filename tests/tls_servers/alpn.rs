@@ -49,10 +49,7 @@ fn with_http_both_sides_speak_http_1() {
         // Those who say nothing speak it as well.
         ("", "alpn=h2,http/1.1", ["None", "http/1.1"]),
         ("alpn=h2,http/1.1", "", ["http/1.1", "None"]),
-        // A client that does not is not told that it does.
-        ("alpn=h2", "alpn=h2,http/1.1", ["h2"; 2]),
     ] {
-        // Whatever is said then passes, opaque or not.
         assert_eq!(agreed("--protocol http", of_client, of_backend), expected, "{of_client} for {of_backend}");
     }
 }

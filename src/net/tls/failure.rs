@@ -4,7 +4,7 @@ use std::io::{self, ErrorKind};
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible as Incompatible};
 
-use super::verify::is_of_an_authority;
+use super::verify::{is_of_an_authority, is_of_an_old_version};
 
 /// What a client says of a certificate that it has no reason to trust.
 const UNTRUSTED: &str = "it does not trust the authority of the certificate";
@@ -15,15 +15,20 @@ pub(crate) fn is_distrust(why: &str) -> bool {
     [UNTRUSTED, UNACCEPTED].iter().any(|said| why.contains(said))
 }
 
-/// What is wrong with the first bytes of a client, as far as they show that it does not speak TLS.
-pub(super) fn of_plain(bytes: &[u8]) -> Option<io::Error> {
+/// Whether a client begins with a request of HTTP.
+pub(super) fn is_http(bytes: &[u8]) -> bool {
     const METHODS: [&[u8]; 9] =
         [b"GET ", b"POST ", b"PUT ", b"HEAD ", b"DELETE ", b"PATCH ", b"OPTIONS ", b"CONNECT ", b"PRI "];
+    METHODS.iter().any(|method| bytes.starts_with(method))
+}
+
+/// What is wrong with the first bytes of a client, as far as they show that it does not speak TLS.
+pub(super) fn of_plain(bytes: &[u8]) -> Option<io::Error> {
     /// The type of a record with a handshake (RFC 8446, section 5.1).
     const HANDSHAKE: u8 = 22;
     let what = match bytes {
         [HANDSHAKE, ..] => return None,
-        _ if METHODS.iter().any(|method| bytes.starts_with(method)) => "HTTP without TLS",
+        _ if is_http(bytes) => "HTTP without TLS",
         [b'*', b'0'..=b'9', ..] => "Redis without TLS",
         _ => "something else than TLS",
     };
@@ -54,6 +59,9 @@ pub(super) fn of_client(error: Error) -> io::Error {
             | Incompatible::Tls12NotOfferedOrEnabled
             | Incompatible::SignatureAlgorithmsExtensionRequired,
         ) => "the client speaks neither TLS 1.2 nor TLS 1.3".to_owned(),
+        Error::NoApplicationProtocol => {
+            "the client speaks no HTTP/1, as with HTTP/2 alone, and --protocol http reads nothing else: use --protocol tcp".to_owned()
+        }
         error => format!("the client's handshake failed: {error}"),
     };
     io::Error::new(ErrorKind::InvalidData, what)
@@ -123,8 +131,9 @@ fn of_certificate(wrong: &CertificateError, name: &str) -> String {
             "its certificate is signed by another authority of a trusted name: name that in `backend_tls.ca`".to_owned()
         }
         CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-            // Each is written as `DnsName("api.example.com")`.
-            let names: Vec<&str> = presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect();
+            // Each is written as `DnsName("api.example.com")` or `IpAddress(127.0.0.1)`.
+            let plain = |name: &String| name.split(['(', ')']).nth(1).unwrap_or(name).trim_matches('"').to_owned();
+            let names: Vec<String> = presented.iter().map(plain).collect();
             let presented = names.join(", ");
             format!("its certificate is for {presented}, not for `{name}`: name it in `backend_tls.name`")
         }
@@ -137,6 +146,10 @@ fn of_certificate(wrong: &CertificateError, name: &str) -> String {
         }
         CertificateError::Other(why) if is_of_an_authority(why) => {
             "its certificate is one of an authority: name that certificate in `backend_tls.ca`".to_owned()
+        }
+        CertificateError::Other(why) if is_of_an_old_version(why) => {
+            "its certificate is of X.509 version 1: it needs one with extensions, such as the names that it is for"
+                .to_owned()
         }
         other => format!("its certificate is not accepted: {other}"),
     }

@@ -16,6 +16,11 @@ use super::{Alpn, failure};
 /// How much is read at once, in bytes: most messages are shorter.
 const READ: usize = 4096;
 
+/// The answer to a request without TLS.
+const PLAIN_HTTP: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 57\r\nConnection: close\r\n\r\n\
+    vaurien: this port speaks TLS, write https:// in the URL\n";
+
 /// What a client asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Hello {
@@ -95,7 +100,11 @@ fn poll_accept(cx: &mut Context<'_>, socket: &Socket, acceptor: &mut Acceptor) -
             Ok(Some(accepted)) => return Poll::Ready(Ok(accepted)),
             Ok(None) => {}
             Err((error, alert)) => {
-                send_alert(cx, socket, alert);
+                if failure::is_http(buffer.filled()) {
+                    let _ = socket.poll_write(cx, PLAIN_HTTP);
+                } else {
+                    send_alert(cx, socket, alert);
+                }
                 let plain = failure::of_plain(buffer.filled());
                 return Poll::Ready(Err(plain.unwrap_or_else(|| failure::of_client(error))));
             }

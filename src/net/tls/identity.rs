@@ -19,6 +19,11 @@ pub enum BadIdentity {
     /// There is no certificate.
     #[error("no certificate in it: it has to be PEM, `-----BEGIN CERTIFICATE-----`")]
     NoCertificate,
+    /// The certificate is none of version 3.
+    #[error(
+        "a certificate that cannot be used: it has to be X.509 of version 3, which has extensions such as the names that it is for"
+    )]
+    BadCertificate,
     /// There is no private key.
     #[error("no private key in it: it has to be PEM without a password, `-----BEGIN PRIVATE KEY-----`")]
     NoKey,
@@ -62,7 +67,7 @@ impl Identity {
                 Ok(Self(Arc::new(identity)))
             }
             Err(rustls::Error::InconsistentKeys(_)) => Err(BadIdentity::OtherKey),
-            Err(_) => Err(BadIdentity::NoCertificate),
+            Err(_) => Err(BadIdentity::BadCertificate),
         }
     }
 

@@ -222,6 +222,10 @@ async fn a_client_that_does_not_speak_tls_is_told_of() {
         let (near, far) = pair(10_000);
         (&near).write_all(sent.as_bytes()).await.unwrap();
         assert_eq!(accept(far, &tls, None).await.unwrap_err().to_string(), why);
+        let mut told = Vec::new();
+        (&near).read_to_end(&mut told).await.unwrap();
+        assert_eq!(told.starts_with(b"HTTP/1.1 400 "), sent.starts_with("GET"), "{}", told.escape_ascii());
+        assert_eq!(told.ends_with(b" in the URL\n"), sent.starts_with("GET"));
     }
     // One that has only connected says nothing.
     let (near, far) = pair(10_000);

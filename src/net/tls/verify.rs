@@ -26,9 +26,26 @@ impl Verifier {
         Some(Self { trusted: Some(trusted), named })
     }
 
-    /// Accepts every certificate, but only from who has its key.
+    /// Accepts every certificate, but only from who has its key, where that can be read.
     pub(super) fn of_anybody() -> Self {
         Self { trusted: None, named: Vec::new() }
+    }
+}
+
+impl Verifier {
+    /// What `verified` says, but where any certificate will do, also one that cannot be read, as of version 1.
+    fn unless_unreadable(
+        &self,
+        verified: Result<HandshakeSignatureValid, Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match verified {
+            Err(Error::InvalidCertificate(CertificateError::BadEncoding | CertificateError::Other(_)))
+                if self.trusted.is_none() =>
+            {
+                Ok(HandshakeSignatureValid::assertion())
+            }
+            verified => verified,
+        }
     }
 }
 
@@ -61,7 +78,9 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms)
+        let verified =
+            verify_tls12_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms);
+        self.unless_unreadable(verified)
     }
 
     fn verify_tls13_signature(
@@ -70,12 +89,19 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms)
+        let verified =
+            verify_tls13_signature(message, certificate, signed, &PROVIDER.signature_verification_algorithms);
+        self.unless_unreadable(verified)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         PROVIDER.signature_verification_algorithms.supported_schemes()
     }
+}
+
+/// Whether a certificate was refused because it is of another version of X.509 than 3.
+pub(super) fn is_of_an_old_version(why: &OtherError) -> bool {
+    matches!(why.0.downcast_ref(), Some(webpki::Error::UnsupportedCertVersion))
 }
 
 /// Whether a certificate was refused because an authority's is not to be shown by a server.

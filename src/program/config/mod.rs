@@ -192,11 +192,11 @@ impl Config {
     }
 }
 
-/// Whether a proxy has certificates from a file.
+/// Whether a proxy has certificates from a file, as those of an authority are.
 fn names_a_certificate(values: &Values<'_>) -> bool {
     let proxies = values.layout.proxies();
     let mut tables = proxies.iter().flat_map(|(_, within)| PROXY_TABLES.map(|table| format!("{within}{table}.")));
-    tables.any(|table| ["cert", "ca"].iter().any(|key| values.get(&format!("{table}{key}")).is_some()))
+    tables.any(|table| ["auto", "cert", "ca"].iter().any(|key| values.get(&format!("{table}{key}")).is_some()))
 }
 
 /// 32 bits, so that it is easy to type again.
