@@ -178,9 +178,16 @@ fn a_connection_goes_to_the_next_client() {
     }
 }
 
-/// Ends the backend's connection in the middle, and prints what comes back.
+/// Ends the backend's connection in the middle, and prints what comes back. Before it goes on, it waits until Redis has closed it.
 const QUIT: &str = r#"
 import socket, ssl, sys
+def has_other_clients():
+    context = ssl.create_default_context(cafile=sys.argv[4])
+    with socket.create_connection(("127.0.0.1", int(sys.argv[3])), 30) as plain:
+        with context.wrap_socket(plain, server_hostname="localhost") as tls:
+            tls.sendall(b"CLIENT LIST\r\n")
+            reply = tls.makefile("rb")
+            return reply.read(int(reply.readline()[1:])).count(b" addr=") > 1
 context = ssl.create_default_context(cafile=sys.argv[2])
 with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 30) as plain:
     with context.wrap_socket(plain, server_hostname="localhost") as tls:
@@ -190,6 +197,8 @@ with socket.create_connection(("127.0.0.1", int(sys.argv[1])), 30) as plain:
             while not got.endswith((b"+PONG\r\n", b"+OK\r\n", b"over\r\n")):
                 got += tls.recv(65536) or exit(f"{line}: {got}")
             print(line, got)
+            while line == "QUIT" and has_other_clients():
+                pass
 "#;
 
 #[test]
@@ -201,6 +210,7 @@ fn a_client_outlives_its_backends() {
         let vaurien = certificates.start(named(&redis), &format!("--protocol redis {BOTH} {options}"));
         let mut command = program("python3");
         command.args(["-c", QUIT, &vaurien.address().port().to_string()]).arg(certificates.path("own/ca.pem"));
+        command.arg(redis.address().port().to_string()).arg(certificates.path("ca.pem"));
         (printed_by(&command, Vec::new()), vaurien)
     };
     let (Printed { status, stdout, stderr }, vaurien) = ask("--keep-alive");

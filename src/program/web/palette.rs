@@ -1,6 +1,7 @@
 //! Colours of handlers: the same fault has the same colour in every report and on the live page.
 
-/// The number of colours beside the grey of `dummy`. The style has a class for each: `c0`, which is grey, to `c12`.
+/// The number of colours that names of users have. The style has a class for each, `c1` to `c12`; `c0` is grey, and `c13` is a
+/// handler's.
 const COLOURS: u32 = 12;
 
 /// The colours of what vaurien brings along. A toxic has that of the handler which does the same to a call.
@@ -26,7 +27,7 @@ const FIXED: [(&str, u32); 22] = [
     ("bandwidth", 11),
     ("corrupt", 12),
     ("slicer", 5),
-    ("tls", 9),
+    ("tls", 13),
 ];
 
 /// The class of the colour of a handler, which may be named with its rule (`pay.error`). That of a sequence is its last step's.
