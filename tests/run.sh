@@ -64,14 +64,17 @@ export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARG
 
 cargo test --locked -- --include-ignored
 
+# The tests have built it. `cargo build` would build it again, and what it is built of, without what only tests need.
+built=$(realpath "${CARGO_TARGET_DIR:-target}/debug/vaurien")
+
 # Real clients see the errors that vaurien answers with.
-tests/clients/run.sh
+VAURIEN=$built tests/clients/run.sh
 
 # Toxiproxy's clients find what they know.
-tests/toxiproxy/run.sh
+VAURIEN=$built tests/toxiproxy/run.sh
 
 # The npm package is packed, installed and tested.
-clients/node/test.sh
+VAURIEN=$built clients/node/test.sh
 
 # What docs/install.md builds can be built.
 tests/install.sh
@@ -80,4 +83,4 @@ tests/install.sh
 clients/python/test.sh
 
 # A browser uses the live page.
-tests/web/run.sh
+VAURIEN=$built tests/web/run.sh
