@@ -43,7 +43,8 @@ impl TlsStream {
     /// The client has left, or does not speak TLS.
     pub(crate) async fn hello(&self) -> io::Result<Hello> {
         let mut acceptor = Acceptor::default();
-        let accepted = poll_fn(|cx| poll_accept(cx, self.socket(), &mut acceptor)).await?;
+        let accepted =
+            poll_fn(|cx| poll_accept(cx, self.socket(), &mut acceptor)).await.map_err(|no| self.refuse(no))?;
         let hello = {
             let hello = accepted.client_hello();
             Hello {
@@ -66,13 +67,15 @@ impl TlsStream {
         };
         match accepted.into_connection(config) {
             Ok(tls) => drop(self.set_state(State::Open(Box::new(Session::new(tls))))),
-            Err((error, alert)) => {
-                let mut alert = Some(alert);
-                poll_fn(|cx| Poll::Ready(alert.take().map(|alert| send_alert(cx, self.socket(), alert)))).await;
-                return Err(failure::of_client(error));
-            }
+            Err((error, alert)) => return Err(self.refuse(Refusal::new(failure::of_client(error), alert))),
         }
         poll_fn(|cx| self.poll_handshake(cx)).await.map_err(failure::of_client_session)
+    }
+
+    /// Why there is no session. The client is told when the stream ends.
+    fn refuse(&self, Refusal { error, told }: Refusal) -> io::Error {
+        self.set_state(State::Refused(told));
+        error
     }
 
     /// Answers with these bytes, which are no session.
@@ -82,13 +85,34 @@ impl TlsStream {
     }
 }
 
-fn poll_accept(cx: &mut Context<'_>, socket: &Socket, acceptor: &mut Acceptor) -> Poll<io::Result<Accepted>> {
+/// Why a client is refused, and what it is told.
+struct Refusal {
+    error: io::Error,
+    told: Vec<u8>,
+}
+
+impl Refusal {
+    fn new(error: io::Error, mut alert: AcceptedAlert) -> Self {
+        let mut told = Vec::new();
+        // Memory takes everything.
+        let _ = alert.write_all(&mut told);
+        Self { error, told }
+    }
+}
+
+impl From<io::Error> for Refusal {
+    fn from(error: io::Error) -> Self {
+        Self { error, told: Vec::new() }
+    }
+}
+
+fn poll_accept(cx: &mut Context<'_>, socket: &Socket, acceptor: &mut Acceptor) -> Poll<Result<Accepted, Refusal>> {
     loop {
         let mut read = [0; READ];
         let mut buffer = ReadBuf::new(&mut read);
         ready!(socket.poll_read(cx, &mut buffer))?;
         if buffer.filled().is_empty() {
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()));
         }
         let mut left = buffer.filled();
         let mut accepted = Ok(None);
@@ -100,22 +124,14 @@ fn poll_accept(cx: &mut Context<'_>, socket: &Socket, acceptor: &mut Acceptor) -
             Ok(Some(accepted)) => return Poll::Ready(Ok(accepted)),
             Ok(None) => {}
             Err((error, alert)) => {
-                if failure::is_http(buffer.filled()) {
-                    let _ = socket.poll_write(cx, PLAIN_HTTP);
-                } else {
-                    send_alert(cx, socket, alert);
+                let received = buffer.filled();
+                let error = failure::of_plain(received).unwrap_or_else(|| failure::of_client(error));
+                let mut refusal = Refusal::new(error, alert);
+                if failure::is_http(received) {
+                    refusal.told = PLAIN_HTTP.to_vec();
                 }
-                let plain = failure::of_plain(buffer.filled());
-                return Poll::Ready(Err(plain.unwrap_or_else(|| failure::of_client(error))));
+                return Poll::Ready(Err(refusal));
             }
         }
-    }
-}
-
-/// Tells the client what is wrong. One that takes no alert learns it from the end of the connection.
-fn send_alert(cx: &mut Context<'_>, socket: &Socket, mut alert: AcceptedAlert) {
-    let mut bytes = Vec::new();
-    if alert.write_all(&mut bytes).is_ok() {
-        let _ = socket.poll_write(cx, &bytes);
     }
 }

@@ -41,6 +41,8 @@ pub(super) enum State {
     Silent,
     /// A client waits for an answer.
     Asks(Box<Accepted>),
+    /// A client is refused, and is told this when the stream ends: whoever counts refusals has counted it by then.
+    Refused(Vec<u8>),
     Open(Box<Session>),
 }
 
@@ -73,7 +75,7 @@ impl TlsStream {
     fn session(&self) -> io::Result<AtomicRefMut<'_, Session>> {
         AtomicRefMut::filter_map(self.state.borrow_mut(), |state| match state {
             State::Open(session) => Some(&mut **session),
-            State::Silent | State::Asks(_) => None,
+            State::Silent | State::Asks(_) | State::Refused(_) => None,
         })
         .ok_or_else(|| ErrorKind::NotConnected.into())
     }
@@ -180,6 +182,12 @@ impl TlsStream {
                 session.tls.send_close_notify();
             }
             ready!(session.poll_send(cx, &self.socket))?;
+        }
+        if let State::Refused(told) = &mut *self.state.borrow_mut() {
+            while !told.is_empty() {
+                let taken = ready!(self.socket.poll_write(cx, told))?;
+                told.drain(..taken);
+            }
         }
         Poll::Ready(self.socket.end())
     }
@@ -295,6 +303,7 @@ impl fmt::Debug for State {
         f.write_str(match self {
             Self::Silent => "Silent",
             Self::Asks(_) => "Asks",
+            Self::Refused(_) => "Refused",
             Self::Open(_) => "Open",
         })
     }

@@ -41,7 +41,13 @@ async fn handshake(
 
 async fn accept(far: MemoryStream, tls: &ClientTls, fault: Option<TlsFault>) -> io::Result<TlsStream> {
     let server = TlsStream::of_client(far.into());
-    let hello = server.hello().await?;
+    let hello = match server.hello().await {
+        Ok(hello) => hello,
+        Err(error) => {
+            let _ = std::future::poll_fn(|cx| server.poll_end(cx, End::Orderly)).await;
+            return Err(error);
+        }
+    };
     let alpn = hello.alpn.first().cloned();
     match fault {
         None => tls.answer(&server, hello, alpn).await?,
