@@ -1,4 +1,5 @@
-//! The first call's turn, before any byte is read and any backend is dialled.
+//! The first call's turn, before any byte of a call is read. The backend is dialled by then only where it had to be asked what it
+//! speaks (ALPN).
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};

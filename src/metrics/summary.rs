@@ -89,15 +89,8 @@ impl Summary {
             let faults = self.faults.iter().find(|(known, _)| known == name).map_or(0, |(_, faults)| *faults);
             format!("{name}: {calls} calls, {faults} faults")
         });
-        let connections = format!(
-            "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures{}",
-            self.connections,
-            self.to_backend,
-            self.to_client,
-            self.opaque,
-            self.backend_failures,
-            handshakes(self.handshake_failures)
-        );
+        let bytes = (self.to_backend, self.to_client);
+        let connections = figures(self.connections, bytes, self.opaque, self.backend_failures, self.handshake_failures);
         let opaque = opaque_line(self.opaque, each(&self.opaque_reasons));
         let handshakes = handshake_line(self.handshake_failures, each(&self.handshake_reasons));
         let toxics = self.toxics.iter().map(|(name, faults)| format!("toxic {name}: {faults} faults"));
@@ -109,9 +102,15 @@ fn each(reasons: &[(String, u64)]) -> impl Iterator<Item = (&str, u64)> {
     reasons.iter().map(|(why, count)| (why.as_str(), *count))
 }
 
-/// The end of the line about connections: the TLS handshakes that failed, if there are any.
-pub(crate) fn handshakes(failures: u64) -> String {
-    if failures > 0 { format!(", {failures} handshake failures") } else { String::new() }
+/// The line about connections, with the bytes to the backend and to clients. TLS handshakes that failed are part of it if there are
+/// any.
+pub(crate) fn figures(connections: u64, bytes: (u64, u64), opaque: u64, dials: u64, handshakes: u64) -> String {
+    let (from_clients, from_backends) = bytes;
+    let handshakes = if handshakes > 0 { format!(", {handshakes} handshake failures") } else { String::new() };
+    format!(
+        "{connections} connections, {from_clients} bytes from clients, {from_backends} bytes from backends, {opaque} opaque, \
+         {dials} dial failures{handshakes}"
+    )
 }
 
 /// Why this many connections turned opaque; `None` if none did.

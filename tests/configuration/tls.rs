@@ -167,6 +167,13 @@ fn mistakes_are_one_line_each() {
             ],
         ),
         ("--backend-ca @bad.pem", &[&format!("--backend-ca: {no_certificate}")]),
+        (
+            "--tls-cert @bad.pem --tls-key @own-key.pem",
+            &[
+                "--tls-cert: a certificate that cannot be used: it has to be X.509 of version 3, which has extensions such as \
+               the names that it is for",
+            ],
+        ),
         ("--backend-name a/b", &["--backend-name: `a/b` is neither a name of a server nor an IP address"]),
         ("--backend-insecure maybe", &["--backend-insecure: `maybe` is not true or false"]),
         (

@@ -30,9 +30,7 @@ impl Verifier {
     pub(super) fn of_anybody() -> Self {
         Self { trusted: None, named: Vec::new() }
     }
-}
 
-impl Verifier {
     /// What `verified` says, but where any certificate will do, also one that cannot be read, as of version 1.
     fn unless_unreadable(
         &self,

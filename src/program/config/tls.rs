@@ -239,7 +239,7 @@ impl Table<'_, '_> {
             Err(bad) => bad,
         };
         match bad {
-            BadIdentity::NoCertificate => self.wrong("cert", bad),
+            BadIdentity::NoCertificate | BadIdentity::BadCertificate => self.wrong("cert", bad),
             BadIdentity::OtherKey => {
                 let cert = self.values.place(&self.full("cert")).unwrap_or_default();
                 self.wrong("key", format_args!("{bad} ({cert})"))

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Expected, Report, Run, text};
 use crate::metrics::reasons::Reason;
-use crate::metrics::summary::{handshake_line, handshakes, opaque_line};
+use crate::metrics::summary::{figures, handshake_line, opaque_line};
 use crate::program::command::{End, typed};
 use crate::proxy::config::DEFAULT;
 
@@ -87,15 +87,9 @@ impl Run {
         let unnamed = self.is_of_one_unnamed_proxy();
         self.proxies.iter().flat_map(move |proxy| {
             let name = if unnamed { String::new() } else { format!("{}: ", proxy.name) };
-            let figures = format!(
-                "{} connections, {} bytes from clients, {} bytes from backends, {} opaque, {} dial failures{}",
-                proxy.connections,
-                proxy.to_backend,
-                proxy.to_client,
-                proxy.opaque,
-                proxy.dial_failures,
-                handshakes(proxy.handshake_failures)
-            );
+            let bytes = (proxy.to_backend, proxy.to_client);
+            let figures =
+                figures(proxy.connections, bytes, proxy.opaque, proxy.dial_failures, proxy.handshake_failures);
             let opaque = opaque_line(proxy.opaque, each(&proxy.opaque_reasons));
             let handshakes = handshake_line(proxy.handshake_failures, each(&proxy.handshake_reasons));
             let toxics = proxy.toxics.iter().map(|toxic| {
