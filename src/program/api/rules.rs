@@ -167,7 +167,7 @@ fn key_of_request(place: &str) -> String {
 
 fn described(api: &Api, proxy: &str, rule: &RuleSnapshot) -> Rule {
     let RuleSnapshot { name, rule, calls, faults, excluded, times_left, .. } = rule.clone();
-    let reverts_in = api.proxies.rule_reverts_in(proxy, &name).map(Seconds::from);
+    let reverts_in = api.proxies.rule_reverts_in(proxy, &name, &rule).map(Seconds::from);
     Rule { name, rule, status: RuleStatus { calls, faults, excluded, times_left, reverts_in } }
 }
 

@@ -149,7 +149,7 @@ fn described(api: &Api, snapshot: &ProxySnapshot, toxic: &ProxyToxic) -> Toxic {
     let name = toxic.name().to_owned();
     let counted = snapshot.toxics.iter().find(|known| known.name == name);
     let (connections, faults) = counted.map_or((0, 0), |known| (known.connections, known.faults));
-    let reverts_in = api.proxies.toxic_reverts_in(&snapshot.name, &name).map(Seconds::from);
+    let reverts_in = api.proxies.toxic_reverts_in(&snapshot.name, toxic).map(Seconds::from);
     Toxic {
         name,
         toxic: toxic.to_string(),

@@ -304,7 +304,7 @@ fn changed(api: &Api, change: Change) -> Json<Value> {
 }
 
 fn described(api: &Api, proxy: &Proxy) -> Map<String, Value> {
-    let snapshot = proxy.snapshot();
+    let (config, snapshot) = (proxy.config(), proxy.snapshot());
     let summary = snapshot.summary();
     let status = Status {
         addresses: proxy.addresses(),
@@ -318,10 +318,10 @@ fn described(api: &Api, proxy: &Proxy) -> Map<String, Value> {
         backend_failures: summary.backend_failures,
         handshake_failures: summary.handshake_failures,
         handshake_reasons: summary.handshake_reasons.into_iter().map(Reason::from).collect(),
-        reverts_in: api.proxies.reverts_in(proxy.name()).map(Seconds::from),
+        reverts_in: api.proxies.reverts_in(&config).map(Seconds::from),
     };
     let mut described = Map::from_iter([("name".to_owned(), Value::from(proxy.name()))]);
-    described.extend(proxy.config().keys.all);
+    described.extend(config.keys.all);
     described.insert("status".to_owned(), json!(status));
     described
 }

@@ -152,10 +152,12 @@ impl ProxySet {
         entries.get("default").or(only).map(|entry| entry.proxy.clone())
     }
 
-    /// The time until the proxy's temporary change is reverted.
-    pub(crate) fn reverts_in(&self, name: &str) -> Option<Duration> {
-        let until = self.entries().get(name)?.temporary.as_ref()?.until;
-        Some(until.saturating_duration_since(Instant::now()))
+    /// The time until the temporary change that gave the proxy this configuration is reverted.
+    pub(crate) fn reverts_in(&self, config: &ProxyConfig) -> Option<Duration> {
+        let entries = self.entries();
+        let change = entries.get(&config.name)?.temporary.as_ref()?;
+        let is_reverted = change.before.as_ref().is_some_and(|before| before.keys == config.keys);
+        (!is_reverted).then(|| change.until.saturating_duration_since(Instant::now()))
     }
 
     /// Adds a proxy, which listens from now on.

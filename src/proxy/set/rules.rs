@@ -211,10 +211,11 @@ impl ProxySet {
         self.run_locked(name, async move |proxies, name| proxies.edit_one_rule(&name, &edit, time).await).await
     }
 
-    /// The time until a change of this rule is taken back.
-    pub(crate) fn rule_reverts_in(&self, name: &str, rule: &str) -> Option<Duration> {
-        let until = self.entries().get(name)?.temporary_rules.get(rule)?.until;
-        Some(until.saturating_duration_since(Instant::now()))
+    /// The time until a change that made this rule `text` is taken back.
+    pub(crate) fn rule_reverts_in(&self, name: &str, rule: &str, text: &str) -> Option<Duration> {
+        let entries = self.entries();
+        let change = entries.get(name)?.temporary_rules.get(rule).filter(|change| change.now == text)?;
+        Some(change.until.saturating_duration_since(Instant::now()))
     }
 
     /// The rules and the toxics as they are now are there to stay.

@@ -123,10 +123,11 @@ impl ProxySet {
         self.run_locked(name, async move |proxies, name| proxies.set_toxics(&name, Vec::new()).await).await
     }
 
-    /// The time until a change of this toxic is taken back.
-    pub(crate) fn toxic_reverts_in(&self, name: &str, toxic: &str) -> Option<Duration> {
-        let until = self.entries().get(name)?.temporary_toxics.get(toxic)?.until;
-        Some(until.saturating_duration_since(Instant::now()))
+    /// The time until a change that made this `toxic` is taken back.
+    pub(crate) fn toxic_reverts_in(&self, name: &str, toxic: &Toxic) -> Option<Duration> {
+        let entries = self.entries();
+        let change = entries.get(name)?.temporary_toxics.get(toxic.name()).filter(|change| change.now == *toxic)?;
+        Some(change.until.saturating_duration_since(Instant::now()))
     }
 
     async fn edit_one_toxic(

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::proxy::config::ProxyConfig;
 
 const TOXICS: &str = "/v1/proxies/cache/toxics";
 const TOXIC: &str = "/v1/proxies/cache/toxics/latency_downstream";
@@ -70,5 +71,31 @@ async fn what_is_written_instead_takes_toxics_away_for_a_time() {
         assert_eq!(texts().await, meanwhile);
         tokio::time::sleep(Duration::from_secs(11)).await;
         assert_eq!(texts().await, json!(["latency(latency=1s)"]), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn only_what_is_there_for_a_time_has_one() {
+    let world = World::new(&["cache"]).await;
+    let proxy = "/v1/proxies/cache";
+    world.call("PATCH", proxy, r#"{"protocol": "redis", "rules": ["GET => error"]}"#).await;
+    world.call("POST", TOXICS, r#"{"toxic": "latency(latency=1s)"}"#).await;
+    let (proxies, config) = (&world.proxies, || world.proxies.get("cache").unwrap().config());
+    type Time = fn(&ProxySet, &ProxyConfig) -> Option<Duration>;
+    let cases: [(&str, &str, Time); 3] = [
+        (RULE, r#"{"handler": "delay", "for": "1h"}"#, |proxies, config| {
+            proxies.rule_reverts_in("cache", "rule-1", &config.rules[0].to_string())
+        }),
+        (TOXIC, r#"{"toxicity": 0.5, "for": "1h"}"#, |proxies, config| {
+            proxies.toxic_reverts_in("cache", &config.toxics[0])
+        }),
+        (proxy, r#"{"handler": "hang", "for": "1h"}"#, ProxySet::reverts_in),
+    ];
+    for (path, body, time) in cases {
+        let before = config();
+        assert!(world.call("PATCH", path, body).await.json()["status"]["reverts_in"].is_number(), "{path}");
+        assert!(time(proxies, &config()).is_some(), "{path}");
+        // While it is taken back, the one before is in force already.
+        assert_eq!(time(proxies, &before), None, "{path}");
     }
 }
