@@ -127,6 +127,7 @@ pub use plan::rule::Rule;
 #[cfg(feature = "program")]
 pub use program::{config::Config, main};
 pub use protocol::http::Response;
+pub use protocol::http2::ErrorCode;
 pub use protocol::{Failure, FailureKind, Protocol};
 pub use proxy::config::ProxyConfig;
 pub use proxy::listeners::CannotListen;

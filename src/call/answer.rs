@@ -137,7 +137,7 @@ impl From<Bytes> for Written {
 
 impl Written {
     fn response(response: &Response, protocol: Protocol, head: &[u8]) -> Self {
-        if protocol != Protocol::Http {
+        if !protocol.is_http() {
             return Self::failure(&Failure::new(FailureKind::Err), protocol, head);
         }
         let http::Answer { bytes, close } = http::respond(head, response, SystemTime::now());
@@ -147,7 +147,7 @@ impl Written {
     fn failure(failure: &Failure, protocol: Protocol, head: &[u8]) -> Self {
         match protocol.failure(failure, head) {
             Some(bytes) => Bytes::from(bytes).into(),
-            None if protocol == Protocol::Http => Self::response(&Response::new(500), protocol, head),
+            None if protocol.is_http() => Self::response(&Response::new(500), protocol, head),
             None => Self { bytes: Bytes::new(), close: true },
         }
     }
@@ -155,7 +155,7 @@ impl Written {
     fn miss(protocol: Protocol, head: &[u8], mode: Mode) -> Self {
         match protocol.miss(head, mode) {
             Some(bytes) => Bytes::from(bytes).into(),
-            None if protocol == Protocol::Http => Self::response(&Response::new(404), protocol, head),
+            None if protocol.is_http() => Self::response(&Response::new(404), protocol, head),
             None => Self::failure(&Failure::new(FailureKind::Err), protocol, head),
         }
     }

@@ -104,7 +104,7 @@ impl<'a> Call<'a> {
     #[must_use]
     pub fn can_miss(&self) -> bool {
         let CallState { protocol, head, mode, .. } = &*self.state;
-        *protocol == Protocol::Http || protocol.miss(head, *mode).is_some()
+        protocol.is_http() || protocol.miss(head, *mode).is_some()
     }
 
     /// Whether a node of a cluster can be chosen by the call's key.

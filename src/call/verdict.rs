@@ -6,6 +6,7 @@ use super::Answer;
 use crate::events::Action;
 use crate::fault::End;
 use crate::net::tls::TlsFault;
+use crate::protocol::http2::ErrorCode;
 use crate::size::{Amount, Rate, Size};
 
 /// What a handler decides about a call.
@@ -49,8 +50,16 @@ pub enum Verdict {
     Handshake(TlsFault),
     /// The client's connection is closed after the replies of earlier calls: the client reads an end of file.
     Close,
-    /// The client's connection is reset, after the replies of earlier calls: the client reads `ECONNRESET`.
+    /// The client's connection is reset, after the replies of earlier calls: the client reads `ECONNRESET`. With HTTP/2 the stream
+    /// of the call alone is reset, with `INTERNAL_ERROR`.
     Reset,
+    /// As [`Reset`](Self::Reset); with HTTP/2 this is the code.
+    ResetStream(ErrorCode),
+    /// The client's connection is reset, with HTTP/2 as well: all calls that are under way on it fail.
+    ResetConnection,
+    /// With HTTP/2 the client gets GOAWAY with this code. With `NO_ERROR` this call and those under way pass, and the client
+    /// opens another connection for the next one; with another code the connection ends. Elsewhere the call passes.
+    GoAway(ErrorCode),
 }
 
 impl Verdict {
@@ -62,13 +71,13 @@ impl Verdict {
     /// What it does to the call, unless the call passes.
     pub(crate) fn action(&self) -> Option<Action> {
         match self {
-            // Whether these do anything shows as the reply passes.
-            Self::Pass | Self::Cut { .. } | Self::Slow { .. } | Self::Corrupt { .. } => None,
+            // Whether these do anything shows as the reply passes, or by what the client speaks.
+            Self::Pass | Self::Cut { .. } | Self::Slow { .. } | Self::Corrupt { .. } | Self::GoAway(_) => None,
             Self::Answer(_) => Some(Action::Answer),
             Self::Inject(_) => Some(Action::Inject),
             Self::Handshake(_) => Some(Action::Handshake),
             Self::Close => Some(Action::Close),
-            Self::Reset => Some(Action::Reset),
+            Self::Reset | Self::ResetStream(_) | Self::ResetConnection => Some(Action::Reset),
         }
     }
 }

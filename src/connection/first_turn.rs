@@ -62,7 +62,7 @@ async fn accept(
         context.call(handler).fault(&mut state, action);
     }
     match verdict {
-        Verdict::Pass => Ok(is_taken.then(|| Box::new(TakenCall { label, fault: None }))),
+        Verdict::Pass | Verdict::GoAway(_) => Ok(is_taken.then(|| Box::new(TakenCall { label, fault: None }))),
         Verdict::Handshake(fault) if handler.scope == Scope::Handshake => {
             Ok(Some(Box::new(TakenCall { label, fault: Some(fault) })))
         }
@@ -72,7 +72,7 @@ async fn accept(
             Err(Outcome::Close)
         }
         Verdict::Close => Err(Outcome::Close),
-        Verdict::Reset => Err(Outcome::Reset),
+        Verdict::Reset | Verdict::ResetStream(_) | Verdict::ResetConnection => Err(Outcome::Reset),
         Verdict::Handshake(_)
         | Verdict::Inject(_)
         | Verdict::Cut { .. }

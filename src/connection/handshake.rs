@@ -15,7 +15,7 @@ const HTTP: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
 pub(super) fn offer(context: &ConnectionContext<'_>, client: &Stream) -> Vec<Alpn> {
     match client.alpn() {
         Some(agreed) => vec![agreed],
-        None if context.settings.protocol == Protocol::Http => vec![HTTP[0].to_vec()],
+        None if context.settings.protocol.is_http() => vec![HTTP[0].to_vec()],
         None => Vec::new(),
     }
 }
@@ -75,7 +75,7 @@ async fn answer(
             fault => Ok(tls.answer_wrongly(stream, hello, alpn, fault).await.map(|()| None)),
         };
     }
-    let is_known = hello.alpn.is_empty() || protocol == Protocol::Http;
+    let is_known = hello.alpn.is_empty() || protocol.is_http();
     let backend = if is_known || !context.settings.backend.has_tls() {
         None
     } else {
@@ -91,7 +91,7 @@ fn guess(protocol: Protocol, hello: &Hello) -> Option<Alpn> {
     let http = HTTP.iter().find(|http| hello.alpn.iter().any(|alpn| alpn == *http)).map(|http| http.to_vec());
     match hello.alpn.as_slice() {
         [] => None,
-        _ if protocol == Protocol::Http => http.or_else(|| Some(HTTP[0].to_vec())),
+        _ if protocol.is_http() => http.or_else(|| Some(HTTP[0].to_vec())),
         [only] => Some(only.clone()),
         _ => http,
     }

@@ -126,8 +126,11 @@ pub(crate) enum Action {
     Handshake,
     /// Closed the client's connection.
     Close,
-    /// Reset the client's connection.
+    /// Reset the client's connection, or the stream of the call.
     Reset,
+    /// Told the client to open another connection.
+    #[allow(dead_code, reason = "only connections of HTTP/2 tell it")]
+    GoAway,
 }
 
 /// What identifies a request: `{"command": "GET", "key": "a"}`, with `http` `{"method": "GET", "path": "/"}`.
@@ -222,7 +225,7 @@ impl Serialize for Event {
 
 impl Serialize for RequestHead {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let names = if self.protocol == Protocol::Http { ("method", "path") } else { ("command", "key") };
+        let names = if self.protocol.is_http() { ("method", "path") } else { ("command", "key") };
         let (command, key) = self.words();
         let mut object = serializer.serialize_map(None)?;
         object.serialize_entry(names.0, command)?;

@@ -117,12 +117,12 @@ impl Error {
     }
 
     fn injects(&self, call: &Call<'_>) -> bool {
-        self.inject && call.protocol() != Protocol::Http
+        self.inject && !call.protocol().is_http()
     }
 
     fn answer(&self, call: &mut Call<'_>) -> Answer {
         match (call.protocol(), self.kind) {
-            (Protocol::Http, _) => Answer::response(self.response(call)),
+            (Protocol::Http | Protocol::Grpc, _) => Answer::response(self.response(call)),
             (_, Some(kind)) => Answer::failure(self.failure(kind)),
             (_, None) => Answer::random(JUNK),
         }
@@ -191,7 +191,7 @@ impl Error {
 impl Handler for Error {
     fn check(&self, protocol: Protocol) -> std::result::Result<(), String> {
         let kinds = || FailureKind::of(protocol).iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
-        if let Some(name) = self.of_http().filter(|_| protocol != Protocol::Http) {
+        if let Some(name) = self.of_http().filter(|_| !protocol.is_http()) {
             return Err(match kinds() {
                 none if none.is_empty() => format!("`{name}` needs the protocol http, write `--protocol http`"),
                 kinds => format!("`{name}` is for http, write `kind=…` with {protocol} ({kinds})"),
@@ -203,7 +203,7 @@ impl Handler for Error {
         let Some(kind) = self.kind else {
             let given = [("message", self.message.is_some()), ("to", self.to.is_some())];
             return match given.into_iter().find(|(_, is_given)| *is_given) {
-                Some((name, _)) if protocol == Protocol::Http => {
+                Some((name, _)) if protocol.is_http() => {
                     Err(format!("`{name}` is for redis and memcache, write `body=…`"))
                 }
                 Some((name, _)) => Err(format!("`{name}` needs a kind, write `kind=…`")),
@@ -211,7 +211,9 @@ impl Handler for Error {
             };
         };
         match protocol {
-            Protocol::Http => Err(format!("`kind={kind}` is for redis and memcache, write `status=503` with http")),
+            Protocol::Http | Protocol::Grpc => {
+                Err(format!("`kind={kind}` is for redis and memcache, write `status=503` with {protocol}"))
+            }
             Protocol::Tcp => Err(format!("`kind={kind}` needs the protocol redis or memcache, tcp has no errors")),
             _ if !FailureKind::of(protocol).contains(&kind) => {
                 Err(format!("{protocol} has no error `{kind}` (known: {})", kinds()))

@@ -18,7 +18,7 @@ impl Protocol {
     pub(crate) fn detour(self, bytes: &[u8], backend: Option<Backend<'_>>) -> Option<String> {
         match self {
             Self::Redis => redis::detour(bytes),
-            Self::Http => http_detour(bytes, backend),
+            Self::Http | Self::Grpc => http_detour(bytes, backend),
             Self::Tcp | Self::Memcache => None,
         }
     }
@@ -28,7 +28,9 @@ impl Protocol {
     pub(crate) fn may_detour(self, bytes: &[u8], is_first: bool) -> bool {
         match (self, bytes) {
             (Self::Redis, [first, ..]) => *first == b'-',
-            (Self::Http, bytes) => is_first || bytes.starts_with(b"HTTP/1.1 3") || bytes.starts_with(b"HTTP/1.0 3"),
+            (Self::Http | Self::Grpc, bytes) => {
+                is_first || bytes.starts_with(b"HTTP/1.1 3") || bytes.starts_with(b"HTTP/1.0 3")
+            }
             _ => false,
         }
     }

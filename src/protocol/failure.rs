@@ -51,13 +51,13 @@ pub enum FailureKind {
 }
 
 impl FailureKind {
-    /// Those that `protocol` has an error for; empty for `tcp`, and for `http`, which has statuses.
+    /// Those that `protocol` has an error for; empty for `tcp`, and for `http` and `grpc`, which have statuses.
     #[must_use]
     pub fn of(protocol: Protocol) -> &'static [Self] {
         match protocol {
             Protocol::Redis => &redis::KINDS,
             Protocol::Memcache => &memcache::KINDS,
-            Protocol::Tcp | Protocol::Http => &[],
+            Protocol::Tcp | Protocol::Http | Protocol::Grpc => &[],
         }
     }
 
@@ -185,7 +185,7 @@ impl Protocol {
         match self {
             Self::Redis => Some(redis::failure(failure, head)),
             Self::Memcache => Some(memcache::failure(failure, head)),
-            Self::Tcp | Self::Http => None,
+            Self::Tcp | Self::Http | Self::Grpc => None,
         }
     }
 
@@ -194,7 +194,7 @@ impl Protocol {
         match self {
             Self::Redis => redis::miss(head, mode),
             Self::Memcache => memcache::miss(head),
-            Self::Tcp | Self::Http => None,
+            Self::Tcp | Self::Http | Self::Grpc => None,
         }
     }
 }

@@ -89,7 +89,9 @@ impl Foreign {
     pub(crate) fn reason(self, protocol: Protocol) -> Option<String> {
         let is_itself = matches!(
             (self, protocol),
-            (Self::Http, Protocol::Http) | (Self::Redis, Protocol::Redis) | (Self::Memcache, Protocol::Memcache)
+            (Self::Http, Protocol::Http | Protocol::Grpc)
+                | (Self::Redis, Protocol::Redis)
+                | (Self::Memcache, Protocol::Memcache)
         );
         (!is_itself).then(|| format!("{}{UNREADABLE}{protocol} cannot read: {}", self.name(), self.advice()))
     }

@@ -9,6 +9,7 @@ pub(crate) mod detour;
 mod failure;
 pub(crate) mod foreign;
 pub mod http;
+pub mod http2;
 pub mod memcache;
 mod payload;
 pub(crate) mod proxy_header;
@@ -41,13 +42,15 @@ pub enum Protocol {
     Memcache,
     /// HTTP/1.0 and 1.1.
     Http,
+    /// [`Http`](Self::Http) whose calls are those of gRPC: errors of vaurien's own are statuses of gRPC.
+    Grpc,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: [Self; 4] = [Self::Tcp, Self::Redis, Self::Memcache, Self::Http];
+    pub const ALL: [Self; 5] = [Self::Tcp, Self::Redis, Self::Memcache, Self::Http, Self::Grpc];
 
-    /// The name in options and files: `tcp`, `redis`, `memcache` or `http`.
+    /// The name in options and files: `tcp`, `redis`, `memcache`, `http` or `grpc`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -55,7 +58,14 @@ impl Protocol {
             Self::Redis => "redis",
             Self::Memcache => "memcache",
             Self::Http => "http",
+            Self::Grpc => "grpc",
         }
+    }
+
+    /// Whether its messages are those of HTTP: `http` and `grpc`.
+    #[must_use]
+    pub const fn is_http(self) -> bool {
+        matches!(self, Self::Http | Self::Grpc)
     }
 }
 
@@ -67,7 +77,7 @@ impl fmt::Display for Protocol {
 
 /// No protocol has this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not one of tcp, redis, memcache, http")]
+#[error("`{0}` is not one of tcp, redis, memcache, http, grpc")]
 pub struct UnknownProtocol(String);
 
 impl FromStr for Protocol {
@@ -79,7 +89,7 @@ impl FromStr for Protocol {
     }
 }
 
-/// The longest head (command and key, request line and headers), in bytes; with `http` unless it is set. A longer one turns
+/// The longest head (command and key, request line and headers), in bytes; of HTTP unless it is set. A longer one turns
 /// the connection opaque.
 pub const MAX_HEAD: usize = 64 * 1024;
 
@@ -138,7 +148,7 @@ pub enum Expect {
     },
     /// What `memcache` needs to know.
     Memcache(memcache::Expect),
-    /// What `http` needs to know.
+    /// What HTTP needs to know.
     Http(http::Expect),
 }
 
@@ -171,7 +181,7 @@ pub enum Requests {
     Redis(redis::Requests),
     /// `memcache`.
     Memcache(memcache::Requests),
-    /// `http`.
+    /// `http` and `grpc`.
     Http(http::Requests),
 }
 
@@ -184,7 +194,7 @@ pub enum Replies {
     Redis(redis::Replies),
     /// `memcache`.
     Memcache(memcache::Replies),
-    /// `http`.
+    /// `http` and `grpc`.
     Http(http::Replies),
 }
 
@@ -196,14 +206,14 @@ impl Protocol {
             Self::Tcp => Requests::Tcp(tcp::Requests),
             Self::Redis => Requests::Redis(redis::Requests::default()),
             Self::Memcache => Requests::Memcache(memcache::Requests::default()),
-            Self::Http => Requests::Http(http::Requests::default()),
+            Self::Http | Self::Grpc => Requests::Http(http::Requests::default()),
         }
     }
 
-    /// The same, where heads of `http` have at most `max_head` bytes.
+    /// The same, where heads of HTTP have at most `max_head` bytes.
     pub(crate) fn requests_with(self, max_head: usize) -> Requests {
         match self {
-            Self::Http => Requests::Http(http::Requests::with_max_head(max_head)),
+            Self::Http | Self::Grpc => Requests::Http(http::Requests::with_max_head(max_head)),
             other => other.requests(),
         }
     }
@@ -215,14 +225,14 @@ impl Protocol {
             Self::Tcp => Replies::Tcp(tcp::Replies),
             Self::Redis => Replies::Redis(redis::Replies::default()),
             Self::Memcache => Replies::Memcache(memcache::Replies::default()),
-            Self::Http => Replies::Http(http::Replies::default()),
+            Self::Http | Self::Grpc => Replies::Http(http::Replies::default()),
         }
     }
 
-    /// The same, where heads of `http` have at most `max_head` bytes.
+    /// The same, where heads of HTTP have at most `max_head` bytes.
     pub(crate) fn replies_with(self, max_head: usize) -> Replies {
         match self {
-            Self::Http => Replies::Http(http::Replies::with_max_head(max_head)),
+            Self::Http | Self::Grpc => Replies::Http(http::Replies::with_max_head(max_head)),
             other => other.replies(),
         }
     }
@@ -234,7 +244,7 @@ impl Protocol {
             Self::Tcp => (&[], &[]),
             Self::Redis => redis::words(head),
             Self::Memcache => memcache::words(head),
-            Self::Http => http::words(head),
+            Self::Http | Self::Grpc => http::words(head),
         }
     }
 
@@ -243,21 +253,21 @@ impl Protocol {
         self == Self::Redis && redis::key(head).is_some()
     }
 
-    /// The values of a header field. Only `http` has any.
+    /// The values of a header field. Only HTTP has any.
     pub(crate) fn header<'h>(self, head: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
-        http::header(if self == Self::Http { head } else { &[] }, name)
+        http::header(if self.is_http() { head } else { &[] }, name)
     }
 
-    /// The values of a parameter of the query. Only `http` has any.
+    /// The values of a parameter of the query. Only HTTP has any.
     pub(crate) fn query<'h>(self, head: &'h [u8], name: &str) -> impl Iterator<Item = &'h [u8]> {
-        http::query(if self == Self::Http { head } else { &[] }, name)
+        http::query(if self.is_http() { head } else { &[] }, name)
     }
 
     /// The interim response for which the client waits before it sends the rest of the request that begins with
     /// `bytes`.
     #[must_use]
     pub fn awaited(self, bytes: &[u8]) -> Option<&'static [u8]> {
-        (self == Self::Http && http::expects_continue(bytes)).then_some(http::CONTINUE)
+        (self.is_http() && http::expects_continue(bytes)).then_some(http::CONTINUE)
     }
 }
 

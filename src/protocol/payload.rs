@@ -44,7 +44,7 @@ impl Protocol {
             Self::Tcp => Payload::open(0),
             Self::Redis => super::redis::payload(bytes),
             Self::Memcache => super::memcache::payload(bytes),
-            Self::Http => super::http::payload(bytes),
+            Self::Http | Self::Grpc => super::http::payload(bytes),
         }
     }
 }

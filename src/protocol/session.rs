@@ -32,7 +32,7 @@ impl Session {
             Protocol::Tcp => Self::Clean,
             Protocol::Redis => redis::session(self, head),
             Protocol::Memcache => memcache::session(self, head),
-            Protocol::Http => http::session_after_request(head),
+            Protocol::Http | Protocol::Grpc => http::session_after_request(head),
         }
     }
 
@@ -43,6 +43,6 @@ impl Session {
 
     /// After a reply that begins with these bytes, its head among them.
     pub(crate) fn after_reply(self, protocol: Protocol, bytes: &[u8]) -> Self {
-        if protocol == Protocol::Http && !http::reply_persists(bytes) { Self::Kept } else { self }
+        if protocol.is_http() && !http::reply_persists(bytes) { Self::Kept } else { self }
     }
 }

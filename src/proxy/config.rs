@@ -206,7 +206,7 @@ impl ProxyConfig {
 
     /// Why its protocol cannot have `rewrite_host`, if it is to.
     pub(crate) fn check_rewrite_host(&self) -> Option<String> {
-        let is_wrong = self.rewrite_host && self.protocol != Protocol::Http;
+        let is_wrong = self.rewrite_host && !self.protocol.is_http();
         is_wrong.then(|| format!("it needs protocol http, this proxy has {}", self.protocol))
     }
 

@@ -158,7 +158,7 @@ fn rules<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Value>, D::Er
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(crate) struct ConnectionOptions {
-    /// Protocol of the calls: tcp, redis, memcache, http
+    /// Protocol of the calls: tcp, redis, memcache, http, grpc
     #[schemars(extend("x-unit" = "protocol", "x-heading" = "Proxy", "x-common" = true))]
     pub(crate) protocol: Protocol,
     /// Size of one read [default: 2048, growing with traffic]

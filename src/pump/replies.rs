@@ -19,7 +19,7 @@ use crate::call::{Answer, Call, CallState, Message, Verdict, Written};
 use crate::call_log::CallEnd;
 use crate::error::{Error, Result};
 use crate::net::stream::Peer;
-use crate::protocol::{Expect, MAX_HEAD, Protocol, Step};
+use crate::protocol::{Expect, MAX_HEAD, Step};
 
 /// The reply pump: reads, lets handlers decide, and keeps everything in order.
 pub(super) struct ReplyPump<'a, 's> {
@@ -170,7 +170,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
     fn client_stays(&self, calls: &OpenCalls) -> bool {
         let settings = self.context.settings;
         let in_order = !matches!(self.incoming.ended, Some(Err(_))) && !calls.is_opaque() && calls.owes_nothing();
-        settings.keep_alive && settings.protocol != Protocol::Http && in_order && !self.half_closes.have_requests()
+        settings.keep_alive && !settings.protocol.is_http() && in_order && !self.half_closes.have_requests()
     }
 
     /// An answer of our own has its turn.
@@ -239,7 +239,14 @@ impl<'a, 's> ReplyPump<'a, 's> {
             }
         }
         match verdicts.pop_if(|(_, verdict)| !verdict.shapes()).map(|(_, verdict)| verdict) {
-            None | Some(Verdict::Pass | Verdict::Cut { .. } | Verdict::Slow { .. } | Verdict::Corrupt { .. }) => {
+            None
+            | Some(
+                Verdict::Pass
+                | Verdict::GoAway(_)
+                | Verdict::Cut { .. }
+                | Verdict::Slow { .. }
+                | Verdict::Corrupt { .. },
+            ) => {
                 if !verdicts.is_empty() {
                     self.pass_through(&mut call, &verdicts).await?;
                 }
@@ -247,7 +254,7 @@ impl<'a, 's> ReplyPump<'a, 's> {
             Some(Verdict::Inject(bytes)) => self.inject(&bytes).await?,
             Some(Verdict::Answer(answer)) => return self.replace(answer, call.state).await,
             Some(Verdict::Handshake(_)) => return Err(Outcome::Failed(Error::NoReplyYet).into()),
-            Some(verdict @ (Verdict::Close | Verdict::Reset)) => {
+            Some(verdict @ (Verdict::Close | Verdict::Reset | Verdict::ResetStream(_) | Verdict::ResetConnection)) => {
                 // The replies before it come first.
                 self.drain().await?;
                 return Err(if matches!(verdict, Verdict::Close) { Outcome::Close } else { Outcome::Reset }.into());

@@ -130,9 +130,7 @@ impl ReplyPump<'_, '_> {
             Verdict::Cut { after, end } => {
                 let body = data.map_or(here, |(begin, ..)| begin);
                 let passes = match after {
-                    Amount::Size(size) if self.context.settings.protocol == Protocol::Http => {
-                        body.saturating_add(size.bytes())
-                    }
+                    Amount::Size(size) if self.context.settings.protocol.is_http() => body.saturating_add(size.bytes()),
                     Amount::Size(size) => size.bytes(),
                     Amount::Percent(part) => {
                         data.map_or(part.of(here), |(begin, len, _)| begin.saturating_add(part.of(len)))
@@ -163,7 +161,10 @@ impl ReplyPump<'_, '_> {
             | Verdict::Inject(_)
             | Verdict::Handshake(_)
             | Verdict::Close
-            | Verdict::Reset => return None,
+            | Verdict::Reset
+            | Verdict::ResetStream(_)
+            | Verdict::ResetConnection
+            | Verdict::GoAway(_) => return None,
         })
     }
 

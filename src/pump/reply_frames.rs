@@ -10,7 +10,7 @@ use super::outcome::Outcome;
 use crate::call_log::CallEnd;
 use crate::protocol::detour::Backend;
 use crate::protocol::foreign::Foreign;
-use crate::protocol::{self, Expect, Protocol, Step};
+use crate::protocol::{self, Expect, Step};
 
 /// Finds replies, and ends the calls of those that no handler wants to see.
 pub(super) struct ReplyFrames<'a> {
@@ -99,7 +99,7 @@ impl ReplyFrames<'_> {
         }
         let settings = self.context.settings;
         // Only its responses say whether the connection lasts.
-        let reuses = settings.reuse_socket && settings.protocol == Protocol::Http;
+        let reuses = settings.reuse_socket && settings.protocol.is_http();
         let mut at = 0;
         let stop = loop {
             if at == bytes.len() {

@@ -224,6 +224,10 @@ impl<'a, 's> RequestPump<'a, 's> {
             let mut call = Call::new(&mut state, incoming, context.call(&handler));
             outbound.beside(handler.handler.before(&mut call)).await?
         };
+        if let Ok(Verdict::GoAway(_)) = decided {
+            // There is nobody to tell it to: this is HTTP/1, or no HTTP.
+            decided = Ok(Verdict::Pass);
+        }
         if let Some(action) = decided.as_ref().ok().and_then(Verdict::action) {
             context.call(&handler).fault(&mut state, action);
         }
@@ -266,9 +270,10 @@ impl<'a, 's> RequestPump<'a, 's> {
                 }
                 ReplySource::Answer(Box::new((if incoming.broken { answer.then_close() } else { answer }, state)))
             }
-            Ok(Verdict::Reset) => ReplySource::Reset,
+            Ok(Verdict::Reset | Verdict::ResetStream(_) | Verdict::ResetConnection) => ReplySource::Reset,
             Ok(
                 Verdict::Handshake(_)
+                | Verdict::GoAway(_)
                 | Verdict::Inject(_)
                 | Verdict::Cut { .. }
                 | Verdict::Slow { .. }

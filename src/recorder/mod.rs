@@ -171,7 +171,7 @@ impl CallShape {
         let handler = match protocol {
             Protocol::Redis => "error(kind=err)",
             Protocol::Memcache => "error(kind=server_error)",
-            Protocol::Http | Protocol::Tcp => "error",
+            Protocol::Http | Protocol::Grpc | Protocol::Tcp => "error",
         };
         let mut shape = String::from_utf8_lossy(command).into_owned();
         if !key.is_empty() {

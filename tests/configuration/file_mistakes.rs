@@ -33,7 +33,8 @@ protocol = 'tcp'
         [
             "vaurien.toml:1: unknown key `bakend`, did you mean `backend`?".to_owned(),
             "vaurien.toml:2: proxy: `localhost` has no port, write `localhost:PORT`".to_owned(),
-            "vaurien.toml:3: protocol: `htp` is not one of tcp, redis, memcache, http, did you mean `http`?".to_owned(),
+            "vaurien.toml:3: protocol: `htp` is not one of tcp, redis, memcache, http, grpc, did you mean `http`?"
+                .to_owned(),
             format!("vaurien.toml:4: unknown handler `delya` {KNOWN}, did you mean `delay`?"),
             "vaurien.toml:5: unknown key `keep-alive`, did you mean `keep_alive`?".to_owned(),
             format!("vaurien.toml:6: unknown key `xyzzy` (known: {known})"),
@@ -64,7 +65,7 @@ fn a_value_of_the_wrong_type_says_which_is_right() {
         ("pool_timeout = true", "pool_timeout: `true` is not a number of seconds"),
         ("pool_timeout = inf", "pool_timeout: invalid duration `inf`: at most a year (31536000 seconds)"),
         ("pool_timeout = 2020-01-01", "pool_timeout: invalid duration `2020-01-01`: write `10s`, `250ms` or seconds"),
-        ("protocol = ['http']", "protocol: `[\"http\"]` is not one of tcp, redis, memcache, http"),
+        ("protocol = ['http']", "protocol: `[\"http\"]` is not one of tcp, redis, memcache, http, grpc"),
         ("handlers = 5", "`handlers` is `5`, write a table, `[handlers.delay]`"),
         ("handlers = '20:delay'", "`handlers` holds a table for each handler, did you mean `handler = \"20:delay\"`?"),
         ("listen = 'a:1'", "unknown key `listen`, did you mean `proxy`?"),

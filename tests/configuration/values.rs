@@ -212,5 +212,5 @@ fn a_protocol_is_written_as_it_is_read() {
     }
     assert_eq!("memache".parse(), Ok(Protocol::Memcache));
     let unknown = "smtp".parse::<Protocol>().unwrap_err();
-    assert_eq!(unknown.to_string(), "`smtp` is not one of tcp, redis, memcache, http");
+    assert_eq!(unknown.to_string(), "`smtp` is not one of tcp, redis, memcache, http, grpc");
 }

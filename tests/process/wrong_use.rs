@@ -21,7 +21,7 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
         ),
         (
             "--backend a:1 --protocol htp",
-            "--protocol: `htp` is not one of tcp, redis, memcache, http, did you mean `http`?",
+            "--protocol: `htp` is not one of tcp, redis, memcache, http, grpc, did you mean `http`?",
         ),
         ("--backend a:1 --buffer lots", "--buffer: `lots` is not a whole number of bytes, 0 or more"),
         (

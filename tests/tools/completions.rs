@@ -24,7 +24,7 @@ fn completed(words: &str) -> Vec<String> {
 fn bash_completes_flags_and_values() {
     assert_eq!(completed("vaurien --handler-delay-s"), ["--handler-delay-sleep"]);
     assert_eq!(completed("vaurien --backend a:1 --handler-dummy-k"), ["--handler-dummy-keep-alive"]);
-    assert_eq!(completed("vaurien --protocol ''"), ["tcp", "redis", "memcache", "http"]);
+    assert_eq!(completed("vaurien --protocol ''"), ["tcp", "redis", "memcache", "http", "grpc"]);
     assert_eq!(completed("vaurien --keep-alive ''"), ["true", "false"]);
     assert_eq!(completed("vaurien --handler d"), ["delay", "dummy"]);
     assert_eq!(completed("vaurien --log-level w"), ["warn"]);

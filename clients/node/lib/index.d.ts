@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" />
 
 /** How the calls are found in the traffic. */
-export type Protocol = 'tcp' | 'redis' | 'memcache' | 'http';
+export type Protocol = 'tcp' | 'redis' | 'memcache' | 'http' | 'grpc';
 
 /** What a proxy is started with. Texts are those of the command line, where `vaurien --help` explains them. */
 export interface Settings {

@@ -100,7 +100,7 @@ impl Matcher {
                 .or_else(|| self.key.is_some().then(|| "the key".to_owned()))
                 .map(|name| format!("{name} {what}"));
         }
-        let is_http = protocol == Protocol::Http;
+        let is_http = protocol.is_http();
         if is_http && let Some(path) = self.command.as_ref().and_then(|command| command.text_of_path()) {
             return Some(format!("`{path}` is compared with the method, write `path={path}`"));
         }

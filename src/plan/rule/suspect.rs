@@ -28,7 +28,7 @@ const METHODS: [&str; 16] = [
 
 /// Why no request of this protocol has such a path.
 pub(super) fn impossible(matcher: &Matcher, protocol: Protocol) -> Option<String> {
-    let path = matcher.key.as_ref().filter(|_| protocol == Protocol::Http)?;
+    let path = matcher.key.as_ref().filter(|_| protocol.is_http())?;
     let method = matcher.command.as_ref();
     let may_connect = method.is_none_or(|method| method.matches(b"CONNECT"));
     path.beginnings().into_iter().find_map(|(begin, is_all)| {
@@ -59,7 +59,7 @@ pub(crate) fn doubts(rule: &Rule, protocol: Protocol) -> Vec<String> {
         .flatten()
         .map(|command| String::from_utf8_lossy(command).to_uppercase())
         .collect();
-    if protocol == Protocol::Http {
+    if protocol.is_http() {
         for method in commands.iter().filter(|method| !METHODS.contains(&method.as_str())) {
             let hint = did_you_mean(method, METHODS);
             doubts.extend((!hint.is_empty()).then(|| format!("`{method}` is no method of HTTP{hint}")));
@@ -87,7 +87,8 @@ pub(crate) fn doubts(rule: &Rule, protocol: Protocol) -> Vec<String> {
 fn can_miss(command: &str, protocol: Protocol) -> bool {
     let command = if protocol == Protocol::Memcache { command.to_lowercase() } else { command.to_owned() };
     let misses = |head: String| protocol.miss(head.as_bytes(), Mode::default()).is_some();
-    matches!(protocol, Protocol::Http | Protocol::Tcp)
+    protocol.is_http()
+        || protocol == Protocol::Tcp
         || misses(format!("{command} a\r\n"))
         || misses(format!("{command} a b\r\n"))
 }

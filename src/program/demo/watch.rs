@@ -107,7 +107,7 @@ impl Handler for Watched {
 /// What the client of a call with this head and this verdict sees.
 fn saw(verdict: &Result<Verdict>, head: &[u8], time: Duration) -> String {
     match verdict {
-        Ok(Verdict::Pass | Verdict::Inject(_)) => answered(server::STATUS, time),
+        Ok(Verdict::Pass | Verdict::Inject(_) | Verdict::GoAway(_)) => answered(server::STATUS, time),
         Ok(Verdict::Cut { .. }) => "a reply that was cut off".to_owned(),
         Ok(Verdict::Slow { rate, .. }) => format!("a reply at {rate}"),
         Ok(Verdict::Corrupt { .. }) => "a reply with flipped bits".to_owned(),
@@ -117,7 +117,9 @@ fn saw(verdict: &Result<Verdict>, head: &[u8], time: Duration) -> String {
         },
         Ok(Verdict::Close) => "connection closed".to_owned(),
         Err(Error::ClientLeft) => unanswered(time),
-        Ok(Verdict::Reset | Verdict::Handshake(_)) | Err(_) => "connection reset".to_owned(),
+        Ok(Verdict::Reset | Verdict::ResetStream(_) | Verdict::ResetConnection | Verdict::Handshake(_)) | Err(_) => {
+            "connection reset".to_owned()
+        }
     }
 }
 

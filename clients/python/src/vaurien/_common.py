@@ -75,7 +75,7 @@ class Common:
         """Nothing is started yet.
 
         backend: where the server is, `HOST:PORT`.
-        protocol: how calls are found: `tcp`, `redis`, `memcache` or `http`.
+        protocol: how calls are found: `tcp`, `redis`, `memcache`, `http` or `grpc`.
         handler: what happens to calls that no rule matches, a handler or a mix: `"20:delay(sleep=250ms),5:error"`.
         rules: which calls get another mix: `"GET user:* times=3 => error(kind=loading)"`. The first that matches decides.
         toxics: what happens to the bytes: `"latency(latency=100ms)"`.
