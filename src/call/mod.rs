@@ -13,7 +13,6 @@ use rand::Rng;
 
 use crate::error::{Error, Result};
 use crate::events::Action;
-use crate::net::stream::Peer;
 use crate::protocol::Protocol;
 use crate::timer;
 
@@ -26,7 +25,11 @@ pub use verdict::Verdict;
 
 /// The message that a handler has in hand: in `before` the request, in `after` the reply.
 pub(crate) trait Message: Send {
-    fn client(&self) -> Peer<'_>;
+    /// The client's address; none if the client has left, and on a Unix socket.
+    fn address(&self) -> Option<SocketAddr>;
+
+    /// Resolves when the client has left, or with HTTP/2 has reset the stream.
+    fn left(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
 
     /// Reads the rest of the message and drops it.
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
@@ -71,7 +74,7 @@ impl<'a> Call<'a> {
     /// The client's address; `None` if the client has left, and on a Unix socket.
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
-        self.message.client().address()
+        self.message.address()
     }
 
     /// The protocol of the proxy.
@@ -127,7 +130,7 @@ impl<'a> Call<'a> {
         let begun = Instant::now();
         tokio::select! {
             () = timer::sleep(duration) => {}
-            () = self.message.client().left() => return Err(Error::ClientLeft),
+            () = self.message.left() => return Err(Error::ClientLeft),
             () = self.context.released.begun() => {}
         }
         self.context.delayed(begun.elapsed());
@@ -143,7 +146,7 @@ impl<'a> Call<'a> {
         self.context.fault(self.state, Action::Wait);
         tokio::select! {
             done = something => Ok(done),
-            () = self.message.client().left() => Err(Error::ClientLeft),
+            () = self.message.left() => Err(Error::ClientLeft),
             () = self.context.released.begun() => Err(Error::Released),
         }
     }
@@ -169,7 +172,7 @@ impl<'a> Call<'a> {
         self.context.fault(self.state, Action::Hold);
         let left = async {
             self.message.swallow().await;
-            self.message.client().left().await;
+            self.message.left().await;
         };
         tokio::select! {
             () = left => Error::ClientLeft,

@@ -137,6 +137,22 @@ impl Calls {
         call.ended = if call.is_done { now } else { passed.unwrap_or(now) };
     }
 
+    /// The last byte of request `number` was passed on.
+    pub(super) fn passed_on_of(&mut self, now: Duration, number: u64) {
+        if let Ok(place) = self.open.binary_search_by_key(&number, |open| open.number) {
+            self.open[place].passed.get_or_insert(now);
+        }
+    }
+
+    /// Call `number` has ended, whatever others do.
+    pub(super) fn ended_of(&mut self, now: Duration, number: u64, how: CallEnd) {
+        let Ok(place) = self.open.binary_search_by_key(&number, |open| open.number) else { return };
+        let Some(Open { at, passed, .. }) = self.open.remove(place) else { return };
+        let call = &mut self.kept[at];
+        call.is_done = how != CallEnd::Unanswered;
+        call.ended = if call.is_done { now } else { passed.unwrap_or(now) };
+    }
+
     pub(super) fn more(&mut self, now: Duration) {
         let Some(open) = self.open.front().filter(|_| self.are_turns) else { return };
         let call = &mut self.kept[open.at];
@@ -251,6 +267,20 @@ mod tests {
         line.0.more(ms(80));
         line.0.end(ms(90), 0);
         assert_eq!(times(&line.0.take()), [(1, 10, 40, true), (2, 50, 80, true)]);
+    }
+
+    #[test]
+    fn streams_end_in_any_order() {
+        let mut line = Line::new(Protocol::Http);
+        for number in 1..=3 {
+            line.begins(10 * number, number, Expect::Reply);
+        }
+        line.0.passed_on_of(ms(32), 1);
+        line.0.ended_of(ms(40), 2, CallEnd::Replied);
+        line.0.ended_of(ms(50), 2, CallEnd::Replied);
+        line.0.ended_of(ms(60), 1, CallEnd::Unanswered);
+        line.0.end(ms(70), 0);
+        assert_eq!(times(&line.0.take()), [(1, 10, 32, false), (2, 20, 40, true), (3, 30, 70, false)]);
     }
 
     #[test]

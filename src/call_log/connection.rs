@@ -58,6 +58,16 @@ impl ConnectionLog {
         self.with(|calls, now| calls.ended(now, how));
     }
 
+    /// The last byte of request `number` was passed on.
+    pub(crate) fn passed_on_of(&self, number: u64) {
+        self.with(|calls, now| calls.passed_on_of(now, number));
+    }
+
+    /// Call `number` has ended, whatever others do.
+    pub(crate) fn ended_of(&self, number: u64, how: CallEnd) {
+        self.with(|calls, now| calls.ended_of(now, number, how));
+    }
+
     /// Bytes that belong to no message came from the backend: with `tcp`, more of the reply.
     pub(crate) fn more(&self) {
         self.with(Calls::more);

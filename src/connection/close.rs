@@ -21,6 +21,7 @@ pub(super) async fn finish(outcome: Outcome, client: &mut Stream, context: &Conn
     log(&outcome, context);
     match outcome {
         Outcome::Done
+        | Outcome::Http2
         | Outcome::Spare
         | Outcome::BackendLeft
         | Outcome::Stopped

@@ -2,6 +2,7 @@
 //! speaks (ALPN).
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,7 +14,7 @@ use crate::call_log::CallEnd;
 use crate::error::{Error, Result};
 use crate::handler::Scope;
 use crate::net::buffer::{ReadSize, poll_read};
-use crate::net::stream::{Peer, Stream};
+use crate::net::stream::Stream;
 use crate::plan::SelectedHandler;
 use crate::protocol::Expect;
 use crate::pump::{ConnectionContext, Outcome, TakenCall, budget};
@@ -85,8 +86,12 @@ async fn accept(
 struct Unread<'a>(&'a mut Stream);
 
 impl Message for Unread<'_> {
-    fn client(&self) -> Peer<'_> {
-        self.0.peer()
+    fn address(&self) -> Option<SocketAddr> {
+        self.0.peer().address()
+    }
+
+    fn left(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.0.peer().left())
     }
 
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {

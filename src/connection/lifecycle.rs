@@ -1,18 +1,22 @@
 //! One client's life: its TLS handshake, its first turn, the dial, the calls, the end.
 
+use std::io;
 use std::time::Instant;
+
+use bytes::Bytes;
 
 use super::close::{finish, leave};
 use super::first_turn::first_turn;
 use super::handshake::{handshake, offer};
 use super::table::ConnectionHandle;
-use crate::events::EventKind;
 use crate::handler::Scope;
 use crate::net::stream::Stream;
 use crate::net::tls::Alpn;
 use crate::plan::{ConnectionDraws, Foreseen};
+use crate::protocol::{Protocol, http2};
 use crate::pump::{
-    ConnectionContext, ConnectionSettings, Copied, FirstCall, Framing, Outcome, ProxyContext, State, copy, framed,
+    Begin, ConnectionContext, ConnectionSettings, Copied, FirstCall, Framing, Outcome, ProxyContext, State, copy,
+    framed, http2,
 };
 
 /// Serves a client from its first byte to its last.
@@ -44,6 +48,11 @@ fn traffic(
                 Ok(Ok(begun)) => begun,
                 Ok(Err(outcome)) | Err(outcome) => break 'phases outcome,
             };
+            if speaks_http2(client) {
+                let (begin, backend) = (Begin { draws, first, read: Bytes::new() }, backend.insert(dialled));
+                let http2 = Box::pin(http2(context, begin, client, backend));
+                break 'phases handle.until_cut(http2).await.unwrap_or_else(|outcome| outcome);
+            }
             let plan = context.proxy.plan.load_full();
             let framing = if context.settings.copies(&plan) {
                 let copy = copy(context, &plan, first.as_ref(), &mut draws, client, backend.insert(dialled));
@@ -74,7 +83,9 @@ async fn begin(
     let mut draws = ConnectionDraws::default();
     let mut turn = drawn_first(context, &mut draws);
     let asked = if client.is_tls() { Box::pin(secure(context, &mut turn, &mut draws, client)).await? } else { None };
+    // What happens to a stream is decided once it is here, and happens to it alone.
     let first = match turn {
+        _ if context.settings.protocol == Protocol::Grpc || speaks_http2(client) => None,
         DrawnFirst::Certain(mut first) => {
             if first.handler.scope == Scope::Calls {
                 first.taken = Box::pin(first_turn(context, &first.handler, client)).await?;
@@ -89,6 +100,11 @@ async fn begin(
         None => dial(context, client, &offer(context, client)).await?,
     };
     Ok((backend, first, draws))
+}
+
+/// Whether the client has said that it speaks HTTP/2.
+fn speaks_http2(client: &Stream) -> bool {
+    client.alpn().is_some_and(|alpn| alpn == http2::ALPN)
 }
 
 /// The turn of a first call's handler that acts in the TLS handshake, and the handshake. The backend, if that was asked what it
@@ -171,6 +187,7 @@ async fn calls(
         match framed(context, &mut framing, client, stream).await {
             Outcome::BackendLeft => *backend = None,
             Outcome::ClientLeft => return client.take_error().map_or(Outcome::ClientLeft, Outcome::ClientReset),
+            Outcome::Http2 => return Box::pin(begin_http2(context, framing.into_http2(), client, backend)).await,
             outcome => return outcome,
         }
         if !framing.has_call() {
@@ -188,15 +205,47 @@ async fn calls(
     }
 }
 
+/// Goes on with HTTP/2 where the client has begun it. A backend that has agreed on something else, or that another client may have
+/// used, is dialled anew.
+async fn begin_http2(
+    context: &ConnectionContext<'_>,
+    begin: Begin,
+    client: &mut Stream,
+    backend: &mut Option<Stream>,
+) -> Outcome {
+    let own = context.proxy.listening.load_full();
+    let is_fit = |stream: &Stream| !stream.is_tls() || speaks_http2(stream);
+    let fit = backend.take().filter(|stream| is_fit(stream) && !context.settings.reuse_socket);
+    let dialled = if let Some(stream) = fit {
+        Ok(stream)
+    } else {
+        let alpn = [http2::ALPN.to_vec()];
+        Box::pin(reach(context, client, context.settings.backend.connect_anew(&own, &alpn))).await
+    };
+    match dialled {
+        Ok(stream) => http2(context, begin, client, backend.insert(stream)).await,
+        Err(outcome) => outcome,
+    }
+}
+
 /// Dials the backend, for as long as the client is there. Within TLS it is offered the protocols `alpn`.
 pub(super) async fn dial(context: &ConnectionContext<'_>, client: &Stream, alpn: &[Alpn]) -> Result<Stream, Outcome> {
-    let ConnectionContext { proxy, settings, activity, .. } = context;
+    let own = context.proxy.listening.load_full();
+    reach(context, client, context.settings.backend.connect(&own, alpn)).await
+}
+
+async fn reach(
+    context: &ConnectionContext<'_>,
+    client: &Stream,
+    connect: impl Future<Output = io::Result<Stream>>,
+) -> Result<Stream, Outcome> {
+    let ConnectionContext { proxy, activity, .. } = context;
     activity.set_state(State::Dialling);
-    let (begun, own) = (Instant::now(), proxy.listening.load_full());
+    let begun = Instant::now();
     let failed = tokio::select! {
         // A backend that has been reached is to learn how its client left.
         biased;
-        dialled = settings.backend.connect(&own, alpn) => match dialled {
+        dialled = connect => match dialled {
             Ok(backend) => {
                 activity.set_state(State::Open);
                 proxy.counters.dial.add(begun.elapsed());
@@ -207,7 +256,5 @@ pub(super) async fn dial(context: &ConnectionContext<'_>, client: &Stream, alpn:
         () = client.peer().left() => return Err(Outcome::ClientLeft),
         () = proxy.shutdown.grace_over() => return Err(Outcome::CutOff),
     };
-    proxy.counters.backend_failures.add(1);
-    proxy.emit(|| EventKind::DialFailure { connection: activity.number, error: failed.to_string() });
-    Err(Outcome::Unreachable(failed))
+    Err(context.unreachable(failed))
 }

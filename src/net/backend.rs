@@ -55,9 +55,14 @@ impl Backend {
     ///
     /// The error of the last address, of resolving the name, or of the TLS handshake.
     pub(crate) async fn connect(&self, own: &[BoundAddress], alpn: &[Alpn]) -> io::Result<Stream> {
-        if let Some(kept) = self.pool.take(alpn) {
-            return Ok(kept);
+        match self.pool.take(alpn) {
+            Some(kept) => Ok(kept),
+            None => self.connect_anew(own, alpn).await,
         }
+    }
+
+    /// The same, but never a connection that another client has used.
+    pub(crate) async fn connect_anew(&self, own: &[BoundAddress], alpn: &[Alpn]) -> io::Result<Stream> {
         let deadline = Instant::now() + self.connect_timeout;
         let socket = match &self.address {
             Address::Tcp(address) => {
@@ -74,6 +79,11 @@ impl Backend {
             Ok(done) => Ok(done?.into()),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the TLS handshake took too long")),
         }
+    }
+
+    /// How long it may take to reach it.
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
     }
 
     /// Whether connections to it are encrypted.

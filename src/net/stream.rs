@@ -1,7 +1,7 @@
 //! One side of a connection: bytes as they are on a socket, or within TLS.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -222,6 +222,21 @@ impl AsyncWrite for WriteHalf<'_> {
             Stream::Plain(socket) => socket.poll_write(cx, bytes),
             Stream::Tls(stream) => stream.poll_write(cx, bytes),
         }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.0 {
+            Stream::Plain(socket) => socket.poll_write_vectored(cx, pieces),
+            Stream::Tls(stream) => stream.poll_write_vectored(cx, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

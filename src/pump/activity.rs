@@ -121,6 +121,11 @@ impl Activity {
         Some(self.at_work.load(Ordering::Relaxed)).filter(|number| *number > 0)
     }
 
+    /// The handler of this number has a call in hand; with 0 none has.
+    pub(crate) fn set_handler(&self, number: u32) {
+        self.at_work.store(number, Ordering::Relaxed);
+    }
+
     /// The handler of these counters has a call in hand until the guard is dropped.
     pub(crate) fn works(&self, handler: &HandlerCounters) -> AtWork<'_> {
         self.at_work.store(handler.number, Ordering::Relaxed);

@@ -14,6 +14,7 @@ use crate::labels::CallLabel;
 use crate::plan::facts::Facts;
 use crate::plan::{Plan, SelectedHandler, Tally};
 use crate::protocol::foreign::Foreign;
+use crate::protocol::http2::preface;
 use crate::protocol::proxy_header::{self, Start};
 use crate::protocol::{Expect, MAX_HEAD, Protocol, Step};
 use crate::recorder::Clock;
@@ -50,6 +51,8 @@ pub(super) enum CallStop {
     Opaque,
     /// The backend has left between two calls: the next one is for another backend.
     NoBackend,
+    /// The client begins HTTP/2.
+    Http2,
 }
 
 /// A call that a handler wants to see. Nothing of it was passed on.
@@ -85,8 +88,8 @@ impl CallFrames<'_> {
         let (recorder, mut clock) = (self.context.recorder(), Clock::default());
         // What has been framed already comes first.
         let mut at = std::mem::take(&mut self.due);
-        if self.requests.header != ProxyHeader::Over {
-            match self.header(calls, bytes) {
+        if self.requests.header != ProxyHeader::Over || self.requests.may_be_http2 {
+            match self.begin(calls, bytes) {
                 Ok(len) => at += len,
                 Err(found) => return found,
             }
@@ -184,6 +187,22 @@ impl CallFrames<'_> {
         Found { done: at, passes, stop }
     }
 
+    /// The length of what stands before the first call; or what to do until that shows, or where no call follows.
+    fn begin(&mut self, calls: &mut OpenCalls, bytes: &[u8]) -> Result<usize, Found<CallStop>> {
+        let len = if self.requests.header == ProxyHeader::Over { 0 } else { self.header(calls, bytes)? };
+        if self.requests.may_be_http2 && len < bytes.len() {
+            match preface::start(&bytes[len..]) {
+                preface::Start::Preface => return Err(Found::up_to(len, Some(CallStop::Http2))),
+                preface::Start::Incomplete => {
+                    self.timer.hold(len > 0, self.context.settings.head_timeout);
+                    return Err(Found::up_to(len, None));
+                }
+                preface::Start::Other => self.requests.may_be_http2 = false,
+            }
+        }
+        Ok(len)
+    }
+
     /// The length of the PROXY protocol header that the client begins with, 0 if it does not, or what to do until that shows.
     fn header(&mut self, calls: &mut OpenCalls, bytes: &[u8]) -> Result<usize, Found<CallStop>> {
         let len = match proxy_header::start(bytes) {
@@ -208,6 +227,7 @@ impl CallFrames<'_> {
     /// A head was held for too long.
     pub(super) fn give_up(&mut self) -> CallStop {
         self.timer.stop();
+        self.requests.may_be_http2 = false;
         if self.requests.header == ProxyHeader::Possible {
             self.requests.header = ProxyHeader::Late;
             self.look = true;

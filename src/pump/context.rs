@@ -22,8 +22,9 @@ use crate::net::bound::BoundAddress;
 use crate::plan::SelectedHandler;
 use crate::plan::current::CurrentPlan;
 use crate::plan::facts::Facts;
+use crate::protocol::detour::Backend;
 use crate::protocol::{Expect, Protocol};
-use crate::recorder::{Clock, ConnectionRecorder, Recorder};
+use crate::recorder::{Clock, ConnectionRecorder, Place, Recorder};
 use crate::rng::{ProxyStreams, Streams};
 use crate::shutdown::Shutdown;
 use crate::toxic::{self, ActiveToxic, ActiveToxics};
@@ -183,6 +184,41 @@ impl<'a> ConnectionContext<'a> {
         }
     }
 
+    /// A call begins on a stream of its own, which ends in no order with others: where its shape is counted.
+    pub(super) fn stream_begins(
+        &self,
+        call: &Facts<'_>,
+        handler: &SelectedHandler,
+        label: Option<&Arc<CallLabel>>,
+    ) -> Option<Place> {
+        self.activity.calls.set(call.call);
+        if let Some(log) = &self.log {
+            log.begins(call.call, &handler.label, label, call.head.unwrap_or_default(), Expect::Reply);
+        }
+        self.recorder.as_ref()?.begins_alone(call.words())
+    }
+
+    /// The last byte of a stream's request was passed on.
+    pub(super) fn stream_passed_on(&self, call: u64) {
+        if let Some(log) = &self.log {
+            log.passed_on_of(call);
+        }
+    }
+
+    /// The backend took so long for a call of this shape.
+    pub(super) fn stream_took(&self, place: Place, time: Duration) {
+        if let Some(recorder) = &self.recorder {
+            recorder.took(place, time);
+        }
+    }
+
+    /// The call of a stream has ended.
+    pub(super) fn stream_ended(&self, call: u64, how: CallEnd) {
+        if let Some(log) = &self.log {
+            log.ended_of(call, how);
+        }
+    }
+
     /// The last byte of the latest request was passed on, or dropped.
     #[inline]
     pub(super) fn request_passed(&self, clock: &mut Clock) {
@@ -236,6 +272,14 @@ impl<'a> ConnectionContext<'a> {
         }
     }
 
+    /// The backend cannot be reached: counted, and told.
+    pub(crate) fn unreachable(&self, why: io::Error) -> Outcome {
+        let connection = self.activity.number;
+        self.proxy.counters.backend_failures.add(1);
+        self.proxy.emit(|| EventKind::DialFailure { connection, error: why.to_string() });
+        Outcome::Unreachable(why)
+    }
+
     /// There is no TLS with the client, which was not intended: counted, with the reason.
     pub(crate) fn handshake_failed(&self, why: &io::Error) {
         let (proxy, connection, why) = (&*self.proxy.name, self.activity.number, why.to_string());
@@ -245,6 +289,17 @@ impl<'a> ConnectionContext<'a> {
             warn!(proxy, connection, "no TLS with a client: {why}");
         } else {
             debug!(connection, "no TLS with a client: {why}");
+        }
+    }
+
+    /// Tells that a reply sends the client past the proxy, if it does.
+    #[cold]
+    pub(super) fn look_for_detour(&self, reply: &[u8]) {
+        let backend = self.settings.backend.address().tcp().map(|at| Backend { host: &at.host, port: at.port });
+        if self.may_tell_detours()
+            && let Some(how) = self.settings.protocol.detour(reply, backend)
+        {
+            self.detours(&how);
         }
     }
 

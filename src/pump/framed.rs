@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use super::call_frames::CallFrames;
 use super::context::ConnectionContext;
 use super::drive;
+use super::h2::Begin;
 use super::half_close::HalfCloses;
 use super::head_timer::HeadTimer;
 use super::inbound::Inbound;
@@ -85,6 +86,8 @@ pub(crate) struct Framing {
 pub(super) struct Requests {
     pub(super) framer: protocol::Requests,
     pub(super) header: ProxyHeader,
+    /// Nothing but that header has come: the client may begin HTTP/2.
+    pub(super) may_be_http2: bool,
     /// The number of the last call.
     pub(super) number: u64,
     pub(super) draws: ConnectionDraws,
@@ -152,8 +155,15 @@ impl Framing {
         stages: (Option<Stage>, Option<Stage>),
     ) -> Self {
         let framer = settings.protocol.requests_with(settings.max_head);
-        let requests = Requests { framer, header, number, draws, undelivered: None, first, begun: None };
+        let may_be_http2 = settings.protocol.is_http() && number == 0;
+        let requests = Requests { framer, header, may_be_http2, number, draws, undelivered: None, first, begun: None };
         Self { requests, held, stages, is_late: false }
+    }
+
+    /// What HTTP/2 begins with, of which nothing was passed on.
+    pub(crate) fn into_http2(self) -> Begin {
+        let Self { requests: Requests { draws, first, .. }, held, .. } = self;
+        Begin { draws, first, read: held.freeze() }
     }
 
     /// Whether a call is here that needs a backend.

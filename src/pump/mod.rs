@@ -9,6 +9,7 @@ mod call_frames; // calls in what the client sends
 mod context; // what the pumps know of their proxy and connection
 mod copy; // bytes as they come
 mod framed; // call by call
+mod h2; // stream by stream
 mod half_close; // how each direction ends
 mod head_timer; // how long an incomplete head is held
 mod inbound; // the side that is read
@@ -33,6 +34,7 @@ pub(crate) use activity::{Activity, Moved, State};
 pub(crate) use context::{ConnectionContext, ProxyContext};
 pub(crate) use copy::{Copied, copy};
 pub(crate) use framed::{FirstCall, Framing, TakenCall, framed};
+pub(crate) use h2::{Begin, http2};
 pub(crate) use outcome::Outcome;
 pub(crate) use settings::ConnectionSettings;
 pub(crate) use shaped::MAX_HELD;

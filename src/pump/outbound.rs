@@ -1,12 +1,13 @@
 //! The side of a direction that is written to, and what it has not taken yet.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
 use rand::rngs::ChaCha8Rng;
+use tokio::io::AsyncWrite;
 
 use super::context::{Blocked, ConnectionContext};
 use super::outcome::Ended;
@@ -160,6 +161,37 @@ impl<'s> Outbound<'s> {
             self.push(&http::with_host(head, host));
             self.push(rest);
             self.ahead = len;
+        }
+    }
+
+    /// Takes some of `pieces`, if there is room: how many bytes. What the other side does not take at once waits in faults alone.
+    pub(super) fn poll_take(&mut self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<Result<usize, Ended>> {
+        self.write_due(cx)?;
+        match &mut self.stage {
+            Stage::Direct(waiting) => {
+                ready!(waiting.poll_flush(cx, &mut self.to)).map_err(Ended::Write)?;
+                Pin::new(&mut self.to).poll_write_vectored(cx, pieces).map_err(Ended::Write)
+            }
+            Stage::Shaped(shaped) if shaped.is_full() => Poll::Pending,
+            Stage::Shaped(shaped) => {
+                for piece in pieces {
+                    shaped.push(self.context, piece);
+                }
+                self.write_due(cx)?;
+                Poll::Ready(Ok(pieces.iter().map(|piece| piece.len()).sum()))
+            }
+        }
+    }
+
+    /// Ready when nothing waits but in faults, which write by themselves when it is due.
+    pub(super) fn poll_written(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Ended>> {
+        self.write_due(cx)?;
+        match &mut self.stage {
+            Stage::Direct(waiting) => {
+                ready!(waiting.poll_flush(cx, &mut self.to)).map_err(Ended::Write)?;
+                Pin::new(&mut self.to).poll_flush(cx).map_err(Ended::Write)
+            }
+            Stage::Shaped(_) => Poll::Ready(Ok(())),
         }
     }
 
@@ -335,18 +367,20 @@ impl<'s> Outbound<'s> {
 
     /// Waits until all is written, and the end of the stream may follow.
     pub(super) async fn finish(&mut self, from: Peer<'s>) -> Result<(), Ended> {
+        poll_fn(|cx| self.poll_finish(cx, from)).await
+    }
+
+    /// The same, as a poll.
+    pub(super) fn poll_finish(&mut self, cx: &mut Context<'_>, from: Peer<'s>) -> Poll<Result<(), Ended>> {
         let is_done = |outbound: &Self| match &outbound.stage {
             Stage::Direct(_) => outbound.is_empty(),
             Stage::Shaped(shaped) => shaped.is_at_eof() && !outbound.to.holds(),
         };
-        poll_fn(|cx| {
-            self.take_on_toxics();
-            if let Stage::Shaped(shaped) = &mut self.stage {
-                shaped.push_eof();
-            }
-            self.poll_until(cx, from, is_done)
-        })
-        .await
+        self.take_on_toxics();
+        if let Stage::Shaped(shaped) = &mut self.stage {
+            shaped.push_eof();
+        }
+        self.poll_until(cx, from, is_done)
     }
 
     /// Waits until faults hold nothing, whatever the other side does.

@@ -23,6 +23,8 @@ pub(crate) enum Outcome {
     Unreachable(io::Error),
     /// The backend closed between two calls, and the client stays.
     BackendLeft,
+    /// The client begins HTTP/2, in what was read of it.
+    Http2,
     /// The client left between two calls, and the backend can serve another client.
     Spare,
     /// The daemon stops, and nothing was under way.

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -33,7 +34,7 @@ pub(super) struct ReplyPump<'a, 's> {
 /// What comes from the backend.
 pub(super) struct Incoming<'a, 's> {
     pub(super) inbound: Inbound<'s>,
-    client: Peer<'s>,
+    pub(super) client: Peer<'s>,
     /// Read, but not passed on yet.
     pub(super) held: BytesMut,
     pub(super) frames: ReplyFrames<'a>,
@@ -441,8 +442,12 @@ impl Incoming<'_, '_> {
 }
 
 impl Message for Incoming<'_, '_> {
-    fn client(&self) -> Peer<'_> {
-        self.client
+    fn address(&self) -> Option<SocketAddr> {
+        self.client.address()
+    }
+
+    fn left(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.client.left())
     }
 
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {

@@ -9,7 +9,7 @@ use rand::seq::index::sample;
 use super::open_calls::HandledCall;
 use super::outcome::{Ended, Outcome};
 use super::replies::ReplyPump;
-use crate::call::{Message, Verdict};
+use crate::call::Verdict;
 use crate::call_log::CallEnd;
 use crate::events::Action;
 use crate::fault::{ByteFault, Corrupt, Limit, RateLimit};
@@ -74,7 +74,7 @@ impl ReplyPump<'_, '_> {
             Some(Err(Ended::Hang)) => {
                 // Whatever else comes is of no use: the client waits for the rest.
                 let why = tokio::select! {
-                    () = self.incoming.client().left() => Outcome::ClientLeft,
+                    () = self.incoming.client.left() => Outcome::ClientLeft,
                     () = handler.released.begun() => Outcome::Released,
                 };
                 return Err(why.into());

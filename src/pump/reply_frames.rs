@@ -8,7 +8,6 @@ use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::Found;
 use super::outcome::Outcome;
 use crate::call_log::CallEnd;
-use crate::protocol::detour::Backend;
 use crate::protocol::foreign::Foreign;
 use crate::protocol::{self, Expect, Step};
 
@@ -45,18 +44,6 @@ pub(super) enum ReplyStop {
 }
 
 impl ReplyFrames<'_> {
-    /// Tells that the reply sends the client past the proxy, if it does.
-    #[cold]
-    fn look_for_detour(&self, reply: &[u8]) {
-        let settings = self.context.settings;
-        let backend = settings.backend.address().tcp().map(|at| Backend { host: &at.host, port: at.port });
-        if self.context.may_tell_detours()
-            && let Some(how) = settings.protocol.detour(reply, backend)
-        {
-            self.context.detours(&how);
-        }
-    }
-
     /// Whose turn it is, if not the backend's.
     pub(super) fn turn(&self) -> Option<ReplyStop> {
         turn(&self.calls.borrow_mut(), self.framer.is_within())
@@ -123,7 +110,7 @@ impl ReplyFrames<'_> {
             }
             if may_detour && let Step::Part { len, .. } = step {
                 self.is_first = false;
-                self.look_for_detour(&bytes[at..at + len]);
+                self.context.look_for_detour(&bytes[at..at + len]);
             }
             let step = match step {
                 Step::Part { len, left } if is_plain => {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -103,6 +104,11 @@ impl<'a, 's> RequestPump<'a, 's> {
             Stop::At(CallStop::Rewrite(head)) => {
                 let Incoming { held, frames, .. } = &self.incoming;
                 self.outbound.rewrite(held, head, frames.due);
+            }
+            Stop::At(CallStop::Http2) => {
+                // What came before, such as the PROXY protocol's header, is not HTTP/2.
+                self.outbound.drain(self.incoming.inbound.peer()).await?;
+                return Err(Outcome::Http2.into());
             }
             Stop::At(CallStop::NoBackend) => {
                 // The replies end the connection to it once all of theirs are written.
@@ -224,10 +230,6 @@ impl<'a, 's> RequestPump<'a, 's> {
             let mut call = Call::new(&mut state, incoming, context.call(&handler));
             outbound.beside(handler.handler.before(&mut call)).await?
         };
-        if let Ok(Verdict::GoAway(_)) = decided {
-            // There is nobody to tell it to: this is HTTP/1, or no HTTP.
-            decided = Ok(Verdict::Pass);
-        }
         if let Some(action) = decided.as_ref().ok().and_then(Verdict::action) {
             context.call(&handler).fault(&mut state, action);
         }
@@ -249,13 +251,14 @@ impl<'a, 's> RequestPump<'a, 's> {
             // A client that has half-closed in the middle of the request still gets the replies of earlier calls.
             Ok(Verdict::Close) | Err(Error::ClientLeft) => ReplySource::Close,
             Err(error) => return Err(error.into()),
-            Ok(Verdict::Pass) if calls.borrow_mut().has_no_backend() => {
+            // There is nobody to tell GOAWAY to: this is no HTTP/2.
+            Ok(Verdict::Pass | Verdict::GoAway(_)) if calls.borrow_mut().has_no_backend() => {
                 let CallFrames { due, left, .. } = incoming.frames;
                 let call = Box::new(HandledCall { handler, state });
                 incoming.frames.requests.undelivered = Some(Undelivered { call, expect, due, left });
                 return Err(Outcome::BackendLeft.into());
             }
-            Ok(Verdict::Pass) => {
+            Ok(Verdict::Pass | Verdict::GoAway(_)) => {
                 calls.borrow_mut().sent(context.settings, &state.head, expect);
                 outbound.rewrite(incoming.held, state.head.len(), incoming.frames.due);
                 ReplySource::Handler(Box::new(HandledCall { handler, state }))
@@ -273,7 +276,6 @@ impl<'a, 's> RequestPump<'a, 's> {
             Ok(Verdict::Reset | Verdict::ResetStream(_) | Verdict::ResetConnection) => ReplySource::Reset,
             Ok(
                 Verdict::Handshake(_)
-                | Verdict::GoAway(_)
                 | Verdict::Inject(_)
                 | Verdict::Cut { .. }
                 | Verdict::Slow { .. }
@@ -437,9 +439,19 @@ impl Incoming<'_, '_> {
     }
 }
 
-impl Message for Incoming<'_, '_> {
-    fn client(&self) -> Peer<'_> {
+impl<'s> Incoming<'_, 's> {
+    fn client(&self) -> Peer<'s> {
         self.inbound.peer()
+    }
+}
+
+impl Message for Incoming<'_, '_> {
+    fn address(&self) -> Option<SocketAddr> {
+        self.inbound.peer().address()
+    }
+
+    fn left(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        Box::pin(self.inbound.peer().left())
     }
 
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use atomic_refcell::AtomicRefCell;
 
@@ -98,6 +98,16 @@ impl<'a> ConnectionRecorder<'a> {
         let calls = &mut self.timed.borrow_mut().calls;
         calls.push_back(TimedCall { number: opened, place, sent: None });
         self.next.store(calls[0].number, Ordering::Relaxed);
+    }
+
+    /// A call begins whose reply need not come in order, and so is timed by itself: where its shape is counted.
+    pub(crate) fn begins_alone(&self, (command, key): (&[u8], &[u8])) -> Option<Place> {
+        self.table.count(&Folded::of(command, key))
+    }
+
+    /// The backend took so long for a call of this shape.
+    pub(crate) fn took(&self, place: Place, time: Duration) {
+        self.table.took(place, time);
     }
 
     /// The last byte of the latest request was passed on.

@@ -22,6 +22,8 @@ use serde::Serialize;
 pub(crate) use connection::{Clock, ConnectionRecorder};
 use table::Table;
 
+pub(crate) use table::Place;
+
 use crate::duration::Seconds;
 use crate::protocol::Protocol;
 use crate::workers::PerWorker;

@@ -36,7 +36,7 @@ pub(super) struct Entry {
 
 /// Where a shape is, as long as it is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct EntryId {
+pub(crate) struct EntryId {
     pub(super) place: usize,
     generation: usize,
 }

@@ -32,7 +32,7 @@ pub(crate) struct Table {
 
 /// Where a shape is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Own(usize),
     Overflow(EntryId),
 }

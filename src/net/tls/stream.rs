@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::mem;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -158,6 +158,15 @@ impl TlsStream {
         ready!(session.poll_send(cx, &self.socket))?;
         let taken = session.tls.writer().write(bytes)?;
         // What the socket does not take now is held: see `poll_flush`.
+        let _ = session.poll_send(cx, &self.socket)?;
+        Poll::Ready(Ok(taken))
+    }
+
+    /// The same for pieces that follow each other.
+    pub(crate) fn poll_write_vectored(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let session = &mut *self.session()?;
+        ready!(session.poll_send(cx, &self.socket))?;
+        let taken = session.tls.writer().write_vectored(pieces)?;
         let _ = session.poll_send(cx, &self.socket)?;
         Poll::Ready(Ok(taken))
     }

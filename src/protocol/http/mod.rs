@@ -35,6 +35,11 @@ pub enum Expect {
     Other,
 }
 
+/// What `read` makes of the response that `bytes` begin with, and the length of its head; none if that is invalid or not complete.
+pub(super) fn read_response<T>(bytes: &[u8], read: impl Fn(&httparse::Response) -> T) -> Option<(usize, T)> {
+    head::response(bytes, |response| Ok(read(response))).ok().flatten()
+}
+
 /// The method and the path in a request's head. The path is without query, and without the scheme and host of the
 /// absolute form (RFC 9112, section 3.2).
 #[must_use]

@@ -74,6 +74,9 @@ async fn what_is_written_instead_takes_toxics_away_for_a_time() {
     }
 }
 
+/// The time until a change of this is taken back.
+type Time = fn(&ProxySet, &ProxyConfig) -> Option<Duration>;
+
 #[tokio::test]
 async fn only_what_is_there_for_a_time_has_one() {
     let world = World::new(&["cache"]).await;
@@ -81,7 +84,6 @@ async fn only_what_is_there_for_a_time_has_one() {
     world.call("PATCH", proxy, r#"{"protocol": "redis", "rules": ["GET => error"]}"#).await;
     world.call("POST", TOXICS, r#"{"toxic": "latency(latency=1s)"}"#).await;
     let (proxies, config) = (&world.proxies, || world.proxies.get("cache").unwrap().config());
-    type Time = fn(&ProxySet, &ProxyConfig) -> Option<Duration>;
     let cases: [(&str, &str, Time); 3] = [
         (RULE, r#"{"handler": "delay", "for": "1h"}"#, |proxies, config| {
             proxies.rule_reverts_in("cache", "rule-1", &config.rules[0].to_string())

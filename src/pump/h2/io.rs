@@ -1,0 +1,98 @@
+//! One side of a connection as the library reads and writes it: its bytes are counted, and what is written goes through toxics.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use atomic_refcell::AtomicRefCell;
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::net::stream::{Peer, ReadHalf};
+use crate::pump::activity::Moved;
+use crate::pump::budget;
+use crate::pump::outbound::Outbound;
+use crate::pump::outcome::{Ended, Outcome};
+
+/// How a toxic ended the connection, if one has.
+pub(super) type EndByToxic = AtomicRefCell<Option<Outcome>>;
+
+/// One side of a connection.
+pub(super) struct Io<'s> {
+    /// What was read already.
+    pub(super) begin: Bytes,
+    pub(super) from: ReadHalf<'s>,
+    /// Where bytes are counted that are read.
+    pub(super) moved: &'s Moved,
+    pub(super) outbound: Outbound<'s>,
+    /// The other side, which may reset while this one takes nothing.
+    pub(super) other: Peer<'s>,
+    pub(super) end: &'s EndByToxic,
+}
+
+impl Io<'_> {
+    /// What a write came to. `hangs` is the result where a toxic lets nothing out any more.
+    fn written<T>(&self, result: Result<T, Ended>, hangs: T) -> io::Result<T> {
+        match result {
+            Ok(done) => Ok(done),
+            Err(Ended::Hang) => Ok(hangs),
+            Err(Ended::Read(error) | Ended::Write(error)) => Err(error),
+            Err(Ended::Eof) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(Ended::Connection(outcome)) => {
+                self.end.borrow_mut().get_or_insert(outcome);
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+        }
+    }
+}
+
+impl AsyncRead for Io<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if !self.begin.is_empty() {
+            let len = self.begin.len().min(buffer.remaining());
+            buffer.put_slice(&self.begin.split_to(len));
+            return Poll::Ready(Ok(()));
+        }
+        ready!(budget::poll_left(cx, true));
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.from).poll_read(cx, buffer))?;
+        let len = buffer.filled().len() - before;
+        if len > 0 {
+            self.moved.add(len);
+        }
+        budget::spend(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Io<'_> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let taken = ready!(self.outbound.poll_take(cx, pieces));
+        let all = pieces.iter().map(|piece| piece.len()).sum();
+        Poll::Ready(self.written(taken, all))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let written = ready!(self.outbound.poll_written(cx));
+        Poll::Ready(self.written(written, ()))
+    }
+
+    /// Ready when all is written. How the stream ends is decided by the connection.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let other = self.other;
+        let finished = ready!(self.outbound.poll_finish(cx, other));
+        Poll::Ready(self.written(finished, ()))
+    }
+}

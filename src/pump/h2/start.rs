@@ -1,0 +1,112 @@
+//! How HTTP/2 begins: the client is offered what the backend offers.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::client::SendRequest;
+use h2::{client, server};
+use tokio::time::timeout;
+
+use super::io::{EndByToxic, Io};
+use crate::fault::Direction;
+use crate::net::stream::{ReadHalf, WriteHalf};
+use crate::pump::context::ConnectionContext;
+use crate::pump::outbound::{Outbound, Stage};
+use crate::pump::outcome::Outcome;
+
+/// How much of a stream may wait in the proxy, in bytes.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// How much of all streams of a connection may, in bytes: streams that wait leave room for others.
+const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
+
+/// How many streams a client may have open, whatever the backend says.
+const MAX_STREAMS: u32 = 10_000;
+
+/// The number of streams before the backend has said how many it takes. No backend says this.
+const UNKNOWN: usize = usize::MAX - 1;
+
+/// Both sides of a connection, and what sends requests to the backend.
+type Sides<'c> = (server::Connection<Io<'c>, Bytes>, client::Connection<Io<'c>, Bytes>, SendRequest<Bytes>);
+
+/// Begins HTTP/2 with the backend, and then with the client, of which `read` was read.
+pub(super) async fn start<'c>(
+    context: &'c ConnectionContext<'c>,
+    read: Bytes,
+    (from_client, to_client): (ReadHalf<'c>, WriteHalf<'c>),
+    (from_backend, to_backend): (ReadHalf<'c>, WriteHalf<'c>),
+    end: &'c EndByToxic,
+) -> Result<Sides<'c>, Outcome> {
+    let side = |direction, to, from, begin, moved, other| {
+        let outbound = Outbound::new(context, direction, to, Stage::default());
+        Io { begin, from, moved, outbound, other, end }
+    };
+    let (client_peer, backend_peer) = (from_client.peer(), from_backend.peer());
+    let activity = context.activity;
+    let to_backend =
+        side(Direction::ToBackend, to_backend, from_backend, Bytes::new(), &activity.to_client, client_peer);
+    let to_client = side(Direction::ToClient, to_client, from_client, read, &activity.to_backend, backend_peer);
+    let (backend, requests) = tokio::select! {
+        greeted = greet(context, to_backend) => greeted?,
+        () = client_peer.left() => return Err(Outcome::ClientLeft),
+        () = context.proxy.shutdown.grace_over() => return Err(Outcome::CutOff),
+    };
+    let mut builder = server::Builder::new();
+    let limit = u32::try_from(requests.current_max_send_streams()).unwrap_or(u32::MAX);
+    builder
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_concurrent_streams(limit.min(MAX_STREAMS))
+        .max_header_list_size(max_head(context));
+    if requests.is_extended_connect_protocol_enabled() {
+        builder.enable_connect_protocol();
+    }
+    let server = tokio::select! {
+        server = builder.handshake(to_client) => server.map_err(|error| {
+            if error.is_io() { Outcome::ClientReset(super::io_error(error)) } else { Outcome::Close }
+        })?,
+        () = context.stopped_quietly() => return Err(Outcome::Stopped),
+    };
+    Ok((server, backend, requests))
+}
+
+/// Begins with the backend, and waits for its settings.
+async fn greet<'c>(
+    context: &ConnectionContext<'_>,
+    io: Io<'c>,
+) -> Result<(client::Connection<Io<'c>, Bytes>, SendRequest<Bytes>), Outcome> {
+    let greeted = timeout(context.settings.backend.connect_timeout(), async {
+        let mut builder = client::Builder::new();
+        builder
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_max_send_streams(UNKNOWN)
+            .max_header_list_size(max_head(context))
+            .enable_push(false);
+        let (requests, mut connection) = builder.handshake(io).await?;
+        poll_fn(|cx| {
+            let ended = Pin::new(&mut connection).poll(cx);
+            if requests.current_max_send_streams() != UNKNOWN {
+                return Poll::Ready(Ok(()));
+            }
+            ended.map(|ended| ended.and(Err(h2::Reason::PROTOCOL_ERROR.into())))
+        })
+        .await?;
+        Ok::<_, h2::Error>((connection, requests))
+    });
+    let why = match greeted.await {
+        Ok(Ok(greeted)) => return Ok(greeted),
+        Ok(Err(error)) if error.is_io() => super::io_error(error),
+        Ok(Err(_)) => io::Error::new(io::ErrorKind::InvalidData, "it does not speak HTTP/2"),
+        Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not begin HTTP/2"),
+    };
+    Err(context.unreachable(why))
+}
+
+/// The longest head, in bytes.
+fn max_head(context: &ConnectionContext<'_>) -> u32 {
+    u32::try_from(context.settings.max_head).unwrap_or(u32::MAX)
+}
