@@ -132,6 +132,47 @@ fn error_in_http_is_a_well_formed_failure() {
 }
 
 #[test]
+fn a_call_of_grpc_fails_as_a_server_fails_it() {
+    for (options, status, message) in [
+        ("grpc --handler error", "14", "injected by vaurien"),
+        ("grpc --handler error(message=50%)", "14", "50%25"),
+        ("grpc --handler miss", "5", "injected by vaurien"),
+        ("grpc --handler transient --handler-transient-grpc=4", "4", "injected by vaurien"),
+        ("http --handler error(grpc=resource_exhausted,message=é)", "8", "%C3%A9"),
+    ] {
+        let vaurien = Program::start(&Backend::lines(), &format!("--protocol {options}"));
+        let mut client = vaurien.connect();
+        let (line, headers, body) = response(client.send("POST /a.B/C HTTP/1.1\r\nContent-Length: 3\r\n\r\nxyz"));
+        assert_eq!((&line[..], &body[..]), ("HTTP/1.1 200 OK", ""), "{options}");
+        let told = format!("Content-Type: application/grpc\r\ngrpc-status: {status}\r\ngrpc-message: {message}\r\n");
+        assert!(headers.contains(&told), "{options}: {headers}");
+        assert!(client.is_silent());
+    }
+}
+
+#[test]
+fn a_status_of_grpc_is_drawn_from_several_and_has_metadata() {
+    let options = "--protocol grpc --handler error(grpc=UNAVAILABLE|13,headers=grpc-retry-pushback-ms:20) --seed 7";
+    let vaurien = Program::start(&Backend::lines(), options);
+    let mut client = vaurien.connect();
+    let mut seen = BTreeSet::new();
+    for _ in 0..32 {
+        let (_, headers, _) = response(client.send(REQUEST));
+        assert!(headers.contains("\r\ngrpc-retry-pushback-ms: 20\r\n"), "{headers}");
+        seen.insert(headers.lines().find_map(|line| line.strip_prefix("grpc-status: ")).unwrap().to_owned());
+    }
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["13", "14"]);
+}
+
+#[test]
+fn error_in_grpc_answers_with_a_status_of_http_where_that_is_asked_for() {
+    let vaurien = Program::start(&Backend::lines(), "--protocol grpc --handler error(status=503)");
+    let (status, headers, body) = response(vaurien.connect().send(REQUEST));
+    assert!(status.ends_with("503 Service Unavailable") && body.contains("vaurien"), "{status}: {body}");
+    assert!(!headers.contains("grpc"), "{headers}");
+}
+
+#[test]
 fn error_in_http_closes_if_the_request_asks_for_it() {
     let vaurien = Program::start(&Backend::lines(), "--protocol http --handler error");
     for request in ["GET / HTTP/1.1\r\nHost: here\r\nConnection: close\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"] {

@@ -7,6 +7,7 @@ use rand::Rng;
 
 use super::CallState;
 use crate::error::Error;
+use crate::protocol::grpc;
 use crate::protocol::http::{self, BadField, Response};
 use crate::protocol::{Failure, FailureKind, Mode, Protocol};
 
@@ -48,20 +49,21 @@ impl Answer {
         Content::Random(len).into()
     }
 
-    /// The protocol's own error. A protocol that lacks the kind tells its most general one: `-ERR`, `SERVER_ERROR`, 500. With
-    /// `tcp`, which has no errors, the connection closes.
+    /// The protocol's own error. A protocol that lacks the kind tells its most general one: `-ERR`, `SERVER_ERROR`, 500. `grpc`
+    /// tells the status that is most like it. With `tcp`, which has no errors, the connection closes.
     #[must_use]
     pub fn failure(failure: Failure) -> Self {
         Content::Failure(failure.into()).into()
     }
 
-    /// A response of `http`. Other protocols answer as to a [`failure`](Self::failure) that they lack.
+    /// A response of `http`, with `grpc` such as [`grpc::trailers_only`] makes. Other protocols answer as to a
+    /// [`failure`](Self::failure) that they lack.
     #[must_use]
     pub fn response(response: Response) -> Self {
         Content::Response(response.into()).into()
     }
 
-    /// That there is nothing: nil or an empty array, a miss, a 404. A call that has no such reply is answered as with a
+    /// That there is nothing: nil or an empty array, a miss, a 404, `NOT_FOUND`. A call that has no such reply is answered as with a
     /// [`failure`](Self::failure): ask [`Call::can_miss`](super::Call::can_miss).
     #[must_use]
     pub fn miss() -> Self {
@@ -147,6 +149,7 @@ impl Written {
     fn failure(failure: &Failure, protocol: Protocol, head: &[u8]) -> Self {
         match protocol.failure(failure, head) {
             Some(bytes) => Bytes::from(bytes).into(),
+            None if protocol == Protocol::Grpc => Self::response(&grpc::failed(failure), protocol, head),
             None if protocol.is_http() => Self::response(&Response::new(500), protocol, head),
             None => Self { bytes: Bytes::new(), close: true },
         }
@@ -155,6 +158,7 @@ impl Written {
     fn miss(protocol: Protocol, head: &[u8], mode: Mode) -> Self {
         match protocol.miss(head, mode) {
             Some(bytes) => Bytes::from(bytes).into(),
+            None if protocol == Protocol::Grpc => Self::response(&grpc::missed(), protocol, head),
             None if protocol.is_http() => Self::response(&Response::new(404), protocol, head),
             None => Self::failure(&Failure::new(FailureKind::Err), protocol, head),
         }

@@ -1,5 +1,7 @@
 //! `error` answers in place of the backend, or inserts random bytes into its reply.
 
+mod check;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rand::seq::IndexedRandom;
@@ -12,6 +14,7 @@ use crate::call::{Answer, Call, Verdict, random};
 use crate::duration::Seconds;
 use crate::error::Result;
 use crate::net::host_port::HostPort;
+use crate::protocol::grpc;
 use crate::protocol::http::{self, Response};
 use crate::protocol::{Failure, FailureKind, Protocol};
 
@@ -40,14 +43,19 @@ pub struct Error {
     /// misconf. `memcache`: `server_error`, `client_error`, error, oom, busy.
     #[schemars(extend("x-unit" = "kind"))]
     pub kind: Option<FailureKind>,
-    /// The text of that error [default: none]
+    /// The text of that error, or of a status of gRPC [default: none]
     ///
-    /// Without one it is the server's own.
+    /// Without one it is the server's own; with gRPC it says that vaurien injected it.
     #[schemars(extend("x-unit" = "text"))]
     pub message: Option<Message>,
     /// Where moved and ask send the client [default: none]
     #[schemars(extend("x-unit" = "host:port"))]
     pub to: Option<HostPort>,
+    /// With grpc and http, fail with this status of gRPC, or one of several: UNAVAILABLE|INTERNAL [default: none]
+    ///
+    /// Without one it is `UNAVAILABLE` with grpc, unless there is a `status`.
+    #[schemars(extend("x-unit" = "code"))]
+    pub grpc: Option<grpc::Statuses>,
     /// With http, answer with this status, or one of several: 500|503 [default: none]
     ///
     /// Without one it is 500, 501, 502 or 503.
@@ -110,6 +118,12 @@ impl Error {
         Self { status: Some(status.into()), ..Self::default() }
     }
 
+    /// Answers with a status of gRPC.
+    #[must_use]
+    pub fn of_grpc(status: grpc::Status) -> Self {
+        Self { grpc: Some(status.into()), ..Self::default() }
+    }
+
     /// Whether this call belongs to the warm-up, and counts it if so.
     fn warms_up(&self) -> bool {
         let more = |passed| (passed < self.warmup).then_some(passed + 1);
@@ -122,19 +136,34 @@ impl Error {
 
     fn answer(&self, call: &mut Call<'_>) -> Answer {
         match (call.protocol(), self.kind) {
+            (Protocol::Http | Protocol::Grpc, _) if self.fails_grpc(call.protocol()) => {
+                Answer::response(self.trailers(call))
+            }
             (Protocol::Http | Protocol::Grpc, _) => Answer::response(self.response(call)),
             (_, Some(kind)) => Answer::failure(self.failure(kind)),
             (_, None) => Answer::random(JUNK),
         }
     }
 
+    /// Whether it answers with a status of gRPC.
+    fn fails_grpc(&self, protocol: Protocol) -> bool {
+        self.grpc.is_some() || protocol == Protocol::Grpc && self.status.is_none()
+    }
+
+    fn trailers(&self, call: &mut Call<'_>) -> Response {
+        let statuses = self.grpc.as_ref().map_or(&[grpc::Status::Unavailable][..], grpc::Statuses::all);
+        let status = one_of(statuses, call).unwrap_or(grpc::Status::Unavailable);
+        let message = self.message.as_ref().map_or(grpc::INJECTED, |Message(message)| message);
+        let response = grpc::trailers_only(status, message);
+        match &self.headers {
+            Some(headers) => headers.add_to(response),
+            None => response,
+        }
+    }
+
     fn response(&self, call: &mut Call<'_>) -> Response {
         let statuses = self.status.as_ref().map_or(http::FAILURES.as_slice(), Statuses::all);
-        let status = match statuses {
-            [status] => *status,
-            several => *several.choose(call.random()).unwrap_or(&500),
-        };
-        let mut response = Response::new(status);
+        let mut response = Response::new(one_of(statuses, call).unwrap_or(500));
         if let Some(headers) = &self.headers {
             response = headers.add_to(response);
         }
@@ -158,83 +187,19 @@ impl Error {
             None => failure,
         }
     }
+}
 
-    /// What is wrong with the settings of `http`.
-    fn check_response(&self) -> std::result::Result<(), String> {
-        let statuses = self.status.as_ref().map_or(&[][..], Statuses::all);
-        if self.inject {
-            return Err("`inject` has no effect with http, leave it out".to_owned());
-        }
-        if let (Some(status), Some(_)) =
-            (statuses.iter().find(|status| http::WITHOUT_BODY.contains(status)), &self.body)
-        {
-            return Err(format!("a response with status {status} has no body, leave `body` out"));
-        }
-        if self.retry_after.is_some() && self.headers.as_ref().is_some_and(|headers| headers.has("Retry-After")) {
-            return Err("`headers` have a `Retry-After` as well, leave out `retry_after`".to_owned());
-        }
-        Ok(())
-    }
-
-    /// The settings of `http` that were given.
-    fn of_http(&self) -> Option<&'static str> {
-        let given = [
-            ("status", self.status.is_some()),
-            ("retry_after", self.retry_after.is_some()),
-            ("headers", self.headers.is_some()),
-            ("body", self.body.is_some()),
-        ];
-        given.into_iter().find_map(|(name, is_given)| is_given.then_some(name))
+/// One of them, drawn if there are several.
+fn one_of<T: Copy>(all: &[T], call: &mut Call<'_>) -> Option<T> {
+    match all {
+        [one] => Some(*one),
+        several => several.choose(call.random()).copied(),
     }
 }
 
 impl Handler for Error {
     fn check(&self, protocol: Protocol) -> std::result::Result<(), String> {
-        let kinds = || FailureKind::of(protocol).iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
-        if let Some(name) = self.of_http().filter(|_| !protocol.is_http()) {
-            return Err(match kinds() {
-                none if none.is_empty() => format!("`{name}` needs the protocol http, write `--protocol http`"),
-                kinds => format!("`{name}` is for http, write `kind=…` with {protocol} ({kinds})"),
-            });
-        }
-        if self.of_http().is_some() && self.kind.is_none() {
-            self.check_response()?;
-        }
-        let Some(kind) = self.kind else {
-            let given = [("message", self.message.is_some()), ("to", self.to.is_some())];
-            return match given.into_iter().find(|(_, is_given)| *is_given) {
-                Some((name, _)) if protocol.is_http() => {
-                    Err(format!("`{name}` is for redis and memcache, write `body=…`"))
-                }
-                Some((name, _)) => Err(format!("`{name}` needs a kind, write `kind=…`")),
-                None => Ok(()),
-            };
-        };
-        match protocol {
-            Protocol::Http | Protocol::Grpc => {
-                Err(format!("`kind={kind}` is for redis and memcache, write `status=503` with {protocol}"))
-            }
-            Protocol::Tcp => Err(format!("`kind={kind}` needs the protocol redis or memcache, tcp has no errors")),
-            _ if !FailureKind::of(protocol).contains(&kind) => {
-                Err(format!("{protocol} has no error `{kind}` (known: {})", kinds()))
-            }
-            _ if self.inject => {
-                Err("`inject` and `kind` exclude each other: one inserts bytes, the other answers".to_owned())
-            }
-            _ if self.message.is_some() && kind == FailureKind::Error => {
-                Err(format!("`message` has no effect: `{kind}` has no text, write `kind=server_error`"))
-            }
-            _ if self.message.is_some() && kind.redirects() => {
-                Err(format!("`message` is not for `kind={kind}`, whose text is the slot and `to`"))
-            }
-            _ if kind.redirects() && self.to.is_none() => {
-                Err(format!("`kind={kind}` needs an address, write `to=HOST:PORT`"))
-            }
-            _ if self.to.is_some() && !kind.redirects() => {
-                Err(format!("`to` is for the kinds moved and ask, `{kind}` sends the client nowhere"))
-            }
-            _ => Ok(()),
-        }
+        self.check_settings(protocol)
     }
 
     fn role(&self) -> Role {
@@ -255,60 +220,5 @@ impl Handler for Error {
             return Ok(Verdict::Pass);
         }
         Ok(Verdict::Inject(random(call.random(), INJECTED)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn settings_without_effect_are_refused() {
-        for (protocol, settings, why) in [
-            (
-                Protocol::Memcache,
-                json!({ "kind": "error", "message": "no" }),
-                "`message` has no effect: `error` has no text, write `kind=server_error`",
-            ),
-            (
-                Protocol::Redis,
-                json!({ "kind": "moved", "to": "a:1", "message": "no" }),
-                "`message` is not for `kind=moved`, whose text is the slot and `to`",
-            ),
-            (
-                Protocol::Redis,
-                json!({ "kind": "ask", "message": "no" }),
-                "`message` is not for `kind=ask`, whose text is the slot and `to`",
-            ),
-            (Protocol::Redis, json!({ "kind": "ask" }), "`kind=ask` needs an address, write `to=HOST:PORT`"),
-            (
-                Protocol::Http,
-                json!({ "status": 503, "inject": true }),
-                "`inject` has no effect with http, leave it out",
-            ),
-            (
-                Protocol::Http,
-                json!({ "status": "503|205", "body": "no" }),
-                "a response with status 205 has no body, leave `body` out",
-            ),
-            (
-                Protocol::Http,
-                json!({ "headers": "retry-after: 5", "retry_after": 2 }),
-                "`headers` have a `Retry-After` as well, leave out `retry_after`",
-            ),
-        ] {
-            let error: Error = serde_json::from_value(settings).unwrap();
-            assert_eq!(error.check(protocol), Err(why.to_owned()));
-        }
-        for (protocol, settings) in [
-            (Protocol::Memcache, json!({ "kind": "server_error", "message": "no" })),
-            (Protocol::Http, json!({ "status": 304, "headers": "ETag: a", "retry_after": 2 })),
-            (Protocol::Http, json!({ "inject": true })),
-        ] {
-            let error: Error = serde_json::from_value(settings).unwrap();
-            assert_eq!(error.check(protocol), Ok(()));
-        }
     }
 }

@@ -16,7 +16,7 @@ pub struct Miss {}
 impl Handler for Miss {
     fn check(&self, protocol: Protocol) -> std::result::Result<(), String> {
         match protocol {
-            Protocol::Tcp => Err("it needs the protocol redis, memcache or http: tcp has no misses".to_owned()),
+            Protocol::Tcp => Err("it needs the protocol redis, memcache, http or grpc: tcp has no misses".to_owned()),
             _ => Ok(()),
         }
     }

@@ -176,7 +176,7 @@ impl Failure {
 }
 
 /// What an error says that has no better text.
-pub(super) const INJECTED: &str = "injected by vaurien";
+pub(crate) const INJECTED: &str = "injected by vaurien";
 
 impl Protocol {
     /// The reply to the request with this head that tells the failure. A protocol that lacks the kind tells its most general

@@ -8,6 +8,7 @@
 pub(crate) mod detour;
 mod failure;
 pub(crate) mod foreign;
+pub mod grpc;
 pub mod http;
 pub mod http2;
 pub mod memcache;

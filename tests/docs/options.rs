@@ -116,8 +116,9 @@ fn mix() -> String {
 
 /// The least that the program needs to take this flag, without it.
 fn base(flag: &str) -> Vec<String> {
-    let is_of_http =
-        ["-status", "-retry-after", "-headers", "-body", "-rewrite-host"].iter().any(|option| flag.ends_with(option));
+    let is_of_http = ["-grpc", "-status", "-retry-after", "-headers", "-body", "-rewrite-host"]
+        .iter()
+        .any(|option| flag.ends_with(option));
     let protocol = if is_of_http { "http" } else { "redis" };
     let all = [("--backend", "a:1"), ("--handler", &mix()), ("--protocol", protocol), ("--handler-reply-bytes", "a")];
     // Not with a certificate of its own, and some faults are.
@@ -184,6 +185,7 @@ fn sample(flag: &str, value: &str) -> String {
         "SIZE" => "256KiB".to_owned(),
         "END" => "reset".to_owned(),
         "KIND" => "moved".to_owned(),
+        "CODE" => "14".to_owned(),
         "STATUS" => "503".to_owned(),
         "FIELDS" => "a: b".to_owned(),
         _ => "9".to_owned(),

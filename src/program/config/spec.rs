@@ -272,7 +272,7 @@ mod tests {
                     "delay": { "sleep": 0.25, "before": true, "protocol": "http" },
                     "dummy": { "buffer": 9 },
                     "error": {
-                        "inject": false, "warmup": 0, "kind": null, "message": null, "to": null, "status": null,
+                        "inject": false, "warmup": 0, "kind": null, "message": null, "to": null, "grpc": null, "status": null,
                         "retry_after": null, "headers": null, "body": null,
                     },
                 },

@@ -49,6 +49,8 @@ pub struct Response {
     status: u16,
     fields: Vec<(String, String)>,
     body: Option<Bytes>,
+    /// The type of the body, if that does not show it.
+    kind: Option<&'static str>,
 }
 
 /// What is wrong with a header field of a [`Response`].
@@ -74,7 +76,7 @@ impl Response {
     #[must_use]
     pub fn new(status: u16) -> Self {
         assert!((200..600).contains(&status), "{status} is no status of a final response: 200 to 599");
-        Self { status, fields: Vec::new(), body: None }
+        Self { status, fields: Vec::new(), body: None, kind: None }
     }
 
     /// With this header field as well. `Date` and `Content-Type` replace the ones that a response has otherwise.
@@ -108,6 +110,11 @@ impl Response {
         Self { body: Some(body.into()), ..self }
     }
 
+    /// With this type of its body, unless a field says otherwise.
+    pub(crate) fn of_type(self, kind: &'static str) -> Self {
+        Self { kind: Some(kind), ..self }
+    }
+
     /// What it takes, in bytes.
     pub(crate) fn weight(&self) -> usize {
         let fields = self.fields.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
@@ -121,8 +128,11 @@ impl Response {
     /// The body, and its type.
     fn content(&self, title: &str) -> (Bytes, &'static str) {
         match &self.body {
-            Some(body) if matches!(body.trim_ascii_start(), [b'{' | b'[', ..]) => (body.clone(), "application/json"),
-            Some(body) => (body.clone(), "text/plain; charset=utf-8"),
+            Some(body) => {
+                let is_json = matches!(body.trim_ascii_start(), [b'{' | b'[', ..]);
+                let guess = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
+                (body.clone(), self.kind.unwrap_or(guess))
+            }
             None => {
                 let cause = if self.status == 200 { "" } else { "<p>Injected by vaurien.</p>\n" };
                 let page = format!("<!DOCTYPE html>\n<title>{title}</title>\n<h1>{title}</h1>\n{cause}");

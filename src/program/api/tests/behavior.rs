@@ -54,7 +54,7 @@ async fn the_content_type_does_not_matter() {
 /// All settings of `error`.
 fn error(inject: bool, warmup: u64) -> Value {
     json!({
-        "inject": inject, "warmup": warmup, "kind": null, "message": null, "to": null, "status": null, "retry_after": null,
+        "inject": inject, "warmup": warmup, "kind": null, "message": null, "to": null, "grpc": null, "status": null, "retry_after": null,
         "headers": null, "body": null,
     })
 }
