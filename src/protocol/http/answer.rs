@@ -127,18 +127,14 @@ impl Response {
 
     /// The body, and its type.
     fn content(&self, title: &str) -> (Bytes, &'static str) {
-        match &self.body {
-            Some(body) => {
-                let is_json = matches!(body.trim_ascii_start(), [b'{' | b'[', ..]);
-                let guess = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
-                (body.clone(), self.kind.unwrap_or(guess))
-            }
-            None => {
-                let cause = if self.status == 200 { "" } else { "<p>Injected by vaurien.</p>\n" };
-                let page = format!("<!DOCTYPE html>\n<title>{title}</title>\n<h1>{title}</h1>\n{cause}");
-                (page.into(), "text/html")
-            }
-        }
+        let Some(body) = &self.body else {
+            let cause = if self.status == 200 { "" } else { "<p>Injected by vaurien.</p>\n" };
+            let page = format!("<!DOCTYPE html>\n<title>{title}</title>\n<h1>{title}</h1>\n{cause}");
+            return (page.into(), "text/html");
+        };
+        let is_json = matches!(body.trim_ascii_start(), [b'{' | b'[', ..]);
+        let guess = if is_json { "application/json" } else { "text/plain; charset=utf-8" };
+        (body.clone(), self.kind.unwrap_or(guess))
     }
 }
 
