@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use ::http::{Request, Response, header, request, response};
+use ::http::{Request, Response, header, response};
 use atomic_refcell::AtomicRefCell;
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -41,7 +41,7 @@ pub(super) enum End {
 /// A call from its head to its end.
 pub(super) struct Stream<'c> {
     pub(super) shared: &'c Shared<'c>,
-    pub(super) request: request::Parts,
+    pub(super) request: Request<()>,
     pub(super) body: RecvStream,
     pub(super) client: SendResponse<Bytes>,
     pub(super) backend: SendRequest<Bytes>,
@@ -78,12 +78,15 @@ impl From<Broken> for ReplyEnd {
 impl Stream<'_> {
     /// Serves the call to its end.
     pub(super) async fn serve(mut self) -> End {
-        match self.before().await {
-            Ok(Verdict::Pass) => {}
-            Ok(verdict) => return self.decided(verdict).await,
-            Err(error) => return self.failed(&error),
+        if self.call.is_some() {
+            // Boxed, as most calls pass: the stream is only as large as what it does.
+            match Box::pin(self.before()).await {
+                Ok(Verdict::Pass) => {}
+                Ok(verdict) => return Box::pin(self.decided(verdict)).await,
+                Err(error) => return self.failed(&error),
+            }
         }
-        let request = Request::from_parts(self.request.clone(), ());
+        let request = std::mem::take(&mut self.request);
         let (response, to_backend) = match self.backend.send_request(request, self.body.is_end_stream()) {
             Ok(sent) => sent,
             Err(error) => return self.backend_ended(&error),
@@ -95,7 +98,7 @@ impl Stream<'_> {
             ReplyEnd::Decided(verdict) => {
                 // The backend need not go on.
                 to_backend.borrow_mut().send_reset(Reason::CANCEL);
-                self.decided(verdict).await
+                Box::pin(self.decided(verdict)).await
             }
             ReplyEnd::Failed(error) => self.failed(&error),
             ReplyEnd::ClientLeft(reason) => {
@@ -111,7 +114,7 @@ impl Stream<'_> {
         let Some(call) = &mut self.call else { return Ok(Verdict::Pass) };
         let HandledCall { handler, state } = &mut **call;
         let context = self.shared.context.call(handler);
-        let expects = self.request.headers.get(header::EXPECT);
+        let expects = self.request.headers().get(header::EXPECT);
         let waits = expects.is_some_and(|expects| expects.as_bytes().eq_ignore_ascii_case(b"100-continue"));
         let verdict = {
             let _at_work = self.shared.works(&handler.counters);
@@ -261,26 +264,13 @@ async fn reply(
     };
     record.borrow_mut().reply_begins();
     look_for_detour(shared, &head);
-    let mut verdicts = Vec::new();
-    if let Some(HandledCall { handler, state }) = call.as_deref_mut() {
-        let context = shared.context.call(handler);
-        let after = {
-            let _at_work = shared.works(&handler.counters);
-            let (rest, client) = (&mut body, AtomicRefCell::new(&mut *client));
-            let mut message = Held { peer: shared.client, rest, client, side: Side::Reply };
-            handler.handler.after(&mut Call::new(state, &mut message, context)).await
-        };
-        verdicts = match after {
+    let mut verdicts = match call.as_deref_mut() {
+        None => Vec::new(),
+        Some(call) => match Box::pin(after(shared, client, call, &mut body)).await {
             Ok(verdicts) => verdicts,
             Err(error) => return ReplyEnd::Failed(error),
-        };
-        for (step, verdict) in &verdicts {
-            if let Some(action) = verdict.action() {
-                state.enter(*step);
-                context.fault(state, action);
-            }
-        }
-    }
+        },
+    };
     let mut injected = None;
     match verdicts.pop_if(|(_, verdict)| !verdict.shapes()).map(|(_, verdict)| verdict) {
         None | Some(Verdict::Pass) => {}
@@ -305,7 +295,7 @@ async fn reply(
         };
     }
     let passed = match call.filter(|_| !verdicts.is_empty()) {
-        Some(call) => match shape.pass(shared, call, &verdicts, &mut body, &mut to).await {
+        Some(call) => match Box::pin(shape.pass(shared, call, &verdicts, &mut body, &mut to)).await {
             Ok(Shaped::Passed) => Ok(()),
             Ok(Shaped::Cut(reason)) => return ReplyEnd::Cut(reason),
             Ok(Shaped::Released) => return ReplyEnd::Failed(Error::Released),
@@ -317,6 +307,29 @@ async fn reply(
         Ok(()) => ReplyEnd::Passed,
         Err(broken) => broken.into(),
     }
+}
+
+/// The handler's turn: the reply has begun, and nothing of it was passed on.
+async fn after(
+    shared: &Shared<'_>,
+    client: &mut SendResponse<Bytes>,
+    HandledCall { handler, state }: &mut HandledCall,
+    rest: &mut RecvStream,
+) -> Result<Vec<(usize, Verdict)>> {
+    let context = shared.context.call(handler);
+    let verdicts = {
+        let _at_work = shared.works(&handler.counters);
+        let client = AtomicRefCell::new(client);
+        let mut message = Held { peer: shared.client, rest, client, side: Side::Reply };
+        handler.handler.after(&mut Call::new(state, &mut message, context)).await?
+    };
+    for (step, verdict) in &verdicts {
+        if let Some(action) = verdict.action() {
+            state.enter(*step);
+            context.fault(state, action);
+        }
+    }
+    Ok(verdicts)
 }
 
 /// The head of the reply. Interim responses before it pass at once (RFC 9110, section 15.2).

@@ -218,6 +218,7 @@ impl<'c> Connection<'c> {
         let (number, streams) = (self.number, context.streams());
         let (request, body) = request.into_parts();
         let head = head::of_request(&request);
+        let request = Request::from_parts(request, ());
         let plan = context.proxy.plan.load();
         let facts = context.facts(Some(&head), number);
         let mut tally = Tally::new(context.label());
