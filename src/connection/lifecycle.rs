@@ -49,7 +49,7 @@ fn traffic(
                 Ok(Err(outcome)) | Err(outcome) => break 'phases outcome,
             };
             if speaks_http2(client) {
-                let (begin, backend) = (Begin { draws, first, read: Bytes::new() }, backend.insert(dialled));
+                let (begin, backend) = (Begin { draws, first, read: Bytes::new(), said: Bytes::new() }, backend.insert(dialled));
                 let http2 = Box::pin(http2(context, begin, client, backend));
                 break 'phases handle.until_cut(http2).await.unwrap_or_else(|outcome| outcome);
             }
@@ -209,7 +209,7 @@ async fn calls(
 /// used, is dialled anew.
 async fn begin_http2(
     context: &ConnectionContext<'_>,
-    begin: Begin,
+    mut begin: Begin,
     client: &mut Stream,
     backend: &mut Option<Stream>,
 ) -> Outcome {
@@ -220,6 +220,7 @@ async fn begin_http2(
         Ok(stream)
     } else {
         let alpn = [http2::ALPN.to_vec()];
+        begin.said = Bytes::new();
         Box::pin(reach(context, client, context.settings.backend.connect_anew(&own, &alpn))).await
     };
     match dialled {

@@ -71,6 +71,7 @@ impl CallFrames<'_> {
         self.look = false;
         let mut calls = self.calls.borrow_mut();
         let found = self.find_in(&mut calls, bytes, ahead);
+        calls.set_may_be_http2(self.requests.may_be_http2);
         if let Some(command) = self.requests.framer.take_detour() {
             self.context.detours(command);
         }
@@ -228,6 +229,7 @@ impl CallFrames<'_> {
     pub(super) fn give_up(&mut self) -> CallStop {
         self.timer.stop();
         self.requests.may_be_http2 = false;
+        self.calls.borrow_mut().set_may_be_http2(false);
         if self.requests.header == ProxyHeader::Possible {
             self.requests.header = ProxyHeader::Late;
             self.look = true;

@@ -74,6 +74,8 @@ pub(crate) struct Framing {
     requests: Requests,
     /// What was read of the requests and not passed on yet.
     held: BytesMut,
+    /// What the backend has said before the client began HTTP/2.
+    said: BytesMut,
     /// What the bytes to the backend and to the client go through, and those that have not come out yet; none where it begins
     /// anew.
     stages: (Option<Stage>, Option<Stage>),
@@ -157,13 +159,13 @@ impl Framing {
         let framer = settings.protocol.requests_with(settings.max_head);
         let may_be_http2 = settings.protocol.is_http() && number == 0;
         let requests = Requests { framer, header, may_be_http2, number, draws, undelivered: None, first, begun: None };
-        Self { requests, held, stages, is_late: false }
+        Self { requests, held, said: BytesMut::new(), stages, is_late: false }
     }
 
     /// What HTTP/2 begins with, of which nothing was passed on.
     pub(crate) fn into_http2(self) -> Begin {
-        let Self { requests: Requests { draws, first, .. }, held, .. } = self;
-        Begin { draws, first, read: held.freeze() }
+        let Self { requests: Requests { draws, first, .. }, held, said, .. } = self;
+        Begin { draws, first, read: held.freeze(), said: said.freeze() }
     }
 
     /// Whether a call is here that needs a backend.
@@ -192,7 +194,8 @@ pub(crate) async fn framed(
     let (from_client, to_client) = client.split();
     let (from_backend, to_backend) = backend.split();
     let (half_closes, calls) = (HalfCloses::default(), SharedCalls::default());
-    let Framing { requests, held, stages, is_late } = framing;
+    let Framing { requests, held, said, stages, is_late } = framing;
+    calls.borrow_mut().set_may_be_http2(requests.may_be_http2);
 
     let undelivered = requests.undelivered.take();
     let mut timer = HeadTimer::default();
@@ -234,6 +237,7 @@ pub(crate) async fn framed(
         drive(requests, replies, context, || !calls.borrow_mut().is_idle(), || calls.borrow_mut().take_look()).await
     };
     // The client may outlive this backend.
-    stages.1 = Some(reply_pump.into_stage());
+    let (stage, unread) = reply_pump.into_parts();
+    (stages.1, *said) = (Some(stage), unread);
     outcome
 }

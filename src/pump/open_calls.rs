@@ -37,6 +37,8 @@ pub(super) struct OpenCalls {
     is_final: bool,
     /// Bytes went to the backend of which the reply under way decides whether they are requests.
     is_undecided: bool,
+    /// Nothing was read of the client, which may begin HTTP/2.
+    may_be_http2: bool,
     /// What the pumps tell each other. They share one task.
     signals: Signals,
     /// What the calls have left behind on the backend's connection. Kept only where that may be reused.
@@ -203,6 +205,16 @@ impl OpenCalls {
     pub(super) fn set_undecided(&mut self, is_undecided: bool) {
         self.signals.replies_look |= self.is_undecided && !is_undecided;
         self.is_undecided = is_undecided;
+    }
+
+    /// Whether the client may still begin HTTP/2.
+    pub(super) fn may_be_http2(&self) -> bool {
+        self.may_be_http2
+    }
+
+    pub(super) fn set_may_be_http2(&mut self, may_be: bool) {
+        self.signals.replies_look |= self.may_be_http2 && !may_be;
+        self.may_be_http2 = may_be;
     }
 
     /// Whether the request of the latest open call went to the backend.

@@ -54,9 +54,9 @@ impl<'a, 's> ReplyPump<'a, 's> {
         Self { context, calls, half_closes, incoming, outbound }
     }
 
-    /// What bytes to the client go through.
-    pub(super) fn into_stage(mut self) -> Stage {
-        self.outbound.take_stage()
+    /// What bytes to the client go through, and what was read and not passed on.
+    pub(super) fn into_parts(mut self) -> (Stage, BytesMut) {
+        (self.outbound.take_stage(), self.incoming.held)
     }
 
     /// Runs until the replies, or the connection, end.
@@ -374,11 +374,12 @@ impl<'a, 's> ReplyPump<'a, 's> {
     }
 }
 
-/// Waits until a handler has decided about the request that it holds, or a reply about what follows its request.
+/// Waits until a handler has decided about the request that it holds, a reply about what follows its request, or the client's first
+/// bytes about its protocol.
 async fn hold(calls: &SharedCalls) {
     let is_settled = || {
         let calls = calls.borrow_mut();
-        !calls.holds() && !calls.is_undecided()
+        !calls.holds() && !calls.is_undecided() && !calls.may_be_http2()
     };
     poll_fn(|_| if is_settled() { Poll::Ready(()) } else { Poll::Pending }).await;
 }

@@ -9,6 +9,7 @@ use super::outbound::Found;
 use super::outcome::Outcome;
 use crate::call_log::CallEnd;
 use crate::protocol::foreign::Foreign;
+use crate::protocol::http2::preface;
 use crate::protocol::{self, Expect, Step};
 
 /// Finds replies, and ends the calls of those that no handler wants to see.
@@ -37,7 +38,8 @@ pub(super) enum ReplyStop {
     NoOp { len: usize, left: Option<u64> },
     /// Messages can no longer be told apart.
     Opaque,
-    /// What follows is no reply, and a request is still to be looked at: a handler may hold it and answer it before.
+    /// What follows is no reply, and the client is still to be looked at: a handler may hold its request and answer it before, or it
+    /// begins HTTP/2.
     Hold,
     /// A handler ends the connection.
     End(Outcome),
@@ -71,7 +73,8 @@ impl ReplyFrames<'_> {
         self.look = false;
         let mut calls = self.calls.borrow_mut();
         let found = self.find_in(&mut calls, cx, bytes, ahead);
-        let is_within = found.done < bytes.len() || self.framer.is_within();
+        let is_held = found.done < bytes.len() && !calls.may_be_http2();
+        let is_within = is_held || self.framer.is_within();
         calls.set_within_reply(is_within);
         let is_at_no_op = matches!(found.stop, Some(ReplyStop::NoOp { .. }));
         if let Some(recorder) = self.context.recorder().filter(|_| is_within && !is_at_no_op) {
@@ -149,6 +152,11 @@ impl ReplyFrames<'_> {
                 }
                 Step::Unanswered => self.unanswered(calls, cx),
                 Step::Opaque(_) if !calls.is_open() && (calls.holds() || calls.is_undecided()) => {
+                    self.look = true;
+                    break Some(ReplyStop::Hold);
+                }
+                // A server of HTTP/2 need not wait for its client.
+                Step::Opaque(_) if at == 0 && calls.may_be_http2() && preface::is_of_server(bytes) => {
                     self.look = true;
                     break Some(ReplyStop::Hold);
                 }

@@ -80,6 +80,9 @@ impl<'a, 's> RequestPump<'a, 's> {
 
     async fn end(&mut self, ended: Ended) -> Outcome {
         // Whatever the reply says about an upgrade, no more requests are found.
+        if !matches!(ended, Ended::Connection(Outcome::Http2)) {
+            self.calls.borrow_mut().set_may_be_http2(false);
+        }
         self.calls.borrow_mut().set_undecided(false);
         if matches!(ended, Ended::Eof | Ended::Read(_)) && self.leaves_spare().await {
             return Outcome::Spare;

@@ -24,9 +24,32 @@ pub(crate) fn start(bytes: &[u8]) -> Start {
     }
 }
 
+/// Whether `bytes`, the first of a backend, begin as a server does: with a SETTINGS frame.
+pub(crate) fn is_of_server(bytes: &[u8]) -> bool {
+    let settings = |at: usize, byte: u8| match at {
+        // Each setting takes six bytes, and nobody has sixty-four kilobytes of them.
+        0 | 4..=8 => byte == 0,
+        3 => byte == 4,
+        _ => true,
+    };
+    bytes.iter().take(9).enumerate().all(|(at, byte)| settings(at, *byte))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_server_begins_with_its_settings() {
+        let frame = b"\0\0\x0c\x04\0\0\0\0\0\0\x03\0\0\0\x64\0\x04\0\0\xff\xff";
+        for len in 1..frame.len() {
+            assert!(is_of_server(&frame[..len]), "{len}");
+        }
+        // An acknowledgement, data of a stream, a greeting of MySQL, and HTTP/1.
+        for other in [&b"\0\0\0\x04\x01\0\0\0\0"[..], b"\0\0\x05\0\0\0\0\0\x01", b"J\0\0\0\x0a8.0", b"HTTP/1.1 408"] {
+            assert!(!is_of_server(other), "{other:?}");
+        }
+    }
 
     #[test]
     fn the_preface_is_known_once_it_is_complete() {

@@ -47,6 +47,8 @@ pub(crate) struct Begin {
     pub(crate) first: Option<FirstCall>,
     /// What was read of the client.
     pub(crate) read: Bytes,
+    /// What was read of the backend.
+    pub(crate) said: Bytes,
 }
 
 /// What the streams of a connection share.
@@ -98,9 +100,9 @@ pub(crate) async fn http2(
     let (client, backend) = (client.split(), backend.split());
     let goes_away = AtomicBool::new(false);
     let shared = Shared { context, client: client.0.peer(), goes_away, at_work: AtomicRefCell::default() };
-    let Begin { draws, first, read } = begin;
+    let Begin { draws, first, read, said } = begin;
     // Boxed, as it is over soon.
-    let outcome = match Box::pin(start::start(context, read, client, backend, &end)).await {
+    let outcome = match Box::pin(start::start(context, (read, client), (said, backend), &end)).await {
         Ok((server, backend, requests)) => {
             let connection = Box::new(Connection {
                 shared: &shared,

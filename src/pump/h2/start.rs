@@ -32,12 +32,11 @@ const UNKNOWN: usize = usize::MAX - 1;
 /// Both sides of a connection, and what sends requests to the backend.
 type Sides<'c> = (server::Connection<Io<'c>, Bytes>, client::Connection<Io<'c>, Bytes>, SendRequest<Bytes>);
 
-/// Begins HTTP/2 with the backend, and then with the client, of which `read` was read.
+/// Begins HTTP/2 with the backend, and then with the client. What was read of each comes first.
 pub(super) async fn start<'c>(
     context: &'c ConnectionContext<'c>,
-    read: Bytes,
-    (from_client, to_client): (ReadHalf<'c>, WriteHalf<'c>),
-    (from_backend, to_backend): (ReadHalf<'c>, WriteHalf<'c>),
+    (read, (from_client, to_client)): (Bytes, (ReadHalf<'c>, WriteHalf<'c>)),
+    (said, (from_backend, to_backend)): (Bytes, (ReadHalf<'c>, WriteHalf<'c>)),
     end: &'c EndByToxic,
 ) -> Result<Sides<'c>, Outcome> {
     let side = |direction, to, from, begin, moved, other| {
@@ -47,7 +46,7 @@ pub(super) async fn start<'c>(
     let (client_peer, backend_peer) = (from_client.peer(), from_backend.peer());
     let activity = context.activity;
     let to_backend =
-        side(Direction::ToBackend, to_backend, from_backend, Bytes::new(), &activity.to_client, client_peer);
+        side(Direction::ToBackend, to_backend, from_backend, said, &activity.to_client, client_peer);
     let to_client = side(Direction::ToClient, to_client, from_client, read, &activity.to_backend, backend_peer);
     let (backend, requests) = tokio::select! {
         greeted = greet(context, to_backend) => greeted?,
