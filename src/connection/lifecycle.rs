@@ -49,7 +49,8 @@ fn traffic(
                 Ok(Err(outcome)) | Err(outcome) => break 'phases outcome,
             };
             if speaks_http2(client) {
-                let (begin, backend) = (Begin { draws, first, read: Bytes::new(), said: Bytes::new() }, backend.insert(dialled));
+                let (begin, backend) =
+                    (Begin { draws, first, read: Bytes::new(), said: Bytes::new() }, backend.insert(dialled));
                 let http2 = Box::pin(http2(context, begin, client, backend));
                 break 'phases handle.until_cut(http2).await.unwrap_or_else(|outcome| outcome);
             }

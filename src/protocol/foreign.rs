@@ -77,7 +77,7 @@ impl Foreign {
         match self {
             Self::Tls => "speak it to clients, with --tls auto, or use --protocol tcp",
             Self::TlsAlert => "speak it to the backend, with --backend-tls",
-            Self::Http2 => "let the client speak HTTP/1.1, or use --protocol tcp",
+            Self::Http2 => "use --protocol http, or grpc",
             Self::Http => "use --protocol http",
             Self::Redis => "use --protocol redis",
             Self::Memcache => "use --protocol memcache",
@@ -89,7 +89,7 @@ impl Foreign {
     pub(crate) fn reason(self, protocol: Protocol) -> Option<String> {
         let is_itself = matches!(
             (self, protocol),
-            (Self::Http, Protocol::Http | Protocol::Grpc)
+            (Self::Http | Self::Http2, Protocol::Http | Protocol::Grpc)
                 | (Self::Redis, Protocol::Redis)
                 | (Self::Memcache, Protocol::Memcache)
         );

@@ -64,9 +64,9 @@ fn other_protocols_are_named_with_what_to_do() {
         ("redis", TLS, "TLS, which --protocol redis cannot read: speak it to clients"),
         ("memcache", TLS, "TLS, which --protocol memcache cannot read: speak it to clients"),
         (
-            "http",
+            "redis",
             r"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-            "HTTP/2, which --protocol http cannot read: let the client speak",
+            "HTTP/2, which --protocol redis cannot read: use --protocol http, or grpc",
         ),
         (
             "http",

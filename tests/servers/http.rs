@@ -178,7 +178,6 @@ fn invalid_http_is_answered_as_without_the_proxy() {
         "GET /small\r\n",
         "GET /small HTTP/1.1\r\n\r\n",
         "GET /small HTTP/1.1\r\nHost: here\r\nContent-Length: x\r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         "\x16\x03\x01",
     ] {
         let (ours, _) = vaurien.connect().send(request).half_close().read_to_end();

@@ -60,7 +60,8 @@ pub(super) fn of_client(error: Error) -> io::Error {
             | Incompatible::SignatureAlgorithmsExtensionRequired,
         ) => "the client speaks neither TLS 1.2 nor TLS 1.3".to_owned(),
         Error::NoApplicationProtocol => {
-            "the client speaks no HTTP/1, as with HTTP/2 alone, and --protocol http reads nothing else: use --protocol tcp".to_owned()
+            "the client names neither HTTP/1 nor HTTP/2, and --protocol http reads nothing else: use --protocol tcp"
+                .to_owned()
         }
         error => format!("the client's handshake failed: {error}"),
     };
