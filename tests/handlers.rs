@@ -385,6 +385,44 @@ fn reset_resets_and_does_not_dial() {
 }
 
 #[test]
+fn a_reset_of_a_stream_waits_for_the_request() {
+    for (options, waits) in [
+        ("grpc --handler reset", true),
+        ("grpc --handler reset(connection=true)", false),
+        ("http --handler reset(code=CANCEL)", true),
+        ("http --handler reset", false),
+    ] {
+        let backend = Backend::echo();
+        let vaurien = Program::start(&backend, &format!("--protocol {options}"));
+        let mut client = vaurien.connect();
+        if waits {
+            assert!(client.is_silent(), "{options}");
+            client.send(REQUEST);
+        }
+        assert_eq!(client.ending(), Ending::Reset, "{options}");
+        assert_eq!(vaurien.stop().faults("reset"), 1, "{options}");
+    }
+}
+
+#[test]
+fn goaway_lets_calls_of_http_1_pass_and_is_no_fault() {
+    let response = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let backend = Backend::new(move |stream| {
+        let mut stream = Client::from(stream);
+        for _ in 0..2 {
+            stream.expect(REQUEST).send(response);
+        }
+    });
+    for (handler, delays) in [("goaway", 0), ("goaway(code=INTERNAL_ERROR)", 0), ("goaway+delay(sleep=1ms)", 2)] {
+        let vaurien = Program::start(&backend, &format!("--protocol http --handler {handler}"));
+        vaurien.connect().send(REQUEST).expect(response).send(REQUEST).expect(response);
+        let counts = vaurien.stop();
+        let name = if delays > 0 { "goaway+delay" } else { "goaway" };
+        assert_eq!((counts.calls(name), counts.faults(name)), (2, delays), "{handler}");
+    }
+}
+
+#[test]
 fn earlier_replies_arrive_before_a_reset() {
     let vaurien = Program::start(&Backend::lines(), "--protocol redis --seed 2 --handler 30:reset");
     let mut client = vaurien.connect();

@@ -117,6 +117,7 @@ mod cut;
 mod delay;
 mod dummy;
 mod error;
+mod goaway;
 mod hang;
 mod miss;
 mod registry;
@@ -143,6 +144,7 @@ pub use cut::Cut;
 pub use delay::Delay;
 pub use dummy::Dummy;
 pub use error::{Error, Message};
+pub use goaway::GoAway;
 pub use hang::Hang;
 pub use miss::Miss;
 pub(crate) use registry::Entry;
@@ -176,7 +178,7 @@ pub enum Scope {
 /// 1. [`accept`](Self::accept), only for a connection's first call: the client has connected, none of its bytes has been read but
 ///    for its TLS handshake, and no call has reached the backend.
 /// 2. [`before`](Self::before): the request's head has been read. Nothing of the request has reached the backend.
-/// 3. [`after`](Self::after), if `before` returned [`Verdict::Pass`]: the reply has begun. Nothing of it has reached
+/// 3. [`after`](Self::after), if `before` let the call pass, by [`Verdict::Pass`] or [`Verdict::GoAway`]: the reply has begun. Nothing of it has reached
 ///    the client. A call without a reply, such as memcached's `noreply`, has no `after`.
 ///
 /// A handler is not called for calls that are drawn for other handlers, nor for bytes of an opaque connection.

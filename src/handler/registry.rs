@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::{
-    Abort, Blackout, Corrupt, Cut, Delay, Dummy, DynHandler, Error, Handler, Hang, Miss, Reply, Reset, Scope, Slow,
-    Tls, Transient,
+    Abort, Blackout, Corrupt, Cut, Delay, Dummy, DynHandler, Error, GoAway, Handler, Hang, Miss, Reply, Reset, Scope,
+    Slow, Tls, Transient,
 };
 use crate::settings::{self, Field};
 
@@ -25,7 +25,7 @@ pub trait Configured: Handler + Default + Serialize + DeserializeOwned + JsonSch
 impl<H: Handler + Default + Serialize + DeserializeOwned + JsonSchema> Configured for H {}
 
 /// The handlers of a program, by name. The default registry has `abort`, `blackout`, `corrupt`, `cut`, `delay`, `dummy`,
-/// `error`, `hang`, `miss`, `reply`, `reset`, `slow`, `tls` and `transient`.
+/// `error`, `goaway`, `hang`, `miss`, `reply`, `reset`, `slow`, `tls` and `transient`.
 #[derive(Debug, Clone)]
 pub struct Registry {
     entries: Vec<Entry>,
@@ -57,6 +57,7 @@ impl Default for Registry {
             .entry::<Delay>("delay", true)
             .entry::<Dummy>("dummy", true)
             .entry::<Error>("error", true)
+            .entry::<GoAway>("goaway", true)
             .entry::<Hang>("hang", false)
             .entry::<Miss>("miss", true)
             .entry::<Reply>("reply", true)

@@ -7,6 +7,7 @@ use crate::call::{Accept, Call, CallState, Verdict};
 use crate::error::Result;
 use crate::net::tls::ClientTls;
 use crate::protocol::Protocol;
+use crate::protocol::http2::ErrorCode;
 
 /// What a handler does in a sequence, and so what may stand before and behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum Role {
     Any,
     /// It answers, closes or resets in [`before`](super::Handler::before), whatever the call: nothing may stand behind it.
     Answers,
-    /// It acts on the reply and lets it pass: nothing that answers may stand behind it.
+    /// It acts on the reply, or by [`Verdict::GoAway`] beside it, and lets it pass: nothing that answers may stand behind it.
     SeesReply,
     /// It shapes the reply by [`Verdict::Cut`], [`Verdict::Slow`] or [`Verdict::Corrupt`]: others of its kind may stand beside it.
     ShapesReply,
@@ -111,14 +112,19 @@ impl Sequence {
 
     /// Asks the steps in order until one does not pass the call on.
     pub(crate) async fn before(&self, call: &mut Call<'_>) -> Result<Verdict> {
+        let mut goes_away = None;
         for (place, step) in self.steps.iter().enumerate() {
             call.enter(place);
             match step.handler.before(call).await? {
                 Verdict::Pass => {}
+                // The call passes, to the next steps first.
+                Verdict::GoAway(ErrorCode::NoError) => goes_away = Some(place),
                 verdict => return Ok(verdict),
             }
         }
-        Ok(Verdict::Pass)
+        let Some(place) = goes_away else { return Ok(Verdict::Pass) };
+        call.enter(place);
+        Ok(Verdict::GoAway(ErrorCode::NoError))
     }
 
     /// What the steps do to the reply, in order: several verdicts that shape it, or one that does anything else.

@@ -423,7 +423,7 @@ mod tests {
             ("dummy(sleep=1s)", "`dummy(sleep=1s)`: unknown setting `sleep` (`dummy` has no settings)"),
             (
                 "delya(sleep=1s)",
-                "unknown handler `delya` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, tls, transient), did you mean `delay`?",
+                "unknown handler `delya` (known: abort, blackout, corrupt, cut, delay, dummy, error, goaway, hang, miss, reply, reset, slow, tls, transient), did you mean `delay`?",
             ),
             ("503", "`503` is no handler, write `error(status=503)`"),
             ("20:503", "`20:503` is no handler, write `20:error(status=503)`"),

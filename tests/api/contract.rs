@@ -22,11 +22,11 @@ fn the_old_contract_is_kept_to_the_letter() {
     same("/handler", r#"{"handler":"dummy"}"#);
     same(
         "/behaviors",
-        r#"{"behaviors":["abort","blackout","corrupt","cut","delay","dummy","error","hang","miss","reply","reset","slow","tls","transient"]}"#,
+        r#"{"behaviors":["abort","blackout","corrupt","cut","delay","dummy","error","goaway","hang","miss","reply","reset","slow","tls","transient"]}"#,
     );
     same(
         "/handlers",
-        r#"{"handlers":["abort","blackout","corrupt","cut","delay","dummy","error","hang","miss","reply","reset","slow","tls","transient"]}"#,
+        r#"{"handlers":["abort","blackout","corrupt","cut","delay","dummy","error","goaway","hang","miss","reply","reset","slow","tls","transient"]}"#,
     );
     same("/backend", &format!(r#"{{"backend":"{}"}}"#, backend.address()));
 

@@ -10,8 +10,7 @@ fn what_is_wrong_with_a_body_is_said() {
     let program = start(&Backend::lines(), "");
     let empty = r#"the body is empty, write a JSON object such as `{"handler": "delay"}`"#;
     let no_object = r#"the body is not a JSON object, write `{"handler": "delay"}`"#;
-    let known =
-        "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, tls, transient)";
+    let known = "(known: abort, blackout, corrupt, cut, delay, dummy, error, goaway, hang, miss, reply, reset, slow, tls, transient)";
     for (body, name, description) in [
         ("", "", empty),
         ("x", "", r#"the body is not JSON, write `{"handler": "delay"}` (line 1, column 1)"#),

@@ -98,5 +98,4 @@ impl Start {
 pub(crate) const MISSING: &str =
     "the backend is missing, give `--backend HOST:PORT`, or VAURIEN_BACKEND, or `backend` in the file";
 /// The handlers that come with the program.
-pub(crate) const KNOWN: &str =
-    "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, tls, transient)";
+pub(crate) const KNOWN: &str = "(known: abort, blackout, corrupt, cut, delay, dummy, error, goaway, hang, miss, reply, reset, slow, tls, transient)";

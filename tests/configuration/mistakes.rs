@@ -148,7 +148,10 @@ fn a_command_line_that_cannot_be_read_is_one_line() {
         ),
         ("--behavior-cut-at 1", "unknown option `--behavior-cut-at` (known: --handler-cut-after, --handler-cut-how)"),
         ("--handler-hang-protocol tcp", "unknown option `--handler-hang-protocol` (known: --handler-hang-for)"),
-        ("--handler-reset-sleep 1", "unknown option `--handler-reset-sleep`, `reset` has no options of its own"),
+        (
+            "--handler-blackout-sleep 1",
+            "unknown option `--handler-blackout-sleep`, `blackout` has no options of its own",
+        ),
         ("--frobnicate", "unknown option `--frobnicate`, see --help"),
         ("-x", "unknown option `-x`, see --help"),
         ("-", "unknown option `-`, see --help"),

@@ -85,7 +85,7 @@ fn a_users_own_handler_is_completed_and_in_the_manual() {
     for text in [
         "--handler-stumble-on-every",
         "-W \"softly very_hard\"",
-        "-W \"abort blackout corrupt cut delay dummy error hang miss reply reset slow tls transient stumble_on bare\"",
+        "-W \"abort blackout corrupt cut delay dummy error goaway hang miss reply reset slow tls transient stumble_on bare\"",
     ] {
         assert!(script.contains(text), "{text}\n{script}");
     }
@@ -130,6 +130,7 @@ fn a_user_can_put_a_handler_in_anothers_place() {
             "delay",
             "dummy",
             "error",
+            "goaway",
             "hang",
             "miss",
             "reply",

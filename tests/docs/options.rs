@@ -109,18 +109,25 @@ pub(crate) fn handlers() -> Vec<String> {
     Registry::default().names().map(str::to_owned).collect()
 }
 
-/// A mix of all of them, so that the options of each are printed.
-fn mix() -> String {
-    handlers().iter().map(|name| format!("1:{name}")).collect::<Vec<_>>().join(",")
+/// A mix of all that this protocol has, so that the options of each are printed.
+fn mix(protocol: &str) -> String {
+    let has = |name: &String| protocol == "http" || name != "goaway";
+    handlers().iter().filter(|name| has(name)).map(|name| format!("1:{name}")).collect::<Vec<_>>().join(",")
+}
+
+/// Whether it belongs to the handler that needs `http` or `grpc`.
+fn is_of_goaway(flag: &str) -> bool {
+    flag.starts_with("--handler-goaway-")
 }
 
 /// The least that the program needs to take this flag, without it.
 fn base(flag: &str) -> Vec<String> {
-    let is_of_http = ["-grpc", "-status", "-retry-after", "-headers", "-body", "-rewrite-host"]
-        .iter()
-        .any(|option| flag.ends_with(option));
+    const OF_HTTP: [&str; 8] =
+        ["-grpc", "-status", "-retry-after", "-headers", "-body", "-rewrite-host", "-reset-code", "-reset-connection"];
+    let is_of_http = flag.is_empty() || is_of_goaway(flag) || OF_HTTP.iter().any(|option| flag.ends_with(option));
     let protocol = if is_of_http { "http" } else { "redis" };
-    let all = [("--backend", "a:1"), ("--handler", &mix()), ("--protocol", protocol), ("--handler-reply-bytes", "a")];
+    let all =
+        [("--backend", "a:1"), ("--handler", &mix(protocol)), ("--protocol", protocol), ("--handler-reply-bytes", "a")];
     // Not with a certificate of its own, and some faults are.
     let has_own = ["--tls-cert", "--tls-key"].contains(&flag);
     let tls = if has_own { ("--handler-tls-fault", "self_signed") } else { ("--tls", "auto") };
@@ -170,10 +177,11 @@ fn sample(flag: &str, value: &str) -> String {
         "FAULT" => "self_signed".to_owned(),
         "FOLDER" => "folder".to_owned(),
         "HOST:PORT" => "a:2".to_owned(),
-        "MIX" => mix(),
+        "MIX" => mix("redis"),
         "RULE" => "=> dummy".to_owned(),
         "TOXIC" => "noop".to_owned(),
         "NETWORK" => "3g".to_owned(),
+        "PROTOCOL" if is_of_goaway(flag) => "grpc".to_owned(),
         "PROTOCOL" => "redis".to_owned(),
         "BOOL" => "true".to_owned(),
         "EXPECTATION" => "calls>=0".to_owned(),
@@ -185,6 +193,7 @@ fn sample(flag: &str, value: &str) -> String {
         "SIZE" => "256KiB".to_owned(),
         "END" => "reset".to_owned(),
         "KIND" => "moved".to_owned(),
+        "ERROR-CODE" => "CANCEL".to_owned(),
         "CODE" => "14".to_owned(),
         "STATUS" => "503".to_owned(),
         "FIELDS" => "a: b".to_owned(),

@@ -17,7 +17,7 @@ fn a_wrong_command_line_is_one_line_and_code_2() {
         ("--bakend a:1", "unknown option `--bakend`, did you mean `--backend`?"),
         (
             "--backend a:1 --handler delya",
-            "--handler: unknown handler `delya` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, tls, transient), did you mean `delay`?",
+            "--handler: unknown handler `delya` (known: abort, blackout, corrupt, cut, delay, dummy, error, goaway, hang, miss, reply, reset, slow, tls, transient), did you mean `delay`?",
         ),
         (
             "--backend a:1 --protocol htp",

@@ -15,7 +15,7 @@ fn a_mistake_is_told_with_its_place() {
         (
             &["--rule", "GET => eror", "--check"][..],
             &[][..],
-            "--rule: `GET => eror`: unknown handler `eror` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, \
+            "--rule: `GET => eror`: unknown handler `eror` (known: abort, blackout, corrupt, cut, delay, dummy, error, goaway, hang, \
              miss, reply, reset, slow, tls, transient), did you mean `error`?",
         ),
         (

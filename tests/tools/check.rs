@@ -134,7 +134,7 @@ fn warnings_are_those_of_a_start() {
 #[test]
 fn all_that_is_wrong_is_told() {
     let lines = [
-        "--handler: unknown handler `dely` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, tls, transient), did you mean `delay`?",
+        "--handler: unknown handler `dely` (known: abort, blackout, corrupt, cut, delay, dummy, error, goaway, hang, miss, reply, reset, slow, tls, transient), did you mean `delay`?",
         "--buffer: `0` is too small, a read takes 1 to 262144 bytes",
     ];
     assert_complains("--check --backend a:1 --handler dely --buffer 0", 2, &lines);

@@ -80,6 +80,7 @@ fn bash_completes_handlers_within_a_mix() {
         "delay",
         "dummy",
         "error",
+        "goaway",
         "hang",
         "miss",
         "reply",

@@ -422,7 +422,7 @@ mod tests {
             ),
             (
                 "GET => eror",
-                "`GET => eror`: unknown handler `eror` (known: abort, blackout, corrupt, cut, delay, dummy, error, hang, \
+                "`GET => eror`: unknown handler `eror` (known: abort, blackout, corrupt, cut, delay, dummy, error, goaway, hang, \
                  miss, reply, reset, slow, tls, transient), did you mean `error`?",
             ),
         ] {

@@ -198,7 +198,7 @@ mod tests {
         });
         let mut lines = check(&keys).unwrap_err();
         lines.sort();
-        let known = "(known: abort, blackout, corrupt, cut, delay, dummy, error, hang, miss, reply, reset, slow, tls, transient), did you mean `delay`?";
+        let known = "(known: abort, blackout, corrupt, cut, delay, dummy, error, goaway, hang, miss, reply, reset, slow, tls, transient), did you mean `delay`?";
         assert_eq!(
             lines,
             [

@@ -4,7 +4,7 @@
 const MARKS = {
   sleep: 0, wait: 0, hold: 0, slow: 0, latency: 0, bandwidth: 0, slicer: 0, loss: 0,
   answer: 1, inject: 1, corrupt: 1,
-  close: 2, reset: 2, cut: 2, handshake: 2, slow_close: 2, timeout: 2, reset_peer: 2, limit_data: 2,
+  close: 2, reset: 2, goaway: 2, cut: 2, handshake: 2, slow_close: 2, timeout: 2, reset_peer: 2, limit_data: 2,
 };
 
 // A shape for each kind of fault, so that they differ without colour: a triangle, a diamond, a cross.

@@ -1,11 +1,11 @@
 //! Colours of handlers: the same fault has the same colour in every report and on the live page.
 
-/// The number of colours that names of users have. The style has a class for each, `c1` to `c12`; `c0` is grey, and `c13` is a
-/// handler's.
+/// The number of colours that names of users have. The style has a class for each, `c1` to `c12`; `c0` is grey, and those behind
+/// them are handlers'.
 const COLOURS: u32 = 12;
 
 /// The colours of what vaurien brings along. A toxic has that of the handler which does the same to a call.
-const FIXED: [(&str, u32); 22] = [
+const FIXED: [(&str, u32); 23] = [
     ("dummy", 0),
     ("noop", 0),
     ("delay", 1),
@@ -28,6 +28,7 @@ const FIXED: [(&str, u32); 22] = [
     ("corrupt", 12),
     ("slicer", 5),
     ("tls", 13),
+    ("goaway", 14),
 ];
 
 /// The class of the colour of a handler, which may be named with its rule (`pay.error`). That of a sequence is its last step's.

@@ -18,6 +18,7 @@ async fn the_old_contract_is_kept() {
         "delay",
         "dummy",
         "error",
+        "goaway",
         "hang",
         "miss",
         "reply",
