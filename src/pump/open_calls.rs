@@ -28,6 +28,7 @@ pub(super) type SharedCalls = AtomicRefCell<OpenCalls>;
 
 /// The open calls in order, and where each pump is.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct OpenCalls {
     queue: VecDeque<Open>,
     weight: usize,

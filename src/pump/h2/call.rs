@@ -15,7 +15,7 @@ use tracing::warn;
 use super::Shared;
 use super::body::{Body, Broken, drain, poll_room};
 use super::faults::{Shape, Shaped};
-use super::message::{Held, Side};
+use super::message::{Held, Kind};
 use super::record::Record;
 use crate::call::{Answer, Call, Verdict};
 use crate::call_log::CallEnd;
@@ -39,7 +39,7 @@ pub(super) enum End {
 }
 
 /// A call from its head to its end.
-pub(super) struct Stream<'c> {
+pub(super) struct StreamCall<'c> {
     pub(super) shared: &'c Shared<'c>,
     pub(super) request: Request<()>,
     pub(super) body: RecvStream,
@@ -75,7 +75,7 @@ impl From<Broken> for ReplyEnd {
     }
 }
 
-impl Stream<'_> {
+impl StreamCall<'_> {
     /// Serves the call to its end.
     pub(super) async fn serve(mut self) -> End {
         if self.call.is_some() {
@@ -119,7 +119,7 @@ impl Stream<'_> {
         let verdict = {
             let _at_work = self.shared.works(&handler.counters);
             let (rest, client) = (&mut self.body, AtomicRefCell::new(&mut self.client));
-            let mut message = Held { peer: self.shared.client, rest, client, side: Side::Request { waits } };
+            let mut message = Held { peer: self.shared.client, rest, client, kind: Kind::Request { waits } };
             handler.handler.before(&mut Call::new(state, &mut message, context)).await?
         };
         if let Verdict::GoAway(code) = verdict {
@@ -320,7 +320,7 @@ async fn after(
     let verdicts = {
         let _at_work = shared.works(&handler.counters);
         let client = AtomicRefCell::new(client);
-        let mut message = Held { peer: shared.client, rest, client, side: Side::Reply };
+        let mut message = Held { peer: shared.client, rest, client, kind: Kind::Reply };
         handler.handler.after(&mut Call::new(state, &mut message, context)).await?
     };
     for (step, verdict) in &verdicts {

@@ -23,12 +23,12 @@ pub(super) struct Held<'m> {
     pub(super) rest: &'m mut RecvStream,
     /// Where the client may reset the stream.
     pub(super) client: AtomicRefCell<&'m mut SendResponse<Bytes>>,
-    pub(super) side: Side,
+    pub(super) kind: Kind,
 }
 
-/// Whose message it is.
+/// Which message it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Side {
+pub(super) enum Kind {
     Request {
         /// The client sends the rest once it was told to (RFC 9110, section 10.1.1).
         waits: bool,
@@ -46,22 +46,22 @@ impl Message for Held<'_> {
     }
 
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
-        if self.side == (Side::Request { waits: true }) {
+        if self.kind == (Kind::Request { waits: true }) {
             let mut go_on = Response::new(());
             *go_on.status_mut() = StatusCode::CONTINUE;
             let _ = self.client.borrow_mut().send_informational(go_on);
         }
         Box::pin(async {
-            drain(self.rest).await.map_err(|error| match self.side {
-                Side::Request { .. } => Error::ClientLeft,
-                Side::Reply => Error::Backend(io::Error::other(error)),
+            drain(self.rest).await.map_err(|error| match self.kind {
+                Kind::Request { .. } => Error::ClientLeft,
+                Kind::Reply => Error::Backend(io::Error::other(error)),
             })
         })
     }
 
     fn swallow(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
         Box::pin(async {
-            if self.side != Side::Reply {
+            if self.kind != Kind::Reply {
                 let _ = drain(self.rest).await;
             }
         })

@@ -6,12 +6,13 @@
 mod body; // bodies
 mod call; // one stream
 mod faults; // bodies that go on through faults
-mod io; // what the library reads and writes
 mod message; // what handlers read
 mod record; // what is written down
+mod side; // what the library reads and writes
 mod start; // both sides' settings
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -35,9 +36,9 @@ use crate::metrics::counters::HandlerCounters;
 use crate::net::stream::{Peer, Stream};
 use crate::plan::{ConnectionDraws, Tally};
 use crate::protocol::http2::{ErrorCode, head};
-use call::{End, Stream as Call};
-use io::{EndByToxic, Io};
+use call::{End, StreamCall};
 use record::Record;
+use side::{EndByToxic, Side};
 
 /// What is known of a connection when HTTP/2 begins.
 #[derive(Debug)]
@@ -125,8 +126,8 @@ pub(crate) async fn http2(
 /// Both sides of a connection.
 struct Connection<'c> {
     shared: &'c Shared<'c>,
-    server: server::Connection<Io<'c>, Bytes>,
-    backend: client::Connection<Io<'c>, Bytes>,
+    server: server::Connection<Side<'c>, Bytes>,
+    backend: client::Connection<Side<'c>, Bytes>,
     requests: SendRequest<Bytes>,
     draws: ConnectionDraws,
     first: Option<FirstCall>,
@@ -148,6 +149,15 @@ enum Closing {
     Last,
 }
 
+/// What follows where no stream is open.
+enum Idle {
+    /// The next stream, or the end of either side.
+    Waits,
+    /// The client was just told that nothing goes on.
+    Closes,
+    Ends(Outcome),
+}
+
 impl<'c> Connection<'c> {
     async fn run(mut self: Box<Self>) -> Outcome {
         let (shared, open) = (self.shared, AtomicUsize::new(0));
@@ -166,7 +176,7 @@ impl<'c> Connection<'c> {
                             moves = true;
                             streams.push(self.begin(request, respond).serve());
                         }
-                        Some(Err(error)) => return Poll::Ready(client_ended(error)),
+                        Some(Err(error)) => return Poll::Ready(client_ended(&error)),
                         None => return Poll::Ready(self.closed()),
                     }
                 }
@@ -186,10 +196,11 @@ impl<'c> Connection<'c> {
                 }
                 open.store(streams.len(), Ordering::Relaxed);
                 if streams.is_empty() {
-                    if let Some(outcome) = self.idle(!unfinished.is_empty()) {
-                        return Poll::Ready(outcome);
+                    match self.idle(!unfinished.is_empty()) {
+                        Idle::Waits => {}
+                        Idle::Closes => moves = true,
+                        Idle::Ends(outcome) => return Poll::Ready(outcome),
                     }
-                    moves |= matches!(self.closing, Closing::Last);
                 }
                 if !moves {
                     break;
@@ -213,7 +224,7 @@ impl<'c> Connection<'c> {
     }
 
     /// A call begins: its number is its place among the client's streams.
-    fn begin(&mut self, request: Request<RecvStream>, client: SendResponse<Bytes>) -> Call<'c> {
+    fn begin(&mut self, request: Request<RecvStream>, client: SendResponse<Bytes>) -> StreamCall<'c> {
         let Self { shared, draws, first, .. } = self;
         let context = shared.context;
         self.number += 1;
@@ -237,7 +248,7 @@ impl<'c> Connection<'c> {
             let state = CallState::new(context.settings.protocol, streams, number, head, label);
             Box::new(HandledCall { handler, state })
         });
-        Call { shared, request, body, client, backend: self.requests.clone(), call, record }
+        StreamCall { shared, request, body, client, backend: self.requests.clone(), call, record }
     }
 
     /// Lets the backend's connection go on; whether it has just ended.
@@ -262,23 +273,23 @@ impl<'c> Connection<'c> {
         false
     }
 
-    /// No stream is open, but those whose backend `has_left`. How the connection ends, if it does at once.
-    fn idle(&mut self, has_left: bool) -> Option<Outcome> {
-        match (&self.backend_ended, &self.closing) {
+    /// No stream is open, but those whose backend `has_left`.
+    fn idle(&mut self, has_left: bool) -> Idle {
+        let reason = match (&self.backend_ended, &self.closing) {
+            (_, Closing::Last) => return Idle::Waits,
             (Some(Err(error)), _) if error.is_io() => {
-                let error = self.backend_ended.take()?.err()?;
-                return Some(Outcome::BackendReset(io_error(error)));
+                return Idle::Ends(Outcome::BackendReset(io_error(error)));
             }
-            (_, Closing::Last) => {}
-            (_, Closing::Then(reason)) => self.close(*reason),
-            (Some(ended), _) => {
-                let reason = ended.as_ref().err().and_then(h2::Error::reason).unwrap_or(Reason::NO_ERROR);
-                self.close(reason);
-            }
-            (None, _) if has_left => self.close(Reason::NO_ERROR),
-            (None, _) => {}
-        }
-        None
+            (_, Closing::Then(reason)) => *reason,
+            // What the backend does wrong is no fault of the client.
+            (Some(Err(error)), _) if error.is_library() => Reason::INTERNAL_ERROR,
+            (Some(Err(error)), _) => error.reason().unwrap_or(Reason::INTERNAL_ERROR),
+            (Some(Ok(())), _) => Reason::NO_ERROR,
+            (None, _) if has_left => Reason::NO_ERROR,
+            (None, _) => return Idle::Waits,
+        };
+        self.close(reason);
+        Idle::Closes
     }
 
     fn close_gracefully(&mut self) {
@@ -319,11 +330,12 @@ impl<'c> Connection<'c> {
 }
 
 /// How the connection ends of a client whose own has failed.
-fn client_ended(error: h2::Error) -> Outcome {
+fn client_ended(error: &h2::Error) -> Outcome {
     // What a client does wrong it has been told with GOAWAY.
     if error.is_io() { Outcome::ClientReset(io_error(error)) } else { Outcome::Close }
 }
 
-fn io_error(error: h2::Error) -> std::io::Error {
-    error.into_io().unwrap_or_else(|| std::io::ErrorKind::ConnectionReset.into())
+fn io_error(error: &h2::Error) -> io::Error {
+    let kind = error.get_io().map_or(io::ErrorKind::ConnectionReset, io::Error::kind);
+    io::Error::new(kind, error.to_string())
 }

@@ -10,7 +10,7 @@ use h2::client::SendRequest;
 use h2::{client, server};
 use tokio::time::timeout;
 
-use super::io::{EndByToxic, Io};
+use super::side::{EndByToxic, Side};
 use crate::fault::Direction;
 use crate::net::stream::{ReadHalf, WriteHalf};
 use crate::pump::context::ConnectionContext;
@@ -30,7 +30,7 @@ const MAX_STREAMS: u32 = 10_000;
 const UNKNOWN: usize = usize::MAX - 1;
 
 /// Both sides of a connection, and what sends requests to the backend.
-type Sides<'c> = (server::Connection<Io<'c>, Bytes>, client::Connection<Io<'c>, Bytes>, SendRequest<Bytes>);
+type Sides<'c> = (server::Connection<Side<'c>, Bytes>, client::Connection<Side<'c>, Bytes>, SendRequest<Bytes>);
 
 /// Begins HTTP/2 with the backend, and then with the client. What was read of each comes first.
 pub(super) async fn start<'c>(
@@ -41,7 +41,7 @@ pub(super) async fn start<'c>(
 ) -> Result<Sides<'c>, Outcome> {
     let side = |direction, to, from, begin, moved, other| {
         let outbound = Outbound::new(context, direction, to, Stage::default());
-        Io { begin, from, moved, outbound, other, end }
+        Side { begin, from, moved, outbound, other, end }
     };
     let (client_peer, backend_peer) = (from_client.peer(), from_backend.peer());
     let activity = context.activity;
@@ -64,7 +64,7 @@ pub(super) async fn start<'c>(
     }
     let server = tokio::select! {
         server = builder.handshake(to_client) => server.map_err(|error| {
-            if error.is_io() { Outcome::ClientReset(super::io_error(error)) } else { Outcome::Close }
+            if error.is_io() { Outcome::ClientReset(super::io_error(&error)) } else { Outcome::Close }
         })?,
         () = context.stopped_quietly() => return Err(Outcome::Stopped),
     };
@@ -74,8 +74,8 @@ pub(super) async fn start<'c>(
 /// Begins with the backend, and waits for its settings.
 async fn greet<'c>(
     context: &ConnectionContext<'_>,
-    io: Io<'c>,
-) -> Result<(client::Connection<Io<'c>, Bytes>, SendRequest<Bytes>), Outcome> {
+    io: Side<'c>,
+) -> Result<(client::Connection<Side<'c>, Bytes>, SendRequest<Bytes>), Outcome> {
     let greeted = timeout(context.settings.backend.connect_timeout(), async {
         let mut builder = client::Builder::new();
         builder
@@ -97,7 +97,7 @@ async fn greet<'c>(
     });
     let why = match greeted.await {
         Ok(Ok(greeted)) => return Ok(greeted),
-        Ok(Err(error)) if error.is_io() => super::io_error(error),
+        Ok(Err(error)) if error.is_io() => super::io_error(&error),
         Ok(Err(_)) => io::Error::new(io::ErrorKind::InvalidData, "it does not speak HTTP/2"),
         Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not begin HTTP/2"),
     };

@@ -18,7 +18,7 @@ use crate::pump::outcome::{Ended, Outcome};
 pub(super) type EndByToxic = AtomicRefCell<Option<Outcome>>;
 
 /// One side of a connection.
-pub(super) struct Io<'s> {
+pub(super) struct Side<'s> {
     /// What was read already.
     pub(super) begin: Bytes,
     pub(super) from: ReadHalf<'s>,
@@ -30,7 +30,7 @@ pub(super) struct Io<'s> {
     pub(super) end: &'s EndByToxic,
 }
 
-impl Io<'_> {
+impl Side<'_> {
     /// What a write came to. `hangs` is the result where a toxic lets nothing out any more.
     fn written<T>(&self, result: Result<T, Ended>, hangs: T) -> io::Result<T> {
         match result {
@@ -46,7 +46,7 @@ impl Io<'_> {
     }
 }
 
-impl AsyncRead for Io<'_> {
+impl AsyncRead for Side<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.begin.is_empty() {
             let len = self.begin.len().min(buffer.remaining());
@@ -65,7 +65,7 @@ impl AsyncRead for Io<'_> {
     }
 }
 
-impl AsyncWrite for Io<'_> {
+impl AsyncWrite for Side<'_> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
     }
