@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Holds real clients to vaurien's answers: redis-py, node-redis, ioredis, pymemcache, requests and curl. It needs redis-server,
-# memcached, curl, python3, node and npm. VAURIEN names another program than the debug build; arguments go to pytest.
+# Holds real clients to vaurien's answers: redis-py, node-redis, ioredis, pymemcache, requests, grpcio and curl. It needs redis-server,
+# memcached, curl, openssl, python3, node and npm. VAURIEN names another program than the debug build; arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=${CARGO_TARGET_DIR:-target}

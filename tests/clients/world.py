@@ -145,6 +145,10 @@ class Proxy(live.Vaurien):
         assert connections["opaque"] == 0
         return connections["total"]
 
+    def sent(self):
+        """How many bytes there were so far from clients."""
+        return self.get()["status"]["bytes"]["to_backend"]
+
 
 @contextlib.contextmanager
 def vaurien(backend, protocol, *options):
