@@ -98,17 +98,20 @@ pub(crate) async fn http2(
     backend: &mut Stream,
 ) -> Outcome {
     let end = EndByToxic::default();
+    let (client_is_blocked, backend_is_blocked) = (AtomicBool::default(), AtomicBool::default());
+    let is_blocked = (&client_is_blocked, &backend_is_blocked);
     let (client, backend) = (client.split(), backend.split());
     let goes_away = AtomicBool::new(false);
     let shared = Shared { context, client: client.0.peer(), goes_away, at_work: AtomicRefCell::default() };
     let Begin { draws, first, read, said } = begin;
     // Boxed, as it is over soon.
-    let outcome = match Box::pin(start::start(context, (read, client), (said, backend), &end)).await {
+    let outcome = match Box::pin(start::start(context, (read, client), (said, backend), &end, is_blocked)).await {
         Ok((server, backend, requests)) => {
             let connection = Box::new(Connection {
                 shared: &shared,
                 server,
                 backend,
+                is_blocked: &client_is_blocked,
                 requests,
                 draws,
                 first,
@@ -128,6 +131,8 @@ struct Connection<'c> {
     shared: &'c Shared<'c>,
     server: server::Connection<Side<'c>, Bytes>,
     backend: client::Connection<Side<'c>, Bytes>,
+    /// The client does not take what is to be written.
+    is_blocked: &'c AtomicBool,
     requests: SendRequest<Bytes>,
     draws: ConnectionDraws,
     first: Option<FirstCall>,
@@ -195,7 +200,8 @@ impl<'c> Connection<'c> {
                     self.close_gracefully();
                 }
                 open.store(streams.len(), Ordering::Relaxed);
-                if streams.is_empty() {
+                // By then all that was said on streams is written: the end of the connection would drop it.
+                if streams.is_empty() && !moves && !self.is_blocked.load(Ordering::Relaxed) {
                     match self.idle(!unfinished.is_empty()) {
                         Idle::Waits => {}
                         Idle::Closes => moves = true,

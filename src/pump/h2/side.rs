@@ -2,6 +2,7 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use atomic_refcell::AtomicRefCell;
@@ -28,12 +29,15 @@ pub(super) struct Side<'s> {
     /// The other side, which may reset while this one takes nothing.
     pub(super) other: Peer<'s>,
     pub(super) end: &'s EndByToxic,
+    /// The library has to keep what it would write.
+    pub(super) is_blocked: &'s AtomicBool,
 }
 
 impl Side<'_> {
     /// What a write came to. `hangs` is the result where a toxic lets nothing out any more.
-    fn written<T>(&self, result: Result<T, Ended>, hangs: T) -> io::Result<T> {
-        match result {
+    fn written<T>(&self, written: Poll<Result<T, Ended>>, hangs: T) -> Poll<io::Result<T>> {
+        self.is_blocked.store(written.is_pending(), Ordering::Relaxed);
+        written.map(|result| match result {
             Ok(done) => Ok(done),
             Err(Ended::Hang) => Ok(hangs),
             Err(Ended::Read(error) | Ended::Write(error)) => Err(error),
@@ -42,7 +46,7 @@ impl Side<'_> {
                 self.end.borrow_mut().get_or_insert(outcome);
                 Err(io::ErrorKind::ConnectionAborted.into())
             }
-        }
+        })
     }
 }
 
@@ -75,9 +79,9 @@ impl AsyncWrite for Side<'_> {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let taken = ready!(self.outbound.poll_take(cx, pieces));
+        let taken = self.outbound.poll_take(cx, pieces);
         let all = pieces.iter().map(|piece| piece.len()).sum();
-        Poll::Ready(self.written(taken, all))
+        self.written(taken, all)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -85,14 +89,14 @@ impl AsyncWrite for Side<'_> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let written = ready!(self.outbound.poll_written(cx));
-        Poll::Ready(self.written(written, ()))
+        let written = self.outbound.poll_written(cx);
+        self.written(written, ())
     }
 
     /// Ready when all is written. How the stream ends is decided by the connection.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let other = self.other;
-        let finished = ready!(self.outbound.poll_finish(cx, other));
-        Poll::Ready(self.written(finished, ()))
+        let finished = self.outbound.poll_finish(cx, other);
+        self.written(finished, ())
     }
 }
