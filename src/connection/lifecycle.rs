@@ -48,7 +48,7 @@ fn traffic(
                 Ok(Ok(begun)) => begun,
                 Ok(Err(outcome)) | Err(outcome) => break 'phases outcome,
             };
-            if speaks_http2(client) {
+            if context.settings.protocol.is_http() && speaks_http2(client) {
                 let (begin, backend) =
                     (Begin { draws, first, read: Bytes::new(), said: Bytes::new() }, backend.insert(dialled));
                 let http2 = Box::pin(http2(context, begin, client, backend));
@@ -86,7 +86,7 @@ async fn begin(
     let asked = if client.is_tls() { Box::pin(secure(context, &mut turn, &mut draws, client)).await? } else { None };
     // What happens to a stream is decided once it is here, and happens to it alone.
     let first = match turn {
-        _ if context.settings.protocol == Protocol::Grpc || speaks_http2(client) => None,
+        _ if is_of_streams(context.settings.protocol, client) => None,
         DrawnFirst::Certain(mut first) => {
             if first.handler.scope == Scope::Calls {
                 first.taken = Box::pin(first_turn(context, &first.handler, client)).await?;
@@ -103,9 +103,14 @@ async fn begin(
     Ok((backend, first, draws))
 }
 
-/// Whether the client has said that it speaks HTTP/2.
-fn speaks_http2(client: &Stream) -> bool {
-    client.alpn().is_some_and(|alpn| alpn == http2::ALPN)
+/// Whether calls are streams of HTTP/2, as far as that is known before the first.
+fn is_of_streams(protocol: Protocol, client: &Stream) -> bool {
+    protocol == Protocol::Grpc || protocol.is_http() && speaks_http2(client)
+}
+
+/// Whether both sides have agreed on HTTP/2 within TLS.
+fn speaks_http2(stream: &Stream) -> bool {
+    stream.alpn().is_some_and(|alpn| alpn == http2::ALPN)
 }
 
 /// The turn of a first call's handler that acts in the TLS handshake, and the handshake. The backend, if that was asked what it

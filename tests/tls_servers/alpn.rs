@@ -42,13 +42,13 @@ fn a_backend_selects_what_its_client_gets() {
 
 #[test]
 #[ignore = "needs python3 and openssl; tests/run.sh installs them"]
-fn with_http_both_sides_speak_http_1() {
+fn with_http_both_sides_speak_http_1_unless_both_know_2() {
     for (of_client, of_backend, expected) in [
-        ("alpn=h2,http/1.1", "alpn=h2,http/1.1", ["http/1.1"; 2]),
+        ("alpn=http/1.1", "alpn=h2,http/1.1", ["http/1.1"; 2]),
         ("alpn=h2,http/1.1", "alpn=http/1.1", ["http/1.1"; 2]),
         // Those who say nothing speak it as well.
         ("", "alpn=h2,http/1.1", ["None", "http/1.1"]),
-        ("alpn=h2,http/1.1", "", ["http/1.1", "None"]),
+        ("alpn=h2,http/1.1", "", ["None"; 2]),
     ] {
         assert_eq!(agreed("--protocol http", of_client, of_backend), expected, "{of_client} for {of_backend}");
     }
@@ -62,6 +62,9 @@ fn a_backend_without_tls_cannot_be_asked() {
     for (protocol, offered, expected) in [
         ("tcp", "h2,http/1.1", "http/1.1"),
         ("http", "h2,http/1.1", "http/1.1"),
+        ("http", "h2", "h2"),
+        ("grpc", "http/1.1,h2", "h2"),
+        ("grpc", "http/1.1", "http/1.1"),
         ("tcp", "mine", "mine"),
         ("tcp", "h2,mine", "None"),
     ] {
@@ -84,7 +87,7 @@ fn a_backend_without_tls_cannot_be_asked() {
 fn curl_speaks_http_2_where_nginx_does() {
     let certificates = signed(LOCAL);
     for (listen, protocol, version) in
-        [("ssl http2", "tcp", "2"), ("ssl", "tcp", "1.1"), ("ssl http2", "http", "1.1"), ("ssl", "http", "1.1")]
+        [("ssl http2", "tcp", "2"), ("ssl", "tcp", "1.1"), ("ssl http2", "http", "2"), ("ssl", "http", "1.1")]
     {
         let nginx = nginx::listening(&certificates, listen);
         let vaurien = certificates.start(named(&nginx), &format!("--protocol {protocol} --reuse-socket {BOTH}"));

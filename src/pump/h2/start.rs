@@ -47,8 +47,10 @@ pub(super) async fn start<'c>(
     };
     let (client_peer, backend_peer) = (from_client.peer(), from_backend.peer());
     let activity = context.activity;
-    let to_backend = side(Direction::ToBackend, to_backend, from_backend, said, &activity.to_client, client_peer, is_blocked.1);
-    let to_client = side(Direction::ToClient, to_client, from_client, read, &activity.to_backend, backend_peer, is_blocked.0);
+    let to_backend =
+        side(Direction::ToBackend, to_backend, from_backend, said, &activity.to_client, client_peer, is_blocked.1);
+    let to_client =
+        side(Direction::ToClient, to_client, from_client, read, &activity.to_backend, backend_peer, is_blocked.0);
     let (backend, requests) = tokio::select! {
         greeted = greet(context, to_backend) => greeted?,
         () = client_peer.left() => return Err(Outcome::ClientLeft),
