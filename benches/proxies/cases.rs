@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::contenders::{Contender, connections};
 use crate::figures::{self, Figure};
+use crate::http2;
 use crate::load::Load;
 use crate::message::Talk;
 use crate::tls::Tls;
@@ -48,6 +49,7 @@ impl Case {
     pub(crate) fn takes(&self, contender: &Contender) -> bool {
         match self.load {
             Load::Paced { .. } => matches!(contender, Contender::Vaurien),
+            Load::Streams { .. } => true,
             Load::Calls { at_once: 0, .. } => !matches!(contender, Contender::Direct),
             _ => self.tls.is_none() || !matches!(contender, Contender::Direct),
         }
@@ -88,6 +90,7 @@ pub(crate) fn all() -> Vec<Case> {
         delay(),
     ];
     cases.extend(tls());
+    cases.extend(http2());
     cases
 }
 
@@ -103,6 +106,15 @@ fn tls() -> impl Iterator<Item = Case> {
         idle(3000),
     ];
     cases.into_iter().map(move |case| case.over(&tls))
+}
+
+/// None where their client or their backend is not installed.
+fn http2() -> impl Iterator<Item = Case> {
+    let streams = if http2::is_possible() { &[1, 10, 100][..] } else { &[] };
+    streams.iter().map(|at_once| {
+        let load = Load::Streams { connections: 8, at_once: *at_once };
+        Case::new(&format!("http2 {at_once} streams on each of 8"), Talk::http(), load, PIPELINES).with(HTTP)
+    })
 }
 
 /// Fewer connections if descriptors are few: the benchmark holds both ends of each.

@@ -33,18 +33,22 @@ impl Contender {
         [Some(Self::Direct), Some(Self::Vaurien), haproxy].into_iter().flatten().collect()
     }
 
-    /// Starts the contender in front of `backend`, with `tls` towards clients. `arguments` are for vaurien.
+    /// Starts the contender in front of `backend`, with `tls` towards clients. HAProxy reads HTTP/2 if it `reads_http2`, else nothing;
+    /// `arguments` are for vaurien.
     pub(crate) fn start(
         &self,
         backend: SocketAddr,
         arguments: &[String],
         tls: Option<&Tls>,
+        reads_http2: bool,
     ) -> anyhow::Result<Running> {
         let certificate = tls.map(Tls::file).transpose().context("cannot write the certificate")?;
         match self {
             Self::Direct => Ok(Running { address: backend, child: None, _files: Vec::new() }),
             Self::Vaurien => vaurien(backend, arguments, certificate).context("cannot start vaurien"),
-            Self::Haproxy(program) => haproxy(program, backend, certificate).context("cannot start HAProxy"),
+            Self::Haproxy(program) => {
+                haproxy(program, backend, certificate, reads_http2).context("cannot start HAProxy")
+            }
         }
     }
 }
@@ -113,7 +117,13 @@ fn vaurien(backend: SocketAddr, arguments: &[String], certificate: Option<NamedT
 
 /// The listener is bound here and passed as standard input: no other program can take the port meanwhile, and clients
 /// that connect before HAProxy has started wait.
-fn haproxy(program: &PathBuf, backend: SocketAddr, certificate: Option<NamedTempFile>) -> anyhow::Result<Running> {
+fn haproxy(
+    program: &PathBuf,
+    backend: SocketAddr,
+    certificate: Option<NamedTempFile>,
+    reads_http2: bool,
+) -> anyhow::Result<Running> {
+    let (mode, proto) = if reads_http2 { ("http", " proto h2") } else { ("tcp", "") };
     let listener = listen()?;
     let address = listener.local_addr()?;
     let ssl = certificate.as_ref().map_or_else(String::new, |file| {
@@ -126,13 +136,13 @@ fn haproxy(program: &PathBuf, backend: SocketAddr, certificate: Option<NamedTemp
     maxconn {}
     nbthread {THREADS}
 defaults
-    mode tcp
+    mode {mode}
     timeout connect 10s
     timeout client 1h
     timeout server 1h
 listen proxy
-    bind fd@0{ssl}
-    server backend {backend}
+    bind fd@0{ssl}{proto}
+    server backend {backend}{proto}
 ",
         // One more for the connection that shows that it has started.
         connections() + 1
@@ -150,7 +160,7 @@ pub(crate) fn connections() -> usize {
 }
 
 /// The path of a program. Servers may be outside the PATH; an empty PATH finds nothing.
-fn find(name: &str) -> Option<PathBuf> {
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").filter(|path| !path.is_empty())?;
     env::split_paths(&path)
         .chain(["/usr/sbin".into()])

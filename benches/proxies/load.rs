@@ -26,6 +26,8 @@ pub(crate) enum Load {
     Connect { at_once: usize },
     /// Calls on each connection are due at fixed times.
     Paced { connections: usize, every: Duration },
+    /// Each connection is one of HTTP/2, with so many streams at once.
+    Streams { connections: usize, at_once: usize },
 }
 
 impl Load {
@@ -46,7 +48,8 @@ impl Load {
     pub(crate) fn connections(self) -> usize {
         match self {
             Self::Calls { connections, .. } | Self::Paced { connections, .. } => connections,
-            Self::Connect { .. } => 0,
+            // Their clients open them.
+            Self::Connect { .. } | Self::Streams { .. } => 0,
         }
     }
 }

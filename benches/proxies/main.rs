@@ -4,6 +4,7 @@
 //! cargo bench --bench proxies                                         # about seven minutes
 //! cargo bench --bench proxies -- --rounds 3 --cases ping-pong,redis   # cases by parts of their names
 //! cargo bench --bench proxies -- --cases tls                          # TLS towards clients: about two minutes
+//! cargo bench --bench proxies -- --cases http2 --seconds 2            # HTTP/2, if nginx and h2load are installed
 //! cargo bench --bench proxies -- --curves --cases curve               # what grows with what, in vaurien
 //! ```
 //!
@@ -11,13 +12,15 @@
 //! round, so that a change in the machine's speed affects all of them. A figure is the median over the rounds. A ratio
 //! is the median of the ratios of each round, with the smallest and the largest of them.
 //!
-//! HAProxy runs in TCP mode with its default settings in every case: it copies bytes and does not look for calls. Both
+//! HAProxy runs in TCP mode with its default settings in every case but those of HTTP/2: it copies bytes and does not look for calls. Both
 //! proxies have two threads. Clients and backend are threads of the benchmark and share the processors with the proxy,
 //! so a proxy's own processor time says more than its rate.
 //!
 //! In the cases of TLS both proxies show clients the same certificate (ECDSA P-256), and speak plain TCP to the backend.
 //! Clients offer TLS 1.3 with X25519 and `TLS_AES_128_GCM_SHA256`, nothing else, and resume no session. All other
 //! settings are each proxy's defaults: buffers, records, tickets, HAProxy's `tune.*`.
+//!
+//! In the cases of HTTP/2 `h2load` asks nginx for 6 bytes, without TLS. HAProxy runs in HTTP mode, with HTTP/2 on both sides.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "the benchmark prints tables")]
 #![allow(clippy::cast_precision_loss, reason = "a figure has three digits")]
 
@@ -27,6 +30,7 @@ mod compare; // vaurien compared with the others
 mod contenders; // nothing, vaurien, HAProxy
 mod curves; // growth of figures in vaurien
 mod figures; // figures and medians
+mod http2; // streams of HTTP/2
 mod load; // the clients
 mod measure; // one measurement
 mod message; // requests and replies

@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use crate::backend::Backend;
 use crate::cases::Case;
 use crate::contenders::{Contender, Running};
+use crate::http2;
 use crate::load::{self, Connection, Load, Target};
 use crate::pace;
 use crate::process::Process;
@@ -49,9 +50,12 @@ pub(crate) fn order(round: usize, count: usize) -> impl Iterator<Item = usize> {
 
 /// Measures `case` through `contender` for the duration of `window`.
 pub(crate) fn measure(contender: &Contender, case: &Case, window: Duration) -> anyhow::Result<Sample> {
+    if let Load::Streams { connections, at_once } = case.load {
+        return http2::measure(contender, case, (connections, at_once), window);
+    }
     let tally = Arc::new(Tally::default());
     let backend = Backend::start(&case.talk, &tally)?;
-    let proxy = contender.start(backend.address(), &case.arguments, case.tls.as_deref())?;
+    let proxy = contender.start(backend.address(), &case.arguments, case.tls.as_deref(), false)?;
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let sample = runtime.block_on(run(&proxy, case, &tally, window));
     sample.with_context(|| format!("{}: {contender}", case.name))
@@ -117,6 +121,7 @@ fn start(target: &Target, case: &Case, mut connections: Vec<Connection>, tally: 
                 tasks.spawn(pace::call(connection, at, turns.clone(), talk.clone(), tally.clone()));
             }
         }
+        Load::Streams { .. } => unreachable!("its clients are no tasks"),
     }
     tasks
 }
