@@ -12,7 +12,8 @@
 //! round, so that a change in the machine's speed affects all of them. A figure is the median over the rounds. A ratio
 //! is the median of the ratios of each round, with the smallest and the largest of them.
 //!
-//! HAProxy runs in TCP mode with its default settings in every case but those of HTTP/2: it copies bytes and does not look for calls. Both
+//! HAProxy runs in TCP mode with its default settings in every case but those of HTTP/2: it copies bytes and does not
+//! look for calls. Both
 //! proxies have two threads. Clients and backend are threads of the benchmark and share the processors with the proxy,
 //! so a proxy's own processor time says more than its rate.
 //!

@@ -84,7 +84,7 @@ impl<'a> Call<'a> {
     }
 
     /// The head of the request, at most 64 KiB, with `http` at most `max_head`: with `redis` up to the key, with `memcache` the command line, with `http` up to
-    /// the blank line, with `tcp` the beginning of the first read.
+    /// the blank line (HTTP/2 in the form of HTTP/1.1), with `tcp` the beginning of the first read.
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.state.head

@@ -48,7 +48,8 @@ pub enum Verdict {
     /// The TLS handshake with the client goes wrong. Only [`accept`](crate::handler::Handler::accept) comes before it, of a
     /// handler with [`Scope::Handshake`](crate::handler::Scope::Handshake); elsewhere the connection is reset.
     Handshake(TlsFault),
-    /// The client's connection is closed after the replies of earlier calls: the client reads an end of file.
+    /// The client's connection is closed after the replies of earlier calls: the client reads an end of file. With HTTP/2 the stream
+    /// of the call alone is reset, with `CANCEL`.
     Close,
     /// The client's connection is reset, after the replies of earlier calls: the client reads `ECONNRESET`. With HTTP/2 the stream
     /// of the call alone is reset, with `INTERNAL_ERROR`.

@@ -176,7 +176,7 @@ pub enum Scope {
 /// For each call, in this order, each method at most once:
 ///
 /// 1. [`accept`](Self::accept), only for a connection's first call: the client has connected, none of its bytes has been read but
-///    for its TLS handshake, and no call has reached the backend.
+///    for its TLS handshake, and no call has reached the backend. Not with `grpc`, nor where HTTP/2 was agreed on within TLS.
 /// 2. [`before`](Self::before): the request's head has been read. Nothing of the request has reached the backend.
 /// 3. [`after`](Self::after), if `before` let the call pass, by [`Verdict::Pass`] or [`Verdict::GoAway`]: the reply has begun. Nothing of it has reached
 ///    the client. A call without a reply, such as memcached's `noreply`, has no `after`.
@@ -187,12 +187,13 @@ pub enum Scope {
 ///
 /// On one connection at most one call is in `before` and at most one in `after`, but a later call may be in `before`
 /// while an earlier one is in `after`. One value serves all connections on all threads at once: keep state that changes
-/// in an atomic or behind a lock. State of a single call is in its [`Call`].
+/// in an atomic or behind a lock. State of a single call is in its [`Call`]. With HTTP/2 each stream is a call of its own: any
+/// number of them may be in either.
 ///
 /// # Waiting
 ///
 /// While a handler waits, its call waits, and so do later calls on the same connection: in `before` their requests, in
-/// `after` their replies. None of their bytes are lost, and no more are read meanwhile. Earlier calls and other
+/// `after` their replies; with HTTP/2 other streams go on. None of their bytes are lost, and no more are read meanwhile. Earlier calls and other
 /// connections continue.
 ///
 /// Wait only with the methods of the call: [`sleep`](Call::sleep), [`wait`](Call::wait), [`drain`](Call::drain) and
@@ -207,7 +208,8 @@ pub enum Scope {
 ///   clean-up into the `Drop` of a local value.
 /// - Return [`Verdict::Pass`] for a call that it has [drained](Call::drain).
 ///
-/// A handler that returns [`Error::Handler`](crate::Error::Handler) or panics ends its own connection and no other.
+/// A handler that returns [`Error::Handler`](crate::Error::Handler) or panics ends its own connection and no other; with HTTP/2 an
+/// error ends its own stream.
 ///
 /// # Counting
 ///

@@ -122,15 +122,12 @@ impl StreamCall<'_> {
             let mut message = Held { peer: self.shared.client, rest, client, kind: Kind::Request { waits } };
             handler.handler.before(&mut Call::new(state, &mut message, context)).await?
         };
-        if let Verdict::GoAway(code) = verdict {
-            context.fault(state, Action::GoAway);
-            if code == ErrorCode::NoError {
-                self.shared.go_away();
-                return Ok(Verdict::Pass);
-            }
-        }
-        if let Some(action) = verdict.action() {
+        if let Some(action) = action(&verdict) {
             context.fault(state, action);
+        }
+        if matches!(verdict, Verdict::GoAway(ErrorCode::NoError)) {
+            self.shared.go_away();
+            return Ok(Verdict::Pass);
         }
         Ok(verdict)
     }
@@ -275,6 +272,7 @@ async fn reply(
     match verdicts.pop_if(|(_, verdict)| !verdict.shapes()).map(|(_, verdict)| verdict) {
         None | Some(Verdict::Pass) => {}
         Some(Verdict::Inject(bytes)) => injected = Some(bytes),
+        Some(Verdict::GoAway(ErrorCode::NoError)) => shared.go_away(),
         Some(verdict) => return ReplyEnd::Decided(verdict),
     }
     let shape = if verdicts.is_empty() { Shape::default() } else { Shape::of(&head.headers) };
@@ -324,7 +322,7 @@ async fn after(
         handler.handler.after(&mut Call::new(state, &mut message, context)).await?
     };
     for (step, verdict) in &verdicts {
-        if let Some(action) = verdict.action() {
+        if let Some(action) = action(verdict) {
             state.enter(*step);
             context.fault(state, action);
         }
@@ -350,6 +348,14 @@ async fn reply_head(
         Pin::new(&mut response).poll(cx).map_err(ReplyEnd::Backend)
     })
     .await
+}
+
+/// What a verdict does to the call, unless the call passes, or it shows later what that is.
+fn action(verdict: &Verdict) -> Option<Action> {
+    match verdict {
+        Verdict::GoAway(_) => Some(Action::GoAway),
+        verdict => verdict.action(),
+    }
 }
 
 fn look_for_detour(shared: &Shared<'_>, reply: &response::Parts) {
