@@ -13,7 +13,7 @@ use h2::{Reason, RecvStream, SendStream};
 use tracing::warn;
 
 use super::Shared;
-use super::body::{Body, Broken, drain, poll_room};
+use super::body::{Body, Broken, drain, flush, poll_room};
 use super::faults::{Shape, Shaped};
 use super::message::{Held, Kind};
 use super::record::Record;
@@ -158,21 +158,32 @@ impl StreamCall<'_> {
             end
         };
         let mut reply = pin!(reply);
+        let mut stopped = None;
         let end = loop {
             tokio::select! {
                 biased;
                 end = &mut reply => break end,
                 sent = &mut requests, if !is_sent => {
                     is_sent = true;
-                    client_reset(sent, to_backend);
+                    stopped = upload_ended(sent, to_backend);
                 }
             }
         };
-        // A reply may end before its request, which then goes on for as long as the backend reads it.
-        if !is_sent && matches!(end, ReplyEnd::Passed) {
-            client_reset(requests.await, to_backend);
+        if !matches!(end, ReplyEnd::Passed) {
+            return end;
         }
-        end
+        // A reply may end before its request, which then goes on for as long as the backend reads it.
+        if !is_sent {
+            stopped = upload_ended(requests.await, to_backend);
+        }
+        match stopped {
+            // With NO_ERROR the library ends the stream, behind the reply.
+            None | Some(Reason::NO_ERROR) => end,
+            Some(reason) => {
+                shared.next_round().await;
+                ReplyEnd::Cut(Some(reason))
+            }
+        }
     }
 
     /// The call gets what its handler has decided in place of a reply.
@@ -240,10 +251,15 @@ impl StreamCall<'_> {
     }
 }
 
-/// If the client has reset the stream within its request, so is the backend's.
-fn client_reset(sent: Result<(), Broken>, to_backend: &AtomicRefCell<SendStream<Bytes>>) {
-    if let Err(Broken::From(error)) = sent {
-        to_backend.borrow_mut().send_reset(error.reason().unwrap_or(Reason::CANCEL));
+/// If the client has reset the stream within its request, so is the backend's. The reason if the backend has reset it.
+fn upload_ended(sent: Result<(), Broken>, to_backend: &AtomicRefCell<SendStream<Bytes>>) -> Option<Reason> {
+    match sent {
+        Ok(()) => None,
+        Err(Broken::To(reason)) => reason,
+        Err(Broken::From(error)) => {
+            to_backend.borrow_mut().send_reset(error.reason().unwrap_or(Reason::CANCEL));
+            None
+        }
     }
 }
 
@@ -295,7 +311,12 @@ async fn reply(
     let passed = match call.filter(|_| !verdicts.is_empty()) {
         Some(call) => match Box::pin(shape.pass(shared, call, &verdicts, &mut body, &mut to)).await {
             Ok(Shaped::Passed) => Ok(()),
-            Ok(Shaped::Cut(reason)) => return ReplyEnd::Cut(reason),
+            Ok(Shaped::Cut(reason)) => {
+                if reason.is_some() {
+                    flush(&mut to).await;
+                }
+                return ReplyEnd::Cut(reason);
+            }
             Ok(Shaped::Released) => return ReplyEnd::Failed(Error::Released),
             Err(broken) => Err(broken),
         },
@@ -303,6 +324,10 @@ async fn reply(
     };
     match passed {
         Ok(()) => ReplyEnd::Passed,
+        Err(Broken::From(error)) => {
+            flush(&mut to).await;
+            ReplyEnd::Backend(error)
+        }
         Err(broken) => broken.into(),
     }
 }

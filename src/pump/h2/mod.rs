@@ -60,6 +60,8 @@ struct Shared<'c> {
     goes_away: AtomicBool,
     /// The numbers of the handlers that have a call in hand.
     at_work: AtomicRefCell<Vec<u32>>,
+    /// How many times what streams have sent was written.
+    rounds: AtomicUsize,
 }
 
 /// A handler has a call in hand.
@@ -69,6 +71,19 @@ impl Shared<'_> {
     /// The client is to open no more streams on this connection. Those that it has opened go on.
     fn go_away(&self) {
         self.goes_away.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits until what streams have sent was written, as far as the client takes it.
+    async fn next_round(&self) {
+        let before = self.rounds.load(Ordering::Relaxed);
+        poll_fn(|cx| {
+            if self.rounds.load(Ordering::Relaxed) != before {
+                return Poll::Ready(());
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     /// The handler of these counters has a call in hand until the guard is dropped.
@@ -102,10 +117,23 @@ pub(crate) async fn http2(
     let is_blocked = (&client_is_blocked, &backend_is_blocked);
     let (client, backend) = (client.split(), backend.split());
     let goes_away = AtomicBool::new(false);
-    let shared = Shared { context, client: client.0.peer(), goes_away, at_work: AtomicRefCell::default() };
+    let shared = Shared {
+        context,
+        client: client.0.peer(),
+        goes_away,
+        at_work: AtomicRefCell::default(),
+        rounds: AtomicUsize::new(0),
+    };
     let Begin { draws, first, read, said } = begin;
     // Boxed, as it is over soon.
-    let outcome = match Box::pin(start::start(context, (read, client), (said, backend), &end, is_blocked)).await {
+    let mut starting = Box::pin(start::start(context, (read, client), (said, backend), &end, is_blocked));
+    let started = poll_fn(|cx| {
+        budget::begin();
+        starting.as_mut().poll(cx)
+    });
+    let started = started.await;
+    drop(starting);
+    let outcome = match started {
         Ok((server, backend, requests)) => {
             let connection = Box::new(Connection {
                 shared: &shared,
@@ -185,6 +213,7 @@ impl<'c> Connection<'c> {
                         None => return Poll::Ready(self.closed()),
                     }
                 }
+                shared.rounds.fetch_add(1, Ordering::Relaxed);
                 while let Poll::Ready(Some(end)) = streams.poll_next_unpin(cx) {
                     moves = true;
                     match end {

@@ -1,0 +1,103 @@
+//! How a connection begins: HTTP/2 with the preface, anything else as before.
+
+use super::peer;
+use super::raw::{self, PREFACE, Raw, get, settings};
+use super::world::{self, Client, Program};
+
+/// Answers every request of HTTP/2 with 200.
+fn two() -> world::Backend {
+    raw::backend(|mut raw| {
+        while let Some(frame) = raw.next_or_end() {
+            if frame.ends_stream() {
+                raw.send(&raw::ok(frame.stream, true));
+            }
+        }
+    })
+}
+
+#[test]
+fn a_preface_in_single_bytes_begins_http_2() {
+    for options in ["", "--buffer 1", "--handler delay(sleep=1ms)", "--handler 0.001:hang"] {
+        let backend = two();
+        let vaurien = Program::start(&backend, &format!("--protocol http {options}"));
+        let mut raw = Raw(vaurien.connect());
+        for byte in [PREFACE, &settings(&[]).bytes(), &get(1, "/").bytes(), &get(3, "/").bytes()].concat() {
+            raw.0.send([byte]);
+        }
+        let mut streams = [raw.next(), raw.next()].map(|frame| (frame.kind, frame.stream, frame.payload));
+        streams.sort_unstable();
+        assert_eq!(streams, [(raw::HEADERS, 1, vec![0x88]), (raw::HEADERS, 3, vec![0x88])], "{options}");
+        drop(raw);
+        assert_eq!(vaurien.stop().of("opaque"), 0, "{options}");
+    }
+}
+
+#[test]
+fn what_only_begins_like_it_is_http_1() {
+    let backend = world::Backend::new(|stream| {
+        let mut client = Client::from(stream);
+        for _ in 0..2 {
+            client.read_until("\r\n\r\n");
+            client.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        }
+    });
+    for handler in ["dummy", "delay(sleep=1ms)"] {
+        let vaurien = Program::start(&backend, &format!("--protocol http --handler {handler}"));
+        let mut client = vaurien.connect();
+        client.send("P");
+        // The proxy is asked meanwhile, and answers.
+        vaurien.connect().send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("HTTP/1.1 200 OK\r\n");
+        client.send("OST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        client.expect("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        // Behind a request of HTTP/1 no preface is one.
+        client.send("PR").send("OPFIND / HTTP/1.1\r\nHost: a\r\n\r\n").expect("HTTP/1.1 200 OK\r\n");
+        drop(client);
+        assert_eq!(vaurien.stop().of("opaque"), 0, "{handler}");
+    }
+}
+
+#[test]
+fn a_proxy_header_in_front_of_the_preface_passes() {
+    const HEADER: &str = "PROXY TCP4 192.0.2.1 192.0.2.2 1000 2000\r\n";
+    for (options, pieces) in [("", 1), ("", 2), ("--handler delay(sleep=1ms)", 1), ("--handler delay(sleep=1ms)", 2)] {
+        let backend = world::Backend::new(|stream| {
+            let mut client = Client::from(stream.try_clone().unwrap());
+            client.expect(HEADER);
+            let mut raw = Raw::accept(stream, &[]);
+            let asked = raw.next();
+            raw.send(&raw::ok(asked.stream, true));
+            raw.next_or_end();
+        });
+        let vaurien = Program::start(&backend, &format!("--protocol http {options}"));
+        let mut raw = Raw(vaurien.connect());
+        let begin = [PREFACE, &settings(&[]).bytes(), &get(1, "/").bytes()].concat();
+        if pieces == 1 {
+            raw.0.send([HEADER.as_bytes(), &begin].concat());
+        } else {
+            raw.0.send(HEADER).send(begin);
+        }
+        let reply = raw.next();
+        assert_eq!((reply.kind, reply.payload), (raw::HEADERS, vec![0x88]), "{options} {pieces}");
+    }
+}
+
+#[tokio::test]
+async fn http_1_passes_beside_http_2() {
+    // The backend speaks either, as its clients do.
+    let two = peer::Backend::echo();
+    let vaurien = Program::start_at(&two.address(), "--protocol http");
+    let client = peer::Client::connect(vaurien.address()).await;
+    assert_eq!(client.get("/").await.unwrap().status, 200);
+    let one = world::Backend::new(|stream| {
+        let mut client = Client::from(stream);
+        client.read_until("\r\n\r\n");
+        client.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+        let frame = client.read(PREFACE.len());
+        client.send(frame);
+    });
+    let vaurien = Program::start(&one, "--protocol http");
+    let mut client = vaurien.connect();
+    client.send("GET /chat HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n");
+    client.read_until("\r\n\r\n");
+    client.send(PREFACE).expect(PREFACE);
+}
