@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, grpc};
 use crate::rng::Streams;
 
 /// A call whose handler is to be drawn. Its head is read where it lies, and only as far as somebody asks.
@@ -58,6 +58,11 @@ impl<'a> Facts<'a> {
 
     pub(crate) fn key(&self) -> &'a [u8] {
         self.words().1
+    }
+
+    /// Its service and its method, if it is a call of gRPC.
+    pub(crate) fn service_and_method(&self) -> Option<(&'a [u8], &'a [u8])> {
+        grpc::service_and_method(self.key())
     }
 
     /// Whether one of the values of this header field is `so`. The name is in lower case.

@@ -21,6 +21,7 @@ use crate::plan::mix::Mix;
 use crate::plan::quick::{Commands, QuickTest};
 use crate::plan::rule::Rule;
 use crate::plan::rule::counts::RuleState;
+use crate::protocol::Protocol;
 use crate::shutdown::{Shutdown, ShutdownTrigger};
 
 use branch::Branch;
@@ -60,6 +61,8 @@ pub(crate) struct RuleCounts<'p> {
 #[derive(Debug)]
 pub(crate) struct Parts<'m> {
     mix: &'m Mix,
+    /// That of the calls.
+    protocol: Protocol,
     /// Each rule with what it has counted.
     rules: Vec<(Rule, Arc<RuleState>)>,
     /// The handlers of the mix stay those of the plan before.
@@ -79,7 +82,13 @@ pub(crate) enum Renewal {
 
 impl<'m> Parts<'m> {
     /// `before` is the plan that they follow.
-    pub(crate) fn new(mix: &'m Mix, rules: &[Rule], before: Option<&Plan>, renewal: Renewal) -> Self {
+    pub(crate) fn new(
+        mix: &'m Mix,
+        rules: &[Rule],
+        protocol: Protocol,
+        before: Option<&Plan>,
+        renewal: Renewal,
+    ) -> Self {
         let before = before.filter(|_| renewal != Renewal::All).map_or(&[][..], |before| &before.rules);
         let is_named = |name: &str| rules.iter().any(|rule| rule.name() == name);
         let state = |rule: &Rule| {
@@ -89,7 +98,7 @@ impl<'m> Parts<'m> {
             kept.map_or_else(|| Arc::new(RuleState::new()), |old| old.state.clone())
         };
         let rules = rules.iter().map(|rule| (rule.clone(), state(rule))).collect();
-        Self { mix, rules, keeps_mix: renewal == Renewal::Changed }
+        Self { mix, protocol, rules, keeps_mix: renewal == Renewal::Changed }
     }
 }
 
@@ -97,7 +106,7 @@ impl Plan {
     /// A plan without rules, for tests. `counters` returns the counters of a handler by its name.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn new(mix: &Mix, counters: impl Fn(&str) -> Arc<HandlerCounters>) -> Self {
-        let parts = Parts { mix, rules: Vec::new(), keeps_mix: false };
+        let parts = Parts { mix, protocol: Protocol::Tcp, rules: Vec::new(), keeps_mix: false };
         Self::of(&parts, None, |_, handler| counters(handler))
     }
 
@@ -116,9 +125,10 @@ impl Plan {
             let name = rule.shared_name();
             let new = || Arc::new(Branch::new(rule.mix(), Some(&name), |handler| counters(Some(&name), handler)));
             let begin = quick.len();
-            quick.extend(QuickTest::all(rule.matcher()));
+            let matcher = rule.matcher().with(parts.protocol);
+            quick.extend(QuickTest::all(&matcher));
             RuleInForce {
-                matcher: rule.matcher().clone(),
+                matcher,
                 tests: begin..quick.len(),
                 counts: *rule.counts(),
                 state: state.clone(),

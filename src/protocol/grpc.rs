@@ -195,6 +195,14 @@ pub fn trailers_only(status: Status, message: &str) -> Response {
     response.with_field("grpc-status", &status.code().to_string()).with_field("grpc-message", &percent_encoded(message))
 }
 
+/// The service and the method in the path of a request: `pkg.Service` and `Method` of `/pkg.Service/Method`. None if that is the
+/// path of no call of gRPC.
+pub(crate) fn service_and_method(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let path = path.strip_prefix(b"/")?;
+    let slash = memchr::memrchr(b'/', path).filter(|slash| *slash > 0)?;
+    Some((&path[..slash], &path[slash + 1..]))
+}
+
 /// What says the same as `failure`.
 pub(crate) fn failed(failure: &Failure) -> Response {
     use FailureKind as Kind;
@@ -278,6 +286,23 @@ mod tests {
         let several = read("unavailable | 13".into()).unwrap();
         assert_eq!(serde_json::to_value(&several).unwrap(), "UNAVAILABLE|INTERNAL");
         assert_eq!([read("UNAVAILABLE|".into()), read(true.into()), read(0.into())], [None, None, None]);
+    }
+
+    #[test]
+    fn a_path_has_a_service_and_a_method() {
+        for (path, words) in [
+            ("/pkg.v1.Service/Method", Some(("pkg.v1.Service", "Method"))),
+            ("/prefix/pkg.Service/Method", Some(("prefix/pkg.Service", "Method"))),
+            ("/Service/", Some(("Service", ""))),
+            ("/healthz", None),
+            ("//Method", None),
+            ("/", None),
+            ("*", None),
+            ("", None),
+        ] {
+            let words = words.map(|(service, method)| (service.as_bytes(), method.as_bytes()));
+            assert_eq!(service_and_method(path.as_bytes()), words, "{path}");
+        }
     }
 
     #[test]

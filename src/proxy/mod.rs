@@ -19,7 +19,6 @@ use crate::net::address::Address;
 use crate::net::bound::BoundAddress;
 use crate::plan::current::CurrentPlan;
 use crate::plan::mix::Mix;
-use crate::plan::rule::Rule;
 use crate::plan::rule::list::name_like;
 use crate::plan::{Parts, Plan, Renewal};
 use crate::pump::{ConnectionSettings, ProxyContext};
@@ -63,7 +62,7 @@ impl Proxy {
     pub(crate) fn new(config: &ProxyConfig, shared: Arc<Shared>) -> Arc<Self> {
         let (trigger, shutdown) = ShutdownTrigger::new();
         let counters = Counters::default();
-        let parts = Parts::new(&config.mix, &config.rules, None, Renewal::All);
+        let parts = Parts::new(&config.mix, &config.rules, config.protocol, None, Renewal::All);
         let plan = CurrentPlan::new(|| Plan::of(&parts, None, |rule, handler| counters.of(rule, handler)));
         let context = ProxyContext {
             name: config.name.as_str().into(),
@@ -154,7 +153,7 @@ impl Proxy {
                 self.activate(&config.toxics);
             }
             if let Some(renewal) = new_plan {
-                self.publish(&config.mix, &config.rules, renewal);
+                self.publish(config, renewal);
             }
             self.open.store(config.enabled, Ordering::Relaxed);
         };
@@ -181,7 +180,7 @@ impl Proxy {
         let mut now = self.locked_config();
         now.mix = mix;
         self.tell(&now);
-        self.publish(&now.mix, &now.rules, Renewal::Mix);
+        self.publish(&now, Renewal::Mix);
     }
 
     /// Replaces the toxics alone.
@@ -216,9 +215,10 @@ impl Proxy {
         self.context.emit(|| config.event(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner)));
     }
 
-    /// Calls are drawn from `rules` and `mix` from now on.
-    fn publish(&self, mix: &Mix, rules: &[Rule], renewal: Renewal) {
-        let parts = Parts::new(mix, rules, Some(&self.context.plan.load()), renewal);
+    /// Calls are drawn from the rules and the mix of `config` from now on.
+    fn publish(&self, config: &ProxyConfig, renewal: Renewal) {
+        let ProxyConfig { mix, rules, protocol, .. } = config;
+        let parts = Parts::new(mix, rules, *protocol, Some(&self.context.plan.load()), renewal);
         let counters = |rule: Option<&str>, handler: &str| self.context.counters.of(rule, handler);
         self.context.plan.replace(|before| Plan::of(&parts, Some(before), counters));
         self.context.counters.forget_unused();

@@ -9,7 +9,7 @@ use atomic_refcell::AtomicRefCell;
 use super::fold::Folded;
 use super::overflow::EntryId;
 use super::table::{Place, Table};
-use crate::protocol::Expect;
+use crate::protocol::{Expect, Protocol};
 
 /// No call.
 const NONE: u64 = 0;
@@ -21,6 +21,7 @@ const NONE: u64 = 0;
 #[derive(Debug)]
 pub(crate) struct ConnectionRecorder<'a> {
     table: &'a Table,
+    protocol: Protocol,
     /// The number of the last call whose head was here.
     last: AtomicU64,
     /// How many calls with a reply there were, and how many of them have ended: they end in their order.
@@ -66,9 +67,10 @@ impl Clock {
 }
 
 impl<'a> ConnectionRecorder<'a> {
-    pub(super) fn new(table: &'a Table) -> Self {
+    pub(super) fn new(table: &'a Table, protocol: Protocol) -> Self {
         Self {
             table,
+            protocol,
             last: AtomicU64::new(0),
             opened: AtomicU64::new(0),
             ended: AtomicU64::new(0),
@@ -85,7 +87,7 @@ impl<'a> ConnectionRecorder<'a> {
             return;
         }
         self.last.store(number, Ordering::Relaxed);
-        let place = self.table.count(&Folded::of(command, key));
+        let place = self.table.count(&Folded::of(self.protocol, command, key));
         if expect == Expect::Nothing {
             return;
         }

@@ -3,6 +3,8 @@
 //! A shape is written as a rule writes it, and a rule with these two words matches every call that folds into it: each byte of a
 //! shape is a byte of the call in its place, or a `*` for what was left out. What has a meaning in a rule is always left out.
 
+use crate::protocol::{Protocol, grpc};
+
 /// The longest command that is kept.
 const MAX_COMMAND: usize = 24;
 
@@ -74,7 +76,7 @@ fn class(byte: u8) -> Class {
 }
 
 impl Folded {
-    pub(super) fn of(command: &[u8], key: &[u8]) -> Self {
+    pub(super) fn of(protocol: Protocol, command: &[u8], key: &[u8]) -> Self {
         let mut folded = Self { bytes: [0; MAX_SHAPE], len: 0, command: 0 };
         let is_plain = |byte: &u8| matches!(class(*byte), Class::Letter | Class::Digit | Class::Joint) || *byte == b'.';
         if command.is_empty() || command.len() > MAX_COMMAND || !command.iter().all(is_plain) {
@@ -84,7 +86,9 @@ impl Folded {
             folded.bytes[..folded.len].make_ascii_uppercase();
         }
         folded.command = folded.len;
-        folded.push_key(key);
+        // The names of services and methods identify nothing, however long they are.
+        let has_names = protocol == Protocol::Grpc && command == b"POST" && grpc::service_and_method(key).is_some();
+        folded.push_key(key, has_names);
         folded
     }
 
@@ -102,7 +106,7 @@ impl Folded {
         hash ^ hash >> 32
     }
 
-    fn push_key(&mut self, mut key: &[u8]) {
+    fn push_key(&mut self, mut key: &[u8], has_names: bool) {
         while !key.is_empty() {
             let seen = &key[..key.len().min(MAX_SEGMENT + 1)];
             let end = seen.iter().position(|byte| class(*byte) == Class::Separator).unwrap_or(seen.len());
@@ -111,7 +115,11 @@ impl Folded {
                 return self.leave_out();
             }
             let (segment, rest) = key.split_at(end);
-            self.push_segment(segment);
+            if has_names && segment.iter().all(|byte| class(*byte) != Class::Special) {
+                self.push(segment);
+            } else {
+                self.push_segment(segment);
+            }
             let (separator, rest) = rest.split_at(rest.len().min(1));
             self.push(separator);
             key = rest;

@@ -97,6 +97,9 @@ const SETUP: [&[u8]; 13] = [
     b"VERSION",
 ];
 
+/// The beginnings of the paths of calls that check a server, or ask what it has.
+const SETUP_SERVICES: [&[u8]; 2] = [b"/grpc.health.", b"/grpc.reflection."];
+
 impl Recorder {
     /// Records nothing unless `is_on`.
     pub(crate) fn new(is_on: bool) -> Self {
@@ -106,7 +109,7 @@ impl Recorder {
     /// The recorder of a connection that this thread serves, if its calls are recorded and have shapes.
     pub(crate) fn connection(&self, protocol: Protocol) -> Option<Box<ConnectionRecorder<'_>>> {
         let tables = self.0.as_ref().filter(|_| protocol != Protocol::Tcp)?;
-        Some(Box::new(ConnectionRecorder::new(tables.own().get_or_init(Table::default))))
+        Some(Box::new(ConnectionRecorder::new(tables.own().get_or_init(Table::default), protocol)))
     }
 
     /// How long the backend took, over all calls that were timed; `None` if none was.
@@ -173,11 +176,16 @@ impl CallShape {
         let handler = match protocol {
             Protocol::Redis => "error(kind=err)",
             Protocol::Memcache => "error(kind=server_error)",
-            Protocol::Http | Protocol::Grpc | Protocol::Tcp => "error",
+            Protocol::Grpc => "error(grpc=UNAVAILABLE)",
+            Protocol::Http | Protocol::Tcp => "error",
         };
-        let mut shape = String::from_utf8_lossy(command).into_owned();
+        // All calls of gRPC have the same method of HTTP.
+        let is_told = protocol != Protocol::Grpc || command != b"POST" || key.is_empty();
+        let mut shape = if is_told { String::from_utf8_lossy(command).into_owned() } else { String::new() };
         if !key.is_empty() {
-            shape.push(' ');
+            if is_told {
+                shape.push(' ');
+            }
             shape.push_str(&String::from_utf8_lossy(key));
         }
         Self {
@@ -185,7 +193,11 @@ impl CallShape {
             p50: seen.quantile(0.5),
             p99: seen.quantile(0.99),
             rule: format!("{shape} => {handler}"),
-            is_setup: matches!(protocol, Protocol::Redis | Protocol::Memcache) && SETUP.contains(&command),
+            is_setup: match protocol {
+                Protocol::Redis | Protocol::Memcache => SETUP.contains(&command),
+                Protocol::Grpc => SETUP_SERVICES.iter().any(|service| key.starts_with(service)),
+                Protocol::Http | Protocol::Tcp => false,
+            },
             shape,
         }
     }

@@ -8,7 +8,7 @@ use crate::protocol::Expect;
 use crate::rng::Streams;
 
 fn folded(command: &[u8], key: &[u8]) -> (String, String) {
-    let folded = Folded::of(command, key);
+    let folded = Folded::of(Protocol::Redis, command, key);
     let (command, key) = folded.words();
     [command, key].map(|word| String::from_utf8(word.to_vec()).unwrap()).into()
 }
@@ -277,6 +277,19 @@ fn a_rule_answers_with_an_error_of_the_protocol() {
         (Protocol::Memcache, b"version\r\n", "VERSION => error(kind=server_error)", true),
         (Protocol::Memcache, b"get a\r\n", "GET a => error(kind=server_error)", false),
         (Protocol::Http, b"INFO /a HTTP/1.1\r\n\r\n", "INFO /a => error", false),
+        (
+            Protocol::Grpc,
+            b"POST /pkg.v1.Accounts/ListOAuth2ClientCredentials HTTP/1.1\r\n\r\n",
+            "/pkg.v1.Accounts/ListOAuth2ClientCredentials => error(grpc=UNAVAILABLE)",
+            false,
+        ),
+        (
+            Protocol::Grpc,
+            b"POST /grpc.health.v1.Health/Check HTTP/1.1\r\n\r\n",
+            "/grpc.health.v1.Health/Check => error(grpc=UNAVAILABLE)",
+            true,
+        ),
+        (Protocol::Grpc, b"GET /orders/123456 HTTP/1.1\r\n\r\n", "GET /orders/* => error(grpc=UNAVAILABLE)", false),
     ] {
         let recorder = Recorder::new(true);
         let connection = recorder.connection(protocol).unwrap();

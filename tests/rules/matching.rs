@@ -71,6 +71,50 @@ fn http_has_paths_headers_and_queries() {
 }
 
 #[test]
+fn grpc_has_services_and_methods() {
+    let rules = [
+        "service=pkg.Pay* method=Charge|Refund => error(grpc=INTERNAL)",
+        "method=Get* name=reads => error(grpc=NOT_FOUND)",
+        "/pkg.Log/* => error(grpc=ABORTED)",
+        "GET /status => error(status=503)",
+        "service=~^v[0-9] => error",
+    ];
+    let program = start(&server(), "grpc", &rules, "");
+    for (request, code) in [
+        ("POST /pkg.PayService/Charge HTTP/1.1", Some("13")),
+        ("POST /pkg.Pay/Refund?x HTTP/1.1", Some("13")),
+        ("POST http://host/pkg.Pay/Refund HTTP/1.1", Some("13")),
+        ("POST /pkg.PayService/charge HTTP/1.1", None),
+        ("POST /other.PayService/Charge HTTP/1.1", None),
+        ("POST /other.Pay/GetAll HTTP/1.1", Some("5")),
+        ("POST /GetAll HTTP/1.1", None),
+        ("POST /other.Pay/Forget HTTP/1.1", None),
+        ("POST /pkg.Log/Write HTTP/1.1", Some("10")),
+        ("POST /v2.Pay/Write HTTP/1.1", Some("14")),
+        ("GET /status HTTP/1.1", Some("")),
+    ] {
+        let mut client = program.connect();
+        client.send(format!("{request}\r\n\r\n"));
+        let head = String::from_utf8(client.read_until("\r\n\r\n")).unwrap();
+        let told = head.lines().find_map(|line| line.strip_prefix("grpc-status: "));
+        let told = told.or_else(|| head.starts_with("HTTP/1.1 503").then_some(""));
+        assert_eq!(told, code, "{request}");
+    }
+    let events = program.api().events();
+    let read = events.iter().find(|event| event["rule"] == "reads").unwrap();
+    assert_eq!(read["head"], json!({ "method": "POST", "path": "/other.Pay/GetAll" }));
+}
+
+#[test]
+fn a_rule_means_what_the_protocol_says_once_that_has_changed() {
+    let program = start(&server(), "http", &["method=Get* => error(status=503)"], "");
+    let call = |request: &str| status(&mut program.connect(), request);
+    assert_eq!((call("GET /a.B/Put HTTP/1.1"), call("POST /a.B/GetAll HTTP/1.1")), (503, 200));
+    assert_eq!(program.api().patch("/v1/proxies/default", r#"{"protocol": "grpc"}"#).status, 200);
+    assert_eq!((call("GET /a.B/Put HTTP/1.1"), call("POST /a.B/GetAll HTTP/1.1")), (200, 503));
+}
+
+#[test]
 fn memcache_has_commands_and_keys() {
     let backend = Backend::new(|stream| {
         use std::io::{BufRead, BufReader, Write};

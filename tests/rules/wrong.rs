@@ -56,7 +56,7 @@ fn a_mistake_is_told_with_its_place() {
     );
     let path = file.path().to_str().unwrap();
     let (code, _, lines) = says(&["--config", path], &[]);
-    let why = "unknown key `match.comand` in a rule (known: command, key, method, path, header, query, client, connection), did you mean `command`?";
+    let why = "unknown key `match.comand` in a rule (known: command, key, service, method, path, header, query, client, connection), did you mean `command`?";
     assert_eq!((code, lines), (Some(2), vec![format!("vaurien: {path}:5: {why}")]));
 }
 
@@ -101,6 +101,11 @@ fn kinds_are_those_of_the_protocol() {
 fn what_can_hardly_be_meant_is_a_warning() {
     for (protocol, rule, why) in [
         ("http", "PSOT /pay => error", "`PSOT` is no method of HTTP, did you mean `POST`?"),
+        (
+            "grpc",
+            "Pay* => error",
+            "`Pay*` is compared with the method of HTTP, which is POST with gRPC: write `method=Pay*`",
+        ),
         ("redis", "SET x => miss", "`miss` never acts on SET, whose replies cannot say that there is nothing"),
     ] {
         let (code, _, lines) = says(&["--check", "--protocol", protocol, "--rule", rule], &[]);

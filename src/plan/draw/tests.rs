@@ -38,7 +38,7 @@ fn rules(texts: &[&str]) -> Vec<Rule> {
 
 fn plan(texts: &[&str], mix: &str, before: Option<&Plan>, renewal: Renewal) -> Plan {
     let mix = mix.parse().unwrap();
-    Plan::of(&Parts::new(&mix, &rules(texts), before, renewal), before, |_, _| Arc::default())
+    Plan::of(&Parts::new(&mix, &rules(texts), Protocol::Redis, before, renewal), before, |_, _| Arc::default())
 }
 
 fn new_plan(texts: &[&str], mix: &str) -> Plan {

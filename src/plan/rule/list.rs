@@ -57,7 +57,7 @@ fn name_after(before: &[Rule], rules: &mut [Rule]) {
 /// What is wrong with `rules` together, or with this protocol, each with the place of the rule.
 pub(crate) fn check(rules: &[Rule], protocol: Protocol) -> Vec<(usize, String)> {
     let mut wrong = check_for(rules, protocol);
-    wrong.extend(unreached(&rules.iter().collect::<Vec<_>>(), |_, _| true));
+    wrong.extend(unreached(&rules.iter().collect::<Vec<_>>(), protocol, |_, _| true));
     wrong.sort_by_key(|(place, _)| *place);
     wrong
 }
@@ -112,10 +112,14 @@ fn too_late(mix: &Mix, looks: Option<&Rule>, own: Option<&Rule>) -> Option<Strin
 }
 
 /// The rules for which an earlier one leaves no call, each with its place, as far as the two `matter`.
-pub(crate) fn unreached(rules: &[&Rule], matter: impl Fn(&Rule, &Rule) -> bool) -> Vec<(usize, String)> {
+pub(crate) fn unreached(
+    rules: &[&Rule],
+    protocol: Protocol,
+    matter: impl Fn(&Rule, &Rule) -> bool,
+) -> Vec<(usize, String)> {
     let mut wrong = Vec::new();
     for (place, rule) in rules.iter().enumerate() {
-        let takes_all = |earlier: &&&Rule| matter(earlier, rule) && earlier.takes_all_of(rule);
+        let takes_all = |earlier: &&&Rule| matter(earlier, rule) && earlier.takes_all_of(rule, protocol);
         if let Some(first) = rules[..place].iter().find(takes_all) {
             let what = format!("`{rule}` is never reached: `{first}` takes all of its calls, move this rule before it");
             wrong.push((place, what));
@@ -125,9 +129,9 @@ pub(crate) fn unreached(rules: &[&Rule], matter: impl Fn(&Rule, &Rule) -> bool) 
 }
 
 impl Rule {
-    /// Whether no call is left for `other`, which comes later.
-    fn takes_all_of(&self, other: &Self) -> bool {
-        self.counts().are_none() && self.matcher().covers(other.matcher())
+    /// Whether no call of this protocol is left for `other`, which comes later.
+    fn takes_all_of(&self, other: &Self, protocol: Protocol) -> bool {
+        self.counts().are_none() && self.matcher().with(protocol).covers(&other.matcher().with(protocol))
     }
 }
 
@@ -185,6 +189,42 @@ mod tests {
                 Protocol::Http,
                 "`~^/v[12]/ => error`: `~^/v[12]/` is compared with the method, write `path=~^/v[12]/`",
             ),
+            (
+                &["pkg.Pay/Charge => error"],
+                Protocol::Grpc,
+                "`pkg.Pay/Charge => error`: `pkg.Pay/Charge` is compared with the method, write `/pkg.Pay/Charge`",
+            ),
+            (
+                &["service=pkg.Pay => error"],
+                Protocol::Http,
+                "`service=pkg.Pay => error`: `service` needs protocol grpc, with http write `path=/pkg.Pay/*`",
+            ),
+            (
+                &["service=pkg.Pay => error"],
+                Protocol::Redis,
+                "`service=pkg.Pay => error`: `service` needs protocol grpc, this proxy has redis",
+            ),
+            (
+                &["command=a => error"],
+                Protocol::Grpc,
+                "`command=a => error`: `command` is not for protocol grpc, write `method`",
+            ),
+            (
+                &["service=pkg.* => dummy", "service=pkg.Pay method=Charge => error"],
+                Protocol::Grpc,
+                "`service=pkg.Pay method=Charge => error` is never reached: `service=pkg.* => dummy` takes all of its calls, move \
+                 this rule before it",
+            ),
+            (
+                &["method=Ch* => dummy", "method=Charge => error"],
+                Protocol::Grpc,
+                "`method=Charge => error` is never reached: `method=Ch* => dummy` takes all of its calls, move this rule before it",
+            ),
+            (
+                &["method=get => dummy", "method=GET => error"],
+                Protocol::Http,
+                "`method=GET => error` is never reached: `method=get => dummy` takes all of its calls, move this rule before it",
+            ),
             (&["key=a => error"], Protocol::Http, "`key=a => error`: `key` is not for protocol http, write `path`"),
             (
                 &["GET => error"],
@@ -213,6 +253,8 @@ mod tests {
         ] {
             assert_eq!(wrong(texts, Protocol::Redis), Vec::<String>::new());
         }
+        let texts = ["method=pay => error", "method=Pay => error"];
+        assert_eq!(wrong(&texts, Protocol::Grpc), Vec::<String>::new(), "case matters");
         assert_eq!(wrong(&["client=::1 times=1 => reset", "* => hang"], Protocol::Tcp), Vec::<String>::new());
         assert_eq!(wrong(&["=> reset", "connection=1 => hang"], Protocol::Tcp).len(), 1);
     }

@@ -12,6 +12,8 @@ pub(crate) struct Matcher {
     pub(super) command: Option<Pattern>,
     /// The key, with `http` the path.
     pub(super) key: Option<Pattern>,
+    /// `method=` once more, as `grpc` has it, where it is the method of gRPC and case matters.
+    pub(super) method: Option<Pattern>,
     pub(super) fields: Vec<Field>,
     /// The client is in one of them; none: it does not matter.
     pub(super) clients: Vec<Network>,
@@ -21,7 +23,7 @@ pub(crate) struct Matcher {
     pub(super) named: Vec<String>,
 }
 
-/// A condition on a header field, or on a parameter of the query.
+/// A condition on a header field, on a parameter of the query, or on a part of the path with `grpc`.
 #[derive(Debug, Clone)]
 pub(super) struct Field {
     pub(super) place: Place,
@@ -33,9 +35,23 @@ pub(super) struct Field {
 pub(super) enum Place {
     Header,
     Query,
+    Service,
+    Method,
 }
 
 impl Matcher {
+    /// What it means to calls of this protocol.
+    pub(crate) fn with(&self, protocol: Protocol) -> Self {
+        let mut matcher = self.clone();
+        if let Some(value) = matcher.method.take()
+            && protocol == Protocol::Grpc
+        {
+            matcher.command = None;
+            matcher.fields.push(Field { place: Place::Method, name: "method".to_owned(), value });
+        }
+        matcher
+    }
+
     /// Whether it depends on the head of the request.
     pub(crate) fn needs_head(&self) -> bool {
         self.command.is_some() || self.key.is_some() || !self.fields.is_empty()
@@ -69,7 +85,7 @@ impl Matcher {
         self.command.as_ref()?.exact()
     }
 
-    /// Whether it fits every call that `other` fits.
+    /// Whether it fits every call that `other` fits. Both are for the same protocol.
     pub(super) fn covers(&self, other: &Self) -> bool {
         let pattern = |ours: &Option<Pattern>, theirs: &Option<Pattern>| match (ours, theirs) {
             (None, _) => true,
@@ -101,13 +117,24 @@ impl Matcher {
                 .map(|name| format!("{name} {what}"));
         }
         let is_http = protocol.is_http();
-        if is_http && let Some(path) = self.command.as_ref().and_then(|command| command.text_of_path()) {
-            return Some(format!("`{path}` is compared with the method, write `path={path}`"));
+        let command =
+            self.command.as_ref().filter(|_| is_http && (protocol == Protocol::Http || self.method.is_none()));
+        if let Some(path) = command.and_then(Pattern::text_of_path) {
+            let is_call = protocol == Protocol::Grpc && path.starts_with(|first: char| first.is_ascii_alphabetic());
+            let right = if is_call { format!("/{path}") } else { format!("path={path}") };
+            return Some(format!("`{path}` is compared with the method, write `{right}`"));
+        }
+        if let Some(service) =
+            self.fields.iter().find(|field| field.place == Place::Service && protocol != Protocol::Grpc)
+        {
+            let right = format!("write `path=/{}/*`", service.value.text());
+            let right = if is_http { format!("with {protocol} {right}") } else { format!("this proxy has {protocol}") };
+            return Some(format!("`service` needs protocol grpc, {right}"));
         }
         let name = self.named.iter().find(|name| is_http == matches!(name.as_str(), "`command`" | "`key`"))?;
         Some(match name.as_str() {
-            "`command`" => "`command` is not for protocol http, write `method`".to_owned(),
-            "`key`" => "`key` is not for protocol http, write `path`".to_owned(),
+            "`command`" => format!("`command` is not for protocol {protocol}, write `method`"),
+            "`key`" => format!("`key` is not for protocol {protocol}, write `path`"),
             "`method`" => format!("`method` needs protocol http, with {protocol} write `command`"),
             "`path`" => format!("`path` needs protocol http, with {protocol} write `key`"),
             name => format!("{name} needs protocol http, this proxy has {protocol}"),
@@ -120,6 +147,8 @@ impl Field {
         match self.place {
             Place::Header => call.any_header(&self.name, |value| self.value.matches(value)),
             Place::Query => call.any_query(&self.name, |value| self.value.matches(value)),
+            Place::Service => call.service_and_method().is_some_and(|(service, _)| self.value.matches(service)),
+            Place::Method => call.service_and_method().is_some_and(|(_, method)| self.value.matches(method)),
         }
     }
 

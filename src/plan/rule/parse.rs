@@ -14,7 +14,7 @@ use crate::handler::{DynHandler, Registry};
 use crate::plan::parse::{ParsedHandler, ParsedMix, wrong_name};
 
 /// The conditions, as a rule names them.
-const CONDITIONS: [&str; 14] = [
+const CONDITIONS: [&str; 15] = [
     "header.NAME",
     "query.NAME",
     "client",
@@ -29,6 +29,7 @@ const CONDITIONS: [&str; 14] = [
     "key",
     "method",
     "path",
+    "service",
 ];
 
 /// What stands before the arrow.
@@ -182,7 +183,7 @@ impl Conditions {
             let number = value.parse().ok().filter(|number| *number >= least);
             number.ok_or_else(|| format!("`{word}`: write a whole number, {least} or more"))
         };
-        let Matcher { command, key, fields, clients, connections, named } = &mut self.matcher;
+        let Matcher { command, key, method, fields, clients, connections, named } = &mut self.matcher;
         if let Some((place, field)) = field_of(name) {
             named.push(format!("`{name}`"));
             let value = Pattern::parse(&value, false).map_err(|what| format!("`{name}`: {what}"))?;
@@ -190,7 +191,16 @@ impl Conditions {
             return Ok(());
         }
         match name {
-            "command" | "method" => set(command, name, &value, true)?,
+            "command" => set(command, name, &value, true)?,
+            "method" => {
+                set(command, name, &value, true)?;
+                // With `grpc` it is that of gRPC.
+                set(method, name, &value, false)?;
+            }
+            "service" => {
+                let value = Pattern::parse(&value, false)?;
+                fields.push(Field { place: Place::Service, name: name.to_owned(), value });
+            }
             "key" | "path" => set(key, name, &value, false)?,
             "client" => *clients = listed(&value)?,
             "connection" => {
@@ -235,7 +245,7 @@ impl Conditions {
                 return Err(format!("unknown condition `{unknown}`, {quote} (known: {known}){hint}"));
             }
         }
-        if matches!(name, "command" | "method" | "key" | "path") {
+        if matches!(name, "command" | "method" | "key" | "path" | "service") {
             self.matcher.named.push(format!("`{name}`"));
         }
         Ok(())
@@ -371,7 +381,7 @@ mod tests {
                 "X-Tenant=acme => error",
                 "`X-Tenant=acme => error`: unknown condition `X-Tenant`, with http write `header.X-Tenant=acme`; quote a command \
                  or a key: `\"X-Tenant=acme\"` (known: header.NAME, query.NAME, client, connection, after, every, times, \
-                 during, per, name, command, key, method, path)",
+                 during, per, name, command, key, method, path, service)",
             ),
             (
                 "header.X-Tenant: acme times=1 => error",
@@ -417,7 +427,7 @@ mod tests {
             (
                 "tims=3 => error",
                 "`tims=3 => error`: unknown condition `tims`, quote a command or a key: `\"tims=3\"` (known: header.NAME, \
-                 query.NAME, client, connection, after, every, times, during, per, name, command, key, method, path), did \
+                 query.NAME, client, connection, after, every, times, during, per, name, command, key, method, path, service), did \
                  you mean `times`?",
             ),
             (

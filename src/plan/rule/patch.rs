@@ -223,6 +223,12 @@ mod tests {
                 json!({ "match": { "header": { "X-A": null, "d": 4 }, "query": null } }),
                 "GET header.b=2 header.d=4 => error",
             ),
+            (
+                "service=a.B method=C times=3 => error",
+                json!({ "match": { "method": "D", "service": null } }),
+                "method=D times=3 => error",
+            ),
+            ("service=a.B method=C times=3 => error", json!({ "match": null }), "times=3 => error"),
             ("GET a client=::1 query.c=3 times=1 name=x => error", json!({ "match": null }), "times=1 name=x => error"),
         ] {
             assert_eq!(merged(text, patch.as_object().unwrap()).as_deref(), Ok(after), "{text} {patch}");

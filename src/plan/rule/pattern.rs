@@ -57,6 +57,11 @@ impl Pattern {
         }
     }
 
+    /// As it was written.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Its text if it can only be meant for a path: no method has a slash, or ends in a type.
     pub(super) fn text_of_path(&self) -> Option<&str> {
         let is_path = self.text.contains('/') || self.text.starts_with("*.");

@@ -1,7 +1,7 @@
 //! Rules that can match no call, or whose handlers can do nothing to what they match.
 
 use super::Rule;
-use super::matcher::Matcher;
+use super::matcher::{Matcher, Place};
 use super::pattern::Pattern;
 use crate::diagnostic::did_you_mean;
 use crate::protocol::{Mode, Protocol};
@@ -26,8 +26,34 @@ const METHODS: [&str; 16] = [
     "UNLOCK",
 ];
 
-/// Why no request of this protocol has such a path.
+/// Why no request of this protocol has such a path, or no call of gRPC such a service or method.
 pub(super) fn impossible(matcher: &Matcher, protocol: Protocol) -> Option<String> {
+    let of_grpc = (protocol == Protocol::Grpc).then(|| no_name(matcher)).flatten();
+    of_grpc.or_else(|| no_path(matcher, protocol))
+}
+
+/// What of a condition on the service or the method of gRPC has the slashes of a path.
+fn no_name(matcher: &Matcher) -> Option<String> {
+    let services = matcher.fields.iter().filter(|field| field.place == Place::Service).map(|field| &field.value);
+    let mut wrong =
+        services.map(|service| ("service", service)).chain(matcher.method.iter().map(|method| ("method", method)));
+    let begins = |(what, pattern): (&'static str, &Pattern)| {
+        let begins = |(begin, _): (String, bool)| match what {
+            "service" => begin.starts_with('/'),
+            _ => begin.contains('/'),
+        };
+        pattern.beginnings().into_iter().any(begins).then(|| (what, pattern.text().to_owned()))
+    };
+    let (what, text) = wrong.find_map(begins)?;
+    let bare = text.trim_start_matches('/').trim_end_matches('/');
+    let right = match bare.rsplit_once('/') {
+        Some((service, method)) => format!("service={service} method={method}"),
+        None => format!("{what}={bare}"),
+    };
+    Some(format!("`{text}` is no {what} of gRPC, write `{right}`"))
+}
+
+fn no_path(matcher: &Matcher, protocol: Protocol) -> Option<String> {
     let path = matcher.key.as_ref().filter(|_| protocol.is_http())?;
     let method = matcher.command.as_ref();
     let may_connect = method.is_none_or(|method| method.matches(b"CONNECT"));
@@ -51,10 +77,11 @@ pub(super) fn impossible(matcher: &Matcher, protocol: Protocol) -> Option<String
 
 /// What a rule is probably not meant to say, a line each.
 pub(crate) fn doubts(rule: &Rule, protocol: Protocol) -> Vec<String> {
-    let Matcher { command, key, .. } = rule.matcher();
+    let Matcher { command, key, method: of_grpc, .. } = rule.matcher();
+    let command = command.as_ref().filter(|_| protocol != Protocol::Grpc || of_grpc.is_none());
     let mut doubts = Vec::new();
     let commands: Vec<String> = command
-        .iter()
+        .into_iter()
         .filter_map(Pattern::exact)
         .flatten()
         .map(|command| String::from_utf8_lossy(command).to_uppercase())
@@ -69,8 +96,14 @@ pub(crate) fn doubts(rule: &Rule, protocol: Protocol) -> Vec<String> {
             doubts.push(format!("a path is without its query, which is a condition of its own: write `query.{name}`"));
         }
     }
+    if protocol == Protocol::Grpc {
+        doubts.extend(of_grpc.as_ref().and_then(method_of_http));
+        // Where it looks like a typing mistake, it has been told.
+        doubts.extend(command.filter(|_| doubts.is_empty()).and_then(no_method_of_http));
+        doubts.extend(key.as_ref().and_then(service_alone));
+    }
     if matches!(protocol, Protocol::Redis | Protocol::Memcache) && key.is_none() {
-        let begins = command.iter().flat_map(Pattern::beginnings);
+        let begins = command.into_iter().flat_map(Pattern::beginnings);
         let key = begins.map(|(begin, _)| begin).find(|begin| begin.contains(':'));
         doubts.extend(key.map(|key| format!("`{key}…` is in the place of the command, write `* {key}…` for a key")));
     }
@@ -81,6 +114,31 @@ pub(crate) fn doubts(rule: &Rule, protocol: Protocol) -> Vec<String> {
         doubts.push(format!("`miss` never acts on {commands}, whose replies cannot say that there is nothing"));
     }
     doubts.into_iter().map(|doubt| format!("`{rule}`: {doubt}")).collect()
+}
+
+/// What a condition on the method of gRPC has of HTTP.
+fn method_of_http(method: &Pattern) -> Option<String> {
+    let exact = method.exact()?;
+    let of_http = METHODS.into_iter().find(|of_http| exact.contains(&of_http.as_bytes()))?;
+    Some(format!("`method` is that of gRPC, write `{of_http}` as the first word for that of HTTP"))
+}
+
+/// What the first word is, if that is no method of HTTP: with gRPC all calls have the same.
+fn no_method_of_http(command: &Pattern) -> Option<String> {
+    if METHODS.into_iter().any(|method| command.matches(method.as_bytes())) {
+        return None;
+    }
+    let text = command.text();
+    let what = if text.contains('.') { "service" } else { "method" };
+    Some(format!("`{text}` is compared with the method of HTTP, which is POST with gRPC: write `{what}={text}`"))
+}
+
+/// A path that is a service without a method.
+fn service_alone(path: &Pattern) -> Option<String> {
+    let exact = path.exact()?;
+    let is_service = |path: &&&[u8]| path.contains(&b'.') && !path.iter().skip(1).any(|byte| *byte == b'/');
+    let service = String::from_utf8_lossy(exact.iter().find(is_service)?).into_owned();
+    Some(format!("`{service}` is a service without a method, write `{service}/*`"))
 }
 
 /// Whether there is a reply to this command that says that there is nothing.
@@ -128,6 +186,26 @@ mod tests {
     }
 
     #[test]
+    fn a_service_or_a_method_with_slashes_is_refused() {
+        let why = |text: &str| impossible(rule(text).matcher(), Protocol::Grpc);
+        for (text, expected) in [
+            ("service=/pkg.Pay* => error", "`/pkg.Pay*` is no service of gRPC, write `service=pkg.Pay*`"),
+            (
+                "service=/pkg.Pay/Charge => error",
+                "`/pkg.Pay/Charge` is no service of gRPC, write `service=pkg.Pay method=Charge`",
+            ),
+            ("method=pkg.Pay/Ch* => error", "`pkg.Pay/Ch*` is no method of gRPC, write `service=pkg.Pay method=Ch*`"),
+            ("method=/Charge => error", "`/Charge` is no method of gRPC, write `method=Charge`"),
+            ("POST pkg.Pay/Charge => error", "`pkg.Pay/Charge` is no path, write `/pkg.Pay/Charge`"),
+        ] {
+            assert_eq!(why(text).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["service=pkg.Pay method=Ch* => error", "service=v1/pkg.Pay => error", "/pkg.Pay/* => error"] {
+            assert_eq!(why(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn what_can_hardly_be_meant_is_told() {
         for (text, protocol, expected) in [
             ("PSOT /pay => error", Protocol::Http, "`PSOT` is no method of HTTP, did you mean `POST`?"),
@@ -137,6 +215,23 @@ mod tests {
                 "a path is without its query, which is a condition of its own: write `query.id=7`",
             ),
             ("user:* => error", Protocol::Redis, "`user:…` is in the place of the command, write `* user:…` for a key"),
+            (
+                "Pay* => error",
+                Protocol::Grpc,
+                "`Pay*` is compared with the method of HTTP, which is POST with gRPC: write `method=Pay*`",
+            ),
+            (
+                "pkg.Pay* => error",
+                Protocol::Grpc,
+                "`pkg.Pay*` is compared with the method of HTTP, which is POST with gRPC: write `service=pkg.Pay*`",
+            ),
+            ("PSOT /a.B/C => error", Protocol::Grpc, "`PSOT` is no method of HTTP, did you mean `POST`?"),
+            (
+                "method=POST => error",
+                Protocol::Grpc,
+                "`method` is that of gRPC, write `POST` as the first word for that of HTTP",
+            ),
+            ("/a.B => error", Protocol::Grpc, "`/a.B` is a service without a method, write `/a.B/*`"),
             (
                 "SET x => miss",
                 Protocol::Redis,
@@ -159,6 +254,10 @@ mod tests {
             ("* x => miss", Protocol::Redis),
             ("mg a => miss", Protocol::Memcache),
             ("POST => miss", Protocol::Http),
+            ("POST|GET /a.B/C => error", Protocol::Grpc),
+            ("~^P => error", Protocol::Grpc),
+            ("/healthz => error", Protocol::Grpc),
+            ("service=a.B method=PSOT => error", Protocol::Grpc),
         ] {
             assert_eq!(doubts(&rule(text), protocol), Vec::<String>::new());
         }

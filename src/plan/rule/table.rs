@@ -9,7 +9,8 @@ use crate::handler::Registry;
 
 /// The keys of a rule's table, and those of the table `match` within it.
 pub(super) const KEYS: [&str; 8] = ["name", "match", "after", "every", "times", "during", "per", "handler"];
-pub(super) const MATCH: [&str; 8] = ["command", "key", "method", "path", "header", "query", "client", "connection"];
+pub(super) const MATCH: [&str; 9] =
+    ["command", "key", "service", "method", "path", "header", "query", "client", "connection"];
 
 const NO_HANDLER: &str = "the rule has no `handler`, write `handler = \"error\"`";
 
@@ -109,7 +110,7 @@ pub(crate) fn wrong_keys(table: &Map<String, Value>, registry: &Registry) -> Vec
         }
     }
     let matches = table.get("match").and_then(Value::as_object);
-    for (table, keys, within) in [(Some(table), &KEYS, ""), (matches, &MATCH, "match.")] {
+    for (table, keys, within) in [(Some(table), &KEYS[..], ""), (matches, &MATCH, "match.")] {
         for (key, value) in table.into_iter().flatten().filter(|(_, value)| value.is_null()) {
             let is_known = known(&Map::from_iter([(key.clone(), value.clone())]), keys, within);
             wrong.extend(is_known.err().map(|what| (format!("{within}{key}"), what)));
@@ -216,7 +217,7 @@ mod tests {
             (json!({ "match": "GET", "handler": "error" }), "`match` is `GET`, write a table of conditions"),
             (
                 json!({ "match": { "comand": "GET" }, "handler": "error" }),
-                "unknown key `match.comand` in a rule (known: command, key, method, path, header, query, client, connection), did you mean `command`?",
+                "unknown key `match.comand` in a rule (known: command, key, service, method, path, header, query, client, connection), did you mean `command`?",
             ),
             (json!({ "times": true, "handler": "error" }), "`times` is `true`, write a text or a number"),
             (

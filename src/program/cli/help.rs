@@ -51,7 +51,7 @@ const CTL: &str = "vaurien ctl shows and changes the proxies of a running daemon
 
 pub(super) const MIX: &str = "\
 Calls that the mix leaves over get dummy. --behavior is an alias of --handler. A --rule is [COMMAND [KEY]] [CONDITION=VALUE ...] => MIX; \
-the first one that matches a call decides, and --handler is for the others. Conditions are header.NAME, query.NAME, client and \
+the first one that matches a call decides, and --handler is for the others. Conditions are header.NAME, query.NAME, service, method, client and \
 connection, and how many: after, every, times, during, per. A --toxic is [upstream:|downstream:|both:][NAME=]TYPE(SETTING=VALUE, ...); its \
 types are latency, bandwidth, slow_close, timeout, reset_peer, slicer, limit_data, loss, corrupt and noop.";
 

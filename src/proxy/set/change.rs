@@ -211,7 +211,9 @@ impl ProxySet {
             Renewal::Changed if mix_differs() => Renewal::Mix,
             renewal => renewal,
         };
-        let new_plan = renewal != Renewal::Changed || now.iter().any(|key| !NO_PLAN.contains(key));
+        // Some conditions of rules depend on it.
+        let speaks_other = before.as_ref().is_some_and(|before| before.protocol != config.protocol);
+        let new_plan = speaks_other || renewal != Renewal::Changed || now.iter().any(|key| !NO_PLAN.contains(key));
         let new_plan = new_plan.then_some(renewal);
         let new_connections = before.as_ref().map(|before| {
             let moves = (before.listen != config.listen).then_some("proxy");

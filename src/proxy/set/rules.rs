@@ -250,7 +250,8 @@ impl ProxySet {
         if time.is_none() {
             let lasts = |known: &&Rule| known.name() == rule || !temporary_rules.contains_key(known.name());
             let lasting: Vec<_> = config.rules.iter().filter(lasts).collect();
-            let wrong = unreached(&lasting, |first, hidden| first.name() == rule || hidden.name() == rule);
+            let wrong =
+                unreached(&lasting, config.protocol, |first, hidden| first.name() == rule || hidden.name() == rule);
             wrong.into_iter().map(|(_, what)| Diagnostic::new("rules", what)).collect::<Diagnostics>().none_or(())?;
         }
         let text = config.rules.iter().find(|known| known.name() == rule).map(Rule::to_string).unwrap_or_default();

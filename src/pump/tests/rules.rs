@@ -138,7 +138,7 @@ async fn case(seed: u64) -> usize {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (rules, mix) = (any_rules(&mut random), any_mix(&mut random));
     let new_proxy = || {
-        let parts = Parts::new(&mix, &rules, None, Renewal::All);
+        let parts = Parts::new(&mix, &rules, Protocol::Redis, None, Renewal::All);
         proxy_with(|| Plan::of(&parts, None, |_, _| Arc::default()))
     };
     let calls = [any_calls(&mut random), any_calls(&mut random)];
