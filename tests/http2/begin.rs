@@ -1,8 +1,11 @@
 //! How a connection begins: HTTP/2 with the preface, anything else as before.
 
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
+
 use super::peer;
 use super::raw::{self, PREFACE, Raw, get, settings};
-use super::world::{self, Client, Program};
+use super::world::{self, Client, PATIENCE, Program, eventually};
 
 /// Answers every request of HTTP/2 with 200.
 fn two() -> world::Backend {
@@ -29,6 +32,54 @@ fn a_preface_in_single_bytes_begins_http_2() {
         assert_eq!(streams, [(raw::HEADERS, 1, vec![0x88]), (raw::HEADERS, 3, vec![0x88])], "{options}");
         drop(raw);
         assert_eq!(vaurien.stop().of("opaque"), 0, "{options}");
+    }
+}
+
+/// Many servers send their settings once a client has connected.
+#[test]
+fn a_backend_may_speak_first() {
+    for options in ["", "--buffer 1", "--keep-alive true", "--handler delay(sleep=1ms)", "--reuse-socket"] {
+        let (tell, spoken) = channel();
+        let tell = Mutex::new(tell);
+        let backend = world::Backend::new(move |stream| {
+            let mut raw = Raw(Client::from(stream));
+            raw.send(&settings(&[(raw::MAX_STREAMS, 7)]));
+            tell.lock().unwrap().send(()).unwrap();
+            raw.0.expect(PREFACE);
+            let asked = raw.next();
+            raw.send(&raw::ok(asked.stream, true));
+            raw.next_or_end();
+        });
+        let vaurien = Program::start(&backend, &format!("--protocol http --http --http-port 0 {options}"));
+        let mut raw = Raw(vaurien.connect());
+        if !options.contains("delay") {
+            spoken.recv_timeout(PATIENCE).unwrap();
+            eventually("the proxy has read it", || {
+                let listed = vaurien.api().get("/v1/proxies/default/connections").json();
+                listed["connections"][0]["bytes"]["to_client"].as_u64() >= Some(1)
+            });
+        }
+        for byte in [PREFACE, &settings(&[]).bytes(), &get(1, "/").bytes()].concat() {
+            raw.0.send([byte]);
+        }
+        let theirs = raw.until(|frame| frame.kind == raw::SETTINGS);
+        assert_eq!(theirs.setting(raw::MAX_STREAMS), Some(7), "{options}");
+        assert_eq!(raw.next(), raw::ok(1, true), "{options}");
+        drop(raw);
+        assert_eq!(vaurien.stop().of("opaque"), 0, "{options}");
+    }
+}
+
+/// What speaks first and is not HTTP/2 does not wait.
+#[test]
+fn another_protocol_passes_at_once() {
+    for greeting in ["SSH-2.0-x\r\n", "220 mail ready\r\n", "\x4a\0\0\0\x0a8.0"] {
+        let backend = world::Backend::new(move |stream| {
+            Client::from(stream).send(greeting).ending();
+        });
+        let vaurien = Program::start(&backend, "--protocol http");
+        vaurien.connect().expect(greeting);
+        assert_eq!(vaurien.stop().of("opaque"), 1);
     }
 }
 
