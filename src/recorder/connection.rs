@@ -104,7 +104,7 @@ impl<'a> ConnectionRecorder<'a> {
 
     /// A call begins whose reply need not come in order, and so is timed by itself: where its shape is counted.
     pub(crate) fn begins_alone(&self, (command, key): (&[u8], &[u8])) -> Option<Place> {
-        self.table.count(&Folded::of(command, key))
+        self.table.count(&Folded::of(self.protocol, command, key))
     }
 
     /// The backend took so long for a call of this shape.

@@ -1,12 +1,9 @@
 //! Bodies: from one side's stream to the other's, as fast as the slower side takes them.
 
-use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
-use tokio::sync::oneshot;
 
 /// Why a body did not get to its end.
 #[derive(Debug)]
@@ -91,26 +88,6 @@ pub(super) fn poll_trailers(
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 pub(super) fn gone(error: h2::Error) -> Broken {
     Broken::To(error.reason())
-}
-
-/// Data without a byte that tells when the library has taken it off its queue.
-struct Mark(#[expect(dead_code, reason = "its end is what tells")] oneshot::Sender<()>);
-
-impl AsRef<[u8]> for Mark {
-    fn as_ref(&self) -> &[u8] {
-        &[]
-    }
-}
-
-/// Waits until all that was sent on a stream is on its way, or the other side has reset it. A reset of our own would drop what is not.
-pub(super) async fn flush(to: &mut SendStream<Bytes>) {
-    let (mark, mut taken) = oneshot::channel();
-    if to.send_data(Bytes::from_owner(Mark(mark)), false).is_ok() {
-        poll_fn(
-            |cx| if to.poll_reset(cx).is_ready() { Poll::Ready(()) } else { Pin::new(&mut taken).poll(cx).map(drop) },
-        )
-        .await;
-    }
 }
 
 /// Reads and drops the rest of a body.

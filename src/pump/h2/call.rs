@@ -13,7 +13,7 @@ use h2::{Reason, RecvStream, SendStream};
 use tracing::warn;
 
 use super::Shared;
-use super::body::{Body, Broken, drain, flush, poll_room};
+use super::body::{Body, Broken, drain, poll_room};
 use super::faults::{Shape, Shaped};
 use super::message::{Held, Kind};
 use super::record::Record;
@@ -29,9 +29,11 @@ use crate::pump::outcome::Outcome;
 pub(super) enum End {
     /// Nothing.
     Alone,
+    /// The stream is reset once what was said on it is written: a reset drops the rest.
+    Reset(Reason),
     /// The backend's connection ended in the middle of the call. Until the client's connection ends as well, the stream is kept: if it
     /// were dropped, it would be reset.
-    BackendGone(SendResponse<Bytes>),
+    BackendGone,
     /// The client is told to go away.
     GoAway(ErrorCode),
     /// The connection ends.
@@ -76,8 +78,13 @@ impl From<Broken> for ReplyEnd {
 }
 
 impl StreamCall<'_> {
-    /// Serves the call to its end.
-    pub(super) async fn serve(mut self) -> End {
+    /// Serves the call to its end, which is that of the stream.
+    pub(super) async fn serve(mut self) -> (End, SendResponse<Bytes>) {
+        let end = self.pass().await;
+        (end, self.client)
+    }
+
+    async fn pass(&mut self) -> End {
         if self.call.is_some() {
             // Boxed, as most calls pass: the stream is only as large as what it does.
             match Box::pin(self.before()).await {
@@ -94,7 +101,7 @@ impl StreamCall<'_> {
         let to_backend = AtomicRefCell::new(to_backend);
         match self.exchange(response, &to_backend).await {
             ReplyEnd::Passed | ReplyEnd::Cut(None) => End::Alone,
-            ReplyEnd::Cut(Some(reason)) => self.reset(reason),
+            ReplyEnd::Cut(Some(reason)) => End::Reset(reason),
             ReplyEnd::Decided(verdict) => {
                 // The backend need not go on.
                 to_backend.borrow_mut().send_reset(Reason::CANCEL);
@@ -179,10 +186,7 @@ impl StreamCall<'_> {
         match stopped {
             // With NO_ERROR the library ends the stream, behind the reply.
             None | Some(Reason::NO_ERROR) => end,
-            Some(reason) => {
-                shared.next_round().await;
-                ReplyEnd::Cut(Some(reason))
-            }
+            Some(reason) => ReplyEnd::Cut(Some(reason)),
         }
     }
 
@@ -196,9 +200,9 @@ impl StreamCall<'_> {
         }
         self.record.ends(CallEnd::Unanswered);
         match verdict {
-            Verdict::Close => self.reset(Reason::CANCEL),
-            Verdict::ResetStream(code) => self.reset(code.code().into()),
-            Verdict::Reset => self.reset(Reason::INTERNAL_ERROR),
+            Verdict::Close => End::Reset(Reason::CANCEL),
+            Verdict::ResetStream(code) => End::Reset(code.code().into()),
+            Verdict::Reset => End::Reset(Reason::INTERNAL_ERROR),
             _ => self.failed(&Error::NoReplyYet),
         }
     }
@@ -208,7 +212,7 @@ impl StreamCall<'_> {
         self.record.ends(CallEnd::Answered);
         let Some(call) = &mut self.call else { return End::Alone };
         let written = answer.write(&mut call.state);
-        let Some((head, body)) = answer::of_http1(&written.bytes) else { return self.reset(Reason::PROTOCOL_ERROR) };
+        let Some((head, body)) = answer::of_http1(&written.bytes) else { return End::Reset(Reason::PROTOCOL_ERROR) };
         if let Ok(to) = self.client.send_response(head, body.is_empty()) {
             let rest = async {
                 let _ = drain(&mut self.body).await;
@@ -220,7 +224,7 @@ impl StreamCall<'_> {
     }
 
     /// Why the handler's work ended early decides how the stream ends.
-    fn failed(&mut self, error: &Error) -> End {
+    fn failed(&self, error: &Error) -> End {
         self.record.ends(CallEnd::Unanswered);
         match error {
             Error::ClientLeft | Error::Client(_) => return End::Alone,
@@ -230,24 +234,19 @@ impl StreamCall<'_> {
                 warn!(proxy, connection, call = self.record.number, "the stream is reset: {error}");
             }
         }
-        self.reset(Reason::INTERNAL_ERROR)
+        End::Reset(Reason::INTERNAL_ERROR)
     }
 
     /// The backend ended the call, or its connection.
-    fn backend_ended(mut self, error: &h2::Error) -> End {
+    fn backend_ended(&self, error: &h2::Error) -> End {
         self.record.ends(CallEnd::Unanswered);
         match error.reason() {
-            Some(reason) if error.is_reset() => self.reset(reason),
+            Some(reason) if error.is_reset() => End::Reset(reason),
             // The backend has not seen it: the client may try again.
-            Some(Reason::NO_ERROR) => self.reset(Reason::REFUSED_STREAM),
-            None if !error.is_io() => self.reset(Reason::PROTOCOL_ERROR),
-            _ => End::BackendGone(self.client),
+            Some(Reason::NO_ERROR) => End::Reset(Reason::REFUSED_STREAM),
+            None if !error.is_io() => End::Reset(Reason::PROTOCOL_ERROR),
+            _ => End::BackendGone,
         }
-    }
-
-    fn reset(&mut self, reason: Reason) -> End {
-        self.client.send_reset(reason);
-        End::Alone
     }
 }
 
@@ -311,12 +310,7 @@ async fn reply(
     let passed = match call.filter(|_| !verdicts.is_empty()) {
         Some(call) => match Box::pin(shape.pass(shared, call, &verdicts, &mut body, &mut to)).await {
             Ok(Shaped::Passed) => Ok(()),
-            Ok(Shaped::Cut(reason)) => {
-                if reason.is_some() {
-                    flush(&mut to).await;
-                }
-                return ReplyEnd::Cut(reason);
-            }
+            Ok(Shaped::Cut(reason)) => return ReplyEnd::Cut(reason),
             Ok(Shaped::Released) => return ReplyEnd::Failed(Error::Released),
             Err(broken) => Err(broken),
         },
@@ -324,10 +318,6 @@ async fn reply(
     };
     match passed {
         Ok(()) => ReplyEnd::Passed,
-        Err(Broken::From(error)) => {
-            flush(&mut to).await;
-            ReplyEnd::Backend(error)
-        }
         Err(broken) => broken.into(),
     }
 }

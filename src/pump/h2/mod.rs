@@ -60,8 +60,6 @@ struct Shared<'c> {
     goes_away: AtomicBool,
     /// The numbers of the handlers that have a call in hand.
     at_work: AtomicRefCell<Vec<u32>>,
-    /// How many times what streams have sent was written.
-    rounds: AtomicUsize,
 }
 
 /// A handler has a call in hand.
@@ -71,19 +69,6 @@ impl Shared<'_> {
     /// The client is to open no more streams on this connection. Those that it has opened go on.
     fn go_away(&self) {
         self.goes_away.store(true, Ordering::Relaxed);
-    }
-
-    /// Waits until what streams have sent was written, as far as the client takes it.
-    async fn next_round(&self) {
-        let before = self.rounds.load(Ordering::Relaxed);
-        poll_fn(|cx| {
-            if self.rounds.load(Ordering::Relaxed) != before {
-                return Poll::Ready(());
-            }
-            cx.waker().wake_by_ref();
-            Poll::Pending
-        })
-        .await;
     }
 
     /// The handler of these counters has a call in hand until the guard is dropped.
@@ -117,13 +102,7 @@ pub(crate) async fn http2(
     let is_blocked = (&client_is_blocked, &backend_is_blocked);
     let (client, backend) = (client.split(), backend.split());
     let goes_away = AtomicBool::new(false);
-    let shared = Shared {
-        context,
-        client: client.0.peer(),
-        goes_away,
-        at_work: AtomicRefCell::default(),
-        rounds: AtomicUsize::new(0),
-    };
+    let shared = Shared { context, client: client.0.peer(), goes_away, at_work: AtomicRefCell::default() };
     let Begin { draws, first, read, said } = begin;
     // Boxed, as it is over soon.
     let mut starting = Box::pin(start::start(context, (read, client), (said, backend), &end, is_blocked));
@@ -197,6 +176,7 @@ impl<'c> Connection<'c> {
         let mut streams = FuturesUnordered::new();
         // Streams whose backend is gone: they end with the connection.
         let mut unfinished: Vec<SendResponse<Bytes>> = Vec::new();
+        let mut resets: Vec<(SendResponse<Bytes>, Reason)> = Vec::new();
         let mut winding_down = None;
         let outcome = poll_fn(|cx| {
             budget::begin();
@@ -213,12 +193,18 @@ impl<'c> Connection<'c> {
                         None => return Poll::Ready(self.closed()),
                     }
                 }
-                shared.rounds.fetch_add(1, Ordering::Relaxed);
-                while let Poll::Ready(Some(end)) = streams.poll_next_unpin(cx) {
+                // All that was said on streams.
+                let is_written = !self.is_blocked.load(Ordering::Relaxed);
+                if is_written && !resets.is_empty() {
+                    moves = true;
+                    resets.drain(..).for_each(|(mut stream, reason)| stream.send_reset(reason));
+                }
+                while let Poll::Ready(Some((end, stream))) = streams.poll_next_unpin(cx) {
                     moves = true;
                     match end {
                         End::Alone => {}
-                        End::BackendGone(stream) => unfinished.push(stream),
+                        End::Reset(reason) => resets.push((stream, reason)),
+                        End::BackendGone => unfinished.push(stream),
                         End::GoAway(ErrorCode::NoError) => shared.go_away(),
                         End::GoAway(code) => self.close(code.code().into()),
                         End::Connection(outcome) => return Poll::Ready(outcome),
@@ -228,9 +214,9 @@ impl<'c> Connection<'c> {
                 if shared.goes_away.swap(false, Ordering::Relaxed) {
                     self.close_gracefully();
                 }
-                open.store(streams.len(), Ordering::Relaxed);
-                // By then all that was said on streams is written: the end of the connection would drop it.
-                if streams.is_empty() && !moves && !self.is_blocked.load(Ordering::Relaxed) {
+                open.store(streams.len() + resets.len(), Ordering::Relaxed);
+                // The end of the connection drops what is not written.
+                if streams.is_empty() && is_written && !moves {
                     match self.idle(!unfinished.is_empty()) {
                         Idle::Waits => {}
                         Idle::Closes => moves = true,
