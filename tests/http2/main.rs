@@ -12,6 +12,7 @@ mod certificates;
 mod world;
 
 mod begin;
+mod host;
 mod peer;
 mod raw;
 mod resets;

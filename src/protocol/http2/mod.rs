@@ -3,6 +3,7 @@
 pub(crate) mod answer; // responses of our own
 mod code; // why a stream or a connection ends
 pub(crate) mod head; // what rules and handlers read
+pub(crate) mod host; // another host
 pub(crate) mod preface; // how a client begins
 
 pub use code::{ErrorCode, UnknownErrorCode};

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use ::http::{Request, Response, header, response};
+use ::http::{Request, Response, Version, header, response};
 use atomic_refcell::AtomicRefCell;
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -21,7 +21,7 @@ use crate::call::{Answer, Call, Verdict};
 use crate::call_log::CallEnd;
 use crate::error::{Error, Result};
 use crate::events::Action;
-use crate::protocol::http2::{ErrorCode, answer, head};
+use crate::protocol::http2::{ErrorCode, answer, head, host};
 use crate::pump::open_calls::HandledCall;
 use crate::pump::outcome::Outcome;
 
@@ -93,7 +93,14 @@ impl StreamCall<'_> {
                 Err(error) => return self.failed(&error),
             }
         }
-        let request = std::mem::take(&mut self.request);
+        let mut request = std::mem::take(&mut self.request);
+        if let Some(host) = &self.shared.context.settings.host {
+            host::set_host(&mut request, host);
+        }
+        if request.uri().authority().is_none() {
+            // The library takes a request that has only the field `host` for one of HTTP/1 that is passed on.
+            *request.version_mut() = Version::HTTP_11;
+        }
         let (response, to_backend) = match self.backend.send_request(request, self.body.is_end_stream()) {
             Ok(sent) => sent,
             Err(error) => return self.backend_ended(&error),
