@@ -16,6 +16,7 @@ mod host;
 mod peer;
 mod raw;
 mod resets;
+mod services;
 mod streams;
 
 use world::tool;
