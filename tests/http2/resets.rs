@@ -1,6 +1,8 @@
 //! RST_STREAM passes in both directions with its code, at every point of a stream, and touches no other.
 
-use super::raw::{DATA, Frame, HEADERS, RST_STREAM, World, data, get, ok, post, rst};
+use std::collections::BTreeMap;
+
+use super::raw::{DATA, Frame, HEADERS, RST_STREAM, WINDOW, World, data, get, ok, post, rst, settings, window};
 
 /// All codes, and one that nobody knows.
 fn codes() -> impl Iterator<Item = u32> {
@@ -95,6 +97,37 @@ fn a_reset_overtakes_nothing_of_a_reply() {
             next = world.client.next();
         }
         assert_eq!((body.escape_ascii().to_string(), next), ("onetwo".to_owned(), rst(stream, code)));
+    }
+}
+
+/// Neither does one that the client is too slow to have taken the reply before.
+#[test]
+fn a_reset_waits_for_a_slow_client() {
+    const STREAMS: u32 = 40;
+    let mut world = World::new("", &[(WINDOW, 1 << 20)]);
+    world.client.send(&settings(&[(WINDOW, 1 << 20)])).send(&window(0, 1 << 30));
+    let reply = vec![b'x'; 16_000];
+    for stream in (1..).step_by(2).take(STREAMS as usize) {
+        let number = world.begin(&get(stream, "/")).stream;
+        world.backend.send(&ok(number, false));
+        for _ in 0..15 {
+            world.backend.send(&data(number, reply.clone(), false));
+        }
+        world.backend.send(&rst(number, stream));
+    }
+    // All that is more than the system holds for a client that does not read.
+    let mut bodies = BTreeMap::<u32, usize>::new();
+    let mut resets = 0;
+    while resets < STREAMS {
+        let frame = world.client.next();
+        match frame.kind {
+            DATA => *bodies.entry(frame.stream).or_default() += frame.payload.len(),
+            RST_STREAM => {
+                assert_eq!((frame.code(), bodies[&frame.stream]), (frame.stream, 15 * reply.len()));
+                resets += 1;
+            }
+            _ => assert_eq!(frame, ok(frame.stream, false)),
+        }
     }
 }
 
