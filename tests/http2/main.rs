@@ -18,5 +18,6 @@ mod raw;
 mod resets;
 mod services;
 mod streams;
+mod tonic;
 
 use world::tool;
