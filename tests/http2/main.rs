@@ -12,6 +12,7 @@ mod certificates;
 mod world;
 
 mod begin;
+mod ends;
 mod host;
 mod peer;
 mod raw;

@@ -151,14 +151,18 @@ impl Raw {
         self
     }
 
-    /// The next frame of whatever kind; none at the end of the connection.
+    /// The next frame of whatever kind; none at the end of the connection. A PING is answered.
     pub(crate) fn any(&mut self) -> Option<Frame> {
         let mut head = [0; 9];
         std::io::Read::read_exact(&mut self.0.stream(), &mut head).ok()?;
         let len = number(&[0, head[0], head[1], head[2]]);
         let mut payload = vec![0; usize::try_from(len).unwrap()];
         std::io::Read::read_exact(&mut self.0.stream(), &mut payload).ok()?;
-        Some(frame(head[3], head[4], number(&head[5..]) & (u32::MAX >> 1), payload))
+        let frame = Frame { kind: head[3], flags: head[4], stream: number(&head[5..]) & (u32::MAX >> 1), payload };
+        if frame.kind == PING && frame.flags == 0 {
+            self.0.try_send(&Frame { flags: ACK, ..frame.clone() }.bytes());
+        }
+        Some(frame)
     }
 
     /// The next frame for which this is true. Those before it are dropped.

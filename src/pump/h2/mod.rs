@@ -211,8 +211,13 @@ impl<'c> Connection<'c> {
                     }
                 }
                 moves |= self.poll_backend(cx);
-                if shared.goes_away.swap(false, Ordering::Relaxed) {
-                    self.close_gracefully();
+                // The task is woken when the shutdown begins.
+                let winds_down = winding_down.is_none() && shared.context.proxy.shutdown.has_begun();
+                if winds_down {
+                    winding_down = Some(Box::pin(shared.context.wind_down(|| open.load(Ordering::Relaxed) > 0)));
+                }
+                if shared.goes_away.swap(false, Ordering::Relaxed) || winds_down {
+                    moves |= self.close_gracefully();
                 }
                 open.store(streams.len() + resets.len(), Ordering::Relaxed);
                 // The end of the connection drops what is not written.
@@ -229,11 +234,6 @@ impl<'c> Connection<'c> {
                 if budget::poll_left(cx, true).is_pending() {
                     return Poll::Pending;
                 }
-            }
-            // The task is woken when the shutdown begins.
-            if winding_down.is_none() && shared.context.proxy.shutdown.has_begun() {
-                self.close_gracefully();
-                winding_down = Some(Box::pin(shared.context.wind_down(|| open.load(Ordering::Relaxed) > 0)));
             }
             winding_down.as_mut().map_or(Poll::Pending, |done| done.as_mut().poll(cx))
         })
@@ -272,7 +272,7 @@ impl<'c> Connection<'c> {
         StreamCall { shared, request, body, client, backend: self.requests.clone(), call, record }
     }
 
-    /// Lets the backend's connection go on; whether it has just ended.
+    /// Lets the backend's connection go on; whether that is of consequence for the client's.
     fn poll_backend(&mut self, cx: &mut Context<'_>) -> bool {
         if self.backend_ended.is_some() {
             return false;
@@ -287,7 +287,7 @@ impl<'c> Connection<'c> {
             && error.is_go_away()
         {
             match error.reason() {
-                Some(Reason::NO_ERROR) | None => self.close_gracefully(),
+                Some(Reason::NO_ERROR) | None => return self.close_gracefully(),
                 Some(reason) => self.closing = Closing::Then(reason),
             }
         }
@@ -313,11 +313,14 @@ impl<'c> Connection<'c> {
         Idle::Closes
     }
 
-    fn close_gracefully(&mut self) {
-        if matches!(self.closing, Closing::No) {
+    /// Tells the client to open no more streams, once. Whether that is to be written now.
+    fn close_gracefully(&mut self) -> bool {
+        let is_new = matches!(self.closing, Closing::No);
+        if is_new {
             self.server.graceful_shutdown();
             self.closing = Closing::Gracefully;
         }
+        is_new
     }
 
     /// The client is told why its connection ends, behind all that was sent to it.
