@@ -11,6 +11,7 @@ mod certificates;
 #[path = "../world/mod.rs"]
 mod world;
 
+mod attacks;
 mod begin;
 mod ends;
 mod host;

@@ -5,6 +5,8 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use h2::{Reason, RecvStream, SendStream};
 
+use super::gate::Gate;
+
 /// Why a body did not get to its end.
 #[derive(Debug)]
 pub(super) enum Broken {
@@ -28,6 +30,7 @@ impl Body {
         cx: &mut Context<'_>,
         from: &mut RecvStream,
         to: &mut SendStream<Bytes>,
+        gate: &Gate,
     ) -> Poll<Result<(), Broken>> {
         if let Poll::Ready(reset) = to.poll_reset(cx) {
             return Poll::Ready(Err(Broken::To(reset.ok())));
@@ -42,7 +45,7 @@ impl Body {
                     continue;
                 }
             }
-            let len = ready!(poll_room(cx, to, self.piece.len()))?;
+            let len = ready!(poll_room(cx, to, self.piece.len(), gate))?;
             let piece = self.piece.split_to(len);
             let is_last = self.piece.is_empty() && from.is_end_stream();
             to.send_data(piece, is_last).map_err(gone)?;
@@ -56,10 +59,16 @@ impl Body {
 }
 
 /// How many of `len` bytes may be sent now. Ready when that is at least one, or nothing is to be sent.
-pub(super) fn poll_room(cx: &mut Context<'_>, to: &mut SendStream<Bytes>, len: usize) -> Poll<Result<usize, Broken>> {
+pub(super) fn poll_room(
+    cx: &mut Context<'_>,
+    to: &mut SendStream<Bytes>,
+    len: usize,
+    gate: &Gate,
+) -> Poll<Result<usize, Broken>> {
     if len == 0 {
         return Poll::Ready(Ok(0));
     }
+    ready!(gate.poll_open(cx, to.stream_id()));
     to.reserve_capacity(len);
     while to.capacity() == 0 {
         match ready!(to.poll_capacity(cx)) {

@@ -15,6 +15,7 @@ use tracing::warn;
 use super::Shared;
 use super::body::{Body, Broken, drain, poll_room};
 use super::faults::{Shape, Shaped};
+use super::gate::Gate;
 use super::message::{Held, Kind};
 use super::record::Record;
 use crate::call::{Answer, Call, Verdict};
@@ -156,7 +157,7 @@ impl StreamCall<'_> {
         let mut upload = Body::default();
         let record = AtomicRefCell::new(record);
         let mut requests = pin!(poll_fn(|cx| {
-            let passed = upload.poll_pass(cx, body, &mut to_backend.borrow_mut());
+            let passed = upload.poll_pass(cx, body, &mut to_backend.borrow_mut(), shared.gates.1);
             if passed.is_ready() {
                 record.borrow_mut().passed_on();
             }
@@ -224,7 +225,7 @@ impl StreamCall<'_> {
             let rest = async {
                 let _ = drain(&mut self.body).await;
             };
-            let sent = send(to, body);
+            let sent = send(to, body, self.shared.gates.0);
             tokio::join!(sent, rest);
         }
         if written.close { End::GoAway(ErrorCode::NoError) } else { End::Alone }
@@ -321,7 +322,7 @@ async fn reply(
             Ok(Shaped::Released) => return ReplyEnd::Failed(Error::Released),
             Err(broken) => Err(broken),
         },
-        None => poll_fn(|cx| passing.poll_pass(cx, &mut body, &mut to)).await,
+        None => poll_fn(|cx| passing.poll_pass(cx, &mut body, &mut to, shared.gates.0)).await,
     };
     match passed {
         Ok(()) => ReplyEnd::Passed,
@@ -394,13 +395,13 @@ fn inject(first: &Bytes, bytes: &Bytes) -> Bytes {
 }
 
 /// Sends `body` to its end, as fast as the client takes it.
-async fn send(mut to: SendStream<Bytes>, mut body: Bytes) {
+async fn send(mut to: SendStream<Bytes>, mut body: Bytes, gate: &Gate) {
     let sent = poll_fn(|cx| {
         while !body.is_empty() {
             if let Poll::Ready(reset) = to.poll_reset(cx) {
                 return Poll::Ready(Err(Broken::To(reset.ok())));
             }
-            let len = std::task::ready!(poll_room(cx, &mut to, body.len()))?;
+            let len = std::task::ready!(poll_room(cx, &mut to, body.len(), gate))?;
             let piece = body.split_to(len);
             to.send_data(piece, body.is_empty()).map_err(super::body::gone)?;
         }

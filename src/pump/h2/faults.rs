@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::Shared;
 use super::body::{Body, Broken, gone, poll_room, poll_trailers};
+use super::gate::Gate;
 use crate::call::Verdict;
 use crate::events::Action;
 use crate::fault::{ByteFault, Chain, Corrupt, End, Limit, RateLimit, StreamEnd};
@@ -77,7 +78,7 @@ impl Shape {
         }
         if faults.is_empty() || handler.released.has_begun() {
             let mut rest = Body { piece };
-            poll_fn(|cx| rest.poll_pass(cx, body, to)).await?;
+            poll_fn(|cx| rest.poll_pass(cx, body, to, shared.gates.0)).await?;
             return Ok(Shaped::Passed);
         }
         let context = shared.context.call(handler);
@@ -98,9 +99,9 @@ impl Shape {
             biased;
             () = handler.released.begun() => {
                 passing.let_go();
-                poll_fn(|cx| passing.poll(cx, body, to)).await?
+                poll_fn(|cx| passing.poll(cx, body, to, shared.gates.0)).await?
             }
-            ended = poll_fn(|cx| passing.poll(cx, body, to)) => ended?,
+            ended = poll_fn(|cx| passing.poll(cx, body, to, shared.gates.0)) => ended?,
         };
         let StreamEnd::Cut(how) = ended else { return Ok(Shaped::Passed) };
         state.enter(cut.unwrap_or_default());
@@ -219,6 +220,7 @@ impl Passing {
         cx: &mut Context<'_>,
         body: &mut RecvStream,
         to: &mut SendStream<Bytes>,
+        gate: &Gate,
     ) -> Poll<Result<StreamEnd, Broken>> {
         if let Poll::Ready(reset) = to.poll_reset(cx) {
             return Poll::Ready(Err(Broken::To(reset.ok())));
@@ -226,7 +228,7 @@ impl Passing {
         loop {
             self.due = self.chain.advance(Instant::now());
             while self.chain.output().has_remaining() {
-                let len = ready!(poll_room(cx, to, self.chain.output().chunk().len()))?;
+                let len = ready!(poll_room(cx, to, self.chain.output().chunk().len(), gate))?;
                 let piece = self.chain.output().copy_to_bytes(len);
                 to.send_data(piece, false).map_err(gone)?;
             }

@@ -6,6 +6,7 @@
 mod body; // bodies
 mod call; // one stream
 mod faults; // bodies that go on through faults
+mod gate; // who takes what is written
 mod message; // what handlers read
 mod record; // what is written down
 mod side; // what the library reads and writes
@@ -37,6 +38,7 @@ use crate::net::stream::{Peer, Stream};
 use crate::plan::{ConnectionDraws, Tally};
 use crate::protocol::http2::{ErrorCode, head};
 use call::{End, StreamCall};
+use gate::Gate;
 use record::Record;
 use side::{EndByToxic, Side};
 
@@ -56,6 +58,8 @@ pub(crate) struct Begin {
 struct Shared<'c> {
     context: &'c ConnectionContext<'c>,
     client: Peer<'c>,
+    /// Whether the client and the backend take what is written to them.
+    gates: (&'c Gate, &'c Gate),
     /// The client is to be told that no more streams are wanted.
     goes_away: AtomicBool,
     /// The numbers of the handlers that have a call in hand.
@@ -98,14 +102,14 @@ pub(crate) async fn http2(
     backend: &mut Stream,
 ) -> Outcome {
     let end = EndByToxic::default();
-    let (client_is_blocked, backend_is_blocked) = (AtomicBool::default(), AtomicBool::default());
-    let is_blocked = (&client_is_blocked, &backend_is_blocked);
+    let gates = <(Gate, Gate)>::default();
+    let gates = (&gates.0, &gates.1);
     let (client, backend) = (client.split(), backend.split());
     let goes_away = AtomicBool::new(false);
-    let shared = Shared { context, client: client.0.peer(), goes_away, at_work: AtomicRefCell::default() };
+    let shared = Shared { context, client: client.0.peer(), gates, goes_away, at_work: AtomicRefCell::default() };
     let Begin { draws, first, read, said } = begin;
     // Boxed, as it is over soon.
-    let mut starting = Box::pin(start::start(context, (read, client), (said, backend), &end, is_blocked));
+    let mut starting = Box::pin(start::start(context, (read, client), (said, backend), &end, gates));
     let started = poll_fn(|cx| {
         budget::begin();
         starting.as_mut().poll(cx)
@@ -118,7 +122,6 @@ pub(crate) async fn http2(
                 shared: &shared,
                 server,
                 backend,
-                is_blocked: &client_is_blocked,
                 requests,
                 draws,
                 first,
@@ -138,8 +141,6 @@ struct Connection<'c> {
     shared: &'c Shared<'c>,
     server: server::Connection<Side<'c>, Bytes>,
     backend: client::Connection<Side<'c>, Bytes>,
-    /// The client does not take what is to be written.
-    is_blocked: &'c AtomicBool,
     requests: SendRequest<Bytes>,
     draws: ConnectionDraws,
     first: Option<FirstCall>,
@@ -194,7 +195,7 @@ impl<'c> Connection<'c> {
                     }
                 }
                 // All that was said on streams.
-                let is_written = !self.is_blocked.load(Ordering::Relaxed);
+                let is_written = !shared.gates.0.is_closed();
                 if is_written && !resets.is_empty() {
                     moves = true;
                     resets.drain(..).for_each(|(mut stream, reason)| stream.send_reset(reason));

@@ -2,13 +2,13 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use atomic_refcell::AtomicRefCell;
 use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::gate::Gate;
 use crate::net::stream::{Peer, ReadHalf};
 use crate::pump::activity::Moved;
 use crate::pump::budget;
@@ -29,14 +29,13 @@ pub(super) struct Side<'s> {
     /// The other side, which may reset while this one takes nothing.
     pub(super) other: Peer<'s>,
     pub(super) end: &'s EndByToxic,
-    /// The library has to keep what it would write.
-    pub(super) is_blocked: &'s AtomicBool,
+    /// Whether what the library has to write can be written.
+    pub(super) gate: &'s Gate,
 }
 
 impl Side<'_> {
     /// What a write came to. `hangs` is the result where a toxic lets nothing out any more.
     fn written<T>(&self, written: Poll<Result<T, Ended>>, hangs: T) -> Poll<io::Result<T>> {
-        self.is_blocked.store(written.is_pending(), Ordering::Relaxed);
         written.map(|result| match result {
             Ok(done) => Ok(done),
             Err(Ended::Hang) => Ok(hangs),
@@ -81,6 +80,7 @@ impl AsyncWrite for Side<'_> {
     ) -> Poll<io::Result<usize>> {
         let taken = self.outbound.poll_take(cx, pieces);
         let all = pieces.iter().map(|piece| piece.len()).sum();
+        self.gate.set(taken.is_pending());
         self.written(taken, all)
     }
 
@@ -88,9 +88,13 @@ impl AsyncWrite for Side<'_> {
         true
     }
 
+    /// Ready at once: what was taken is written as it is due, and the library goes on meanwhile.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let written = self.outbound.poll_written(cx);
-        self.written(written, ())
+        Poll::Ready(match self.written(written, ()) {
+            Poll::Ready(written) => written,
+            Poll::Pending => Ok(()),
+        })
     }
 
     /// Ready when all is written. How the stream ends is decided by the connection.

@@ -3,7 +3,6 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use h2::client::SendRequest;
 use h2::{client, server};
 use tokio::time::timeout;
 
+use super::gate::Gate;
 use super::side::{EndByToxic, Side};
 use crate::fault::Direction;
 use crate::net::stream::{ReadHalf, WriteHalf};
@@ -39,18 +39,18 @@ pub(super) async fn start<'c>(
     (read, (from_client, to_client)): (Bytes, (ReadHalf<'c>, WriteHalf<'c>)),
     (said, (from_backend, to_backend)): (Bytes, (ReadHalf<'c>, WriteHalf<'c>)),
     end: &'c EndByToxic,
-    is_blocked: (&'c AtomicBool, &'c AtomicBool),
+    gates: (&'c Gate, &'c Gate),
 ) -> Result<Sides<'c>, Outcome> {
-    let side = |direction, to, from, begin, moved, other, is_blocked| {
+    let side = |direction, to, from, begin, moved, other, gate| {
         let outbound = Outbound::new(context, direction, to, Stage::default());
-        Side { begin, from, moved, outbound, other, end, is_blocked }
+        Side { begin, from, moved, outbound, other, end, gate }
     };
     let (client_peer, backend_peer) = (from_client.peer(), from_backend.peer());
     let activity = context.activity;
     let to_backend =
-        side(Direction::ToBackend, to_backend, from_backend, said, &activity.to_client, client_peer, is_blocked.1);
+        side(Direction::ToBackend, to_backend, from_backend, said, &activity.to_client, client_peer, gates.1);
     let to_client =
-        side(Direction::ToClient, to_client, from_client, read, &activity.to_backend, backend_peer, is_blocked.0);
+        side(Direction::ToClient, to_client, from_client, read, &activity.to_backend, backend_peer, gates.0);
     let (backend, requests) = tokio::select! {
         greeted = greet(context, to_backend) => greeted?,
         () = client_peer.left() => return Err(Outcome::ClientLeft),
