@@ -15,6 +15,7 @@ mod attacks;
 mod begin;
 mod ends;
 mod host;
+mod large;
 mod peer;
 mod raw;
 mod resets;
