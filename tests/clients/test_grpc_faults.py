@@ -1,5 +1,6 @@
 """What grpcio's clients see of each fault, and that calls beside it on the same connection do not."""
 
+import collections
 import contextlib
 import itertools
 import json
@@ -339,6 +340,36 @@ def test_the_same_seed_hits_the_same_calls(service, backend):
     first = run()
     assert {Code.OK, Code.ABORTED, Code.INTERNAL} == set(first)
     assert run() == first
+
+
+def outcomes(channel, number):
+    """How many calls of so many, 100 at a time, come to what."""
+    method, seen = channel.Get, collections.Counter()
+    for _ in range(number // 100):
+        for call in [method.future(b"x", timeout=TIMEOUT, wait_for_ready=True) for _ in range(100)]:
+            seen[Code.OK if call.exception() is None else call.code()] += 1
+    return seen
+
+
+def test_as_many_calls_fail_as_are_counted(service, backend):
+    mix = "5:error(grpc=ABORTED),5:reset,5:abort,5:miss,5:cut(after=2),5:delay(sleep=10ms)"
+    with vaurien(backend.address, "grpc", "--handler", mix) as proxy, connected(proxy) as channel:
+        seen = outcomes(channel, 1000)
+        assert proxy.connections() == 1
+        codes = [Code.ABORTED, Code.INTERNAL, Code.CANCELLED, Code.NOT_FOUND, Code.UNAVAILABLE]
+        counted = [proxy.faults(handler) for handler in ("error", "reset", "abort", "miss", "cut")]
+    assert [seen[code] for code in codes] == counted
+    assert min(counted) > 20
+    assert seen[Code.OK] == 1000 - sum(counted)
+    assert len(service.seen) == 1000 - sum(counted[:2]) - counted[3]
+
+
+def test_no_call_of_many_is_lost_when_clients_are_told_to_go_away(service, backend):
+    with vaurien(backend.address, "grpc", "--handler", "2:goaway") as proxy, connected(proxy) as channel:
+        assert outcomes(channel, 1000) == {Code.OK: 1000}
+        assert proxy.faults("goaway") > 5
+        assert proxy.connections() > 2
+    assert len(service.seen) == 1000
 
 
 def test_events_name_the_method(backend, tmp_path):
