@@ -95,6 +95,15 @@ def rules(proxy, *texts):
         proxy.put(before)
 
 
+def recovers(channel):
+    """Calls until that works. grpcio may have given calls to a connection before it has noticed that it is broken."""
+    for _ in range(100):
+        with contextlib.suppress(grpc.RpcError):
+            assert channel.call(wait_for_ready=True) == b"x"
+            return
+    raise AssertionError("the channel does not recover")
+
+
 @pytest.mark.parametrize("code", [code for code in Code if code != Code.OK])
 def test_a_status_is_the_one_that_was_asked_for(channel, proxy, code):
     message = f"100% {code.name}: ünïcode, “and” more"
@@ -246,7 +255,7 @@ def test_the_connection_is_reset_with_all_calls(channel, proxy):
         waits = channel.Wait.future(b"x", timeout=TIMEOUT)
         assert channel.failure("Pay")[0] == Code.UNAVAILABLE
         assert failure_of(waits.result)[0] == Code.UNAVAILABLE
-        assert channel.call(wait_for_ready=True) == b"x"
+        recovers(channel)
     assert proxy.connections() == before + 1
 
 
@@ -268,7 +277,7 @@ def test_a_client_that_is_told_to_go_away_at_once_reconnects(channel, proxy):
     before = proxy.connections()
     with rules(proxy, "/*/Pay times=1 => goaway(code=ENHANCE_YOUR_CALM)"), at_once():
         assert channel.failure("Pay")[0] in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
-        assert channel.call(wait_for_ready=True) == b"x"
+        recovers(channel)
     assert proxy.connections() == before + 1
 
 
