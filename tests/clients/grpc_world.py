@@ -74,8 +74,7 @@ class Service(grpc.GenericRpcHandler):
 
     def chat(self, requests, context):
         context.add_callback(self.ended.release)
-        for request in requests:
-            yield request
+        yield from requests
 
     def fail(self, request, context):
         context.set_trailing_metadata([("x-why", "test")])

@@ -3,14 +3,13 @@ connections."""
 
 import contextlib
 import itertools
-import json
 import subprocess
 import threading
 import time
 
 import grpc
 import pytest
-from grpc_world import SERVICE, connected, failure_of, grpc_server, until_broken
+from grpc_world import SERVICE, connected, grpc_server, until_broken
 from world import TIMEOUT, at_once, vaurien
 
 Code = grpc.StatusCode
@@ -169,6 +168,16 @@ def test_compressed_messages_pass(world, channel, compression):
     before = world.proxy.sent()
     assert channel.call(request=text, compression=compression) == text
     assert world.proxy.sent() - before < 10000
+
+
+def test_rules_act_on_their_calls_alone(world, channel):
+    abort, cut = f"{SERVICE}Pay => error(grpc=ABORTED)", f"{SERVICE}Download => cut(after=250)"
+    with world.proxy.rules(abort, cut), at_once():
+        assert channel.failure("Pay")[0] == Code.ABORTED
+        assert channel.call() == b"x"
+        # Of messages of 105 bytes.
+        assert until_broken(channel.call("Download", b"5 100"))[:2] == ([b"a" * 100, b"b" * 100], Code.UNAVAILABLE)
+    assert channel.call("Pay") == b"x"
 
 
 def test_wait_for_ready_waits_for_the_backend():

@@ -84,17 +84,6 @@ def beside(channel):
     assert list(chat) == []
 
 
-@contextlib.contextmanager
-def rules(proxy, *texts):
-    """These rules while the block runs."""
-    before = proxy.settled()
-    proxy.put({**before, "rules": list(texts)})
-    try:
-        yield
-    finally:
-        proxy.put(before)
-
-
 def recovers(channel):
     """Calls until that works. grpcio may have given calls to a connection before it has noticed that it is broken."""
     for _ in range(100):
@@ -170,16 +159,18 @@ def test_a_miss_is_not_found(channel, proxy):
     ],
 )
 def test_a_stream_is_cut_between_messages_or_within_one(channel, proxy, after, how, messages, code):
-    with kept(channel, proxy), beside(channel), rules(proxy, f"/*/Download => cut(after={after}, how={how})"), at_once():
+    with kept(channel, proxy), beside(channel), proxy.rules(f"/*/Download => cut(after={after}, how={how})"), at_once():
         seen, broken, _ = until_broken(channel.call("Download", b"5 100", timeout=1 if how == "hang" else TIMEOUT))
-    assert (len(seen), broken) == (messages, code)
-    assert [len(message) for message in seen] == [100] * messages
+    # When it reads of a reset, grpcio drops the messages that the caller has not taken yet.
+    assert broken == code
+    assert len(seen) == messages or (how == "reset" and len(seen) < messages)
+    assert all(len(message) == 100 for message in seen)
     assert faults(proxy, "cut") == 1
 
 
 def test_a_reply_is_slow(channel, proxy):
     begun = time.monotonic()
-    with kept(channel, proxy), rules(proxy, "/*/Download => slow(rate=1000, first=100)"), at_once():
+    with kept(channel, proxy), proxy.rules("/*/Download => slow(rate=1000, first=100)"), at_once():
         for number, _ in enumerate(channel.call("Download", b"5 100")):
             # What came is not ahead of what has been let through.
             assert time.monotonic() - begun > (105 * (number + 1) - 100) / 1000 - 0.01
@@ -189,7 +180,7 @@ def test_a_reply_is_slow(channel, proxy):
 
 
 def test_the_first_message_is_corrupt_and_has_its_length(channel, proxy):
-    with kept(channel, proxy), rules(proxy, "/*/Download => corrupt(bytes=3)"), at_once():
+    with kept(channel, proxy), proxy.rules("/*/Download => corrupt(bytes=3)"), at_once():
         first, second = channel.call("Download", b"2 100")
     assert (len(first), sum(byte != ord("a") for byte in first)) == (100, 3)
     assert second == b"b" * 100
@@ -197,7 +188,7 @@ def test_the_first_message_is_corrupt_and_has_its_length(channel, proxy):
 
 def test_a_delay_is_of_the_method_that_it_was_asked_for(channel, proxy):
     begun = time.monotonic()
-    with kept(channel, proxy), rules(proxy, f"{SERVICE}Pay => delay(sleep=1s)"):
+    with kept(channel, proxy), proxy.rules(f"{SERVICE}Pay => delay(sleep=1s)"):
         late = channel.Pay.future(b"late", timeout=TIMEOUT)
         for _ in range(20):
             assert channel.call() == b"x"
@@ -209,13 +200,13 @@ def test_a_delay_is_of_the_method_that_it_was_asked_for(channel, proxy):
 
 @pytest.mark.parametrize("before", ["true", "false"])
 def test_a_delay_beyond_the_deadline_exceeds_it(channel, proxy, before):
-    with kept(channel, proxy), rules(proxy, f"/*/Pay => delay(sleep=20s, before={before})"), at_once():
+    with kept(channel, proxy), proxy.rules(f"/*/Pay => delay(sleep=20s, before={before})"), at_once():
         assert channel.failure("Pay", timeout=0.3)[0] == Code.DEADLINE_EXCEEDED
     assert faults(proxy, "delay") == 1
 
 
 def test_a_call_that_hangs_leaves_others_alone(channel, proxy, service):
-    with kept(channel, proxy), beside(channel), rules(proxy, "/*/Pay => hang"), at_once():
+    with kept(channel, proxy), beside(channel), proxy.rules("/*/Pay => hang"), at_once():
         stuck = channel.Pay.future(b"x", timeout=0.5)
         for _ in range(20):
             assert channel.call() == b"x"
@@ -224,7 +215,7 @@ def test_a_call_that_hangs_leaves_others_alone(channel, proxy, service):
 
 
 def test_what_was_aborted_is_done(channel, proxy, service):
-    with kept(channel, proxy), beside(channel), rules(proxy, "/*/Pay => abort"), at_once():
+    with kept(channel, proxy), beside(channel), proxy.rules("/*/Pay => abort"), at_once():
         assert channel.failure("Pay")[0] == Code.CANCELLED
     assert SERVICE + "Pay" in service.seen
 
@@ -241,7 +232,7 @@ def test_what_was_aborted_is_done(channel, proxy, service):
     ],
 )
 def test_a_call_is_reset_alone(channel, proxy, service, handler, code):
-    with kept(channel, proxy), beside(channel), rules(proxy, f"/*/Pay|/*/Download => {handler}"), at_once():
+    with kept(channel, proxy), beside(channel), proxy.rules(f"/*/Pay|/*/Download => {handler}"), at_once():
         assert channel.failure("Pay")[0] == code
         seen, broken, _ = until_broken(channel.call("Download", b"5 100"))
         assert (seen, broken) == ([], code)
@@ -251,7 +242,7 @@ def test_a_call_is_reset_alone(channel, proxy, service, handler, code):
 
 def test_the_connection_is_reset_with_all_calls(channel, proxy):
     before = proxy.connections()
-    with rules(proxy, "/*/Pay => reset(connection=true)"), at_once():
+    with proxy.rules("/*/Pay => reset(connection=true)"), at_once():
         waits = channel.Wait.future(b"x", timeout=TIMEOUT)
         assert channel.failure("Pay")[0] == Code.UNAVAILABLE
         assert failure_of(waits.result)[0] == Code.UNAVAILABLE
@@ -261,7 +252,7 @@ def test_the_connection_is_reset_with_all_calls(channel, proxy):
 
 def test_a_client_that_is_told_to_go_away_loses_no_call(channel, proxy, service):
     before = proxy.connections()
-    with beside(channel), rules(proxy, "/*/Pay times=3 => goaway"), at_once():
+    with beside(channel), proxy.rules("/*/Pay times=3 => goaway"), at_once():
         for _ in range(3):
             assert channel.call("Pay", wait_for_ready=True) == b"x"
             # The client may not have read it when it makes the next call.
@@ -275,7 +266,7 @@ def test_a_client_that_is_told_to_go_away_loses_no_call(channel, proxy, service)
 
 def test_a_client_that_is_told_to_go_away_at_once_reconnects(channel, proxy):
     before = proxy.connections()
-    with rules(proxy, "/*/Pay times=1 => goaway(code=ENHANCE_YOUR_CALM)"), at_once():
+    with proxy.rules("/*/Pay times=1 => goaway(code=ENHANCE_YOUR_CALM)"), at_once():
         assert channel.failure("Pay")[0] in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED)
         recovers(channel)
     assert proxy.connections() == before + 1
@@ -285,7 +276,7 @@ def test_a_client_with_a_policy_tries_again(proxy, service):
     policy = {"maxAttempts": 4, "initialBackoff": "0.01s", "maxBackoff": "0.02s", "backoffMultiplier": 1}
     config = {"methodConfig": [{"name": [{}], "retryPolicy": {**policy, "retryableStatusCodes": ["UNAVAILABLE"]}}]}
     with connected(proxy, service_config=json.dumps(config), enable_retries=1) as channel:
-        with rules(proxy, "/*/Pay times=2 => error(grpc=UNAVAILABLE)"), at_once():
+        with proxy.rules("/*/Pay times=2 => error(grpc=UNAVAILABLE)"), at_once():
             assert channel.call("Pay") == b"x"
         assert faults(proxy, "error") == 2
         assert [metadata for metadata in service.metadata.items() if "previous" in metadata[0]] == [
@@ -306,7 +297,7 @@ def test_a_server_says_when_to_try_again(proxy):
     with connected(proxy, service_config=json.dumps(config)) as channel:
         error = 'error(grpc=UNAVAILABLE, headers="grpc-retry-pushback-ms: 200")'
         begun = time.monotonic()
-        with rules(proxy, f"/*/Pay times=1 => {error}"), at_once():
+        with proxy.rules(f"/*/Pay times=1 => {error}"), at_once():
             assert channel.call("Pay") == b"x"
         assert time.monotonic() - begun >= 0.2
 
@@ -327,8 +318,10 @@ def test_rules_see_paths_and_metadata(channel, proxy):
         ("/*/Get", [passes, passes, hit, hit]),
         ("* header.x-tenant=acme", [passes, passes, passes, hit]),
         ("/shop.v2.* header.x-tenant=acme|other", [passes, passes, passes, hit]),
+        ("service=shop.v1.*", [hit, hit, hit, passes]),
+        ("service=shop.v?.Orders method=Pay|Get", [hit, passes, hit, hit]),
     ]:
-        with rules(proxy, f"{rule} => error(grpc=ABORTED)"):
+        with proxy.rules(f"{rule} => error(grpc=ABORTED)"):
             seen = [outcome("Pay"), outcome("PayAll"), outcome("Get"), outcome("/shop.v2.Orders/Get", **acme)]
         assert seen == expected, rule
 
@@ -383,7 +376,8 @@ def test_no_call_of_many_is_lost_when_clients_are_told_to_go_away(service, backe
 
 def test_events_name_the_method(backend, tmp_path):
     file = tmp_path / "events"
-    with vaurien(backend.address, "grpc", "--events", str(file), "--rule", "/*/Pay => error") as proxy, connected(proxy) as channel:
+    options = ["--events", str(file), "--rule", "/*/Pay => error"]
+    with vaurien(backend.address, "grpc", *options) as proxy, connected(proxy) as channel:
         assert channel.call() == b"x"
         assert channel.failure("Pay")[0] == Code.UNAVAILABLE
     events = [json.loads(line) for line in file.read_text().splitlines()]

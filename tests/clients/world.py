@@ -145,6 +145,16 @@ class Proxy(live.Vaurien):
         assert connections["opaque"] == 0
         return connections["total"]
 
+    @contextlib.contextmanager
+    def rules(self, *texts):
+        """Sets these rules while the block runs."""
+        before = self.settled()
+        self.put({**before, "rules": list(texts)})
+        try:
+            yield
+        finally:
+            self.put(before)
+
     def sent(self):
         """How many bytes there were so far from clients."""
         return self.get()["status"]["bytes"]["to_backend"]

@@ -105,8 +105,13 @@ async fn echo(request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
 
 /// As many messages of 100 bytes as the request has.
 async fn download(request: Request<Bytes>) -> Result<Response<Messages>, Status> {
-    let messages = (0..request.into_inner().len()).map(|number| Ok(vec![number as u8; 100].into()));
+    let messages = (0..request.into_inner().len()).map(|number| Ok(message(number)));
     Ok(Response::new(stream::iter(messages.collect::<Vec<_>>()).boxed()))
+}
+
+/// The message of this number.
+fn message(number: usize) -> Bytes {
+    vec![number.to_le_bytes()[0]; 100].into()
 }
 
 async fn upload(request: Request<Streaming<Bytes>>) -> Result<Response<Bytes>, Status> {
@@ -159,8 +164,8 @@ impl World {
         let mut arrived = 0;
         let end: Result<(), Status> = patient(async {
             let mut replies = self.client.server_streaming(request, path("Download"), Raw).await?.into_inner();
-            while let Some(message) = replies.message().await? {
-                assert_eq!(message, vec![arrived as u8; 100]);
+            while let Some(reply) = replies.message().await? {
+                assert_eq!(reply, message(arrived));
                 arrived += 1;
             }
             Ok(())
