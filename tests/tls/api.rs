@@ -21,6 +21,13 @@ fn patch(api: Api, body: &Value) -> Value {
     reply.json()["applied"]["new_connections"].clone()
 }
 
+/// What GET shows can be PUT, and changes nothing.
+#[track_caller]
+fn put_what_is_shown(api: Api) {
+    let reply = api.put("/v1/proxies/default", &api.proxy("default").to_string());
+    assert_eq!((reply.status, &reply.json()["applied"]["new_connections"]), (200, &json!([])), "{}", reply.body);
+}
+
 /// The errors of a change, each with its name.
 #[track_caller]
 fn refused(api: Api, body: &Value) -> Vec<(String, String)> {
@@ -45,6 +52,7 @@ fn tls_is_turned_on_and_off() {
     assert_eq!(TlsClient::connect(vaurien.address()).call(), "a");
     assert!(pki.path("tls/ca.pem").exists());
     assert_eq!(api.proxy("default")["tls"], json!({ "auto": true, "cert": null, "key": null }));
+    put_what_is_shown(api);
     // The same again is no change.
     assert_eq!(patch(api, &json!({ "tls": { "auto": true } })), json!([]));
 
@@ -52,9 +60,7 @@ fn tls_is_turned_on_and_off() {
     let own = json!({ "auto": null, "cert": pki.path("cert.pem"), "key": pki.path("key.pem") });
     assert_eq!(patch(api, &json!({ "tls": own })), json!(["tls"]));
     assert!(shows(vaurien.address(), "own"));
-    // What GET shows can be PUT.
-    let reply = api.put("/v1/proxies/default", &api.proxy("default").to_string());
-    assert_eq!((reply.status, &reply.json()["applied"]["new_connections"]), (200, &json!([])), "{}", reply.body);
+    put_what_is_shown(api);
 
     for none in [json!({ "tls": null }), json!({ "tls": { "cert": null, "key": null } })] {
         patch(api, &json!({ "tls": own }));

@@ -181,7 +181,8 @@ impl Table<'_, '_> {
         if !auto.0 {
             return self.identity(cert.as_deref(), key.as_deref()).map(ClientTls::with_identity);
         }
-        if let Some(other) = ["cert", "key"].into_iter().find_map(|key| self.values.place(&self.full(key))) {
+        let given = [("cert", cert), ("key", key)].into_iter().find(|(_, file)| file.is_some());
+        if let Some(other) = given.and_then(|(key, _)| self.values.place(&self.full(key))) {
             let what = format!("the authority makes the certificates, and there is {other}: give one of them");
             return self.wrong("auto", what);
         }
