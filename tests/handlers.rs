@@ -388,7 +388,7 @@ fn reset_resets_and_does_not_dial() {
 fn a_reset_of_a_stream_waits_for_the_request() {
     for (options, waits) in [
         ("grpc --handler reset", true),
-        ("grpc --handler reset(connection=true)", false),
+        ("grpc --handler reset(connection=true)", true),
         ("http --handler reset(code=CANCEL)", true),
         ("http --handler reset", false),
     ] {

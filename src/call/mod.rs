@@ -185,12 +185,6 @@ impl<'a> Call<'a> {
 pub struct Accept<'a>(pub(crate) Call<'a>);
 
 impl Accept<'_> {
-    /// The protocol of the proxy.
-    #[must_use]
-    pub fn protocol(&self) -> Protocol {
-        self.0.protocol()
-    }
-
     /// The number of this connection on its proxy, from 1, in the order in which clients were accepted.
     #[must_use]
     pub fn connection(&self) -> u64 {

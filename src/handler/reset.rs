@@ -55,10 +55,9 @@ impl Handler for Reset {
         Role::Answers
     }
 
-    async fn accept(&self, client: &mut Accept<'_>) -> Result<Verdict> {
-        // Before its first call a connection has no stream yet.
-        let waits = !self.connection && (self.code.is_some() || client.protocol() == Protocol::Grpc);
-        Ok(if waits { Verdict::Pass } else { self.verdict() })
+    async fn accept(&self, _: &mut Accept<'_>) -> Result<Verdict> {
+        // A connection that has not begun has no stream yet.
+        Ok(if self.code.is_some() { Verdict::Pass } else { self.verdict() })
     }
 
     async fn before(&self, _: &mut Call<'_>) -> Result<Verdict> {

@@ -103,6 +103,12 @@ fn grpc_has_services_and_methods() {
     let events = program.api().events();
     let read = events.iter().find(|event| event["rule"] == "reads").unwrap();
     assert_eq!(read["head"], json!({ "method": "POST", "path": "/other.Pay/GetAll" }));
+
+    let table = r#"{"match": {"method": "Put", "service": "pkg.*"}, "handler": "error", "name": "table"}"#;
+    let added = program.api().post_body("/v1/proxies/default/rules", table);
+    assert_eq!((added.status, &added.json()["rule"]), (201, &json!("service=pkg.* method=Put name=table => error")));
+    let document = program.api().get("/v1/openapi.json").json().to_string();
+    assert!(document.contains(r#""service":{"type":"string"}"#), "{document}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::handler::Registry;
 
 /// The keys of a rule's table, and those of the table `match` within it.
 pub(super) const KEYS: [&str; 8] = ["name", "match", "after", "every", "times", "during", "per", "handler"];
-pub(super) const MATCH: [&str; 9] =
+pub(crate) const MATCH: [&str; 9] =
     ["command", "key", "service", "method", "path", "header", "query", "client", "connection"];
 
 const NO_HANDLER: &str = "the rule has no `handler`, write `handler = \"error\"`";

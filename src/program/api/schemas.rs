@@ -11,6 +11,7 @@ use super::toxics::Toxic;
 use super::v1::{Applied, CallList, Connection, Status};
 use crate::duration::Seconds;
 use crate::handler::Registry;
+use crate::plan::rule::table::MATCH;
 use crate::program::config::schema::{PROXY_TABLES, Schema, Setting};
 use crate::proxy::options::{BUFFER, POOL_SIZE};
 use crate::settings::schema;
@@ -218,14 +219,13 @@ fn rule_table() -> Properties {
     let text = || json!({ "type": "string" });
     let texts = || json!({ "type": "object", "additionalProperties": text() });
     let number = |least: u64| json!({ "type": "integer", "minimum": least });
-    let conditions = json!({
-        "type": "object",
-        "properties": {
-            "command": text(), "key": text(), "method": text(), "path": text(), "header": texts(), "query": texts(),
-            "client": text(), "connection": { "type": ["integer", "string"] },
-        },
-        "additionalProperties": false,
-    });
+    let condition = |key: &str| match key {
+        "header" | "query" => texts(),
+        "connection" => json!({ "type": ["integer", "string"] }),
+        _ => text(),
+    };
+    let conditions: Properties = MATCH.map(|key| (key.to_owned(), condition(key))).into_iter().collect();
+    let conditions = json!({ "type": "object", "properties": conditions, "additionalProperties": false });
     let properties = [
         ("name", json!({ "type": "string", "pattern": "^[A-Za-z0-9_-]{1,64}$" })),
         ("match", conditions),
