@@ -14,6 +14,7 @@ mod world;
 mod attacks;
 mod begin;
 mod ends;
+mod faults;
 mod host;
 mod large;
 mod peer;
