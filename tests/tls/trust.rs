@@ -8,7 +8,13 @@ use std::process::Command;
 use super::{Backend, Pki, Program, http};
 
 /// Variables with those that programs trust.
-const VARIABLES: [&str; 4] = ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+const VARIABLES: [&str; 5] = [
+    "SSL_CERT_FILE",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
+];
 
 /// Certificates of an authority, which is kept in the folder of the test.
 const AUTO: &str = "--tls auto --tls-dir @tls";
@@ -82,8 +88,8 @@ fn without_the_variables_curl_trusts_nobody() {
 #[test]
 fn variables_name_files_that_live_as_long_as_the_command() {
     let (pki, backend) = (Pki::new(), http("a"));
-    let copy = "for name in VAURIEN_CA SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE NODE_EXTRA_CA_CERTS; do \
-                eval file=\\$$name; echo $name $file $(stat -c %a $file); cp $file @$name; done; echo ca {ca} {{ca}}";
+    let copy = "for name in VAURIEN_CA SSL_CERT_FILE CURL_CA_BUNDLE REQUESTS_CA_BUNDLE NODE_EXTRA_CA_CERTS \
+                GRPC_DEFAULT_SSL_ROOTS_FILE_PATH; do eval file=\\$$name; echo $name $file $(stat -c %a $file); cp $file @$name; done; echo ca {ca} {{ca}}";
     let printed = printed(&pki, &backend, &pki.named(copy));
     let read = |name: &str| fs::read_to_string(pki.path(name)).unwrap();
     let (ours, theirs) = (read("tls/ca.pem"), read("ca.pem"));
@@ -100,7 +106,7 @@ fn variables_name_files_that_live_as_long_as_the_command() {
         // The same, perhaps with other line ends.
         assert_eq!(read(name).replace('\r', ""), format!("{ours}{theirs}").replace('\r', ""), "{name}");
     }
-    assert_eq!(files.len(), 6, "{printed}");
+    assert_eq!(files.len(), 7, "{printed}");
     assert_eq!(files["ca"], files["VAURIEN_CA"]);
 }
 
@@ -115,7 +121,7 @@ fn without_an_authority_nothing_is_set() {
             command.env(name, "as-it-was");
         }
         let ended = Program::run(command.arg(format!("echo {names} $VAURIEN_CA")));
-        assert_eq!(ended.stdout, ["as-it-was"; 4].join(" ") + "\n", "{options}: {:#?}", ended.lines);
+        assert_eq!(ended.stdout, ["as-it-was"; 5].join(" ") + "\n", "{options}: {:#?}", ended.lines);
     }
 }
 
@@ -127,7 +133,7 @@ fn what_cannot_be_added_to_stays_with_a_warning() {
     let ended = Program::run(&mut command);
     assert_eq!(ended.stdout, "/nowhere/ca.pem\n1\n", "{:#?}", ended.lines);
     let warnings: Vec<_> = ended.lines.iter().filter(|line| line.contains(" WARN ")).collect();
-    for name in ["SSL_CERT_FILE", "CURL_CA_BUNDLE"] {
+    for name in ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH"] {
         let why = format!("`{name}` stays as it is");
         assert!(warnings.iter().any(|line| line.contains(&why) && line.contains("`/nowhere/ca.pem`")), "{warnings:#?}");
     }

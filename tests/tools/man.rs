@@ -86,6 +86,7 @@ fn it_names_all_files_variables_and_exit_codes() {
         "VAURIEN_SEED",
         "VAURIEN_CA",
         "SSL_CERT_FILE",
+        "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
         "XDG_DATA_HOME",
     ] {
         assert!(

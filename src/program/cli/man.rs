@@ -68,7 +68,7 @@ const GIVEN: [(&str, &str); 7] = [
     ("VAURIEN_SEED", "The seed of this run."),
     ("VAURIEN_CA", "With --tls auto, a file with its authority and those of the system."),
     (
-        "SSL_CERT_FILE, CURL_CA_BUNDLE, REQUESTS_CA_BUNDLE, NODE_EXTRA_CA_CERTS",
+        "SSL_CERT_FILE, CURL_CA_BUNDLE, REQUESTS_CA_BUNDLE, NODE_EXTRA_CA_CERTS, GRPC_DEFAULT_SSL_ROOTS_FILE_PATH",
         "With --tls auto, files with its authority and those that these variables, or the system, have named so far.",
     ),
     ("VAURIEN_GIVEN", "All of these that begin with VAURIEN_ but the seed, with their values."),

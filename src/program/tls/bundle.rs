@@ -10,12 +10,16 @@ use rustls_native_certs::{load_certs_from_paths, load_native_certs};
 use tempfile::TempPath;
 
 /// Variables that replace what a program trusts, each behind the variables that name this so far, the strongest first: OpenSSL (and
-/// with it Python and Ruby) and Go, curl, Python's requests.
-const REPLACING: [(&str, &[&str]); 3] = [
+/// with it Python and Ruby) and Go, curl, Python's requests, and gRPC's C core, which has authorities of its own otherwise.
+const REPLACING: [(&str, &[&str]); 4] = [
     ("SSL_CERT_FILE", &["SSL_CERT_FILE"]),
     ("CURL_CA_BUNDLE", &["CURL_CA_BUNDLE", "SSL_CERT_FILE"]),
     ("REQUESTS_CA_BUNDLE", &["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"]),
+    (GRPC, &[GRPC, "SSL_CERT_FILE"]),
 ];
+
+/// What gRPC's C core reads: C++, Python, Ruby, PHP.
+const GRPC: &str = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH";
 
 /// The variable that adds to what Node trusts.
 const ADDING: &str = "NODE_EXTRA_CA_CERTS";
@@ -139,7 +143,7 @@ mod tests {
 
     #[test]
     fn others_stay_trusted() {
-        let (ours, [ssl, requests, node]) = (authority(), [authority(), authority(), authority()]);
+        let (ours, [ssl, requests, node, grpc]) = (authority(), std::array::from_fn(|_| authority()));
         let folder = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             fs::write(folder.path().join(name), text).unwrap();
@@ -149,6 +153,7 @@ mod tests {
             ("SSL_CERT_FILE", file("ssl.pem", &format!("# comment\n{ssl}"))),
             ("REQUESTS_CA_BUNDLE", file("requests.pem", &requests)),
             ("NODE_EXTRA_CA_CERTS", file("node.pem", &node)),
+            (GRPC, file("grpc.pem", &grpc)),
         ];
         let variable = |name: &str| named.iter().find(|(known, _)| *known == name).map(|(_, path)| path.clone());
         let bundles = Bundles::write(&ours, variable).unwrap();
@@ -157,10 +162,11 @@ mod tests {
             ("CURL_CA_BUNDLE", &ssl),
             ("REQUESTS_CA_BUNDLE", &requests),
             ("NODE_EXTRA_CA_CERTS", &node),
+            (GRPC, &grpc),
         ] {
             assert_eq!(text(&bundles, name), format!("{ours}{other}"), "{name}");
         }
-        assert_eq!((bundles.variables.len(), bundles.files.len()), (4, 3));
+        assert_eq!((bundles.variables.len(), bundles.files.len()), (5, 4));
         assert_eq!(bundles.ca, path(&bundles, "SSL_CERT_FILE"));
         assert_eq!(bundles.warnings, [""; 0]);
         let paths: Vec<_> = bundles.variables.iter().map(|(_, path)| path.clone()).collect();
