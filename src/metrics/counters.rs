@@ -43,6 +43,7 @@ pub(crate) struct Counters {
     pub(crate) opaque: Count,
     pub(crate) opaque_reasons: Reasons,
     pub(crate) backend_failures: Count,
+    pub(crate) backend_reasons: Reasons,
     /// TLS handshakes with clients that failed, which was not intended.
     pub(crate) handshake_failures: Count,
     pub(crate) handshake_reasons: Reasons,
@@ -255,6 +256,7 @@ impl Default for Counters {
             opaque: Count::default(),
             opaque_reasons: Reasons::default(),
             backend_failures: Count::default(),
+            backend_reasons: Reasons::default(),
             handshake_failures: Count::default(),
             handshake_reasons: Reasons::default(),
             refused: Count::default(),

@@ -28,6 +28,8 @@ pub(crate) struct ProxySnapshot {
     pub(crate) opaque_reasons: Vec<(String, u64)>,
     /// Connections for which the backend could not be reached.
     pub(crate) dial_failures: u64,
+    /// Why, as with opaque ones.
+    pub(crate) dial_reasons: Vec<(String, u64)>,
     /// Connections of clients with which there is no TLS, which was not intended.
     pub(crate) handshake_failures: u64,
     /// Why, as with opaque ones.
@@ -160,6 +162,7 @@ impl ProxySnapshot {
             opaque: self.opaque,
             opaque_reasons: self.opaque_reasons.clone(),
             backend_failures: self.dial_failures,
+            backend_reasons: self.dial_reasons.clone(),
             handshake_failures: self.handshake_failures,
             handshake_reasons: self.handshake_reasons.clone(),
         }

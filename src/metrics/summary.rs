@@ -28,6 +28,8 @@ pub struct Summary {
     pub opaque_reasons: Vec<(String, u64)>,
     /// Connections for which the backend could not be reached.
     pub backend_failures: u64,
+    /// Why it could not, with the number of connections for each reason; the most frequent one first.
+    pub backend_reasons: Vec<(String, u64)>,
     /// Connections of clients with which there is no TLS, which was not intended: they do not trust the certificate, or send
     /// something else.
     pub handshake_failures: u64,
@@ -70,6 +72,7 @@ impl Summary {
         add(&mut self.faults, other.faults);
         add(&mut self.toxics, other.toxics);
         add(&mut self.opaque_reasons, other.opaque_reasons);
+        add(&mut self.backend_reasons, other.backend_reasons);
         add(&mut self.handshake_reasons, other.handshake_reasons);
         self.connections += other.connections;
         self.open += other.open;

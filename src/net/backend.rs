@@ -48,6 +48,11 @@ impl Backend {
         Self { address, tls, connect_timeout, dialer: Dialer::default(), pool, failures: Mutex::default() }
     }
 
+    /// Whether connections to it are within TLS.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// A connection: one from the pool if there is one, else a new one. The name is resolved at each dial. It never leads to
     /// `own` listeners. Within TLS, the backend is offered the protocols `alpn`.
     ///

@@ -1,6 +1,7 @@
 //! Names what turns out to be another protocol by its first bytes, and says what to do about it.
 
 use super::Protocol;
+use super::http2::preface;
 
 /// Why a line of text that is an HTTP request turns a connection of another protocol opaque.
 pub(super) const HTTP_REQUEST: &str = "an HTTP request";
@@ -11,6 +12,9 @@ pub(super) const SSH_BANNER: &str = "an SSH banner";
 /// What links the name of a protocol to the one that was asked for.
 const UNREADABLE: &str = ", which --protocol ";
 
+/// Why a connection of HTTP/1 turns opaque whose backend speaks HTTP/2.
+const MIXED: &str = "the backend speaks HTTP/2, and its client HTTP/1: let the client speak HTTP/2";
+
 /// A protocol that is not the one that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Foreign {
@@ -19,6 +23,8 @@ pub(crate) enum Foreign {
     /// A backend's alert, at a request without TLS.
     TlsAlert,
     Http2,
+    /// A backend's settings, at a request that is not HTTP/2.
+    Http2Settings,
     Http,
     Redis,
     Memcache,
@@ -50,6 +56,7 @@ impl Foreign {
             [0x15, 3, 0..=4, 0, 2, ..] => Some(Self::TlsAlert),
             // A greeting: its length, the number 0, version 10 of the protocol, the version of the server.
             [_, _, 0, 0, 10, b'0'..=b'9', ..] => Some(Self::MySql),
+            [_, _, _, _, _, _, _, _, _, ..] if preface::is_of_server(bytes) => Some(Self::Http2Settings),
             _ if bytes.starts_with(b"SSH-") => Some(Self::Ssh),
             _ if bytes.starts_with(b"HTTP/1.") => Some(Self::Http),
             _ => match bytes.split_inclusive(|byte| *byte == b'\n').next()?.strip_suffix(b"\r\n")? {
@@ -60,10 +67,24 @@ impl Foreign {
         }
     }
 
+    /// Why there is no HTTP/2 with a backend whose first bytes are `said`, within TLS or not.
+    pub(crate) fn instead_of_http2(said: &[u8], is_tls: bool) -> String {
+        let speaks = match Self::of_backend(said) {
+            Some(Self::Http) if is_tls => ", but HTTP/1: let the client speak that".to_owned(),
+            // Servers of TLS say so in HTTP/1 as well.
+            Some(Self::Http) => ", but HTTP/1: let the client speak that, or add --backend-tls if it has TLS".to_owned(),
+            Some(Self::TlsAlert) => ", but TLS: add --backend-tls".to_owned(),
+            Some(foreign) if foreign != Self::Http2Settings => format!(", but {}: {}", foreign.name(), foreign.advice()),
+            _ if is_tls => String::new(),
+            _ => ": if it speaks TLS, add --backend-tls".to_owned(),
+        };
+        format!("it does not speak HTTP/2{speaks}")
+    }
+
     const fn name(self) -> &'static str {
         match self {
             Self::Tls | Self::TlsAlert => "TLS",
-            Self::Http2 => "HTTP/2",
+            Self::Http2 | Self::Http2Settings => "HTTP/2",
             Self::Http => "HTTP",
             Self::Redis => "RESP, the protocol of Redis",
             Self::Memcache => "memcached",
@@ -77,7 +98,7 @@ impl Foreign {
         match self {
             Self::Tls => "speak it to clients, with --tls auto, or use --protocol tcp",
             Self::TlsAlert => "speak it to the backend, with --backend-tls",
-            Self::Http2 => "use --protocol http, or grpc",
+            Self::Http2 | Self::Http2Settings => "use --protocol http, or grpc",
             Self::Http => "use --protocol http",
             Self::Redis => "use --protocol redis",
             Self::Memcache => "use --protocol memcache",
@@ -87,6 +108,9 @@ impl Foreign {
 
     /// Why connections of `protocol` that speak this turn opaque; `None` if it is that protocol itself.
     pub(crate) fn reason(self, protocol: Protocol) -> Option<String> {
+        if self == Self::Http2Settings && protocol.is_http() {
+            return Some(MIXED.to_owned());
+        }
         let is_itself = matches!(
             (self, protocol),
             (Self::Http | Self::Http2, Protocol::Http | Protocol::Grpc)
@@ -170,7 +194,8 @@ mod tests {
         (b"SSH-2.0-OpenSSH_9.7\r\n", Foreign::Ssh),
     ];
 
-    const BACKENDS: [(&[u8], Foreign); 12] = [
+    const BACKENDS: [(&[u8], Foreign); 13] = [
+        (b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64", Foreign::Http2Settings),
         (b"\x15\x03\x01\0\x02\x02\x0a", Foreign::TlsAlert),
         (b"END\r\n", Foreign::Memcache),
         (b"STORED\r\n", Foreign::Memcache),
@@ -223,12 +248,29 @@ mod tests {
     }
 
     #[test]
+    fn a_backend_without_http2_is_known_by_what_it_says_instead() {
+        for (said, is_tls, why) in [
+            (&b"\x15\x03\x01\0\x02\x02\x46"[..], false, ", but TLS: add --backend-tls"),
+            (b"HTTP/1.1 400 ", true, ", but HTTP/1: let the client speak that"),
+            (b"HTTP/1.0 400 ", false, ", but HTTP/1: let the client speak that, or add --backend-tls if it has TLS"),
+            (b"-ERR unknown command 'PRI'\r\n", false, ", but RESP, the protocol of Redis: use --protocol redis"),
+            (b"", false, ": if it speaks TLS, add --backend-tls"),
+            (b"", true, ""),
+        ] {
+            let expected = format!("it does not speak HTTP/2{why}");
+            assert_eq!(Foreign::instead_of_http2(said, is_tls), expected, "{}", said.escape_ascii());
+        }
+    }
+
+    #[test]
     fn a_reason_says_what_to_do() {
         let reason = Foreign::Tls.reason(Protocol::Http).unwrap();
         let expected =
             "TLS, which --protocol http cannot read: speak it to clients, with --tls auto, or use --protocol tcp";
         assert_eq!(reason, expected);
         assert!(is_named(&reason) && !is_named("a lone carriage return"));
+        let reason = Foreign::Http2Settings.reason(Protocol::Grpc).unwrap();
+        assert_eq!(reason, "the backend speaks HTTP/2, and its client HTTP/1: let the client speak HTTP/2");
         let itself = [(Foreign::Http, Protocol::Http), (Foreign::Memcache, Protocol::Memcache)];
         assert_eq!(itself.map(|(foreign, protocol)| foreign.reason(protocol)), [None, None]);
     }

@@ -69,6 +69,7 @@ impl Proxy {
             opaque: opaque.get(),
             opaque_reasons: opaque_reasons.all(),
             dial_failures: backend_failures.get(),
+            dial_reasons: counters.backend_reasons.all(),
             handshake_failures: counters.handshake_failures.get(),
             handshake_reasons: counters.handshake_reasons.all(),
             handlers,

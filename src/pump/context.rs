@@ -276,6 +276,7 @@ impl<'a> ConnectionContext<'a> {
     pub(crate) fn unreachable(&self, why: io::Error) -> Outcome {
         let connection = self.activity.number;
         self.proxy.counters.backend_failures.add(1);
+        self.proxy.counters.backend_reasons.add(&why.to_string());
         self.proxy.emit(|| EventKind::DialFailure { connection, error: why.to_string() });
         Outcome::Unreachable(why)
     }

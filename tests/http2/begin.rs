@@ -84,6 +84,24 @@ fn another_protocol_passes_at_once() {
 }
 
 #[test]
+fn a_client_of_http_1_is_told_that_its_backend_speaks_http_2() {
+    for speaks_first in [true, false] {
+        let backend = world::Backend::new(move |stream| {
+            let mut client = Client::from(stream);
+            if !speaks_first {
+                client.read_until("\r\n\r\n");
+            }
+            client.send(settings(&[(raw::MAX_STREAMS, 7)]).bytes()).ending();
+        });
+        let mut vaurien = Program::start(&backend, "--protocol http --handler delay(sleep=1ms)");
+        let mut client = vaurien.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect(settings(&[(raw::MAX_STREAMS, 7)]).bytes());
+        vaurien.line("the backend speaks HTTP/2, and its client HTTP/1: let the client speak HTTP/2");
+        assert_eq!(vaurien.stop().of("opaque"), 1, "speaks first: {speaks_first}");
+    }
+}
+
+#[test]
 fn what_only_begins_like_it_is_http_1() {
     let backend = world::Backend::new(|stream| {
         let mut client = Client::from(stream);

@@ -266,8 +266,10 @@ fn a_backend_that_does_not_speak_it_is_told_of() {
     let http_1 = "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let garbage = "\r\n\0\0\0\0\0\0\0\0\0\0\0\0\0";
     for (said, closes, why) in [
-        (http_1, false, "it does not speak HTTP/2"),
-        (garbage, false, "it does not speak HTTP/2"),
+        (http_1, false, "it does not speak HTTP/2, but HTTP/1: let the client speak that, or add --backend-tls"),
+        (garbage, false, "it does not speak HTTP/2: if it speaks TLS, add --backend-tls"),
+        ("\x15\x03\x01\0\x02\x02\x46", false, "it does not speak HTTP/2, but TLS: add --backend-tls"),
+        ("\x15\x03\x01\0\x02\x02\x46", true, "it does not speak HTTP/2, but TLS: add --backend-tls"),
         ("", true, "connection"),
         ("", false, "it does not begin HTTP/2"),
     ] {

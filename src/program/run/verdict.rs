@@ -301,8 +301,9 @@ impl<'a> Target<'a> {
         if connections == 0 {
             return Some(format!("no connections, the command finds the proxy's address in {}", self.variable));
         }
-        let unreached = (backend_failures > 0)
-            .then(|| format!("{} did not reach the backend {}", self.part(backend_failures), self.proxy.backend));
+        let unreached = self.summary.backend_reasons.iter().map(|(why, count)| {
+            format!("{} did not reach the backend {}: {why}", self.part(*count), self.proxy.backend)
+        });
         let silent = connections.saturating_sub(opaque + backend_failures + handshake_failures);
         let silent = (silent > 0).then(|| format!("{} made no call", self.part(silent)));
         let told = self.told_handshakes().chain(self.told_opaque()).chain(unreached).chain(silent);

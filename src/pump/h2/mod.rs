@@ -40,7 +40,7 @@ use crate::protocol::http2::{ErrorCode, head};
 use call::{End, StreamCall};
 use gate::Gate;
 use record::Record;
-use side::{EndByToxic, Side};
+use side::{EndByToxic, First, Side};
 
 /// What is known of a connection when HTTP/2 begins.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ pub(crate) async fn http2(
     client: &mut Stream,
     backend: &mut Stream,
 ) -> Outcome {
-    let end = EndByToxic::default();
+    let (end, spoken) = (EndByToxic::default(), First::default());
     let gates = <(Gate, Gate)>::default();
     let gates = (&gates.0, &gates.1);
     let (client, backend) = (client.split(), backend.split());
@@ -109,7 +109,7 @@ pub(crate) async fn http2(
     let shared = Shared { context, client: client.0.peer(), gates, goes_away, at_work: AtomicRefCell::default() };
     let Begin { draws, first, read, said } = begin;
     // Boxed, as it is over soon.
-    let mut starting = Box::pin(start::start(context, (read, client), (said, backend), &end, gates));
+    let mut starting = Box::pin(start::start(context, (read, client), (said, backend), (&end, &spoken), gates));
     let started = poll_fn(|cx| {
         budget::begin();
         starting.as_mut().poll(cx)

@@ -18,11 +18,19 @@ use crate::pump::outcome::{Ended, Outcome};
 /// How a toxic ended the connection, if one has.
 pub(super) type EndByToxic = AtomicRefCell<Option<Outcome>>;
 
+/// The first bytes of a side.
+pub(super) type First = AtomicRefCell<Bytes>;
+
+/// As many of them tell protocols apart.
+const FIRST: usize = 64;
+
 /// One side of a connection.
 pub(super) struct Side<'s> {
     /// What was read already.
     pub(super) begin: Bytes,
     pub(super) from: ReadHalf<'s>,
+    /// The first bytes that are read, as far as they say which protocol this is.
+    pub(super) first: Option<&'s First>,
     /// Where bytes are counted that are read.
     pub(super) moved: &'s Moved,
     pub(super) outbound: Outbound<'s>,
@@ -49,11 +57,21 @@ impl Side<'_> {
     }
 }
 
+impl Side<'_> {
+    fn keep_first(&mut self, bytes: &[u8]) {
+        if let Some(first) = self.first.take_if(|_| !bytes.is_empty()) {
+            *first.borrow_mut() = Bytes::copy_from_slice(&bytes[..bytes.len().min(FIRST)]);
+        }
+    }
+}
+
 impl AsyncRead for Side<'_> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if !self.begin.is_empty() {
             let len = self.begin.len().min(buffer.remaining());
-            buffer.put_slice(&self.begin.split_to(len));
+            let begin = self.begin.split_to(len);
+            self.keep_first(&begin);
+            buffer.put_slice(&begin);
             return Poll::Ready(Ok(()));
         }
         ready!(budget::poll_left(cx, true));
@@ -62,6 +80,7 @@ impl AsyncRead for Side<'_> {
         let len = buffer.filled().len() - before;
         if len > 0 {
             self.moved.add(len);
+            self.keep_first(&buffer.filled()[before..]);
         }
         budget::spend(len);
         Poll::Ready(Ok(()))

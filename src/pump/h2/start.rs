@@ -11,12 +11,13 @@ use h2::{client, server};
 use tokio::time::timeout;
 
 use super::gate::Gate;
-use super::side::{EndByToxic, Side};
+use super::side::{EndByToxic, First, Side};
 use crate::fault::Direction;
 use crate::net::stream::{ReadHalf, WriteHalf};
 use crate::pump::context::ConnectionContext;
 use crate::pump::outbound::{Outbound, Stage};
 use crate::pump::outcome::Outcome;
+use crate::protocol::foreign::Foreign;
 
 /// How much of a stream may wait in the proxy, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -38,21 +39,21 @@ pub(super) async fn start<'c>(
     context: &'c ConnectionContext<'c>,
     (read, (from_client, to_client)): (Bytes, (ReadHalf<'c>, WriteHalf<'c>)),
     (said, (from_backend, to_backend)): (Bytes, (ReadHalf<'c>, WriteHalf<'c>)),
-    end: &'c EndByToxic,
+    (end, first): (&'c EndByToxic, &'c First),
     gates: (&'c Gate, &'c Gate),
 ) -> Result<Sides<'c>, Outcome> {
-    let side = |direction, to, from, begin, moved, other, gate| {
+    let side = |direction, to, from, begin, moved, other, gate, first| {
         let outbound = Outbound::new(context, direction, to, Stage::default());
-        Side { begin, from, moved, outbound, other, end, gate }
+        Side { begin, from, first, moved, outbound, other, end, gate }
     };
     let (client_peer, backend_peer) = (from_client.peer(), from_backend.peer());
     let activity = context.activity;
     let to_backend =
-        side(Direction::ToBackend, to_backend, from_backend, said, &activity.to_client, client_peer, gates.1);
+        side(Direction::ToBackend, to_backend, from_backend, said, &activity.to_client, client_peer, gates.1, Some(first));
     let to_client =
-        side(Direction::ToClient, to_client, from_client, read, &activity.to_backend, backend_peer, gates.0);
+        side(Direction::ToClient, to_client, from_client, read, &activity.to_backend, backend_peer, gates.0, None);
     let (backend, requests) = tokio::select! {
-        greeted = greet(context, to_backend) => greeted?,
+        greeted = greet(context, to_backend, first) => greeted?,
         () = client_peer.left() => return Err(Outcome::ClientLeft),
         () = context.proxy.shutdown.grace_over() => return Err(Outcome::CutOff),
     };
@@ -79,6 +80,7 @@ pub(super) async fn start<'c>(
 async fn greet<'c>(
     context: &ConnectionContext<'_>,
     io: Side<'c>,
+    first: &First,
 ) -> Result<(client::Connection<Side<'c>, Bytes>, SendRequest<Bytes>), Outcome> {
     let greeted = timeout(context.settings.backend.connect_timeout(), async {
         let mut builder = client::Builder::new();
@@ -101,8 +103,11 @@ async fn greet<'c>(
     });
     let why = match greeted.await {
         Ok(Ok(greeted)) => return Ok(greeted),
-        Ok(Err(error)) if error.is_io() => super::io_error(&error),
-        Ok(Err(_)) => io::Error::new(io::ErrorKind::InvalidData, "it does not speak HTTP/2"),
+        Ok(Err(error)) if error.is_io() && Foreign::of_backend(&first.borrow()).is_none() => super::io_error(&error),
+        Ok(Err(_)) => {
+            let why = Foreign::instead_of_http2(&first.borrow(), context.settings.backend.is_tls());
+            io::Error::new(io::ErrorKind::InvalidData, why)
+        }
         Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not begin HTTP/2"),
     };
     Err(context.unreachable(why))

@@ -45,6 +45,7 @@ fn cache() -> ProxySnapshot {
         opaque_reasons: vec![("HTTP/2".to_owned(), 3)],
         handlers: vec![handler("delay", 20, 19, &[250, 250, 90_000]), handler("dummy", 80, 0, &[])],
         dial_failures: 4,
+        dial_reasons: Vec::new(),
         handshake_failures: 5,
         handshake_reasons: vec![("the client sent HTTP without TLS".to_owned(), 5)],
         dial: Arc::new(dial),
