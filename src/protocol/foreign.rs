@@ -72,9 +72,13 @@ impl Foreign {
         let speaks = match Self::of_backend(said) {
             Some(Self::Http) if is_tls => ", but HTTP/1: let the client speak that".to_owned(),
             // Servers of TLS say so in HTTP/1 as well.
-            Some(Self::Http) => ", but HTTP/1: let the client speak that, or add --backend-tls if it has TLS".to_owned(),
+            Some(Self::Http) => {
+                ", but HTTP/1: let the client speak that, or add --backend-tls if it has TLS".to_owned()
+            }
             Some(Self::TlsAlert) => ", but TLS: add --backend-tls".to_owned(),
-            Some(foreign) if foreign != Self::Http2Settings => format!(", but {}: {}", foreign.name(), foreign.advice()),
+            Some(foreign) if foreign != Self::Http2Settings => {
+                format!(", but {}: {}", foreign.name(), foreign.advice())
+            }
             _ if is_tls => String::new(),
             _ => ": if it speaks TLS, add --backend-tls".to_owned(),
         };

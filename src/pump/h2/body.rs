@@ -21,6 +21,8 @@ pub(super) enum Broken {
 pub(super) struct Body {
     /// Read, and not yet taken.
     pub(super) piece: Bytes,
+    /// How many bytes of it were added to what was read.
+    pub(super) added: usize,
 }
 
 impl Body {
@@ -49,8 +51,10 @@ impl Body {
             let piece = self.piece.split_to(len);
             let is_last = self.piece.is_empty() && from.is_end_stream();
             to.send_data(piece, is_last).map_err(gone)?;
+            let added = self.added.min(len);
+            self.added -= added;
             // Refused where the stream is over, and then nothing more comes.
-            let _ = from.flow_control().release_capacity(len);
+            let _ = from.flow_control().release_capacity(len - added);
             if is_last {
                 return Poll::Ready(Ok(()));
             }

@@ -4,13 +4,13 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use ::http::{Request, Response, Version, header, response};
+use ::http::{Request, Response, StatusCode, Version, header, response};
 use atomic_refcell::AtomicRefCell;
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::Shared;
 use super::body::{Body, Broken, drain, poll_room};
@@ -48,6 +48,8 @@ pub(super) struct StreamCall<'c> {
     pub(super) body: RecvStream,
     pub(super) client: SendResponse<Bytes>,
     pub(super) backend: SendRequest<Bytes>,
+    /// Its head is longer than `max_head`: nobody sees it.
+    pub(super) is_too_long: bool,
     /// The handler that wants to see it, if one does.
     pub(super) call: Option<Box<HandledCall>>,
     pub(super) record: Record<'c>,
@@ -86,6 +88,9 @@ impl StreamCall<'_> {
     }
 
     async fn pass(&mut self) -> End {
+        if self.is_too_long {
+            return self.refuse_head();
+        }
         if self.call.is_some() {
             // Boxed, as most calls pass: the stream is only as large as what it does.
             match Box::pin(self.before()).await {
@@ -104,6 +109,7 @@ impl StreamCall<'_> {
         }
         let (response, to_backend) = match self.backend.send_request(request, self.body.is_end_stream()) {
             Ok(sent) => sent,
+            Err(error) if error.is_go_away() => return self.refused(),
             Err(error) => return self.backend_ended(&error),
         };
         let to_backend = AtomicRefCell::new(to_backend);
@@ -122,6 +128,16 @@ impl StreamCall<'_> {
             }
             ReplyEnd::Backend(error) => self.backend_ended(&error),
         }
+    }
+
+    /// Answers a head that is too long (RFC 6585, section 5).
+    fn refuse_head(&mut self) -> End {
+        let (proxy, connection) = (&*self.shared.context.proxy.name, self.record.context.activity.number);
+        info!(proxy, connection, "a head longer than max_head is answered with 431");
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE;
+        let _ = self.client.send_response(response, true);
+        End::Alone
     }
 
     /// The handler's turn: nothing of the request was passed on.
@@ -222,8 +238,12 @@ impl StreamCall<'_> {
         let written = answer.write(&mut call.state);
         let Some((head, body)) = answer::of_http1(&written.bytes) else { return End::Reset(Reason::PROTOCOL_ERROR) };
         if let Ok(to) = self.client.send_response(head, body.is_empty()) {
+            // A daemon that stops waits for no request that is answered.
             let rest = async {
-                let _ = drain(&mut self.body).await;
+                tokio::select! {
+                    _ = drain(&mut self.body) => {}
+                    () = self.shared.context.proxy.shutdown.begun() => {}
+                }
             };
             let sent = send(to, body, self.shared.gates.0);
             tokio::join!(sent, rest);
@@ -245,13 +265,18 @@ impl StreamCall<'_> {
         End::Reset(Reason::INTERNAL_ERROR)
     }
 
+    /// The backend has not seen the call: the client may try again.
+    fn refused(&self) -> End {
+        self.record.ends(CallEnd::Unanswered);
+        End::Reset(Reason::REFUSED_STREAM)
+    }
+
     /// The backend ended the call, or its connection.
     fn backend_ended(&self, error: &h2::Error) -> End {
         self.record.ends(CallEnd::Unanswered);
         match error.reason() {
             Some(reason) if error.is_reset() => End::Reset(reason),
-            // The backend has not seen it: the client may try again.
-            Some(Reason::NO_ERROR) => End::Reset(Reason::REFUSED_STREAM),
+            Some(Reason::NO_ERROR) => self.refused(),
             None if !error.is_io() => End::Reset(Reason::PROTOCOL_ERROR),
             _ => End::BackendGone,
         }
@@ -312,8 +337,9 @@ async fn reply(
         passing.piece = match body.data().await {
             Some(Ok(first)) => inject(&first, &bytes),
             Some(Err(error)) => return ReplyEnd::Backend(error),
-            None => bytes,
+            None => bytes.clone(),
         };
+        passing.added = bytes.len();
     }
     let passed = match call.filter(|_| !verdicts.is_empty()) {
         Some(call) => match Box::pin(shape.pass(shared, call, &verdicts, &mut body, &mut to)).await {

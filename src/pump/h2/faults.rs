@@ -77,7 +77,7 @@ impl Shape {
             faults.extend(fault.map(|(fault, action)| BodyFault { step: *step, fault, action }));
         }
         if faults.is_empty() || handler.released.has_begun() {
-            let mut rest = Body { piece };
+            let mut rest = Body { added: piece.len(), piece };
             poll_fn(|cx| rest.poll_pass(cx, body, to, shared.gates.0)).await?;
             return Ok(Shaped::Passed);
         }
@@ -98,7 +98,7 @@ impl Shape {
         let ended = tokio::select! {
             biased;
             () = handler.released.begun() => {
-                passing.let_go();
+                passing.release();
                 poll_fn(|cx| passing.poll(cx, body, to, shared.gates.0)).await?
             }
             ended = poll_fn(|cx| passing.poll(cx, body, to, shared.gates.0)) => ended?,
@@ -207,7 +207,7 @@ struct Passing {
 
 impl Passing {
     /// What waits goes on now, and nothing is done to what follows.
-    fn let_go(&mut self) {
+    fn release(&mut self) {
         let now = Instant::now();
         while self.chain.faults() > 0 {
             self.chain.take_first(now);

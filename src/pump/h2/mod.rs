@@ -46,7 +46,7 @@ use side::{EndByToxic, First, Side};
 #[derive(Debug)]
 pub(crate) struct Begin {
     pub(crate) draws: ConnectionDraws,
-    /// The first call, if its handler has taken it before its request was here.
+    /// The first call. Only a handler that has taken it before its request was here keeps it.
     pub(crate) first: Option<FirstCall>,
     /// What was read of the client.
     pub(crate) read: Bytes,
@@ -60,6 +60,8 @@ struct Shared<'c> {
     client: Peer<'c>,
     /// Whether the client and the backend take what is written to them.
     gates: (&'c Gate, &'c Gate),
+    /// How a toxic has ended the connection, if one has.
+    end: &'c EndByToxic,
     /// The client is to be told that no more streams are wanted.
     goes_away: AtomicBool,
     /// The numbers of the handlers that have a call in hand.
@@ -106,7 +108,8 @@ pub(crate) async fn http2(
     let gates = (&gates.0, &gates.1);
     let (client, backend) = (client.split(), backend.split());
     let goes_away = AtomicBool::new(false);
-    let shared = Shared { context, client: client.0.peer(), gates, goes_away, at_work: AtomicRefCell::default() };
+    let shared =
+        Shared { context, client: client.0.peer(), gates, end: &end, goes_away, at_work: AtomicRefCell::default() };
     let Begin { draws, first, read, said } = begin;
     // Boxed, as it is over soon.
     let mut starting = Box::pin(start::start(context, (read, client), (said, backend), (&end, &spoken), gates));
@@ -121,7 +124,7 @@ pub(crate) async fn http2(
             let connection = Box::new(Connection {
                 shared: &shared,
                 server,
-                backend,
+                backend: Some(backend),
                 requests,
                 draws,
                 first,
@@ -140,7 +143,8 @@ pub(crate) async fn http2(
 struct Connection<'c> {
     shared: &'c Shared<'c>,
     server: server::Connection<Side<'c>, Bytes>,
-    backend: client::Connection<Side<'c>, Bytes>,
+    /// None once it has ended: dropped, it tells its streams so.
+    backend: Option<client::Connection<Side<'c>, Bytes>>,
     requests: SendRequest<Bytes>,
     draws: ConnectionDraws,
     first: Option<FirstCall>,
@@ -156,7 +160,7 @@ enum Closing {
     No,
     /// The client was told to open no more streams: those that are open go on.
     Gracefully,
-    /// Once no stream is open, the client is told so with this reason.
+    /// The same, and once no stream is open it is told this reason.
     Then(Reason),
     /// The client was told that nothing goes on.
     Last,
@@ -212,6 +216,9 @@ impl<'c> Connection<'c> {
                     }
                 }
                 moves |= self.poll_backend(cx);
+                if shared.end.borrow().is_some() {
+                    return Poll::Ready(Outcome::Done);
+                }
                 // The task is woken when the shutdown begins.
                 let winds_down = winding_down.is_none() && shared.context.proxy.shutdown.has_begun();
                 if winds_down {
@@ -253,7 +260,13 @@ impl<'c> Connection<'c> {
         let (number, streams) = (self.number, context.streams());
         let (request, body) = request.into_parts();
         let head = head::of_request(&request);
+        let is_too_long = head.len() > context.settings.max_head;
         let request = Request::from_parts(request, ());
+        if is_too_long {
+            let record = Record { context, number, place: None, sent: None };
+            let backend = self.requests.clone();
+            return StreamCall { shared, request, body, client, backend, is_too_long, call: None, record };
+        }
         let plan = context.proxy.plan.load();
         let facts = context.facts(Some(&head), number);
         let mut tally = Tally::new(context.label());
@@ -270,16 +283,14 @@ impl<'c> Connection<'c> {
             let state = CallState::new(context.settings.protocol, streams, number, head, label);
             Box::new(HandledCall { handler, state })
         });
-        StreamCall { shared, request, body, client, backend: self.requests.clone(), call, record }
+        StreamCall { shared, request, body, client, backend: self.requests.clone(), is_too_long, call, record }
     }
 
     /// Lets the backend's connection go on; whether that is of consequence for the client's.
     fn poll_backend(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.backend_ended.is_some() {
-            return false;
-        }
-        if let Poll::Ready(ended) = Pin::new(&mut self.backend).poll(cx) {
-            self.backend_ended = Some(ended);
+        let Some(backend) = &mut self.backend else { return false };
+        if let Poll::Ready(ended) = Pin::new(backend).poll(cx) {
+            (self.backend, self.backend_ended) = (None, Some(ended));
             return true;
         }
         // What the backend says of its end is known before its connection has ended.
@@ -289,14 +300,18 @@ impl<'c> Connection<'c> {
         {
             match error.reason() {
                 Some(Reason::NO_ERROR) | None => return self.close_gracefully(),
-                Some(reason) => self.closing = Closing::Then(reason),
+                Some(reason) => {
+                    self.close_gracefully();
+                    self.closing = Closing::Then(reason);
+                    return true;
+                }
             }
         }
         false
     }
 
-    /// No stream is open, but those whose backend `has_left`.
-    fn idle(&mut self, has_left: bool) -> Idle {
+    /// No stream is open, but perhaps unfinished ones, whose backend is gone.
+    fn idle(&mut self, has_unfinished: bool) -> Idle {
         let reason = match (&self.backend_ended, &self.closing) {
             (_, Closing::Last) => return Idle::Waits,
             (Some(Err(error)), _) if error.is_io() => {
@@ -307,7 +322,7 @@ impl<'c> Connection<'c> {
             (Some(Err(error)), _) if error.is_library() => Reason::INTERNAL_ERROR,
             (Some(Err(error)), _) => error.reason().unwrap_or(Reason::INTERNAL_ERROR),
             (Some(Ok(())), _) => Reason::NO_ERROR,
-            (None, _) if has_left => Reason::NO_ERROR,
+            (None, _) if has_unfinished => Reason::NO_ERROR,
             (None, _) => return Idle::Waits,
         };
         self.close(reason);
@@ -342,9 +357,9 @@ impl<'c> Connection<'c> {
 
     /// Tells the backend that its streams are over.
     async fn leave(self, streams: impl Sized) {
-        let Self { requests, mut backend, backend_ended, .. } = self;
+        let Self { requests, backend, .. } = self;
         drop((streams, requests));
-        if backend_ended.is_none() {
+        if let Some(mut backend) = backend {
             poll_fn(|cx| {
                 let _ = Pin::new(&mut backend).poll(cx);
                 Poll::Ready(())

@@ -14,16 +14,32 @@ use super::gate::Gate;
 use super::side::{EndByToxic, First, Side};
 use crate::fault::Direction;
 use crate::net::stream::{ReadHalf, WriteHalf};
+use crate::protocol::foreign::Foreign;
 use crate::pump::context::ConnectionContext;
 use crate::pump::outbound::{Outbound, Stage};
 use crate::pump::outcome::Outcome;
-use crate::protocol::foreign::Foreign;
 
 /// How much of a stream may wait in the proxy, in bytes.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// How much of all streams of a connection may, in bytes: streams that wait leave room for others.
-const CONNECTION_WINDOW: u32 = 32 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 128 * 1024 * 1024;
+
+/// How much of a stream the library may keep until it is written, in bytes.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// The longest list of fields that the library reads, in bytes: it cuts off longer trailers without a word. Heads are looked at by the
+/// proxy itself.
+const MAX_FIELDS: u32 = 2 * 1024 * 1024;
+
+/// How many streams that were reset are remembered on each connection: what still comes for others ends the connection.
+const RESET_STREAMS: usize = 10_000;
+
+/// How many streams a client may open and reset before they are looked at.
+const PENDING_RESETS: usize = 1_000;
+
+/// How many streams a client may have reset by what it does wrong.
+const CLIENT_ERRORS: usize = 100_000;
 
 /// How many streams a client may have open, whatever the backend says.
 const MAX_STREAMS: u32 = 10_000;
@@ -48,11 +64,19 @@ pub(super) async fn start<'c>(
     };
     let (client_peer, backend_peer) = (from_client.peer(), from_backend.peer());
     let activity = context.activity;
-    let to_backend =
-        side(Direction::ToBackend, to_backend, from_backend, said, &activity.to_client, client_peer, gates.1, Some(first));
+    let to_backend = side(
+        Direction::ToBackend,
+        to_backend,
+        from_backend,
+        said,
+        &activity.to_client,
+        client_peer,
+        gates.1,
+        Some(first),
+    );
     let to_client =
         side(Direction::ToClient, to_client, from_client, read, &activity.to_backend, backend_peer, gates.0, None);
-    let (backend, requests) = tokio::select! {
+    let (mut backend, requests) = tokio::select! {
         greeted = greet(context, to_backend, first) => greeted?,
         () = client_peer.left() => return Err(Outcome::ClientLeft),
         () = context.proxy.shutdown.grace_over() => return Err(Outcome::CutOff),
@@ -63,7 +87,11 @@ pub(super) async fn start<'c>(
         .initial_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limit.min(MAX_STREAMS))
-        .max_header_list_size(max_head(context));
+        .max_send_buffer_size(SEND_BUFFER)
+        .max_concurrent_reset_streams(RESET_STREAMS)
+        .max_pending_accept_reset_streams(PENDING_RESETS)
+        .max_local_error_reset_streams(Some(CLIENT_ERRORS))
+        .max_header_list_size(MAX_FIELDS);
     if requests.is_extended_connect_protocol_enabled() {
         builder.enable_connect_protocol();
     }
@@ -71,6 +99,8 @@ pub(super) async fn start<'c>(
         server = builder.handshake(to_client) => server.map_err(|error| {
             if error.is_io() { Outcome::ClientReset(super::io_error(&error)) } else { Outcome::Close }
         })?,
+        // It says no more, and nobody has asked it anything.
+        _ = &mut backend => return Err(Outcome::Close),
         () = context.stopped_quietly() => return Err(Outcome::Stopped),
     };
     Ok((server, backend, requests))
@@ -88,7 +118,10 @@ async fn greet<'c>(
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .initial_max_send_streams(UNKNOWN)
-            .max_header_list_size(max_head(context))
+            .max_send_buffer_size(SEND_BUFFER)
+            .max_concurrent_reset_streams(RESET_STREAMS)
+            .max_local_error_reset_streams(None)
+            .max_header_list_size(MAX_FIELDS)
             .enable_push(false);
         let (requests, mut connection) = builder.handshake(io).await?;
         poll_fn(|cx| {
@@ -111,9 +144,4 @@ async fn greet<'c>(
         Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it does not begin HTTP/2"),
     };
     Err(context.unreachable(why))
-}
-
-/// The longest head, in bytes.
-fn max_head(context: &ConnectionContext<'_>) -> u32 {
-    u32::try_from(context.settings.max_head).unwrap_or(u32::MAX)
 }
