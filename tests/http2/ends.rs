@@ -3,7 +3,10 @@
 
 use std::net::Shutdown;
 
-use super::raw::{self, GOAWAY, HEADERS, MAX_STREAMS, RST_STREAM, Raw, World, data, get, goaway, ok, post, settings};
+use super::raw::{
+    self, ACK, GOAWAY, HEADERS, MAX_STREAMS, PING, RST_STREAM, Raw, World, data, frame, get, goaway, ok, post,
+    settings, window,
+};
 use super::world::client::Ending;
 use super::world::{self, Client, Program, eventually, noise};
 
@@ -61,6 +64,31 @@ fn what_the_backend_has_not_seen_may_be_tried_again() {
     seen.sort_unstable();
     const REFUSED_STREAM: u32 = 7;
     assert_eq!(seen, [(HEADERS, 1, 0), (RST_STREAM, 3, REFUSED_STREAM)]);
+}
+
+/// A client may have begun streams that it then makes anew elsewhere. The connection goes on for those that are served.
+#[test]
+fn streams_that_begin_too_late_are_passed_over() {
+    for size in [1, 7, 1000] {
+        let mut world = World::new("", &[]);
+        let served = world.begin(&get(1, "/")).stream;
+        world.backend.send(&goaway(served, 0));
+        let ping = world.client.until(|frame| frame.kind == PING);
+        let late = [
+            frame(PING, ACK, 0, ping.payload),
+            post(3, "/"),
+            window(3, 5),
+            data(3, "late", true),
+            window(1, 5),
+            frame(PING, 0, 0, *b"are you?"),
+        ];
+        for piece in late.map(|frame| frame.bytes()).concat().chunks(size) {
+            world.client.0.send(piece);
+        }
+        world.client.until(|frame| frame.kind == PING && frame.payload == b"are you?");
+        world.backend.send(&ok(served, true));
+        assert_eq!(world.client.until(|frame| frame.kind != GOAWAY), ok(1, true));
+    }
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod body; // bodies
 mod call; // one stream
 mod faults; // bodies that go on through faults
 mod gate; // who takes what is written
+mod late; // streams that begin too late
 mod message; // what handlers read
 mod record; // what is written down
 mod side; // what the library reads and writes

@@ -9,11 +9,15 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::gate::Gate;
+use super::late::Frames;
 use crate::net::stream::{Peer, ReadHalf};
 use crate::pump::activity::Moved;
 use crate::pump::budget;
 use crate::pump::outbound::Outbound;
 use crate::pump::outcome::{Ended, Outcome};
+
+/// How much is read at once of a client that was told to go away, in bytes.
+const LATE: usize = 4096;
 
 /// How a toxic ended the connection, if one has.
 pub(super) type EndByToxic = AtomicRefCell<Option<Outcome>>;
@@ -31,6 +35,10 @@ pub(super) struct Side<'s> {
     pub(super) from: ReadHalf<'s>,
     /// The first bytes that are read, as far as they say which protocol this is.
     pub(super) first: Option<&'s First>,
+    /// The frames that are read, of a client.
+    pub(super) frames: Option<Frames>,
+    /// The beginning of the head of one.
+    pub(super) held: Vec<u8>,
     /// Where bytes are counted that are read.
     pub(super) moved: &'s Moved,
     pub(super) outbound: Outbound<'s>,
@@ -63,17 +71,9 @@ impl Side<'_> {
             *first.borrow_mut() = Bytes::copy_from_slice(&bytes[..bytes.len().min(FIRST)]);
         }
     }
-}
 
-impl AsyncRead for Side<'_> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if !self.begin.is_empty() {
-            let len = self.begin.len().min(buffer.remaining());
-            let begin = self.begin.split_to(len);
-            self.keep_first(&begin);
-            buffer.put_slice(&begin);
-            return Poll::Ready(Ok(()));
-        }
+    /// Reads into `buffer`; how many bytes.
+    fn poll_fill(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
         ready!(budget::poll_left(cx, true));
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.from).poll_read(cx, buffer))?;
@@ -83,6 +83,45 @@ impl AsyncRead for Side<'_> {
             self.keep_first(&buffer.filled()[before..]);
         }
         budget::spend(len);
+        Poll::Ready(Ok(len))
+    }
+
+    /// Reads on of a client that was told to go away, until something is to be passed on or it has ended.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.begin.is_empty() {
+            let mut bytes = [0; LATE];
+            let mut read = ReadBuf::new(&mut bytes);
+            if ready!(self.poll_fill(cx, &mut read))? == 0 {
+                break;
+            }
+            self.held.extend_from_slice(read.filled());
+            let passes = self.frames.as_mut().map_or(self.held.len(), |frames| frames.find(&mut self.held));
+            let rest = self.held.split_off(passes);
+            self.begin = std::mem::replace(&mut self.held, rest).into();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Side<'_> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.begin.is_empty() && self.frames.as_ref().is_some_and(Frames::is_over) {
+            ready!(self.poll_late(cx))?;
+        } else if self.begin.is_empty() {
+            let before = buffer.filled().len();
+            ready!(self.poll_fill(cx, buffer))?;
+            if let Self { frames: Some(frames), held, .. } = &mut *self {
+                let read = &mut buffer.filled_mut()[before..];
+                let passes = frames.find(read);
+                held.extend_from_slice(&read[passes..]);
+                buffer.set_filled(before + passes);
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let len = self.begin.len().min(buffer.remaining());
+        let begin = self.begin.split_to(len);
+        self.keep_first(&begin);
+        buffer.put_slice(&begin);
         Poll::Ready(Ok(()))
     }
 }

@@ -11,6 +11,7 @@ use h2::{client, server};
 use tokio::time::timeout;
 
 use super::gate::Gate;
+use super::late::Frames;
 use super::side::{EndByToxic, First, Side};
 use crate::fault::Direction;
 use crate::net::stream::{ReadHalf, WriteHalf};
@@ -59,8 +60,9 @@ pub(super) async fn start<'c>(
     gates: (&'c Gate, &'c Gate),
 ) -> Result<Sides<'c>, Outcome> {
     let side = |direction, to, from, begin, moved, other, gate, first| {
+        let frames = (direction == Direction::ToClient).then(|| Frames::begin(&begin));
         let outbound = Outbound::new(context, direction, to, Stage::default());
-        Side { begin, from, first, moved, outbound, other, end, gate }
+        Side { begin, from, frames, held: Vec::new(), first, moved, outbound, other, end, gate }
     };
     let (client_peer, backend_peer) = (from_client.peer(), from_backend.peer());
     let activity = context.activity;
