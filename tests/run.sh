@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 needed="redis-server:redis-server redis-cli:redis-tools redis-benchmark:redis-tools memcached:memcached nginx:nginx
     wrk:wrk curl:curl python3:python3 man:man-db nroff:groff-base chromium:chromium,fonts-dejavu-core
     systemd-analyze:systemd musl-gcc:musl-tools openssl:openssl psql:postgresql-client
-    node:nodejs npm:npm haproxy:haproxy"
+    node:nodejs npm:npm haproxy:haproxy nghttp:nghttp2-client h2load:nghttp2-client nghttpd:nghttp2-server"
 as_root=env
 if ((EUID != 0)); then as_root="sudo env"; fi
 

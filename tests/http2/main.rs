@@ -18,6 +18,7 @@ mod faults;
 mod host;
 mod large;
 mod peer;
+mod programs;
 mod raw;
 mod resets;
 mod services;
