@@ -59,10 +59,10 @@ fn attack(vaurien: &Program, begin: &[u8], reads: bool, mut next: impl FnMut() -
     let mut stream = raw.0.stream();
     stream.write_all(begin).unwrap();
     stream.set_nonblocking(true).unwrap();
-    let (begun, mut ended) = (Instant::now(), false);
+    let (since, mut ended) = (Instant::now(), false);
     let mut others = 0;
     let (mut bytes, mut at, mut buffer) = (Vec::new(), 0, vec![0; 64 * 1024]);
-    while begun.elapsed() < LASTS && !ended {
+    while since.elapsed() < LASTS && !ended {
         if at == bytes.len() {
             (bytes, at) = (next(), 0);
         }
@@ -78,7 +78,7 @@ fn attack(vaurien: &Program, begin: &[u8], reads: bool, mut next: impl FnMut() -
                 _ => {}
             }
         }
-        if begun.elapsed() > others * LASTS / 4 {
+        if since.elapsed() > others * LASTS / 4 {
             serves(vaurien);
             others += 1;
         }

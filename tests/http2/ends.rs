@@ -11,7 +11,11 @@ use super::world::client::Ending;
 use super::world::{self, Client, Program, eventually, noise};
 
 const NO_ERROR: u32 = 0;
+const REFUSED_STREAM: u32 = 7;
 const ENHANCE_YOUR_CALM: u32 = 11;
+
+/// The flag of a head with a priority.
+const PRIORITIZED: u8 = 0x20;
 
 /// Reads GOAWAY, and then the end of the connection.
 #[track_caller]
@@ -62,7 +66,6 @@ fn what_the_backend_has_not_seen_may_be_tried_again() {
     }
     seen.retain(|(kind, ..)| *kind != GOAWAY);
     seen.sort_unstable();
-    const REFUSED_STREAM: u32 = 7;
     assert_eq!(seen, [(HEADERS, 1, 0), (RST_STREAM, 3, REFUSED_STREAM)]);
 }
 
@@ -134,7 +137,7 @@ fn a_backend_that_dies_takes_its_clients_along() {
         }
         let (mut client, _backend) = (world.vaurien.connect(), world.listener.accept().unwrap());
         assert!(client.is_silent());
-        drop(client.half_close());
+        client.half_close();
     }
 }
 
@@ -265,7 +268,6 @@ fn priorities_are_ignored_and_pings_answered() {
         101,
         [0, 0, 0, 1, 7],
     ));
-    const PRIORITIZED: u8 = 0x20;
     let head = [&weight[..], &raw::head("GET", "/")].concat();
     let flags = raw::END_HEADERS | raw::END_STREAM | PRIORITIZED;
     let asked = world.begin(&raw::frame(HEADERS, flags, 1, head));

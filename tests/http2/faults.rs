@@ -243,7 +243,7 @@ fn a_shutdown_ends_what_hangs_and_lets_the_rest_finish() {
     world.client.send(&get(1, "/fault"));
     let open = world.begin(&get(3, "/")).stream;
     world.vaurien.signal("TERM");
-    let mut seen = vec![world.client.next(), world.client.next()];
+    let mut seen = [world.client.next(), world.client.next()];
     seen.sort_unstable_by_key(|frame| frame.kind);
     assert_eq!(seen.iter().map(|frame| frame.kind).collect::<Vec<_>>(), [RST_STREAM, GOAWAY]);
     assert_eq!((seen[0].stream, seen[1].code()), (1, 0));

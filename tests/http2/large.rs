@@ -90,14 +90,14 @@ async fn a_download_waits_for_its_reader() {
 #[tokio::test]
 async fn an_upload_waits_for_its_reader() {
     for options in ["", "--handler delay(sleep=0)"] {
-        let (begin, begun) = tokio::sync::watch::channel(false);
+        let (start, started) = tokio::sync::watch::channel(false);
         let backend = Backend::new(move |request, mut respond| {
-            let mut begun = begun.clone();
+            let mut started = started.clone();
             async move {
                 let is_over = request.method() == Method::HEAD;
                 let mut to = respond.send_response(Response::new(()), is_over).unwrap();
                 if !is_over {
-                    begun.wait_for(|begun| *begun).await.unwrap();
+                    started.wait_for(|started| *started).await.unwrap();
                     let len = empty(request.into_body()).await;
                     to.send_data(len.to_string().into(), true).unwrap();
                 }
@@ -112,7 +112,7 @@ async fn an_upload_waits_for_its_reader() {
         let filling = tokio::spawn(fill(to, sent.clone()));
         let mut body = patient(response).await.unwrap().into_body();
         others_go_on(&client, &vaurien, &sent).await;
-        begin.send(true).unwrap();
+        start.send(true).unwrap();
         let (len, _) = super::peer::read(&mut body).await.unwrap();
         assert_eq!(len, SIZE.to_string().as_bytes());
         filling.await.unwrap();

@@ -12,7 +12,6 @@ use h2::server::{self, SendResponse};
 use h2::{RecvStream, SendStream, client};
 use http::{HeaderMap, Method, Request, Response};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::world::PATIENCE;
@@ -151,7 +150,6 @@ impl Reply {
 /// A client's connection.
 pub(crate) struct Client {
     pub(crate) requests: SendRequest<Bytes>,
-    connection: JoinHandle<Result<(), h2::Error>>,
 }
 
 impl Client {
@@ -165,7 +163,8 @@ impl Client {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
         let (requests, connection) = builder.handshake(stream).await.unwrap();
-        Self { requests, connection: tokio::spawn(connection) }
+        tokio::spawn(connection);
+        Self { requests }
     }
 
     /// Begins a request.
@@ -199,12 +198,6 @@ impl Client {
         };
         let (reply, ()) = patient(async { tokio::join!(reply(response), sent) }).await;
         reply
-    }
-
-    /// How the connection ends.
-    pub(crate) async fn ending(self) -> Result<(), h2::Error> {
-        drop(self.requests);
-        patient(self.connection).await.unwrap()
     }
 }
 

@@ -30,7 +30,7 @@ fn nginx(certificates: &Certificates, is_tls: bool, streams: u32) -> Server {
         return nginx_with(&server.replace("LISTEN", ""));
     }
     let own = OWN.replace("ssl;", "ssl http2;");
-    nginx_with(&certificates.text(&server.replace("LISTEN http2;", &own.replace("#", ""))))
+    nginx_with(&certificates.text(&server.replace("LISTEN http2;", &own.replace('#', ""))))
 }
 
 /// Whether clients speak TLS, and nginx does.

@@ -52,7 +52,7 @@ impl Frame {
         ![SETTINGS, PING, WINDOW_UPDATE].contains(&self.kind) && !says_nothing
     }
 
-    /// The code of RST_STREAM or of GOAWAY.
+    /// The code of `RST_STREAM` or of GOAWAY.
     pub(crate) fn code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         number(&self.payload[at..])

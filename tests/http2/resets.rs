@@ -1,4 +1,4 @@
-//! RST_STREAM passes in both directions with its code, at every point of a stream, and touches no other.
+//! `RST_STREAM` passes in both directions with its code, at every point of a stream, and touches no other.
 
 use std::collections::BTreeMap;
 
