@@ -16,7 +16,7 @@ use super::world::{self, Program, noise};
 const GROWTH: u64 = 16 * 1024;
 
 /// The same where a whole connection's window is full, and written as far as the library goes.
-const FULL: u64 = 96 * 1024;
+const FULL: u64 = 128 * 1024;
 
 /// How long an attack lasts if nothing ends it.
 const LASTS: Duration = Duration::from_millis(600);

@@ -24,7 +24,7 @@ use crate::pump::outcome::Outcome;
 const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// How much of all streams of a connection may, in bytes: streams that wait leave room for others.
-const CONNECTION_WINDOW: u32 = 128 * 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 64 * 1024 * 1024;
 
 /// How much of a stream the library may keep until it is written, in bytes.
 const SEND_BUFFER: usize = 64 * 1024;
