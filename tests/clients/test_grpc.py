@@ -3,7 +3,9 @@ connections."""
 
 import contextlib
 import itertools
+import os
 import subprocess
+import sys
 import threading
 import time
 
@@ -275,3 +277,17 @@ def test_calls_that_are_open_end_in_order_when_the_backend_stops():
         assert stopped.wait(TIMEOUT)
         assert proxy.connections() == 2
         assert len(old.service.seen) >= before
+
+
+def test_a_wrapped_client_trusts_the_proxy_without_an_option(tmp_path):
+    key, cert = certificate(tmp_path)
+    client = f"""
+import grpc, os
+channel = grpc.secure_channel(os.environ["VAURIEN_PROXY"], grpc.ssl_channel_credentials())
+print(channel.unary_unary({SERVICE + "Get"!r})(b"x", timeout={TIMEOUT}).decode())
+"""
+    with grpc_server(credentials=grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())])) as backend:
+        command = [os.environ["VAURIEN"], "--backend", "{}:{}".format(*backend.address), "--backend-ca", cert, "--protocol", "grpc"]
+        command += ["--tls", "auto", "--tls-dir", tmp_path, "--", sys.executable, "-c", client]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
+    assert (ended.returncode, ended.stdout) == (0, "x\n"), ended.stderr
