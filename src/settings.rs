@@ -16,6 +16,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{did_you_mean, shown};
+use crate::protocol::grpc::Status;
+use crate::protocol::http2::ErrorCode;
 
 /// A struct whose fields are settings.
 pub(crate) trait Settings: Default + Serialize + DeserializeOwned + JsonSchema {}
@@ -208,7 +210,7 @@ impl Field {
     fn explain(&self, value: &Value) -> Option<String> {
         let shown = if self.secret { "the value".to_owned() } else { shown(value) };
         if !self.choices.is_empty() {
-            let hint = value.as_str().map(|text| did_you_mean(text, self.choices.iter().map(String::as_str)));
+            let hint = value.as_str().map(|text| self.meant(text));
             return Some(format!("{shown} is not one of {}{}", self.choices.join(", "), hint.unwrap_or_default()));
         }
         if let Some(text) = value.as_str().filter(|_| !self.takes("string"))
@@ -219,6 +221,20 @@ impl Field {
         // What reads numbers as texts knows better what it takes.
         let reads_both = self.takes("integer") && self.takes("string");
         (!reads_both && !self.fits(value)).then(|| format!("{shown} is not {}", self.noun()))
+    }
+
+    /// What was probably meant, where it is one of a few values.
+    fn meant(&self, text: &str) -> String {
+        let is_one = |choice: &str| self.choices.iter().any(|known| known == choice);
+        if is_one("http") && ["h2", "h2c", "http2", "http/2", "https"].contains(&text.to_lowercase().as_str()) {
+            return ", did you mean `http`?".to_owned();
+        }
+        match text.parse::<Status>() {
+            Ok(status) if is_one(ErrorCode::RefusedStream.name()) => {
+                format!(", which are codes of HTTP/2: for a status of gRPC write `error(grpc={status})`")
+            }
+            _ => did_you_mean(text, self.choices.iter().map(String::as_str)),
+        }
     }
 
     /// What it takes, for a message.

@@ -10,6 +10,7 @@ use super::text::{is_outside, name_and_value, split, value_of};
 use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean};
 use crate::handler::{DynHandler, Entry, Registry, Sequence, Step};
 use crate::metrics::summary::COUNTED;
+use crate::protocol::grpc::Statuses;
 use crate::settings::Field;
 
 /// How long the name of a share may be, in characters.
@@ -298,6 +299,11 @@ fn read_setting(setting: &str, of: &Entry) -> Result<(String, Value), String> {
         let is_kind = kinds.contains(&value.to_lowercase());
         if is_kind { Some("kind") } else { Some("status").filter(|status| is_status(value) && has(status)) }
     };
+    let is_grpc = |value: &str| has("grpc") && value.parse::<f64>().is_err() && value.parse::<Statuses>().is_ok();
+    let grpc = |value: &str| format!("{}(grpc={})", of.name, value.to_uppercase());
+    if is_grpc(setting) {
+        return Err(format!("`{setting}` is no setting, write `{}` with grpc", grpc(setting)));
+    }
     let (name, text) = name_and_value(setting).ok_or_else(|| {
         let first = of.fields.first().map_or("name", |field| &field.name);
         let meant = field_of(setting)
@@ -316,7 +322,13 @@ fn read_setting(setting: &str, of: &Entry) -> Result<(String, Value), String> {
         };
         return Err(format!("unknown setting `{name}` ({known}){}", did_you_mean(name, names())));
     };
-    Ok((field.name.clone(), value_of(field, text)?))
+    let value = value_of(field, text).map_err(|why| match name {
+        "kind" | "status" if is_grpc(text) => {
+            format!("`{setting}` is a status of gRPC, write `{}` with grpc", grpc(text))
+        }
+        _ => why,
+    })?;
+    Ok((field.name.clone(), value))
 }
 
 /// What is wrong with the name of a share or of a rule, if anything.
@@ -434,6 +446,26 @@ mod tests {
             ("error(503)", "`error(503)`: `503` is no setting, write `error(status=503)`"),
             ("error(code=503)", "`error(code=503)`: unknown setting `code`, write `error(status=503)`"),
             ("error(READONLY)", "`error(READONLY)`: `READONLY` is no setting, write `error(kind=readonly)`"),
+            (
+                "error(UNAVAILABLE)",
+                "`error(UNAVAILABLE)`: `UNAVAILABLE` is no setting, write `error(grpc=UNAVAILABLE)` with grpc",
+            ),
+            (
+                "error(status=UNAVAILABLE)",
+                "`error(status=UNAVAILABLE)`: `status=UNAVAILABLE` is a status of gRPC, write `error(grpc=UNAVAILABLE)` with grpc",
+            ),
+            (
+                "error(kind=unavailable|internal)",
+                "`error(kind=unavailable|internal)`: `kind=unavailable|internal` is a status of gRPC, write \
+                 `error(grpc=UNAVAILABLE|INTERNAL)` with grpc",
+            ),
+            (
+                "reset(code=UNAVAILABLE)",
+                "`reset(code=UNAVAILABLE)`: `code`: `UNAVAILABLE` is not one of NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, \
+                 FLOW_CONTROL_ERROR, SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, \
+                 COMPRESSION_ERROR, CONNECT_ERROR, ENHANCE_YOUR_CALM, INADEQUATE_SECURITY, HTTP_1_1_REQUIRED, which are \
+                 codes of HTTP/2: for a status of gRPC write `error(grpc=UNAVAILABLE)`",
+            ),
             ("delay,error(warmup=1)", "`error(warmup=1)` has no percentage, write `20:error(warmup=1)`"),
             ("10:delay,5:delay", "`delay` is given twice, give one of them a name of its own: `NAME=delay`"),
             ("10:a=delay,5:a=error", "`a` is given twice, give one of them a name of its own: `NAME=error`"),

@@ -101,7 +101,9 @@ fn other_protocols_are_named_with_what_to_do() {
 fn a_backend_without_http_2_is_told_with_what_it_speaks() {
     let preface = r"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00";
     let alert = answers(b"\x15\x03\x01\0\x02\x02\x46");
-    let ran = run(&alert, "--protocol http --rule /pay=>error", &["bash", "-c", SEND, "send", preface]).ends(3);
+    // The proxy resets its connection.
+    let send = format!("{SEND}; true");
+    let ran = run(&alert, "--protocol http --rule /pay=>error", &["bash", "-c", &send, "send", preface]).ends(3);
     ran.says("1 of 1 connection did not reach the backend")
         .says(": it does not speak HTTP/2, but TLS: add --backend-tls");
 }

@@ -34,6 +34,7 @@ fn wrong_flags_are_one_line_each() {
         ("--rewrite-host", "--rewrite-host: it needs protocol http, this proxy has tcp"),
         ("--rewrite-host --protocol redis", "--rewrite-host: it needs protocol http, this proxy has redis"),
         ("--protocol htp", "--protocol: `htp` is not one of tcp, redis, memcache, http, grpc, did you mean `http`?"),
+        ("--protocol h2c", "--protocol: `h2c` is not one of tcp, redis, memcache, http, grpc, did you mean `http`?"),
         ("--protocol smtps", "--protocol: `smtps` is not one of tcp, redis, memcache, http, grpc"),
         ("--log-level inf", "--log-level: `inf` is not one of error, warn, info, debug, trace, did you mean `info`?"),
         ("--log-format xml", "--log-format: `xml` is not one of text, json"),

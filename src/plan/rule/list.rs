@@ -232,6 +232,12 @@ mod tests {
                 "`GET => error`: the command cannot be told with protocol tcp, which knows `client`, `connection` and counts only",
             ),
             (
+                &["/pkg.Service/Pay => error"],
+                Protocol::Tcp,
+                "`/pkg.Service/Pay => error`: the path cannot be told with protocol tcp, which knows `client`, `connection` and \
+                 counts only: add `--protocol http`, or grpc",
+            ),
+            (
                 &["G* => dummy", "GET a => error"],
                 Protocol::Redis,
                 "`GET a => error` is never reached: `G* => dummy` takes all of its calls, move this rule before it",

@@ -110,6 +110,10 @@ impl Matcher {
     pub(super) fn foreign_to(&self, protocol: Protocol) -> Option<String> {
         if protocol == Protocol::Tcp {
             let what = "cannot be told with protocol tcp, which knows `client`, `connection` and counts only";
+            let is_path = |key: &Pattern| key.beginnings().iter().any(|(begin, _)| begin.starts_with('/'));
+            if self.key.as_ref().is_some_and(is_path) {
+                return Some(format!("the path {what}: add `--protocol http`, or grpc"));
+            }
             let named = self.named.first().cloned();
             let named = named.or_else(|| self.command.is_some().then(|| "the command".to_owned()));
             return named

@@ -228,6 +228,10 @@ impl Conditions {
                 if let Some(meant) = with_query(word) {
                     return Err(format!("`{word}`: the query is a condition of its own, write `{meant}`"));
                 }
+                // What gRPC calls header fields.
+                if let Some((_, field)) = word.split_once('.').filter(|(place, _)| *place == "metadata") {
+                    return Err(format!("unknown condition `{unknown}`, write `header.{field}`"));
+                }
                 let hint = did_you_mean(unknown, CONDITIONS);
                 let known = CONDITIONS.join(", ");
                 let quote = format!("quote a command or a key: `\"{word}\"`");
@@ -382,6 +386,10 @@ mod tests {
                 "`X-Tenant=acme => error`: unknown condition `X-Tenant`, with http write `header.X-Tenant=acme`; quote a command \
                  or a key: `\"X-Tenant=acme\"` (known: header.NAME, query.NAME, client, connection, after, every, times, \
                  during, per, name, command, key, method, path, service)",
+            ),
+            (
+                "metadata.x-tenant=acme => error",
+                "`metadata.x-tenant=acme => error`: unknown condition `metadata.x-tenant`, write `header.x-tenant=acme`",
             ),
             (
                 "header.X-Tenant: acme times=1 => error",

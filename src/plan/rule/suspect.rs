@@ -39,7 +39,11 @@ fn no_name(matcher: &Matcher) -> Option<String> {
         services.map(|service| ("service", service)).chain(matcher.method.iter().map(|method| ("method", method)));
     let begins = |(what, pattern): (&'static str, &Pattern)| {
         let begins = |(begin, _): (String, bool)| match what {
-            "service" => begin.starts_with('/'),
+            // A service may have a prefix, and its own name has a dot.
+            "service" => {
+                let of_method = |(service, method): (&str, &str)| service.contains('.') && !method.contains('.');
+                begin.starts_with('/') || begin.rsplit_once('/').is_some_and(of_method)
+            }
             _ => begin.contains('/'),
         };
         pattern.beginnings().into_iter().any(begins).then(|| (what, pattern.text().to_owned()))
@@ -193,6 +197,10 @@ mod tests {
             (
                 "service=/pkg.Pay/Charge => error",
                 "`/pkg.Pay/Charge` is no service of gRPC, write `service=pkg.Pay method=Charge`",
+            ),
+            (
+                "service=pkg.Pay/Charge => error",
+                "`pkg.Pay/Charge` is no service of gRPC, write `service=pkg.Pay method=Charge`",
             ),
             ("method=pkg.Pay/Ch* => error", "`pkg.Pay/Ch*` is no method of gRPC, write `service=pkg.Pay method=Ch*`"),
             ("method=/Charge => error", "`/Charge` is no method of gRPC, write `method=Charge`"),

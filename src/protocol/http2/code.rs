@@ -6,38 +6,51 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The code of `RST_STREAM` and `GOAWAY` (RFC 9113, section 7).
+/// The code of `RST_STREAM` and `GOAWAY` (RFC 9113, section 7). In settings by its name or its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ErrorCode {
     /// Nothing went wrong.
+    #[serde(alias = "0")]
     NoError,
     /// What the peer sent violates the protocol.
+    #[serde(alias = "1")]
     ProtocolError,
     /// Something failed within the endpoint.
+    #[serde(alias = "2")]
     InternalError,
     /// The peer sent more than it was allowed to.
+    #[serde(alias = "3")]
     FlowControlError,
     /// The peer did not acknowledge settings in time.
+    #[serde(alias = "4")]
     SettingsTimeout,
     /// A frame came for a stream that the peer had ended.
+    #[serde(alias = "5")]
     StreamClosed,
     /// A frame has a size that it must not have.
+    #[serde(alias = "6")]
     FrameSizeError,
     /// The request was not processed: it is safe to try it again.
+    #[serde(alias = "7")]
     RefusedStream,
     /// Nobody needs the stream any more.
+    #[serde(alias = "8")]
     Cancel,
     /// Header compression is out of step.
+    #[serde(alias = "9")]
     CompressionError,
     /// The connection of a CONNECT request was reset.
+    #[serde(alias = "10")]
     ConnectError,
     /// The peer causes too much load.
+    #[serde(alias = "11")]
     EnhanceYourCalm,
     /// The transport is not safe enough.
+    #[serde(alias = "12")]
     InadequateSecurity,
     /// The request has to be made over HTTP/1.1.
-    #[serde(rename = "HTTP_1_1_REQUIRED")]
+    #[serde(rename = "HTTP_1_1_REQUIRED", alias = "13")]
     Http11Required,
 }
 
@@ -103,7 +116,8 @@ impl FromStr for ErrorCode {
     type Err = UnknownErrorCode;
 
     fn from_str(name: &str) -> Result<Self, UnknownErrorCode> {
-        Self::ALL.into_iter().find(|code| code.name() == name).ok_or_else(|| UnknownErrorCode(name.to_owned()))
+        let is = |code: &Self| code.name() == name || code.code().to_string() == name;
+        Self::ALL.into_iter().find(is).ok_or_else(|| UnknownErrorCode(name.to_owned()))
     }
 }
 
@@ -116,7 +130,8 @@ mod tests {
         for (number, code) in (0..).zip(ErrorCode::ALL) {
             assert_eq!(code.code(), number);
             assert_eq!(serde_json::to_value(code).unwrap(), code.name());
-            assert_eq!(code.name().parse(), Ok(code));
+            assert_eq!((code.name().parse(), number.to_string().parse()), (Ok(code), Ok(code)));
+            assert_eq!(serde_json::from_value::<ErrorCode>(number.to_string().into()).unwrap(), code);
         }
         assert_eq!((ErrorCode::RefusedStream.code(), ErrorCode::Http11Required.code()), (7, 13));
         assert_eq!("CANCELLED".parse::<ErrorCode>().unwrap_err().to_string(), "`CANCELLED` is no error code of HTTP/2");
