@@ -16,8 +16,6 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::diagnostic::{did_you_mean, shown};
-use crate::protocol::grpc::Status;
-use crate::protocol::http2::ErrorCode;
 
 /// A struct whose fields are settings.
 pub(crate) trait Settings: Default + Serialize + DeserializeOwned + JsonSchema {}
@@ -229,12 +227,7 @@ impl Field {
         if is_one("http") && ["h2", "h2c", "http2", "http/2", "https"].contains(&text.to_lowercase().as_str()) {
             return ", did you mean `http`?".to_owned();
         }
-        match text.parse::<Status>() {
-            Ok(status) if is_one(ErrorCode::RefusedStream.name()) => {
-                format!(", which are codes of HTTP/2: for a status of gRPC write `error(grpc={status})`")
-            }
-            _ => did_you_mean(text, self.choices.iter().map(String::as_str)),
-        }
+        did_you_mean(text, self.choices.iter().map(String::as_str))
     }
 
     /// What it takes, for a message.

@@ -326,6 +326,13 @@ fn read_setting(setting: &str, of: &Entry) -> Result<(String, Value), String> {
         "kind" | "status" if is_grpc(text) => {
             format!("`{setting}` is a status of gRPC, write `{}` with grpc", grpc(text))
         }
+        // As every choice, it has been told with those that there are.
+        "code" if !why.ends_with('?') => match text.parse::<Statuses>() {
+            Ok(status) => {
+                format!("{why}, which are codes of HTTP/2: for a status of gRPC write `error(grpc={status})`")
+            }
+            Err(_) => why,
+        },
         _ => why,
     })?;
     Ok((field.name.clone(), value))
@@ -465,6 +472,13 @@ mod tests {
                  FLOW_CONTROL_ERROR, SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, \
                  COMPRESSION_ERROR, CONNECT_ERROR, ENHANCE_YOUR_CALM, INADEQUATE_SECURITY, HTTP_1_1_REQUIRED, which are \
                  codes of HTTP/2: for a status of gRPC write `error(grpc=UNAVAILABLE)`",
+            ),
+            (
+                "goaway(code=14)",
+                "`goaway(code=14)`: `code`: `14` is not one of NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR, FLOW_CONTROL_ERROR, \
+                 SETTINGS_TIMEOUT, STREAM_CLOSED, FRAME_SIZE_ERROR, REFUSED_STREAM, CANCEL, COMPRESSION_ERROR, \
+                 CONNECT_ERROR, ENHANCE_YOUR_CALM, INADEQUATE_SECURITY, HTTP_1_1_REQUIRED, which are codes of HTTP/2: for \
+                 a status of gRPC write `error(grpc=UNAVAILABLE)`",
             ),
             ("delay,error(warmup=1)", "`error(warmup=1)` has no percentage, write `20:error(warmup=1)`"),
             ("10:delay,5:delay", "`delay` is given twice, give one of them a name of its own: `NAME=delay`"),

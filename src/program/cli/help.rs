@@ -43,8 +43,8 @@ pub(super) const COMMAND: &str = "\
 A COMMAND after -- runs once everything listens, and vaurien exits with its exit code. Its environment has the address of the proxy \
 in VAURIEN_PROXY (and _HOST, _PORT), of one of several in VAURIEN_PROXY_NAME, of the API in VAURIEN_HTTP, and the seed in \
 VAURIEN_SEED; {proxy}, {host}, {port}, {proxy.NAME}, {http}, {toxiproxy} and {seed} in its arguments are replaced by them. ${port} and \
-others behind $ are kept, and {{port}} becomes {port}. With --tls auto, OpenSSL, curl, Python, Node and gRPC trust its authority, which \
-is in VAURIEN_CA and {ca}. Unless set, --proxy and --http-port take a free port.";
+others behind $ are kept, and {{port}} becomes {port}. With --tls auto, OpenSSL, curl, Python, Node and gRPC trust its authority, in \
+VAURIEN_CA and {ca}. Unless set, --proxy and --http-port take a free port.";
 
 /// In the help.
 const CTL: &str = "vaurien ctl shows and changes the proxies of a running daemon: see vaurien ctl --help.";
