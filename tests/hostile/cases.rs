@@ -157,7 +157,8 @@ impl Cases {
             post("Expect: 100-continue\r\nContent-Length: 5", "x"),
             b"CONNECT a:1 HTTP/1.1\r\n\r\n".to_vec(),
             b"GET / HTTP/1.1\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n".to_vec(),
-            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            // Almost what HTTP/2 begins with.
+            b"PRI * HTTP/2.0\r\n\r\nXM\r\n\r\n".to_vec(),
             endless("GET /".to_owned()),
             endless("GET / HTTP/1.1\r\nX: ".to_owned()),
             b"\r\n".repeat(100_000),

@@ -174,7 +174,7 @@ impl StreamCall<'_> {
         let record = AtomicRefCell::new(record);
         let mut requests = pin!(poll_fn(|cx| {
             let passed = upload.poll_pass(cx, body, &mut to_backend.borrow_mut(), shared.gates.1);
-            if passed.is_ready() {
+            if matches!(passed, Poll::Ready(Ok(()))) {
                 record.borrow_mut().passed_on();
             }
             passed

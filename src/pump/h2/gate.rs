@@ -1,7 +1,7 @@
 //! Whether a side takes what is written to it: streams wait for that, not only for their windows.
 //!
-//! The library keeps what streams send until it is written, up to 400 KB of each. A side with large windows that reads nothing would
-//! fill the memory.
+//! The library keeps what streams send until it is written, a buffer of each. A side with large windows that reads nothing would fill
+//! the memory.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

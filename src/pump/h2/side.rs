@@ -63,9 +63,8 @@ impl Side<'_> {
             }
         })
     }
-}
 
-impl Side<'_> {
+    /// Keeps what is read first, if anybody asks for it.
     fn keep_first(&mut self, bytes: &[u8]) {
         if let Some(first) = self.first.take_if(|_| !bytes.is_empty()) {
             *first.borrow_mut() = Bytes::copy_from_slice(&bytes[..bytes.len().min(FIRST)]);
