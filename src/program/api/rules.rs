@@ -23,7 +23,7 @@ use crate::plan::parse::wrong_name;
 use crate::plan::rule::patch::{merged, split_name};
 use crate::plan::rule::table::{text_of, without_nulls, wrong_keys};
 use crate::program::config::spec;
-use crate::proxy::set::{Action, Change, ChangeError, Position, RuleChange, RuleEdit};
+use crate::proxy::set::{Action, Change, ChangeError, Position, RuleChange, RuleEdit, Times};
 
 /// A rule of a proxy.
 #[derive(Serialize, JsonSchema)]
@@ -65,18 +65,18 @@ struct Extra {
 }
 
 pub(super) async fn list(State(api): State<Arc<Api>>, PathParams(name): PathParams<String>) -> Answer {
-    let snapshot = proxy(&api, &name)?.snapshot();
-    let rules = snapshot.rules.iter().map(|rule| described(&api, &snapshot.name, rule));
+    let (times, snapshot) = (api.proxies.times(&name), proxy(&api, &name)?.snapshot());
+    let rules = snapshot.rules.iter().map(|rule| described(&times, rule));
     Ok(Json(json!({ "rules": rules.collect::<Vec<_>>() })))
 }
 
 pub(super) async fn get(State(api): State<Arc<Api>>, PathParams((name, rule)): PathParams<(String, String)>) -> Answer {
-    let snapshot = proxy(&api, &name)?.snapshot();
+    let (times, snapshot) = (api.proxies.times(&name), proxy(&api, &name)?.snapshot());
     let Some(found) = snapshot.rules.iter().find(|known| known.name == rule) else {
         let known = snapshot.rules.iter().map(|rule| rule.name.clone()).collect();
         return Err(ChangeError::UnknownRule { proxy: name, rule, known }.into());
     };
-    Ok(Json(json!(described(&api, &name, found))))
+    Ok(Json(json!(described(&times, found))))
 }
 
 pub(super) async fn post(
@@ -152,10 +152,11 @@ async fn changed(api: &Api, name: &str, edit: RuleEdit, duration: Option<Duratio
     let changed = changed.map_err(|error| Failure::from(error).rename(key_of_request))?;
     let RuleChange { change: Change { proxy, now, new_connections, .. }, created, name: rule, text } = changed;
     let location = format!("/v1/proxies/{}/rules/{rule}", in_path(name));
+    let times = api.proxies.times(name);
     let in_force = proxy.snapshot().rules.into_iter().find(|known| known.name == rule);
     // It may be gone by now: then this is what it was.
     let gone = RuleSnapshot { name: rule, rule: text, ..RuleSnapshot::default() };
-    let mut answer = json!(described(api, name, &in_force.unwrap_or(gone)));
+    let mut answer = json!(described(&times, &in_force.unwrap_or(gone)));
     answer["applied"] = json!(Applied { now, new_connections });
     Ok(answer::changed(answer, created, &location))
 }
@@ -165,9 +166,9 @@ fn key_of_request(place: &str) -> String {
     if place == "rules" { "rule".to_owned() } else { place.to_owned() }
 }
 
-fn described(api: &Api, proxy: &str, rule: &RuleSnapshot) -> Rule {
+fn described(times: &Times, rule: &RuleSnapshot) -> Rule {
     let RuleSnapshot { name, rule, calls, faults, excluded, times_left, .. } = rule.clone();
-    let reverts_in = api.proxies.rule_reverts_in(proxy, &name, &rule).map(Seconds::from);
+    let reverts_in = times.rule(&name, &rule).map(Seconds::from);
     Rule { name, rule, status: RuleStatus { calls, faults, excluded, times_left, reverts_in } }
 }
 

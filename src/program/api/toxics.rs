@@ -19,7 +19,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, did_you_mean, shown};
 use crate::duration::Seconds;
 use crate::fault::Direction;
 use crate::metrics::snapshot::ProxySnapshot;
-use crate::proxy::set::{Change, ChangeError, ToxicAction, ToxicChange, ToxicEdit};
+use crate::proxy::set::{Change, ChangeError, Times, ToxicAction, ToxicChange, ToxicEdit};
 use crate::toxic::{self, Kind, Toxic as ProxyToxic, ToxicType};
 
 /// A toxic of a proxy.
@@ -60,9 +60,9 @@ struct ToxicStatus {
 pub(super) const KEYS: [&str; 7] = ["toxic", "name", "type", "stream", "toxicity", "attributes", "for"];
 
 pub(super) async fn list(State(api): State<Arc<Api>>, PathParams(name): PathParams<String>) -> Answer {
-    let proxy = proxy(&api, &name)?;
+    let (times, proxy) = (api.proxies.times(&name), proxy(&api, &name)?);
     let (snapshot, toxics) = (proxy.snapshot(), proxy.config().toxics);
-    let toxics: Vec<_> = toxics.iter().map(|toxic| described(&api, &snapshot, toxic)).collect();
+    let toxics: Vec<_> = toxics.iter().map(|toxic| described(&times, &snapshot, toxic)).collect();
     Ok(Json(json!({ "toxics": toxics })))
 }
 
@@ -70,13 +70,13 @@ pub(super) async fn get(
     State(api): State<Arc<Api>>,
     PathParams((name, toxic)): PathParams<(String, String)>,
 ) -> Answer {
-    let proxy = proxy(&api, &name)?;
+    let (times, proxy) = (api.proxies.times(&name), proxy(&api, &name)?);
     let toxics = proxy.config().toxics;
     let Some(found) = toxics.iter().find(|known| known.name() == toxic) else {
         let known = toxics.iter().map(|toxic| toxic.name().to_owned()).collect();
         return Err(ChangeError::UnknownToxic { proxy: name, toxic, known }.into());
     };
-    Ok(Json(json!(described(&api, &proxy.snapshot(), found))))
+    Ok(Json(json!(described(&times, &proxy.snapshot(), found))))
 }
 
 pub(super) async fn post(
@@ -139,17 +139,17 @@ pub(super) async fn clear(
 async fn changed(api: &Api, name: &str, edit: ToxicEdit, duration: Option<Duration>) -> Result<Response, Failure> {
     let ToxicChange { change, created, toxic } = api.proxies.edit_toxic(name, edit, duration).await?;
     let Change { proxy, now, new_connections, .. } = change;
-    let mut answer = json!(described(api, &proxy.snapshot(), &toxic));
+    let mut answer = json!(described(&api.proxies.times(name), &proxy.snapshot(), &toxic));
     answer["applied"] = json!(Applied { now, new_connections });
     let escaped = percent_encoding::utf8_percent_encode(toxic.name(), percent_encoding::NON_ALPHANUMERIC);
     Ok(answer::changed(answer, created, &format!("/v1/proxies/{}/toxics/{escaped}", in_path(name))))
 }
 
-fn described(api: &Api, snapshot: &ProxySnapshot, toxic: &ProxyToxic) -> Toxic {
+fn described(times: &Times, snapshot: &ProxySnapshot, toxic: &ProxyToxic) -> Toxic {
     let name = toxic.name().to_owned();
     let counted = snapshot.toxics.iter().find(|known| known.name == name);
     let (connections, faults) = counted.map_or((0, 0), |known| (known.connections, known.faults));
-    let reverts_in = api.proxies.toxic_reverts_in(&snapshot.name, toxic).map(Seconds::from);
+    let reverts_in = times.toxic(toxic).map(Seconds::from);
     Toxic {
         name,
         toxic: toxic.to_string(),

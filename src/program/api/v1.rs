@@ -304,6 +304,7 @@ fn changed(api: &Api, change: Change) -> Json<Value> {
 }
 
 fn described(api: &Api, proxy: &Proxy) -> Map<String, Value> {
+    let times = api.proxies.times(proxy.name());
     let (config, snapshot) = (proxy.config(), proxy.snapshot());
     let summary = snapshot.summary();
     let status = Status {
@@ -318,7 +319,7 @@ fn described(api: &Api, proxy: &Proxy) -> Map<String, Value> {
         backend_failures: summary.backend_failures,
         handshake_failures: summary.handshake_failures,
         handshake_reasons: summary.handshake_reasons.into_iter().map(Reason::from).collect(),
-        reverts_in: api.proxies.reverts_in(&config).map(Seconds::from),
+        reverts_in: times.proxy(&config).map(Seconds::from),
     };
     let mut described = Map::from_iter([("name".to_owned(), Value::from(proxy.name()))]);
     described.extend(config.keys.all);

@@ -23,6 +23,7 @@ use crate::proxy::Proxy;
 use crate::proxy::config::ProxyConfig;
 use crate::proxy::listeners::CannotListen;
 use crate::proxy::shared::Shared;
+use crate::toxic::Toxic;
 use keyed_lock::KeyedLock;
 use rules::TemporaryRule;
 use temporary::TemporaryChange;
@@ -64,6 +65,30 @@ struct Entry {
     temporary_toxics: TemporaryToxics,
     /// The number of its last change, unique over all proxies: a timer of an earlier proxy of this name does not match.
     last_change: u64,
+}
+
+/// Until when temporary changes of a proxy are in force.
+pub(crate) struct Times(Option<Entry>);
+
+impl Times {
+    /// The time until the temporary change that gave the proxy this configuration is reverted.
+    pub(crate) fn proxy(&self, config: &ProxyConfig) -> Option<Duration> {
+        let change = self.0.as_ref()?.temporary.as_ref()?;
+        let is_reverted = change.before.as_ref().is_some_and(|before| before.keys == config.keys);
+        (!is_reverted).then(|| change.until.saturating_duration_since(Instant::now()))
+    }
+
+    /// The time until a change that made this rule `text` is taken back.
+    pub(crate) fn rule(&self, name: &str, text: &str) -> Option<Duration> {
+        let change = self.0.as_ref()?.temporary_rules.get(name).filter(|change| change.now == text)?;
+        Some(change.until.saturating_duration_since(Instant::now()))
+    }
+
+    /// The time until a change that made this `toxic` is taken back.
+    pub(crate) fn toxic(&self, toxic: &Toxic) -> Option<Duration> {
+        let change = self.0.as_ref()?.temporary_toxics.get(toxic.name()).filter(|change| change.now == *toxic)?;
+        Some(change.until.saturating_duration_since(Instant::now()))
+    }
 }
 
 /// Why a change was not made.
@@ -152,12 +177,10 @@ impl ProxySet {
         entries.get("default").or(only).map(|entry| entry.proxy.clone())
     }
 
-    /// The time until the temporary change that gave the proxy this configuration is reverted.
-    pub(crate) fn reverts_in(&self, config: &ProxyConfig) -> Option<Duration> {
-        let entries = self.entries();
-        let change = entries.get(&config.name)?.temporary.as_ref()?;
-        let is_reverted = change.before.as_ref().is_some_and(|before| before.keys == config.keys);
-        (!is_reverted).then(|| change.until.saturating_duration_since(Instant::now()))
+    /// Until when temporary changes of a proxy are in force. It has to be read before what they have made: what is read behind it is
+    /// that, or is as before already.
+    pub(crate) fn times(&self, name: &str) -> Times {
+        Times(self.entry(name).ok())
     }
 
     /// Adds a proxy, which listens from now on.

@@ -72,8 +72,8 @@ pub(super) struct TemporaryRule {
     /// Its text before; none if it was added.
     before: Option<String>,
     /// Its text now. If it has another by then, nothing is taken back.
-    now: String,
-    until: Instant,
+    pub(super) now: String,
+    pub(super) until: Instant,
     /// No other change has it.
     number: u64,
     rebuild: Rebuild,
@@ -209,13 +209,6 @@ impl ProxySet {
         time: Option<Duration>,
     ) -> Result<RuleChange, ChangeError> {
         self.run_locked(name, async move |proxies, name| proxies.edit_one_rule(&name, &edit, time).await).await
-    }
-
-    /// The time until a change that made this rule `text` is taken back.
-    pub(crate) fn rule_reverts_in(&self, name: &str, rule: &str, text: &str) -> Option<Duration> {
-        let entries = self.entries();
-        let change = entries.get(name)?.temporary_rules.get(rule).filter(|change| change.now == text)?;
-        Some(change.until.saturating_duration_since(Instant::now()))
     }
 
     /// The rules and the toxics as they are now are there to stay.

@@ -53,8 +53,8 @@ pub(super) struct TemporaryToxic {
     /// As it was before; none if it was added.
     before: Option<Toxic>,
     /// As it is now. If it is another by then, nothing is taken back.
-    now: Toxic,
-    until: Instant,
+    pub(super) now: Toxic,
+    pub(super) until: Instant,
     /// No other change has it.
     number: u64,
     /// Ends with the last clone of this change.
@@ -121,13 +121,6 @@ impl ProxySet {
     /// Removes all toxics of a proxy.
     pub(crate) async fn remove_toxics(self: &Arc<Self>, name: &str) -> Result<Change, ChangeError> {
         self.run_locked(name, async move |proxies, name| proxies.set_toxics(&name, Vec::new()).await).await
-    }
-
-    /// The time until a change that made this `toxic` is taken back.
-    pub(crate) fn toxic_reverts_in(&self, name: &str, toxic: &Toxic) -> Option<Duration> {
-        let entries = self.entries();
-        let change = entries.get(name)?.temporary_toxics.get(toxic.name()).filter(|change| change.now == *toxic)?;
-        Some(change.until.saturating_duration_since(Instant::now()))
     }
 
     async fn edit_one_toxic(

@@ -84,7 +84,7 @@ async fn options_that_are_not_given_have_their_defaults() {
     assert_eq!(handlers()["error"], error(false, 2));
     assert_eq!(world.call("PUT", "/behavior", r#"{"name": "hang", "for": "5s"}"#).await.is(), ok());
     let config = world.proxies.get("default").unwrap().config();
-    let lasts = world.proxies.reverts_in(&config).unwrap();
+    let lasts = world.proxies.times("default").proxy(&config).unwrap();
     assert!(lasts > Duration::from_secs(4) && lasts <= Duration::from_secs(5), "{lasts:?}");
 }
 

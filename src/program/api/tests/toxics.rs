@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::proxy::config::ProxyConfig;
+use crate::proxy::set::Times;
 
 const TOXICS: &str = "/v1/proxies/cache/toxics";
 const TOXIC: &str = "/v1/proxies/cache/toxics/latency_downstream";
@@ -75,7 +76,7 @@ async fn what_is_written_instead_takes_toxics_away_for_a_time() {
 }
 
 /// The time until a change of this is taken back.
-type Time = fn(&ProxySet, &ProxyConfig) -> Option<Duration>;
+type Time = fn(&Times, &ProxyConfig) -> Option<Duration>;
 
 #[tokio::test]
 async fn only_what_is_there_for_a_time_has_one() {
@@ -83,21 +84,19 @@ async fn only_what_is_there_for_a_time_has_one() {
     let proxy = "/v1/proxies/cache";
     world.call("PATCH", proxy, r#"{"protocol": "redis", "rules": ["GET => error"]}"#).await;
     world.call("POST", TOXICS, r#"{"toxic": "latency(latency=1s)"}"#).await;
-    let (proxies, config) = (&world.proxies, || world.proxies.get("cache").unwrap().config());
+    let (times, config) = (|| world.proxies.times("cache"), || world.proxies.get("cache").unwrap().config());
     let cases: [(&str, &str, Time); 3] = [
-        (RULE, r#"{"handler": "delay", "for": "1h"}"#, |proxies, config| {
-            proxies.rule_reverts_in("cache", "rule-1", &config.rules[0].to_string())
+        (RULE, r#"{"handler": "delay", "for": "1h"}"#, |times, config| {
+            times.rule("rule-1", &config.rules[0].to_string())
         }),
-        (TOXIC, r#"{"toxicity": 0.5, "for": "1h"}"#, |proxies, config| {
-            proxies.toxic_reverts_in("cache", &config.toxics[0])
-        }),
-        (proxy, r#"{"handler": "hang", "for": "1h"}"#, ProxySet::reverts_in),
+        (TOXIC, r#"{"toxicity": 0.5, "for": "1h"}"#, |times, config| times.toxic(&config.toxics[0])),
+        (proxy, r#"{"handler": "hang", "for": "1h"}"#, Times::proxy),
     ];
     for (path, body, time) in cases {
         let before = config();
         assert!(world.call("PATCH", path, body).await.json()["status"]["reverts_in"].is_number(), "{path}");
-        assert!(time(proxies, &config()).is_some(), "{path}");
+        assert!(time(&times(), &config()).is_some(), "{path}");
         // While it is taken back, the one before is in force already.
-        assert_eq!(time(proxies, &before), None, "{path}");
+        assert_eq!(time(&times(), &before), None, "{path}");
     }
 }
