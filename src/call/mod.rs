@@ -13,6 +13,7 @@ use rand::Rng;
 
 use crate::error::{Error, Result};
 use crate::events::Action;
+use crate::net::stream::Peer;
 use crate::protocol::Protocol;
 use crate::timer;
 
@@ -28,14 +29,29 @@ pub(crate) trait Message: Send {
     /// The client's address; none if the client has left, and on a Unix socket.
     fn address(&self) -> Option<SocketAddr>;
 
-    /// Resolves when the client has left, or with HTTP/2 has reset the stream.
-    fn left(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+    /// What shows that the client has left, or with HTTP/2 has reset the stream.
+    fn leaves(&self) -> Leaves<'_>;
 
     /// Reads the rest of the message and drops it.
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>>;
 
     /// Reads and drops whatever comes from the client until it has sent its last byte.
     fn swallow(&mut self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+/// What shows that a client has left.
+pub(crate) enum Leaves<'m> {
+    Connection(Peer<'m>),
+    Stream(Pin<Box<dyn Future<Output = ()> + Send + 'm>>),
+}
+
+impl Leaves<'_> {
+    async fn left(self) {
+        match self {
+            Self::Connection(peer) => peer.left().await,
+            Self::Stream(reset) => reset.await,
+        }
+    }
 }
 
 /// One request and the reply that belongs to it.
@@ -130,7 +146,7 @@ impl<'a> Call<'a> {
         let begun = Instant::now();
         tokio::select! {
             () = timer::sleep(duration) => {}
-            () = self.message.left() => return Err(Error::ClientLeft),
+            () = self.message.leaves().left() => return Err(Error::ClientLeft),
             () = self.context.released.begun() => {}
         }
         self.context.delayed(begun.elapsed());
@@ -146,7 +162,7 @@ impl<'a> Call<'a> {
         self.context.fault(self.state, Action::Wait);
         tokio::select! {
             done = something => Ok(done),
-            () = self.message.left() => Err(Error::ClientLeft),
+            () = self.message.leaves().left() => Err(Error::ClientLeft),
             () = self.context.released.begun() => Err(Error::Released),
         }
     }
@@ -172,7 +188,8 @@ impl<'a> Call<'a> {
         self.context.fault(self.state, Action::Hold);
         let left = async {
             self.message.swallow().await;
-            self.message.left().await;
+            // Boxed, as a connection that hangs mostly waits for the other.
+            Box::pin(self.message.leaves().left()).await;
         };
         tokio::select! {
             () = left => Error::ClientLeft,

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use crate::call::{Accept, Call, CallState, Message, Verdict};
+use crate::call::{Accept, Call, CallState, Leaves, Message, Verdict};
 use crate::call_log::CallEnd;
 use crate::error::{Error, Result};
 use crate::handler::Scope;
@@ -90,8 +90,8 @@ impl Message for Unread<'_> {
         self.0.peer().address()
     }
 
-    fn left(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.0.peer().left())
+    fn leaves(&self) -> Leaves<'_> {
+        Leaves::Connection(self.0.peer())
     }
 
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {

@@ -1,6 +1,7 @@
 //! One client's life: its TLS handshake, its first turn, the dial, the calls, the end.
 
 use std::io;
+use std::pin::{Pin, pin};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -227,7 +228,8 @@ async fn begin_http2(
     } else {
         let alpn = [http2::ALPN.to_vec()];
         begin.said = Bytes::new();
-        Box::pin(reach(context, client, context.settings.backend.connect_anew(&own, &alpn))).await
+        let mut connect = Box::pin(context.settings.backend.connect_anew(&own, &alpn));
+        reach(context, client, connect.as_mut()).await
     };
     match dialled {
         Ok(stream) => http2(context, begin, client, backend.insert(stream)).await,
@@ -238,13 +240,15 @@ async fn begin_http2(
 /// Dials the backend, for as long as the client is there. Within TLS it is offered the protocols `alpn`.
 pub(super) async fn dial(context: &ConnectionContext<'_>, client: &Stream, alpn: &[Alpn]) -> Result<Stream, Outcome> {
     let own = context.proxy.listening.load_full();
-    reach(context, client, context.settings.backend.connect(&own, alpn)).await
+    // Pinned here, as an `async fn` keeps its arguments twice.
+    let connect = pin!(context.settings.backend.connect(&own, alpn));
+    reach(context, client, connect).await
 }
 
 async fn reach(
     context: &ConnectionContext<'_>,
     client: &Stream,
-    connect: impl Future<Output = io::Result<Stream>>,
+    connect: Pin<&mut impl Future<Output = io::Result<Stream>>>,
 ) -> Result<Stream, Outcome> {
     let ConnectionContext { proxy, activity, .. } = context;
     activity.set_state(State::Dialling);

@@ -75,7 +75,7 @@ pub(crate) struct Framing {
     /// What was read of the requests and not passed on yet.
     held: BytesMut,
     /// What the backend has said before the client began HTTP/2.
-    said: BytesMut,
+    said: Option<Box<BytesMut>>,
     /// What the bytes to the backend and to the client go through, and those that have not come out yet; none where it begins
     /// anew.
     stages: (Option<Stage>, Option<Stage>),
@@ -159,13 +159,13 @@ impl Framing {
         let framer = settings.protocol.requests_with(settings.max_head);
         let may_be_http2 = settings.protocol.is_http() && number == 0;
         let requests = Requests { framer, header, may_be_http2, number, draws, undelivered: None, first, begun: None };
-        Self { requests, held, said: BytesMut::new(), stages, is_late: false }
+        Self { requests, held, said: None, stages, is_late: false }
     }
 
     /// What HTTP/2 begins with, of which nothing was passed on.
     pub(crate) fn into_http2(self) -> Begin {
         let Self { requests: Requests { draws, first, .. }, held, said, .. } = self;
-        Begin { draws, first, read: held.freeze(), said: said.freeze() }
+        Begin { draws, first, read: held.freeze(), said: said.map(|said| said.freeze()).unwrap_or_default() }
     }
 
     /// Whether a call is here that needs a backend.
@@ -238,6 +238,7 @@ pub(crate) async fn framed(
     };
     // The client may outlive this backend.
     let (stage, unread) = reply_pump.into_parts();
-    (stages.1, *said) = (Some(stage), unread);
+    stages.1 = Some(stage);
+    *said = matches!(outcome, Outcome::Http2).then(|| Box::new(unread));
     outcome
 }

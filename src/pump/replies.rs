@@ -16,7 +16,7 @@ use super::open_calls::{OpenCalls, ReplySource, SharedCalls};
 use super::outbound::{Outbound, Stage, Stop};
 use super::outcome::{Ended, Outcome};
 use super::reply_frames::{ReplyFrames, ReplyStop};
-use crate::call::{Answer, Call, CallState, Message, Verdict, Written};
+use crate::call::{Answer, Call, CallState, Leaves, Message, Verdict, Written};
 use crate::call_log::CallEnd;
 use crate::error::{Error, Result};
 use crate::net::stream::Peer;
@@ -447,8 +447,8 @@ impl Message for Incoming<'_, '_> {
         self.client.address()
     }
 
-    fn left(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.client.left())
+    fn leaves(&self) -> Leaves<'_> {
+        Leaves::Connection(self.client)
     }
 
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {

@@ -18,7 +18,7 @@ use super::inbound::Inbound;
 use super::open_calls::{HandledCall, OpenCalls, ReplySource, SharedCalls, change, until};
 use super::outbound::{Outbound, Stop};
 use super::outcome::{Ended, Outcome};
-use crate::call::{Answer, Call, CallState, Message, Verdict};
+use crate::call::{Answer, Call, CallState, Leaves, Message, Verdict};
 use crate::error::{Error, Result};
 use crate::net::stream::Peer;
 use crate::protocol::{Expect, Protocol, Step, redis};
@@ -453,8 +453,8 @@ impl Message for Incoming<'_, '_> {
         self.inbound.peer().address()
     }
 
-    fn left(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(self.inbound.peer().left())
+    fn leaves(&self) -> Leaves<'_> {
+        Leaves::Connection(self.inbound.peer())
     }
 
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {

@@ -12,7 +12,7 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 
 use super::body::drain;
-use crate::call::Message;
+use crate::call::{Leaves, Message};
 use crate::error::{Error, Result};
 use crate::net::stream::Peer;
 
@@ -41,8 +41,8 @@ impl Message for Held<'_> {
         self.peer.address()
     }
 
-    fn left(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
-        Box::pin(poll_fn(|cx| self.client.borrow_mut().poll_reset(cx).map(drop)))
+    fn leaves(&self) -> Leaves<'_> {
+        Leaves::Stream(Box::pin(poll_fn(|cx| self.client.borrow_mut().poll_reset(cx).map(drop))))
     }
 
     fn drain(&mut self) -> Pin<Box<dyn Future<Output = Result<()>> + Send + '_>> {
