@@ -22,4 +22,4 @@ for made in vaurien-*-unknown-linux-musl.tar.gz vaurien_proxy-*.whl vaurien-[0-9
     echo "$(du -k "$made" | cut -f1) KiB: $made"
 done | tee "$target/install.sizes"
 [[ $(wc -l <"$target/install.sizes") == 4 ]]
-tar --extract --to-stdout --gzip --file vaurien-*-unknown-linux-musl.tar.gz --wildcards '*/vaurien.1' | grep 'TH vaurien' >/dev/null
+tar --extract --to-stdout --gzip --file vaurien-*-unknown-linux-musl.tar.gz --wildcards '*/vaurien.1' | grep '^.TH VAURIEN' >/dev/null
