@@ -129,7 +129,6 @@ pub(crate) enum Action {
     /// Reset the client's connection, or the stream of the call.
     Reset,
     /// Told the client to open another connection.
-    #[allow(dead_code, reason = "only connections of HTTP/2 tell it")]
     GoAway,
 }
 
